@@ -1,0 +1,1 @@
+"""What is true: tables, allowed transitions, named queries, settings, and the shapes that clients see."""

@@ -1,0 +1,35 @@
+"""Artifacts: what a completed run hands over, export files among them."""
+
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.schema import Base, BigCounter, CreatedAt, not_negative
+
+EXPORT = "export"
+
+
+class Artifact(Base):
+    """An artifact of a run. Those of kind `export` are files: `storage_key` says where, `sha256` what."""
+
+    __tablename__ = "artifacts"
+    __table_args__ = (
+        not_negative("rows", "bytes"),
+        CheckConstraint(
+            "num_nonnulls(format, mime_type, bytes, sha256, storage_key) = CASE kind WHEN 'export' THEN 5 ELSE 0 END",
+            name="export_is_a_file",
+        ),
+    )
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    asset_id: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str]
+    kind: Mapped[str]
+    rows: Mapped[BigCounter]
+    format: Mapped[str | None]
+    mime_type: Mapped[str | None]
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
+    sha256: Mapped[str | None]
+    storage_key: Mapped[str | None]
+    created_at: Mapped[CreatedAt]

@@ -1,0 +1,34 @@
+"""Contacts: what the client sent, one row per record."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.schema import Base, not_negative
+
+
+class Contact(Base):
+    """A contact of a run.
+
+    `position` is the order of work (one domain's contacts are neighbours), `input_row` the order in which
+    they came and go back, from 0. `extra` holds the client's other columns, untouched.
+    """
+
+    __tablename__ = "contacts"
+    __table_args__ = (
+        not_negative("position", "input_row"),
+        Index("uq_contacts_input_row", "run_id", "input_row", unique=True),
+    )
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    input_row: Mapped[int]
+    first_name: Mapped[str]
+    last_name: Mapped[str]
+    full_name: Mapped[str]
+    company: Mapped[str]
+    domain: Mapped[str]
+    email: Mapped[str | None]
+    extra: Mapped[dict[str, Any]]

@@ -1,0 +1,45 @@
+"""The one place that opens transactions and commits them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+CONNECT_TIMEOUT_S = 5
+
+
+class Database:
+    """A pool of connections to Postgres, and transactions on them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session that commits when the block ends, and rolls back when it raises.
+
+        Raises `sqlalchemy.exc.OperationalError` when Postgres can't be reached.
+        """
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Close all connections of the pool."""
+        self.engine.dispose()
+
+
+def open_database(url: str, *, pool_size: int = 5, **engine_options: Any) -> Database:
+    """A database for a `postgresql://` URL; the driver is always psycopg 3. Nothing is connected yet."""
+    engine = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        # A restarted Postgres leaves dead connections in the pool: notice before use, not in use.
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "growth-engine"},
+        **engine_options,
+    )
+    return Database(engine)

@@ -1,0 +1,40 @@
+"""The vocabulary of the timeline, and its one writer."""
+
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from models.run_event import RunEvent
+
+
+class EventKind(StrEnum):
+    """What can happen to a run."""
+
+    CREATED = "created"
+    STARTED = "started"
+    STAGE_STARTED = "stage_started"
+    STAGE_COMPLETED = "stage_completed"
+    CHUNK_CLAIMED = "chunk_claimed"
+    CHUNK_FINISHED = "chunk_finished"
+    CHUNK_HANDED_BACK = "chunk_handed_back"
+    LEASE_LOST = "lease_lost"
+    RESENT = "resent"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+def add_event(
+    session: Session,
+    run_id: UUID,
+    kind: EventKind,
+    *,
+    stage: str | None = None,
+    worker: str | None = None,
+    **detail: Any,
+) -> None:
+    """Append to the run's timeline, in the transaction of the change it tells of."""
+    session.execute(insert(RunEvent).values(run_id=run_id, kind=kind.value, stage=stage, worker=worker, detail=detail))

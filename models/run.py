@@ -1,0 +1,71 @@
+"""Runs: one row each, and the mutex of everything that belongs to it."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.schema import Base, BigCounter, CreatedAt, IdKey, not_negative, one_of
+from models.status import RunStatus
+
+PRESETS = ("full_pipeline", "verify_existing_emails")
+
+
+class Run(Base):
+    """A growth run.
+
+    Whoever changes anything of a run locks this row first, so that there is one order of locks and no
+    deadlock. `version` rises with each change that a reader could see; it guards the Redis copy.
+    `resend_at` is when the sweeper sends the chain again unless somebody pushes it on; workers do with each
+    flush. `resends` counts how often that happened in a row, for the backoff. The rate card is copied here
+    when the run is created: a new price does not change an old run.
+    """
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        one_of("status", RunStatus),
+        one_of("preset", PRESETS),
+        not_negative("charge_per_contact", "rebate_per_unresolved", "rebate_per_unverified", "version", "resends"),
+        CheckConstraint("contact_count > 0", name="has_contacts"),
+        CheckConstraint("preview_rows BETWEEN 0 AND 100", name="preview_rows"),
+        CheckConstraint(
+            "(status IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="finished_at"
+        ),
+        CheckConstraint("status NOT IN ('running', 'completed') OR started_at IS NOT NULL", name="started_at"),
+        CheckConstraint("(status = 'failed') = (error_code IS NOT NULL)", name="error_code"),
+        CheckConstraint("(error_code IS NULL) = (error_message IS NULL)", name="error_message"),
+        Index("uq_runs_idempotency_key", "account_id", "idempotency_key", unique=True),
+        Index("ix_runs_account_id_created_at", "account_id", "created_at"),
+        Index("ix_runs_resend_at", "resend_at", postgresql_where=text("status IN ('pending', 'running')")),
+    )
+
+    id: Mapped[IdKey]
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    pipeline_id: Mapped[str]
+    preset: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=RunStatus.PENDING.value)
+    version: Mapped[BigCounter]
+    contact_count: Mapped[int]
+    extra_columns: Mapped[list[str]]
+    required_fields: Mapped[list[str]]
+    preview_rows: Mapped[int]
+    export_formats: Mapped[list[str]]
+    idempotency_key: Mapped[str | None]
+    request_digest: Mapped[bytes | None]
+    charge_per_contact: Mapped[int]
+    rebate_per_unresolved: Mapped[int]
+    rebate_per_unverified: Mapped[int]
+    preview: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    data_source_mix: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    gap_report: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    error_stage: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    resend_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    resends: Mapped[BigCounter]

@@ -1,0 +1,41 @@
+"""Chunks: the pieces of a stage that lanes claim."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.schema import Base, BigCounter, not_negative, one_of
+from models.status import ChunkStatus
+
+
+class RunChunk(Base):
+    """Contacts `first_position` to `last_position` of one stage.
+
+    `token` rises with each claim and fences the claims before it: who holds an older one may not write.
+    `attempts` counts the claims since somebody last handed it back, so that a chunk which breaks its lane
+    again and again is noticed.
+    Compiling the results is a chunk too, of the stage `compile`, since it needs the same lease.
+    """
+
+    __tablename__ = "run_chunks"
+    __table_args__ = (
+        one_of("status", ChunkStatus),
+        not_negative("number", "token", "attempts", "first_position"),
+        CheckConstraint("last_position >= first_position", name="positions"),
+        CheckConstraint("(status = 'leased') = (lease_expires_at IS NOT NULL)", name="lease"),
+        CheckConstraint("(status = 'leased') <= (worker IS NOT NULL)", name="worker"),
+        Index("ix_run_chunks_unfinished", "run_id", "stage", "number", postgresql_where=text("status <> 'done'")),
+    )
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    first_position: Mapped[int]
+    last_position: Mapped[int]
+    status: Mapped[str] = mapped_column(server_default=ChunkStatus.OPEN.value)
+    token: Mapped[BigCounter]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    worker: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]

@@ -1,0 +1,122 @@
+"""Every setting, read from the environment. Only doors read it; they pass values on."""
+
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Credits = Annotated[int, Field(ge=0, le=1_000_000)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """What an operator can set. The README's table says it in the same words; a test keeps them equal."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    database_url: str = Field("", description="PostgreSQL, as `postgresql://user:password@host/database`")
+    redis_url: str = Field("", description="Redis or Valkey for the live copy of run states, as `redis://host:6379/0`")
+    broker_url: str = Field("", description="Celery's broker; unset: the server of `REDIS_URL`, database 1")
+
+    export_dir: Path = Field(Path("exports"), description="Where export files go; API and workers share it")
+    public_url: str = Field("", description="Put before `download_url` in answers, such as `https://api.example.com`")
+
+    dns_resolvers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Resolvers to ask, as `host:port,host:port`; unset: the system's"
+    )
+    smtp_port: Port = Field(25, description="The port on which mail servers are asked")
+    smtp_allow_private: bool = Field(
+        False, description="Also contact mail servers on loopback and private addresses (tests, sandbox)"
+    )
+    smtp_helo_name: str = Field(
+        "localhost", min_length=1, description="Our name in EHLO; give the one your address resolves to"
+    )
+    smtp_mail_from: str = Field("", description="Our address in MAIL FROM; empty: the null sender `<>`")
+    smtp_timeout_seconds: Seconds = Field(20, description="The longest wait for one SMTP reply")
+    smtp_connections_per_host: int = Field(4, ge=1, le=100, description="Connections to one mail host, per process")
+    record_timeout_seconds: Seconds = Field(60, description="The longest that one contact may take in a stage")
+
+    chunk_size: int = Field(200, ge=1, le=10_000, description="Contacts that a lane claims at once")
+    max_lanes: int = Field(8, ge=1, le=1000, description="Lanes that may work one run at the same time")
+    lease_seconds: Seconds = Field(8, description="How long a silent lane keeps its chunk")
+    flush_seconds: Seconds = Field(1, description="How often a lane writes what it has; the work a crash may cost")
+    chunk_seconds: Seconds = Field(60, description="After this a lane hands back what is left of its chunk")
+    sweep_seconds: Seconds = Field(1, description="How often the sweeper looks for runs that stand still")
+    live_state_seconds: Seconds = Field(5, description="How long a running run's copy in Redis may go unrenewed")
+
+    credits_per_contact: Credits = Field(4, description="Charged for each contact when a run is created")
+    rebate_per_unresolved: Credits = Field(4, description="Given back for each contact without an address")
+    rebate_per_unverified: Credits = Field(0, description="Given back for each address found and not verified")
+
+    max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="The largest request body that is read")
+    max_contacts: int = Field(250_000, ge=1, description="The most contacts in one run")
+    requests_per_minute: int = Field(1200, ge=1, description="The most requests of one account in a minute")
+
+    @field_validator("dns_resolvers", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: str) -> str:
+        return _with_scheme(value, "postgresql")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: str) -> str:
+        return _with_scheme(value, "redis", "rediss", "unix")
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        if self.lease_seconds < 3 * self.flush_seconds:
+            raise ValueError("LEASE_SECONDS must be at least three times FLUSH_SECONDS, or live lanes lose their lease")
+        charged, given_back = (
+            self.credits_per_contact,
+            max(self.rebate_per_unresolved, self.rebate_per_unverified),
+        )
+        if given_back > charged:
+            raise ValueError("a rebate must not exceed CREDITS_PER_CONTACT, or a run could earn credits")
+        return self
+
+    @property
+    def celery_broker_url(self) -> str:
+        """Where Celery's messages go: a database of their own, so that neither evicts the other."""
+        if self.broker_url or not self.redis_url:
+            return self.broker_url
+        server, _, _ = self.redis_url.rpartition("/") if self.redis_url.count("/") > 2 else (self.redis_url, "", "")
+        return f"{server}/1"
+
+
+def _with_scheme(url: str, *schemes: str) -> str:
+    scheme, separator, _ = url.partition("://")
+    if url and not (separator and scheme.partition("+")[0] in schemes):
+        raise ValueError(f"it must be a {schemes[0]}:// URL")
+    return url
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings of this process. An invalid one ends the process with a sentence that names it."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        sys.exit("\n".join(_sentence(problem["loc"], problem["msg"]) for problem in error.errors()))
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]).upper() if location else ""
+    text = message.removeprefix("Value error, ")
+    return f"Setting {name} is not usable: {text}." if name else f"These settings do not fit together: {text}."
+
+
+def required(settings: Settings, *names: str) -> Settings:
+    """The same settings, once each of `names` is set; ends the process with a sentence otherwise."""
+    missing = [name.upper() for name in names if not getattr(settings, name)]
+    if missing:
+        sys.exit(f"{' and '.join(missing)} must be set. `growth up` starts embedded servers and sets them for you.")
+    return settings

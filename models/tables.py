@@ -1,0 +1,29 @@
+"""All tables at once: importing this fills `Base.metadata`."""
+
+from models.account import Account
+from models.api_key import ApiKey
+from models.artifact import Artifact
+from models.contact import Contact
+from models.credit_ledger import LedgerEntry
+from models.domain_pattern import DomainPattern
+from models.outcome import OutcomeRow
+from models.run import Run
+from models.run_chunk import RunChunk
+from models.run_event import RunEvent
+from models.run_stage import RunStage
+from models.schema import Base
+
+__all__ = [
+    "Account",
+    "ApiKey",
+    "Artifact",
+    "Base",
+    "Contact",
+    "DomainPattern",
+    "LedgerEntry",
+    "OutcomeRow",
+    "Run",
+    "RunChunk",
+    "RunEvent",
+    "RunStage",
+]

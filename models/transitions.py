@@ -1,0 +1,179 @@
+"""The only writer of statuses.
+
+Each function is a guarded update that says whether it landed, and appends to the timeline when it did.
+*False* always means: the row was not in a status from which this may follow, so somebody else was first.
+All of them expect that the caller holds the run's row (`lock_run`), which is the run's mutex.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CursorResult, Update, func, select, update
+from sqlalchemy.orm import Session
+
+from models.events import EventKind, add_event
+from models.run import Run
+from models.run_chunk import RunChunk
+from models.run_stage import RunStage
+from models.status import ChunkStatus, RunStatus, StageStatus, statuses_before
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a run failed: a code for machines, a sentence for people, and the stage it happened in."""
+
+    code: str
+    message: str
+    stage: str | None
+
+
+def lock_run(session: Session, run_id: UUID) -> Run | None:
+    """The run's row, locked until the transaction ends; none when there is no such run."""
+    return session.scalar(
+        select(Run).where(Run.id == run_id).with_for_update().execution_options(populate_existing=True)
+    )
+
+
+def touch_run(session: Session, run_id: UUID, quiet_seconds: float) -> Run:
+    """A new version for readers; and the sweeper leaves the run alone for `quiet_seconds`. Its fresh row."""
+    return session.scalars(
+        update(Run)
+        .where(Run.id == run_id)
+        .values(
+            version=Run.version + 1,
+            updated_at=func.now(),
+            resends=0,
+            resend_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, quiet_seconds),
+        )
+        .returning(Run)
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def start_run(session: Session, run_id: UUID, worker: str) -> bool:
+    """`pending` to `running`."""
+    landed = _move_run(session, run_id, RunStatus.RUNNING, started_at=func.now())
+    if landed:
+        add_event(session, run_id, EventKind.STARTED, worker=worker)
+    return landed
+
+
+def start_stage(session: Session, run_id: UUID, stage: str, worker: str) -> bool:
+    """`pending` to `running`."""
+    landed = _landed(
+        session,
+        update(RunStage)
+        .where(RunStage.run_id == run_id, RunStage.stage == stage, RunStage.status == StageStatus.PENDING)
+        .values(status=StageStatus.RUNNING, started_at=func.now()),
+    )
+    if landed:
+        add_event(session, run_id, EventKind.STAGE_STARTED, stage=stage, worker=worker)
+    return landed
+
+
+def complete_stage(session: Session, run_id: UUID, stage: str, worker: str) -> bool:
+    """`running` to `completed`, once each of its contacts has an outcome."""
+    landed = _landed(
+        session,
+        update(RunStage)
+        .where(
+            RunStage.run_id == run_id,
+            RunStage.stage == stage,
+            RunStage.status == StageStatus.RUNNING,
+            RunStage.done == RunStage.total,
+        )
+        .values(status=StageStatus.COMPLETED, finished_at=func.now()),
+    )
+    if landed:
+        add_event(session, run_id, EventKind.STAGE_COMPLETED, stage=stage, worker=worker)
+    return landed
+
+
+def complete_run(session: Session, run_id: UUID, worker: str, **results: Any) -> bool:
+    """`running` to `completed`, with its compiled results (columns of the run)."""
+    landed = _move_run(session, run_id, RunStatus.COMPLETED, finished_at=func.now(), **results)
+    if landed:
+        add_event(session, run_id, EventKind.COMPLETED, worker=worker)
+    return landed
+
+
+def fail_run(session: Session, run_id: UUID, error: RunError) -> bool:
+    """`pending` or `running` to `failed`, and its running stage with it."""
+    landed = _move_run(
+        session,
+        run_id,
+        RunStatus.FAILED,
+        finished_at=func.now(),
+        error_code=error.code,
+        error_message=error.message,
+        error_stage=error.stage,
+    )
+    if landed:
+        _end_running_stage(session, run_id, StageStatus.FAILED)
+        add_event(session, run_id, EventKind.FAILED, stage=error.stage, code=error.code)
+    return landed
+
+
+def lease_chunk(session: Session, chunk: RunChunk, worker: str, lease_seconds: float) -> int:
+    """Give a claimable chunk, locked by the caller, to `worker`; the new token."""
+    statement = (
+        update(RunChunk)
+        .where(*_is_chunk(chunk.run_id, chunk.stage, chunk.number))
+        .values(
+            status=ChunkStatus.LEASED,
+            token=RunChunk.token + 1,
+            attempts=RunChunk.attempts + 1,
+            worker=worker,
+            lease_expires_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds),
+        )
+        .returning(RunChunk.token)
+        .execution_options(synchronize_session=False)
+    )
+    return session.scalars(statement).one()
+
+
+def finish_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:
+    """`leased` under this token to `done`."""
+    return _release(session, run_id, stage, number, token, status=ChunkStatus.DONE)
+
+
+def hand_back_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:
+    """`leased` under this token to `open`: what is left of it is for another lane, which starts afresh."""
+    return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0)
+
+
+def _release(session: Session, run_id: UUID, stage: str, number: int, token: int, **values: Any) -> bool:
+    return _landed(
+        session,
+        update(RunChunk)
+        .where(*_is_chunk(run_id, stage, number), RunChunk.token == token, RunChunk.status == ChunkStatus.LEASED)
+        .values(lease_expires_at=None, **values),
+    )
+
+
+def _move_run(session: Session, run_id: UUID, target: RunStatus, **values: Any) -> bool:
+    return _landed(
+        session,
+        update(Run)
+        .where(Run.id == run_id, Run.status.in_(sorted(statuses_before(target))))
+        .values(status=target, version=Run.version + 1, updated_at=func.now(), **values),
+    )
+
+
+def _end_running_stage(session: Session, run_id: UUID, status: StageStatus) -> None:
+    session.execute(
+        update(RunStage)
+        .where(RunStage.run_id == run_id, RunStage.status == StageStatus.RUNNING)
+        .values(status=status, finished_at=func.now())
+    )
+
+
+def _is_chunk(run_id: UUID, stage: str, number: int) -> tuple[Any, ...]:
+    return (RunChunk.run_id == run_id, RunChunk.stage == stage, RunChunk.number == number)
+
+
+def _landed(session: Session, statement: Update) -> bool:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    assert isinstance(result, CursorResult)  # noqa: S101 - an UPDATE always gives one; this tells the type checker
+    return bool(result.rowcount)

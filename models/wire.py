@@ -1,0 +1,185 @@
+"""The shapes that clients send and see. CONTRACT: the ten top-level keys of `RunState`, in this order."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+NOT_ALLOWED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+MAX_EXTRA_COLUMNS = 100
+MAX_EXTRA_CHARS = 20_000
+
+Preset = Literal["full_pipeline", "verify_existing_emails"]
+ExportFormat = Literal["csv", "json"]
+ContactField = Literal["email", "first_name", "last_name", "full_name", "company", "domain"]
+
+
+def _printable(text: str) -> str:
+    if NOT_ALLOWED.search(text):
+        raise ValueError("control characters are not allowed: remove them")
+    return text
+
+
+Text200 = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Text320 = Annotated[str, Field(max_length=320), AfterValidator(_printable)]
+
+
+class ContactIn(BaseModel):
+    """A contact as the client sends it; columns that we do not know are kept and come back in the exports."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    first_name: Text200 = ""
+    last_name: Text200 = ""
+    full_name: Text200 = ""
+    company: Text200 = ""
+    domain: Text320 = ""
+    email: Text320 = ""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _null_means_not_given(cls, value: object) -> object:
+        return "" if value is None else value
+
+    @model_validator(mode="after")
+    def _extra_is_small(self) -> Self:
+        extra = self.model_extra or {}
+        if len(extra) > MAX_EXTRA_COLUMNS:
+            raise ValueError(f"more than {MAX_EXTRA_COLUMNS} further columns: send fewer")
+        text = repr(extra)
+        if len(text) > MAX_EXTRA_CHARS:
+            raise ValueError(f"more than {MAX_EXTRA_CHARS} characters in further columns: send less")
+        if "\\x00" in text:
+            raise ValueError("a further column holds a NUL character: remove it")
+        return self
+
+
+class InputAssets(BaseModel):
+    """What a run works on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    contacts: list[ContactIn] = Field(min_length=1)
+
+
+class Output(BaseModel):
+    """What the client wants back."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    required_fields: list[ContactField] = ["email"]
+    preview_rows: int = Field(0, ge=0, le=100)
+    export_formats: list[ExportFormat] = ["csv", "json"]
+
+
+class GoalPlan(BaseModel):
+    """A run, as a client orders it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pipeline_id: Literal["email_discovery_v1"]
+    preset: Preset
+    input_assets: InputAssets
+    output: Output = Output()
+
+    @model_validator(mode="after")
+    def _contacts_can_be_worked(self) -> Self:
+        missing = _missing_email if self.preset == "verify_existing_emails" else _missing_field
+        problems = [
+            f"contact {row}: {problem}"
+            for row, contact in enumerate(self.input_assets.contacts, start=1)
+            if (problem := missing(contact))
+        ]
+        if problems:
+            raise ValueError(_listed(problems))
+        return self
+
+
+class RunRequest(BaseModel):
+    """The body of `POST /api/v1/growth/run`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    goal_plan: GoalPlan
+
+
+class RunAcceptedPreview(BaseModel):
+    """What the answer to a created run says beside its id."""
+
+    message: str = "Enrichment has been queued."
+    pipeline_id: str
+
+
+class RunAccepted(BaseModel):
+    """The answer to a created run: accepted and queued."""
+
+    status: Literal["running"] = "running"
+    run_id: UUID
+    preview: RunAcceptedPreview
+
+
+class StageProgress(BaseModel):
+    """How far one stage is, in contacts."""
+
+    done: int
+    total: int
+
+
+class RunFailure(BaseModel):
+    """Why a run failed."""
+
+    code: str
+    message: str
+    stage: str | None
+
+
+class Progress(BaseModel):
+    """How far a run is, for people and programs."""
+
+    percent: int = Field(ge=0, le=100)
+    message: str
+    stages: dict[str, StageProgress]
+    updated_at: datetime
+    error: RunFailure | None = Field(None, exclude_if=lambda error: error is None)
+
+
+class RunState(BaseModel):
+    """The status response."""
+
+    run_id: UUID
+    status: str
+    stage_status: dict[str, str]
+    progress: Progress
+    result_handles: list[dict[str, Any]]
+    artifact_handles: list[dict[str, Any]]
+    export_handles: list[dict[str, Any]]
+    preview: dict[str, Any]
+    data_source_mix: dict[str, Any]
+    gap_report: dict[str, Any]
+
+
+class ErrorBody(BaseModel):
+    """Every error: a sentence that says what to do."""
+
+    detail: str
+
+
+def _missing_email(contact: ContactIn) -> str | None:
+    return None if contact.email.strip() else "field email is missing: this preset verifies addresses that you bring"
+
+
+def _missing_field(contact: ContactIn) -> str | None:
+    if contact.email.strip():
+        return None
+    if not contact.domain.strip():
+        return "field domain is missing: give the company's domain, or an email to verify"
+    if not contact.full_name.strip() and not (contact.first_name.strip() and contact.last_name.strip()):
+        return "field full_name is missing: give it, or both first_name and last_name"
+    return None
+
+
+def _listed(problems: list[str], most: int = 10) -> str:
+    rest = len(problems) - most
+    return "; ".join(problems[:most]) + (f"; and {rest} more" if rest > 0 else "")

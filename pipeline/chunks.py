@@ -1,0 +1,232 @@
+"""Chunks of a stage: plan, claim, load, record, finish, hand back.
+
+A claim is a lease with a fencing token. Who records renews it in the same transaction; who finds it gone
+gets `LeaseLost` and must write nothing. All of it happens under the run's row lock, taken first.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CursorResult, func, select, text, update
+from sqlalchemy.orm import Session
+
+from models.events import EventKind, add_event
+from models.run import Run
+from models.run_chunk import RunChunk
+from models.run_stage import RunStage
+from models.status import ChunkStatus, RunStatus
+from models.transitions import finish_chunk, hand_back_chunk, lease_chunk, lock_run, touch_run
+from pipeline.errors import ChunkExhausted, LeaseLost
+from pipeline.knowledge import known_patterns, learn_patterns
+from pipeline.mail.syntax import normalise_domain
+from pipeline.outcomes import Outcome
+from pipeline.records import Batch, Record
+
+MAX_ATTEMPTS = 5
+"""How often a chunk may break its lane before its run is failed."""
+
+PLAN = text("""
+INSERT INTO run_chunks (run_id, stage, number, first_position, last_position)
+SELECT :run_id, :stage, first / :size, first, least(first + :size, :contacts) - 1
+FROM generate_series(0, :contacts - 1, :size) AS first
+ON CONFLICT DO NOTHING
+""")
+
+RECORD = text("""
+INSERT INTO outcomes (run_id, stage, position, status, reason, email, source, score, evidence)
+SELECT :run_id, :stage, r.position, r.status, r.reason, r.email, r.source, r.score, r.evidence
+FROM jsonb_to_recordset(CAST(:outcomes AS jsonb))
+  AS r(position int, status text, reason text, email text, source text, score int, evidence jsonb)
+ON CONFLICT DO NOTHING
+""")
+
+# What is left of a chunk, with the nearest earlier stage's address and evidence.
+UNDONE = text("""
+SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain,
+       coalesce(earlier.email, c.email) AS email, coalesce(earlier.evidence, '{}') AS evidence
+FROM contacts c
+LEFT JOIN outcomes earlier
+  ON earlier.run_id = c.run_id AND earlier.position = c.position AND earlier.stage = :earlier_stage
+WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last
+  AND NOT EXISTS (SELECT FROM outcomes o WHERE o.run_id = c.run_id AND o.position = c.position AND o.stage = :stage)
+ORDER BY c.position
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work one chunk until somebody else gets a higher token."""
+
+    run_id: UUID
+    stage: str
+    number: int
+    token: int
+    worker: str
+    first_position: int
+    last_position: int
+
+
+def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -> None:
+    """Cut a stage into chunks of `size` contacts; a second time does nothing."""
+    session.execute(PLAN, {"run_id": run_id, "stage": stage, "contacts": contacts, "size": size})
+
+
+def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, max_lanes: int) -> Lease | None:
+    """Lease a chunk that is open or whose lease ran out; none if there is none, or enough lanes are at work.
+
+    `run` must be locked by the caller. Raises `ChunkExhausted` for a chunk that broke its lane too often.
+    """
+    if live_leases(session, run.id) >= max_lanes:
+        return None
+    chunk = session.scalar(
+        select(RunChunk)
+        .where(RunChunk.run_id == run.id, RunChunk.stage == stage, _claimable())
+        .order_by(RunChunk.number)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+    if chunk is None:
+        return None
+    if chunk.attempts >= MAX_ATTEMPTS:
+        raise ChunkExhausted(
+            f"run {run.id}, stage {stage}, chunk {chunk.number}: {chunk.attempts} attempts, none finished"
+        )
+    if chunk.status == ChunkStatus.LEASED:
+        add_event(session, run.id, EventKind.LEASE_LOST, stage=stage, worker=chunk.worker, chunk=chunk.number)
+    token = lease_chunk(session, chunk, worker, seconds)
+    add_event(session, run.id, EventKind.CHUNK_CLAIMED, stage=stage, worker=worker, chunk=chunk.number)
+    return Lease(run.id, stage, chunk.number, token, worker, chunk.first_position, chunk.last_position)
+
+
+def load(session: Session, lease: Lease) -> Batch:
+    """What is left to do in a leased chunk, with what is known of its domains."""
+    rows = session.execute(
+        UNDONE,
+        {
+            "run_id": lease.run_id,
+            "stage": lease.stage,
+            "earlier_stage": _earlier_stage(session, lease),
+            "first": lease.first_position,
+            "last": lease.last_position,
+        },
+    )
+    records = [Record(**row._asdict()) for row in rows]
+    domains = {normalise_domain(record.domain) for record in records} - {None}
+    return Batch(records, known_patterns(session, sorted(domain for domain in domains if domain)))
+
+
+def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:
+    """Write outcomes and renew the lease, at once; the run's fresh row. Raises `LeaseLost`.
+
+    An outcome that is there already stays as it is and is not counted again.
+    """
+    run = lock_run(session, lease.run_id)
+    if run is None or run.status != RunStatus.RUNNING:
+        raise LeaseLost(f"run {lease.run_id}, stage {lease.stage}: the run is over")
+    _renew(session, lease, seconds)
+    if outcomes:
+        _count(session, lease, _insert(session, lease, outcomes))
+        learn_patterns(session, outcomes)
+    return touch_run(session, run.id, seconds)
+
+
+def finish(session: Session, lease: Lease) -> None:
+    """The chunk is done. Raises `LeaseLost`."""
+    if not finish_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
+        raise _lost(lease)
+    add_event(session, lease.run_id, EventKind.CHUNK_FINISHED, **_named(lease))
+
+
+def hand_back(session: Session, lease: Lease, reason: str) -> None:
+    """What is left of the chunk is for another lane. A lease already gone is nobody's loss."""
+    if hand_back_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
+        add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **_named(lease), reason=reason)
+
+
+def live_leases(session: Session, run_id: UUID) -> int:
+    """How many lanes are at work on a run."""
+    statement = select(func.count()).where(
+        RunChunk.run_id == run_id,
+        RunChunk.status == ChunkStatus.LEASED,
+        RunChunk.lease_expires_at > func.now(),
+    )
+    return session.scalar(statement) or 0
+
+
+def unfinished(session: Session, run_id: UUID, stage: str) -> int:
+    """How many chunks of a stage are not done."""
+    statement = select(func.count()).where(
+        RunChunk.run_id == run_id, RunChunk.stage == stage, RunChunk.status != ChunkStatus.DONE
+    )
+    return session.scalar(statement) or 0
+
+
+def claimable(session: Session, run_id: UUID, stage: str) -> int:
+    """How many chunks of a stage a lane could claim right now."""
+    statement = select(func.count()).where(RunChunk.run_id == run_id, RunChunk.stage == stage, _claimable())
+    return session.scalar(statement) or 0
+
+
+def _claimable() -> Any:
+    expired = (RunChunk.status == ChunkStatus.LEASED) & (RunChunk.lease_expires_at <= func.now())
+    return (RunChunk.status == ChunkStatus.OPEN) | expired
+
+
+def _renew(session: Session, lease: Lease, seconds: float) -> None:
+    renewed = session.execute(
+        update(RunChunk)
+        .where(
+            RunChunk.run_id == lease.run_id,
+            RunChunk.stage == lease.stage,
+            RunChunk.number == lease.number,
+            RunChunk.token == lease.token,
+            RunChunk.status == ChunkStatus.LEASED,
+            RunChunk.lease_expires_at > func.now(),
+        )
+        .values(lease_expires_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds))
+        .execution_options(synchronize_session=False)
+    )
+    if not _rowcount(renewed):
+        raise _lost(lease)
+
+
+def _insert(session: Session, lease: Lease, outcomes: Iterable[Outcome]) -> int:
+    rows = json.dumps([asdict(outcome) for outcome in outcomes])
+    inserted = session.execute(RECORD, {"run_id": lease.run_id, "stage": lease.stage, "outcomes": rows})
+    return _rowcount(inserted)
+
+
+def _count(session: Session, lease: Lease, inserted: int) -> None:
+    session.execute(
+        update(RunStage)
+        .where(RunStage.run_id == lease.run_id, RunStage.stage == lease.stage)
+        .values(done=RunStage.done + inserted)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _earlier_stage(session: Session, lease: Lease) -> str | None:
+    this = select(RunStage.ordinal).where(RunStage.run_id == lease.run_id, RunStage.stage == lease.stage)
+    return session.scalar(
+        select(RunStage.stage)
+        .where(RunStage.run_id == lease.run_id, RunStage.ordinal < this.scalar_subquery())
+        .order_by(RunStage.ordinal.desc())
+        .limit(1)
+    )
+
+
+def _named(lease: Lease) -> dict[str, Any]:
+    return {"stage": lease.stage, "worker": lease.worker, "chunk": lease.number}
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(f"run {lease.run_id}, stage {lease.stage}, chunk {lease.number}: the lease is gone")
+
+
+def _rowcount(result: Any) -> int:
+    assert isinstance(result, CursorResult)  # noqa: S101 - a write always gives one; this tells the type checker
+    return result.rowcount

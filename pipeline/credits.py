@@ -1,0 +1,90 @@
+"""Credits: charged once when a run is created, given back once when it ends."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import CursorResult, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models.account import Account
+from models.credit_ledger import LedgerEntry
+from models.run import Run
+from models.schema import new_id
+from models.status import LedgerKind
+from pipeline.errors import InsufficientCredits
+
+
+@dataclass(frozen=True, slots=True)
+class RateCard:
+    """What a contact costs, and what is given back for one that was not delivered. In credits."""
+
+    per_contact: int = 4
+    rebate_per_unresolved: int = 4
+    rebate_per_unverified: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a run delivered, in contacts."""
+
+    contacts: int
+    with_email: int
+    verified: int
+
+
+def grant(session: Session, account_id: UUID, credits_granted: int) -> None:
+    """Add credits to an account."""
+    _move(session, account_id, None, LedgerKind.GRANT, credits_granted)
+
+
+def charge(session: Session, run: Run) -> None:
+    """Take the price of a new run. Raises `InsufficientCredits` when the account can't pay it."""
+    price = run.contact_count * run.charge_per_contact
+    paid = session.execute(
+        update(Account)
+        .where(Account.id == run.account_id, Account.credit_balance >= price)
+        .values(credit_balance=Account.credit_balance - price)
+        .execution_options(synchronize_session=False)
+    )
+    assert isinstance(paid, CursorResult)  # noqa: S101 - an UPDATE always gives one; this tells the type checker
+    if not paid.rowcount:
+        balance = session.get_one(Account, run.account_id).credit_balance
+        raise InsufficientCredits(
+            f"This run costs {price} credits ({run.contact_count} contacts at {run.charge_per_contact}), "
+            f"and the account has {balance}: buy credits or send fewer contacts."
+        )
+    session.add(LedgerEntry(account_id=run.account_id, run_id=run.id, kind=LedgerKind.CHARGE, credits=-price))
+
+
+def rebate_of_completed(run: Run, delivered: Delivered) -> int:
+    """What a completed run gives back, by its own rate card."""
+    unresolved = delivered.contacts - delivered.with_email
+    unverified = delivered.with_email - delivered.verified
+    return unresolved * run.rebate_per_unresolved + unverified * run.rebate_per_unverified
+
+
+def rebate_of_stopped(run: Run, delivered: Delivered) -> int:
+    """What a failed or cancelled run gives back: the full price of each contact not delivered."""
+    return (delivered.contacts - delivered.with_email) * run.charge_per_contact
+
+
+def rebate(session: Session, run: Run, credits_back: int) -> None:
+    """Give credits of a run back; a second time does nothing."""
+    _move(session, run.account_id, run.id, LedgerKind.REBATE, credits_back)
+
+
+def _move(session: Session, account_id: UUID, run_id: UUID | None, kind: LedgerKind, amount: int) -> None:
+    entry = (
+        insert(LedgerEntry)
+        .values(id=new_id(), account_id=account_id, run_id=run_id, kind=kind, credits=amount)
+        .on_conflict_do_nothing(index_elements=["run_id", "kind"])
+        .returning(LedgerEntry.id)
+    )
+    if session.scalar(entry) is not None:
+        session.execute(
+            update(Account)
+            .where(Account.id == account_id)
+            .values(credit_balance=Account.credit_balance + amount)
+            .execution_options(synchronize_session=False)
+        )

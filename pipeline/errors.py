@@ -1,0 +1,48 @@
+"""Every error that the pipeline raises on purpose, as a tree.
+
+GrowthError
+├── InvalidInput             what the caller sent can't be used
+├── InsufficientCredits      the account's balance does not cover the run
+├── IdempotencyConflict      the key was used before, with another body
+├── UnknownRun               no such run, or another account's
+├── RunStateConflict         the action does not fit the run's state
+├── StageFault               a stage broke its promise of one outcome per record
+├── ChunkExhausted           a chunk broke its lane too often
+└── LeaseLost                this worker's lease on a chunk is gone; somebody else may hold it
+"""
+
+
+class GrowthError(Exception):
+    """An expected failure; its text is a sentence that a person can act on."""
+
+
+class InvalidInput(GrowthError):
+    """Raised when what the caller sent can't be used; names the record and the field, never the value."""
+
+
+class InsufficientCredits(GrowthError):
+    """Raised when a run would cost more credits than the account has."""
+
+
+class IdempotencyConflict(GrowthError):
+    """Raised when an idempotency key comes back with another body."""
+
+
+class UnknownRun(GrowthError):
+    """Raised when there is no such run for this account; other accounts' runs look the same."""
+
+
+class RunStateConflict(GrowthError):
+    """Raised when an action does not fit the run's state, such as cancelling a finished run."""
+
+
+class LeaseLost(GrowthError):
+    """Raised when a chunk's lease is no longer ours: whatever is in hand must not be written."""
+
+
+class ChunkExhausted(GrowthError):
+    """Raised when a chunk was claimed again and again and never finished: its run can't go on."""
+
+
+class StageFault(GrowthError):
+    """Raised when a stage ends without an outcome for each record; names the stage and a position."""

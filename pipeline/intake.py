@@ -1,0 +1,144 @@
+"""Intake: a client's order becomes a run with its contacts and its charge, in the caller's transaction."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models.events import EventKind, add_event
+from models.run import Run
+from models.run_stage import RunStage
+from models.schema import new_id
+from models.wire import ContactIn, GoalPlan
+from pipeline.credits import RateCard, charge
+from pipeline.errors import IdempotencyConflict
+from pipeline.mail.syntax import normalise_domain
+from pipeline.stages import PRESETS
+
+NEVER_SENT_AFTER_S = 5
+"""When the sweeper sends a run's chain that its creator should have sent."""
+
+CONTACT_COLUMNS = "run_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra"
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedRun:
+    """A run that exists now. `is_new` is false when its idempotency key had created it before."""
+
+    run_id: UUID
+    preset: str
+    is_new: bool
+
+
+def create_run(
+    session: Session,
+    account_id: UUID,
+    plan: GoalPlan,
+    *,
+    rate_card: RateCard | None = None,
+    idempotency_key: str | None = None,
+) -> CreatedRun:
+    """Write a run, its contacts and its charge in the caller's transaction; nothing is sent.
+
+    After the commit send its chain: `worker.dispatch.send_chain(created.run_id, created.preset)`. If that
+    is never done, the sweeper does it some seconds later. Raises `InsufficientCredits`, and
+    `IdempotencyConflict` when the key was used with another body.
+    """
+    run = _insert_run(session, account_id, plan, rate_card or RateCard(), idempotency_key)
+    if run is None:
+        return _earlier_run(session, account_id, plan, idempotency_key)
+    charge(session, run)
+    _insert_stages(session, run)
+    _copy_contacts(session, run.id, plan.input_assets.contacts)
+    add_event(session, run.id, EventKind.CREATED, contacts=run.contact_count, preset=run.preset)
+    return CreatedRun(run.id, run.preset, is_new=True)
+
+
+def _insert_run(
+    session: Session, account_id: UUID, plan: GoalPlan, rates: RateCard, idempotency_key: str | None
+) -> Run | None:
+    contacts = plan.input_assets.contacts
+    statement = (
+        insert(Run)
+        .values(
+            id=new_id(),
+            account_id=account_id,
+            pipeline_id=plan.pipeline_id,
+            preset=plan.preset,
+            contact_count=len(contacts),
+            extra_columns=_extra_columns(contacts),
+            required_fields=plan.output.required_fields,
+            preview_rows=plan.output.preview_rows,
+            export_formats=plan.output.export_formats,
+            idempotency_key=idempotency_key,
+            request_digest=_digest(plan) if idempotency_key else None,
+            charge_per_contact=rates.per_contact,
+            rebate_per_unresolved=rates.rebate_per_unresolved,
+            rebate_per_unverified=rates.rebate_per_unverified,
+            resend_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, NEVER_SENT_AFTER_S),
+        )
+        .on_conflict_do_nothing(index_elements=["account_id", "idempotency_key"])
+        .returning(Run)
+    )
+    return session.scalar(statement)
+
+
+def _earlier_run(session: Session, account_id: UUID, plan: GoalPlan, idempotency_key: str | None) -> CreatedRun:
+    run = session.scalars(select(Run).where(Run.account_id == account_id, Run.idempotency_key == idempotency_key)).one()
+    if run.request_digest != _digest(plan):
+        raise IdempotencyConflict(
+            "This Idempotency-Key was used before with another body: send the same body, or a new key."
+        )
+    return CreatedRun(run.id, run.preset, is_new=False)
+
+
+def _digest(plan: GoalPlan) -> bytes:
+    return hashlib.sha256(plan.model_dump_json().encode()).digest()
+
+
+def _extra_columns(contacts: Sequence[ContactIn]) -> list[str]:
+    return list(dict.fromkeys(name for contact in contacts for name in contact.model_extra or {}))
+
+
+def _insert_stages(session: Session, run: Run) -> None:
+    session.add_all(
+        RunStage(run_id=run.id, stage=stage, ordinal=ordinal, total=run.contact_count)
+        for ordinal, stage in enumerate(PRESETS[run.preset])
+    )
+    session.flush()
+
+
+def _copy_contacts(session: Session, run_id: UUID, contacts: Iterable[ContactIn]) -> None:
+    driver = session.connection().connection.driver_connection
+    assert driver is not None  # noqa: S101 - the session is in a transaction, so it has a connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY contacts ({CONTACT_COLUMNS}) FROM STDIN") as copy:
+        for row in _contact_rows(run_id, contacts):
+            copy.write_row(row)
+
+
+def _contact_rows(run_id: UUID, contacts: Iterable[ContactIn]) -> Iterator[tuple[Any, ...]]:
+    """Rows in the order of work: one domain's contacts are neighbours, so that a chunk shares its sessions."""
+    by_domain = sorted(enumerate(contacts), key=lambda numbered: _working_domain(numbered[1]))
+    for position, (input_row, contact) in enumerate(by_domain):
+        yield (
+            run_id,
+            position,
+            input_row,
+            contact.first_name,
+            contact.last_name,
+            contact.full_name,
+            contact.company,
+            contact.domain,
+            contact.email or None,
+            json.dumps(contact.model_extra or {}),
+        )
+
+
+def _working_domain(contact: ContactIn) -> str:
+    return normalise_domain(contact.domain or contact.email.rpartition("@")[2]) or ""

@@ -1,0 +1,116 @@
+"""The closed set of things that can be said about one record by one stage.
+
+An outcome is written once: `(run_id, stage, position)` is its primary key. What it says is a status from
+`OutcomeStatus`, a reason from `Reason`, and the evidence that led there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class OutcomeStatus(StrEnum):
+    """What a stage concluded about a record."""
+
+    FOUND = "found"
+    """`email_lookup` has an address for this contact."""
+    NOT_FOUND = "not_found"
+    """`email_lookup` has none; the reason says why."""
+    VALID = "valid"
+    """`email_verify`: mail to this address would arrive."""
+    RISKY = "risky"
+    """`email_verify`: the server takes mail for it, but there is a reason to be careful."""
+    INVALID = "invalid"
+    """`email_verify`: mail to it would bounce."""
+    UNKNOWN = "unknown"
+    """`email_verify` could not find out; the reason says why."""
+    SKIPPED = "skipped"
+    """There was nothing for the stage to work on: the record has no address."""
+
+
+class Reason(StrEnum):
+    """Why: one word per cause, the same in table, code, log, export and gap report."""
+
+    # an address was found, or mail would arrive
+    INPUT = "input"
+    MAILBOX_EXISTS = "mailbox_exists"
+    # there is something to be careful about
+    CATCH_ALL = "catch_all"
+    MAILBOX_FULL = "mailbox_full"
+    MAILBOX_BUSY = "mailbox_busy"
+    ROLE_ACCOUNT = "role_account"
+    # the name or the address is not usable
+    NAME_UNUSABLE = "name_unusable"
+    DOMAIN_UNUSABLE = "domain_unusable"
+    SYNTAX = "syntax"
+    NO_EMAIL = "no_email"
+    # the domain takes no mail
+    NO_SUCH_DOMAIN = "no_such_domain"
+    NO_MAIL_SERVER = "no_mail_server"
+    NULL_MX = "null_mx"
+    UNUSABLE_MAIL_HOST = "unusable_mail_host"
+    # the server says no
+    NO_SUCH_MAILBOX = "no_such_mailbox"
+    EVERY_CANDIDATE_REFUSED = "every_candidate_refused"
+    MAILBOX_DISABLED = "mailbox_disabled"
+    # nobody could tell
+    GREYLISTED = "greylisted"
+    RATE_LIMITED = "rate_limited"
+    BLOCKED = "blocked"
+    POLICY = "policy"
+    SERVER_UNREACHABLE = "server_unreachable"
+    SERVER_UNCLEAR = "server_unclear"
+    DNS_FAILURE = "dns_failure"
+    TIME_LIMIT = "time_limit"
+    INTERNAL_ERROR = "internal_error"
+
+
+REASON_SENTENCES: Mapping[Reason, str] = {
+    Reason.INPUT: "The contact brought this address.",
+    Reason.MAILBOX_EXISTS: "The domain's mail server accepts this address and refuses an invented one.",
+    Reason.CATCH_ALL: "The domain's mail server accepts every address, so its yes proves nothing.",
+    Reason.MAILBOX_FULL: "The mailbox exists but is over its quota: try again in some days.",
+    Reason.MAILBOX_BUSY: "The mailbox exists but gets mail faster than it may: try again later.",
+    Reason.ROLE_ACCOUNT: "The address belongs to a function (such as info@), not to a person.",
+    Reason.NAME_UNUSABLE: "The name holds no letters that an address could be made of: correct the name.",
+    Reason.DOMAIN_UNUSABLE: "The contact's domain is missing or is not a domain name: correct it.",
+    Reason.SYNTAX: "The address is not a valid e-mail address (RFC 5321): correct it.",
+    Reason.NO_EMAIL: "The contact has no address to verify.",
+    Reason.NO_SUCH_DOMAIN: "The domain does not exist: check its spelling.",
+    Reason.NO_MAIL_SERVER: "The domain exists but has no mail server: find the domain it uses for mail.",
+    Reason.NULL_MX: "The domain states that it takes no mail (RFC 7505): find the domain it uses for mail.",
+    Reason.UNUSABLE_MAIL_HOST: "The domain's mail server has a private or reserved address, which is never contacted.",
+    Reason.NO_SUCH_MAILBOX: "The domain's mail server says that there is no such mailbox.",
+    Reason.EVERY_CANDIDATE_REFUSED: "The domain's mail server refused every likely address for this name.",
+    Reason.MAILBOX_DISABLED: "The mailbox exists but is disabled: the person has probably left.",
+    Reason.GREYLISTED: "The mail server asks every stranger to come back later: run it again in an hour.",
+    Reason.RATE_LIMITED: "The mail server says that it was asked too often: run it again later.",
+    Reason.BLOCKED: "The mail server refuses our address: check its reverse DNS and blocklists.",
+    Reason.POLICY: "The mail server refuses to answer as a matter of policy.",
+    Reason.SERVER_UNREACHABLE: "No mail server of the domain could be reached: check that port 25 is open to you.",
+    Reason.SERVER_UNCLEAR: "The mail server's answer settles nothing.",
+    Reason.DNS_FAILURE: "The domain's name servers gave no answer: run it again later.",
+    Reason.TIME_LIMIT: "The time limit for one record passed: run it again later.",
+    Reason.INTERNAL_ERROR: "This record met a fault of ours; the worker's log names the run and the position.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one stage says about one record.
+
+    `email` is the address the statement is about (none when nothing was found). `source` names where an
+    address came from: `input` (the contact brought it), `pattern` (the domain's known pattern, confirmed by
+    its server) or `permutation` (a ranked candidate, confirmed by its server). `score` runs from 0 (surely
+    wrong) to 100 (surely right). `evidence` is JSON-ready; for an address found by asking it holds at least
+    `pattern`, `mail_host`, `reply_code`, `reply_text`, `catch_all` and `asked_at` (ISO 8601, UTC).
+    """
+
+    position: int
+    status: OutcomeStatus
+    reason: Reason
+    email: str | None = None
+    source: str | None = None
+    score: int = 0
+    evidence: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,54 @@
+"""Percent and message, computed from counts of rows: so they can't lie, and percent never falls."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.run import Run
+from models.status import RunStatus, StageStatus
+from pipeline.stages import stage_named
+
+PENDING_MESSAGE = "Waiting for a worker to start this run..."
+COMPILING_MESSAGE = "Compiling results..."
+FINAL_MESSAGES = {
+    RunStatus.COMPLETED: "Run complete.",
+    RunStatus.CANCELLED: "Run cancelled. What was found is kept; the rest was paid back.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StageCount:
+    """A stage of a run, as its row says."""
+
+    stage: str
+    status: str
+    done: int
+    total: int
+
+
+def percent(status: str, stages: Sequence[StageCount]) -> int:
+    """How far the run is: its stages' shares of done contacts by weight; 100 only when it is completed.
+
+    The counts only rise, hence so does this.
+    """
+    if status == RunStatus.COMPLETED:
+        return 100
+    weights = {count.stage: stage_named(count.stage).weight for count in stages}
+    share = sum(weights[count.stage] * count.done / count.total for count in stages)
+    return min(99, int(100 * share / sum(weights.values())))
+
+
+def message(run: Run, stages: Sequence[StageCount]) -> str:
+    """What the run does right now, as a sentence for a person."""
+    status = RunStatus(run.status)
+    if status is RunStatus.PENDING:
+        return PENDING_MESSAGE
+    if status is RunStatus.FAILED:
+        return f"Run failed. {run.error_message}"
+    if status is RunStatus.RUNNING:
+        return _running_message(stages)
+    return FINAL_MESSAGES[status]
+
+
+def _running_message(stages: Sequence[StageCount]) -> str:
+    unfinished = next((count for count in stages if count.status != StageStatus.COMPLETED), None)
+    return stage_named(unfinished.stage).message if unfinished else COMPILING_MESSAGE

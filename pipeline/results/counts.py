@@ -1,0 +1,61 @@
+"""Counts over a run's outcomes: what was delivered, from where, and what is missing and why."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.run import Run
+from pipeline.credits import Delivered
+
+# One pass over the outcomes gives everything: at most some hundred groups, whatever the run's size.
+GROUPS = text("""
+SELECT stage, status, reason, source, email IS NOT NULL AS has_email, count(*) AS contacts
+FROM outcomes WHERE run_id = :run_id
+GROUP BY stage, status, reason, source, has_email
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeGroup:
+    """How many contacts share one stage, status, reason and source."""
+
+    stage: str
+    status: str
+    reason: str
+    source: str | None
+    has_email: bool
+    contacts: int
+
+
+def count_outcomes(session: Session, run_id: UUID) -> list[OutcomeGroup]:
+    """A run's outcomes, grouped."""
+    return [OutcomeGroup(**row._asdict()) for row in session.execute(GROUPS, {"run_id": run_id})]
+
+
+def count_delivered(session: Session, run: Run) -> Delivered:
+    """What the run delivered so far."""
+    return delivered(run.contact_count, finding_stage(run.preset), count_outcomes(session, run.id))
+
+
+def delivered(contacts: int, stage: str, groups: list[OutcomeGroup]) -> Delivered:
+    """Delivered are contacts with an email from the stage that finds it; verified those with verdict valid."""
+    with_email = sum(group.contacts for group in groups if group.stage == stage and group.has_email)
+    verified = sum(group.contacts for group in groups if group.status == "valid")
+    return Delivered(contacts, with_email, verified)
+
+
+def finding_stage(preset: str) -> str:
+    """The stage whose outcomes say which contacts have an email."""
+    return "email_verify" if preset == "verify_existing_emails" else "email_lookup"
+
+
+def tally(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Counts by word, largest first, equal ones in order of the word."""
+    totals: Counter[str] = Counter()
+    for word, count in pairs:
+        totals[word] += count
+    return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,57 @@
+"""Preview, data source mix and gap report: pure functions of the grouped outcomes."""
+
+from typing import Any
+
+from models.run import Run
+from pipeline.credits import Delivered, rebate_of_completed
+from pipeline.outcomes import REASON_SENTENCES, Reason
+from pipeline.results.counts import OutcomeGroup, finding_stage, tally
+
+
+def preview(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> dict[str, Any]:
+    """What was delivered, by verdict, and what it costs."""
+    charged = run.contact_count * run.charge_per_contact
+    rebate_credits = rebate_of_completed(run, delivered)
+    return {
+        "delivered_counts": {
+            "delivered_contacts": delivered.with_email,
+            "verified_emails": delivered.verified,
+        },
+        "verdicts": tally((g.status, g.contacts) for g in groups if g.stage == "email_verify" and g.has_email),
+        "pricing": {
+            "charged_credits": charged,
+            "rebate_credits": rebate_credits,
+            "net_credits": charged - rebate_credits,
+        },
+    }
+
+
+def data_source_mix(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> dict[str, Any]:
+    """Which stage and which source the delivered addresses came from."""
+    found = [g for g in groups if g.stage == finding_stage(run.preset) and g.has_email]
+    return {
+        "enriched": delivered.with_email,
+        "by_stage": tally((g.stage, g.contacts) for g in found),
+        "by_source": tally((g.source or "input", g.contacts) for g in found),
+    }
+
+
+def gap_report(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> dict[str, Any]:
+    """Why contacts have no address, and why addresses are not verified: counts, and what can be done."""
+    finding = finding_stage(run.preset)
+    unresolved = tally((g.reason, g.contacts) for g in groups if g.stage == finding and not g.has_email)
+    unverified = tally(
+        (g.reason, g.contacts) for g in groups if g.stage == "email_verify" and g.has_email and g.status != "valid"
+    )
+    return {
+        "unresolved": delivered.contacts - delivered.with_email,
+        "reasons": _explained(unresolved),
+        "unverified": delivered.with_email - delivered.verified,
+        "unverified_reasons": _explained(unverified),
+    }
+
+
+def _explained(counts: dict[str, int]) -> dict[str, Any]:
+    return {
+        reason: {"count": count, "explanation": REASON_SENTENCES[Reason(reason)]} for reason, count in counts.items()
+    }
