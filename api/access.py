@@ -1,0 +1,79 @@
+"""Who is asking: the API key, the subscription, the rate limit."""
+
+import logging
+import time
+from typing import Annotated
+from uuid import UUID
+
+import redis
+from fastapi import Depends, HTTPException, Request
+
+from models.database import Database
+from models.queries import account_of_key
+from models.settings import Settings
+from models.status import SubscriptionStatus
+
+log = logging.getLogger(__name__)
+
+
+def settings_of(request: Request) -> Settings:
+    """This process's settings."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def database_of(request: Request) -> Database:
+    """This process's database."""
+    database: Database = request.app.state.database
+    return database
+
+
+def redis_of(request: Request) -> redis.Redis:
+    """This process's Redis client."""
+    client: redis.Redis = request.app.state.redis
+    return client
+
+
+def paying_account(request: Request) -> UUID:
+    """The account that asks, if it may. Answers 401, 403 or 429 otherwise."""
+    with database_of(request).transaction() as session:
+        account = account_of_key(session, _bearer_key(request))
+    if account is None:
+        raise _unauthorized("This API key is not valid: check it, or create one with `growth account create`.")
+    if account.subscription_status != SubscriptionStatus.ACTIVE:
+        raise HTTPException(403, "This account has no active paid subscription: renew it, then try again.")
+    _count_request(request, account.id)
+    return account.id
+
+
+AccountId = Annotated[UUID, Depends(paying_account)]
+
+
+def _bearer_key(request: Request) -> str:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise _unauthorized("An API key is needed: send it as `Authorization: Bearer <api key>`.")
+    return key.strip()
+
+
+def _unauthorized(sentence: str) -> HTTPException:
+    return HTTPException(401, sentence, {"WWW-Authenticate": "Bearer"})
+
+
+def _count_request(request: Request, account_id: UUID) -> None:
+    """A fixed window of a minute, counted in Redis; without Redis nobody is turned away."""
+    now = time.time()
+    window, most = int(now // 60), settings_of(request).requests_per_minute
+    key = f"growth:requests:{account_id}:{window}"
+    try:
+        with redis_of(request).pipeline() as commands:
+            commands.incr(key)
+            commands.expire(key, 60)
+            count = commands.execute()[0]
+    except redis.RedisError as error:
+        log.warning("requests are not counted: %s", type(error).__name__)
+        return
+    if count > most:
+        wait = str(60 - int(now % 60))
+        sentence = f"More than {most} requests in a minute: wait {wait} seconds. `Retry-After` says when to poll again."
+        raise HTTPException(429, sentence, {"Retry-After": wait})

@@ -1,0 +1,37 @@
+"""The HTTP application. Start it with `uvicorn --factory api.app:create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import redis
+from fastapi import FastAPI
+
+from api.errors import add_error_handlers
+from api.health import health
+from api.runs import runs
+from models.database import open_database
+from models.settings import load_settings, required
+
+REDIS_TIMEOUT_S = 0.5
+
+
+def create_app() -> FastAPI:
+    """The application, on the settings of this process."""
+    settings = required(load_settings(), "database_url", "redis_url")
+    app = FastAPI(title="Growth engine", version="1", lifespan=_lifespan, redirect_slashes=False)
+    app.state.settings = settings
+    app.state.database = open_database(settings.database_url, pool_size=10, pool_timeout=5)
+    app.state.redis = redis.Redis.from_url(
+        settings.redis_url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
+    )
+    app.include_router(runs)
+    app.include_router(health)
+    add_error_handlers(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.redis.close()
+    app.state.database.close()

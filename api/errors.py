@@ -1,0 +1,98 @@
+"""Every error answer is `{"detail": "a sentence that says what to do"}`, and never shows what the client sent."""
+
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic_core import ErrorDetails
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from pipeline.errors import (
+    GrowthError,
+    IdempotencyConflict,
+    InsufficientCredits,
+    InvalidInput,
+    RunStateConflict,
+    UnknownRun,
+)
+
+STATUS_CODES: Mapping[type[GrowthError], int] = {
+    InvalidInput: 422,
+    InsufficientCredits: 402,
+    IdempotencyConflict: 409,
+    RunStateConflict: 409,
+    UnknownRun: 404,
+}
+MOST_PROBLEMS = 10
+RETRY_AFTER_S = 5
+
+log = logging.getLogger(__name__)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Turn every exception that a request can end with into its answer."""
+    for kind, status in STATUS_CODES.items():
+        app.add_exception_handler(kind, _sentence_with(status))
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    for database_error in (OperationalError, InterfaceError, PoolTimeout):
+        app.add_exception_handler(database_error, _database_away)
+    app.add_exception_handler(Exception, _fault)
+
+
+def answer(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An error answer."""
+    return JSONResponse({"detail": sentence}, status, headers)
+
+
+def sentence_of(problems: list[ErrorDetails]) -> str:
+    """Pydantic's problems as one sentence: which field of which record, and why; never the value."""
+    named = [f"{_place(problem['loc'])}: {_why(problem['msg'])}" for problem in problems[:MOST_PROBLEMS]]
+    rest = len(problems) - MOST_PROBLEMS
+    return "; ".join(named) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """`goal_plan.input_assets.contacts[3].domain` reads `contact 4, field domain`."""
+    parts = [part for part in location if part != "body"]
+    if "contacts" in parts and parts[-1] != "contacts":
+        after = parts[parts.index("contacts") + 1 :]
+        field = f", field {'.'.join(map(str, after[1:]))}" if after[1:] else ""
+        return f"contact {int(after[0]) + 1}{field}"
+    return f"field {'.'.join(map(str, parts))}" if parts else "the body"
+
+
+def _why(text: str) -> str:
+    return text.removeprefix("Value error, ").rstrip(".")
+
+
+def _sentence_with(status: int):  # type: ignore[no-untyped-def]
+    async def handler(_request: Request, error: Exception) -> JSONResponse:
+        return answer(status, str(error))
+
+    return handler
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    return answer(error.status_code, str(error.detail), error.headers)
+
+
+async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    return answer(422, sentence_of(list(error.errors())))
+
+
+async def _database_away(_request: Request, error: Exception) -> JSONResponse:
+    log.warning("Postgres does not answer: %s", type(error).__name__)
+    sentence = f"The database can't be reached right now. Try again in {RETRY_AFTER_S} seconds; nothing was changed."
+    return answer(503, sentence, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+async def _fault(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return answer(500, "Something went wrong on our side and was logged. Try again; if it stays, contact support.")

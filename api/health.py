@@ -1,0 +1,46 @@
+"""Health: is the process alive, and can it do its work."""
+
+import logging
+
+import redis
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.access import database_of, redis_of
+from models.migrate import is_migrated
+
+log = logging.getLogger(__name__)
+
+health = APIRouter()
+
+
+@health.get("/healthz")
+def alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@health.get("/readyz")
+def ready(request: Request) -> JSONResponse:
+    """Postgres answers and has the schema of this version. Redis is reported, but only Postgres is needed."""
+    checks = {"postgres": _postgres(request), "redis": _redis(request)}
+    is_ready = checks["postgres"] == "ok"
+    return JSONResponse({"status": "ok" if is_ready else "not ready", **checks}, 200 if is_ready else 503)
+
+
+def _postgres(request: Request) -> str:
+    try:
+        return "ok" if is_migrated(database_of(request)) else "not migrated: run `growth migrate`"
+    except SQLAlchemyError as error:
+        log.warning("not ready: %s", type(error).__name__)
+        return "unreachable"
+
+
+def _redis(request: Request) -> str:
+    try:
+        redis_of(request).ping()
+    except redis.RedisError as error:
+        log.warning("without Redis: %s", type(error).__name__)
+        return "unreachable; states are read from Postgres"
+    return "ok"

@@ -1,0 +1,114 @@
+"""Runs over HTTP: create, read, download."""
+
+import logging
+from typing import Annotated
+from uuid import UUID
+
+import redis
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.responses import FileResponse
+
+from api.access import AccountId, database_of, redis_of, settings_of
+from api.bodies import parse_run_request, read_body
+from models.queries import export_of_account, run_of_account
+from models.wire import ErrorBody, GoalPlan, RunAccepted, RunAcceptedPreview, RunRequest, RunState
+from pipeline import live_state
+from pipeline.credits import RateCard
+from pipeline.errors import UnknownRun
+from pipeline.intake import CreatedRun, create_run
+from pipeline.live_state import LiveState
+from worker.dispatch import broker_may_be_away, send_chain
+
+MAX_IDEMPOTENCY_KEY_CHARS = 255
+
+log = logging.getLogger(__name__)
+
+ERRORS = {status: {"model": ErrorBody} for status in (400, 401, 402, 403, 404, 409, 422, 429, 503)}
+
+runs = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-type]
+
+
+@runs.post(
+    "/run",
+    status_code=202,
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": RunRequest.model_json_schema()}}}},
+)
+def create(
+    request: Request,
+    account_id: AccountId,
+    body: Annotated[bytes, Depends(read_body)],
+    idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY_CHARS)] = None,
+) -> RunAccepted:
+    """Create a run and send its chain."""
+    plan = parse_run_request(body, settings_of(request).max_contacts).goal_plan
+    created = _create(request, account_id, plan, idempotency_key)
+    if created.is_new:
+        with broker_may_be_away(created.run_id):
+            send_chain(created.run_id, created.preset)
+    return RunAccepted(run_id=created.run_id, preview=RunAcceptedPreview(pipeline_id=created.preset))
+
+
+@runs.get("/runs/{run_id}", response_model=RunState)
+def read(request: Request, account_id: AccountId, run_id: str) -> Response:
+    """A run's state: the live copy, or what Postgres says."""
+    known_id = _run_id(run_id)
+    body = _live_copy(request, account_id, known_id) or _from_rows(request, account_id, known_id)
+    return Response(body, media_type="application/json")
+
+
+@runs.get("/runs/{run_id}/exports/{asset_id}")
+def download(request: Request, account_id: AccountId, run_id: str, asset_id: str) -> FileResponse:
+    """An export file of a completed run."""
+    with database_of(request).transaction() as session:
+        export = export_of_account(session, _run_id(run_id), asset_id, account_id)
+    if export is None or export.storage_key is None:
+        raise UnknownRun("There is no such export: `export_handles` of a completed run lists those that exist.")
+    path = settings_of(request).export_dir / export.storage_key
+    if not path.is_file():
+        log.error("run %s: export %s is missing on disk", run_id, asset_id)
+        raise UnknownRun("This export file is no longer stored: create the run again.")
+    return FileResponse(path, media_type=export.mime_type, filename=f"{run_id}.{export.format}")
+
+
+def _create(request: Request, account_id: UUID, plan: GoalPlan, idempotency_key: str | None) -> CreatedRun:
+    settings = settings_of(request)
+    rates = RateCard(settings.credits_per_contact, settings.rebate_per_unresolved, settings.rebate_per_unverified)
+    with database_of(request).transaction() as session:
+        return create_run(session, account_id, plan, rate_card=rates, idempotency_key=idempotency_key)
+
+
+def _run_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise _unknown_run() from error
+
+
+def _unknown_run() -> UnknownRun:
+    return UnknownRun("There is no run with this id for your account: check the id.")
+
+
+def _live_copy(request: Request, account_id: UUID, run_id: UUID) -> str | None:
+    try:
+        return live_state.fetch(redis_of(request), account_id, run_id)
+    except redis.RedisError as error:
+        log.warning("run %s: read from Postgres: %s", run_id, type(error).__name__)
+        return None
+
+
+def _from_rows(request: Request, account_id: UUID, run_id: UUID) -> str:
+    """The state from its rows; it is put back into Redis for the readers after this one."""
+    with database_of(request).transaction() as session:
+        run = run_of_account(session, run_id, account_id)
+        if run is None:
+            raise _unknown_run()
+        state = live_state.build(session, run, settings_of(request).public_url)
+    _put_back(request, state)
+    return state.body
+
+
+def _put_back(request: Request, state: LiveState) -> None:
+    try:
+        live_state.store(redis_of(request), state, settings_of(request).live_state_seconds)
+    except redis.RedisError as error:
+        log.warning("run %s: the live copy was not written: %s", state.run_id, type(error).__name__)

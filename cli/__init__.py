@@ -1,0 +1,1 @@
+"""The `growth` command, for people and scripts; and embedded servers for a laptop."""

@@ -1,0 +1,103 @@
+"""`growth doctor`: what is reachable, what is not, and what to do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+
+from cli.client import ApiClient, ApiError, find_credentials
+from models.database import open_database
+from models.migrate import is_migrated
+from models.settings import Settings, load_settings
+
+TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    is_fine: bool
+    says: str
+
+
+def print_diagnosis(console: Console, home: Path) -> bool:
+    """Print every finding; whether all is fine."""
+    findings = list(diagnose(load_settings(), home))
+    for finding in findings:
+        mark = "[green]ok[/green]  " if finding.is_fine else "[red]no[/red]  "
+        console.print(f"{mark} {finding.what}: {finding.says}", soft_wrap=True, highlight=False)
+    return all(finding.is_fine for finding in findings)
+
+
+def diagnose(settings: Settings, home: Path) -> Iterator[Finding]:
+    """Look at Postgres, Redis, the broker, export storage, DNS, port 25 and the API."""
+    yield _postgres(settings)
+    yield _redis("Redis", settings.redis_url, "REDIS_URL")
+    yield _redis("Broker", settings.celery_broker_url, "BROKER_URL")
+    yield _export_dir(settings)
+    yield _api(home)
+
+
+def _postgres(settings: Settings) -> Finding:
+    if not settings.database_url:
+        return _fine("Postgres", "DATABASE_URL is not set; `growth up` uses an embedded server.")
+    database = open_database(settings.database_url, pool_size=1)
+    try:
+        if is_migrated(database):
+            return _fine("Postgres", "reachable, with the schema of this version.")
+        return _wrong("Postgres", "reachable, but its schema is not this version's: run `growth migrate`.")
+    except SQLAlchemyError as error:
+        return _wrong("Postgres", f"not reachable ({type(error).__name__}): check DATABASE_URL and the server.")
+    finally:
+        database.close()
+
+
+def _redis(what: str, url: str, variable: str) -> Finding:
+    if not url:
+        return _fine(what, f"{variable} is not set; `growth up` uses an embedded server.")
+    if not url.startswith(("redis", "unix")):
+        return _fine(what, "not a Redis URL; Celery checks it when it starts.")
+    client = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+    try:
+        client.ping()
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
+    except redis.RedisError as error:
+        return _wrong(what, f"not reachable ({type(error).__name__}): check {variable} and the server.")
+    finally:
+        client.close()
+    if policy != "noeviction":
+        return _wrong(what, f"evicts keys ({policy}): set maxmemory-policy to noeviction, or queues get lost.")
+    return _fine(what, "reachable.")
+
+
+def _export_dir(settings: Settings) -> Finding:
+    probe = settings.export_dir / ".doctor"
+    try:
+        settings.export_dir.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        return _wrong("Exports", f"EXPORT_DIR can't be written ({error.strerror}): choose another, or its owner.")
+    return _fine("Exports", f"{settings.export_dir} can be written.")
+
+
+def _api(home: Path) -> Finding:
+    try:
+        credentials = find_credentials(home)
+        ApiClient(credentials).check_access()
+    except ApiError as error:
+        return _wrong("API", str(error))
+    return _fine("API", f"{credentials.api_url} takes the key.")
+
+
+def _fine(what: str, says: str) -> Finding:
+    return Finding(what, is_fine=True, says=says)
+
+
+def _wrong(what: str, says: str) -> Finding:
+    return Finding(what, is_fine=False, says=says)

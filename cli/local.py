@@ -1,0 +1,64 @@
+"""`growth up`: the whole engine on this machine, until Ctrl-C."""
+
+import signal
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from cli.stack import Ports, Stack, running_stack
+
+SANDBOX_CONTACTS = 1000
+
+
+def run_up(console: Console, home: Path, port: int, workers: int, *, with_sandbox: bool) -> None:
+    """Start everything, say how to use it, and wait."""
+    with ExitStack() as stack:
+        settings = _sandbox_settings(stack, home, console) if with_sandbox else {}
+        running = stack.enter_context(running_stack(home, Ports(api=port), workers=workers, settings=settings))
+        _say_how_to_use(console, home, running)
+        wait_for_interrupt(running)
+        console.print("\nStopping...")
+
+
+def wait_for_interrupt(running: Stack) -> None:
+    """Return at Ctrl-C or SIGTERM. Raises `ProcessEnded` when a process of the engine ends before."""
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    while not stopping.wait(1):
+        running.engine.check()
+
+
+def _sandbox_settings(stack: ExitStack, home: Path, console: Console) -> dict[str, str]:
+    from sandbox.csv_files import write_contacts_csv
+    from sandbox.domains import invent_domains
+    from sandbox.internet import Internet
+    from sandbox.people import invent_people
+
+    home.mkdir(parents=True, exist_ok=True)
+    domains = invent_domains(seed=1)
+    people = invent_people(1, SANDBOX_CONTACTS, domains)
+    path = home / "sandbox-contacts.csv"
+    write_contacts_csv(people, path)
+    internet = stack.enter_context(Internet(people, domains))
+    console.print(f"A small internet on loopback is running. Contacts to try: {path}", soft_wrap=True)
+    return internet.settings()
+
+
+def _say_how_to_use(console: Console, home: Path, running: Stack) -> None:
+    lines = (
+        f"API      {running.credentials.api_url}  (docs at /docs)",
+        f"API key  {running.credentials.api_key}",
+        f"Flower   {running.flower_url}",
+        f"Logs     {running.engine.log_dir}",
+        f"Submit   growth submit contacts.csv --watch{'' if home == Path('.growth') else f' --home {home}'}",
+        "Stop     Ctrl-C",
+    )
+    console.print("\n".join(lines), soft_wrap=True, highlight=False)

@@ -1,0 +1,152 @@
+"""The `growth` command."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cli.accounts import create_account
+from cli.client import ApiClient, ApiError, find_credentials
+from cli.contacts_csv import UnusableFile, read_contacts
+from cli.demo import run_demo
+from cli.doctor import print_diagnosis
+from cli.embedded import EmbeddedServersMissing
+from cli.local import run_up
+from cli.processes import ProcessEnded
+from cli.summary import print_summary
+from cli.watching import watch
+from models.database import open_database
+from models.migrate import migrate as migrate_database
+from models.settings import load_settings, required
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
+app.add_typer(account, name="account")
+
+console = Console()
+errors = Console(stderr=True)
+
+Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="Where embedded servers keep their data.")]
+HOME = Path(".growth")
+
+
+@app.command()
+def up(
+    home: Home = HOME,
+    port: Annotated[int, typer.Option(help="The API's port.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="How many worker processes' parents to start.")] = 1,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Use a small internet on loopback, with made-up contacts.")
+    ] = False,
+) -> None:
+    """Start everything on this machine, until Ctrl-C."""
+    run_up(console, home, port, workers, with_sandbox=sandbox)
+
+
+@app.command()
+def demo(
+    home: Home = HOME,
+    contacts: Annotated[int, typer.Option(min=1, help="How many contacts to invent.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Another seed, other contacts.")] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
+) -> None:
+    """Send made-up contacts through both stages on real servers, and compare with the truth."""
+    run_demo(console, home / "demo", contacts, seed, keep=keep)
+
+
+@app.command()
+def submit(
+    contacts: Annotated[Path, typer.Argument(help="A CSV file: first_name, last_name, domain; or email.")],
+    home: Home = HOME,
+    preset: Annotated[str, typer.Option(help="full_pipeline or verify_existing_emails.")] = "full_pipeline",
+    preview_rows: Annotated[int, typer.Option(min=0, max=100, help="Records in the answer itself.")] = 0,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key again gives the first run.")] = None,
+    watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
+) -> None:
+    """Create a run from a CSV file."""
+    file = read_contacts(contacts, preset)
+    for notice in file.notices:
+        errors.print(notice, style="yellow")
+    client = ApiClient(find_credentials(home))
+    run_id = client.create_run(file.contacts, preset, preview_rows, idempotency_key)
+    console.print(f"Run {run_id}: {len(file.contacts)} contacts queued.")
+    if watching:
+        state = watch(client, run_id, console)
+        print_summary(console, state)
+        raise typer.Exit(0 if state["status"] == "completed" else 1)
+    console.print(f"Follow it with: growth status {run_id}")
+
+
+@app.command()
+def status(
+    run_id: str,
+    home: Home = HOME,
+    as_json: Annotated[bool, typer.Option("--json", help="The status response itself.")] = False,
+    watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
+) -> None:
+    """Show how a run stands."""
+    client = ApiClient(find_credentials(home))
+    state = watch(client, run_id, errors) if watching else client.read_run(run_id)
+    if as_json:
+        sys.stdout.write(json.dumps(state, indent=2, ensure_ascii=False) + "\n")
+    else:
+        print_summary(console, state)
+
+
+@app.command()
+def export(
+    run_id: str,
+    home: Home = HOME,
+    export_format: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
+    output: Annotated[Path | None, typer.Option(help="The file to write; RUN.csv or RUN.json if not given.")] = None,
+) -> None:
+    """Download a finished run's results."""
+    client = ApiClient(find_credentials(home))
+    handles = {handle["format"]: handle for handle in client.read_run(run_id)["export_handles"]}
+    if export_format not in handles:
+        offered = ", ".join(handles) or "none yet: the run must be completed first"
+        raise ApiError(f"This run has no {export_format} export. Offered: {offered}.")
+    path = output or Path(f"{run_id}.{export_format}")
+    client.download(run_id, handles[export_format]["asset_id"], path)
+    console.print(f"{handles[export_format]['rows']} contacts in {path}", soft_wrap=True)
+
+
+@app.command()
+def doctor(home: Home = HOME) -> None:
+    """Say what is reachable, what is not, and what to do."""
+    if not print_diagnosis(console, home):
+        raise typer.Exit(1)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the schema of this version."""
+    database = open_database(required(load_settings(), "database_url").database_url, pool_size=1)
+    migrate_database(database)
+    database.close()
+    console.print("The database has the schema of this version.")
+
+
+@account.command("create")
+def create(
+    name: str,
+    credits_granted: Annotated[int, typer.Option("--credits", min=0, help="Credits to begin with.")] = 0,
+) -> None:
+    """Open an account and print its API key, this once."""
+    database = open_database(required(load_settings(), "database_url").database_url, pool_size=1)
+    created = create_account(database, name, credits_granted)
+    database.close()
+    console.print(f"Account {created.account_id}, {credits_granted} credits.", soft_wrap=True)
+    console.print(f"API key (shown this once, keep it safe): {created.api_key}", soft_wrap=True, highlight=False)
+
+
+def main() -> None:
+    """The entry point: expected failures end in a sentence, never in a traceback."""
+    try:
+        app()
+    except (ApiError, UnusableFile, EmbeddedServersMissing, ProcessEnded, TimeoutError) as error:
+        errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
+        sys.exit(1)

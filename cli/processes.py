@@ -1,0 +1,130 @@
+"""Starts the engine's processes as a user would, watches them, and stops them in order."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+STOP_SECONDS = 15
+POLL_SECONDS = 0.05
+
+log = logging.getLogger(__name__)
+
+
+class ProcessEnded(Exception):
+    """Raised when a process ended that should be running; its text names the log to read."""
+
+
+@dataclass(slots=True)
+class EngineProcess:
+    """A running process of the engine, with the file its output goes to."""
+
+    name: str
+    popen: "subprocess.Popen[bytes]"
+    log_path: Path
+
+    def check(self) -> None:
+        """Raises `ProcessEnded` when it runs no more."""
+        if (code := self.popen.poll()) is not None:
+            raise ProcessEnded(
+                f"The {self.name} process ended with code {code}: see {self.log_path}.\n{self._last_line()}"
+            )
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL to one that does not take it."""
+        self.popen.terminate()
+        try:
+            self.popen.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            log.warning("%s did not stop within %s s and was killed", self.name, STOP_SECONDS)
+            self.popen.kill()
+            self.popen.wait()
+
+    def _last_line(self) -> str:
+        lines = self.log_path.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+@dataclass(slots=True)
+class Engine:
+    """Everything that runs for `growth up` and `growth demo`."""
+
+    environment: Mapping[str, str]
+    log_dir: Path
+    processes: list[EngineProcess] = field(default_factory=list)
+
+    def start(self, name: str, *arguments: str) -> EngineProcess:
+        """Start `python -m ARGUMENTS` with the engine's environment."""
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        log_path = self.log_dir / f"{name}.log"
+        with log_path.open("wb") as output:
+            popen = subprocess.Popen(  # noqa: S603 - our own modules, no shell
+                [sys.executable, "-m", *arguments],
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C in the terminal is ours to handle: children are stopped in order, not all at once.
+                start_new_session=True,
+            )
+        process = EngineProcess(name, popen, log_path)
+        self.processes.append(process)
+        return process
+
+    def check(self) -> None:
+        """Raises `ProcessEnded` when one of the processes runs no more."""
+        for process in self.processes:
+            process.check()
+
+    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+        """Wait for a condition while all processes live. Raises `ProcessEnded`, `TimeoutError`."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            self.check()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what} was not ready after {seconds:.0f} s: see {self.log_dir}.")
+            time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def running_engine(environment: Mapping[str, str], log_dir: Path) -> Iterator[Engine]:
+    """An engine whose processes are stopped, last started first, when the block ends."""
+    engine = Engine(environment, log_dir)
+    with ExitStack() as stack:
+        stack.callback(_stop_all, engine.processes)
+        yield engine
+
+
+def api_command(port: int) -> Sequence[str]:
+    """The HTTP door."""
+    return (
+        "uvicorn", "--factory", "api.app:create_app", "--host", "127.0.0.1", "--port", str(port), "--no-access-log",
+    )  # fmt: skip
+
+
+def worker_command(name: str, concurrency: int) -> Sequence[str]:
+    """A Celery worker."""
+    return (
+        "celery", "-A", "worker.app", "worker", "--hostname", f"{name}@%h", "--concurrency", str(concurrency),
+        "--loglevel", "INFO", "--without-mingle", "--without-gossip",
+    )  # fmt: skip
+
+
+def sweeper_command() -> Sequence[str]:
+    """The sweeper."""
+    return ("worker.sweeper",)
+
+
+def flower_command(port: int) -> Sequence[str]:
+    """Flower, for the eyes of whoever sits at this machine."""
+    return ("celery", "-A", "worker.app", "flower", "--address=127.0.0.1", f"--port={port}")
+
+
+def _stop_all(processes: list[EngineProcess]) -> None:
+    for process in reversed(processes):
+        process.stop()

@@ -1,0 +1,44 @@
+"""A finished run, as a person likes to read it."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_summary(console: Console, state: dict[str, Any]) -> None:
+    """Delivered, verified, unresolved with reasons; or why the run failed."""
+    progress = state["progress"]
+    console.print(
+        f"\nRun {state['run_id']}: [bold]{state['status']}[/bold], {progress['percent']}%. {progress['message']}"
+    )
+    if state["status"] == "completed":
+        console.print(_table(state))
+
+
+def _table(state: dict[str, Any]) -> Table:
+    counts, pricing, gaps = (
+        state["preview"]["delivered_counts"],
+        state["preview"]["pricing"],
+        state["gap_report"],
+    )
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_column(justify="left", no_wrap=True)
+    table.add_column(justify="right")
+    table.add_column(justify="left", overflow="fold")
+    table.add_row("[bold]Delivered[/bold]", str(counts["delivered_contacts"]), "contacts with an address")
+    table.add_row("[bold]Verified[/bold]", str(counts["verified_emails"]), "of them, mail would arrive")
+    _add_reasons(table, gaps["unverified_reasons"])
+    table.add_row("[bold]Unresolved[/bold]", str(gaps["unresolved"]), "contacts without an address")
+    _add_reasons(table, gaps["reasons"])
+    table.add_row(
+        "[bold]Credits[/bold]",
+        str(pricing["net_credits"]),
+        f"{pricing['charged_credits']} charged, {pricing['rebate_credits']} given back",
+    )
+    return table
+
+
+def _add_reasons(table: Table, reasons: dict[str, Any]) -> None:
+    for reason, explained in reasons.items():
+        table.add_row(f"  {reason}", str(explained["count"]), f"[dim]{explained['explanation']}[/dim]")

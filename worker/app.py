@@ -1,0 +1,75 @@
+"""The Celery application: every setting with its reason.
+
+Settings are read when the application is first used, not when this module is imported.
+Facts and measurements behind the choices: docs/decisions/0003-celery.md.
+"""
+
+from typing import Any
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+from models.settings import load_settings, required
+
+QUEUE = "growth"
+
+SOFT_TIME_LIMIT_S = 90
+TIME_LIMIT_S = 120
+VISIBILITY_TIMEOUT_S = 300
+
+
+def _configuration() -> dict[str, Any]:
+    settings = required(load_settings(), "celery_broker_url")
+    return {
+        "broker_url": settings.celery_broker_url,
+        # Postgres is the truth: there is nothing to lose or to expire in a result backend.
+        "result_backend": None,
+        "task_ignore_result": True,
+        # A crash leaves the message to be delivered again; working it twice is harmless by design.
+        "task_acks_late": True,
+        # A task that kills its process would run for ever; attempts are counted in Postgres instead.
+        "task_reject_on_worker_lost": False,
+        # No hoarding: a message waits for a free process, not behind a busy one.
+        "worker_prefetch_multiplier": 1,
+        # No live task is redelivered: it ends long before its message becomes visible again.
+        "task_soft_time_limit": SOFT_TIME_LIMIT_S,
+        "task_time_limit": TIME_LIMIT_S,
+        "broker_transport_options": {
+            "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            # Messages of a dead worker come back in seconds, not minutes.
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            # A publish must not wait for ever on a dead connection.
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+        },
+        "broker_connection_timeout": 5,
+        # The default gives up after 100 attempts; a worker should outlive a long outage of its broker.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # Look-ups in hand are not cut; the lease check decides whether they may still be written.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # Never pickle.
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        # One direct queue. A publish to a topic exchange whose bindings were flushed is lost without a word.
+        "task_queues": [Queue(QUEUE, Exchange(QUEUE, type="direct"), routing_key=QUEUE)],
+        "task_default_queue": QUEUE,
+        "task_default_exchange": QUEUE,
+        "task_default_exchange_type": "direct",
+        "task_default_routing_key": QUEUE,
+        # A typo in a queue's name is an error.
+        "task_create_missing_queues": False,
+        # A send that fails is the sweeper's to repair: fail soon instead of holding up an API request.
+        "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2},
+        # Flower reads these.
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        "worker_hijack_root_logger": False,
+        "timezone": "UTC",
+    }
+
+
+app = Celery("growth", include=["worker.tasks"])
+app.add_defaults(_configuration)

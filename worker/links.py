@@ -1,0 +1,111 @@
+"""Links of a run's chain, and the lanes beside it.
+
+A link makes its stage complete, or ends its own copy of the chain. It is a lane as well: a small run is
+worked in place, in three messages. After its one chunk:
+
+- the stage is complete: the chain goes on;
+- chunks are left: it sends the rest of the chain again and ends its copy, so that runs take turns;
+- only others are at work: it ends its copy; whoever finishes the last chunk sends the chain from there.
+"""
+
+import logging
+from dataclasses import dataclass
+from uuid import UUID
+
+from models.queries import preset_of_run
+from models.status import TERMINAL_RUN_STATUSES
+from models.transitions import RunError, lock_run, touch_run
+from pipeline import chunks, live_state, runs
+from pipeline.chunks import Lease
+from pipeline.errors import ChunkExhausted
+from pipeline.runs import Beginning
+from worker.dispatch import broker_may_be_away, send_lanes, send_rest_of_chain
+from worker.lanes import StageLeft, work_chunk
+from worker.process import Process
+from worker.publishing import publish
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a link got when it began: how the stage stands, a chunk if there was one, and how many are left."""
+
+    beginning: Beginning
+    lease: Lease | None = None
+    left_over: int = 0
+
+
+def work_link(process: Process, run_id: UUID, stage: str, worker: str, helper_lanes: int) -> bool:
+    """One link's work; says whether the chain goes on from here."""
+    claim = begin(process, run_id, stage, worker)
+    if claim.lease is None:
+        return claim.beginning is Beginning.DONE
+    with broker_may_be_away(run_id):
+        send_lanes(run_id, stage, min(helper_lanes, claim.left_over))
+    left = work_chunk(process, claim.lease)
+    if left is not None and not left.complete and left.claimable:
+        _send_rest(process, run_id, stage)
+    return left is not None and left.complete
+
+
+def work_lane(process: Process, run_id: UUID, stage: str, worker: str) -> None:
+    """One chunk's work beside the chain; sends itself again while chunks are left."""
+    lease = _claim(process, run_id, stage, worker)
+    left = work_chunk(process, lease) if lease else StageLeft(complete=False, claimable=0)
+    if left is None:
+        return
+    if left.complete:
+        _send_rest(process, run_id, stage)
+    elif left.claimable:
+        with broker_may_be_away(run_id):
+            send_lanes(run_id, stage, 1)
+
+
+def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
+    """Begin a stage and claim its first free chunk, in one transaction."""
+    settings = process.settings
+    try:
+        with process.database.transaction() as session:
+            beginning = runs.begin_stage(session, run_id, stage, worker, settings.chunk_size)
+            if beginning is not Beginning.WORK:
+                return Claim(beginning)
+            run = touch_run(session, run_id, settings.lease_seconds)
+            lease = chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
+            left_over = chunks.claimable(session, run_id, stage)
+            state = live_state.build(session, run, settings.public_url)
+    except ChunkExhausted as error:
+        _fail(process, run_id, stage, error)
+        return Claim(Beginning.OVER)
+    publish(process, state)
+    return Claim(beginning, lease, left_over)
+
+
+def _claim(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | None:
+    settings = process.settings
+    try:
+        with process.database.transaction() as session:
+            run = lock_run(session, run_id)
+            if run is None or run.status in TERMINAL_RUN_STATUSES:
+                return None
+            return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
+    except ChunkExhausted as error:
+        _fail(process, run_id, stage, error)
+        return None
+
+
+def _fail(process: Process, run_id: UUID, stage: str, error: ChunkExhausted) -> None:
+    log.error("%s; the run is failed", error)
+    reason = RunError("stage_failed", "A part of this run failed again and again. Contact support.", stage)
+    with process.database.transaction() as session:
+        run = runs.fail(session, run_id, reason)
+        state = live_state.build(session, run, process.settings.public_url) if run else None
+    if state:
+        publish(process, state)
+
+
+def _send_rest(process: Process, run_id: UUID, stage: str) -> None:
+    with process.database.transaction() as session:
+        preset = preset_of_run(session, run_id)
+    with broker_may_be_away(run_id):
+        send_rest_of_chain(run_id, preset, stage)

@@ -1,0 +1,70 @@
+"""What one worker process opens when it starts, and closes when it ends."""
+
+import asyncio
+import logging
+import socket
+from dataclasses import dataclass
+
+import redis
+
+from models.database import Database, open_database
+from models.settings import Settings, load_settings, required
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+
+REDIS_TIMEOUT_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The connections of one worker process, and its event loop: one for the process's whole life."""
+
+    settings: Settings
+    database: Database
+    redis: redis.Redis
+    network: MailNetwork
+    loop: asyncio.AbstractEventLoop
+
+    def close(self) -> None:
+        """Close everything, in reverse order of opening."""
+        self.loop.run_until_complete(self.network.close())
+        self.loop.close()
+        self.redis.close()
+        self.database.close()
+
+
+def open_process() -> Process:
+    """Open a process's connections; nothing is contacted yet."""
+    settings = required(load_settings(), "database_url", "redis_url")
+    return Process(
+        settings=settings,
+        database=open_database(settings.database_url, pool_size=2),
+        redis=open_redis(settings.redis_url),
+        network=MailNetwork(mail_network_config(settings)),
+        loop=asyncio.new_event_loop(),
+    )
+
+
+def open_redis(url: str) -> redis.Redis:
+    """A client that gives up soon: the live copy is not worth waiting for."""
+    return redis.Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
+
+
+def mail_network_config(settings: Settings) -> MailNetworkConfig:
+    """The mail settings as the pipeline takes them; host names of resolvers are looked up here, once."""
+    return MailNetworkConfig(
+        nameservers=tuple(_nameserver(text) for text in settings.dns_resolvers),
+        smtp_port=settings.smtp_port,
+        allow_private=settings.smtp_allow_private,
+        helo_name=settings.smtp_helo_name,
+        mail_from=settings.smtp_mail_from,
+        command_timeout=settings.smtp_timeout_seconds,
+        record_timeout=settings.record_timeout_seconds,
+        connections_per_host=settings.smtp_connections_per_host,
+    )
+
+
+def _nameserver(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":") if ":" in text else (text, "", "53")
+    return socket.gethostbyname(host), int(port)

@@ -1,0 +1,71 @@
+"""The Celery tasks: bodies of a few lines, ids only, JSON only.
+
+Each may be delivered twice, late, or while a copy of it runs: Postgres decides what is left to do.
+"""
+
+import os
+from typing import Any
+from uuid import UUID
+
+from celery import Task
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from worker.app import app
+from worker.compiling import compile_run
+from worker.links import work_lane, work_link
+from worker.process import Process, open_process
+
+_process: Process | None = None
+
+
+def this_process() -> Process:
+    """This worker process's connections, opened at its first task or when the pool starts it."""
+    global _process
+    if _process is None:
+        _process = open_process()
+    return _process
+
+
+@worker_process_init.connect
+def _open(**_: Any) -> None:
+    this_process()
+
+
+@worker_process_shutdown.connect
+def _close(**_: Any) -> None:
+    if _process is not None:
+        _process.close()
+
+
+@app.task(bind=True, name="growth.email_lookup")
+def email_lookup(self: "Task[Any, None]", run_id: str, helper_lanes: int) -> None:
+    """Make the look-up stage complete, or end this copy of the chain."""
+    _work_link(self, run_id, "email_lookup", helper_lanes)
+
+
+@app.task(bind=True, name="growth.email_verify")
+def email_verify(self: "Task[Any, None]", run_id: str, helper_lanes: int) -> None:
+    """Make the verification stage complete, or end this copy of the chain."""
+    _work_link(self, run_id, "email_verify", helper_lanes)
+
+
+@app.task(bind=True, name="growth.compile")
+def compile_results(self: "Task[Any, None]", run_id: str) -> None:
+    """Compile the results and finish the run."""
+    compile_run(this_process(), UUID(run_id), _worker_name(self))
+
+
+@app.task(bind=True, name="growth.lane")
+def lane(self: "Task[Any, None]", run_id: str, stage: str) -> None:
+    """Work one chunk of a stage beside the chain."""
+    work_lane(this_process(), UUID(run_id), stage, _worker_name(self))
+
+
+def _work_link(task: "Task[Any, None]", run_id: str, stage: str, helper_lanes: int) -> None:
+    if not work_link(this_process(), UUID(run_id), stage, _worker_name(task), helper_lanes):
+        # Ends this copy of the chain; unlike celery.exceptions.Ignore, Flower sees the task succeed.
+        task.request.chain = None
+
+
+def _worker_name(task: "Task[Any, None]") -> str:
+    return f"{task.request.hostname}/{os.getpid()}"
