@@ -1,0 +1,78 @@
+"""Real servers for all tests: started once, a fresh database for each test that wants one."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from cli.embedded import embedded_postgres, embedded_valkey
+from models.database import Database, open_database
+from models.migrate import migrate
+
+TEMPLATE = "growth_template"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with embedded_postgres(tmp_path_factory.mktemp("servers") / "postgres") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with embedded_valkey(tmp_path_factory.mktemp("servers") / "valkey") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_url: str) -> str:
+    """The schema, migrated once; each test gets a clone."""
+    _run_on_server(postgres_url, f"CREATE DATABASE {TEMPLATE}")
+    database = open_database(url_of(postgres_url, TEMPLATE), pool_size=1)
+    migrate(database)
+    database.close()
+    return TEMPLATE
+
+
+@pytest.fixture
+def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    _run_on_server(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    yield url_of(postgres_url, name)
+    _run_on_server(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = open_database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def redis_client(valkey_url: str) -> Iterator[redis.Redis]:
+    client = redis.Redis.from_url(valkey_url)
+    client.flushdb()
+    yield client
+    client.close()
+
+
+def url_of(server_url: str, database: str) -> str:
+    return make_url(server_url).set(database=database).render_as_string(hide_password=False)
+
+
+def _run_on_server(url: str, statement: str) -> None:
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    return Path(__file__).parent.parent

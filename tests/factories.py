@@ -1,0 +1,121 @@
+"""Rows in the state that a test needs, made by the same functions that production calls."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func, text, update
+from sqlalchemy.orm import Session
+
+from cli.accounts import NewAccount, create_account
+from models.database import Database
+from models.run_chunk import RunChunk
+from models.transitions import lock_run
+from models.wire import ContactIn, GoalPlan, InputAssets, Output
+from pipeline import chunks, runs
+from pipeline.chunks import Lease
+from pipeline.intake import create_run
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+
+LOOKUP, VERIFY = "email_lookup", "email_verify"
+WORKER = "worker-1@test/1"
+LEASE_S = 30.0
+
+
+def account(database: Database, credits_granted: int = 10_000) -> NewAccount:
+    return create_account(database, "Example Account", credits_granted)
+
+
+def contacts(count: int, domain: str = "alpha.test") -> list[ContactIn]:
+    return [ContactIn(first_name=f"Given{n}", last_name=f"Family{n}", domain=domain) for n in range(count)]
+
+
+def order(count: int = 3, **output: object) -> GoalPlan:
+    return order_of(contacts(count), **output)
+
+
+def order_of(people: Sequence[ContactIn], preset: str = "full_pipeline", **output: object) -> GoalPlan:
+    return GoalPlan(
+        pipeline_id="email_discovery_v1",
+        preset=preset,  # type: ignore[arg-type]
+        input_assets=InputAssets(contacts=list(people)),
+        output=Output.model_validate(output),
+    )
+
+
+def pending_run(database: Database, count: int = 3, account_id: UUID | None = None, **output: object) -> UUID:
+    owner = account_id or account(database).account_id
+    with database.transaction() as session:
+        return create_run(session, owner, order(count, **output)).run_id
+
+
+def started_run(database: Database, count: int = 3, chunk_size: int = 2) -> UUID:
+    """Running, its look-up stage planned into chunks, none claimed."""
+    run_id = pending_run(database, count)
+    with database.transaction() as session:
+        runs.begin_stage(session, run_id, LOOKUP, WORKER, chunk_size)
+    return run_id
+
+
+def claim(
+    database: Database, run_id: UUID, stage: str = LOOKUP, worker: str = WORKER, max_lanes: int = 8
+) -> Lease | None:
+    with database.transaction() as session:
+        run = lock_run(session, run_id)
+        assert run is not None
+        return chunks.claim(session, run, stage, worker, LEASE_S, max_lanes)
+
+
+def claimed_chunk(database: Database, run_id: UUID, stage: str = LOOKUP, worker: str = WORKER) -> Lease:
+    lease = claim(database, run_id, stage, worker)
+    assert lease is not None
+    return lease
+
+
+def expired_chunk(database: Database, run_id: UUID, stage: str = LOOKUP) -> Lease:
+    """A chunk whose lane went silent: its lease ran out."""
+    lease = claimed_chunk(database, run_id, stage)
+    with database.transaction() as session:
+        session.execute(
+            update(RunChunk)
+            .where(RunChunk.run_id == run_id, RunChunk.stage == stage, RunChunk.number == lease.number)
+            .values(lease_expires_at=func.now() - text("interval '1 second'"))
+        )
+    return lease
+
+
+def found(position: int, domain: str = "alpha.test") -> Outcome:
+    return Outcome(
+        position,
+        OutcomeStatus.FOUND,
+        Reason.MAILBOX_EXISTS,
+        email=f"given.family{position}@{domain}",
+        source="permutation",
+        score=95,
+        evidence={"pattern": "first.last", "mail_host": "mx.alpha.test", "reply_code": 250, "catch_all": False},
+    )
+
+
+def not_found(position: int) -> Outcome:
+    return Outcome(position, OutcomeStatus.NOT_FOUND, Reason.EVERY_CANDIDATE_REFUSED)
+
+
+def valid(position: int) -> Outcome:
+    return Outcome(
+        position, OutcomeStatus.VALID, Reason.MAILBOX_EXISTS, email=f"given.family{position}@alpha.test", score=98
+    )
+
+
+def finish_chunk(database: Database, lease: Lease, outcomes: Sequence[Outcome]) -> bool:
+    """Record, finish and advance, as a lane does; whether the stage is complete."""
+    with database.transaction() as session:
+        chunks.record(session, lease, outcomes, LEASE_S)
+        chunks.finish(session, lease)
+        return runs.advance(session, lease.run_id, lease.stage, lease.worker)
+
+
+def count(session: Session, query: str, **parameters: object) -> int:
+    return int(session.execute(text(query), parameters).scalar_one())
+
+
+def skipped(position: int) -> Outcome:
+    return Outcome(position, OutcomeStatus.SKIPPED, Reason.NO_EMAIL)

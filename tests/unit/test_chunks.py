@@ -1,0 +1,170 @@
+"""Chunks: claimed by one lane at a time, recorded once, fenced by their token."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+
+from models.database import Database
+from models.queries import stages_of_run
+from pipeline import chunks, runs
+from pipeline.errors import ChunkExhausted, LeaseLost
+from tests.factories import (
+    LEASE_S,
+    LOOKUP,
+    VERIFY,
+    WORKER,
+    claim,
+    claimed_chunk,
+    count,
+    expired_chunk,
+    finish_chunk,
+    found,
+    not_found,
+    started_run,
+)
+
+
+def test_a_stage_is_cut_into_chunks_that_cover_each_contact_once(database: Database) -> None:
+    run_id = started_run(database, count=7, chunk_size=3)
+
+    leases = [claimed_chunk(database, run_id) for _ in range(3)]
+
+    covered = [p for lease in leases for p in range(lease.first_position, lease.last_position + 1)]
+    assert covered == list(range(7))
+
+
+def test_many_lanes_at_once_claim_each_chunk_once(database: Database) -> None:
+    run_id = started_run(database, count=12, chunk_size=1)
+
+    with ThreadPoolExecutor(8) as lanes:
+        leases = list(lanes.map(lambda _: claim(database, run_id, max_lanes=12), range(20)))
+
+    claimed = [lease.number for lease in leases if lease]
+    assert sorted(claimed) == list(range(12))
+
+
+def test_no_more_lanes_than_allowed_work_a_run(database: Database) -> None:
+    run_id = started_run(database, count=6, chunk_size=1)
+
+    leases = [claim(database, run_id, max_lanes=2) for _ in range(4)]
+
+    assert [lease is not None for lease in leases] == [True, True, False, False]
+
+
+def test_a_chunk_whose_lease_ran_out_is_claimed_again_under_a_higher_token(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    first = expired_chunk(database, run_id)
+
+    second = claimed_chunk(database, run_id, worker="worker-2@test/2")
+
+    assert (second.number, second.token) == (first.number, first.token + 1)
+
+
+@pytest.mark.parametrize("is_taken_over", [False, True], ids=["nobody took it over", "another lane took it over"])
+def test_a_lane_whose_lease_ran_out_can_not_write(database: Database, is_taken_over: bool) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    lease = expired_chunk(database, run_id)
+    if is_taken_over:
+        claimed_chunk(database, run_id)
+
+    with pytest.raises(LeaseLost), database.transaction() as session:
+        chunks.record(session, lease, [found(0)], LEASE_S)
+
+    with database.transaction() as session:
+        assert count(session, "SELECT count(*) FROM outcomes") == 0
+
+
+def test_an_outcome_recorded_twice_is_counted_once_and_keeps_its_first_value(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    lease = claimed_chunk(database, run_id)
+
+    for outcome in (found(0), not_found(0), found(0)):
+        with database.transaction() as session:
+            chunks.record(session, lease, [outcome], LEASE_S)
+
+    with database.transaction() as session:
+        assert stages_of_run(session, run_id)[0].done == 1
+        assert count(session, "SELECT count(*) FROM outcomes WHERE status = 'found'") == 1
+
+
+def test_what_is_left_of_a_chunk_excludes_what_is_recorded(database: Database) -> None:
+    run_id = started_run(database, count=4, chunk_size=4)
+    lease = claimed_chunk(database, run_id)
+
+    with database.transaction() as session:
+        chunks.record(session, lease, [found(1), found(3)], LEASE_S)
+        left = chunks.load(session, lease)
+
+    assert [record.position for record in left.records] == [0, 2]
+
+
+def test_a_later_stage_gets_the_address_and_the_evidence_of_the_earlier_one(database: Database) -> None:
+    run_id = started_run(database, count=1, chunk_size=1)
+    finish_chunk(database, claimed_chunk(database, run_id), [found(0)])
+    with database.transaction() as session:
+        runs.begin_stage(session, run_id, VERIFY, WORKER, 1)
+    lease = claimed_chunk(database, run_id, VERIFY)
+
+    with database.transaction() as session:
+        record = chunks.load(session, lease).records[0]
+
+    assert (record.email, record.evidence["mail_host"]) == ("given.family0@alpha.test", "mx.alpha.test")
+
+
+def test_confirmed_patterns_of_a_domain_are_known_to_later_chunks(database: Database) -> None:
+    run_id = started_run(database, count=3, chunk_size=2)
+    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+
+    with database.transaction() as session:
+        known = chunks.load(session, claim_in(session, run_id)).known_patterns
+
+    assert [(p.pattern, p.confirmed) for p in known["alpha.test"]] == [("first.last", 2)]
+
+
+def claim_in(session, run_id):  # type: ignore[no-untyped-def]
+    from models.transitions import lock_run
+
+    return chunks.claim(session, lock_run(session, run_id), LOOKUP, WORKER, LEASE_S, 8)
+
+
+def test_a_chunk_that_breaks_its_lane_again_and_again_is_given_up(database: Database) -> None:
+    run_id = started_run(database, count=1, chunk_size=1)
+    for _ in range(chunks.MAX_ATTEMPTS):
+        expired_chunk(database, run_id)
+
+    with pytest.raises(ChunkExhausted, match=str(run_id)):
+        claim(database, run_id)
+
+
+def test_a_chunk_handed_back_is_no_failed_attempt(database: Database) -> None:
+    run_id = started_run(database, count=1, chunk_size=1)
+
+    for _ in range(chunks.MAX_ATTEMPTS + 1):
+        lease = claimed_chunk(database, run_id)
+        with database.transaction() as session:
+            chunks.hand_back(session, lease, reason="test")
+
+    assert claim(database, run_id) is not None
+
+
+def test_only_the_last_chunk_completes_the_stage(database: Database) -> None:
+    run_id = started_run(database, count=3, chunk_size=2)
+    first, second = claimed_chunk(database, run_id), claimed_chunk(database, run_id)
+
+    completed = [
+        finish_chunk(database, second, [found(2)]),
+        finish_chunk(database, first, [found(0), not_found(1)]),
+    ]
+
+    assert completed == [False, True]
+
+
+def test_nothing_is_recorded_for_a_run_that_is_over(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    lease = claimed_chunk(database, run_id)
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET status = 'cancelled', finished_at = now()"))
+
+    with pytest.raises(LeaseLost, match="the run is over"), database.transaction() as session:
+        chunks.record(session, lease, [found(0)], LEASE_S)

@@ -1,0 +1,93 @@
+"""Credits: never more than the account has, never twice, and the ledger always adds up."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from models.database import Database
+from models.run import Run
+from pipeline.credits import Delivered, RateCard, rebate, rebate_of_completed, rebate_of_stopped
+from pipeline.errors import InsufficientCredits
+from pipeline.intake import create_run
+from tests.factories import account, count, order, pending_run
+
+
+def test_a_run_is_charged_when_it_is_created(database: Database) -> None:
+    owner = account(database, credits_granted=100)
+
+    pending_run(database, count=3, account_id=owner.account_id)
+
+    with database.transaction() as session:
+        assert count(session, "SELECT credit_balance FROM accounts") == 100 - 3 * 4
+
+
+def test_a_run_that_costs_too_much_is_refused_and_leaves_nothing_behind(database: Database) -> None:
+    owner = account(database, credits_granted=11)
+
+    with pytest.raises(InsufficientCredits, match="costs 12 credits.*has 11"):
+        pending_run(database, count=3, account_id=owner.account_id)
+
+    with database.transaction() as session:
+        assert count(session, "SELECT count(*) FROM runs") == 0
+        assert count(session, "SELECT count(*) FROM contacts") == 0
+        assert count(session, "SELECT credit_balance FROM accounts") == 11
+
+
+def test_runs_created_at_once_never_overdraw_the_account(database: Database) -> None:
+    owner = account(database, credits_granted=3 * 4 * 5)
+
+    def attempt(_: int) -> bool:
+        try:
+            pending_run(database, count=3, account_id=owner.account_id)
+        except InsufficientCredits:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as clients:
+        accepted = sum(clients.map(attempt, range(12)))
+
+    with database.transaction() as session:
+        assert accepted == 5
+        assert count(session, "SELECT credit_balance FROM accounts") == 0
+
+
+def test_a_rebate_is_paid_once_however_often_it_is_asked_for(database: Database) -> None:
+    owner = account(database, credits_granted=100)
+    run_id = pending_run(database, count=3, account_id=owner.account_id)
+
+    for _ in range(3):
+        with database.transaction() as session:
+            rebate(session, session.get_one(Run, run_id), 8)
+
+    with database.transaction() as session:
+        assert count(session, "SELECT credit_balance FROM accounts") == 100 - 12 + 8
+        assert count(session, "SELECT sum(credits) FROM credit_ledger") == 100 - 12 + 8
+
+
+def test_the_example_of_the_contract_gives_back_twenty_credits() -> None:
+    run = Run(charge_per_contact=4, rebate_per_unresolved=4, rebate_per_unverified=0)
+
+    assert rebate_of_completed(run, Delivered(contacts=100, with_email=95, verified=78)) == 20
+
+
+def test_a_rate_card_may_also_give_back_for_unverified_addresses() -> None:
+    run = Run(charge_per_contact=4, rebate_per_unresolved=4, rebate_per_unverified=1)
+
+    assert rebate_of_completed(run, Delivered(contacts=100, with_email=95, verified=78)) == 20 + 17
+
+
+def test_a_stopped_run_gives_back_the_full_price_of_what_it_did_not_deliver() -> None:
+    run = Run(charge_per_contact=4, rebate_per_unresolved=1, rebate_per_unverified=0)
+
+    assert rebate_of_stopped(run, Delivered(contacts=100, with_email=30, verified=10)) == 70 * 4
+
+
+def test_a_new_price_does_not_change_an_old_run(database: Database) -> None:
+    owner = account(database)
+    with database.transaction() as session:
+        run_id = create_run(session, owner.account_id, order(2), rate_card=RateCard(per_contact=9)).run_id
+
+    pending_run(database, count=2, account_id=owner.account_id)
+
+    with database.transaction() as session:
+        assert session.get_one(Run, run_id).charge_per_contact == 9

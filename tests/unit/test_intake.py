@@ -1,0 +1,95 @@
+"""Intake: an order becomes a run in the caller's own transaction, once per idempotency key."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+
+from models.database import Database
+from models.run import Run
+from models.wire import ContactIn
+from pipeline.errors import IdempotencyConflict
+from pipeline.intake import CreatedRun, create_run
+from tests.factories import account, count, order, order_of
+
+
+def test_a_run_is_part_of_the_callers_transaction(database: Database) -> None:
+    owner = account(database)
+
+    with pytest.raises(RuntimeError, match="the caller changed its mind"), database.transaction() as session:
+        create_run(session, owner.account_id, order())
+        raise RuntimeError("the caller changed its mind")
+
+    with database.transaction() as session:
+        assert count(session, "SELECT count(*) FROM runs") == 0
+        assert count(session, "SELECT count(*) FROM credit_ledger WHERE kind = 'charge'") == 0
+
+
+def test_contacts_of_one_domain_become_neighbours_and_remember_their_row(database: Database) -> None:
+    owner = account(database)
+    domains = ["beta.test", "alpha.test", "https://www.Beta.test/about", "alpha.test"]
+    people = [ContactIn(full_name=f"Person {n}", domain=domain) for n, domain in enumerate(domains)]
+
+    with database.transaction() as session:
+        create_run(session, owner.account_id, order_of(people))
+
+    with database.transaction() as session:
+        rows = session.execute(text("SELECT input_row, domain FROM contacts ORDER BY position")).all()
+    assert [tuple(row) for row in rows] == [
+        (1, "alpha.test"),
+        (3, "alpha.test"),
+        (0, "beta.test"),
+        (2, "https://www.Beta.test/about"),
+    ]
+
+
+def test_columns_that_nobody_knows_are_kept_untouched(database: Database) -> None:
+    owner = account(database)
+    person = ContactIn.model_validate(
+        {"full_name": "Person", "domain": "alpha.test", "crm_id": 7, "note": 'tab\there, quote" and \\ backslash'}
+    )
+
+    with database.transaction() as session:
+        create_run(session, owner.account_id, order_of([person]))
+
+    with database.transaction() as session:
+        extra = session.execute(text("SELECT extra FROM contacts")).scalar_one()
+        columns = session.execute(text("SELECT extra_columns FROM runs")).scalar_one()
+    assert extra == {"crm_id": 7, "note": 'tab\there, quote" and \\ backslash'}
+    assert columns == ["crm_id", "note"]
+
+
+def test_the_same_key_gives_the_same_run_and_charges_once(database: Database) -> None:
+    owner = account(database)
+
+    def attempt(_: int) -> CreatedRun:
+        with database.transaction() as session:
+            return create_run(session, owner.account_id, order(), idempotency_key="order-1")
+
+    with ThreadPoolExecutor(4) as clients:
+        created = list(clients.map(attempt, range(8)))
+
+    with database.transaction() as session:
+        assert len({run.run_id for run in created}) == 1
+        assert sum(run.is_new for run in created) == 1
+        assert count(session, "SELECT count(*) FROM credit_ledger WHERE kind = 'charge'") == 1
+
+
+def test_the_same_key_with_another_body_is_refused(database: Database) -> None:
+    owner = account(database)
+    with database.transaction() as session:
+        create_run(session, owner.account_id, order(2), idempotency_key="order-1")
+
+    with pytest.raises(IdempotencyConflict, match="another body"), database.transaction() as session:
+        create_run(session, owner.account_id, order(3), idempotency_key="order-1")
+
+
+def test_the_same_key_of_another_account_is_another_run(database: Database) -> None:
+    with database.transaction() as session:
+        first = create_run(session, account(database).account_id, order(), idempotency_key="order-1")
+    with database.transaction() as session:
+        second = create_run(session, account(database).account_id, order(), idempotency_key="order-1")
+
+    assert first.run_id != second.run_id
+    with database.transaction() as session:
+        assert session.get_one(Run, second.run_id).account_id != session.get_one(Run, first.run_id).account_id

@@ -1,0 +1,188 @@
+"""A run's own steps: begin, complete, fail, and being found when it stands still."""
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from models.database import Database
+from models.queries import artifacts_of_run, events_of_run
+from models.run import Run
+from models.transitions import RunError
+from pipeline import runs
+from pipeline.chunks import Lease
+from pipeline.outcomes import Outcome
+from pipeline.runs import COMPILE, Beginning
+from tests.factories import (
+    LEASE_S,
+    LOOKUP,
+    VERIFY,
+    WORKER,
+    account,
+    claimed_chunk,
+    count,
+    expired_chunk,
+    finish_chunk,
+    found,
+    not_found,
+    pending_run,
+    skipped,
+    started_run,
+    valid,
+)
+
+
+def begin(database: Database, run_id: UUID, stage: str) -> Beginning:
+    with database.transaction() as session:
+        return runs.begin_stage(session, run_id, stage, WORKER, 200)
+
+
+def work(database: Database, run_id: UUID, stage: str, outcomes: list[Outcome]) -> None:
+    begin(database, run_id, stage)
+    finish_chunk(database, claimed_chunk(database, run_id, stage), outcomes)
+
+
+def ready_to_compile(database: Database, run_id: UUID) -> Lease:
+    work(database, run_id, LOOKUP, [found(0), found(1), not_found(2)])
+    work(database, run_id, VERIFY, [valid(0), valid(1), skipped(2)])
+    begin(database, run_id, COMPILE)
+    return claimed_chunk(database, run_id, COMPILE)
+
+
+def test_the_first_link_starts_the_run_and_its_stage(database: Database) -> None:
+    run_id = pending_run(database)
+
+    assert begin(database, run_id, LOOKUP) is Beginning.WORK
+
+    with database.transaction() as session:
+        assert session.get_one(Run, run_id).status == "running"
+        assert [event.kind for event in events_of_run(session, run_id)] == ["created", "started", "stage_started"]
+
+
+def test_a_link_begun_twice_starts_and_plans_once(database: Database) -> None:
+    run_id = pending_run(database, count=5)
+
+    for _ in range(3):
+        begin(database, run_id, LOOKUP)
+
+    with database.transaction() as session:
+        assert count(session, "SELECT count(*) FROM run_chunks") == 1
+        assert count(session, "SELECT count(*) FROM run_events WHERE kind = 'stage_started'") == 1
+
+
+def test_a_stage_never_begins_before_the_earlier_one_is_complete(database: Database) -> None:
+    run_id = started_run(database)
+
+    assert begin(database, run_id, VERIFY) is Beginning.OVER
+    assert begin(database, run_id, COMPILE) is Beginning.OVER
+
+
+def test_the_chain_passes_a_stage_that_is_complete(database: Database) -> None:
+    run_id = pending_run(database, count=1)
+    work(database, run_id, LOOKUP, [found(0)])
+
+    assert begin(database, run_id, LOOKUP) is Beginning.DONE
+
+
+def test_nothing_begins_for_an_unknown_run(database: Database) -> None:
+    assert begin(database, UUID(int=1), LOOKUP) is Beginning.OVER
+
+
+def test_completing_writes_results_artifact_rebate_and_status_at_once(database: Database) -> None:
+    owner = account(database, credits_granted=100)
+    run_id = pending_run(database, account_id=owner.account_id)
+    lease = ready_to_compile(database, run_id)
+
+    with database.transaction() as session:
+        run = runs.complete(session, lease, [], LEASE_S)
+
+    assert run.status == "completed"
+    assert run.preview["delivered_counts"] == {"delivered_contacts": 2, "verified_emails": 2}
+    assert run.preview["pricing"]["rebate_credits"] == 4
+    assert run.data_source_mix["enriched"] == 2
+    assert run.gap_report["unresolved"] == 1
+    with database.transaction() as session:
+        assert [artifact.asset_id for artifact in artifacts_of_run(session, run_id)] == ["verified_contacts"]
+        assert count(session, "SELECT credit_balance FROM accounts") == 100 - 12 + 4
+        assert count(session, "SELECT sum(credits) FROM credit_ledger") == 100 - 12 + 4
+
+
+def test_a_failed_run_pays_back_what_it_did_not_deliver(database: Database) -> None:
+    owner = account(database, credits_granted=100)
+    run_id = pending_run(database, account_id=owner.account_id)
+    work(database, run_id, LOOKUP, [found(0), not_found(1), not_found(2)])
+
+    with database.transaction() as session:
+        run = runs.fail(session, run_id, RunError("no_resolver", "No resolver answers.", LOOKUP))
+
+    assert run is not None
+    assert (run.status, run.error_code, run.error_stage) == ("failed", "no_resolver", LOOKUP)
+    with database.transaction() as session:
+        assert count(session, "SELECT credit_balance FROM accounts") == 100 - 4
+
+
+def test_a_run_that_is_over_does_not_fail(database: Database) -> None:
+    run_id = pending_run(database)
+    lease = ready_to_compile(database, run_id)
+    with database.transaction() as session:
+        runs.complete(session, lease, [], LEASE_S)
+
+    with database.transaction() as session:
+        assert runs.fail(session, run_id, RunError("late", "Too late.", None)) is None
+        assert session.get_one(Run, run_id).status == "completed"
+        assert count(session, "SELECT count(*) FROM credit_ledger WHERE kind = 'rebate'") == 1
+
+
+def make_due(database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET resend_at = now() - interval '1 second'"))
+
+
+def find(database: Database) -> list[UUID]:
+    with database.transaction() as session:
+        return [stalled.run_id for stalled in runs.find_stalled(session)]
+
+
+def test_a_run_whose_chain_was_never_sent_is_found(database: Database) -> None:
+    run_id = pending_run(database)
+    make_due(database)
+
+    assert find(database) == [run_id]
+
+
+def test_a_fresh_run_is_left_to_whoever_created_it(database: Database) -> None:
+    pending_run(database)
+
+    assert find(database) == []
+
+
+def test_a_run_whose_lane_died_is_found(database: Database) -> None:
+    run_id = started_run(database)
+    expired_chunk(database, run_id)
+    make_due(database)
+
+    assert find(database) == [run_id]
+
+
+def test_a_run_with_a_live_lease_is_left_alone(database: Database) -> None:
+    run_id = started_run(database)
+    claimed_chunk(database, run_id)
+    make_due(database)
+
+    assert find(database) == []
+
+
+@pytest.mark.parametrize(("earlier_resends", "pause_s"), [(0, 1), (1, 2), (5, 32), (60, 300)])
+def test_a_run_found_again_and_again_is_sent_ever_more_rarely(
+    database: Database, earlier_resends: int, pause_s: int
+) -> None:
+    pending_run(database)
+    make_due(database)
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET resends = :resends"), {"resends": earlier_resends})
+
+    find(database)
+
+    with database.transaction() as session:
+        pause = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
+    assert pause_s - 1 < float(pause) <= pause_s

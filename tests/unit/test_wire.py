@@ -1,0 +1,83 @@
+"""What clients may send: refused with the record, the field and the reason; never with the value."""
+
+import json
+from typing import Any
+
+import pytest
+
+from api.bodies import parse_run_request
+from pipeline.errors import InvalidInput
+
+PERSON = {"first_name": "Ada", "last_name": "Example", "domain": "alpha.test"}
+
+
+def body(*contacts: Any, preset: str = "full_pipeline", **plan: Any) -> bytes:
+    goal_plan = {
+        "pipeline_id": "email_discovery_v1",
+        "preset": preset,
+        "input_assets": {"contacts": list(contacts)},
+        **plan,
+    }
+    return json.dumps({"goal_plan": goal_plan}).encode()
+
+
+def refusal(data: bytes, max_contacts: int = 100) -> str:
+    with pytest.raises(InvalidInput) as refused:
+        parse_run_request(data, max_contacts)
+    return str(refused.value)
+
+
+def test_the_request_of_the_contract_is_taken() -> None:
+    data = body(
+        {"first_name": "Grace", "last_name": "Hopper", "company": "Example Co", "domain": "example.com"},
+        output={"required_fields": ["email"], "preview_rows": 10},
+    )
+
+    plan = parse_run_request(data, 100).goal_plan
+
+    assert (plan.preset, plan.output.preview_rows) == ("full_pipeline", 10)
+
+
+@pytest.mark.parametrize(
+    ("contact", "expected"),
+    [
+        ({"full_name": "A B"}, "contact 2: field domain is missing"),
+        ({"first_name": "A", "domain": "a.test"}, "contact 2: field full_name is missing"),
+        ({**PERSON, "domain": 7}, "contact 2, field domain: Input should be a valid string"),
+        ({**PERSON, "first_name": "x" * 201}, "contact 2, field first_name: String should have at most 200"),
+        ({**PERSON, "last_name": "a\x00b"}, "contact 2, field last_name: control characters"),
+        ({**PERSON, "note": {"deep": "a\x00b"}}, "contact 2: a further column holds a NUL"),
+        ({**PERSON, "note": "x" * 30_000}, "contact 2: more than 20000 characters"),
+        ("Ada Example", "contact 2: Input should be an object"),
+    ],
+)
+def test_a_bad_contact_is_named_by_number_and_field(contact: Any, expected: str) -> None:
+    assert expected in refusal(body(PERSON, contact))
+
+
+def test_many_bad_contacts_are_counted_not_listed() -> None:
+    assert refusal(body(*[{"full_name": "A B"}] * 25)).endswith("and 15 more")
+
+
+def test_the_value_is_never_repeated() -> None:
+    assert "secret-name" not in refusal(body({**PERSON, "domain": ["secret-name"]}))
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (body(), "field goal_plan.input_assets.contacts"),
+        (body(PERSON, preset="everything"), "field goal_plan.preset"),
+        (body(PERSON, output={"preview_rows": 101}), "field goal_plan.output.preview_rows"),
+        (body(PERSON, surprise=1), "field goal_plan.surprise"),
+        (body(PERSON, preset="verify_existing_emails"), "contact 1: field email is missing"),
+        (b"{}", "field goal_plan"),
+        (b"[]", "the body: Input should be an object"),
+    ],
+)
+def test_a_bad_order_is_named_by_field(data: bytes, expected: str) -> None:
+    assert expected in refusal(data)
+
+
+def test_too_many_contacts_are_refused_with_the_limit() -> None:
+    assert "3 contacts are more than the 2 of one run" in refusal(body(PERSON, PERSON, PERSON), max_contacts=2)
