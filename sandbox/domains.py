@@ -1,0 +1,153 @@
+"""Invented companies' domains, and the habits of their name and mail servers."""
+# ruff: noqa: SIM905 - a block of words is easier to read and to extend than a list of strings
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain, product, repeat
+
+from sandbox.patterns import draw_pattern
+
+
+class Habit(StrEnum):
+    """How a domain's name and mail servers treat those who ask."""
+
+    ORDINARY = "ordinary"
+    """Takes mail for its mailboxes, refuses it for all others."""
+    CATCH_ALL = "catch_all"
+    """Accepts every recipient: its yes proves nothing."""
+    NO_MX_BUT_ADDRESS = "no_mx_but_address"
+    """Has no MX but an address, where mail is taken: the implicit MX of RFC 5321 section 5.1."""
+    NO_MAIL_SERVER = "no_mail_server"
+    """Exists, but has neither MX nor address."""
+    NOTHING_LISTENS = "nothing_listens"
+    """Has no MX but an address, where connections are refused."""
+    NO_SUCH_DOMAIN = "no_such_domain"
+    """NXDOMAIN."""
+    NULL_MX = "null_mx"
+    """States that it takes no mail (RFC 7505); it has a web server's address nevertheless."""
+    GREYLISTING = "greylisting"
+    """Answers 451 4.7.1 to a new client, sender and recipient, and accepts them after a while."""
+    REFUSING = "refusing"
+    """Answers 554 5.7.1 to every recipient, naming a blocklist: it says nothing about the mailbox."""
+    REFUSING_AT_BANNER = "refusing_at_banner"
+    """Greets with 554 5.7.1, naming a blocklist, and hangs up."""
+    SLOW = "slow"
+    """Takes its time for every reply."""
+    NO_PIPELINING = "no_pipelining"
+    """Does not offer PIPELINING, and hangs up with 554 on a client that talks out of turn."""
+    RECIPIENT_LIMIT = "recipient_limit"
+    """Answers 452 4.5.3 after some recipients in one transaction."""
+    FIRST_MX_DEAD = "first_mx_dead"
+    """The preferred MX refuses connections; the second works."""
+    ALIASED_MX = "aliased_mx"
+    """The MX names an alias (CNAME): forbidden by RFC 2181 section 10.3, and seen in the wild."""
+    DNS_SERVFAIL = "dns_servfail"
+    """Its name servers answer SERVFAIL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One company's domain: `pattern` is a key of `PATTERN_WEIGHTS`, `dialect` one of `DIALECTS`.
+
+    `mail_hosts` are host names, the preferred one first; a host may serve several domains, all of which
+    then speak its dialect.
+    """
+
+    name: str
+    company: str
+    habit: Habit
+    pattern: str
+    mail_hosts: tuple[str, ...]
+    dialect: str
+
+    @property
+    def living_hosts(self) -> tuple[str, ...]:
+        """The mail hosts that accept connections."""
+        if self.habit is Habit.FIRST_MX_DEAD:
+            return self.mail_hosts[1:]
+        return () if self.habit is Habit.NOTHING_LISTENS else self.mail_hosts
+
+
+_IN_SIXTY = {
+    Habit.CATCH_ALL: 4,
+    Habit.NO_MX_BUT_ADDRESS: 2,
+    Habit.NO_MAIL_SERVER: 2,
+    Habit.NO_SUCH_DOMAIN: 2,
+    Habit.NULL_MX: 2,
+    Habit.GREYLISTING: 2,
+    Habit.RECIPIENT_LIMIT: 2,
+    Habit.FIRST_MX_DEAD: 2,
+    Habit.REFUSING: 1,
+    Habit.REFUSING_AT_BANNER: 1,
+    Habit.SLOW: 1,
+    Habit.NO_PIPELINING: 1,
+    Habit.ALIASED_MX: 1,
+    Habit.NOTHING_LISTENS: 1,
+    Habit.DNS_SERVFAIL: 1,
+}
+_UNUSUAL = tuple(chain.from_iterable(repeat(habit, times) for habit, times in _IN_SIXTY.items()))
+HABITS = (Habit.ORDINARY,) * (60 - len(_UNUSUAL)) + _UNUSUAL
+"""The habits of sixty domains; more domains repeat them, fewer have the first of them."""
+
+_HOSTED = {
+    "google": ("mx1.harbor-mail.example", "mx2.harbor-mail.example"),
+    "exchange": ("inbound.cloudpost-mail.example",),
+    "postfix": ("mx-a.letterbox-mail.example", "mx-b.letterbox-mail.example"),
+}
+"""Mail providers: each serves several domains."""
+
+_COMPANY_BEGINNINGS = tuple(
+    """
+    Amber Arctic Aspen Atlas Beacon Birch Blue Bright Cedar Cobalt Copper Coral Crescent Delta Ember
+    Falcon Fjord Flint Granite Harbor Hazel Indigo Juniper Kestrel Lantern Lunar Maple Meridian Northwind
+    Oak Onyx Orchard Pebble Pine Quarry River Saffron Silver Summit Willow
+    """.split()
+)
+_COMPANY_ENDINGS = tuple(
+    """
+    Analytics Bakery Capital Ceramics Consulting Dynamics Energy Foods Foundry Freight Health Instruments
+    Labs Legal Logistics Media Optics Partners Robotics Seeds Software Studio Systems Textiles Tools
+    Travel Works Yards
+    """.split()
+)
+_TOP_LEVEL = ("test", "example")
+
+
+def invent_domains(seed: int, count: int = 60) -> tuple[Domain, ...]:
+    """As many domains, under .test and .example (RFC 2606); 60 or more have every habit.
+
+    Raises ValueError for more than 2,240, where the names end.
+    """
+    rng = random.Random(f"domains {seed}")  # noqa: S311 - repeatable is the point
+    names = list(product(_COMPANY_BEGINNINGS, _COMPANY_ENDINGS, _TOP_LEVEL))
+    return tuple(
+        _invent(rng, HABITS[position % len(HABITS)], *name) for position, name in enumerate(rng.sample(names, count))
+    )
+
+
+def _invent(rng: random.Random, habit: Habit, beginning: str, ending: str, top_level: str) -> Domain:
+    name = f"{beginning}-{ending}.{top_level}".lower()
+    dialect = rng.choice(("postfix", "exim", "exchange", "google"))
+    return Domain(
+        name=name,
+        company=f"{beginning} {ending}",
+        habit=habit,
+        pattern=draw_pattern(rng),
+        mail_hosts=_mail_hosts(rng, habit, name, dialect),
+        dialect=dialect,
+    )
+
+
+def _mail_hosts(rng: random.Random, habit: Habit, name: str, dialect: str) -> tuple[str, ...]:
+    match habit:
+        case Habit.NO_MAIL_SERVER | Habit.NO_SUCH_DOMAIN | Habit.NULL_MX | Habit.DNS_SERVFAIL:
+            return ()
+        case Habit.NO_MX_BUT_ADDRESS | Habit.NOTHING_LISTENS:
+            return (name,)
+        case Habit.FIRST_MX_DEAD:
+            return (f"mx1.{name}", f"mx2.{name}")
+        case Habit.ORDINARY | Habit.CATCH_ALL if dialect in _HOSTED and rng.random() < 0.5:
+            return _HOSTED[dialect]
+        case _:
+            return (f"mail.{name}",)

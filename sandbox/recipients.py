@@ -1,0 +1,63 @@
+"""What the mail server of a domain answers to RCPT, and why."""
+
+from collections.abc import Iterable, Mapping
+
+from sandbox.dialects import DIALECTS
+from sandbox.domains import Domain, Habit
+from sandbox.people import Person
+from sandbox.truth import Mailbox
+
+RECIPIENT_LIMIT = 5
+"""Recipients per transaction where `Habit.RECIPIENT_LIMIT` holds."""
+
+FUNCTION_MAILBOXES = ("postmaster", "abuse", "info")
+"""Mailboxes that every domain with a mail server has (RFC 5321 section 4.5.1 and RFC 2142)."""
+
+MailboxStates = Mapping[str, Mapping[str, Mailbox]]
+"""By domain, then by local part."""
+
+Triple = tuple[str, str, str]
+"""A client's address, a sender and a recipient: what greylisting remembers."""
+
+
+def mailbox_states(people: Iterable[Person], domains: Iterable[Domain]) -> MailboxStates:
+    """Every mailbox that exists at the domains; raises KeyError for somebody who works at another."""
+    states = {domain.name: dict.fromkeys(FUNCTION_MAILBOXES, Mailbox.OPEN) for domain in domains}
+    for person in people:
+        if person.email is not None:
+            local_part, _, domain_name = person.email.rpartition("@")
+            states[domain_name][local_part] = person.mailbox
+    return states
+
+
+class Greylist:
+    """Who has asked before: a new client, sender and recipient has to come back after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._first_seen: dict[Triple, float] = {}
+
+    def lets_pass(self, triple: Triple, now: float) -> bool:
+        """Whether they came long enough ago for the first time; `now` is in seconds of any steady clock."""
+        if triple not in self._first_seen:
+            self._first_seen[triple] = now
+            return False
+        return now - self._first_seen[triple] >= self._seconds
+
+
+def recipient_reply(domain: Domain, mailbox: Mailbox) -> str:
+    """The reply about a recipient of this domain, once limits and greylisting let the question pass.
+
+    It is a template of `sandbox.dialects`.
+    """
+    dialect = DIALECTS[domain.dialect]
+    if domain.habit in {Habit.REFUSING, Habit.REFUSING_AT_BANNER}:
+        return dialect.blocked
+    if domain.habit is Habit.CATCH_ALL:
+        return dialect.recipient_ok
+    return {
+        Mailbox.OPEN: dialect.recipient_ok,
+        Mailbox.FULL: dialect.mailbox_full,
+        Mailbox.DISABLED: dialect.mailbox_disabled,
+        Mailbox.NONE: dialect.no_such_mailbox,
+    }[mailbox]

@@ -1,0 +1,194 @@
+"""Mail hosts: SMTP servers (RFC 5321) that answer to RCPT and never take a message."""
+# ruff: noqa: N802 - aiosmtpd names hooks and methods after the commands
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import AnyStr, cast
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from sandbox.connections import Connections
+from sandbox.counts import Tally
+from sandbox.dialects import DIALECTS
+from sandbox.domains import Domain, Habit
+from sandbox.recipients import RECIPIENT_LIMIT, Greylist, MailboxStates, recipient_reply
+from sandbox.truth import Mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class MailWorld:
+    """What all mail hosts share: who has which mailbox, who asked before, what was asked, who is here."""
+
+    mailboxes: MailboxStates
+    greylist: Greylist
+    tally: Tally
+    slow_seconds: float
+    connections: Connections
+
+
+class MailHost:
+    """One mail host: aiosmtpd calls its `handle_` hooks for each command, and sends what they return.
+
+    A host whose domains share a habit has that habit from the greeting on; a host of many habits greets
+    everybody alike, and shows them at RCPT.
+    """
+
+    def __init__(self, name: str, domains: Iterable[Domain], world: MailWorld) -> None:
+        self.name = name
+        self.world = world
+        self.domains = {domain.name: domain for domain in domains}
+        first = next(iter(self.domains.values()))
+        self.dialect = DIALECTS[first.dialect]
+        alike = all(domain.habit is first.habit for domain in self.domains.values())
+        self.habit = first.habit if alike else Habit.ORDINARY
+        self.reply_seconds = world.slow_seconds if self.habit is Habit.SLOW else 0.0
+
+    def receive(self) -> asyncio.Protocol:
+        """What talks to one client that connects."""
+        return BlockedAtBanner(self) if self.habit is Habit.REFUSING_AT_BANNER else Conversation(self)
+
+    def count(self, verb: str) -> None:
+        """A command came."""
+        self.world.tally.command(self.name, verb)
+
+    async def handle_HELO(self, _server: SMTP, session: Session, _envelope: Envelope, client_name: str) -> str:
+        """Greet a client of RFC 821."""
+        self.count("HELO")
+        session.host_name = client_name
+        return f"250 {self.name}"
+
+    async def handle_EHLO(
+        self, _server: SMTP, session: Session, _envelope: Envelope, client_name: str, lines: list[str]
+    ) -> list[str]:
+        """Greet with the extensions on offer, as one reply."""
+        self.count("EHLO")
+        session.host_name = client_name
+        extensions = []
+        if self.habit is not Habit.NO_PIPELINING:
+            extensions.append("250-PIPELINING")
+        if self.dialect.enhanced_codes:
+            extensions.append("250-ENHANCEDSTATUSCODES")
+        return ["\r\n".join([lines[0], *extensions, *lines[1:]])]
+
+    async def handle_MAIL(
+        self, server: "Conversation", _session: Session, envelope: Envelope, sender: str, _options: list[str]
+    ) -> str:
+        """Begin a transaction."""
+        self.count("MAIL")
+        server.recipients_asked = 0
+        envelope.mail_from = sender
+        return self.dialect.sender_ok
+
+    async def handle_RCPT(
+        self, server: "Conversation", session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """Say what the recipient's domain says."""
+        self.count("RCPT")
+        server.recipients_asked += 1
+        client = cast("tuple[str, int]", session.peer)[0]
+        domain = self.domains.get(address.rpartition("@")[2].lower())
+        if domain is None:
+            template = self.dialect.not_ours
+        else:
+            self.world.tally.recipient(domain.name)
+            if domain.habit is Habit.SLOW and self.habit is not Habit.SLOW:
+                await asyncio.sleep(self.world.slow_seconds)
+            template = self._template(domain, server.recipients_asked, (client, str(envelope.mail_from), address))
+        return template.format(address=address.encode("ascii", "replace").decode(), client=client)
+
+    def _template(self, domain: Domain, recipients_asked: int, triple: tuple[str, str, str]) -> str:
+        dialect = DIALECTS[domain.dialect]
+        if domain.habit is Habit.RECIPIENT_LIMIT and recipients_asked > RECIPIENT_LIMIT:
+            return dialect.too_many_recipients
+        now = asyncio.get_running_loop().time()
+        if domain.habit is Habit.GREYLISTING and not self.world.greylist.lets_pass(triple, now):
+            return dialect.greylisted
+        local_part = triple[2].rpartition("@")[0].lower()
+        return recipient_reply(domain, self.world.mailboxes[domain.name].get(local_part, Mailbox.NONE))
+
+    async def handle_RSET(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
+        """End a transaction."""
+        self.count("RSET")
+        return self.dialect.reset
+
+    async def handle_NOOP(self, _server: SMTP, _session: Session, _envelope: Envelope, _ignored: str) -> str:
+        """Do nothing."""
+        self.count("NOOP")
+        return self.dialect.reset
+
+    async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
+        """Say goodbye."""
+        self.count("QUIT")
+        return self.dialect.goodbye
+
+
+class Conversation(SMTP):
+    """One client's connection to a mail host that talks to it."""
+
+    def __init__(self, host: MailHost) -> None:
+        super().__init__(
+            host,
+            hostname=host.name,
+            ident=host.dialect.software,
+            enable_SMTPUTF8=True,
+            loop=asyncio.get_running_loop(),
+        )
+        self.recipients_asked = 0
+        self._host = host
+        self._replies_due = 1  # the greeting
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        self._connection = cast("asyncio.Transport", transport)
+        self._host.world.connections.began(self._connection)
+        self._host.world.tally.connection_opened(self._host.name)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection ended, whatever the cause."""
+        self._host.world.connections.ended(self._connection)
+        self._host.world.tally.connection_closed(self._host.name)
+        super().connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        """Take commands; where PIPELINING (RFC 2920) is not offered, hang up on who does not wait."""
+        self._replies_due += data.count(b"\n")
+        if self._replies_due > 1 and self._host.habit is Habit.NO_PIPELINING:
+            self._connection.write(b"554 SMTP synchronization error\r\n")
+            self._connection.close()
+        else:
+            super().data_received(data)
+
+    async def push(self, status: AnyStr) -> None:
+        """Send a reply, in the host's own time."""
+        if self._host.reply_seconds:
+            await asyncio.sleep(self._host.reply_seconds)
+        self._replies_due -= 1
+        await super().push(status)
+
+    async def smtp_DATA(self, _argument: str) -> None:
+        """Refuse: nobody sends a message here."""
+        self._host.count("DATA")
+        await self.push(self._host.dialect.no_data)
+
+
+class BlockedAtBanner(asyncio.Protocol):
+    """One client's connection to a mail host that wants nothing of it."""
+
+    def __init__(self, host: MailHost) -> None:
+        self._host = host
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected: say why not, and hang up."""
+        self._connection = cast("asyncio.Transport", transport)
+        self._host.world.connections.began(self._connection)
+        self._host.world.tally.connection_opened(self._host.name)
+        client = transport.get_extra_info("peername")[0]
+        self._connection.write(self._host.dialect.blocked.format(client=client).encode() + b"\r\n")
+        self._connection.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
+        """The connection ended."""
+        self._host.world.connections.ended(self._connection)
+        self._host.world.tally.connection_closed(self._host.name)
