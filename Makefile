@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo up test lint lock bench clean
+.PHONY: help install demo up test compose lint lock clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -27,6 +27,9 @@ up: install ## everything embedded, until Ctrl-C
 test: install ## the tests, on real servers that they start themselves
 	$(BIN)/python -m pytest
 
+compose: ## the container stack for real (needs a Docker engine)
+	tests/compose/run.sh
+
 lint: install ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -35,7 +38,7 @@ lint: install ## format, lint, types, import rules
 
 lock: ## the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --extra dev pyproject.toml -o requirements/dev.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --extra embedded pyproject.toml -o requirements/container.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --extra sandbox pyproject.toml -o requirements/container.lock
 
 clean: ## the virtual environment and the embedded servers' data, gone
 	rm -rf $(VENV) .growth

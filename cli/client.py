@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import httpx
@@ -51,7 +51,7 @@ def find_credentials(home: Path) -> Credentials:
 
 
 class ApiClient:
-    """The three requests that the command makes."""
+    """The requests that the command makes; close it, or use it as a context manager."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._http = httpx.Client(
@@ -61,6 +61,12 @@ class ApiClient:
             trust_env=False,
         )
         self.api_url = credentials.api_url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def check_access(self) -> None:
         """Raises `ApiError` unless the API answers and takes the key: it must not know an invented run."""

@@ -122,7 +122,7 @@ def _contacts(
             notices.append(f"Row {number} is empty: left out.")
         elif len(values) > len(columns):
             problems.append(
-                f"Row {number} has {len(values)} fields, the header {len(columns)}: quote those that hold the delimiter."
+                f"Row {number} has {len(values)} fields, the header {len(columns)}: quote what holds the delimiter."
             )
         elif values in first_seen:
             notices.append(f"Row {number} repeats row {first_seen[values]}: left out.")

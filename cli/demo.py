@@ -54,16 +54,16 @@ def run_demo(console: Console, home: Path, count: int, seed: int, *, keep: bool)
 
 
 def _run(console: Console, stack: Stack, people: Sequence[Person], contacts_csv: Path, home: Path) -> None:
-    client = ApiClient(stack.credentials)
-    started = time.monotonic()
-    run_id = client.create_run(read_contacts(contacts_csv).contacts, "full_pipeline", PREVIEW_ROWS)
-    state = watch(client, run_id, console, stack.engine.check)
-    seconds = time.monotonic() - started
+    exported = home / "results.csv"
+    with ApiClient(stack.credentials) as client:
+        started = time.monotonic()
+        run_id = client.create_run(read_contacts(contacts_csv).contacts, "full_pipeline", PREVIEW_ROWS)
+        state = watch(client, run_id, console, stack.engine.check)
+        seconds = time.monotonic() - started
+        client.download(run_id, "contacts_csv", exported)
     console.print("\nThe final state, as the API says it:")
     console.print_json(json.dumps(state))
     print_summary(console, state)
-    exported = home / "results.csv"
-    client.download(run_id, "contacts_csv", exported)
     console.print(f"\n{len(people)} contacts in {seconds:.1f} s, {len(people) / seconds:.0f} a second.")
     console.print(_truth_table(people, exported))
     console.print(f"Results: [bold]{exported}[/bold]", soft_wrap=True)

@@ -37,6 +37,7 @@ def wait_for_interrupt(running: Stack) -> None:
 
 
 def _sandbox_settings(stack: ExitStack, home: Path, console: Console) -> dict[str, str]:
+    # The sandbox's libraries are an extra: production does without.
     from sandbox.csv_files import write_contacts_csv
     from sandbox.domains import invent_domains
     from sandbox.internet import Internet

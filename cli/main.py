@@ -11,7 +11,6 @@ from rich.console import Console
 from cli.accounts import create_account
 from cli.client import ApiClient, ApiError, find_credentials
 from cli.contacts_csv import UnusableFile, read_contacts
-from cli.demo import run_demo
 from cli.doctor import print_diagnosis
 from cli.embedded import EmbeddedServersMissing
 from cli.local import run_up
@@ -54,6 +53,8 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
 ) -> None:
     """Send made-up contacts through both stages on real servers, and compare with the truth."""
+    from cli.demo import run_demo  # the sandbox's libraries are an extra
+
     run_demo(console, home / "demo", contacts, seed, keep=keep)
 
 
@@ -70,14 +71,15 @@ def submit(
     file = read_contacts(contacts, preset)
     for notice in file.notices:
         errors.print(notice, style="yellow")
-    client = ApiClient(find_credentials(home))
-    run_id = client.create_run(file.contacts, preset, preview_rows, idempotency_key)
-    console.print(f"Run {run_id}: {len(file.contacts)} contacts queued.")
-    if watching:
+    with ApiClient(find_credentials(home)) as client:
+        run_id = client.create_run(file.contacts, preset, preview_rows, idempotency_key)
+        console.print(f"Run {run_id}: {len(file.contacts)} contacts queued.", soft_wrap=True)
+        if not watching:
+            console.print(f"Follow it with: growth status {run_id}", soft_wrap=True)
+            return
         state = watch(client, run_id, console)
-        print_summary(console, state)
-        raise typer.Exit(0 if state["status"] == "completed" else 1)
-    console.print(f"Follow it with: growth status {run_id}")
+    print_summary(console, state)
+    raise typer.Exit(0 if state["status"] == "completed" else 1)
 
 
 @app.command()
@@ -88,8 +90,8 @@ def status(
     watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
 ) -> None:
     """Show how a run stands."""
-    client = ApiClient(find_credentials(home))
-    state = watch(client, run_id, errors) if watching else client.read_run(run_id)
+    with ApiClient(find_credentials(home)) as client:
+        state = watch(client, run_id, errors) if watching else client.read_run(run_id)
     if as_json:
         sys.stdout.write(json.dumps(state, indent=2, ensure_ascii=False) + "\n")
     else:
@@ -104,20 +106,23 @@ def export(
     output: Annotated[Path | None, typer.Option(help="The file to write; RUN.csv or RUN.json if not given.")] = None,
 ) -> None:
     """Download a finished run's results."""
-    client = ApiClient(find_credentials(home))
-    handles = {handle["format"]: handle for handle in client.read_run(run_id)["export_handles"]}
-    if export_format not in handles:
-        offered = ", ".join(handles) or "none yet: the run must be completed first"
-        raise ApiError(f"This run has no {export_format} export. Offered: {offered}.")
-    path = output or Path(f"{run_id}.{export_format}")
-    client.download(run_id, handles[export_format]["asset_id"], path)
+    with ApiClient(find_credentials(home)) as client:
+        handles = {handle["format"]: handle for handle in client.read_run(run_id)["export_handles"]}
+        if export_format not in handles:
+            offered = ", ".join(handles) or "none yet: the run must be completed first"
+            raise ApiError(f"This run has no {export_format} export. Offered: {offered}.")
+        path = output or Path(f"{run_id}.{export_format}")
+        client.download(run_id, handles[export_format]["asset_id"], path)
     console.print(f"{handles[export_format]['rows']} contacts in {path}", soft_wrap=True)
 
 
 @app.command()
-def doctor(home: Home = HOME) -> None:
+def doctor(
+    home: Home = HOME,
+    mail_domain: Annotated[str | None, typer.Option(help="A domain of yours: ask its mail server a question.")] = None,
+) -> None:
     """Say what is reachable, what is not, and what to do."""
-    if not print_diagnosis(console, home):
+    if not print_diagnosis(console, home, mail_domain):
         raise typer.Exit(1)
 
 

@@ -59,7 +59,7 @@ def running_stack(
     `ProcessEnded` or `TimeoutError` when a part does not come up.
     """
     home.mkdir(parents=True, exist_ok=True)
-    api_port, flower_port = _free_port(ports.api), _free_port(ports.flower)
+    api_port, flower_port = free_port(ports.api), free_port(ports.flower)
     with ExitStack() as stack:
         environment = {**_servers(stack, home), "EXPORT_DIR": str(home / "exports"), **(settings or {})}
         credentials = _prepare(environment["DATABASE_URL"], f"http://127.0.0.1:{api_port}")
@@ -98,8 +98,8 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _free_port(wanted: int) -> int:
-    """The wanted port, or another one when it is taken."""
+def free_port(wanted: int) -> int:
+    """The wanted port of 127.0.0.1, or another one when it is taken; 0 wants any."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import JSON, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schema import Base, not_negative
@@ -13,7 +13,7 @@ class Contact(Base):
     """A contact of a run.
 
     `position` is the order of work (one domain's contacts are neighbours), `input_row` the order in which
-    they came and go back, from 0. `extra` holds the client's other columns, untouched.
+    they came and go back, from 0. `extra` holds the client's other columns, untouched and in their order.
     """
 
     __tablename__ = "contacts"
@@ -31,4 +31,4 @@ class Contact(Base):
     company: Mapped[str]
     domain: Mapped[str]
     email: Mapped[str | None]
-    extra: Mapped[dict[str, Any]]
+    extra: Mapped[dict[str, Any]] = mapped_column(JSON)

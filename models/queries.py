@@ -15,14 +15,19 @@ from models.run_event import RunEvent
 from models.run_stage import RunStage
 
 # One row per contact, with what the stages said; a stage that said nothing leaves its columns NULL.
-# The address is the lookup's; with no lookup stage it is the verified one.
+# The address is the lookup's; with no lookup stage it is the verified one. The LIMITs keep the planner to one
+# primary key look-up per outcome: without statistics of a fresh run it would join on (run, stage) alone.
 RESULT_ROWS = """
 SELECT c.input_row, c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email AS input_email, c.extra,
        coalesce(l.email, v.email) AS email, l.status AS lookup_status, l.reason AS lookup_reason,
        l.source, l.score AS lookup_score, v.status AS verdict, v.reason AS verify_reason, v.score AS verify_score
 FROM contacts c
-LEFT JOIN outcomes l ON l.run_id = c.run_id AND l.position = c.position AND l.stage = 'email_lookup'
-LEFT JOIN outcomes v ON v.run_id = c.run_id AND v.position = c.position AND v.stage = 'email_verify'
+LEFT JOIN LATERAL (
+  SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = 'email_lookup' AND o.position = c.position LIMIT 1
+) l ON true
+LEFT JOIN LATERAL (
+  SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = 'email_verify' AND o.position = c.position LIMIT 1
+) v ON true
 WHERE c.run_id = :run_id
 ORDER BY c.input_row
 """

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schema import Base, BigCounter, CreatedAt, IdKey, not_negative, one_of
@@ -20,7 +20,8 @@ class Run(Base):
     deadlock. `version` rises with each change that a reader could see; it guards the Redis copy.
     `resend_at` is when the sweeper sends the chain again unless somebody pushes it on; workers do with each
     flush. `resends` counts how often that happened in a row, for the backoff. The rate card is copied here
-    when the run is created: a new price does not change an old run.
+    when the run is created: a new price does not change an old run. What clients see is `json`, not `jsonb`,
+    which would shuffle its keys.
     """
 
     __tablename__ = "runs"
@@ -57,9 +58,9 @@ class Run(Base):
     charge_per_contact: Mapped[int]
     rebate_per_unresolved: Mapped[int]
     rebate_per_unverified: Mapped[int]
-    preview: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
-    data_source_mix: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
-    gap_report: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    preview: Mapped[dict[str, Any]] = mapped_column(JSON, server_default=text("'{}'"))
+    data_source_mix: Mapped[dict[str, Any]] = mapped_column(JSON, server_default=text("'{}'"))
+    gap_report: Mapped[dict[str, Any]] = mapped_column(JSON, server_default=text("'{}'"))
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     error_stage: Mapped[str | None]

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         False, description="Also contact mail servers on loopback and private addresses (tests, sandbox)"
     )
     smtp_helo_name: str = Field(
-        "localhost", min_length=1, description="Our name in EHLO; give the one your address resolves to"
+        "", description="Our name in EHLO; give the one your address resolves to; unset: the host's own"
     )
     smtp_mail_from: str = Field("", description="Our address in MAIL FROM; empty: the null sender `<>`")
     smtp_timeout_seconds: Seconds = Field(20, description="The longest wait for one SMTP reply")
@@ -118,5 +118,5 @@ def required(settings: Settings, *names: str) -> Settings:
     """The same settings, once each of `names` is set; ends the process with a sentence otherwise."""
     missing = [name.upper() for name in names if not getattr(settings, name)]
     if missing:
-        sys.exit(f"{' and '.join(missing)} must be set. `growth up` starts embedded servers and sets them for you.")
+        sys.exit(f"{' and '.join(missing)} must be set. On one machine, `growth up` does all of it for you.")
     return settings

@@ -43,15 +43,21 @@ FROM jsonb_to_recordset(CAST(:outcomes AS jsonb))
 ON CONFLICT DO NOTHING
 """)
 
-# What is left of a chunk, with the nearest earlier stage's address and evidence.
+# What is left of a chunk, with the nearest earlier stage's address and evidence. The LIMIT and the bounds keep
+# the planner to the chunk's own rows, also while it has no statistics of a fresh run.
 UNDONE = text("""
 SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain,
        coalesce(earlier.email, c.email) AS email, coalesce(earlier.evidence, '{}') AS evidence
 FROM contacts c
-LEFT JOIN outcomes earlier
-  ON earlier.run_id = c.run_id AND earlier.position = c.position AND earlier.stage = :earlier_stage
+LEFT JOIN LATERAL (
+  SELECT e.email, e.evidence FROM outcomes e
+  WHERE e.run_id = c.run_id AND e.stage = :earlier_stage AND e.position = c.position LIMIT 1
+) earlier ON true
 WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last
-  AND NOT EXISTS (SELECT FROM outcomes o WHERE o.run_id = c.run_id AND o.position = c.position AND o.stage = :stage)
+  AND c.position NOT IN (
+    SELECT o.position FROM outcomes o
+    WHERE o.run_id = :run_id AND o.stage = :stage AND o.position BETWEEN :first AND :last
+  )
 ORDER BY c.position
 """)
 

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.domain_pattern import DomainPattern
-from pipeline.outcomes import Outcome, OutcomeStatus
+from pipeline.outcomes import Outcome
 from pipeline.records import PatternCount
 
 
@@ -48,12 +48,8 @@ def learn_patterns(session: Session, outcomes: Iterable[Outcome]) -> None:
 
 
 def _confirmed_pattern(outcome: Outcome) -> tuple[str, str] | None:
+    """Domain and pattern, if a server confirmed it: not what a contact brought, not a catch-all's yes."""
     pattern = outcome.evidence.get("pattern")
-    if (
-        outcome.status is not OutcomeStatus.FOUND
-        or not pattern
-        or outcome.evidence.get("catch_all")
-        or not outcome.email
-    ):
+    if not pattern or not outcome.email or outcome.source == "input" or outcome.evidence.get("catch_all"):
         return None
     return outcome.email.rpartition("@")[2], pattern

@@ -1,6 +1,7 @@
 """Real servers for all tests: started once, a fresh database for each test that wants one."""
 
 import itertools
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,14 +19,21 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with embedded_postgres(tmp_path_factory.mktemp("servers") / "postgres") as url:
+def servers_home() -> Iterator[Path]:
+    """Not pytest's own temporary directory: it deletes those of other sessions, with servers still in them."""
+    with tempfile.TemporaryDirectory(prefix="growth-tests-", ignore_cleanup_errors=True) as home:
+        yield Path(home)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(servers_home: Path) -> Iterator[str]:
+    with embedded_postgres(servers_home / "postgres") as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with embedded_valkey(tmp_path_factory.mktemp("servers") / "valkey") as url:
+def valkey_url(servers_home: Path) -> Iterator[str]:
+    with embedded_valkey(servers_home / "valkey") as url:
         yield url
 
 

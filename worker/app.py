@@ -4,12 +4,13 @@ Settings are read when the application is first used, not when this module is im
 Facts and measurements behind the choices: docs/decisions/0003-celery.md.
 """
 
+import sys
 from typing import Any
 
 from celery import Celery
 from kombu import Exchange, Queue
 
-from models.settings import load_settings, required
+from models.settings import load_settings
 
 QUEUE = "growth"
 
@@ -19,7 +20,9 @@ VISIBILITY_TIMEOUT_S = 300
 
 
 def _configuration() -> dict[str, Any]:
-    settings = required(load_settings(), "celery_broker_url")
+    settings = load_settings()
+    if not settings.celery_broker_url:
+        sys.exit("REDIS_URL or BROKER_URL must be set, so that tasks can be sent.")
     return {
         "broker_url": settings.celery_broker_url,
         # Postgres is the truth: there is nothing to lose or to expire in a result backend.

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from celery import Signature, chain
+from kombu.exceptions import OperationalError
 
 from models.settings import load_settings
 from pipeline.runs import COMPILE
@@ -65,5 +66,5 @@ def _compile_task(run_id: UUID) -> Signature[None]:
 def _send(signature: Signature[None]) -> None:
     try:
         signature.apply_async(queue=QUEUE)
-    except app.connection_for_write().connection_errors as error:
+    except OperationalError as error:
         raise DispatchFailed(f"the broker does not answer: {type(error).__name__}") from error

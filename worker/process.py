@@ -57,7 +57,7 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         nameservers=tuple(_nameserver(text) for text in settings.dns_resolvers),
         smtp_port=settings.smtp_port,
         allow_private=settings.smtp_allow_private,
-        helo_name=settings.smtp_helo_name,
+        helo_name=settings.smtp_helo_name or socket.getfqdn(),
         mail_from=settings.smtp_mail_from,
         command_timeout=settings.smtp_timeout_seconds,
         record_timeout=settings.record_timeout_seconds,

@@ -7,6 +7,8 @@ from sqlalchemy.exc import IntegrityError
 from models.database import Database
 from tests.factories import claimed_chunk, finish_chunk, found, started_run
 
+INSERT_OUTCOME = "INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence)"
+
 IMPOSSIBLE = {
     "a run in an unknown status": "UPDATE runs SET status = 'paused'",
     "a finished run without an end": "UPDATE runs SET status = 'completed', started_at = now(), finished_at = NULL",
@@ -23,10 +25,10 @@ IMPOSSIBLE = {
     " SELECT gen_random_uuid(), account_id, id, 'charge', -4 FROM runs",
     "a rebate that takes credits": "INSERT INTO credit_ledger (id, account_id, run_id, kind, credits)"
     " SELECT gen_random_uuid(), account_id, id, 'rebate', -4 FROM runs",
-    "a second outcome of a contact in a stage": "INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence)"
-    " SELECT run_id, stage, position, 'not_found', 'policy', 0, '{}' FROM outcomes LIMIT 1",
-    "an outcome for a contact that is not there": "INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence)"
-    " SELECT run_id, stage, 999, 'not_found', 'policy', 0, '{}' FROM outcomes LIMIT 1",
+    "a second outcome of a contact in a stage": INSERT_OUTCOME
+    + " SELECT run_id, stage, position, 'not_found', 'policy', 0, '{}' FROM outcomes LIMIT 1",
+    "an outcome for a contact that is not there": INSERT_OUTCOME
+    + " SELECT run_id, stage, 999, 'not_found', 'policy', 0, '{}' FROM outcomes LIMIT 1",
     "an outcome in an unknown status": "UPDATE outcomes SET status = 'maybe'",
     "a found contact without an address": "UPDATE outcomes SET email = NULL",
     "a score above 100": "UPDATE outcomes SET score = 101",

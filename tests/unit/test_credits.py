@@ -24,7 +24,7 @@ def test_a_run_is_charged_when_it_is_created(database: Database) -> None:
 def test_a_run_that_costs_too_much_is_refused_and_leaves_nothing_behind(database: Database) -> None:
     owner = account(database, credits_granted=11)
 
-    with pytest.raises(InsufficientCredits, match="costs 12 credits.*has 11"):
+    with pytest.raises(InsufficientCredits, match=r"costs 12 credits.*has 11"):
         pending_run(database, count=3, account_id=owner.account_id)
 
     with database.transaction() as session:

@@ -65,13 +65,9 @@ def upgrade() -> None:
         sa.Column("charge_per_contact", sa.Integer(), nullable=False),
         sa.Column("rebate_per_unresolved", sa.Integer(), nullable=False),
         sa.Column("rebate_per_unverified", sa.Integer(), nullable=False),
-        sa.Column("preview", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
-        sa.Column(
-            "data_source_mix", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
-        ),
-        sa.Column(
-            "gap_report", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
-        ),
+        sa.Column("preview", sa.JSON(), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("data_source_mix", sa.JSON(), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("gap_report", sa.JSON(), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("error_code", sa.Text(), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("error_stage", sa.Text(), nullable=True),
@@ -144,7 +140,7 @@ def upgrade() -> None:
         sa.Column("company", sa.Text(), nullable=False),
         sa.Column("domain", sa.Text(), nullable=False),
         sa.Column("email", sa.Text(), nullable=True),
-        sa.Column("extra", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("extra", sa.JSON(), nullable=False),
         sa.CheckConstraint("position >= 0 AND input_row >= 0", name=op.f("ck_contacts_not_negative")),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_contacts_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "position", name=op.f("pk_contacts")),

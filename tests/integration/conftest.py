@@ -1,0 +1,151 @@
+"""The whole engine, started as a user starts it, on the sandbox's small internet."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from cli.accounts import NewAccount, create_account
+from cli.client import ApiClient, Credentials
+from cli.stack import Ports, Stack, running_stack
+from models.database import Database, open_database
+from models.settings import load_settings
+from sandbox.domains import Domain, invent_domains
+from sandbox.internet import Internet
+from sandbox.people import Person, invent_exactly, invent_people
+from worker.app import app
+
+SEED = 11
+FINISHED = {"completed", "failed", "cancelled"}
+
+
+@dataclass(frozen=True)
+class Population:
+    """Everybody in the sandbox: the contract's 100, and a crowd of all kinds."""
+
+    domains: Sequence[Domain]
+    hundred: Sequence[Person]
+    crowd: Sequence[Person]
+
+
+@dataclass(frozen=True)
+class Client:
+    """An account of its own, with everything a test asks of the running engine."""
+
+    api: ApiClient
+    http: httpx.Client
+    account: NewAccount
+
+    def create(self, people: Sequence[Person], **options: Any) -> str:
+        return self.api.create_run(contacts_of(people), "full_pipeline", **options)
+
+    def finished(self, run_id: str, seconds: float = 60) -> dict[str, Any]:
+        """The state of a run once it is finished."""
+        return self.states(run_id, seconds)[-1]
+
+    def states(
+        self, run_id: str, seconds: float = 60, until: Callable[[dict[str, Any]], bool] | None = None
+    ) -> list[dict[str, Any]]:
+        """Every different state that a polling client sees, until the run is finished or `until` says so."""
+        seen: list[dict[str, Any]] = []
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            state = self.api.read_run(run_id)
+            if not seen or state != seen[-1]:
+                seen.append(state)
+            if state["status"] in FINISHED or (until and until(state)):
+                return seen
+            time.sleep(0.005)
+        raise AssertionError(f"not finished after {seconds} s: {seen[-1]}")
+
+
+def contacts_of(people: Sequence[Person]) -> list[Mapping[str, str]]:
+    columns = ("first_name", "last_name", "company", "domain", "crm_id")
+    return [{column: getattr(person, column) for column in columns} for person in people]
+
+
+@pytest.fixture(scope="session")
+def population() -> Population:
+    domains = invent_domains(SEED, count=120)
+    return Population(
+        domains,
+        invent_exactly(SEED, valid=78, found_unverified=17, unfindable=5, domains=domains[:60]),
+        invent_people(SEED, 600, domains[60:]),
+    )
+
+
+@pytest.fixture(scope="session")
+def internet(population: Population) -> Iterator[Internet]:
+    with Internet([*population.hundred, *population.crowd], population.domains, slow_seconds=0.1) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(internet: Internet, servers_home: Path) -> Iterator[Stack]:
+    """Two workers of one process each, API, sweeper and Flower; small chunks, so that there is work for all."""
+    settings = {**internet.settings(), "CHUNK_SIZE": "50", "FLOWER_UNAUTHENTICATED_API": "true"}
+    home = servers_home / "engine"
+    with running_stack(home, Ports(api=0, flower=0), workers=2, concurrency=1, settings=settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack_home(stack: Stack) -> Path:
+    return stack.engine.log_dir.parent
+
+
+@pytest.fixture(scope="session")
+def stack_database(stack: Stack) -> Iterator[Database]:
+    database = open_database(stack.engine.environment["DATABASE_URL"])
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def stack_redis(stack: Stack) -> Iterator[redis.Redis]:
+    client = redis.Redis.from_url(stack.engine.environment["REDIS_URL"])
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def stack_broker(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets this process send chains to the running engine, as a caller's own API process would."""
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        monkeypatch.setenv(name, stack.engine.environment[name])
+    load_settings.cache_clear()
+    with app.connection_or_acquire() as connection:
+        connection.ensure_connection(max_retries=3)
+        yield
+    load_settings.cache_clear()
+
+
+@pytest.fixture
+def client(stack: Stack, stack_database: Database) -> Iterator[Client]:
+    with _client(stack, stack_database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stranger(stack: Stack, stack_database: Database) -> Iterator[Client]:
+    """Somebody else's account."""
+    with _client(stack, stack_database) as opened:
+        yield opened
+
+
+@contextmanager
+def _client(stack: Stack, database: Database) -> Iterator[Client]:
+    account = create_account(database, "Example Account", 100_000)
+    credentials = Credentials(stack.credentials.api_url, account.api_key)
+    headers = {"Authorization": f"Bearer {account.api_key}"}
+    with (
+        httpx.Client(base_url=credentials.api_url, headers=headers, trust_env=False) as http,
+        ApiClient(credentials) as api,
+    ):
+        yield Client(api, http, account)

@@ -1,0 +1,238 @@
+"""The HTTP door, on the running engine: errors as the contract says them, and nothing half-written."""
+
+import csv
+import hashlib
+import io
+import json
+import time
+from collections.abc import Iterator
+from uuid import uuid4
+
+import httpx
+import pytest
+import redis
+from sqlalchemy import text
+
+from models.database import Database
+from tests.factories import count
+from tests.integration.conftest import Client, Population, contacts_of
+
+RUN = "/api/v1/growth/run"
+
+
+def plan(*contacts: object, **output: object) -> dict[str, object]:
+    return {
+        "goal_plan": {
+            "pipeline_id": "email_discovery_v1",
+            "preset": "full_pipeline",
+            "input_assets": {"contacts": list(contacts)},
+            "output": output,
+        }
+    }
+
+
+def refusal(response: httpx.Response) -> str:
+    body = response.json()
+    assert list(body) == ["detail"]
+    return str(body["detail"])
+
+
+def test_no_key_is_401(client: Client) -> None:
+    response = client.http.get(f"/api/v1/growth/runs/{uuid4()}", headers={"Authorization": ""})
+
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    assert "Authorization: Bearer" in refusal(response)
+
+
+def test_an_invented_key_is_401(client: Client) -> None:
+    response = client.http.get(f"/api/v1/growth/runs/{uuid4()}", headers={"Authorization": "Bearer growth_no"})
+
+    assert response.status_code == 401
+    assert "not valid" in refusal(response)
+
+
+def test_a_revoked_key_is_401(client: Client, stack_database: Database) -> None:
+    with stack_database.transaction() as session:
+        session.execute(
+            text("UPDATE api_keys SET revoked_at = now() WHERE account_id = :id"), {"id": client.account.account_id}
+        )
+
+    assert client.http.get(f"/api/v1/growth/runs/{uuid4()}").status_code == 401
+
+
+def test_a_subscription_that_is_not_paid_is_403(client: Client, stack_database: Database) -> None:
+    with stack_database.transaction() as session:
+        session.execute(
+            text("UPDATE accounts SET subscription_status = 'past_due' WHERE id = :id"),
+            {"id": client.account.account_id},
+        )
+
+    response = client.http.get(f"/api/v1/growth/runs/{uuid4()}")
+
+    assert response.status_code == 403
+    assert "subscription" in refusal(response)
+
+
+def test_a_run_that_costs_too_much_is_402(client: Client, stack_database: Database, population: Population) -> None:
+    with stack_database.transaction() as session:
+        session.execute(
+            text("UPDATE accounts SET credit_balance = 3 WHERE id = :id"), {"id": client.account.account_id}
+        )
+
+    response = client.http.post(RUN, json=plan(*contacts_of(population.hundred[:1])))
+
+    assert response.status_code == 402
+    assert "costs 4 credits" in refusal(response)
+    assert runs_of(client, stack_database) == 0
+
+
+def runs_of(client: Client, database: Database) -> int:
+    with database.transaction() as session:
+        return count(session, "SELECT count(*) FROM runs WHERE account_id = :id", id=client.account.account_id)
+
+
+@pytest.mark.parametrize("run_id", [str(uuid4()), "not-a-uuid", "0" * 500])
+def test_an_unknown_run_is_404(client: Client, run_id: str) -> None:
+    response = client.http.get(f"/api/v1/growth/runs/{run_id}")
+
+    assert response.status_code == 404
+    assert "no run with this id" in refusal(response)
+
+
+def test_another_accounts_run_can_not_be_told_from_none(
+    client: Client, population: Population, stack_database: Database, stranger: Client
+) -> None:
+    run_id = client.create(population.hundred[:3])
+    client.finished(run_id)
+    unknown = stranger.http.get(f"/api/v1/growth/runs/{uuid4()}")
+
+    for url in (f"/api/v1/growth/runs/{run_id}", f"/api/v1/growth/runs/{run_id}/exports/contacts_csv"):
+        theirs = stranger.http.get(url)
+        assert theirs.status_code == 404
+    assert stranger.http.get(f"/api/v1/growth/runs/{run_id}").json() == unknown.json()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"not json", b"", b'{"goal_plan":', b"\xff\xfe\x00", b"x" * 10_000_000, b"[" * 100_000],
+    ids=["words", "nothing", "half an object", "binary", "10 MB of nonsense", "deep nesting"],
+)
+def test_a_body_that_is_not_json_is_400_and_leaves_nothing(
+    client: Client, stack_database: Database, body: bytes
+) -> None:
+    response = client.http.post(RUN, content=body)
+
+    assert response.status_code == 400
+    assert refusal(response).startswith("The body is not JSON")
+    assert runs_of(client, stack_database) == 0
+
+
+def test_a_body_that_is_too_large_is_400(client: Client, stack_database: Database) -> None:
+    response = client.http.post(RUN, content=megabytes(70))
+
+    assert response.status_code == 400
+    assert "larger than" in refusal(response)
+
+
+def megabytes(number: int) -> Iterator[bytes]:
+    for _ in range(number):
+        yield b"x" * 1024 * 1024
+
+
+def test_a_missing_domain_is_422_with_the_record_and_the_field(client: Client, stack_database: Database) -> None:
+    good = {"full_name": "Ada Example", "domain": "alpha.test"}
+
+    response = client.http.post(RUN, json=plan(good, {"full_name": "Bo Example"}))
+
+    assert response.status_code == 422
+    assert "contact 2: field domain is missing" in refusal(response)
+    assert runs_of(client, stack_database) == 0
+
+
+def test_the_same_idempotency_key_gives_the_first_run(
+    client: Client, population: Population, stack_database: Database
+) -> None:
+    body, headers = plan(*contacts_of(population.hundred[:2])), {"Idempotency-Key": "order-1"}
+
+    answers = [client.http.post(RUN, json=body, headers=headers) for _ in range(3)]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["run_id"] for answer in answers}) == 1
+    assert runs_of(client, stack_database) == 1
+    client.finished(answers[0].json()["run_id"])
+
+
+def test_the_same_idempotency_key_with_another_body_is_409(client: Client, population: Population) -> None:
+    headers = {"Idempotency-Key": "order-1"}
+    first = client.http.post(RUN, json=plan(*contacts_of(population.hundred[:2])), headers=headers)
+
+    second = client.http.post(RUN, json=plan(*contacts_of(population.hundred[:1])), headers=headers)
+
+    assert second.status_code == 409
+    assert "another body" in refusal(second)
+    client.finished(first.json()["run_id"])
+
+
+def test_preview_rows_come_back_as_result_records(client: Client, population: Population) -> None:
+    run_id = client.create(population.hundred, preview_rows=7)
+
+    records = client.finished(run_id)["result_handles"]
+
+    assert [record["crm_id"] for record in records] == [person.crm_id for person in population.hundred[:7]]
+    assert {"email", "email_status", "email_reason", "email_score", "email_source"} <= set(records[0])
+
+
+@pytest.mark.parametrize("export_format", ["csv", "json"])
+def test_an_export_has_each_contact_in_its_order_and_its_checksum(
+    client: Client, population: Population, export_format: str
+) -> None:
+    state = client.finished(client.create(population.hundred))
+    (handle,) = [h for h in state["export_handles"] if h["format"] == export_format]
+
+    response = client.http.get(handle["download_url"])
+
+    assert (len(response.content), handle["rows"]) == (handle["bytes"], len(population.hundred))
+    assert hashlib.sha256(response.content).hexdigest() == handle["sha256"]
+    assert response.headers["content-type"].startswith(handle["mime_type"])
+    ids = crm_ids(response, export_format)
+    assert ids == [person.crm_id for person in population.hundred]
+
+
+def crm_ids(response: httpx.Response, export_format: str) -> list[str]:
+    if export_format == "json":
+        return [record["crm_id"] for record in json.loads(response.content)]
+    return [row["crm_id"] for row in csv.DictReader(io.StringIO(response.text, newline=""))]
+
+
+def test_verify_existing_emails_checks_addresses_that_the_client_brings(client: Client, population: Population) -> None:
+    people = [person for person in population.hundred if person.email]
+    contacts = [{"email": person.email or "", "crm_id": person.crm_id} for person in people]
+
+    state = client.finished(client.api.create_run(contacts, "verify_existing_emails"))
+
+    assert state["stage_status"] == {"email_verify": "completed"}
+    assert state["preview"]["delivered_counts"]["verified_emails"] == 78
+    assert state["preview"]["verdicts"]["valid"] == 78
+
+
+def test_a_client_that_asks_too_often_is_429_with_retry_after(client: Client, stack_redis: redis.Redis) -> None:
+    window = int(time.time() // 60)
+    for minute in (window, window + 1):
+        stack_redis.set(f"growth:requests:{client.account.account_id}:{minute}", 5000)
+
+    response = client.http.get(f"/api/v1/growth/runs/{uuid4()}")
+
+    assert response.status_code == 429
+    assert 1 <= int(response.headers["retry-after"]) <= 60
+
+
+def test_health_and_readiness_are_answered_without_a_key(client: Client) -> None:
+    assert httpx.get(f"{client.api.api_url}/healthz", trust_env=False).json() == {"status": "ok"}
+    ready = httpx.get(f"{client.api.api_url}/readyz", trust_env=False)
+    assert (ready.status_code, ready.json()["postgres"]) == (200, "ok")
+
+
+def test_the_documentation_names_each_route(client: Client) -> None:
+    paths = client.http.get("/openapi.json").json()["paths"]
+
+    assert {RUN, "/api/v1/growth/runs/{run_id}", "/api/v1/growth/runs/{run_id}/exports/{asset_id}"} <= set(paths)

@@ -1,0 +1,180 @@
+"""The `growth` command as a person types it, against the running engine."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cli.stack import Stack
+from sandbox.csv_files import write_contacts_csv
+from tests.integration.conftest import Client, Population
+
+Growth = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def growth(client: Client, stack: Stack, tmp_path: Path) -> Growth:
+    """Runs the command with this test's account; nothing else is set but where the servers are."""
+    environment = {
+        **os.environ,
+        **stack.engine.environment,
+        "GROWTH_API_URL": client.api.api_url,
+        "GROWTH_API_KEY": client.account.api_key,
+        "COLUMNS": "160",
+    }
+
+    def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
+        return subprocess.run(
+            command, env={**environment, **settings}, cwd=tmp_path, capture_output=True, text=True, timeout=90
+        )
+
+    return run
+
+
+@pytest.fixture
+def contacts_csv(population: Population, tmp_path: Path) -> Path:
+    path = tmp_path / "contacts.csv"
+    write_contacts_csv(population.hundred, path)
+    return path
+
+
+def run_id_of(output: str) -> str:
+    match = re.search(r"[0-9a-f]{8}-[0-9a-f-]{27}", output)
+    assert match, output
+    return match[0]
+
+
+def test_submit_and_watch_ends_in_a_summary(growth: Growth, contacts_csv: Path) -> None:
+    done = growth("submit", str(contacts_csv), "--watch")
+
+    assert done.returncode == 0, done.stderr
+    for said in ("100 contacts queued", "completed, 100%", "Delivered", "95", "78", "380", "20 given back"):
+        assert said in done.stdout
+
+
+def test_status_as_json_is_the_status_response(growth: Growth, contacts_csv: Path, client: Client) -> None:
+    run_id = run_id_of(growth("submit", str(contacts_csv)).stdout)
+    client.finished(run_id)
+
+    done = growth("status", run_id, "--json")
+
+    assert json.loads(done.stdout) == client.api.read_run(run_id)
+
+
+def test_export_writes_each_contact_with_its_result(
+    growth: Growth, contacts_csv: Path, client: Client, population: Population, tmp_path: Path
+) -> None:
+    run_id = run_id_of(growth("submit", str(contacts_csv)).stdout)
+    client.finished(run_id)
+
+    done = growth("export", run_id, "--format", "csv", "--output", "out.csv")
+
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["crm_id"] for row in rows] == [person.crm_id for person in population.hundred]
+    assert sum(row["email_status"] == "valid" for row in rows) == 78
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["submit", "missing.csv"], "can't be read: No such file or directory"),
+        (["status", "00000000-0000-7000-8000-000000000000"], "no run with this id"),
+        (["export", "00000000-0000-7000-8000-000000000000"], "no run with this id"),
+    ],
+)
+def test_an_expected_failure_is_one_sentence_and_no_traceback(
+    growth: Growth, arguments: Sequence[str], sentence: str
+) -> None:
+    done = growth(*arguments)
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_an_api_it_says_how_to_get_one(growth: Growth) -> None:
+    done = growth("status", "00000000-0000-7000-8000-000000000000", GROWTH_API_URL="", GROWTH_API_KEY="")
+
+    assert done.returncode == 1
+    assert "start one with `growth up`" in done.stderr
+
+
+def test_an_api_that_does_not_answer_is_said(growth: Growth) -> None:
+    done = growth("status", "00000000-0000-7000-8000-000000000000", GROWTH_API_URL="http://127.0.0.1:9")
+
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "sentence"),
+    [
+        ("SMTP_PORT", "smtp", "Setting SMTP_PORT is not usable"),
+        ("DATABASE_URL", "mysql://example", "Setting DATABASE_URL is not usable: it must be a postgresql:// URL."),
+        ("LEASE_SECONDS", "1", "LEASE_SECONDS must be at least three times FLUSH_SECONDS"),
+        ("REBATE_PER_UNRESOLVED", "5", "a rebate must not exceed CREDITS_PER_CONTACT"),
+    ],
+)
+def test_an_invalid_setting_stops_the_process_with_its_name(
+    growth: Growth, setting: str, value: str, sentence: str
+) -> None:
+    done = growth("migrate", **{setting: value})
+
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_new_account_gets_a_key_that_works(growth: Growth, client: Client) -> None:
+    done = growth("account", "create", "Example Buyer", "--credits", "7")
+
+    key = done.stdout.split()[-1]
+    answer = httpx.get(
+        f"{client.api.api_url}/api/v1/growth/runs/00000000-0000-7000-8000-000000000000",
+        headers={"Authorization": f"Bearer {key}"},
+        trust_env=False,
+    )
+    assert "7 credits" in done.stdout
+    assert answer.status_code == 404
+
+
+def test_doctor_finds_everything_well(growth: Growth, population: Population) -> None:
+    domain = next(person.domain for person in population.hundred if person.verdict == "valid")
+
+    done = growth("doctor", "--mail-domain", domain)
+
+    assert done.returncode == 0, done.stdout
+    assert [line[:2] for line in done.stdout.splitlines()] == ["ok"] * 7
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "sentence"),
+    [
+        ("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none", "no   Postgres: not reachable"),
+        ("REDIS_URL", "redis://127.0.0.1:9/0", "no   Redis: not reachable"),
+        ("EXPORT_DIR", "/proc/exports", "no   Exports: EXPORT_DIR can't be written"),
+        ("DNS_RESOLVERS", "127.0.0.1:9", "no   DNS"),
+        ("SMTP_PORT", "9", "no   SMTP"),
+        ("SMTP_ALLOW_PRIVATE", "false", "no   SMTP"),
+        ("GROWTH_API_KEY", "growth_wrong", "no   API: This API key is not valid"),
+    ],
+)
+def test_doctor_says_what_is_wrong(
+    growth: Growth, population: Population, setting: str, value: str, sentence: str
+) -> None:
+    domain = next(person.domain for person in population.hundred if person.verdict == "valid")
+
+    done = growth("doctor", "--mail-domain", domain, **{setting: value})
+
+    assert done.returncode == 1
+    assert sentence in done.stdout

@@ -1,0 +1,92 @@
+"""What import-linter can't see: one place that commits, one writer of statuses, enums equal to the database's."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import CheckConstraint
+
+from models.outcome import OUTCOME_STATUSES
+from models.run import PRESETS as STORED_PRESETS
+from models.settings import Settings, load_settings
+from models.tables import Base
+from models.wire import Preset
+from pipeline.outcomes import REASON_SENTENCES, OutcomeStatus, Reason
+from pipeline.stages import PRESETS, STAGES
+from worker.tasks import app
+
+PACKAGES = ("api", "cli", "models", "pipeline", "worker")
+STATUS_WRITE = re.compile(r"\.values\([^)]*\bstatus=|\bSET status\b|(?<!self)\.status = ")
+COMMIT = re.compile(r"\.commit\(|\.begin\(|\bSession\(")
+
+
+def sources(root: Path) -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            yield str(path.relative_to(root)), path.read_text()
+
+
+def test_only_one_module_opens_and_commits_transactions(project_root: Path) -> None:
+    allowed = {"models/database.py", "models/migrate.py", "models/migrations/env.py"}
+
+    found = {path for path, text in sources(project_root) if COMMIT.search(text)}
+
+    assert found - allowed == set(), "use Database.transaction(): it is the one place that commits"
+
+
+def test_only_one_module_writes_statuses(project_root: Path) -> None:
+    found = {path for path, text in sources(project_root) if STATUS_WRITE.search(text)}
+
+    assert found == {"models/transitions.py"}, "call a function of models/transitions.py instead"
+
+
+def test_outcome_statuses_are_the_ones_that_the_database_takes() -> None:
+    assert set(OUTCOME_STATUSES) == set(OutcomeStatus)
+
+
+def test_presets_are_the_same_everywhere() -> None:
+    assert set(STORED_PRESETS) == set(PRESETS) == set(Preset.__args__)  # type: ignore[attr-defined]
+
+
+def test_each_reason_has_a_sentence() -> None:
+    assert set(REASON_SENTENCES) == set(Reason)
+
+
+def test_each_stage_has_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9/0")
+    load_settings.cache_clear()
+
+    assert {f"growth.{spec.name}" for spec in STAGES} | {"growth.compile", "growth.lane"} <= set(app.tasks)
+
+
+def test_each_check_and_key_has_a_name() -> None:
+    unnamed = [
+        f"{table.name}: {constraint}"
+        for table in Base.metadata.tables.values()
+        for constraint in table.constraints
+        if isinstance(constraint, CheckConstraint) and not constraint.name
+    ]
+    assert unnamed == []
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_each_setting_is_in_the_readme_in_the_same_words(project_root: Path, name: str) -> None:
+    field = Settings.model_fields[name]
+
+    row = f"| `{name.upper()}` |"
+    lines = [line for line in (project_root / "README.md").read_text().splitlines() if line.startswith(row)]
+
+    assert len(lines) == 1
+    assert (field.description or "") in lines[0]
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_each_reason_is_documented_in_the_same_words(project_root: Path, reason: Reason) -> None:
+    assert f"| `{reason}` | {REASON_SENTENCES[reason]} |" in (project_root / "docs/api.md").read_text()
+
+
+def test_no_file_has_outgrown_its_reason(project_root: Path) -> None:
+    long = {path: lines for path, text in sources(project_root) if (lines := text.count("\n")) > 300}
+
+    assert {path for path in long if "/versions/" not in path} == set()
