@@ -45,7 +45,7 @@ def run_demo(console: Console, home: Path, count: int, seed: int, *, keep: bool)
             home, Ports(api=0, flower=0), workers=WORKERS, concurrency=1, settings=internet.settings()
         ) as stack,
     ):
-        console.print(f"API {stack.credentials.api_url}, Flower {stack.flower_url}\n", soft_wrap=True)
+        console.print(f"API {stack.credentials.api_url}   Flower {stack.flower_url}\n", soft_wrap=True)
         _run(console, stack, people, contacts_csv, home)
         _print_mail_counts(console, internet)
         if keep:

@@ -1,9 +1,11 @@
 """The `growth` command."""
 
 import json
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -150,8 +152,15 @@ def create(
 
 def main() -> None:
     """The entry point: expected failures end in a sentence, never in a traceback."""
+    # A closed terminal or a SIGTERM must not leave the servers and workers behind that we started.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _exit)
     try:
         app()
     except (ApiError, UnusableFile, EmbeddedServersMissing, ProcessEnded, TimeoutError) as error:
         errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
         sys.exit(1)
+
+
+def _exit(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""Starts the engine's processes as a user would, watches them, and stops them in order."""
+"""Starts the engine's processes as a user would, watches them, and stops them."""
 
 import logging
 import os
@@ -12,6 +12,8 @@ from pathlib import Path
 
 STOP_SECONDS = 15
 POLL_SECONDS = 0.05
+FLOWER_COLUMNS = "name,args,state,received,runtime,worker"
+"""The arguments among them: they hold the run's id."""
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +37,12 @@ class EngineProcess:
                 f"The {self.name} process ended with code {code}: see {self.log_path}.\n{self._last_line()}"
             )
 
-    def stop(self) -> None:
-        """SIGTERM, and SIGKILL to one that does not take it."""
+    def ask_to_stop(self) -> None:
+        """SIGTERM."""
         self.popen.terminate()
+
+    def wait_until_stopped(self) -> None:
+        """Wait for its end; SIGKILL to one that did not take the SIGTERM."""
         try:
             self.popen.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -69,7 +74,7 @@ class Engine:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C in the terminal is ours to handle: children are stopped in order, not all at once.
+                # Ctrl-C in the terminal is ours to handle: it must not reach the workers' pool processes.
                 start_new_session=True,
             )
         process = EngineProcess(name, popen, log_path)
@@ -93,7 +98,7 @@ class Engine:
 
 @contextmanager
 def running_engine(environment: Mapping[str, str], log_dir: Path) -> Iterator[Engine]:
-    """An engine whose processes are stopped, last started first, when the block ends."""
+    """An engine whose processes are stopped when the block ends."""
     engine = Engine(environment, log_dir)
     with ExitStack() as stack:
         stack.callback(_stop_all, engine.processes)
@@ -122,9 +127,12 @@ def sweeper_command() -> Sequence[str]:
 
 def flower_command(port: int) -> Sequence[str]:
     """Flower, for the eyes of whoever sits at this machine."""
-    return ("celery", "-A", "worker.app", "flower", "--address=127.0.0.1", f"--port={port}")
+    columns = f"--tasks_columns={FLOWER_COLUMNS}"
+    return ("celery", "-A", "worker.app", "flower", "--address=127.0.0.1", f"--port={port}", columns)
 
 
 def _stop_all(processes: list[EngineProcess]) -> None:
-    for process in reversed(processes):
-        process.stop()
+    for process in processes:
+        process.ask_to_stop()
+    for process in processes:
+        process.wait_until_stopped()

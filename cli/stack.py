@@ -58,6 +58,7 @@ def running_stack(
     `settings` are environment variables for the processes, such as where the sandbox is. Raises
     `ProcessEnded` or `TimeoutError` when a part does not come up.
     """
+    home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     api_port, flower_port = free_port(ports.api), free_port(ports.flower)
     with ExitStack() as stack:
