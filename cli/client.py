@@ -27,10 +27,11 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Where the API is, and the key to it."""
+    """Where the API is, and the key to it; for an engine of one's own also where its database is."""
 
     api_url: str
     api_key: str
+    database_url: str = ""
 
     def save(self, home: Path) -> None:
         """Keep them for the next `growth` command, readable by this user only."""

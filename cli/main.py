@@ -3,12 +3,15 @@
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from cli.accounts import create_account
 from cli.client import ApiClient, ApiError, find_credentials
@@ -19,9 +22,9 @@ from cli.local import run_up
 from cli.processes import ProcessEnded
 from cli.summary import print_summary
 from cli.watching import watch
-from models.database import open_database
+from models.database import Database, open_database
 from models.migrate import migrate as migrate_database
-from models.settings import load_settings, required
+from models.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
@@ -129,11 +132,10 @@ def doctor(
 
 
 @app.command()
-def migrate() -> None:
+def migrate(home: Home = HOME) -> None:
     """Bring the database to the schema of this version."""
-    database = open_database(required(load_settings(), "database_url").database_url, pool_size=1)
-    migrate_database(database)
-    database.close()
+    with _database(home) as database:
+        migrate_database(database)
     console.print("The database has the schema of this version.")
 
 
@@ -141,13 +143,30 @@ def migrate() -> None:
 def create(
     name: str,
     credits_granted: Annotated[int, typer.Option("--credits", min=0, help="Credits to begin with.")] = 0,
+    home: Home = HOME,
 ) -> None:
     """Open an account and print its API key, this once."""
-    database = open_database(required(load_settings(), "database_url").database_url, pool_size=1)
-    created = create_account(database, name, credits_granted)
-    database.close()
+    with _database(home) as database:
+        created = create_account(database, name, credits_granted)
     console.print(f"Account {created.account_id}, {credits_granted} credits.", soft_wrap=True)
     console.print(f"API key (shown this once, keep it safe): {created.api_key}", soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def _database(home: Path) -> Iterator[Database]:
+    """The operator's database where set, otherwise the one that the running `growth up` started."""
+    url = load_settings().database_url or find_credentials(home).database_url
+    if not url:
+        raise ApiError("DATABASE_URL must be set: it says which database to use.")
+    database = open_database(url, pool_size=1)
+    try:
+        yield database
+    except OperationalError as error:
+        raise ApiError(f"The database does not answer ({type(error.orig).__name__}): check DATABASE_URL.") from error
+    except ProgrammingError as error:
+        raise ApiError("The database lacks this version's schema: run `growth migrate` first.") from error
+    finally:
+        database.close()
 
 
 def main() -> None:

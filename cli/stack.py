@@ -87,7 +87,7 @@ def _prepare(database_url: str, api_url: str) -> Credentials:
     database = open_database(database_url, pool_size=1)
     try:
         migrate(database)
-        return Credentials(api_url, create_account(database, "local", LOCAL_CREDITS).api_key)
+        return Credentials(api_url, create_account(database, "local", LOCAL_CREDITS).api_key, database_url)
     finally:
         database.close()
 

@@ -116,6 +116,20 @@ def test_an_api_that_does_not_answer_is_said(growth: Growth) -> None:
     assert "does not answer" in done.stderr
 
 
+def test_a_database_that_does_not_answer_is_said(growth: Growth) -> None:
+    done = growth("migrate", DATABASE_URL="postgresql://nobody@127.0.0.1:9/none")
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "The database does not answer" in done.stderr
+
+
+def test_a_database_that_is_not_migrated_is_said(growth: Growth, postgres_url: str) -> None:
+    done = growth("account", "create", "Example Buyer", DATABASE_URL=postgres_url)
+
+    assert done.returncode == 1
+    assert "run `growth migrate` first" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "sentence"),
     [

@@ -50,11 +50,13 @@ def test_up_serves_until_it_is_ended_and_leaves_no_process_behind(home: Path, en
     wait_for_text(output, "Ctrl-C", up)
 
     done = growth(home, "submit", str(home / "sandbox-contacts.csv"), "--watch")
+    created = growth(home, "account", "create", "Example Buyer")
     started = psutil.Process(up.pid).children(recursive=True)
     up.send_signal(ending)
 
     assert done.returncode == 0, done.stderr
     assert "completed, 100%" in done.stdout
+    assert "API key" in created.stdout
     assert up.wait(30) == 0
     assert len(started) > 5
     assert [process for process in started if process.is_running()] == []
