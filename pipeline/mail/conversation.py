@@ -1,0 +1,187 @@
+"""Asks one domain's mail servers about many addresses, in as few sessions as they allow.
+
+It tries the domain's hosts in order, keeps within the limits on connections and recipients, goes on after a
+server that cuts sessions short, and says of every address what came out. It raises nothing of the network's.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from pipeline.mail.answer import TEXT_KEPT, Answer, answer_to_recipient
+from pipeline.mail.config import MailNetworkConfig
+from pipeline.mail.connector import Connector
+from pipeline.mail.dns import MailRoute
+from pipeline.mail.meanings import Meaning
+from pipeline.mail.replies import classify_refused_session, is_too_many_recipients
+from pipeline.mail.reply import Reply
+from pipeline.mail.smtp import SmtpSession
+from pipeline.mail.smtp_errors import SessionRefusedError, SmtpError
+from pipeline.mail.stopwatch import Stopwatch
+
+QUESTIONS_AT_FIRST = 20
+"""How many questions a server is trusted to answer in time, before its pace is known."""
+RETRIES = 1
+"""How often in a row a session may break before it answered anything, until the conversation gives up."""
+
+
+class Conversation:
+    """One domain's turn of asking; an async context manager whose end says QUIT without waiting for it."""
+
+    def __init__(self, route: MailRoute, config: MailNetworkConfig, connector: Connector) -> None:
+        self.domain = route.domain
+        self._config = config
+        self._connector = connector
+        self._hosts = deque((host.name, ip) for host in route.hosts for ip in host.addresses)
+        self._session: SmtpSession | None = None
+        self._per_session = self._per_transaction = config.recipients_per_session
+        self._breaks = 0
+        self._given_up: Answer | None = None
+        self._stopwatch = Stopwatch(config.record_timeout)
+        self._heard = 0
+        self._seconds = 0.0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.hang_up()
+
+    def restart_clock(self) -> None:
+        """Give the time limit for one record anew, for the next records."""
+        self._stopwatch = Stopwatch(self._config.record_timeout)
+
+    @property
+    def questions_in_time(self) -> int:
+        """How many questions the server can be expected to answer within half the time limit of one record."""
+        if not self._heard or not self._seconds:
+            return QUESTIONS_AT_FIRST
+        return int(self._config.record_timeout / 2 * self._heard / self._seconds)
+
+    def hang_up(self) -> None:
+        """End the session; the next question opens another one."""
+        if self._session is not None:
+            self._session.quit()
+            self._session = None
+
+    async def ask(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
+        """Say of every address what came out of asking, be it that nothing did.
+
+        The addresses must be of this domain and of valid syntax.
+        """
+        answers: dict[str, Answer] = {}
+        pending = list(dict.fromkeys(addresses))
+        while pending and self._given_up is None:
+            try:
+                await self._ask_some(pending, answers)
+            except TimeoutError:
+                late = self._silence(Meaning.TIME_LIMIT, "The time limit for one record passed.")
+                self._leave_host()
+                return dict.fromkeys(pending, late) | answers
+            pending = [address for address in pending if address not in answers]
+        if self._given_up is not None:
+            answers |= dict.fromkeys(pending, self._given_up)
+        return answers
+
+    async def _ask_some(self, pending: Sequence[str], answers: dict[str, Answer]) -> None:
+        """Ask about as many of the pending addresses as fit into the session. Raises TimeoutError."""
+        session = await self._session_with_room()
+        if session is None:
+            return
+        batch = self._batch(session, pending, answers)
+        already, heard = session.recipients, list[Reply]()
+        asked_at, started = datetime.now(UTC), asyncio.get_running_loop().time()
+        try:
+            async with self._stopwatch.running():
+                await session.ask(self._config.mail_from, batch, heard)
+        except SmtpError as error:
+            self._learn_from_break(error, len(heard))
+        finally:
+            # Also when time is up: what was heard until then is known.
+            seconds = asyncio.get_running_loop().time() - started
+            self._seconds += seconds
+            self._heard += len(heard)
+            surplus = self._learn_from_surplus(session, heard, already)
+            for address, reply in zip(batch, heard, strict=False):
+                if not (surplus and is_too_many_recipients(reply)):
+                    answers[address] = answer_to_recipient(reply, self._host, asked_at, seconds)
+
+    async def _session_with_room(self) -> SmtpSession | None:
+        """Give the session in hand, or a new one; None, and give up, when no host lets us begin one."""
+        if self._session is not None and self._session.asked >= self._per_session:
+            self.hang_up()
+        if self._session is None:
+            self._session = await self._begin_session()
+        elif self._session.recipients >= self._per_transaction:
+            self._session.end_transaction()
+        return self._session
+
+    async def _begin_session(self) -> SmtpSession | None:
+        refusals: list[Answer] = []
+        for _ in range(len(self._hosts)):
+            try:
+                return await self._connector.session(self._hosts[0][1], self._stopwatch)
+            except SmtpError as error:
+                refusals.append(self._refusal(error, Meaning.UNREACHABLE))
+                self._hosts.rotate(-1)
+        # A host that says why explains more than one that is silent.
+        self._given_up = max(refusals, key=lambda refusal: refusal.code > 0)
+        return None
+
+    def _batch(self, session: SmtpSession, pending: Sequence[str], answers: dict[str, Answer]) -> Sequence[str]:
+        """Choose what to ask next, and answer for what can't be named in this session."""
+        room = min(self._per_session - session.asked, self._per_transaction - session.recipients)
+        for address in pending:
+            if not session.takes(address):
+                why = "The server takes no international addresses (RFC 6531)."
+                answers[address] = self._silence(Meaning.UNCLEAR, why)
+        return [address for address in pending if address not in answers][:room]
+
+    def _learn_from_break(self, error: SmtpError, answered: int) -> None:
+        """After a session that ended early: ask less per session, try once more elsewhere, or give up."""
+        self.hang_up()
+        if answered:
+            self._breaks = 0
+            self._per_session = max(1, answered // 2)
+            return
+        self._breaks += 1
+        if self._breaks > RETRIES or isinstance(error, SessionRefusedError):
+            self._given_up = self._refusal(error, Meaning.UNCLEAR)
+        self._hosts.rotate(-1)
+
+    def _learn_from_surplus(self, session: SmtpSession, heard: Sequence[Reply], already: int) -> bool:
+        """Say whether recipients were too many, and ask for fewer at once from now on.
+
+        At the very first recipient of a session it is no matter of number, but the answer.
+        """
+        surplus = next((index for index, reply in enumerate(heard) if is_too_many_recipients(reply)), None)
+        if surplus is None or session.asked - len(heard) + surplus == 0:
+            return False
+        if already + surplus:
+            self._per_transaction = already + surplus
+        else:
+            self._per_session = session.asked - len(heard)
+            self.hang_up()
+        return True
+
+    def _leave_host(self) -> None:
+        self.hang_up()
+        self._hosts.rotate(-1)
+
+    @property
+    def _host(self) -> str:
+        return self._hosts[0][0]
+
+    def _refusal(self, error: SmtpError, otherwise: Meaning) -> Answer:
+        if not isinstance(error, SessionRefusedError):
+            return self._silence(otherwise, str(error))
+        meaning, reply = classify_refused_session(error.reply), error.reply
+        return Answer(meaning, reply.code, reply.text[:TEXT_KEPT], self._host, datetime.now(UTC))
+
+    def _silence(self, meaning: Meaning, why: str) -> Answer:
+        return Answer(meaning, 0, why, self._host, datetime.now(UTC))

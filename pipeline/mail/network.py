@@ -1,0 +1,58 @@
+"""The door to the outside world of mail: one per worker process, handed to every stage.
+
+It holds the resolver, the SMTP client's identity and the limits on connections, so that all batches in a
+process share caches and stay polite together.
+"""
+
+from pipeline.mail.catch_all import is_catch_all
+from pipeline.mail.config import MailNetworkConfig
+from pipeline.mail.connector import Connector
+from pipeline.mail.conversation import Conversation
+from pipeline.mail.dns import MailRoute, Resolver
+from pipeline.mail.ttl_cache import TtlCache
+
+__all__ = ["MailNetwork", "MailNetworkConfig"]
+
+CATCH_ALL_REMEMBERED = 600.0
+"""Seconds that a domain's being a catch-all, or not, is not asked again."""
+DOMAINS_REMEMBERED = 20_000
+
+
+class MailNetwork:
+    """What stages ask: where does a domain take mail, and does its server take mail for these addresses.
+
+    Made once per process, outside any event loop, and used from one loop only. Raises
+    `dns.resolver.NoResolverConfiguration` if no name servers are given and the system has none.
+    """
+
+    def __init__(self, config: MailNetworkConfig) -> None:
+        self.config = config
+        self._resolver = Resolver(config.nameservers, timeout=config.dns_timeout, allow_private=config.allow_private)
+        self._connector = Connector(config)
+        self._catch_alls: TtlCache[str, bool] = TtlCache(DOMAINS_REMEMBERED)
+
+    async def route(self, domain: str) -> MailRoute:
+        """Say where a domain (A-labels, lower case) takes mail, or why nowhere."""
+        return await self._resolver.route(domain)
+
+    def conversation(self, route: MailRoute) -> Conversation:
+        """Begin to ask the hosts of a route about addresses; to be used with `async with`."""
+        return Conversation(route, self.config, self._connector)
+
+    async def is_catch_all(self, conversation: Conversation) -> bool | None:
+        """Say whether the domain's server takes mail for any address; None when that can't be found out.
+
+        To be asked after the server took an address (`pipeline.mail.catch_all` says why).
+        """
+        known = self._catch_alls.get(conversation.domain)
+        if known is not None:
+            return known
+        found = await is_catch_all(conversation)
+        if found is not None:
+            self._catch_alls.put(conversation.domain, found, CATCH_ALL_REMEMBERED)
+        return found
+
+    async def close(self) -> None:
+        """Take leave of every server; the network is not used any more."""
+        await self._resolver.close()
+        await self._connector.close()

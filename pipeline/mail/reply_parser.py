@@ -1,0 +1,73 @@
+"""Reads SMTP replies (RFC 5321 4.2) from whatever bytes a server sends.
+
+The parser keeps a bounded amount whatever comes, and gives the same replies however the bytes are cut into
+chunks.
+"""
+
+import re
+from collections import deque
+
+from pipeline.mail.reply import Reply
+from pipeline.mail.smtp_errors import MalformedReplyError
+
+MAX_LINE = 2048
+"""Bytes kept of a line; RFC 5321 4.5.3.1.5 allows a server 512."""
+MAX_LINES = 100
+"""Lines of one reply; more is not a reply but a flood."""
+
+_CODED_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ \t-])(.*))?", re.DOTALL)
+
+
+class ReplyParser:
+    """Takes bytes as they come and queues whole replies in `replies`."""
+
+    def __init__(self) -> None:
+        self.replies: deque[Reply] = deque()
+        self._rest = b""
+        self._code = b""
+        self._lines: list[str] = []
+
+    def feed(self, data: bytes) -> None:
+        """Take in what arrived.
+
+        Raises MalformedReplyError at the first line that can't belong to a reply; replies complete before it
+        stay queued.
+        """
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[:MAX_LINE]
+        for line in lines:
+            self._take(line[:MAX_LINE].rstrip(b"\r"))
+
+    def _take(self, line: bytes) -> None:
+        if not line:
+            return
+        parts = _CODED_LINE.fullmatch(line)
+        if parts is None:
+            self._take_uncoded(line)
+            return
+        code, separator, text = parts.groups()
+        if self._code not in (b"", code):
+            raise MalformedReplyError("The server changed the code in the middle of a reply.")
+        self._code = code
+        self._append(text or b"")
+        if separator != b"-":
+            self.replies.append(Reply(int(code), tuple(self._lines)))
+            self._code, self._lines = b"", []
+
+    def _take_uncoded(self, line: bytes) -> None:
+        # Some servers break a long text into lines and forget the code: harmless inside a reply.
+        if not self._code:
+            raise MalformedReplyError("The server sent something that is not an SMTP reply.")
+        self._append(line)
+
+    def _append(self, text: bytes) -> None:
+        if len(self._lines) == MAX_LINES:
+            raise MalformedReplyError(f"The server sent a reply of more than {MAX_LINES} lines.")
+        self._lines.append(_printable(text))
+
+
+def _printable(text: bytes) -> str:
+    decoded = text.decode("utf-8", errors="replace").strip()
+    if decoded.isprintable():
+        return decoded
+    return "".join(character if character.isprintable() else " " for character in decoded)

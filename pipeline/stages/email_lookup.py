@@ -1,0 +1,162 @@
+"""The stage that finds people's work addresses.
+
+Cheapest first: an address that the contact brought is taken as it is (`email_verify` judges it); otherwise
+the domain's own mail server is asked about ranked candidates. Contacts of the same name at the same domain
+are one person to us and get the same address.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from pipeline.lookup.belief import PatternBelief
+from pipeline.lookup.names import Name, parse_name
+from pipeline.lookup.patterns import recognise
+from pipeline.lookup.search import DomainSearch, Finding
+from pipeline.mail.network import MailNetwork
+from pipeline.mail.syntax import Address, normalise_domain, parse_address
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.records import Batch, PatternCount, Record
+from pipeline.stages.by_domain import in_groups, work_by_domain
+
+BROUGHT_SCORE = 50
+"""The score of an address that the contact brought: nobody has judged it yet."""
+STRANGER = 0.01
+"""The chance that a guessed local part belongs to somebody else of a like name."""
+QUESTIONS_EACH = 4
+"""Questions that a person takes on average, for the estimate of how many can be looked up in time."""
+INFERRED_AT_MOST = 70
+"""What rests on the domain's pattern alone scores less than what a server confirmed."""
+
+
+class EmailLookup:
+    """Finds an address for each record, or says why not."""
+
+    async def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome]:
+        """Yield `found` or `not_found` for each record."""
+        intake = _Intake()
+        for record in batch.records:
+            outcome = intake.take(record)
+            if outcome is not None:
+                yield outcome
+
+        def look_up(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome]:
+            people = intake.people(records)
+            colleagues = intake.brought.get(domain, ())
+            return _look_up(domain, people, batch.known_patterns.get(domain, ()), colleagues, network)
+
+        at_once = network.config.conversations
+        outcomes = work_by_domain(intake.domains, look_up, at_once=at_once, on_fault=OutcomeStatus.NOT_FOUND)
+        async with aclosing(outcomes):
+            async for outcome in outcomes:
+                yield outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """An address that a contact brought, and the pattern that made it of the contact's name, if any did."""
+
+    local_part: str
+    pattern: str | None
+
+
+@dataclass(slots=True)
+class _Intake:
+    """Sorts a batch: what is settled without asking, and what is to be looked up, by domain."""
+
+    domains: dict[str, list[Record]] = field(default_factory=dict)
+    brought: dict[str, list[_Brought]] = field(default_factory=dict)
+    _names: dict[int, Name] = field(default_factory=dict)
+    _domain_names: dict[str, str | None] = field(default_factory=dict)
+
+    def take(self, record: Record) -> Outcome | None:
+        """Take in a record; its outcome, if it needs no looking up."""
+        name = parse_name(first_name=record.first_name, last_name=record.last_name, full_name=record.full_name)
+        address = parse_address(record.email) if record.email else None
+        if isinstance(address, Address):
+            return self._take_brought(record, address, name)
+        domain = self._domain(record)
+        if domain is None:
+            return _not_found(record, Reason.SYNTAX if record.email else Reason.DOMAIN_UNUSABLE)
+        if name is None:
+            return _not_found(record, Reason.NAME_UNUSABLE)
+        self.domains.setdefault(domain, []).append(record)
+        self._names[record.position] = name
+        return None
+
+    def people(self, records: Sequence[Record]) -> dict[Name, list[Record]]:
+        """Bring the records of one person together."""
+        people: dict[Name, list[Record]] = {}
+        for record in records:
+            people.setdefault(self._names[record.position], []).append(record)
+        return people
+
+    def _take_brought(self, record: Record, address: Address, name: Name | None) -> Outcome:
+        pattern = recognise(address.local, name) if name else None
+        self.brought.setdefault(address.domain, []).append(_Brought(address.local.lower(), pattern))
+        return Outcome(
+            record.position,
+            OutcomeStatus.FOUND,
+            Reason.INPUT,
+            email=str(address),
+            source="input",
+            score=BROUGHT_SCORE,
+            evidence={"pattern": pattern},
+        )
+
+    def _domain(self, record: Record) -> str | None:
+        if record.domain not in self._domain_names:
+            self._domain_names[record.domain] = normalise_domain(record.domain)
+        return self._domain_names[record.domain]
+
+
+async def _look_up(
+    domain: str,
+    people: dict[Name, list[Record]],
+    known: Sequence[PatternCount],
+    colleagues: Sequence[_Brought],
+    network: MailNetwork,
+) -> AsyncIterator[Outcome]:
+    """Look for one domain's people, group by group."""
+    route = await network.route(domain)
+    if route.problem is not None:
+        for record in (record for records in people.values() for record in records):
+            yield _not_found(record, route.problem)
+        return
+    belief = PatternBelief(known)
+    for colleague in colleagues:
+        belief.note_confirmed(colleague.pattern or "")
+    taken = {colleague.local_part for colleague in colleagues}
+    async with network.conversation(route) as conversation:
+        search = DomainSearch(conversation, network, belief, taken)
+        for names in in_groups(list(people), conversation, QUESTIONS_EACH):
+            async for finding in search.find(names):
+                for record in people[finding.name]:
+                    yield _outcome(record, domain, finding)
+
+
+def _outcome(record: Record, domain: str, finding: Finding) -> Outcome:
+    candidate = finding.candidate
+    evidence = {"asked": finding.asked, **(finding.answer.as_evidence() if finding.answer else {})}
+    if candidate is None:
+        return Outcome(record.position, OutcomeStatus.NOT_FOUND, finding.reason, evidence=evidence)
+    return Outcome(
+        record.position,
+        OutcomeStatus.FOUND,
+        finding.reason,
+        email=f"{candidate.local_part}@{domain}",
+        source="pattern" if finding.by_pattern else "permutation",
+        score=_score(candidate.probability, catch_all=finding.catch_all),
+        evidence={"pattern": candidate.pattern, "catch_all": finding.catch_all, **evidence},
+    )
+
+
+def _score(probability: float, *, catch_all: bool | None) -> int:
+    """How sure it is that the address is the person's: a server's yes excludes all but a namesake."""
+    if catch_all:
+        return min(INFERRED_AT_MOST, round(100 * probability))
+    return round(100 * probability / (probability + STRANGER))
+
+
+def _not_found(record: Record, reason: Reason) -> Outcome:
+    return Outcome(record.position, OutcomeStatus.NOT_FOUND, reason)

@@ -1,0 +1,117 @@
+"""The stage that judges addresses: would mail to them arrive?
+
+What `email_lookup` saw minutes ago is used again, not asked again.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from pipeline.mail.answer import Answer
+from pipeline.mail.conversation import Conversation
+from pipeline.mail.meanings import DEFERRED, Meaning
+from pipeline.mail.network import MailNetwork
+from pipeline.mail.replies import classify
+from pipeline.mail.reply import Reply
+from pipeline.mail.roles import is_role
+from pipeline.mail.syntax import Address, parse_address
+from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, verdict_on_route
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.records import Batch, Record
+from pipeline.stages.by_domain import in_groups, work_by_domain
+
+HOPELESS = DEFERRED - {Meaning.GREYLISTED}
+"""A group that got nothing but these is the domain's last. A greylisting server is told every address once:
+it lets those pass that come back."""
+
+
+class EmailVerify:
+    """Judges the address of each record."""
+
+    async def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome]:
+        """Yield `valid`, `risky`, `invalid` or `unknown` for each record, `skipped` for those without address."""
+        addresses: dict[int, Address] = {}
+        domains: dict[str, list[Record]] = {}
+        for record in batch.records:
+            address = parse_address(record.email) if record.email else None
+            if not isinstance(address, Address):
+                yield _without_address(record)
+            elif _was_asked(record.evidence):
+                yield _from_lookup(record, address)
+            else:
+                addresses[record.position] = address
+                domains.setdefault(address.domain, []).append(record)
+
+        def verify(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome]:
+            return _verify(domain, {record.position: addresses[record.position] for record in records}, network)
+
+        at_once = network.config.conversations
+        outcomes = work_by_domain(domains, verify, at_once=at_once, on_fault=OutcomeStatus.UNKNOWN)
+        async with aclosing(outcomes):
+            async for outcome in outcomes:
+                yield outcome
+
+
+def _without_address(record: Record) -> Outcome:
+    if not record.email:
+        return Outcome(record.position, OutcomeStatus.SKIPPED, Reason.NO_EMAIL)
+    return _outcome(record.position, record.email, INVALID_SYNTAX, {})
+
+
+def _was_asked(evidence: Mapping[str, Any]) -> bool:
+    """Say whether an earlier stage left all that a verdict needs."""
+    return bool(evidence.get("mail_host") and evidence.get("reply_code")) and evidence.get("catch_all") is not None
+
+
+def _from_lookup(record: Record, address: Address) -> Outcome:
+    seen = record.evidence
+    meaning = classify(Reply(seen["reply_code"], (seen.get("reply_text") or "",)))
+    verdict = verdict_on_mailbox(meaning, catch_all=seen["catch_all"], role=is_role(address.local))
+    return _outcome(record.position, str(address), verdict, seen)
+
+
+async def _verify(domain: str, addresses: Mapping[int, Address], network: MailNetwork) -> AsyncIterator[Outcome]:
+    """Ask one domain's server about all of its addresses, group by group."""
+    route = await network.route(domain)
+    if route.problem is not None:
+        for position, address in addresses.items():
+            yield _outcome(position, str(address), verdict_on_route(route.problem), {})
+        return
+    async with network.conversation(route) as conversation:
+        questions = _Questions(conversation, network)
+        for members in in_groups(list(addresses.items()), conversation, 1):
+            answers = await questions.ask([str(address) for _, address in members])
+            for position, address in members:
+                answer = answers[str(address)]
+                catch_all = questions.catch_all if answer.meaning is Meaning.ACCEPTED else None
+                verdict = verdict_on_mailbox(answer.meaning, catch_all=catch_all, role=is_role(address.local))
+                evidence = {**answer.as_evidence(), "catch_all": catch_all}
+                yield _outcome(position, str(address), verdict, evidence)
+
+
+class _Questions:
+    """Asks about addresses, and after the first yes what a yes is worth; ends when the server is hopeless."""
+
+    def __init__(self, conversation: Conversation, network: MailNetwork) -> None:
+        self.catch_all: bool | None = None
+        self._conversation = conversation
+        self._network = network
+        self._probed = False
+        self._hopeless: Answer | None = None
+
+    async def ask(self, addresses: Sequence[str]) -> Mapping[str, Answer]:
+        if self._hopeless is not None:
+            return dict.fromkeys(addresses, self._hopeless)
+        self._conversation.restart_clock()
+        answers = await self._conversation.ask(addresses)
+        meanings = {answer.meaning for answer in answers.values()}
+        if meanings <= HOPELESS:
+            self._hopeless = answers[addresses[0]]
+        if Meaning.ACCEPTED in meanings and not self._probed:
+            self._probed = True
+            self.catch_all = await self._network.is_catch_all(self._conversation)
+        return answers
+
+
+def _outcome(position: int, email: str, verdict: Verdict, evidence: Mapping[str, Any]) -> Outcome:
+    return Outcome(position, verdict.status, verdict.reason, email=email, score=verdict.score, evidence=evidence)

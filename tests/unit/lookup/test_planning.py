@@ -1,0 +1,87 @@
+"""What a round asks about whom."""
+
+from pipeline.lookup.belief import PatternBelief
+from pipeline.lookup.names import parse_name
+from pipeline.lookup.planning import PILOTS, Questions, plan_round
+from pipeline.lookup.sought import Sought, seek
+from pipeline.records import PatternCount
+
+KNOWN = PatternBelief([PatternCount("flast", 5)])
+
+
+def people(*full_names: str) -> list[Sought]:
+    names = [parse_name(full_name=full_name) for full_name in full_names]
+    return [seek(name) for name in names if name is not None]
+
+
+def crowd(size: int) -> list[Sought]:
+    return people(*(f"Person{chr(97 + number)} Family{chr(97 + number)}" for number in range(size)))
+
+
+def asked_about(questions: Questions) -> set[int]:
+    return {id(person) for owners in questions.values() for person, _ in owners}
+
+
+def refuse(person: Sought, local_part: str, belief: PatternBelief) -> None:
+    before = dict(person.refused)
+    person.asked += 1
+    person.note_refusal(local_part)
+    belief.note_refusal(before, person.refused)
+
+
+def test_while_the_pattern_is_unknown_few_are_asked_about_however_many_there_are() -> None:
+    questions = plan_round(crowd(25), PatternBelief())
+
+    assert 1 <= len(questions) <= PILOTS
+    assert len(asked_about(questions)) <= PILOTS
+
+
+def test_once_the_pattern_is_known_everybody_is_asked_about_by_it() -> None:
+    everybody = crowd(25)
+
+    questions = plan_round(everybody, KNOWN)
+
+    assert asked_about(questions) == set(map(id, everybody))
+    assert {candidate.pattern for owners in questions.values() for _, candidate in owners} == {"flast"}
+    assert len(questions) == 25
+
+
+def test_different_people_try_different_patterns_after_a_refusal() -> None:
+    belief, everybody = PatternBelief(), crowd(3)
+    first = next(iter(plan_round(everybody, belief)))
+    refuse(everybody[0], first, belief)
+
+    questions = plan_round(everybody, belief)
+
+    patterns = [candidate.pattern for owners in questions.values() for _, candidate in owners]
+    assert len(set(patterns)) == len(patterns)
+
+
+def test_namesakes_claim_the_same_local_part_and_it_is_asked_once() -> None:
+    questions = plan_round(people("John Hopper", "Jane Hopper"), KNOWN)
+
+    assert [len(owners) for owners in questions.values()] == [2]
+    assert list(questions) == ["jhopper"]
+
+
+def test_nobody_is_asked_about_for_ever() -> None:
+    belief, (person,) = PatternBelief(), people("Grace Hopper")
+    rounds = 0
+    while questions := plan_round([person], belief):
+        rounds += 1
+        for local_part in questions:
+            refuse(person, local_part, belief)
+
+    assert rounds < 12
+    assert person.best(belief) is None
+
+
+def test_what_belongs_to_somebody_else_or_does_not_exist_is_not_asked_about() -> None:
+    (person,) = people("Grace Hopper")
+
+    person.leave_out(taken={"grace.hopper"}, unknown={"ghopper"})
+
+    best = person.best(PatternBelief())
+    assert best is not None
+    assert best.local_part not in {"grace.hopper", "ghopper"}
+    assert person.refused == {"flast": 1.0}

@@ -1,0 +1,280 @@
+"""A conversation with one domain's mail servers: ordinary ones, and those that set limits."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from pipeline.mail.answer import Answer
+from pipeline.mail.meanings import Meaning
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from tests.unit.mail.scripted_servers import Reply, Seen, ask, mail_host, mail_server, meanings, name_server, world
+
+
+def test_many_addresses_are_asked_in_one_transaction_that_never_sends_a_message() -> None:
+    answers, seen = ask(mail_host("grace", "alan"), ["grace", "alan", "nobody"])
+
+    assert meanings(answers) == {
+        "grace": Meaning.ACCEPTED,
+        "alan": Meaning.ACCEPTED,
+        "nobody": Meaning.NO_SUCH_MAILBOX,
+    }
+    assert seen.commands == [
+        "EHLO localhost",
+        "MAIL FROM:<>",
+        "RCPT TO:<grace@acme.test>",
+        "RCPT TO:<alan@acme.test>",
+        "RCPT TO:<nobody@acme.test>",
+        "QUIT",
+    ]
+
+
+def test_a_second_round_goes_on_in_the_same_transaction() -> None:
+    _, seen = ask(mail_host("grace"), ["grace", "alan"], rounds=2)
+
+    assert [len(seen.verbs(verb)) for verb in ("EHLO", "MAIL", "RCPT", "RSET")] == [1, 1, 2, 0]
+
+
+def test_an_answer_carries_its_evidence() -> None:
+    answers, _ = ask(mail_host("grace"))
+
+    evidence = answers["grace"].as_evidence()
+
+    assert evidence["mail_host"] == "mx.acme.test"
+    assert evidence["reply_code"] == 250
+    assert evidence["reply_text"] == "2.1.5 Ok"
+    assert evidence["asked_at"].endswith("+00:00")
+    assert 0 <= evidence["seconds"] < 5
+
+
+def test_a_server_without_pipelining_gets_one_command_at_a_time() -> None:
+    async def strict(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reply, command = mail_host("grace", pipelining=False), ""
+        while True:
+            writer.write((reply(command) or b"") + b"\r\n")
+            if command == "QUIT":
+                return
+            received = await reader.read(65536)
+            assert received.count(b"\n") == 1, "it did not wait for the reply"
+            command = received.decode().rstrip("\r\n")
+
+    answers, _ = ask(strict, ["grace", "alan"])
+
+    assert meanings(answers) == {"grace": Meaning.ACCEPTED, "alan": Meaning.NO_SUCH_MAILBOX}
+
+
+def test_helo_follows_where_ehlo_is_not_known() -> None:
+    answers, seen = ask(mail_host("grace", replies={"EHLO": b"502 5.5.1 what?"}))
+
+    assert answers["grace"].meaning is Meaning.ACCEPTED
+    assert [command[:4] for command in seen.commands] == ["EHLO", "HELO", "MAIL", "RCPT", "QUIT"]
+
+
+@pytest.mark.parametrize(
+    ("replies", "meaning"),
+    [
+        ({"": b"554 5.7.1 no SMTP service here for you"}, Meaning.BLOCKED),
+        ({"": b"421 4.7.0 too many connections"}, Meaning.RATE_LIMITED),
+        ({"": b"554-5.7.1 your IP is\r\n554 5.7.1 blacklisted"}, Meaning.BLOCKED),
+        ({"EHLO": b"550 5.7.1 bad helo"}, Meaning.BLOCKED),
+        ({"MAIL": b"451 4.7.1 greylisted"}, Meaning.GREYLISTED),
+        ({"MAIL": b"550 5.1.1 user unknown"}, Meaning.BLOCKED),
+        ({"MAIL": None}, Meaning.UNCLEAR),
+        ({"RCPT": b"421 4.7.0 try again later"}, Meaning.RATE_LIMITED),
+        ({"RCPT": b"450 4.1.1 user unknown"}, Meaning.UNCLEAR),
+    ],
+)
+def test_a_refused_session_is_about_us_and_not_about_the_mailbox(
+    replies: dict[str, bytes | None], meaning: Meaning
+) -> None:
+    answers, _ = ask(mail_host("grace", replies=replies))
+
+    assert answers["grace"].meaning is meaning
+
+
+def test_the_next_host_is_asked_where_the_preferred_one_is_dead() -> None:
+    async def scenario() -> Answer:
+        async with mail_server(mail_host("grace"), "127.0.0.2") as (port, _):
+            zone = {
+                ("acme.test", "MX"): ["10 dead.acme.test.", "20 mx.acme.test."],
+                ("dead.acme.test", "A"): ["127.0.0.3"],
+                ("mx.acme.test", "A"): ["127.0.0.2"],
+            }
+            async with name_server(zone) as (_, address):
+                network = MailNetwork(MailNetworkConfig((address,), port, allow_private=True))
+                async with network.conversation(await network.route("acme.test")) as conversation:
+                    answers = await conversation.ask(["grace@acme.test"])
+                await network.close()
+                return answers["grace@acme.test"]
+
+    answer = asyncio.run(scenario())
+
+    assert (answer.meaning, answer.mail_host) == (Meaning.ACCEPTED, "mx.acme.test")
+
+
+def test_a_host_that_refuses_us_explains_more_than_one_that_is_dead() -> None:
+    async def scenario() -> Answer:
+        async with mail_server(mail_host(replies={"": b"554 5.7.1 you are blacklisted"}), "127.0.0.2") as (port, _):
+            zone = {
+                ("acme.test", "MX"): ["10 mx.acme.test.", "20 dead.acme.test."],
+                ("mx.acme.test", "A"): ["127.0.0.2"],
+                ("dead.acme.test", "A"): ["127.0.0.3"],
+            }
+            async with name_server(zone) as (_, address):
+                network = MailNetwork(MailNetworkConfig((address,), port, allow_private=True))
+                async with network.conversation(await network.route("acme.test")) as conversation:
+                    answers = await conversation.ask(["grace@acme.test"])
+                await network.close()
+                return answers["grace@acme.test"]
+
+    answer = asyncio.run(scenario())
+
+    assert (answer.meaning, answer.mail_host) == (Meaning.BLOCKED, "mx.acme.test")
+
+
+@pytest.mark.parametrize("stage", ["", "EHLO", "MAIL"])
+def test_a_refusal_is_taken_for_an_answer_and_not_asked_for_twice(stage: str) -> None:
+    _, seen = ask(mail_host("grace", replies={stage: b"554 5.7.1 you are blacklisted"}))
+
+    assert seen.sessions == 1
+
+
+def test_a_domain_whose_hosts_are_all_dead_is_unreachable_for_everybody() -> None:
+    async def scenario() -> Mapping[str, Answer]:
+        zone = {("acme.test", "A"): ["127.0.0.3"]}
+        async with name_server(zone) as (_, address):
+            network = MailNetwork(MailNetworkConfig((address,), smtp_port=1, allow_private=True))
+            async with network.conversation(await network.route("acme.test")) as conversation:
+                return await conversation.ask(["grace@acme.test", "alan@acme.test"])
+
+    answers = asyncio.run(scenario())
+
+    assert {answer.meaning for answer in answers.values()} == {Meaning.UNREACHABLE}
+
+
+def recipient_limit(limit: int, per: str) -> Reply:
+    """A server that says 452 4.5.3 after so many recipients per transaction, or per session."""
+    ordinary, asked = mail_host(*(f"p{number}" for number in range(100))), [0]
+    begins = {"session": "", "transaction": "MAIL"}[per]
+
+    def reply(command: str) -> bytes | None:
+        if command.startswith(begins) and (begins or not command):
+            asked[0] = 0
+        if command.startswith("RCPT"):
+            asked[0] += 1
+            if asked[0] > limit:
+                return b"452 4.5.3 Error: too many recipients"
+        return ordinary(command)
+
+    return reply
+
+
+@pytest.mark.parametrize("per", ["transaction", "session"])
+@pytest.mark.parametrize("limit", [1, 5])
+def test_too_many_recipients_are_asked_in_smaller_portions(limit: int, per: str) -> None:
+    people = [f"p{number}" for number in range(12)]
+
+    answers, seen = ask(recipient_limit(limit, per), people)
+
+    assert set(meanings(answers).values()) == {Meaning.ACCEPTED}
+    assert len(seen.verbs("RCPT")) <= 12 + 11 + 11, "two portions at most are asked in vain"
+    assert seen.sessions == 1 or per == "session"
+
+
+def test_too_many_recipients_at_the_very_first_one_is_an_answer() -> None:
+    answers, seen = ask(recipient_limit(0, "transaction"), ["p1", "p2"])
+
+    assert set(meanings(answers).values()) == {Meaning.RATE_LIMITED}
+    assert len(seen.commands) < 10
+
+
+def test_a_session_takes_no_more_recipients_than_configured() -> None:
+    people = [f"p{number}" for number in range(10)]
+
+    answers, seen = ask(recipient_limit(4, "session"), people, recipients_per_session=4)
+
+    assert set(meanings(answers).values()) == {Meaning.ACCEPTED}
+    assert (seen.sessions, len(seen.verbs("RCPT"))) == (3, 10)
+
+
+def hangs_up_after(limit: int, goodbye: bytes | None = None) -> Reply:
+    """A server that cuts a session off once it has answered so many recipients, with a word or without."""
+    ordinary, answered = mail_host(*(f"p{number}" for number in range(100))), [0]
+
+    def reply(command: str) -> bytes | None:
+        if not command:
+            answered[0] = 0
+        if command.startswith("RCPT"):
+            answered[0] += 1
+            if answered[0] > limit:
+                return goodbye
+        return ordinary(command)
+
+    return reply
+
+
+@pytest.mark.parametrize("goodbye", [None, b"421 4.7.0 mx.test Error: too many errors"])
+def test_addresses_without_answer_are_asked_again_after_a_session_was_cut(goodbye: bytes | None) -> None:
+    people = [f"p{number}" for number in range(20)]
+
+    answers, seen = ask(hangs_up_after(8, goodbye), people)
+
+    assert set(meanings(answers).values()) == {Meaning.ACCEPTED}
+    assert seen.sessions == 4, "8 answers, then 4 a session"
+
+
+def test_a_server_that_always_hangs_up_is_tried_twice_and_no_more() -> None:
+    answers, seen = ask(hangs_up_after(0), ["p1", "p2"])
+
+    assert set(meanings(answers).values()) == {Meaning.UNCLEAR}
+    assert seen.sessions == 2
+
+
+def test_addresses_in_other_scripts_are_asked_where_the_server_can_read_them() -> None:
+    hello = b"250-mx.test\r\n250-PIPELINING\r\n250 SMTPUTF8"
+    answers, seen = ask(mail_host("jürgen", replies={"EHLO": hello}), ["jürgen", "nobody"])
+
+    assert meanings(answers) == {"jürgen": Meaning.ACCEPTED, "nobody": Meaning.NO_SUCH_MAILBOX}
+    assert seen.verbs("MAIL") == ["MAIL FROM:<> SMTPUTF8"]
+
+
+def test_addresses_in_other_scripts_are_not_sent_to_a_server_that_can_not_read_them() -> None:
+    answers, seen = ask(mail_host("grace"), ["jürgen", "grace"])
+
+    assert meanings(answers) == {"jürgen": Meaning.UNCLEAR, "grace": Meaning.ACCEPTED}
+    assert seen.verbs("RCPT") == ["RCPT TO:<grace@acme.test>"]
+
+
+@pytest.mark.parametrize("injected", ["grace\r\nDATA", "grace\nDATA", "grace\rDATA", "grace\x00"])
+def test_a_line_break_never_gets_into_a_command(injected: str) -> None:
+    seen_by: list[Seen] = []
+
+    async def scenario() -> None:
+        async with world({"acme.test": mail_host("grace")}) as scripted:
+            seen_by.append(scripted.seen["acme.test"])
+            route = await scripted.network.route("acme.test")
+            async with scripted.network.conversation(route) as conversation:
+                await conversation.ask([f"{injected}@acme.test"])
+
+    with pytest.raises(ValueError, match="line break"):
+        asyncio.run(scenario())
+
+    assert [command[:4] for command in seen_by[0].commands] in (["EHLO"], ["EHLO", "QUIT"])
+
+
+def test_the_time_limit_keeps_the_answers_that_came_in_time() -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ordinary, command = mail_host("p1", "p2"), ""
+        while command != "QUIT":
+            writer.write((ordinary(command) or b"") + b"\r\n")
+            command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
+            if "p2" in command:
+                await asyncio.sleep(5)
+
+    answers, _ = ask(slow, ["p1", "p2", "p3"], record_timeout=0.3)
+
+    assert meanings(answers) == {
+        "p1": Meaning.ACCEPTED,
+        "p2": Meaning.TIME_LIMIT,
+        "p3": Meaning.TIME_LIMIT,
+    }

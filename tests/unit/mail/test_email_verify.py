@@ -1,0 +1,173 @@
+"""The verifying stage against scripted mail servers."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.records import Batch, Record
+from pipeline.stages import stage_named
+from tests.unit.mail.scripted_servers import Reply, Seen, Talk, drips, mail_host, world
+
+ACME = "acme.test"
+
+
+def verify(
+    records: Sequence[Record], servers: Mapping[str, Reply | Talk], **config: Any
+) -> tuple[dict[int, Outcome], dict[str, Seen]]:
+    async def scenario() -> tuple[dict[int, Outcome], dict[str, Seen]]:
+        async with world(servers, **config) as scripted:
+            stage = stage_named("email_verify").stage
+            outcomes = [said async for said in stage.work(Batch(records), scripted.network)]
+            assert sorted(said.position for said in outcomes) == sorted(record.position for record in records)
+            return {said.position: said for said in outcomes}, scripted.seen
+
+    return asyncio.run(scenario())
+
+
+def addresses(*emails: str) -> list[Record]:
+    return [Record(position, email=email) for position, email in enumerate(emails)]
+
+
+def verdicts(outcomes: Mapping[int, Outcome]) -> list[tuple[OutcomeStatus, Reason]]:
+    return [(outcomes[position].status, outcomes[position].reason) for position in sorted(outcomes)]
+
+
+def test_each_address_gets_a_verdict_with_its_evidence() -> None:
+    outcomes, seen = verify(
+        addresses("grace@acme.test", "nobody@acme.test", "info@acme.test"), {ACME: mail_host("grace", "info")}
+    )
+
+    assert verdicts(outcomes) == [
+        (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS),
+        (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX),
+        (OutcomeStatus.RISKY, Reason.ROLE_ACCOUNT),
+    ]
+    assert outcomes[0].email == "grace@acme.test"
+    assert outcomes[0].evidence["catch_all"] is False
+    assert outcomes[1].evidence["reply_code"] == 550
+    assert seen[ACME].sessions == 1
+
+
+def test_an_address_at_a_catch_all_is_risky() -> None:
+    outcomes, _ = verify(addresses("grace@acme.test"), {ACME: mail_host(unknown=b"250 Ok")})
+
+    assert verdicts(outcomes) == [(OutcomeStatus.RISKY, Reason.CATCH_ALL)]
+    assert outcomes[0].evidence["catch_all"] is True
+
+
+def test_a_yes_of_unknown_worth_is_not_valid() -> None:
+    outcomes, _ = verify(addresses("grace@acme.test"), {ACME: mail_host("grace", unknown=b"451 4.7.1 greylisted")})
+
+    assert verdicts(outcomes) == [(OutcomeStatus.RISKY, Reason.SERVER_UNCLEAR)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        (b"552 5.2.2 mailbox full", (OutcomeStatus.RISKY, Reason.MAILBOX_FULL)),
+        (b"550 5.2.1 account disabled", (OutcomeStatus.INVALID, Reason.MAILBOX_DISABLED)),
+        (b"450 4.2.1 user is receiving mail too quickly", (OutcomeStatus.RISKY, Reason.MAILBOX_BUSY)),
+        (b"450 4.1.1 user unknown", (OutcomeStatus.UNKNOWN, Reason.SERVER_UNCLEAR)),
+        (b"451 4.7.1 greylisted", (OutcomeStatus.UNKNOWN, Reason.GREYLISTED)),
+        (b"550 5.7.1 your IP is blacklisted", (OutcomeStatus.UNKNOWN, Reason.BLOCKED)),
+    ],
+)
+def test_what_the_server_says_decides(reply: bytes, verdict: tuple[OutcomeStatus, Reason]) -> None:
+    outcomes, _ = verify(addresses("grace@acme.test"), {ACME: mail_host(replies={"RCPT": reply})})
+
+    assert verdicts(outcomes) == [verdict]
+
+
+def test_what_needs_no_asking_is_settled_without() -> None:
+    records = [
+        Record(0),
+        Record(1, email=""),
+        Record(2, email="grace at acme"),
+        Record(3, email="grace@gone.test"),
+    ]
+
+    outcomes, seen = verify(records, {ACME: mail_host()})
+
+    assert verdicts(outcomes) == [
+        (OutcomeStatus.SKIPPED, Reason.NO_EMAIL),
+        (OutcomeStatus.SKIPPED, Reason.NO_EMAIL),
+        (OutcomeStatus.INVALID, Reason.SYNTAX),
+        (OutcomeStatus.INVALID, Reason.NO_SUCH_DOMAIN),
+    ]
+    assert seen[ACME].sessions == 0
+
+
+SEEN_BY_LOOKUP = {
+    "pattern": "first",
+    "mail_host": "mx.acme.test",
+    "reply_code": 250,
+    "reply_text": "2.1.5 Ok",
+    "catch_all": False,
+    "asked_at": "2026-11-23T12:00:00.000+00:00",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)),
+        ({"catch_all": True}, (OutcomeStatus.RISKY, Reason.CATCH_ALL)),
+        ({"reply_code": 452, "reply_text": "4.2.2 mailbox full"}, (OutcomeStatus.RISKY, Reason.MAILBOX_FULL)),
+    ],
+)
+def test_what_the_look_up_saw_is_not_asked_again(
+    changes: dict[str, Any], verdict: tuple[OutcomeStatus, Reason]
+) -> None:
+    record = Record(0, email="grace@acme.test", evidence=SEEN_BY_LOOKUP | changes)
+
+    outcomes, seen = verify([record], {ACME: mail_host()})
+
+    assert verdicts(outcomes) == [verdict]
+    assert outcomes[0].evidence == SEEN_BY_LOOKUP | changes
+    assert seen[ACME].sessions == 0
+
+
+@pytest.mark.parametrize("missing", ["mail_host", "reply_code", "catch_all"])
+def test_what_the_look_up_left_open_is_asked(missing: str) -> None:
+    record = Record(0, email="grace@acme.test", evidence=SEEN_BY_LOOKUP | {missing: None})
+
+    outcomes, seen = verify([record], {ACME: mail_host("grace")})
+
+    assert verdicts(outcomes) == [(OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)]
+    assert seen[ACME].sessions == 1
+
+
+def test_an_address_that_comes_twice_is_asked_about_once() -> None:
+    outcomes, seen = verify(addresses("grace@acme.test", "grace@ACME.test"), {ACME: mail_host("grace")})
+
+    assert verdicts(outcomes) == [(OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)] * 2
+    assert seen[ACME].verbs("RCPT").count("RCPT TO:<grace@acme.test>") == 1
+
+
+def test_a_tarpit_costs_one_time_limit_however_many_addresses_it_has() -> None:
+    many = addresses(*(f"p{number}@acme.test" for number in range(60)))
+
+    outcomes, seen = verify(many, {ACME: drips}, record_timeout=0.3)
+
+    assert set(verdicts(outcomes)) == {(OutcomeStatus.UNKNOWN, Reason.TIME_LIMIT)}
+    assert seen[ACME].sessions == 1
+
+
+def test_a_greylisting_server_is_told_every_address_so_that_it_knows_them_next_time() -> None:
+    many = addresses(*(f"p{number}@acme.test" for number in range(60)))
+
+    _, seen = verify(many, {ACME: mail_host(replies={"RCPT": b"451 4.7.1 greylisted"})})
+
+    assert len(seen[ACME].verbs("RCPT")) == 60
+
+
+def test_a_server_that_blocks_us_is_not_bothered_with_every_address() -> None:
+    many = addresses(*(f"p{number}@acme.test" for number in range(60)))
+
+    outcomes, seen = verify(many, {ACME: mail_host(replies={"RCPT": b"550 5.7.1 your IP is blacklisted"})})
+
+    assert set(verdicts(outcomes)) == {(OutcomeStatus.UNKNOWN, Reason.BLOCKED)}
+    assert len(seen[ACME].verbs("RCPT")) < 60
