@@ -24,21 +24,16 @@ class Connector:
         The slot stays taken until the connection is closed. Raises SmtpError, and TimeoutError when the
         stopwatch ran out.
         """
+        stopwatch.check()
         await self._slots.take(ip)
-        if self._health.is_down(ip):
-            self._slots.give_back(ip)
-            raise ConnectError("The host did not answer a moment ago.")
         try:
-            async with stopwatch.running():
-                session = await self._connect(ip)
-                await self._introduce(session)
-        except SessionRefusedError:
-            self._health.answered(ip)
+            session = await self._connect(ip, stopwatch)
+        except BaseException:
+            self._slots.give_back(ip)
             raise
-        except (SmtpError, TimeoutError):
-            self._health.failed(ip)
-            raise
-        self._health.answered(ip)
+        self._open.add(session)
+        session.closed.add_done_callback(lambda _: self._forget(session, ip))
+        await self._introduce(session, ip, stopwatch)
         return session
 
     async def close(self) -> None:
@@ -48,24 +43,28 @@ class Connector:
         if self._open:
             await asyncio.wait([session.closed for session in self._open])
 
-    async def _connect(self, ip: str) -> SmtpSession:
+    async def _connect(self, ip: str, stopwatch: Stopwatch) -> SmtpSession:
+        if self._health.is_down(ip):
+            raise ConnectError("The host did not answer a moment ago.")
         config = self._config
         try:
-            session = await connect(ip, config.smtp_port, config.connect_timeout, config.command_timeout)
-        except BaseException:
-            self._slots.give_back(ip)
+            async with stopwatch.running():
+                return await connect(ip, config.smtp_port, config.connect_timeout, config.command_timeout)
+        except (ConnectError, TimeoutError):
+            self._health.failed(ip)
             raise
-        self._open.add(session)
-        session.closed.add_done_callback(lambda _: self._forget(session, ip))
-        return session
+
+    async def _introduce(self, session: SmtpSession, ip: str, stopwatch: Stopwatch) -> None:
+        try:
+            async with stopwatch.running():
+                await session.greet(self._config.helo_name)
+        except BaseException as error:
+            session.quit()
+            if isinstance(error, SmtpError | TimeoutError) and not isinstance(error, SessionRefusedError):
+                self._health.failed(ip)
+            raise
+        self._health.answered(ip)
 
     def _forget(self, session: SmtpSession, ip: str) -> None:
         self._open.discard(session)
         self._slots.give_back(ip)
-
-    async def _introduce(self, session: SmtpSession) -> None:
-        try:
-            await session.greet(self._config.helo_name)
-        except BaseException:
-            session.quit()
-            raise

@@ -94,6 +94,8 @@ class Conversation:
         if session is None:
             return
         batch = self._batch(session, pending, answers)
+        if not batch:
+            return
         already, heard = session.recipients, list[Reply]()
         asked_at, started = datetime.now(UTC), asyncio.get_running_loop().time()
         try:

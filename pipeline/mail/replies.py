@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from pipeline.mail.meanings import SETTLED, Meaning
 from pipeline.mail.reply import Reply
@@ -20,7 +21,12 @@ def classify(reply: Reply) -> Meaning:
     if reply.code < 400:
         # 252 promises to try (RFC 5321 3.5.3); nothing else belongs here.
         return Meaning.UNCLEAR
-    code, enhanced, words = str(reply.code), reply.enhanced, words_of(reply)
+    return _meaning_of(str(reply.code), reply.enhanced, words_of(reply))
+
+
+# A server words its refusals alike, whoever they are about.
+@lru_cache(maxsize=1024)
+def _meaning_of(code: str, enhanced: str, words: str) -> Meaning:
     return next((rule.meaning for rule in RULES if rule.fits(code, enhanced, words)), Meaning.UNCLEAR)
 
 

@@ -14,8 +14,7 @@ class Stopwatch:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Count the time inside; raises TimeoutError there when none is left."""
-        if self.left <= 0:
-            raise TimeoutError
+        self.check()
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
@@ -23,3 +22,8 @@ class Stopwatch:
                 yield
         finally:
             self.left -= loop.time() - started
+
+    def check(self) -> None:
+        """Raise TimeoutError if no time is left."""
+        if self.left <= 0:
+            raise TimeoutError

@@ -11,6 +11,9 @@ _AROUND_A_DOMAIN = _AROUND_AN_ADDRESS + "'\"<>()[]"
 _SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|mailto:|//)", re.IGNORECASE)
 _AFTER_THE_HOST = re.compile(r"[/?#\\\s]")
 _PORT = re.compile(r":\d*$")
+# What most files hold: lower-case letter-digit-hyphen labels (RFC 5321 2.3.5), nothing to clean or convert. Two
+# hyphens in a row may be an A-label, whose validity is for the library to say.
+_PLAIN = re.compile(r"(?=.{1,253}\Z)(?!.*[^.]{64})(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,}")
 _TOP_LEVEL = re.compile(r"[a-z]$")
 
 
@@ -52,6 +55,8 @@ def normalise_domain(text: str) -> str | None:
     Scheme, user, port, path and a leading `www.` are dropped: `https://www.Example.com/about` is
     `example.com`. International names become A-labels (RFC 5890).
     """
+    if _PLAIN.fullmatch(text) and not text.startswith("www."):
+        return text
     cleaned = _SCHEME.sub("", text.strip(_AROUND_A_DOMAIN))
     host = _AFTER_THE_HOST.split(cleaned.strip(), maxsplit=1)[0].rpartition("@")[2]
     host = _PORT.sub("", host).strip("." + _AROUND_A_DOMAIN)

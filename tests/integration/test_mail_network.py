@@ -124,3 +124,23 @@ def test_a_hundred_tarpits_cost_no_more_than_one() -> None:
 
     assert found["acme.test"][0].meaning is Meaning.ACCEPTED
     assert {answer.meaning for domain, (answer, _) in found.items() if domain != "acme.test"} == {Meaning.TIME_LIMIT}
+
+
+def test_asking_on_after_the_time_limit_takes_no_slot_from_others_and_blames_no_host() -> None:
+    async def scenario() -> list[Meaning]:
+        stalls = [True]
+
+        def reply(command: str) -> bytes | None:
+            return b"" if command.startswith("RCPT") and stalls[0] else mail_host("grace")(command)
+
+        config = {"record_timeout": 0.1, "connections_per_host": 1}
+        async with world({"acme.test": reply}, **config) as scripted:
+            route, found = await scripted.network.route("acme.test"), []
+            async with scripted.network.conversation(route) as late:
+                found += [(await late.ask(["grace@acme.test"]))["grace@acme.test"].meaning for _ in range(4)]
+            stalls[0] = False
+            async with asyncio.timeout(5), scripted.network.conversation(route) as fresh:
+                found.append((await fresh.ask(["grace@acme.test"]))["grace@acme.test"].meaning)
+            return found
+
+    assert asyncio.run(scenario()) == [Meaning.TIME_LIMIT] * 4 + [Meaning.ACCEPTED]

@@ -1,41 +1,13 @@
 """The look-up stage against scripted mail servers: what it asks, what it finds, and why it does not."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pytest
 
-from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, PatternCount, Record
-from pipeline.stages import stage_named
-from tests.unit.mail.scripted_servers import Reply, Seen, Talk, drips, mail_host, says_nothing, world
-
-ACME = "acme.test"
-
-
-def look_up(
-    records: Sequence[Record],
-    servers: Mapping[str, Reply | Talk],
-    known: Mapping[str, Sequence[PatternCount]] | None = None,
-    **config: Any,
-) -> tuple[dict[int, Outcome], dict[str, Seen]]:
-    async def scenario() -> tuple[dict[int, Outcome], dict[str, Seen]]:
-        async with world(servers, **config) as scripted:
-            batch = Batch(records, known or {})
-            outcomes = [found async for found in stage_named("email_lookup").stage.work(batch, scripted.network)]
-            assert sorted(found.position for found in outcomes) == sorted(each.position for each in records)
-            return {found.position: found for found in outcomes}, scripted.seen
-
-    return asyncio.run(scenario())
-
-
-def contacts(*full_names: str, domain: str = ACME) -> list[Record]:
-    return [Record(position, full_name=name, domain=domain) for position, name in enumerate(full_names)]
-
-
-def summary(outcomes: Mapping[int, Outcome]) -> list[tuple[str | None, Reason]]:
-    return [(outcomes[position].email, outcomes[position].reason) for position in sorted(outcomes)]
+from pipeline.outcomes import OutcomeStatus, Reason
+from pipeline.records import PatternCount, Record
+from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
+from tests.unit.mail.scripted_servers import Talk, drips, mail_host, says_nothing
 
 
 def test_an_address_is_found_with_its_evidence() -> None:
@@ -144,123 +116,6 @@ def test_refusals_do_not_hide_an_answer_that_settles_nothing() -> None:
     outcomes, _ = look_up(contacts("Grace Hopper"), {ACME: mail_host(replies=odd)})
 
     assert summary(outcomes) == [(None, Reason.SERVER_UNCLEAR)]
-
-
-# Catch-alls
-
-EVERYBODY = mail_host(unknown=b"250 2.1.5 Ok")
-
-
-def test_a_catch_all_domain_finds_nobody_and_is_left_after_few_questions() -> None:
-    people = contacts(*(f"Person{letter} Family{letter}" for letter in "abcdefghijkl"))
-
-    outcomes, seen = look_up(people, {ACME: EVERYBODY})
-
-    assert summary(outcomes) == [(None, Reason.CATCH_ALL)] * 12
-    assert len(seen[ACME].verbs("RCPT")) <= 6
-
-
-def test_at_a_catch_all_domain_a_well_confirmed_pattern_speaks() -> None:
-    known = {ACME: [PatternCount("flast", 4)]}
-
-    outcomes, _ = look_up(contacts("Grace Hopper", "Alan Turinger"), {ACME: EVERYBODY}, known)
-
-    assert [email for email, _ in summary(outcomes)] == ["ghopper@acme.test", "aturinger@acme.test"]
-    assert {(found.status, found.reason, found.source) for found in outcomes.values()} == {
-        (OutcomeStatus.FOUND, Reason.CATCH_ALL, "pattern")
-    }
-    assert all(found.evidence["catch_all"] is True for found in outcomes.values())
-    assert all(40 <= found.score <= 70 for found in outcomes.values())
-
-
-@pytest.mark.parametrize("known", [[PatternCount("flast", 2)], [PatternCount("flast", 3), PatternCount("first", 3)]])
-def test_at_a_catch_all_domain_a_weak_pattern_does_not_speak(known: list[PatternCount]) -> None:
-    outcomes, _ = look_up(contacts("Grace Hopper"), {ACME: EVERYBODY}, {ACME: known})
-
-    assert summary(outcomes) == [(None, Reason.CATCH_ALL)]
-
-
-def test_a_yes_is_not_believed_while_nothing_shows_that_the_server_also_says_no() -> None:
-    unclear = mail_host("grace.hopper", unknown=b"451 4.7.1 greylisted")
-
-    outcomes, _ = look_up(contacts("Grace Hopper"), {ACME: unclear})
-
-    assert outcomes[0].status is OutcomeStatus.NOT_FOUND
-
-
-def test_a_refusal_shows_what_an_unclear_probe_did_not() -> None:
-    def reply(command: str) -> bytes | None:
-        if command.startswith("RCPT") and "hopper" not in command:
-            return b"451 4.7.1 greylisted"
-        return mail_host("ghopper")(command)
-
-    outcomes, _ = look_up(contacts("Grace Hopper"), {ACME: reply})
-
-    assert summary(outcomes) == [("ghopper@acme.test", Reason.MAILBOX_EXISTS)]
-    assert outcomes[0].evidence["catch_all"] is None
-
-
-def test_a_refusal_in_the_same_round_shows_it_too() -> None:
-    def reply(command: str) -> bytes | None:
-        if command.startswith("RCPT") and "hopper" not in command:
-            return b"451 4.7.1 greylisted"
-        return mail_host("ghopper")(command)
-
-    known = {ACME: [PatternCount("flast", 10)]}
-
-    outcomes, _ = look_up(contacts("Grace Hopper", "Zoe Hopper"), {ACME: reply}, known)
-
-    assert outcomes[0].email == "ghopper@acme.test"
-
-
-def test_somebody_who_is_put_off_is_not_asked_about_again_while_others_are_found() -> None:
-    known = {ACME: [PatternCount("flast", 10)]}
-    put_off = {"RCPT TO:<zhopper@": b"451 4.7.1 greylisted"}
-
-    outcomes, seen = look_up(
-        contacts("Grace Hopper", "Zoe Hopper"), {ACME: mail_host("ghopper", replies=put_off)}, known
-    )
-
-    assert summary(outcomes) == [("ghopper@acme.test", Reason.MAILBOX_EXISTS), (None, Reason.GREYLISTED)]
-    assert len(seen[ACME].verbs("RCPT")) == 3, "one for each, and an invented one"
-
-
-# Namesakes
-
-
-def test_contacts_of_one_name_are_one_person() -> None:
-    outcomes, seen = look_up(contacts("Grace Hopper", "GRACE HOPPER"), {ACME: mail_host("grace.hopper")})
-
-    assert [email for email, _ in summary(outcomes)] == ["grace.hopper@acme.test"] * 2
-    assert seen[ACME].verbs("RCPT").count("RCPT TO:<grace.hopper@acme.test>") == 1
-
-
-def test_one_address_is_not_given_to_two_people() -> None:
-    known = {ACME: [PatternCount("flast", 10)]}
-
-    outcomes, _ = look_up(contacts("Jane Hopper", "John Hopper"), {ACME: mail_host("jhopper")}, known)
-
-    found = [email for email, _ in summary(outcomes) if email]
-    assert found == ["jhopper@acme.test"]
-
-
-def test_namesakes_both_get_what_each_of_them_has() -> None:
-    known = {ACME: [PatternCount("flast", 10)]}
-
-    outcomes, _ = look_up(contacts("Jane Hopper", "John Hopper"), {ACME: mail_host("jhopper", "john.hopper")}, known)
-
-    assert {email for email, _ in summary(outcomes)} == {"jhopper@acme.test", "john.hopper@acme.test"}
-
-
-def test_an_address_that_a_contact_brought_is_not_given_to_a_colleague() -> None:
-    records = [
-        Record(0, full_name="Jane Hopper", email="jhopper@acme.test"),
-        Record(1, full_name="John Hopper", domain=ACME),
-    ]
-
-    outcomes, _ = look_up(records, {ACME: mail_host("jhopper", "johnh")})
-
-    assert summary(outcomes) == [("jhopper@acme.test", Reason.INPUT), ("johnh@acme.test", Reason.MAILBOX_EXISTS)]
 
 
 # What needs no asking

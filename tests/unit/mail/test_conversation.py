@@ -245,6 +245,12 @@ def test_addresses_in_other_scripts_are_not_sent_to_a_server_that_can_not_read_t
     assert seen.verbs("RCPT") == ["RCPT TO:<grace@acme.test>"]
 
 
+def test_a_transaction_that_would_name_nobody_is_not_begun() -> None:
+    _, seen = ask(mail_host("grace"), ["jürgen"])
+
+    assert seen.commands == ["EHLO localhost", "QUIT"]
+
+
 @pytest.mark.parametrize("injected", ["grace\r\nDATA", "grace\nDATA", "grace\rDATA", "grace\x00"])
 def test_a_line_break_never_gets_into_a_command(injected: str) -> None:
     seen_by: list[Seen] = []

@@ -108,3 +108,13 @@ def test_a_normalised_domain_is_lower_case_ascii_and_normal_already(text: str) -
     domain = normalise_domain(text)
 
     assert domain is None or (domain.isascii() and domain == domain.lower() == normalise_domain(domain))
+
+
+labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+
+
+@given(st.lists(labels, min_size=1, max_size=4), st.sampled_from(["test", "example", "co"]))
+def test_a_plain_name_is_taken_as_it_is_whatever_surrounds_it(names: list[str], top_level: str) -> None:
+    name = ".".join([*names, top_level])
+
+    assert normalise_domain(name) == normalise_domain(f" HTTPS://{name.upper()}/ ")

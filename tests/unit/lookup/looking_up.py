@@ -1,0 +1,36 @@
+"""Runs the look-up stage over scripted mail servers."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.outcomes import Outcome, Reason
+from pipeline.records import Batch, PatternCount, Record
+from pipeline.stages import stage_named
+from tests.unit.mail.scripted_servers import Reply, Seen, Talk, world
+
+ACME = "acme.test"
+
+
+def look_up(
+    records: Sequence[Record],
+    servers: Mapping[str, Reply | Talk],
+    known: Mapping[str, Sequence[PatternCount]] | None = None,
+    **config: Any,
+) -> tuple[dict[int, Outcome], dict[str, Seen]]:
+    async def scenario() -> tuple[dict[int, Outcome], dict[str, Seen]]:
+        async with world(servers, **config) as scripted:
+            batch = Batch(records, known or {})
+            outcomes = [found async for found in stage_named("email_lookup").stage.work(batch, scripted.network)]
+            assert sorted(found.position for found in outcomes) == sorted(each.position for each in records)
+            return {found.position: found for found in outcomes}, scripted.seen
+
+    return asyncio.run(scenario())
+
+
+def contacts(*full_names: str, domain: str = ACME) -> list[Record]:
+    return [Record(position, full_name=name, domain=domain) for position, name in enumerate(full_names)]
+
+
+def summary(outcomes: Mapping[int, Outcome]) -> list[tuple[str | None, Reason]]:
+    return [(outcomes[position].email, outcomes[position].reason) for position in sorted(outcomes)]
