@@ -1,4 +1,4 @@
-"""Runs over HTTP: create, read, download."""
+"""Runs over HTTP: create, read, cancel, retry, download."""
 
 import logging
 from typing import Annotated
@@ -10,14 +10,25 @@ from fastapi.responses import FileResponse
 
 from api.access import AccountId, database_of, redis_of, settings_of
 from api.bodies import parse_run_request, read_body
-from models.queries import export_of_account, run_of_account
-from models.wire import ErrorBody, GoalPlan, RunAccepted, RunAcceptedPreview, RunRequest, RunState
+from models.queries import events_of_run, export_of_account, run_of_account
+from models.wire import (
+    ErrorBody,
+    GoalPlan,
+    RunAccepted,
+    RunAcceptedPreview,
+    RunRequest,
+    RunState,
+    Timeline,
+    TimelineEvent,
+)
 from pipeline import live_state
 from pipeline.credits import RateCard
 from pipeline.errors import UnknownRun
 from pipeline.intake import CreatedRun, create_run
 from pipeline.live_state import LiveState
-from worker.dispatch import broker_may_be_away, send_chain
+from pipeline.retrying import retry_run
+from pipeline.runs import cancel as cancel_run
+from worker.dispatch import broker_may_be_away, send_chain, send_export
 
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 
@@ -41,11 +52,7 @@ def create(
 ) -> RunAccepted:
     """Create a run and send its chain."""
     plan = parse_run_request(body, settings_of(request).max_contacts).goal_plan
-    created = _create(request, account_id, plan, idempotency_key)
-    if created.is_new:
-        with broker_may_be_away(created.run_id):
-            send_chain(created.run_id, created.preset)
-    return RunAccepted(run_id=created.run_id, preview=RunAcceptedPreview(pipeline_id=created.preset))
+    return _accepted(_create(request, account_id, plan, idempotency_key))
 
 
 @runs.get("/runs/{run_id}", response_model=RunState)
@@ -54,6 +61,39 @@ def read(request: Request, account_id: AccountId, run_id: str) -> Response:
     known_id = _run_id(run_id)
     body = _live_copy(request, account_id, known_id) or _from_rows(request, account_id, known_id)
     return Response(body, media_type="application/json")
+
+
+@runs.post("/runs/{run_id}/cancel", response_model=RunState)
+def cancel(request: Request, account_id: AccountId, run_id: str) -> Response:
+    """Cancel a pending or running run: what was found is kept, the rest paid back."""
+    known_id = _run_id(run_id)
+    with database_of(request).transaction() as session:
+        run = cancel_run(session, account_id, known_id)
+        state = live_state.build(session, run, settings_of(request).public_url)
+    _put_back(request, state)
+    with broker_may_be_away(known_id):
+        send_export(known_id)
+    return Response(state.body, media_type="application/json")
+
+
+@runs.post("/runs/{run_id}/retry", status_code=202)
+def retry(request: Request, account_id: AccountId, run_id: str) -> RunAccepted:
+    """Go on where a failed or cancelled run stopped, as a new run that pays only for what is still missing."""
+    known_id = _run_id(run_id)
+    with database_of(request).transaction() as session:
+        created = retry_run(session, account_id, known_id)
+    return _accepted(created)
+
+
+@runs.get("/runs/{run_id}/events")
+def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
+    """What happened to a run, oldest first."""
+    known_id = _run_id(run_id)
+    with database_of(request).transaction() as session:
+        if run_of_account(session, known_id, account_id) is None:
+            raise UnknownRun.with_this_id()
+        rows = events_of_run(session, known_id)
+        return Timeline(events=[TimelineEvent.model_validate(row, from_attributes=True) for row in rows])
 
 
 @runs.get("/runs/{run_id}/exports/{asset_id}")
@@ -70,6 +110,14 @@ def download(request: Request, account_id: AccountId, run_id: str, asset_id: str
     return FileResponse(path, media_type=export.mime_type, filename=f"{run_id}.{export.format}")
 
 
+def _accepted(created: CreatedRun) -> RunAccepted:
+    """Send the chain of a new run; an earlier one has been sent already."""
+    if created.is_new:
+        with broker_may_be_away(created.run_id):
+            send_chain(created.run_id, created.preset)
+    return RunAccepted(run_id=created.run_id, preview=RunAcceptedPreview(pipeline_id=created.preset))
+
+
 def _create(request: Request, account_id: UUID, plan: GoalPlan, idempotency_key: str | None) -> CreatedRun:
     settings = settings_of(request)
     rates = RateCard(settings.credits_per_contact, settings.rebate_per_unresolved, settings.rebate_per_unverified)
@@ -81,11 +129,7 @@ def _run_id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise _unknown_run() from error
-
-
-def _unknown_run() -> UnknownRun:
-    return UnknownRun("There is no run with this id for your account: check the id.")
+        raise UnknownRun.with_this_id() from error
 
 
 def _live_copy(request: Request, account_id: UUID, run_id: UUID) -> str | None:
@@ -101,7 +145,7 @@ def _from_rows(request: Request, account_id: UUID, run_id: UUID) -> str:
     with database_of(request).transaction() as session:
         run = run_of_account(session, run_id, account_id)
         if run is None:
-            raise _unknown_run()
+            raise UnknownRun.with_this_id()
         state = live_state.build(session, run, settings_of(request).public_url)
     _put_back(request, state)
     return state.body

@@ -100,6 +100,20 @@ class ApiClient:
         state: dict[str, Any] = self._request("GET", f"/api/v1/growth/runs/{run_id}").json()
         return state
 
+    def cancel_run(self, run_id: str) -> dict[str, Any]:
+        """Cancel a run; its final state. Raises `ApiError`."""
+        state: dict[str, Any] = self._request("POST", f"/api/v1/growth/runs/{run_id}/cancel").json()
+        return state
+
+    def retry_run(self, run_id: str) -> str:
+        """Retry a failed or cancelled run; the new run's id. Raises `ApiError`."""
+        return str(self._request("POST", f"/api/v1/growth/runs/{run_id}/retry").json()["run_id"])
+
+    def read_events(self, run_id: str) -> list[dict[str, Any]]:
+        """A run's timeline, oldest first. Raises `ApiError`."""
+        events: list[dict[str, Any]] = self._request("GET", f"/api/v1/growth/runs/{run_id}/events").json()["events"]
+        return events
+
     def download(self, run_id: str, asset_id: str, path: Path) -> None:
         """Save an export file. Raises `ApiError`."""
         url = f"/api/v1/growth/runs/{run_id}/exports/{asset_id}"

@@ -20,7 +20,7 @@ from cli.doctor import print_diagnosis
 from cli.embedded import EmbeddedServersMissing
 from cli.local import run_up
 from cli.processes import ProcessEnded
-from cli.summary import print_summary
+from cli.summary import print_summary, print_timeline
 from cli.watching import watch
 from models.database import Database, open_database
 from models.migrate import migrate as migrate_database
@@ -29,6 +29,8 @@ from models.settings import load_settings
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
 app.add_typer(account, name="account")
+runs = typer.Typer(no_args_is_help=True, help="What happened to runs.")
+app.add_typer(runs, name="runs")
 
 console = Console()
 errors = Console(stderr=True)
@@ -101,6 +103,34 @@ def status(
         sys.stdout.write(json.dumps(state, indent=2, ensure_ascii=False) + "\n")
     else:
         print_summary(console, state)
+
+
+@app.command()
+def cancel(run_id: str, home: Home = HOME) -> None:
+    """Stop a run: what was found is kept, the rest paid back."""
+    with ApiClient(find_credentials(home)) as client:
+        print_summary(console, client.cancel_run(run_id))
+
+
+@app.command()
+def retry(
+    run_id: str,
+    home: Home = HOME,
+    watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
+) -> None:
+    """Go on where a failed or cancelled run stopped, as a new run."""
+    with ApiClient(find_credentials(home)) as client:
+        new_id = client.retry_run(run_id)
+        console.print(f"Run {new_id} goes on where {run_id} stopped.", soft_wrap=True)
+        if watching:
+            print_summary(console, watch(client, new_id, console))
+
+
+@runs.command("show")
+def show(run_id: str, home: Home = HOME) -> None:
+    """Print a run's timeline: every transition, claim, lost lease, resend and deferral."""
+    with ApiClient(find_credentials(home)) as client:
+        print_timeline(console, client.read_events(run_id))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """A finished run, as a person likes to read it."""
 
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -12,8 +13,21 @@ def print_summary(console: Console, state: dict[str, Any]) -> None:
     console.print(
         f"\nRun {state['run_id']}: [bold]{state['status']}[/bold], {progress['percent']}%. {progress['message']}"
     )
-    if state["status"] == "completed":
+    if state["preview"]:
         console.print(_table(state))
+
+
+def print_timeline(console: Console, events: list[dict[str, Any]]) -> None:
+    """What happened to a run: seconds since the first event, what, in which stage, by whom."""
+    table = Table(box=None, padding=(0, 1))
+    for title in ("seconds", "event", "stage", "worker", "detail"):
+        table.add_column(title, justify="right" if title == "seconds" else "left", no_wrap=title != "detail")
+    began = datetime.fromisoformat(events[0]["at"])
+    for event in events:
+        seconds = (datetime.fromisoformat(event["at"]) - began).total_seconds()
+        detail = ", ".join(f"{name} {value}" for name, value in event["detail"].items())
+        table.add_row(f"{seconds:.3f}", event["kind"], event["stage"] or "", event["worker"] or "", detail)
+    console.print(table)
 
 
 def _table(state: dict[str, Any]) -> Table:

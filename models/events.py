@@ -20,11 +20,15 @@ class EventKind(StrEnum):
     CHUNK_CLAIMED = "chunk_claimed"
     CHUNK_FINISHED = "chunk_finished"
     CHUNK_HANDED_BACK = "chunk_handed_back"
+    CHUNK_DEFERRED = "chunk_deferred"
+    CHUNK_SPLIT = "chunk_split"
     LEASE_LOST = "lease_lost"
     RESENT = "resent"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    RETRIED = "retried"
+    EXPORTED = "exported"
 
 
 def add_event(

@@ -20,7 +20,8 @@ class Run(Base):
     deadlock. `version` rises with each change that a reader could see; it guards the Redis copy.
     `resend_at` is when the sweeper sends the chain again unless somebody pushes it on; workers do with each
     flush. `resends` counts how often that happened in a row, for the backoff. The rate card is copied here
-    when the run is created: a new price does not change an old run. What clients see is `json`, not `jsonb`,
+    when the run is created; `charged_contacts` are those that it pays for, which a retry does not do for what
+    the run before it delivered. A new price does not change an old run. What clients see is `json`, not `jsonb`,
     which would shuffle its keys.
     """
 
@@ -30,6 +31,7 @@ class Run(Base):
         one_of("preset", PRESETS),
         not_negative("charge_per_contact", "rebate_per_unresolved", "rebate_per_unverified", "version", "resends"),
         CheckConstraint("contact_count > 0", name="has_contacts"),
+        CheckConstraint("charged_contacts BETWEEN 0 AND contact_count", name="charged_contacts"),
         CheckConstraint("preview_rows BETWEEN 0 AND 100", name="preview_rows"),
         CheckConstraint(
             "(status IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="finished_at"
@@ -38,6 +40,7 @@ class Run(Base):
         CheckConstraint("(status = 'failed') = (error_code IS NOT NULL)", name="error_code"),
         CheckConstraint("(error_code IS NULL) = (error_message IS NULL)", name="error_message"),
         Index("uq_runs_idempotency_key", "account_id", "idempotency_key", unique=True),
+        Index("uq_runs_retry_of", "retry_of", unique=True),
         Index("ix_runs_account_id_created_at", "account_id", "created_at"),
         Index("ix_runs_resend_at", "resend_at", postgresql_where=text("status IN ('pending', 'running')")),
     )
@@ -48,7 +51,9 @@ class Run(Base):
     preset: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=RunStatus.PENDING.value)
     version: Mapped[BigCounter]
+    retry_of: Mapped[UUID | None] = mapped_column(ForeignKey("runs.id"))
     contact_count: Mapped[int]
+    charged_contacts: Mapped[int]
     extra_columns: Mapped[list[str]]
     required_fields: Mapped[list[str]]
     preview_rows: Mapped[int]

@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.schema import Base, BigCounter, not_negative, one_of
 from models.status import ChunkStatus
 
+COMPILE = "compile"
+"""The last link of the chain; its one chunk gives compiling the same lease as any other work."""
+
 
 class RunChunk(Base):
     """Contacts `first_position` to `last_position` of one stage.
@@ -16,6 +19,7 @@ class RunChunk(Base):
     `token` rises with each claim and fences the claims before it: who holds an older one may not write.
     `attempts` counts the claims since somebody last handed it back, so that a chunk which breaks its lane
     again and again is noticed.
+    `not_before` is set on an open chunk all of whose contacts wait: mail servers asked us to come back later.
     Compiling the results is a chunk too, of the stage `compile`, since it needs the same lease.
     """
 
@@ -25,6 +29,7 @@ class RunChunk(Base):
         not_negative("number", "token", "attempts", "first_position"),
         CheckConstraint("last_position >= first_position", name="positions"),
         CheckConstraint("(status = 'leased') = (lease_expires_at IS NOT NULL)", name="lease"),
+        CheckConstraint("not_before IS NULL OR status = 'open'", name="not_before"),
         CheckConstraint("(status = 'leased') <= (worker IS NOT NULL)", name="worker"),
         Index("ix_run_chunks_unfinished", "run_id", "stage", "number", postgresql_where=text("status <> 'done'")),
     )
@@ -39,3 +44,4 @@ class RunChunk(Base):
     attempts: Mapped[int] = mapped_column(server_default="0")
     worker: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
+    not_before: Mapped[datetime | None]

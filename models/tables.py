@@ -5,6 +5,7 @@ from models.api_key import ApiKey
 from models.artifact import Artifact
 from models.contact import Contact
 from models.credit_ledger import LedgerEntry
+from models.deferral import DeferralRow
 from models.domain_pattern import DomainPattern
 from models.outcome import OutcomeRow
 from models.run import Run
@@ -19,6 +20,7 @@ __all__ = [
     "Artifact",
     "Base",
     "Contact",
+    "DeferralRow",
     "DomainPattern",
     "LedgerEntry",
     "OutcomeRow",

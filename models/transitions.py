@@ -98,7 +98,7 @@ def complete_run(session: Session, run_id: UUID, worker: str, **results: Any) ->
     return landed
 
 
-def fail_run(session: Session, run_id: UUID, error: RunError) -> bool:
+def fail_run(session: Session, run_id: UUID, error: RunError, **results: Any) -> bool:
     """`pending` or `running` to `failed`, and its running stage with it."""
     landed = _move_run(
         session,
@@ -108,10 +108,20 @@ def fail_run(session: Session, run_id: UUID, error: RunError) -> bool:
         error_code=error.code,
         error_message=error.message,
         error_stage=error.stage,
+        **results,
     )
     if landed:
         _end_running_stage(session, run_id, StageStatus.FAILED)
         add_event(session, run_id, EventKind.FAILED, stage=error.stage, code=error.code)
+    return landed
+
+
+def cancel_run(session: Session, run_id: UUID, **results: Any) -> bool:
+    """`pending` or `running` to `cancelled`, and its running stage with it."""
+    landed = _move_run(session, run_id, RunStatus.CANCELLED, finished_at=func.now(), **results)
+    if landed:
+        _end_running_stage(session, run_id, StageStatus.CANCELLED)
+        add_event(session, run_id, EventKind.CANCELLED)
     return landed
 
 
@@ -126,6 +136,7 @@ def lease_chunk(session: Session, chunk: RunChunk, worker: str, lease_seconds: f
             attempts=RunChunk.attempts + 1,
             worker=worker,
             lease_expires_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds),
+            not_before=None,
         )
         .returning(RunChunk.token)
         .execution_options(synchronize_session=False)
@@ -141,6 +152,17 @@ def finish_chunk(session: Session, run_id: UUID, stage: str, number: int, token:
 def hand_back_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:
     """`leased` under this token to `open`: what is left of it is for another lane, which starts afresh."""
     return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0)
+
+
+def give_up_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:
+    """`leased` under this token to `open`: it broke its lane, which counts as an attempt."""
+    return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN)
+
+
+def put_off_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int, seconds: float) -> bool:
+    """`leased` under this token to `open`, to be claimed only after so many seconds."""
+    not_before = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0, not_before=not_before)
 
 
 def _release(session: Session, run_id: UUID, stage: str, number: int, token: int, **values: Any) -> bool:

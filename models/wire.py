@@ -160,6 +160,22 @@ class RunState(BaseModel):
     gap_report: dict[str, Any]
 
 
+class TimelineEvent(BaseModel):
+    """Something that happened to a run: ids, counts and workers' names, never personal data."""
+
+    at: datetime
+    kind: str
+    stage: str | None
+    worker: str | None
+    detail: dict[str, Any]
+
+
+class Timeline(BaseModel):
+    """A run's events, oldest first."""
+
+    events: list[TimelineEvent]
+
+
 class ErrorBody(BaseModel):
     """Every error: a sentence that says what to do."""
 

@@ -18,15 +18,22 @@ from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_stage import RunStage
 from models.status import ChunkStatus, RunStatus
-from models.transitions import finish_chunk, hand_back_chunk, lease_chunk, lock_run, touch_run
-from pipeline.errors import ChunkExhausted, LeaseLost
+from models.transitions import (
+    finish_chunk,
+    give_up_chunk,
+    hand_back_chunk,
+    lease_chunk,
+    lock_run,
+    put_off_chunk,
+    touch_run,
+)
+from pipeline.deferrals import let_rest, note_deferrals
+from pipeline.errors import LeaseLost
 from pipeline.knowledge import known_patterns, learn_patterns
 from pipeline.mail.syntax import normalise_domain
-from pipeline.outcomes import Outcome
+from pipeline.narrowing import is_suspect, narrow
+from pipeline.outcomes import Deferral, Outcome
 from pipeline.records import Batch, Record
-
-MAX_ATTEMPTS = 5
-"""How often a chunk may break its lane before its run is failed."""
 
 PLAN = text("""
 INSERT INTO run_chunks (run_id, stage, number, first_position, last_position)
@@ -47,8 +54,10 @@ ON CONFLICT DO NOTHING
 # the planner to the chunk's own rows, also while it has no statistics of a fresh run.
 UNDONE = text("""
 SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain,
-       coalesce(earlier.email, c.email) AS email, coalesce(earlier.evidence, '{}') AS evidence
+       coalesce(earlier.email, c.email) AS email, coalesce(earlier.evidence, '{}') AS evidence,
+       coalesce(d.times, 0) AS deferrals
 FROM contacts c
+LEFT JOIN deferrals d ON d.run_id = c.run_id AND d.stage = :stage AND d.position = c.position
 LEFT JOIN LATERAL (
   SELECT e.email, e.evidence FROM outcomes e
   WHERE e.run_id = c.run_id AND e.stage = :earlier_stage AND e.position = c.position LIMIT 1
@@ -73,6 +82,8 @@ class Lease:
     worker: str
     first_position: int
     last_position: int
+    condemned: bool = False
+    """It broke its lane again and again, and holds one record: that one is given up, not worked."""
 
 
 def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -> None:
@@ -83,7 +94,8 @@ def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -
 def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, max_lanes: int) -> Lease | None:
     """Lease a chunk that is open or whose lease ran out; none if there is none, or enough lanes are at work.
 
-    `run` must be locked by the caller. Raises `ChunkExhausted` for a chunk that broke its lane too often.
+    A chunk that broke its lane again and again is narrowed down first. `run` must be locked by the caller.
+    Raises `ChunkExhausted` for one that can't be narrowed down.
     """
     if live_leases(session, run.id) >= max_lanes:
         return None
@@ -97,15 +109,12 @@ def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, m
     )
     if chunk is None:
         return None
-    if chunk.attempts >= MAX_ATTEMPTS:
-        raise ChunkExhausted(
-            f"run {run.id}, stage {stage}, chunk {chunk.number}: {chunk.attempts} attempts, none finished"
-        )
     if chunk.status == ChunkStatus.LEASED:
         add_event(session, run.id, EventKind.LEASE_LOST, stage=stage, worker=chunk.worker, chunk=chunk.number)
+    condemned = is_suspect(chunk) and narrow(session, chunk)
     token = lease_chunk(session, chunk, worker, seconds)
     add_event(session, run.id, EventKind.CHUNK_CLAIMED, stage=stage, worker=worker, chunk=chunk.number)
-    return Lease(run.id, stage, chunk.number, token, worker, chunk.first_position, chunk.last_position)
+    return Lease(run.id, stage, chunk.number, token, worker, chunk.first_position, chunk.last_position, condemned)
 
 
 def load(session: Session, lease: Lease) -> Batch:
@@ -153,6 +162,25 @@ def hand_back(session: Session, lease: Lease, reason: str) -> None:
         add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **_named(lease), reason=reason)
 
 
+def give_up(session: Session, lease: Lease) -> None:
+    """The chunk broke its lane: another one may try, and the attempt counts. Raises `LeaseLost`."""
+    if not give_up_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
+        raise _lost(lease)
+    add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **_named(lease), reason="the chunk broke")
+
+
+def put_off(session: Session, lease: Lease, deferrals: Sequence[Deferral]) -> None:
+    """All that is left of the chunk waits: nobody claims it before the first of it is due. Raises `LeaseLost`."""
+    note_deferrals(session, lease.run_id, lease.stage, deferrals)
+    seconds = min(deferral.seconds for deferral in deferrals)
+    if not put_off_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds):
+        raise _lost(lease)
+    reasons = sorted({deferral.reason for deferral in deferrals})
+    detail = _named(lease) | {"contacts": len(deferrals), "seconds": round(seconds), "reasons": reasons}
+    add_event(session, lease.run_id, EventKind.CHUNK_DEFERRED, **detail)
+    let_rest(session, lease.run_id)
+
+
 def live_leases(session: Session, run_id: UUID) -> int:
     """How many lanes are at work on a run."""
     statement = select(func.count()).where(
@@ -179,7 +207,8 @@ def claimable(session: Session, run_id: UUID, stage: str) -> int:
 
 def _claimable() -> Any:
     expired = (RunChunk.status == ChunkStatus.LEASED) & (RunChunk.lease_expires_at <= func.now())
-    return (RunChunk.status == ChunkStatus.OPEN) | expired
+    waits = RunChunk.not_before > func.now()
+    return ((RunChunk.status == ChunkStatus.OPEN) & waits.is_not(True)) | expired
 
 
 def _renew(session: Session, lease: Lease, seconds: float) -> None:

@@ -40,7 +40,7 @@ def grant(session: Session, account_id: UUID, credits_granted: int) -> None:
 
 def charge(session: Session, run: Run) -> None:
     """Take the price of a new run. Raises `InsufficientCredits` when the account can't pay it."""
-    price = run.contact_count * run.charge_per_contact
+    price = run.charged_contacts * run.charge_per_contact
     paid = session.execute(
         update(Account)
         .where(Account.id == run.account_id, Account.credit_balance >= price)
@@ -51,7 +51,7 @@ def charge(session: Session, run: Run) -> None:
     if not paid.rowcount:
         balance = session.get_one(Account, run.account_id).credit_balance
         raise InsufficientCredits(
-            f"This run costs {price} credits ({run.contact_count} contacts at {run.charge_per_contact}), "
+            f"This run costs {price} credits ({run.charged_contacts} contacts at {run.charge_per_contact}), "
             f"and the account has {balance}: buy credits or send fewer contacts."
         )
     session.add(LedgerEntry(account_id=run.account_id, run_id=run.id, kind=LedgerKind.CHARGE, credits=-price))

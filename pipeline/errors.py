@@ -11,6 +11,8 @@ GrowthError
 └── LeaseLost                this worker's lease on a chunk is gone; somebody else may hold it
 """
 
+from typing import Self
+
 
 class GrowthError(Exception):
     """An expected failure; its text is a sentence that a person can act on."""
@@ -30,6 +32,11 @@ class IdempotencyConflict(GrowthError):
 
 class UnknownRun(GrowthError):
     """Raised when there is no such run for this account; other accounts' runs look the same."""
+
+    @classmethod
+    def with_this_id(cls) -> Self:
+        """The one sentence for all such runs, so that they can't be told apart."""
+        return cls("There is no run with this id for your account: check the id.")
 
 
 class RunStateConflict(GrowthError):

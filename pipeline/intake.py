@@ -72,6 +72,7 @@ def _insert_run(
             pipeline_id=plan.pipeline_id,
             preset=plan.preset,
             contact_count=len(contacts),
+            charged_contacts=len(contacts),
             extra_columns=_extra_columns(contacts),
             required_fields=plan.output.required_fields,
             preview_rows=plan.output.preview_rows,

@@ -17,6 +17,7 @@ from models.queries import artifacts_of_run, first_results, stages_of_run
 from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES, RunStatus, StageStatus
 from models.wire import Progress, RunFailure, RunState, StageProgress
+from pipeline.deferrals import waiting
 from pipeline.progress import StageCount, message, percent
 from pipeline.results.rows import result_record
 
@@ -48,14 +49,14 @@ def build(session: Session, run: Run, public_url: str = "") -> LiveState:
     """The state of a run from its rows; `run` must be fresh."""
     stages = stages_of_run(session, run.id)
     counts = [StageCount(row.stage, row.status, row.done, row.total) for row in stages]
-    artifacts = artifacts_of_run(session, run.id) if run.status == RunStatus.COMPLETED else []
+    artifacts = artifacts_of_run(session, run.id) if run.status in TERMINAL_RUN_STATUSES else []
     state = RunState(
         run_id=run.id,
         status=run.status,
         stage_status={row.stage: row.status for row in stages if row.status != StageStatus.PENDING},
         progress=Progress(
             percent=percent(run.status, counts),
-            message=message(run, counts),
+            message=message(run, counts, waiting(session, run.id) if run.status == RunStatus.RUNNING else None),
             stages={row.stage: StageProgress(done=row.done, total=row.total) for row in stages},
             updated_at=run.updated_at,
             error=_failure(run),

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     DNS_FAILURE = "dns_failure"
     TIME_LIMIT = "time_limit"
     INTERNAL_ERROR = "internal_error"
+    RUN_STOPPED = "run_stopped"
 
 
 REASON_SENTENCES: Mapping[Reason, str] = {
@@ -93,6 +94,7 @@ REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.DNS_FAILURE: "The domain's name servers gave no answer: run it again later.",
     Reason.TIME_LIMIT: "The time limit for one record passed: run it again later.",
     Reason.INTERNAL_ERROR: "This record met a fault of ours; the worker's log names the run and the position.",
+    Reason.RUN_STOPPED: "The run ended before this contact was worked: retry the run.",
 }
 
 
@@ -114,3 +116,16 @@ class Outcome:
     source: str | None = None
     score: int = 0
     evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """ "Ask again later": a stage says nothing about the record yet.
+
+    The record is worked again after `seconds`, without holding a worker meanwhile. How often that may happen
+    is for the stage to decide, by `Record.deferrals`; in the end it owes an outcome.
+    """
+
+    position: int
+    seconds: float
+    reason: Reason

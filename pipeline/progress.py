@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from models.run import Run
 from models.status import RunStatus, StageStatus
+from pipeline.deferrals import Waiting
 from pipeline.stages import stage_named
 
 PENDING_MESSAGE = "Waiting for a worker to start this run..."
@@ -37,7 +38,7 @@ def percent(status: str, stages: Sequence[StageCount]) -> int:
     return min(99, int(100 * share / sum(weights.values())))
 
 
-def message(run: Run, stages: Sequence[StageCount]) -> str:
+def message(run: Run, stages: Sequence[StageCount], waiting: Waiting | None = None) -> str:
     """What the run does right now, as a sentence for a person."""
     status = RunStatus(run.status)
     if status is RunStatus.PENDING:
@@ -45,8 +46,13 @@ def message(run: Run, stages: Sequence[StageCount]) -> str:
     if status is RunStatus.FAILED:
         return f"Run failed. {run.error_message}"
     if status is RunStatus.RUNNING:
-        return _running_message(stages)
+        return _running_message(stages) + (_waiting_message(waiting) if waiting else "")
     return FINAL_MESSAGES[status]
+
+
+def _waiting_message(waiting: Waiting) -> str:
+    contacts = "1 contact waits" if waiting.contacts == 1 else f"{waiting.contacts} contacts wait"
+    return f" {contacts} for mail servers that asked to come back later (not before {waiting.until:%H:%M:%S} UTC)."
 
 
 def _running_message(stages: Sequence[StageCount]) -> str:

@@ -14,7 +14,8 @@ class Record:
 
     `position` identifies it within its run. Empty strings mean "not given". `email` is the best address
     known so far (brought by the client or found by an earlier stage) and `evidence` what the earlier stage
-    saw when it found it, so that a later stage need not ask again.
+    saw when it found it, so that a later stage need not ask again. `deferrals` is how often this stage has put
+    the record off already.
     """
 
     position: int
@@ -24,6 +25,7 @@ class Record:
     company: str = ""
     domain: str = ""
     email: str | None = None
+    deferrals: int = 0
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -1,21 +1,24 @@
 """A run's own steps: begin a stage, advance past it, fail, and find those that stand still."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import JSON, cast, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
-from models.artifact import EXPORT, Artifact
+from models.artifact import Artifact
 from models.events import EventKind, add_event
 from models.queries import stages_of_run
 from models.run import Run
-from models.run_chunk import RunChunk
-from models.status import TERMINAL_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus
+from models.run_chunk import COMPILE, RunChunk
+from models.status import STOPPED_RUN_STATUSES, TERMINAL_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus
 from models.transitions import (
     RunError,
+    cancel_run,
     complete_run,
     complete_stage,
     fail_run,
@@ -26,12 +29,11 @@ from models.transitions import (
 from pipeline import chunks
 from pipeline.chunks import Lease
 from pipeline.credits import Delivered, rebate, rebate_of_completed, rebate_of_stopped
-from pipeline.results.counts import count_delivered, count_outcomes, delivered, finding_stage
+from pipeline.errors import RunStateConflict, UnknownRun
+from pipeline.results.artifacts import add_artifacts, verified_contacts
+from pipeline.results.counts import OutcomeGroup, count_outcomes, delivered, finding_stage
 from pipeline.results.exports import ExportFile
 from pipeline.results.reports import data_source_mix, gap_report, preview
-
-COMPILE = "compile"
-"""The last link of the chain; its one chunk gives compiling the same lease as any other work."""
 
 MAX_RESEND_PAUSE_S = 300
 
@@ -81,35 +83,63 @@ def advance(session: Session, run_id: UUID, stage: str, worker: str) -> bool:
 def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seconds: float) -> Run:
     """Results, artifacts, rebate and `completed`, all at once. Raises `LeaseLost`."""
     run = chunks.record(session, lease, (), seconds)
-    groups = count_outcomes(session, run.id)
-    delivered_contacts = delivered(run.contact_count, finding_stage(run.preset), groups)
-    session.add_all(_artifacts(run.id, delivered_contacts, exports))
+    groups, counts = _counted(session, run)
+    credits_back = rebate_of_completed(run, counts)
+    add_artifacts(session, run.id, [verified_contacts(counts), *exports])
     chunks.finish(session, lease)
-    rebate(session, run, rebate_of_completed(run, delivered_contacts))
-    complete_run(
-        session,
-        run.id,
-        lease.worker,
-        preview=preview(run, delivered_contacts, groups),
-        data_source_mix=data_source_mix(run, delivered_contacts, groups),
-        gap_report=gap_report(run, delivered_contacts, groups),
-    )
-    session.flush()
+    rebate(session, run, credits_back)
+    complete_run(session, run.id, lease.worker, **_results(run, counts, groups, credits_back))
     return refreshed(session, run.id)
+
+
+def cancel(session: Session, account_id: UUID, run_id: UUID) -> Run:
+    """Cancel a run: what was found is kept, the rest paid back. Lanes notice at their next flush.
+
+    Raises `UnknownRun`, and `RunStateConflict` for a run that is finished.
+    """
+    run = lock_run(session, run_id)
+    if run is None or run.account_id != account_id:
+        raise UnknownRun.with_this_id()
+    if not _stop(session, run, partial(cancel_run, session, run_id)):
+        raise RunStateConflict(f"This run is {run.status} already: only a pending or running one can be cancelled.")
+    return refreshed(session, run_id)
+
+
+def fail(session: Session, run_id: UUID, error: RunError) -> Run | None:
+    """Fail a run: what was found is kept, the rest paid back; none when it was finished already."""
+    run = lock_run(session, run_id)
+    if run is None or not _stop(session, run, partial(fail_run, session, run_id, error)):
+        return None
+    return refreshed(session, run_id)
 
 
 def refreshed(session: Session, run_id: UUID) -> Run:
     """The run's row as it is now, in this transaction."""
+    session.flush()
     return session.get_one(Run, run_id, populate_existing=True)
 
 
-def fail(session: Session, run_id: UUID, error: RunError) -> Run | None:
-    """Fail a run and pay back what it did not deliver; none when it was finished already."""
-    run = lock_run(session, run_id)
-    if run is None or not fail_run(session, run_id, error):
-        return None
-    rebate(session, run, rebate_of_stopped(run, count_delivered(session, run)))
-    return refreshed(session, run_id)
+def _stop(session: Session, run: Run, transition: Callable[..., bool]) -> bool:
+    """End a run early; whether it landed."""
+    groups, counts = _counted(session, run)
+    credits_back = rebate_of_stopped(run, counts)
+    landed = transition(**_results(run, counts, groups, credits_back))
+    if landed:
+        rebate(session, run, credits_back)
+    return landed
+
+
+def _counted(session: Session, run: Run) -> tuple[list[OutcomeGroup], Delivered]:
+    groups = count_outcomes(session, run.id)
+    return groups, delivered(run.contact_count, finding_stage(run.preset), groups)
+
+
+def _results(run: Run, counts: Delivered, groups: list[OutcomeGroup], credits_back: int) -> dict[str, Any]:
+    return {
+        "preview": preview(run, counts, groups, credits_back),
+        "data_source_mix": data_source_mix(run, counts, groups),
+        "gap_report": gap_report(run, counts, groups),
+    }
 
 
 def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
@@ -144,18 +174,30 @@ def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
     return found
 
 
+def find_all_active(session: Session) -> Sequence[Stalled]:
+    """Every pending or running run, for when the broker forgot all of its messages."""
+    active = select(Run.id, Run.preset).where(Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]))
+    found = [Stalled(run_id, preset) for run_id, preset in session.execute(active)]
+    for run in found:
+        add_event(session, run.run_id, EventKind.RESENT, reason="the broker lost its data")
+    return found
+
+
+def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
+    """Failed and cancelled runs of the last hour whose export files were never written."""
+    has_artifact = exists().where(Artifact.run_id == Run.id)
+    stopped = (
+        select(Run.id)
+        .where(
+            Run.status.in_(sorted(STOPPED_RUN_STATUSES)),
+            Run.finished_at.between(func.now() - text("interval '1 hour'"), func.now() - text("interval '10 seconds'")),
+            func.json_array_length(cast(Run.export_formats, JSON)) > 0,
+            ~has_artifact,
+        )
+        .limit(limit)
+    )
+    return session.scalars(stopped).all()
+
+
 def _before(stage: str, stages: Sequence[str]) -> Sequence[str]:
     return stages if stage == COMPILE else stages[: stages.index(stage)]
-
-
-def _artifacts(run_id: UUID, counts: Delivered, exports: Sequence[ExportFile]) -> Iterator[Artifact]:
-    yield Artifact(
-        run_id=run_id,
-        asset_id="verified_contacts",
-        label="Verified Contacts",
-        kind="contacts",
-        rows=counts.verified,
-    )
-    for export in exports:
-        label = f"Contacts ({export.format.upper()})"
-        yield Artifact(run_id=run_id, label=label, kind=EXPORT, **asdict(export))

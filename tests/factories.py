@@ -57,7 +57,7 @@ def started_run(database: Database, count: int = 3, chunk_size: int = 2) -> UUID
 
 
 def claim(
-    database: Database, run_id: UUID, stage: str = LOOKUP, worker: str = WORKER, max_lanes: int = 8
+    database: Database, run_id: UUID, stage: str = LOOKUP, worker: str = WORKER, max_lanes: int = 20
 ) -> Lease | None:
     with database.transaction() as session:
         run = lock_run(session, run_id)
@@ -73,11 +73,15 @@ def claimed_chunk(database: Database, run_id: UUID, stage: str = LOOKUP, worker:
 
 def expired_chunk(database: Database, run_id: UUID, stage: str = LOOKUP) -> Lease:
     """A chunk whose lane went silent: its lease ran out."""
-    lease = claimed_chunk(database, run_id, stage)
+    return expire(database, claimed_chunk(database, run_id, stage))
+
+
+def expire(database: Database, lease: Lease) -> Lease:
+    """Let a lease run out."""
     with database.transaction() as session:
         session.execute(
             update(RunChunk)
-            .where(RunChunk.run_id == run_id, RunChunk.stage == stage, RunChunk.number == lease.number)
+            .where(RunChunk.run_id == lease.run_id, RunChunk.stage == lease.stage, RunChunk.number == lease.number)
             .values(lease_expires_at=func.now() - text("interval '1 second'"))
         )
     return lease

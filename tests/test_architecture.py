@@ -17,7 +17,7 @@ from pipeline.stages import PRESETS, STAGES
 from worker.tasks import app
 
 PACKAGES = ("api", "cli", "models", "pipeline", "worker")
-STATUS_WRITE = re.compile(r"\.values\([^)]*\bstatus=|\bSET status\b|(?<!self)\.status = ")
+STATUS_WRITE = re.compile(r"\.values\([^)]*\bstatus=|\bSET status\b|^\s*(?!self)[\w.]+\.status = ", re.MULTILINE)
 COMMIT = re.compile(r"\.commit\(|\.begin\(|\bSession\(")
 
 

@@ -9,12 +9,17 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from models.queries import stream_results
+from models.events import EventKind, add_event
+from models.queries import artifacts_of_run, stream_results
+from models.run import Run
+from models.run_chunk import COMPILE
+from models.status import STOPPED_RUN_STATUSES
+from models.transitions import lock_run, touch_run
 from pipeline import chunks, live_state, runs
 from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost
+from pipeline.results.artifacts import add_artifacts
 from pipeline.results.exports import ExportFile, write_export
-from pipeline.runs import COMPILE
 from worker.links import begin
 from worker.process import Process
 from worker.publishing import publish
@@ -31,6 +36,24 @@ def compile_run(process: Process, run_id: UUID, worker: str) -> None:
         _compile(process, claim.lease)
     except LeaseLost as lost:
         log.warning("%s; another worker compiles", lost)
+
+
+def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
+    """Write the export files of a failed or cancelled run: what was found is kept. A second time does nothing."""
+    with process.database.transaction() as session:
+        run = session.get(Run, run_id)
+        if run is None or run.status not in STOPPED_RUN_STATUSES or artifacts_of_run(session, run_id):
+            return
+        exports = [
+            write_export(process.settings.export_dir, run_id, name, run.extra_columns, stream_results(session, run_id))
+            for name in run.export_formats
+        ]
+    with process.database.transaction() as session:
+        lock_run(session, run_id)
+        add_artifacts(session, run_id, exports)
+        add_event(session, run_id, EventKind.EXPORTED, worker=worker)
+        state = live_state.build(session, touch_run(session, run_id, 0), process.settings.public_url)
+    publish(process, state)
 
 
 def _compile(process: Process, lease: Lease) -> None:

@@ -8,8 +8,8 @@ from uuid import UUID
 from celery import Signature, chain
 from kombu.exceptions import OperationalError
 
+from models.run_chunk import COMPILE
 from models.settings import load_settings
-from pipeline.runs import COMPILE
 from pipeline.stages import PRESETS
 from worker.app import QUEUE, app
 
@@ -46,6 +46,11 @@ def send_rest_of_chain(run_id: UUID, preset: str, stage: str) -> None:
     helpers = load_settings().max_lanes - 1
     first = _stage_task(stage, run_id, helper_lanes=0)
     _send(chain(first, *(_stage_task(name, run_id, helpers) for name in later), _compile_task(run_id)))
+
+
+def send_export(run_id: UUID) -> None:
+    """Have the exports of a failed or cancelled run written. Raises `DispatchFailed`; the sweeper repairs it."""
+    _send(app.signature("growth.export", args=(str(run_id),), immutable=True))
 
 
 def send_lanes(run_id: UUID, stage: str, count: int) -> None:

@@ -5,12 +5,16 @@ One step is one transaction; none is open while the world is asked. Readers are 
 
 import asyncio
 import logging
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
 
 from pipeline import chunks, live_state, runs
 from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost, StageFault
-from pipeline.outcomes import Outcome
+from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.records import Batch
 from pipeline.stages import stage_named
 from worker.process import Process
@@ -29,17 +33,26 @@ class StageLeft:
 
 @dataclass(slots=True)
 class _Hand:
-    """Outcomes known and not yet recorded."""
+    """Outcomes known and not yet recorded, and what the stage put off."""
 
     outcomes: list[Outcome] = field(default_factory=list)
+    deferrals: list[Deferral] = field(default_factory=list)
+
+    def put(self, result: Outcome | Deferral) -> None:
+        """Take what a stage says."""
+        if isinstance(result, Deferral):
+            self.deferrals.append(result)
+        else:
+            self.outcomes.append(result)
 
     def take(self) -> list[Outcome]:
+        """Hand over the outcomes."""
         taken, self.outcomes = self.outcomes, []
         return taken
 
 
 def work_chunk(process: Process, lease: Lease) -> StageLeft | None:
-    """Work a claimed chunk to its end, or until its time is up; none when its lease was lost."""
+    """Work a claimed chunk to its end, or until its time is up or the worker stops; none when its lease was lost."""
     try:
         return process.loop.run_until_complete(_work(process, lease))
     except LeaseLost as lost:
@@ -49,29 +62,40 @@ def work_chunk(process: Process, lease: Lease) -> StageLeft | None:
 
 async def _work(process: Process, lease: Lease) -> StageLeft:
     settings, hand = process.settings, _Hand()
-    stage_work = asyncio.create_task(_collect(process, lease.stage, _load(process, lease), hand))
+    stage_work = asyncio.create_task(_collect(process, lease, _load(process, lease), hand))
+    hand_back_at = time.monotonic() + settings.chunk_seconds
     try:
-        async with asyncio.timeout(settings.chunk_seconds):
-            while not (await asyncio.wait({stage_work}, timeout=settings.flush_seconds))[0]:
-                await asyncio.to_thread(_record, process, lease, hand.take())
-    except TimeoutError:
-        await _cancel(stage_work)
-        return await asyncio.to_thread(_hand_back, process, lease, hand.take())
+        while not (await asyncio.wait({stage_work}, timeout=settings.flush_seconds))[0]:
+            if process.draining.is_set() or time.monotonic() > hand_back_at:
+                reason = "the worker stops" if process.draining.is_set() else "the chunk's time is up"
+                await _cancel(stage_work)
+                return await asyncio.to_thread(_hand_back, process, lease, hand.take(), reason)
+            await asyncio.to_thread(_record, process, lease, hand.take())
     finally:
         await _cancel(stage_work)
-    stage_work.result()
-    return await asyncio.to_thread(_finish, process, lease, hand.take())
+    if fault := stage_work.exception():
+        log.error("run %s, stage %s, chunk %s broke", lease.run_id, lease.stage, lease.number, exc_info=fault)
+        return await asyncio.to_thread(_give_up, process, lease, hand.take())
+    return await asyncio.to_thread(_finish, process, lease, hand)
 
 
-async def _collect(process: Process, stage: str, batch: Batch, hand: _Hand) -> None:
+async def _collect(process: Process, lease: Lease, batch: Batch, hand: _Hand) -> None:
+    stage = lease.stage
     missing = {record.position for record in batch.records}
-    async for outcome in stage_named(stage).stage.work(batch, process.network):
-        hand.outcomes.append(outcome)
-        missing.discard(outcome.position)
+    results = _condemned(stage, batch) if lease.condemned else stage_named(stage).stage.work(batch, process.network)
+    async for result in results:
+        hand.put(result)
+        missing.discard(result.position)
     if missing:
         raise StageFault(
             f"stage {stage} gave no outcome for {len(missing)} records, the first at position {min(missing)}"
         )
+
+
+async def _condemned(stage: str, batch: Batch) -> AsyncIterator[Outcome]:
+    """The outcome of the record that broke its lanes: it is not worked any more."""
+    for record in batch.records:
+        yield Outcome(record.position, stage_named(stage).on_fault, Reason.INTERNAL_ERROR)
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:
@@ -91,22 +115,39 @@ def _record(process: Process, lease: Lease, outcomes: list[Outcome]) -> None:
     publish(process, state)
 
 
-def _finish(process: Process, lease: Lease, outcomes: list[Outcome]) -> StageLeft:
-    with process.database.transaction() as session:
-        run = chunks.record(session, lease, outcomes, process.settings.lease_seconds)
+def _finish(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
+    def end(session: Session) -> bool:
+        if hand.deferrals:
+            chunks.put_off(session, lease, hand.deferrals)
+            return False
         chunks.finish(session, lease)
-        complete = runs.advance(session, lease.run_id, lease.stage, lease.worker)
-        left = StageLeft(complete, chunks.claimable(session, lease.run_id, lease.stage))
-        state = live_state.build(session, run, process.settings.public_url)
-    publish(process, state)
-    return left
+        return runs.advance(session, lease.run_id, lease.stage, lease.worker)
+
+    return _end(process, lease, hand.take(), end)
 
 
-def _hand_back(process: Process, lease: Lease, outcomes: list[Outcome]) -> StageLeft:
+def _hand_back(process: Process, lease: Lease, outcomes: list[Outcome], reason: str) -> StageLeft:
+    def end(session: Session) -> bool:
+        chunks.hand_back(session, lease, reason)
+        return False
+
+    return _end(process, lease, outcomes, end)
+
+
+def _give_up(process: Process, lease: Lease, outcomes: list[Outcome]) -> StageLeft:
+    def end(session: Session) -> bool:
+        chunks.give_up(session, lease)
+        return False
+
+    return _end(process, lease, outcomes, end)
+
+
+def _end(process: Process, lease: Lease, outcomes: list[Outcome], end_chunk: Callable[[Session], bool]) -> StageLeft:
+    """Record what is in hand and end the lease, in one transaction; `end_chunk` says if the stage is complete."""
     with process.database.transaction() as session:
         run = chunks.record(session, lease, outcomes, process.settings.lease_seconds)
-        chunks.hand_back(session, lease, reason="chunk_time_is_up")
-        left = StageLeft(complete=False, claimable=chunks.claimable(session, lease.run_id, lease.stage))
+        complete = end_chunk(session)
+        left = StageLeft(complete, chunks.claimable(session, lease.run_id, lease.stage))
         state = live_state.build(session, run, process.settings.public_url)
     publish(process, state)
     return left

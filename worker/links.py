@@ -17,9 +17,10 @@ from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError, lock_run, touch_run
 from pipeline import chunks, live_state, runs
 from pipeline.chunks import Lease
+from pipeline.deferrals import let_rest
 from pipeline.errors import ChunkExhausted
 from pipeline.runs import Beginning
-from worker.dispatch import broker_may_be_away, send_lanes, send_rest_of_chain
+from worker.dispatch import broker_may_be_away, send_export, send_lanes, send_rest_of_chain
 from worker.lanes import StageLeft, work_chunk
 from worker.process import Process
 from worker.publishing import publish
@@ -73,6 +74,8 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
             run = touch_run(session, run_id, settings.lease_seconds)
             lease = chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
             left_over = chunks.claimable(session, run_id, stage)
+            if lease is None:
+                let_rest(session, run_id)
             state = live_state.build(session, run, settings.public_url)
     except ChunkExhausted as error:
         _fail(process, run_id, stage, error)
@@ -102,6 +105,8 @@ def _fail(process: Process, run_id: UUID, stage: str, error: ChunkExhausted) -> 
         state = live_state.build(session, run, process.settings.public_url) if run else None
     if state:
         publish(process, state)
+        with broker_may_be_away(run_id):
+            send_export(run_id)
 
 
 def _send_rest(process: Process, run_id: UUID, stage: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from dataclasses import dataclass
+from typing import Protocol
 
 import redis
 
@@ -16,6 +17,14 @@ REDIS_TIMEOUT_S = 1.0
 log = logging.getLogger(__name__)
 
 
+class Flag(Protocol):
+    """Something that is set once and seen by all processes of a worker."""
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """The connections of one worker process, and its event loop: one for the process's whole life."""
@@ -25,6 +34,7 @@ class Process:
     redis: redis.Redis
     network: MailNetwork
     loop: asyncio.AbstractEventLoop
+    draining: Flag
 
     def close(self) -> None:
         """Close everything, in reverse order of opening."""
@@ -34,8 +44,8 @@ class Process:
         self.database.close()
 
 
-def open_process() -> Process:
-    """Open a process's connections; nothing is contacted yet."""
+def open_process(draining: Flag) -> Process:
+    """Open a process's connections; nothing is contacted yet. Once `draining` is set, lanes hand back."""
     settings = required(load_settings(), "database_url", "redis_url")
     return Process(
         settings=settings,
@@ -43,6 +53,7 @@ def open_process() -> Process:
         redis=open_redis(settings.redis_url),
         network=MailNetwork(mail_network_config(settings)),
         loop=asyncio.new_event_loop(),
+        draining=draining,
     )
 
 

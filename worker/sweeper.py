@@ -7,39 +7,40 @@ Why it is a process of its own and not a Celery task: docs/decisions/0004-sweepe
 import logging
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
+import redis
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from models.database import Database, open_database
-from models.settings import load_settings, required
-from pipeline.runs import Stalled, find_stalled
-from worker.dispatch import DispatchFailed, send_chain
+from models.settings import Settings, load_settings, required
+from pipeline.runs import Stalled, find_all_active, find_stalled, find_unexported
+from worker.dispatch import DispatchFailed, send_chain, send_export
+from worker.process import open_redis
 
 SWEEP_LOCK = 0x73776570
+SENTINEL = "growth:sentinel"
+"""A key in the broker's database: when it is gone, so are the queues."""
 
 log = logging.getLogger(__name__)
 
+Find = Callable[[Session], Sequence[Stalled]]
 
-def sweep(database: Database) -> int:
-    """One sweep; how many chains were sent. Raises `OperationalError` when Postgres is away."""
-    stalled = _find(database)
-    for sent, run in enumerate(stalled):
-        try:
-            send_chain(run.run_id, run.preset)
-        except DispatchFailed as error:
-            log.warning("%d runs wait for their chain: %s", len(stalled) - sent, error)
-            return sent
+
+def sweep(database: Database, broker: redis.Redis | None) -> None:
+    """One sweep. Raises `OperationalError` when Postgres is away, `DispatchFailed` when the broker is."""
+    with _my_turn(database) as session:
+        stalled = find_all_active(session) if _lost_its_data(broker) else find_stalled(session)
+        unexported = find_unexported(session)
+    for run in stalled:
+        send_chain(run.run_id, run.preset)
         log.info("run %s: sent the chain again", run.run_id)
-    return len(stalled)
-
-
-def _find(database: Database) -> Sequence[Stalled]:
-    with database.transaction() as session:
-        mine = session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK})
-        return find_stalled(session) if mine else ()
+    for run_id in unexported:
+        send_export(run_id)
 
 
 def main() -> None:
@@ -53,14 +54,34 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    database = open_database(settings.database_url, pool_size=1)
+    database, broker = open_database(settings.database_url, pool_size=1), _open_broker(settings)
     log.info("sweeping every %s s", settings.sweep_seconds)
     while not stopping.wait(settings.sweep_seconds):
         try:
-            sweep(database)
+            sweep(database, broker)
         except OperationalError as error:
             log.warning("Postgres does not answer: %s", type(error.orig).__name__)
+        except (DispatchFailed, redis.RedisError) as error:
+            log.warning("runs may wait for their chains: %s", error)
     database.close()
+
+
+@contextmanager
+def _my_turn(database: Database) -> Iterator[Session]:
+    """A transaction in which no other sweeper sweeps; waiting for one is short, since nothing is sent in it."""
+    with database.transaction() as session:
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK})
+        yield session
+
+
+def _lost_its_data(broker: redis.Redis | None) -> bool:
+    """Whether the broker's sentinel was gone; it is put back. The first sweep of all finds it gone, too."""
+    return broker is not None and bool(broker.set(SENTINEL, "1", nx=True))
+
+
+def _open_broker(settings: Settings) -> redis.Redis | None:
+    url = settings.celery_broker_url
+    return open_redis(url) if url.startswith(("redis", "unix")) else None
 
 
 if __name__ == "__main__":

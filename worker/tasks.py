@@ -3,18 +3,21 @@
 Each may be delivered twice, late, or while a copy of it runs: Postgres decides what is left to do.
 """
 
+import multiprocessing
 import os
 from typing import Any
 from uuid import UUID
 
 from celery import Task
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
 
 from worker.app import app
-from worker.compiling import compile_run
+from worker.compiling import compile_run, export_stopped_run
 from worker.links import work_lane, work_link
 from worker.process import Process, open_process
 
+# Made before the pool forks, so that all its processes share it.
+_draining = multiprocessing.get_context("fork").Event()
 _process: Process | None = None
 
 
@@ -22,8 +25,14 @@ def this_process() -> Process:
     """This worker process's connections, opened at its first task or when the pool starts it."""
     global _process
     if _process is None:
-        _process = open_process()
+        _process = open_process(_draining)
     return _process
+
+
+@worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    """SIGTERM came: lanes record what they have and hand their chunks back, within a flush."""
+    _draining.set()
 
 
 @worker_process_init.connect
@@ -53,6 +62,12 @@ def email_verify(self: "Task[Any, None]", run_id: str, helper_lanes: int) -> Non
 def compile_results(self: "Task[Any, None]", run_id: str) -> None:
     """Compile the results and finish the run."""
     compile_run(this_process(), UUID(run_id), _worker_name(self))
+
+
+@app.task(bind=True, name="growth.export")
+def export(self: "Task[Any, None]", run_id: str) -> None:
+    """Write the exports of a failed or cancelled run."""
+    export_stopped_run(this_process(), UUID(run_id), _worker_name(self))
 
 
 @app.task(bind=True, name="growth.lane")

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.run import Run
 from pipeline.credits import Delivered
 
 # One pass over the outcomes gives everything: at most some hundred groups, whatever the run's size.
@@ -34,11 +33,6 @@ class OutcomeGroup:
 def count_outcomes(session: Session, run_id: UUID) -> list[OutcomeGroup]:
     """A run's outcomes, grouped."""
     return [OutcomeGroup(**row._asdict()) for row in session.execute(GROUPS, {"run_id": run_id})]
-
-
-def count_delivered(session: Session, run: Run) -> Delivered:
-    """What the run delivered so far."""
-    return delivered(run.contact_count, finding_stage(run.preset), count_outcomes(session, run.id))
 
 
 def delivered(contacts: int, stage: str, groups: list[OutcomeGroup]) -> Delivered:

@@ -3,15 +3,14 @@
 from typing import Any
 
 from models.run import Run
-from pipeline.credits import Delivered, rebate_of_completed
+from pipeline.credits import Delivered
 from pipeline.outcomes import REASON_SENTENCES, Reason
 from pipeline.results.counts import OutcomeGroup, finding_stage, tally
 
 
-def preview(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> dict[str, Any]:
+def preview(run: Run, delivered: Delivered, groups: list[OutcomeGroup], rebate_credits: int) -> dict[str, Any]:
     """What was delivered, by verdict, and what it costs."""
-    charged = run.contact_count * run.charge_per_contact
-    rebate_credits = rebate_of_completed(run, delivered)
+    charged = run.charged_contacts * run.charge_per_contact
     return {
         "delivered_counts": {
             "delivered_contacts": delivered.with_email,
@@ -39,7 +38,9 @@ def data_source_mix(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) 
 def gap_report(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> dict[str, Any]:
     """Why contacts have no address, and why addresses are not verified: counts, and what can be done."""
     finding = finding_stage(run.preset)
-    unresolved = tally((g.reason, g.contacts) for g in groups if g.stage == finding and not g.has_email)
+    not_worked = delivered.contacts - sum(g.contacts for g in groups if g.stage == finding)
+    stopped = [(Reason.RUN_STOPPED.value, not_worked)] if not_worked else []
+    unresolved = tally([(g.reason, g.contacts) for g in groups if g.stage == finding and not g.has_email] + stopped)
     unverified = tally(
         (g.reason, g.contacts) for g in groups if g.stage == "email_verify" and g.has_email and g.status != "valid"
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pipeline.outcomes import OutcomeStatus
 from pipeline.stages.email_lookup import EmailLookup
 from pipeline.stages.email_verify import EmailVerify
 from pipeline.stages.protocol import Stage, StageSpec
@@ -9,8 +10,8 @@ from pipeline.stages.protocol import Stage, StageSpec
 __all__ = ["PRESETS", "STAGES", "Stage", "StageSpec", "stage_named"]
 
 STAGES: tuple[StageSpec, ...] = (
-    StageSpec("email_lookup", 60, "Discovering email addresses...", EmailLookup()),
-    StageSpec("email_verify", 40, "Verifying email addresses...", EmailVerify()),
+    StageSpec("email_lookup", 60, "Discovering email addresses...", EmailLookup(), OutcomeStatus.NOT_FOUND),
+    StageSpec("email_verify", 40, "Verifying email addresses...", EmailVerify(), OutcomeStatus.UNKNOWN),
 )
 """Every stage, in the order in which a run goes through them."""
 

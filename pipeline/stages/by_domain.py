@@ -1,4 +1,4 @@
-"""Works a batch domain by domain, many at once, and yields outcomes as they are known.
+"""Works a batch domain by domain, many at once, and yields what is said about each record as it is known.
 
 A slow domain delays nobody else, and a fault in one costs the records of that domain only.
 """
@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from typing import TypeVar
 
 from pipeline.mail.conversation import Conversation
-from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Record
 
 log = logging.getLogger(__name__)
@@ -19,46 +19,51 @@ T = TypeVar("T")
 GROUP_SIZE = 25
 """People of one domain that share a time limit and rounds of questions: memory stays flat at large domains."""
 
-Work = Callable[[str, Sequence[Record]], AsyncIterator[Outcome]]
+Work = Callable[[str, Sequence[Record]], AsyncIterator[Outcome | Deferral]]
 
 
 async def work_by_domain(
     domains: Mapping[str, Sequence[Record]], work: Work, *, at_once: int, on_fault: OutcomeStatus
-) -> AsyncGenerator[Outcome, None]:
-    """Yield what `work` says about each domain's records, in any order, exactly one outcome per record.
+) -> AsyncGenerator[Outcome | Deferral, None]:
+    """Yield what `work` says about each domain's records, in any order: one outcome or deferral per record.
 
     `on_fault` is the status, beside reason `internal_error`, of records for which `work` broke. Closing the
     iterator early ends all work.
     """
-    outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
+    said: asyncio.Queue[Outcome | Deferral] = asyncio.Queue()
     waiting = iter(domains.items())
 
     async def worker() -> None:
         for domain, records in waiting:
             missing = {record.position for record in records}
             try:
-                async for outcome in work(domain, records):
-                    missing.remove(outcome.position)
-                    outcomes.put_nowait(outcome)
+                async for answer in work(domain, records):
+                    missing.remove(answer.position)
+                    said.put_nowait(answer)
             except Exception:
                 log.exception("The work on a domain broke; its records at positions %s", sorted(missing))
             for position in missing:
-                outcomes.put_nowait(Outcome(position, on_fault, Reason.INTERNAL_ERROR))
+                said.put_nowait(Outcome(position, on_fault, Reason.INTERNAL_ERROR))
 
     workers = [asyncio.create_task(worker()) for _ in range(min(at_once, len(domains)))]
     try:
         for _ in range(sum(map(len, domains.values()))):
-            yield await outcomes.get()
+            yield await said.get()
     finally:
         for task in workers:
             task.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-def in_groups(members: Sequence[T], conversation: Conversation, questions_each: int) -> Iterator[Sequence[T]]:
-    """Cut into groups of GROUP_SIZE, or fewer where the server is too slow to answer for so many in time."""
+def in_groups(
+    members: Sequence[T], conversation: Conversation, questions_each: Callable[[], int]
+) -> Iterator[Sequence[T]]:
+    """Cut into groups of GROUP_SIZE, or fewer where the server is too slow to answer for so many in time.
+
+    `questions_each` is asked before each group: what the group before taught counts.
+    """
     start = 0
     while start < len(members):
-        size = max(1, min(GROUP_SIZE, conversation.questions_in_time // questions_each))
+        size = max(1, min(GROUP_SIZE, conversation.questions_in_time // questions_each()))
         yield members[start : start + size]
         start += size

@@ -5,27 +5,31 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.mail.network import MailNetwork
-from pipeline.outcomes import Outcome
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus
 from pipeline.records import Batch
 
 
 class Stage(Protocol):
-    """Works a batch and yields one outcome per record, in any order, as soon as each is known.
+    """Works a batch and yields one outcome or deferral per record, in any order, as soon as each is known.
 
     A stage never raises because of a record: a record that can't be worked gets an outcome that says why.
     Whatever it does raise is a fault of the engine itself.
     """
 
-    def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome]:
-        """Yield the outcome of each record of `batch`."""
+    def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
+        """Yield the outcome of each record of `batch`, or its deferral."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """One line in the table of stages: its name, its share of the percent, what people read while it runs."""
+    """One line in the table of stages: its name, its share of the percent, what people read while it runs.
+
+    `on_fault` is the status of a record that breaks the stage itself.
+    """
 
     name: str
     weight: int
     message: str
     stage: Stage
+    on_fault: OutcomeStatus

@@ -8,11 +8,12 @@ from sqlalchemy import text
 from models.database import Database
 from models.queries import artifacts_of_run, events_of_run
 from models.run import Run
+from models.run_chunk import COMPILE
 from models.transitions import RunError
 from pipeline import runs
 from pipeline.chunks import Lease
 from pipeline.outcomes import Outcome
-from pipeline.runs import COMPILE, Beginning
+from pipeline.runs import Beginning
 from tests.factories import (
     LEASE_S,
     LOOKUP,

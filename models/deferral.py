@@ -1,0 +1,26 @@
+"""Deferrals: contacts that a stage put off, because a mail server asked us to come back later."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.schema import Base
+
+
+class DeferralRow(Base):
+    """How often a stage has put a contact off, why, and until when. Its outcome may be there by now."""
+
+    __tablename__ = "deferrals"
+    __table_args__ = (
+        CheckConstraint("times > 0", name="times"),
+        ForeignKeyConstraint(["run_id", "position"], ["contacts.run_id", "contacts.position"], ondelete="CASCADE"),
+    )
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    times: Mapped[int]
+    until: Mapped[datetime]
+    reason: Mapped[str]

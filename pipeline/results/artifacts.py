@@ -1,0 +1,36 @@
+"""Artifacts of a run: rows that say what there is to hand over."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models.artifact import EXPORT, Artifact
+from pipeline.credits import Delivered
+from pipeline.results.exports import ExportFile
+
+Handed = dict[str, Any] | ExportFile
+
+
+def verified_contacts(counts: Delivered) -> dict[str, Any]:
+    """The artifact that every completed run has."""
+    return {
+        "asset_id": "verified_contacts",
+        "label": "Verified Contacts",
+        "kind": "contacts",
+        "rows": counts.verified,
+    }
+
+
+def add_artifacts(session: Session, run_id: UUID, handed: Iterable[Handed]) -> None:
+    """Note what a run hands over; what is noted already stays."""
+    rows = [_row(thing) if isinstance(thing, ExportFile) else thing for thing in handed]
+    for row in rows:
+        session.execute(insert(Artifact).values(run_id=run_id, **row).on_conflict_do_nothing())
+
+
+def _row(export: ExportFile) -> dict[str, Any]:
+    return {"label": f"Contacts ({export.format.upper()})", "kind": EXPORT, **asdict(export)}

@@ -1,0 +1,127 @@
+"""Deferred contacts wait in Postgres: no worker holds them, other chunks go on, and the sweeper waits as well."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+
+from models.database import Database
+from models.queries import events_of_run
+from models.run import Run
+from pipeline import chunks, live_state, runs
+from pipeline.chunks import Lease
+from pipeline.deferrals import waiting
+from pipeline.outcomes import Deferral, Reason
+from tests.factories import LEASE_S, claim, claimed_chunk, count, found, started_run
+
+
+def put_off(database: Database, lease: Lease, *deferrals: Deferral) -> None:
+    with database.transaction() as session:
+        chunks.record(session, lease, [], LEASE_S)
+        chunks.put_off(session, lease, deferrals)
+
+
+def greylisted(position: int, seconds: float = 300) -> Deferral:
+    return Deferral(position, seconds, Reason.GREYLISTED)
+
+
+def let_time_pass(database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(text("UPDATE run_chunks SET not_before = now() WHERE not_before IS NOT NULL"))
+        session.execute(text("UPDATE runs SET resend_at = now()"))
+
+
+def stalled(database: Database) -> list[UUID]:
+    with database.transaction() as session:
+        return [run.run_id for run in runs.find_stalled(session)]
+
+
+def test_a_chunk_that_waits_is_claimed_by_nobody_and_the_others_are(database: Database) -> None:
+    run_id = started_run(database, count=4, chunk_size=2)
+    put_off(database, claimed_chunk(database, run_id), greylisted(0), greylisted(1))
+
+    assert claimed_chunk(database, run_id).number == 1
+    assert claim(database, run_id) is None
+
+
+def test_a_chunk_that_waited_is_claimed_again_when_its_time_has_come(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    put_off(database, claimed_chunk(database, run_id), greylisted(1))
+    let_time_pass(database)
+
+    lease = claimed_chunk(database, run_id)
+
+    with database.transaction() as session:
+        assert [record.deferrals for record in chunks.load(session, lease).records] == [0, 1]
+
+
+def test_a_contact_that_is_put_off_again_is_counted(database: Database) -> None:
+    run_id = started_run(database, count=1, chunk_size=1)
+
+    for _ in range(3):
+        put_off(database, claimed_chunk(database, run_id), greylisted(0))
+        let_time_pass(database)
+
+    with database.transaction() as session:
+        (record,) = chunks.load(session, claimed_chunk(database, run_id)).records
+    assert record.deferrals == 3
+
+
+def test_waiting_is_no_failed_attempt(database: Database) -> None:
+    run_id = started_run(database, count=3, chunk_size=3)
+
+    for _ in range(5):
+        put_off(database, claimed_chunk(database, run_id), greylisted(0))
+        let_time_pass(database)
+
+    lease = claimed_chunk(database, run_id)
+    assert (lease.first_position, lease.last_position, lease.condemned) == (0, 2, False)
+
+
+def test_the_sweeper_leaves_a_run_alone_while_all_that_is_left_of_it_waits(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    put_off(database, claimed_chunk(database, run_id), greylisted(0, seconds=60), greylisted(1, seconds=300))
+
+    with database.transaction() as session:
+        rest = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
+    assert 55 < float(rest) <= 60
+    assert stalled(database) == []
+    let_time_pass(database)
+    assert stalled(database) == [run_id]
+
+
+def test_a_run_with_other_work_does_not_rest(database: Database) -> None:
+    run_id = started_run(database, count=4, chunk_size=2)
+    put_off(database, claimed_chunk(database, run_id), greylisted(0), greylisted(1))
+
+    with database.transaction() as session:
+        rest = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
+    assert float(rest) <= LEASE_S
+
+
+def test_readers_and_operators_are_told(database: Database) -> None:
+    run_id = started_run(database, count=3, chunk_size=3)
+    lease = claimed_chunk(database, run_id)
+    with database.transaction() as session:
+        chunks.record(session, lease, [found(0)], LEASE_S)
+        chunks.put_off(session, lease, [greylisted(1), greylisted(2)])
+
+    with database.transaction() as session:
+        run = session.get_one(Run, run_id)
+        told = waiting(session, run_id)
+        assert told is not None
+        assert told.contacts == 2
+        assert "2 contacts wait for mail servers" in live_state.build(session, run).body
+        (event,) = [event for event in events_of_run(session, run_id) if event.kind == "chunk_deferred"]
+    assert event.detail == {"chunk": 0, "contacts": 2, "seconds": 300, "reasons": ["greylisted"]}
+
+
+def test_once_they_are_answered_nobody_waits(database: Database) -> None:
+    run_id = started_run(database, count=1, chunk_size=1)
+    put_off(database, claimed_chunk(database, run_id), greylisted(0))
+    let_time_pass(database)
+    lease = claimed_chunk(database, run_id)
+
+    with database.transaction() as session:
+        chunks.record(session, lease, [found(0)], LEASE_S)
+        assert waiting(session, run_id) is None
+        assert count(session, "SELECT count(*) FROM outcomes") == 1

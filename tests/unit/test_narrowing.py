@@ -1,0 +1,119 @@
+"""A chunk that breaks its lane again and again is cut down to the record at fault; the rest is worked."""
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from models.database import Database
+from models.queries import events_of_run
+from models.run_chunk import COMPILE
+from pipeline import chunks, runs
+from pipeline.chunks import Lease
+from pipeline.errors import ChunkExhausted
+from pipeline.narrowing import MAX_ATTEMPTS, SUSPECT_ATTEMPTS
+from tests.factories import (
+    LEASE_S,
+    LOOKUP,
+    VERIFY,
+    WORKER,
+    claim,
+    claimed_chunk,
+    expire,
+    expired_chunk,
+    finish_chunk,
+    found,
+    pending_run,
+    skipped,
+    started_run,
+)
+
+CULPRIT = 137
+
+
+def test_two_broken_attempts_may_be_chance(database: Database) -> None:
+    run_id = started_run(database, count=40, chunk_size=40)
+    for _ in range(SUSPECT_ATTEMPTS - 1):
+        expired_chunk(database, run_id)
+
+    lease = claimed_chunk(database, run_id)
+
+    assert (lease.first_position, lease.last_position) == (0, 39)
+
+
+def test_a_suspect_chunk_is_cut_into_pieces_that_cover_what_is_undone_once(database: Database) -> None:
+    run_id = started_run(database, count=40, chunk_size=40)
+    lease = claimed_chunk(database, run_id)
+    with database.transaction() as session:
+        chunks.record(session, lease, [found(n) for n in range(0, 40, 2)], LEASE_S)
+    expire(database, lease)
+    for _ in range(SUSPECT_ATTEMPTS - 1):
+        expired_chunk(database, run_id)
+
+    pieces = [claimed_chunk(database, run_id) for _ in range(10)]
+
+    assert claim(database, run_id, max_lanes=99) is None
+    with database.transaction() as session:
+        undone = [record.position for piece in pieces for record in chunks.load(session, piece).records]
+    assert sorted(undone) == list(range(1, 40, 2))
+
+
+def work_unless_culprit(database: Database, lease: Lease) -> list[int]:
+    """What a lane does in whose way one record stands: it dies on that one. The positions it finished."""
+    with database.transaction() as session:
+        positions = [record.position for record in chunks.load(session, lease).records]
+    if lease.condemned:
+        finish_chunk(database, lease, [skipped(position) for position in positions])
+    elif CULPRIT in positions:
+        expire(database, lease)
+    else:
+        finish_chunk(database, lease, [found(position) for position in positions])
+        return positions
+    return []
+
+
+def test_one_record_that_kills_its_lane_costs_that_record_and_few_attempts(database: Database) -> None:
+    run_id = started_run(database, count=200, chunk_size=200)
+
+    worked: list[int] = []
+    broken = 0
+    while (lease := claim(database, run_id)) is not None:
+        before = len(worked)
+        worked += work_unless_culprit(database, lease)
+        broken += len(worked) == before and not lease.condemned
+
+    assert sorted(worked) == [position for position in range(200) if position != CULPRIT]
+    assert broken <= SUSPECT_ATTEMPTS + 3
+    with database.transaction() as session:
+        assert runs.begin_stage(session, run_id, LOOKUP, WORKER, 200) is runs.Beginning.DONE
+        assert "chunk_split" in {event.kind for event in events_of_run(session, run_id)}
+
+
+def compiling(database: Database) -> UUID:
+    run_id = pending_run(database, count=1)
+    for stage in (LOOKUP, VERIFY, COMPILE):
+        with database.transaction() as session:
+            runs.begin_stage(session, run_id, stage, WORKER, 1)
+        if stage != COMPILE:
+            finish_chunk(database, claimed_chunk(database, run_id, stage), [skipped(0)])
+    return run_id
+
+
+def test_compiling_that_never_succeeds_is_given_up(database: Database) -> None:
+    run_id = compiling(database)
+    for _ in range(MAX_ATTEMPTS):
+        expired_chunk(database, run_id, COMPILE)
+
+    with pytest.raises(ChunkExhausted, match=str(run_id)):
+        claim(database, run_id, COMPILE)
+
+
+def test_a_piece_that_broke_for_good_is_numbered_after_the_others(database: Database) -> None:
+    run_id = started_run(database, count=40, chunk_size=20)
+    for _ in range(SUSPECT_ATTEMPTS):
+        expired_chunk(database, run_id)
+    claimed_chunk(database, run_id)
+
+    with database.transaction() as session:
+        numbers = session.execute(text("SELECT number FROM run_chunks ORDER BY number")).scalars().all()
+    assert numbers == list(range(2 + 9))

@@ -1,0 +1,176 @@
+"""Cancelled and failed runs keep what was found and pay the rest back; a retry pays only for what is missing."""
+
+from uuid import UUID
+
+import pytest
+
+from models.database import Database
+from models.queries import stages_of_run
+from models.run import Run
+from pipeline import chunks, runs
+from pipeline.errors import InsufficientCredits, LeaseLost, RunStateConflict, UnknownRun
+from pipeline.intake import CreatedRun
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.retrying import retry_run
+from tests.factories import (
+    LEASE_S,
+    LOOKUP,
+    VERIFY,
+    WORKER,
+    account,
+    claimed_chunk,
+    count,
+    finish_chunk,
+    found,
+    not_found,
+    pending_run,
+    valid,
+)
+
+PRICE = 4
+
+
+class Owner:
+    """An account with 1,000 credits and a run of ten contacts, four of them worked: three found, one greylisted."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.account_id = account(database, credits_granted=1000).account_id
+        self.run_id = pending_run(database, count=10, account_id=self.account_id)
+        with database.transaction() as session:
+            runs.begin_stage(session, self.run_id, LOOKUP, WORKER, 4)
+        greylisted = Outcome(3, OutcomeStatus.NOT_FOUND, Reason.GREYLISTED)
+        finish_chunk(database, claimed_chunk(database, self.run_id), [found(0), found(1), found(2), greylisted])
+
+    def cancel(self, account_id: UUID | None = None) -> Run:
+        with self.database.transaction() as session:
+            return runs.cancel(session, account_id or self.account_id, self.run_id)
+
+    def retry(self) -> CreatedRun:
+        with self.database.transaction() as session:
+            return retry_run(session, self.account_id, self.run_id)
+
+    @property
+    def balance(self) -> int:
+        query = "SELECT credit_balance FROM accounts WHERE id = :id"
+        with self.database.transaction() as session:
+            balance = count(session, query, id=self.account_id)
+            ledger = count(session, "SELECT sum(credits) FROM credit_ledger WHERE account_id = :id", id=self.account_id)
+        assert balance == ledger
+        return balance
+
+
+@pytest.fixture
+def owner(database: Database) -> Owner:
+    return Owner(database)
+
+
+def test_a_cancelled_run_keeps_what_it_found_and_pays_the_rest_back(owner: Owner) -> None:
+    run = owner.cancel()
+
+    assert run.status == "cancelled"
+    assert run.preview["delivered_counts"]["delivered_contacts"] == 3
+    assert run.gap_report["reasons"]["run_stopped"]["count"] == 6
+    assert run.gap_report["unresolved"] == 7
+    assert owner.balance == 1000 - 3 * PRICE
+
+
+def test_the_stage_that_was_running_is_cancelled_with_its_run(owner: Owner, database: Database) -> None:
+    owner.cancel()
+
+    with database.transaction() as session:
+        assert [row.status for row in stages_of_run(session, owner.run_id)] == ["cancelled", "pending"]
+
+
+def test_a_lane_of_a_cancelled_run_can_not_write(owner: Owner, database: Database) -> None:
+    lease = claimed_chunk(database, owner.run_id)
+    owner.cancel()
+
+    with pytest.raises(LeaseLost, match="the run is over"), database.transaction() as session:
+        chunks.record(session, lease, [found(5)], LEASE_S)
+
+
+def test_a_finished_run_can_not_be_cancelled(owner: Owner) -> None:
+    owner.cancel()
+
+    with pytest.raises(RunStateConflict, match="is cancelled already"):
+        owner.cancel()
+    assert owner.balance == 1000 - 3 * PRICE
+
+
+def test_another_accounts_run_can_not_be_cancelled(owner: Owner, database: Database) -> None:
+    with pytest.raises(UnknownRun):
+        owner.cancel(account(database).account_id)
+
+
+def test_a_retry_is_a_new_run_that_pays_only_for_what_was_not_delivered(owner: Owner) -> None:
+    owner.cancel()
+
+    retried = owner.retry()
+
+    assert retried.is_new
+    assert retried.run_id != owner.run_id
+    assert owner.balance == 1000 - 3 * PRICE - 7 * PRICE
+
+
+def test_a_retry_keeps_outcomes_that_hold_and_asks_again_where_things_may_have_passed(
+    owner: Owner, database: Database
+) -> None:
+    owner.cancel()
+    retried = owner.retry()
+    with database.transaction() as session:
+        runs.begin_stage(session, retried.run_id, LOOKUP, WORKER, 10)
+
+    with database.transaction() as session:
+        assert stages_of_run(session, retried.run_id)[0].done == 3
+        left = chunks.load(session, claimed_chunk(database, retried.run_id)).records
+    assert [record.position for record in left] == list(range(3, 10))
+
+
+def test_a_retry_that_finds_all_ends_at_the_full_price_and_one_that_finds_nothing_at_none_more(
+    owner: Owner, database: Database
+) -> None:
+    owner.cancel()
+    retried = owner.retry()
+
+    for stage, outcomes in (
+        (LOOKUP, [not_found(n) for n in range(3, 10)]),
+        (VERIFY, [valid(n) for n in range(3)] + [not_found(n) for n in range(3, 10)]),
+        ("compile", []),
+    ):
+        with database.transaction() as session:
+            runs.begin_stage(session, retried.run_id, stage, WORKER, 10)
+        lease = claimed_chunk(database, retried.run_id, stage)
+        if stage == "compile":
+            with database.transaction() as session:
+                runs.complete(session, lease, [], LEASE_S)
+        else:
+            finish_chunk(database, lease, outcomes)
+
+    assert owner.balance == 1000 - 3 * PRICE
+
+
+def test_retrying_twice_gives_the_same_run_and_charges_once(owner: Owner) -> None:
+    owner.cancel()
+
+    first, second = owner.retry(), owner.retry()
+
+    assert (first.run_id, second.is_new) == (second.run_id, False)
+    assert owner.balance == 1000 - 10 * PRICE
+
+
+def test_only_a_failed_or_cancelled_run_can_be_retried(owner: Owner) -> None:
+    with pytest.raises(RunStateConflict, match="This run is running"):
+        owner.retry()
+
+
+def test_a_retry_that_can_not_be_paid_leaves_nothing_behind(owner: Owner, database: Database) -> None:
+    owner.cancel()
+    with database.transaction() as session:
+        pending_run(database, count=(owner.balance - 4) // PRICE, account_id=owner.account_id)
+
+    with pytest.raises(InsufficientCredits):
+        owner.retry()
+
+    with database.transaction() as session:
+        assert count(session, "SELECT count(*) FROM runs WHERE retry_of IS NOT NULL") == 0
