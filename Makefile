@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo up test compose lint lock clean
+.PHONY: help install demo up test faults compose lint lock clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -29,6 +29,9 @@ test: install ## the tests, on real servers that they start themselves
 
 compose: ## the container stack for real (needs a Docker engine)
 	tests/compose/run.sh
+
+faults: install ## the fault suite, long and randomised: make faults ROUNDS=200 SEED=1
+	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
 
 lint: install ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from cli.client import ApiClient
 from cli.contacts_csv import read_contacts
-from cli.local import wait_for_interrupt
+from cli.local import DEFER_SECONDS, GREYLIST_S, wait_for_interrupt
 from cli.stack import Ports, Stack, running_stack
 from cli.summary import print_summary
 from cli.watching import watch
@@ -40,9 +40,13 @@ def run_demo(console: Console, home: Path, count: int, seed: int, *, keep: bool)
     )
     console.print("Starting PostgreSQL, Valkey, two Celery workers, API, sweeper, Flower, DNS and SMTP servers...")
     with (
-        Internet(people, domains) as internet,
+        Internet(people, domains, greylist_seconds=GREYLIST_S) as internet,
         running_stack(
-            home, Ports(api=0, flower=0), workers=WORKERS, concurrency=1, settings=internet.settings()
+            home,
+            Ports(api=0, flower=0),
+            workers=WORKERS,
+            concurrency=1,
+            settings={**internet.settings(), "DEFER_SECONDS": DEFER_SECONDS},
         ) as stack,
     ):
         console.print(f"API {stack.credentials.api_url}   Flower {stack.flower_url}\n", soft_wrap=True)

@@ -11,6 +11,9 @@ from rich.console import Console
 from cli.stack import Ports, Stack, running_stack
 
 SANDBOX_CONTACTS = 1000
+GREYLIST_S = 2.0
+DEFER_SECONDS = "3,6"
+"""The sandbox's mail servers greylist for seconds, real ones for minutes: whoever watches a demo has no time."""
 
 
 def run_up(console: Console, home: Path, port: int, workers: int, *, with_sandbox: bool) -> None:
@@ -48,9 +51,9 @@ def _sandbox_settings(stack: ExitStack, home: Path, console: Console) -> dict[st
     people = invent_people(1, SANDBOX_CONTACTS, domains)
     path = home / "sandbox-contacts.csv"
     write_contacts_csv(people, path)
-    internet = stack.enter_context(Internet(people, domains))
+    internet = stack.enter_context(Internet(people, domains, greylist_seconds=GREYLIST_S))
     console.print(f"A small internet on loopback is running. Contacts to try: {path}", soft_wrap=True)
-    return internet.settings()
+    return {**internet.settings(), "DEFER_SECONDS": DEFER_SECONDS}
 
 
 def _say_how_to_use(console: Console, home: Path, running: Stack) -> None:

@@ -40,11 +40,16 @@ class Settings(BaseSettings):
     smtp_connections_per_host: int = Field(4, ge=1, le=100, description="Connections to one mail host, per process")
     record_timeout_seconds: Seconds = Field(60, description="The longest that one contact may take in a stage")
 
+    defer_seconds: Annotated[tuple[Seconds, ...], NoDecode] = Field(
+        (300, 900), description="How long a contact waits, each time a mail server asks us to come back later"
+    )
+
     chunk_size: int = Field(200, ge=1, le=10_000, description="Contacts that a lane claims at once")
     max_lanes: int = Field(8, ge=1, le=1000, description="Lanes that may work one run at the same time")
     lease_seconds: Seconds = Field(8, description="How long a silent lane keeps its chunk")
     flush_seconds: Seconds = Field(1, description="How often a lane writes what it has; the work a crash may cost")
     chunk_seconds: Seconds = Field(60, description="After this a lane hands back what is left of its chunk")
+    run_hours: float = Field(48, gt=0, le=24 * 90, description="A run that takes longer than this is failed")
     sweep_seconds: Seconds = Field(1, description="How often the sweeper looks for runs that stand still")
     live_state_seconds: Seconds = Field(5, description="How long a running run's copy in Redis may go unrenewed")
 
@@ -56,7 +61,7 @@ class Settings(BaseSettings):
     max_contacts: int = Field(250_000, ge=1, description="The most contacts in one run")
     requests_per_minute: int = Field(1200, ge=1, description="The most requests of one account in a minute")
 
-    @field_validator("dns_resolvers", mode="before")
+    @field_validator("dns_resolvers", "defer_seconds", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

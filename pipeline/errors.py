@@ -7,6 +7,7 @@ GrowthError
 ├── UnknownRun               no such run, or another account's
 ├── RunStateConflict         the action does not fit the run's state
 ├── StageFault               a stage broke its promise of one outcome per record
+├── WorldGone                the outside world is gone as a whole
 ├── ChunkExhausted           a chunk broke its lane too often
 └── LeaseLost                this worker's lease on a chunk is gone; somebody else may hold it
 """
@@ -53,3 +54,14 @@ class ChunkExhausted(GrowthError):
 
 class StageFault(GrowthError):
     """Raised when a stage ends without an outcome for each record; names the stage and a position."""
+
+
+class WorldGone(GrowthError):
+    """Raised when nothing of the outside world answers any more: the run is failed early, and paid back.
+
+    `code` is a word for programs; the text says what to do.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

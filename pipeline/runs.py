@@ -183,6 +183,15 @@ def find_all_active(session: Session) -> Sequence[Stalled]:
     return found
 
 
+def find_overdue(session: Session, hours: float, limit: int = 100) -> Sequence[UUID]:
+    """Runs that have been going on for longer than they may."""
+    began_before = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 3600 * hours)
+    overdue = select(Run.id).where(
+        Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]), Run.created_at < began_before
+    )
+    return session.scalars(overdue.limit(limit)).all()
+
+
 def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
     """Failed and cancelled runs of the last hour whose export files were never written."""
     has_artifact = exists().where(Artifact.run_id == Run.id)

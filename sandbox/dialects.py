@@ -1,7 +1,8 @@
 """How different mail servers word the same replies (RFC 5321 codes, RFC 3463 enhanced codes).
 
 Texts follow what such servers say in the wild; the hosts in them are invented. In a reply `{address}` is the
-recipient, `{client}` the client's address; lines of a multi-line reply are separated by CRLF.
+recipient, `{client}` the client's address, `{greylist_seconds}` the wait; lines of a multi-line reply are
+separated by CRLF.
 """
 
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ EXIM = Dialect(
     mailbox_disabled="550 5.2.1 <{address}>: account is disabled",
     not_ours="550 relay not permitted",
     blocked="554 5.7.1 rejected because {client} is in a black list at bl.dnsbl.example",
-    greylisted="451 4.7.1 <{address}>: temporarily greylisted, please try again in 300 seconds",
+    greylisted="451 4.7.1 <{address}>: temporarily greylisted, please try again in {greylist_seconds} seconds",
     too_many_recipients="452 4.5.3 too many recipients",
     no_data="554 5.7.1 this server takes no messages",
     reset="250 Reset OK",

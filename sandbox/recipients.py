@@ -34,7 +34,7 @@ class Greylist:
     """Who has asked before: a new client, sender and recipient has to come back after `seconds`."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._first_seen: dict[Triple, float] = {}
 
     def lets_pass(self, triple: Triple, now: float) -> bool:
@@ -42,7 +42,7 @@ class Greylist:
         if triple not in self._first_seen:
             self._first_seen[triple] = now
             return False
-        return now - self._first_seen[triple] >= self._seconds
+        return now - self._first_seen[triple] >= self.seconds
 
 
 def recipient_reply(domain: Domain, mailbox: Mailbox) -> str:

@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import ceil
 from typing import AnyStr, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -95,7 +96,11 @@ class MailHost:
             if domain.habit is Habit.SLOW and self.habit is not Habit.SLOW:
                 await asyncio.sleep(self.world.slow_seconds)
             template = self._template(domain, server.recipients_asked, (client, str(envelope.mail_from), address))
-        return template.format(address=address.encode("ascii", "replace").decode(), client=client)
+        return template.format(
+            address=address.encode("ascii", "replace").decode(),
+            client=client,
+            greylist_seconds=ceil(self.world.greylist.seconds),
+        )
 
     def _template(self, domain: Domain, recipients_asked: int, triple: tuple[str, str, str]) -> str:
         dialect = DIALECTS[domain.dialect]

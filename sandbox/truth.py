@@ -18,7 +18,7 @@ class Mailbox(StrEnum):
 
 
 class Truth(NamedTuple):
-    """What an honest engine can establish: one that asks the mail server, and does not wait out greylisting.
+    """What an honest engine can establish: one that asks the mail server, and waits greylisting out.
 
     `verdict` (`valid` or `risky`) is what verifying the found address must say, and `reason_not_found`, in
     the words of the engine's gap report, why there is nothing to find; one of the two is always None.
@@ -35,7 +35,6 @@ _SILENCED_BY = {
     Habit.NOTHING_LISTENS: "server_unreachable",
     Habit.NO_SUCH_DOMAIN: "no_such_domain",
     Habit.NULL_MX: "null_mx",
-    Habit.GREYLISTING: "greylisted",
     Habit.REFUSING: "blocked",
     Habit.REFUSING_AT_BANNER: "blocked",
     Habit.DNS_SERVFAIL: "dns_failure",

@@ -18,11 +18,23 @@ SOFT_TIME_LIMIT_S = 90
 TIME_LIMIT_S = 120
 VISIBILITY_TIMEOUT_S = 300
 
+REDIS_TRANSPORT = {
+    "visibility_timeout": VISIBILITY_TIMEOUT_S,
+    # Messages of a dead worker come back in seconds, not minutes.
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    # A publish must not wait for ever on a dead connection.
+    "socket_timeout": 30,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+}
+
 
 def _configuration() -> dict[str, Any]:
     settings = load_settings()
     if not settings.celery_broker_url:
         sys.exit("REDIS_URL or BROKER_URL must be set, so that tasks can be sent.")
+    is_rabbitmq = settings.celery_broker_url.startswith("amqp")
     return {
         "broker_url": settings.celery_broker_url,
         # Postgres is the truth: there is nothing to lose or to expire in a result backend.
@@ -37,16 +49,7 @@ def _configuration() -> dict[str, Any]:
         # No live task is redelivered: it ends long before its message becomes visible again.
         "task_soft_time_limit": SOFT_TIME_LIMIT_S,
         "task_time_limit": TIME_LIMIT_S,
-        "broker_transport_options": {
-            "visibility_timeout": VISIBILITY_TIMEOUT_S,
-            # Messages of a dead worker come back in seconds, not minutes.
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
-            # A publish must not wait for ever on a dead connection.
-            "socket_timeout": 30,
-            "socket_connect_timeout": 5,
-            "socket_keepalive": True,
-        },
+        "broker_transport_options": {} if is_rabbitmq else REDIS_TRANSPORT,
         "broker_connection_timeout": 5,
         # The default gives up after 100 attempts; a worker should outlive a long outage of its broker.
         "broker_connection_retry_on_startup": True,
@@ -57,7 +60,7 @@ def _configuration() -> dict[str, Any]:
         "task_serializer": "json",
         "accept_content": ["json"],
         # One direct queue. A publish to a topic exchange whose bindings were flushed is lost without a word.
-        "task_queues": [Queue(QUEUE, Exchange(QUEUE, type="direct"), routing_key=QUEUE)],
+        "task_queues": [_queue(is_rabbitmq)],
         "task_default_queue": QUEUE,
         "task_default_exchange": QUEUE,
         "task_default_exchange_type": "direct",
@@ -72,6 +75,12 @@ def _configuration() -> dict[str, Any]:
         "worker_hijack_root_logger": False,
         "timezone": "UTC",
     }
+
+
+def _queue(is_rabbitmq: bool) -> Queue:  # noqa: FBT001 - a fact about the broker, decided once
+    """On RabbitMQ a quorum queue: replicated, and the only kind that outlives a node."""
+    arguments = {"x-queue-type": "quorum"} if is_rabbitmq else None
+    return Queue(QUEUE, Exchange(QUEUE, type="direct"), routing_key=QUEUE, queue_arguments=arguments)
 
 
 app = Celery("growth", include=["worker.tasks"])

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from pipeline import chunks, live_state, runs
 from pipeline.chunks import Lease
-from pipeline.errors import LeaseLost, StageFault
+from pipeline.errors import LeaseLost, StageFault, WorldGone
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.records import Batch
 from pipeline.stages import stage_named
@@ -52,7 +52,10 @@ class _Hand:
 
 
 def work_chunk(process: Process, lease: Lease) -> StageLeft | None:
-    """Work a claimed chunk to its end, or until its time is up or the worker stops; none when its lease was lost."""
+    """Work a claimed chunk to its end, or until its time is up or the worker stops; none when its lease was lost.
+
+    Raises `WorldGone`: what is in hand then says nothing about the contacts, and is dropped.
+    """
     try:
         return process.loop.run_until_complete(_work(process, lease))
     except LeaseLost as lost:
@@ -70,13 +73,21 @@ async def _work(process: Process, lease: Lease) -> StageLeft:
                 reason = "the worker stops" if process.draining.is_set() else "the chunk's time is up"
                 await _cancel(stage_work)
                 return await asyncio.to_thread(_hand_back, process, lease, hand.take(), reason)
+            _check_world(process)
             await asyncio.to_thread(_record, process, lease, hand.take())
     finally:
         await _cancel(stage_work)
+    _check_world(process)
     if fault := stage_work.exception():
         log.error("run %s, stage %s, chunk %s broke", lease.run_id, lease.stage, lease.number, exc_info=fault)
         return await asyncio.to_thread(_give_up, process, lease, hand.take())
     return await asyncio.to_thread(_finish, process, lease, hand)
+
+
+def _check_world(process: Process) -> None:
+    """Raises `WorldGone` rather than have each contact reported as one that could not be asked about."""
+    if outage := process.network.outage():
+        raise WorldGone(outage.code, outage.message)
 
 
 async def _collect(process: Process, lease: Lease, batch: Batch, hand: _Hand) -> None:

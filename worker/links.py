@@ -18,7 +18,7 @@ from models.transitions import RunError, lock_run, touch_run
 from pipeline import chunks, live_state, runs
 from pipeline.chunks import Lease
 from pipeline.deferrals import let_rest
-from pipeline.errors import ChunkExhausted
+from pipeline.errors import ChunkExhausted, WorldGone
 from pipeline.runs import Beginning
 from worker.dispatch import broker_may_be_away, send_export, send_lanes, send_rest_of_chain
 from worker.lanes import StageLeft, work_chunk
@@ -44,7 +44,7 @@ def work_link(process: Process, run_id: UUID, stage: str, worker: str, helper_la
         return claim.beginning is Beginning.DONE
     with broker_may_be_away(run_id):
         send_lanes(run_id, stage, min(helper_lanes, claim.left_over))
-    left = work_chunk(process, claim.lease)
+    left = _work(process, claim.lease)
     if left is not None and not left.complete and left.claimable:
         _send_rest(process, run_id, stage)
     return left is not None and left.complete
@@ -53,7 +53,7 @@ def work_link(process: Process, run_id: UUID, stage: str, worker: str, helper_la
 def work_lane(process: Process, run_id: UUID, stage: str, worker: str) -> None:
     """One chunk's work beside the chain; sends itself again while chunks are left."""
     lease = _claim(process, run_id, stage, worker)
-    left = work_chunk(process, lease) if lease else StageLeft(complete=False, claimable=0)
+    left = _work(process, lease) if lease else None
     if left is None:
         return
     if left.complete:
@@ -78,7 +78,8 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
                 let_rest(session, run_id)
             state = live_state.build(session, run, settings.public_url)
     except ChunkExhausted as error:
-        _fail(process, run_id, stage, error)
+        log.error("%s", error)
+        _fail(process, run_id, _exhausted(stage))
         return Claim(Beginning.OVER)
     publish(process, state)
     return Claim(beginning, lease, left_over)
@@ -93,15 +94,28 @@ def _claim(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | N
                 return None
             return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
     except ChunkExhausted as error:
-        _fail(process, run_id, stage, error)
+        log.error("%s", error)
+        _fail(process, run_id, _exhausted(stage))
         return None
 
 
-def _fail(process: Process, run_id: UUID, stage: str, error: ChunkExhausted) -> None:
-    log.error("%s; the run is failed", error)
-    reason = RunError("stage_failed", "A part of this run failed again and again. Contact support.", stage)
+def _work(process: Process, lease: Lease) -> StageLeft | None:
+    """Work a chunk; none when its lease was lost, or its run is failed because the world is gone."""
+    try:
+        return work_chunk(process, lease)
+    except WorldGone as gone:
+        _fail(process, lease.run_id, RunError(gone.code, str(gone), lease.stage))
+        return None
+
+
+def _exhausted(stage: str) -> RunError:
+    return RunError("stage_failed", "A part of this run failed again and again. Contact support, or retry it.", stage)
+
+
+def _fail(process: Process, run_id: UUID, error: RunError) -> None:
+    log.error("run %s, stage %s: failed with %s", run_id, error.stage, error.code)
     with process.database.transaction() as session:
-        run = runs.fail(session, run_id, reason)
+        run = runs.fail(session, run_id, error)
         state = live_state.build(session, run, process.settings.public_url) if run else None
     if state:
         publish(process, state)

@@ -72,6 +72,7 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         mail_from=settings.smtp_mail_from,
         command_timeout=settings.smtp_timeout_seconds,
         record_timeout=settings.record_timeout_seconds,
+        defer_seconds=settings.defer_seconds,
         connections_per_host=settings.smtp_connections_per_host,
     )
 

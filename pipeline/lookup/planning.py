@@ -3,6 +3,9 @@
 Once the domain's pattern is known, everybody's likely address is asked at once. Before that a round asks only
 until a hit is likely enough, and each question is chosen as if those before it had been refused: so that
 several people's questions try different patterns, not the same one again.
+
+A server that greylists is asked about everything in one go: whom it was not asked about, it does not know when
+we come back.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,6 +30,12 @@ def plan_round(people: Sequence[Sought], belief: PatternBelief) -> Questions:
     if belief.dominant:
         return _questions(pair for person in people for pair in _until_hopeful([person], belief, HOPE_FOR_EACH))
     return _questions(_until_hopeful(people[:PILOTS], belief, HOPE))
+
+
+def plan_all(people: Sequence[Sought], belief: PatternBelief) -> Questions:
+    """Choose all that these people would ever be asked about if everything were refused, likely questions first."""
+    pairs = [pair for person in people for pair in _until_hopeful([person], belief, hope=1.0)]
+    return _questions(sorted(pairs, key=lambda pair: -pair[1].probability))
 
 
 def _until_hopeful(people: Sequence[Sought], belief: PatternBelief, hope: float) -> Iterable[tuple[Sought, Candidate]]:

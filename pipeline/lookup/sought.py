@@ -8,7 +8,7 @@ from pipeline.lookup.candidates import LIMIT, Candidate, likeliest
 from pipeline.lookup.names import Name
 from pipeline.lookup.patterns import Ways, local_parts
 from pipeline.mail.answer import Answer
-from pipeline.mail.meanings import DEFERRED
+from pipeline.mail.meanings import ABOUT_US
 
 WORTH_ASKING = 0.01
 """A candidate less likely than this is not asked: a yes would hardly be about this person."""
@@ -59,16 +59,17 @@ class Sought:
         return other
 
     @property
-    def is_deferred(self) -> bool:
+    def is_put_off(self) -> bool:
         """Whether an answer said that asking on is pointless for now."""
-        return any(answer.meaning in DEFERRED for answer in self.open_answers)
+        return any(answer.meaning in ABOUT_US for answer in self.open_answers)
 
     @property
     def explanation(self) -> Answer | None:
         """The answer that explains best why nothing was found; None if nobody answered about this person."""
-        deferred = (answer for answer in self.open_answers if answer.meaning in DEFERRED)
-        latest = self.open_answers[-1] if self.open_answers else self.doubtful or self.last_refusal
-        return next(deferred, latest)
+        deferred = [answer for answer in self.open_answers if answer.meaning in ABOUT_US]
+        if deferred:
+            return max(deferred, key=lambda answer: answer.may_change)
+        return self.open_answers[-1] if self.open_answers else self.doubtful or self.last_refusal
 
 
 def seek(name: Name) -> Sought:

@@ -37,6 +37,16 @@ class Answer:
         return REASONS[self.meaning]
 
     @property
+    def may_change(self) -> bool:
+        """Whether the server asks us to come back later: the same question may then get another answer.
+
+        A limit passes only where a transient reply says so (RFC 5321 4.2.1).
+        """
+        if self.meaning is Meaning.RATE_LIMITED:
+            return 400 <= self.code < 500
+        return self.meaning is Meaning.GREYLISTED
+
+    @property
     def says_catch_all(self) -> bool | None:
         """What this answer says of the whole domain, if the address is an invented one."""
         if self.meaning in EXISTS:

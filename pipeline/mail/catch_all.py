@@ -2,35 +2,32 @@
 
 The invented address comes after the real ones: asked first, it poisons the session at some hosts (Outlook
 answers the next recipients 451 or 452). An inconclusive answer is kept apart from yes.
+
+For a domain and a sender it is always the same address, in every process: a server that greylists lets only
+those pass who come back with the same client address, sender and recipient.
 """
 
-import secrets
-import string
+import hashlib
 
 from pipeline.mail.answer import Answer
 from pipeline.mail.conversation import Conversation
 from pipeline.mail.meanings import Meaning
 
-LENGTH = 14
-"""36^13 × 26 possibilities: nobody has it, and it still looks like a local part."""
+LENGTH = 16
+"""16^16 possibilities: nobody has it, and it still looks like a local part."""
+_LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
 
-async def is_catch_all(conversation: Conversation) -> bool | None:
+async def ask_about_nobody(conversation: Conversation, mail_from: str) -> Answer:
     """Ask about an invented address, a second time in a session of its own if the first settles nothing."""
-    answer = await _ask_about_nobody(conversation)
+    address = f"{invented_local_part(conversation.domain, mail_from)}@{conversation.domain}"
+    answer = (await conversation.ask([address]))[address]
     if answer.says_catch_all is None and answer.meaning is Meaning.UNCLEAR:
         conversation.hang_up()
-        answer = await _ask_about_nobody(conversation)
-    return answer.says_catch_all
+        answer = (await conversation.ask([address]))[address]
+    return answer
 
 
-def invented_local_part() -> str:
-    """Make up a local part that no mailbox has."""
-    letters = string.ascii_lowercase
-    rest = (secrets.choice(letters + string.digits) for _ in range(LENGTH - 1))
-    return secrets.choice(letters) + "".join(rest)
-
-
-async def _ask_about_nobody(conversation: Conversation) -> Answer:
-    address = f"{invented_local_part()}@{conversation.domain}"
-    return (await conversation.ask([address]))[address]
+def invented_local_part(domain: str, mail_from: str) -> str:
+    """Make up the local part that no mailbox of this domain has, for this sender."""
+    return hashlib.sha256(f"{mail_from} {domain}".encode()).hexdigest()[:LENGTH].translate(_LETTERS)

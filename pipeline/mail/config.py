@@ -10,7 +10,8 @@ class MailNetworkConfig:
     `nameservers` are (IP address, port) pairs; none means the system's own. Mail hosts on loopback, private
     or otherwise reserved addresses are never contacted unless `allow_private` is set. `record_timeout` is the
     work on one record, waiting for a connection slot not counted. `conversations` limits the connections, and
-    the domains of a batch in work, in all.
+    the domains of a batch in work, in all. `defer_seconds` is how long a record waits the first, the second, ...
+    time that a server asks us to come back later and does not say when; its length is how often that may happen.
     """
 
     nameservers: tuple[tuple[str, int], ...] = ()
@@ -25,3 +26,4 @@ class MailNetworkConfig:
     connections_per_host: int = 4
     conversations: int = 400
     recipients_per_session: int = 50
+    defer_seconds: tuple[float, ...] = (300.0, 900.0)

@@ -35,6 +35,7 @@ class Conversation:
         self.domain = route.domain
         self._config = config
         self._connector = connector
+        self._successes_before = connector.failures.successes
         self._hosts = deque((host.name, ip) for host in route.hosts for ip in host.addresses)
         self._session: SmtpSession | None = None
         self._per_session = self._per_transaction = config.recipients_per_session
@@ -127,7 +128,9 @@ class Conversation:
         refusals: list[Answer] = []
         for _ in range(len(self._hosts)):
             try:
-                return await self._connector.session(self._hosts[0][1], self._stopwatch)
+                return await self._connector.session(
+                    self.domain, self._hosts[0][1], self._stopwatch, self._successes_before
+                )
             except SmtpError as error:
                 refusals.append(self._refusal(error, Meaning.UNREACHABLE))
                 self._hosts.rotate(-1)

@@ -15,9 +15,11 @@ import dns.exception
 import dns.message
 import dns.name
 import dns.nameserver
+import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
+from pipeline.mail.outage import FailuresInARow
 from pipeline.mail.ttl_cache import TtlCache
 from pipeline.outcomes import Reason
 
@@ -54,7 +56,8 @@ class Resolver:
     """Asks name servers, remembers what they said for as long as they allow, asks nothing twice at once.
 
     `nameservers` are (IP address, port) pairs; none means the system's own. Raises
-    `dns.resolver.NoResolverConfiguration` if the system has none either.
+    `dns.resolver.NoResolverConfiguration` if the system has none either. `silences` are questions that no name
+    server answered, for whoever wants to know whether any is there at all.
     """
 
     def __init__(
@@ -71,8 +74,10 @@ class Resolver:
         # A datagram may be lost: leave time to ask again, or to ask the next server.
         self._stub.timeout = min(2.0, timeout / 2)
         self._allow_private = allow_private
+        self.silences = FailuresInARow()
         self._routes = _SharedQuestion(self._find_route)
         self._hosts = _SharedQuestion(self._find_addresses)
+        self._root = _SharedQuestion(self._ask_about_root)
 
     async def route(self, domain: str) -> MailRoute:
         """Say where `domain` (A-labels, lower case) takes mail; never raises for what the DNS answers."""
@@ -82,6 +87,7 @@ class Resolver:
         """End the questions that are still open."""
         await self._routes.close()
         await self._hosts.close()
+        await self._root.close()
 
     async def _find_route(self, domain: str) -> tuple[MailRoute, float]:
         answer = await self._query(domain, dns.rdatatype.MX)
@@ -113,18 +119,40 @@ class Resolver:
         return tuple(address for address in addresses if self._allow_private or _is_public(address))
 
     async def _query(self, host: str, kind: dns.rdatatype.RdataType) -> "_Found":
-        name = dns.name.from_text(host)
+        name, before = dns.name.from_text(host), self.silences.successes
         try:
             answer = await self._stub.resolve(name, kind, raise_on_no_answer=False, search=False)
         except dns.resolver.NXDOMAIN as refusal:
+            self.silences.succeeded()
             return _Found((), _ttl_of_a_no(refusal.kwargs["responses"][name]), Reason.NO_SUCH_DOMAIN)
-        except dns.exception.DNSException:
+        except dns.exception.DNSException as failure:
             # Timeout, SERVFAIL (which is also how a validating resolver reports bad DNSSEC), nonsense.
+            await self._note_failure(host, failure, before)
             return _Found((), FAILURE_TTL, Reason.DNS_FAILURE)
+        self.silences.succeeded()
         if answer.rrset is None:
             return _Found((), _ttl_of_a_no(answer.response))
         ttl = min(answer.chaining_result.minimum_ttl, MAX_TTL)
         return _Found(tuple(record.to_text() for record in answer.rrset), ttl)
+
+    async def _note_failure(self, host: str, failure: dns.exception.DNSException, successes_before: int) -> None:
+        """Tell a silent resolver from one that waited too long for the domain's own name servers."""
+        if not _is_silence(failure):
+            self.silences.succeeded()
+            return
+        if self.silences.successes == successes_before:
+            await self._root.ask(".")
+        self.silences.failed(host, successes_before=successes_before)
+
+    async def _ask_about_root(self, root: str) -> tuple[bool, float]:
+        """Ask what every resolver knows; nobody needs the answer but whoever wants to know if there is one."""
+        try:
+            await self._stub.resolve(root, dns.rdatatype.NS, raise_on_no_answer=False, lifetime=self._stub.timeout)
+        except dns.exception.DNSException as failure:
+            if _is_silence(failure):
+                return False, 0
+        self.silences.succeeded()
+        return True, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +212,14 @@ def _why_no_host(found: Iterable[_Found]) -> Reason:
     if any(addresses.records for addresses in found):
         return Reason.UNUSABLE_MAIL_HOST
     return Reason.NO_MAIL_SERVER
+
+
+def _is_silence(failure: dns.exception.DNSException) -> bool:
+    """Say whether no name server said anything about the name; REFUSED (RFC 1035 4.1.1) is about us."""
+    if not isinstance(failure, dns.resolver.LifetimeTimeout | dns.resolver.NoNameservers):
+        return False
+    responses = [response for *_, response in failure.kwargs["errors"] if response is not None]
+    return all(response.rcode() == dns.rcode.REFUSED for response in responses)
 
 
 def _is_public(text: str) -> bool:

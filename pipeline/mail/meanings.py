@@ -41,7 +41,7 @@ EXISTS = frozenset({Meaning.ACCEPTED, Meaning.MAILBOX_FULL, Meaning.MAILBOX_BUSY
 SETTLED = EXISTS | {Meaning.NO_SUCH_MAILBOX, Meaning.MAILBOX_DISABLED}
 """The server has told what it knows about this address."""
 
-DEFERRED = frozenset(
+ABOUT_US = frozenset(
     {Meaning.GREYLISTED, Meaning.RATE_LIMITED, Meaning.BLOCKED, Meaning.UNREACHABLE, Meaning.TIME_LIMIT}
 )
 """The answer is about us or the moment: asking the same server about another address now is pointless."""

@@ -4,11 +4,13 @@ It holds the resolver, the SMTP client's identity and the limits on connections,
 process share caches and stay polite together.
 """
 
-from pipeline.mail.catch_all import is_catch_all
+from pipeline.mail.answer import Answer
+from pipeline.mail.catch_all import ask_about_nobody
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
 from pipeline.mail.conversation import Conversation
 from pipeline.mail.dns import MailRoute, Resolver
+from pipeline.mail.outage import NO_RESOLVER, SMTP_PORT_BLOCKED, Outage
 from pipeline.mail.ttl_cache import TtlCache
 
 __all__ = ["MailNetwork", "MailNetworkConfig"]
@@ -29,7 +31,7 @@ class MailNetwork:
         self.config = config
         self._resolver = Resolver(config.nameservers, timeout=config.dns_timeout, allow_private=config.allow_private)
         self._connector = Connector(config)
-        self._catch_alls: TtlCache[str, bool] = TtlCache(DOMAINS_REMEMBERED)
+        self._catch_alls: TtlCache[str, Answer] = TtlCache(DOMAINS_REMEMBERED)
 
     async def route(self, domain: str) -> MailRoute:
         """Say where a domain (A-labels, lower case) takes mail, or why nowhere."""
@@ -39,18 +41,26 @@ class MailNetwork:
         """Begin to ask the hosts of a route about addresses; to be used with `async with`."""
         return Conversation(route, self.config, self._connector)
 
-    async def is_catch_all(self, conversation: Conversation) -> bool | None:
-        """Say whether the domain's server takes mail for any address; None when that can't be found out.
+    async def ask_about_nobody(self, conversation: Conversation) -> Answer:
+        """Ask about an invented address: the answer's `says_catch_all` tells what a yes is worth at this domain.
 
-        To be asked after the server took an address (`pipeline.mail.catch_all` says why).
+        To be asked after real addresses (`pipeline.mail.catch_all` says why).
         """
         known = self._catch_alls.get(conversation.domain)
         if known is not None:
             return known
-        found = await is_catch_all(conversation)
-        if found is not None:
-            self._catch_alls.put(conversation.domain, found, CATCH_ALL_REMEMBERED)
-        return found
+        answer = await ask_about_nobody(conversation, self.config.mail_from)
+        if answer.says_catch_all is not None:
+            self._catch_alls.put(conversation.domain, answer, CATCH_ALL_REMEMBERED)
+        return answer
+
+    def outage(self) -> Outage | None:
+        """Say what is gone if the outside world is gone as a whole, None as long as any of it was heard of."""
+        if self._resolver.silences.is_outage:
+            return NO_RESOLVER
+        if self._connector.failures.is_outage:
+            return SMTP_PORT_BLOCKED
+        return None
 
     async def close(self) -> None:
         """Take leave of every server; the network is not used any more."""

@@ -15,16 +15,15 @@ from pipeline.lookup.patterns import recognise
 from pipeline.lookup.search import DomainSearch, Finding
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.syntax import Address, normalise_domain, parse_address
-from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
+from pipeline.stages.deferral import may_come_back, put_off
 
 BROUGHT_SCORE = 50
 """The score of an address that the contact brought: nobody has judged it yet."""
 STRANGER = 0.01
 """The chance that a guessed local part belongs to somebody else of a like name."""
-QUESTIONS_EACH = 4
-"""Questions that a person takes on average, for the estimate of how many can be looked up in time."""
 INFERRED_AT_MOST = 70
 """What rests on the domain's pattern alone scores less than what a server confirmed."""
 
@@ -32,24 +31,24 @@ INFERRED_AT_MOST = 70
 class EmailLookup:
     """Finds an address for each record, or says why not."""
 
-    async def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome]:
-        """Yield `found` or `not_found` for each record."""
+    async def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
+        """Yield `found` or `not_found` for each record, or its deferral."""
         intake = _Intake()
         for record in batch.records:
             outcome = intake.take(record)
             if outcome is not None:
                 yield outcome
 
-        def look_up(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome]:
+        def look_up(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
             people = intake.people(records)
             colleagues = intake.brought.get(domain, ())
             return _look_up(domain, people, batch.known_patterns.get(domain, ()), colleagues, network)
 
         at_once = network.config.conversations
-        outcomes = work_by_domain(intake.domains, look_up, at_once=at_once, on_fault=OutcomeStatus.NOT_FOUND)
-        async with aclosing(outcomes):
-            async for outcome in outcomes:
-                yield outcome
+        answers = work_by_domain(intake.domains, look_up, at_once=at_once, on_fault=OutcomeStatus.NOT_FOUND)
+        async with aclosing(answers):
+            async for answer in answers:
+                yield answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ async def _look_up(
     known: Sequence[PatternCount],
     colleagues: Sequence[_Brought],
     network: MailNetwork,
-) -> AsyncIterator[Outcome]:
+) -> AsyncIterator[Outcome | Deferral]:
     """Look for one domain's people, group by group."""
     route = await network.route(domain)
     if route.problem is not None:
@@ -127,12 +126,16 @@ async def _look_up(
     for colleague in colleagues:
         belief.note_confirmed(colleague.pattern or "")
     taken = {colleague.local_part for colleague in colleagues}
+    coming_back = {
+        name for name, records in people.items() if any(may_come_back(record, network.config) for record in records)
+    }
     async with network.conversation(route) as conversation:
-        search = DomainSearch(conversation, network, belief, taken)
-        for names in in_groups(list(people), conversation, QUESTIONS_EACH):
+        search = DomainSearch(conversation, network, belief, taken, coming_back)
+        for names in in_groups(list(people), conversation, lambda: search.questions_each):
             async for finding in search.find(names):
                 for record in people[finding.name]:
-                    yield _outcome(record, domain, finding)
+                    deferral = None if finding.candidate else put_off(record, finding.answer, network.config)
+                    yield deferral or _outcome(record, domain, finding)
 
 
 def _outcome(record: Record, domain: str, finding: Finding) -> Outcome:

@@ -9,18 +9,19 @@ from typing import Any
 
 from pipeline.mail.answer import Answer
 from pipeline.mail.conversation import Conversation
-from pipeline.mail.meanings import DEFERRED, Meaning
+from pipeline.mail.meanings import ABOUT_US, Meaning
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.replies import classify
 from pipeline.mail.reply import Reply
 from pipeline.mail.roles import is_role
 from pipeline.mail.syntax import Address, parse_address
 from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, verdict_on_route
-from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
+from pipeline.stages.deferral import put_off
 
-HOPELESS = DEFERRED - {Meaning.GREYLISTED}
+HOPELESS = ABOUT_US - {Meaning.GREYLISTED}
 """A group that got nothing but these is the domain's last. A greylisting server is told every address once:
 it lets those pass that come back."""
 
@@ -28,8 +29,11 @@ it lets those pass that come back."""
 class EmailVerify:
     """Judges the address of each record."""
 
-    async def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome]:
-        """Yield `valid`, `risky`, `invalid` or `unknown` for each record, `skipped` for those without address."""
+    async def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
+        """Yield `valid`, `risky`, `invalid` or `unknown` for each record, or its deferral.
+
+        Records without an address are `skipped`.
+        """
         addresses: dict[int, Address] = {}
         domains: dict[str, list[Record]] = {}
         for record in batch.records:
@@ -42,14 +46,14 @@ class EmailVerify:
                 addresses[record.position] = address
                 domains.setdefault(address.domain, []).append(record)
 
-        def verify(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome]:
-            return _verify(domain, {record.position: addresses[record.position] for record in records}, network)
+        def verify(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
+            return _verify(domain, [(record, addresses[record.position]) for record in records], network)
 
         at_once = network.config.conversations
-        outcomes = work_by_domain(domains, verify, at_once=at_once, on_fault=OutcomeStatus.UNKNOWN)
-        async with aclosing(outcomes):
-            async for outcome in outcomes:
-                yield outcome
+        answers = work_by_domain(domains, verify, at_once=at_once, on_fault=OutcomeStatus.UNKNOWN)
+        async with aclosing(answers):
+            async for answer in answers:
+                yield answer
 
 
 def _without_address(record: Record) -> Outcome:
@@ -70,33 +74,43 @@ def _from_lookup(record: Record, address: Address) -> Outcome:
     return _outcome(record.position, str(address), verdict, seen)
 
 
-async def _verify(domain: str, addresses: Mapping[int, Address], network: MailNetwork) -> AsyncIterator[Outcome]:
+async def _verify(
+    domain: str, addressed: Sequence[tuple[Record, Address]], network: MailNetwork
+) -> AsyncIterator[Outcome | Deferral]:
     """Ask one domain's server about all of its addresses, group by group."""
     route = await network.route(domain)
     if route.problem is not None:
-        for position, address in addresses.items():
-            yield _outcome(position, str(address), verdict_on_route(route.problem), {})
+        for record, address in addressed:
+            yield _outcome(record.position, str(address), verdict_on_route(route.problem), {})
         return
     async with network.conversation(route) as conversation:
         questions = _Questions(conversation, network)
-        for members in in_groups(list(addresses.items()), conversation, 1):
+        for members in in_groups(addressed, conversation, lambda: 1):
             answers = await questions.ask([str(address) for _, address in members])
-            for position, address in members:
+            for record, address in members:
                 answer = answers[str(address)]
-                catch_all = questions.catch_all if answer.meaning is Meaning.ACCEPTED else None
-                verdict = verdict_on_mailbox(answer.meaning, catch_all=catch_all, role=is_role(address.local))
-                evidence = {**answer.as_evidence(), "catch_all": catch_all}
-                yield _outcome(position, str(address), verdict, evidence)
+                nobody = questions.nobody if answer.meaning is Meaning.ACCEPTED else None
+                deferral = put_off(record, answer, network.config) or put_off(record, nobody, network.config)
+                yield deferral or _judged(record, address, answer, nobody)
+
+
+def _judged(record: Record, address: Address, answer: Answer, nobody: Answer | None) -> Outcome:
+    catch_all = nobody.says_catch_all if nobody else None
+    verdict = verdict_on_mailbox(answer.meaning, catch_all=catch_all, role=is_role(address.local))
+    return _outcome(record.position, str(address), verdict, {**answer.as_evidence(), "catch_all": catch_all})
 
 
 class _Questions:
-    """Asks about addresses, and after the first yes what a yes is worth; ends when the server is hopeless."""
+    """Asks about addresses, and after the first yes what a yes is worth; ends when the server is hopeless.
+
+    `nobody` is the answer about an invented address. A greylisting server is asked about it too, for the next
+    time.
+    """
 
     def __init__(self, conversation: Conversation, network: MailNetwork) -> None:
-        self.catch_all: bool | None = None
+        self.nobody: Answer | None = None
         self._conversation = conversation
         self._network = network
-        self._probed = False
         self._hopeless: Answer | None = None
 
     async def ask(self, addresses: Sequence[str]) -> Mapping[str, Answer]:
@@ -107,9 +121,8 @@ class _Questions:
         meanings = {answer.meaning for answer in answers.values()}
         if meanings <= HOPELESS:
             self._hopeless = answers[addresses[0]]
-        if Meaning.ACCEPTED in meanings and not self._probed:
-            self._probed = True
-            self.catch_all = await self._network.is_catch_all(self._conversation)
+        if meanings & {Meaning.ACCEPTED, Meaning.GREYLISTED} and self.nobody is None:
+            self.nobody = await self._network.ask_about_nobody(self._conversation)
         return answers
 
 

@@ -83,14 +83,22 @@ def population() -> Population:
 
 @pytest.fixture(scope="session")
 def internet(population: Population) -> Iterator[Internet]:
-    with Internet([*population.hundred, *population.crowd], population.domains, slow_seconds=0.1) as running:
+    with Internet(
+        [*population.hundred, *population.crowd], population.domains, slow_seconds=0.1, greylist_seconds=1
+    ) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def stack(internet: Internet, servers_home: Path) -> Iterator[Stack]:
     """Two workers of one process each, API, sweeper and Flower; small chunks, so that there is work for all."""
-    settings = {**internet.settings(), "CHUNK_SIZE": "50", "FLOWER_UNAUTHENTICATED_API": "true"}
+    settings = {
+        **internet.settings(),
+        "CHUNK_SIZE": "50",
+        "DEFER_SECONDS": "1.5,3",
+        "REQUESTS_PER_MINUTE": "100000",
+        "FLOWER_UNAUTHENTICATED_API": "true",
+    }
     home = servers_home / "engine"
     with running_stack(home, Ports(api=0, flower=0), workers=2, concurrency=1, settings=settings) as running:
         yield running

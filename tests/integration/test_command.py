@@ -192,3 +192,18 @@ def test_doctor_says_what_is_wrong(
 
     assert done.returncode == 1
     assert sentence in done.stdout
+
+
+def test_cancel_retry_and_the_timeline_work_from_the_command_line(
+    growth: Growth, client: Client, population: Population
+) -> None:
+    run_id = client.create(population.crowd)
+
+    cancelled = growth("cancel", run_id)
+    retried = growth("retry", run_id, "--watch")
+    timeline = growth("runs", "show", run_id)
+
+    assert "cancelled" in cancelled.stdout
+    assert "completed, 100%" in retried.stdout
+    for kind in ("created", "cancelled", "retried"):
+        assert kind in timeline.stdout

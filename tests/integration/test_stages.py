@@ -4,22 +4,25 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
-from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import PRESETS, STAGES, stage_named
 from pipeline.stages.by_domain import work_by_domain
 from sandbox.counts import Counts
-from sandbox.domains import invent_domains
+from sandbox.domains import Habit, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
-from tests.unit.mail.scripted_servers import drips, mail_host, world
+from sandbox.truth import Mailbox
+from tests.unit.mail.scripted_servers import Greylist, drips, mail_host, world
 
 CONNECTIONS_PER_HOST = 3
 SLOW_SECONDS = 0.05
+GREYLIST_SECONDS = 0.5
 
 
 async def through_both_stages(
@@ -32,6 +35,7 @@ async def through_both_stages(
             smtp_port=internet.smtp_port,
             allow_private=True,
             connections_per_host=CONNECTIONS_PER_HOST,
+            defer_seconds=(),
         )
     )
     contacts = [
@@ -48,7 +52,8 @@ async def through_both_stages(
 
 
 async def work(stage: str, records: Sequence[Record], network: MailNetwork) -> dict[int, Outcome]:
-    outcomes = [outcome async for outcome in stage_named(stage).stage.work(Batch(records), network)]
+    said = [each async for each in stage_named(stage).stage.work(Batch(records), network)]
+    outcomes = [each for each in said if isinstance(each, Outcome)]
     assert sorted(outcome.position for outcome in outcomes) == sorted(record.position for record in records)
     return {outcome.position: outcome for outcome in outcomes}
 
@@ -57,7 +62,8 @@ class Run:
     """Three hundred invented people through both stages."""
 
     def __init__(self) -> None:
-        domains = invent_domains(seed=21)
+        # Those that greylist are another test's.
+        domains = [domain for domain in invent_domains(seed=21) if domain.habit is not Habit.GREYLISTING]
         self.people = invent_people(21, 300, domains)
         with Internet(self.people, domains, slow_seconds=SLOW_SECONDS) as internet:
             self.looked_up, self.verified = asyncio.run(through_both_stages(self.people, internet))
@@ -129,6 +135,69 @@ def test_few_questions_find_much(run: Run, capsys: pytest.CaptureFixture[str]) -
     assert per_found < 4
 
 
+# Coming back to servers that greylist
+
+
+async def come_back(people: Sequence[Person], internet: Internet) -> list[dict[int, Outcome | Deferral]]:
+    """Look people up again and again, each time as a fresh process would, until all have an outcome."""
+    host, _, port = internet.dns_address.rpartition(":")
+    config = MailNetworkConfig(((host, int(port)),), internet.smtp_port, allow_private=True)
+    left = [
+        Record(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
+        for position, person in enumerate(people)
+    ]
+    passes: list[dict[int, Outcome | Deferral]] = []
+    while left:
+        network = MailNetwork(config)
+        said = stage_named("email_lookup").stage.work(Batch(left), network)
+        passes.append({each.position: each async for each in said})
+        await network.close()
+        left = [
+            replace(record, deferrals=record.deferrals + 1)
+            for record in left
+            if isinstance(passes[-1][record.position], Deferral)
+        ]
+        await asyncio.sleep(GREYLIST_SECONDS)
+    return passes
+
+
+BEHIND_THE_GREYLIST = {
+    Mailbox.OPEN: Reason.MAILBOX_EXISTS,
+    Mailbox.FULL: Reason.MAILBOX_FULL,
+    Mailbox.DISABLED: Reason.MAILBOX_DISABLED,
+    Mailbox.NONE: Reason.EVERY_CANDIDATE_REFUSED,
+}
+
+
+def test_whoever_comes_back_to_a_greylisting_server_learns_the_truth() -> None:
+    domains = [domain for domain in invent_domains(21, 300) if domain.habit is Habit.GREYLISTING]
+    people = invent_people(22, 100, domains)
+
+    with Internet(people, domains, greylist_seconds=GREYLIST_SECONDS) as internet:
+        passes = asyncio.run(come_back(people, internet))
+
+    assert [type(said) for said in passes[0].values()] == [Deferral] * 100
+    assert len(passes) <= 3
+    learned = {
+        each.position: (each.email, each.reason)
+        for said in passes
+        for each in said.values()
+        if isinstance(each, Outcome)
+    }
+    truth = {
+        position: (
+            person.email if person.mailbox in {Mailbox.OPEN, Mailbox.FULL} else None,
+            BEHIND_THE_GREYLIST[person.mailbox],
+        )
+        for position, person in enumerate(people)
+    }
+    right = [position for position in truth if learned[position] == truth[position]]
+    assert len(right) >= 0.97 * len(people)
+    assert {position for position, (email, _) in learned.items() if email} <= {
+        position for position, (email, _) in truth.items() if email == learned[position][0]
+    }, "nobody gets a wrong address"
+
+
 # One domain's trouble is its own
 
 
@@ -196,10 +265,31 @@ def test_a_record_that_the_work_forgets_has_an_outcome_nevertheless() -> None:
     assert asyncio.run(scenario()) == {1: Reason.INPUT, 2: Reason.INTERNAL_ERROR}
 
 
+def test_a_deferral_is_a_records_answer() -> None:
+    async def puts_off(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
+        yield Deferral(records[0].position, 300.0, Reason.GREYLISTED)
+        yield Outcome(records[1].position, OutcomeStatus.FOUND, Reason.INPUT)
+
+    async def scenario() -> list[int]:
+        answers = work_by_domain(
+            {"acme.test": records_of("acme.test", 1, 2)}, puts_off, at_once=1, on_fault=OutcomeStatus.UNKNOWN
+        )
+        return [answer.position async for answer in answers]
+
+    assert asyncio.run(scenario()) == [1, 2]
+
+
 @pytest.mark.parametrize("stage", ["email_lookup", "email_verify"])
-def test_a_stage_that_is_closed_early_leaves_no_task_and_no_connection(stage: str) -> None:
+@pytest.mark.parametrize("kind", [Outcome, Deferral])
+def test_a_stage_that_is_closed_early_leaves_no_task_and_no_connection(
+    stage: str, kind: type[Outcome] | type[Deferral]
+) -> None:
+    ordinary = mail_host("grace.hopper")
+
     async def scenario() -> tuple[int, int]:
-        servers = {"acme.test": mail_host("grace.hopper")} | {f"tarpit{n}.test": drips for n in range(20)}
+        servers = {"acme.test": ordinary if kind is Outcome else Greylist(ordinary)} | {
+            f"tarpit{n}.test": drips for n in range(20)
+        }
         async with world(servers) as scripted:
             records = [
                 Record(
@@ -212,7 +302,7 @@ def test_a_stage_that_is_closed_early_leaves_no_task_and_no_connection(stage: st
             ]
             stream = stage_named(stage).stage.work(Batch(records), scripted.network)
             async with asyncio.timeout(2), aclosing(stream) as outcomes:  # type: ignore[type-var]
-                await anext(outcomes)
+                assert isinstance(await anext(outcomes), kind)
             left = [task for task in asyncio.all_tasks() if "worker" in repr(task.get_coro())]
             for seen in scripted.seen.values():
                 await asyncio.wait_for(seen.everybody_left.wait(), timeout=5)

@@ -187,3 +187,25 @@ def test_a_run_found_again_and_again_is_sent_ever_more_rarely(
     with database.transaction() as session:
         pause = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
     assert pause_s - 1 < float(pause) <= pause_s
+
+
+def test_a_run_that_takes_too_long_is_found(database: Database) -> None:
+    run_id, _ = pending_run(database), pending_run(database)
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET created_at = now() - interval '3 hours' WHERE id = :id"), {"id": run_id})
+
+    with database.transaction() as session:
+        assert list(runs.find_overdue(session, hours=2.5)) == [run_id]
+        assert list(runs.find_overdue(session, hours=4)) == []
+
+
+def test_when_the_broker_lost_its_data_every_active_run_is_sent_again(database: Database) -> None:
+    working = started_run(database)
+    claimed_chunk(database, working)
+    pending = pending_run(database)
+    over = pending_run(database)
+    with database.transaction() as session:
+        runs.fail(session, over, RunError("code", "A sentence.", None))
+
+    with database.transaction() as session:
+        assert {run.run_id for run in runs.find_all_active(session)} == {working, pending}

@@ -75,6 +75,26 @@ def mail_host(
     return reply
 
 
+@dataclass
+class Greylist:
+    """A server that puts off who asks about a recipient for the first time; `behind` answers for those it knows."""
+
+    behind: Reply
+    reply: bytes = b"451 4.7.1 Greylisted, come back later"
+    known: set[str] = field(default_factory=set)
+    new: set[str] = field(default_factory=set)
+
+    def __call__(self, command: str) -> bytes | None:
+        if not command.startswith("RCPT") or command in self.known:
+            return self.behind(command)
+        self.new.add(command)
+        return self.reply
+
+    def let_time_pass(self) -> None:
+        """Know from now on what was asked until now."""
+        self.known |= self.new
+
+
 def talk(reply: Reply, seen: Seen) -> Talk:
     """A conversation by lines: a reply to each command, until the client or the script hangs up."""
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from pipeline.mail.catch_all import invented_local_part
 from tests.unit.mail.scripted_servers import Reply, Seen, mail_host, world
 
 
@@ -14,7 +15,7 @@ def is_catch_all(behaviour: Reply, rounds: int = 1) -> tuple[list[bool | None], 
             for _ in range(rounds):
                 async with scripted.network.conversation(await scripted.network.route("acme.test")) as conversation:
                     await conversation.ask(["grace@acme.test"])
-                    found.append(await scripted.network.is_catch_all(conversation))
+                    found.append((await scripted.network.ask_about_nobody(conversation)).says_catch_all)
             await scripted.network.close()
             return found, scripted.seen["acme.test"]
 
@@ -44,6 +45,16 @@ def test_the_invented_address_comes_after_the_real_one_in_the_same_session() -> 
     assert seen.sessions == 1
     assert seen.verbs("RCPT")[0] == "RCPT TO:<grace@acme.test>"
     assert len(seen.verbs("RCPT")) == 2
+
+
+def test_nobody_has_the_same_address_twice_but_for_one_domain_and_sender_it_is_always_the_same() -> None:
+    invented = [invented_local_part(domain, sender) for domain in ("a.test", "b.test") for sender in ("", "c@d.test")]
+
+    assert len(set(invented)) == 4
+    assert all(each.isalpha() and each.islower() for each in invented)
+    _, first = is_catch_all(mail_host("grace"))
+    _, second = is_catch_all(mail_host("grace"))
+    assert first.commands == second.commands
 
 
 def test_what_was_found_out_is_remembered_and_what_was_not_is_asked_again() -> None:

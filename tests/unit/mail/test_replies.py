@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.mail.meanings import DEFERRED, EXISTS, SETTLED, Meaning
+from pipeline.mail.meanings import ABOUT_US, EXISTS, SETTLED, Meaning
 from pipeline.mail.replies import (
     classify,
     classify_refused_session,
@@ -236,7 +236,7 @@ def test_only_a_positive_reply_is_an_acceptance(code: int, text: str) -> None:
 
 
 def test_every_meaning_but_policy_and_unclear_is_either_settled_or_deferred() -> None:
-    assert set(Meaning) - SETTLED - DEFERRED == {Meaning.POLICY, Meaning.UNCLEAR}
+    assert set(Meaning) - SETTLED - ABOUT_US == {Meaning.POLICY, Meaning.UNCLEAR}
     assert EXISTS < SETTLED
 
 

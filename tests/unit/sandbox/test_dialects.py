@@ -16,7 +16,9 @@ REPLIES = [
 @pytest.mark.parametrize("reply", REPLIES)
 def test_every_reply_is_well_formed(reply: str) -> None:
     """RFC 5321 section 4.2.1: one code on all lines, a hyphen after it on all but the last."""
-    *continued, last = reply.format(address="ada@cedar-foods.test", client="127.0.0.1").split("\r\n")
+    *continued, last = reply.format(address="ada@cedar-foods.test", client="127.0.0.1", greylist_seconds=300).split(
+        "\r\n"
+    )
     code = last[:3]
 
     assert re.fullmatch(r"[245][0-5][0-9] [\x20-\x7e]+", last)

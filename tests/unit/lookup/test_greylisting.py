@@ -1,0 +1,211 @@
+"""The look-up at servers that ask strangers to come back later."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
+from pipeline.records import Batch, Record
+from pipeline.stages import stage_named
+from tests.unit.lookup.looking_up import ACME, contacts
+from tests.unit.mail.scripted_servers import Greylist, Reply, Seen, mail_host, world
+
+NAMES = ["Grace Hopper", "Alan Turinger", "Ada Lovell", "Kurt Godelin", "Emmy Noetherin", "Zoe Weylin", "Ida Rhodesia"]
+
+
+def passes(
+    records: Sequence[Record], server: Reply, defer_seconds: tuple[float, ...] = (300.0, 900.0)
+) -> tuple[list[dict[int, Outcome | Deferral]], list[Seen]]:
+    """Work what is left again and again, each time in a network without memory, until all have an outcome."""
+    said: list[dict[int, Outcome | Deferral]] = []
+    seen: list[Seen] = []
+
+    async def one_pass() -> None:
+        async with world({ACME: server}, defer_seconds=defer_seconds) as scripted:
+            work = stage_named("email_lookup").stage.work(Batch(left), scripted.network)
+            said.append({each.position: each async for each in work})
+            seen.append(scripted.seen[ACME])
+
+    left = list(records)
+    while left:
+        asyncio.run(one_pass())
+        assert sorted(said[-1]) == sorted(record.position for record in left)
+        left = [
+            replace(record, deferrals=record.deferrals + 1)
+            for record in left
+            if isinstance(said[-1][record.position], Deferral)
+        ]
+        if isinstance(server, Greylist):
+            server.let_time_pass()
+    return said, seen
+
+
+def reasons(said: dict[int, Outcome | Deferral]) -> set[Reason]:
+    return {each.reason for each in said.values()}
+
+
+@pytest.mark.parametrize("pattern", ["{0}.{1}", "{1}_{0}", "{1}.{2}"], ids=["common", "rare", "rarest"])
+def test_everybody_is_found_when_we_come_back_whatever_the_pattern(pattern: str) -> None:
+    mailboxes = [pattern.format(*name.lower().split(), name[0].lower()) for name in NAMES]
+
+    said, _ = passes(contacts(*NAMES), Greylist(mail_host(*mailboxes)))
+
+    assert [sorted(type(each).__name__ for each in one.values()) for one in said] == [["Deferral"] * 7, ["Outcome"] * 7]
+    found = [said[1][position] for position in range(7)]
+    assert [each.email for each in found if isinstance(each, Outcome)] == [f"{each}@{ACME}" for each in mailboxes]
+    assert all(each.evidence["catch_all"] is False for each in found if isinstance(each, Outcome))
+
+
+def test_it_is_known_of_everybody_else_that_they_have_no_mailbox() -> None:
+    said, _ = passes(contacts(*NAMES), Greylist(mail_host("grace.hopper")))
+
+    assert len(said) == 2
+    assert sorted(each.reason for each in said[1].values()) == [Reason.EVERY_CANDIDATE_REFUSED] * 6 + [
+        Reason.MAILBOX_EXISTS
+    ]
+
+
+def test_names_of_many_spellings_are_found_in_the_third_pass_at_the_latest() -> None:
+    names = ["María José García López", "Jean-Luc van den Berg", "Grace Hopper"]
+    server = Greylist(mail_host("mj.garcia.lopez", "jl_vandenberg", "jlvandenberg", "ghopper", "mgarcialopez"))
+
+    said, _ = passes(contacts(*names), server)
+
+    assert len(said) <= 3
+    assert not any(each.reason is Reason.GREYLISTED for each in said[-1].values())
+
+
+def test_a_catch_all_behind_a_greylist_is_recognised() -> None:
+    said, _ = passes(contacts(*NAMES), Greylist(mail_host(unknown=b"250 2.1.5 Ok")))
+
+    assert [reasons(one) for one in said] == [{Reason.GREYLISTED}, {Reason.CATCH_ALL}]
+
+
+def test_a_fresh_process_asks_the_same_questions() -> None:
+    _, seen = passes(contacts(*NAMES), mail_host(replies={"RCPT": b"451 4.7.1 greylisted"}))
+
+    assert len(seen) == 3
+    assert seen[0].commands == seen[1].commands
+
+
+def test_no_question_is_asked_twice_in_a_pass() -> None:
+    _, seen = passes(contacts(*NAMES), Greylist(mail_host()))
+
+    asked = seen[0].verbs("RCPT")
+    assert len(asked) == len(set(asked))
+
+
+def test_large_domains_are_asked_about_everybody() -> None:
+    names = [f"Person{chr(97 + n // 26)} Family{chr(97 + n % 26)}" for n in range(60)]
+    mailboxes = [name.lower().replace(" ", "-") for name in names]
+
+    said, _ = passes(contacts(*names), Greylist(mail_host(*mailboxes)))
+
+    assert [len(one) for one in said] == [60, 60]
+    assert reasons(said[1]) == {Reason.MAILBOX_EXISTS}
+
+
+# How long, how often, and why
+
+
+def test_each_deferral_has_its_wait_and_after_the_last_one_there_is_an_outcome() -> None:
+    said, _ = passes(contacts("Grace Hopper"), mail_host(replies={"RCPT": b"451 4.7.1 greylisted"}))
+
+    assert said[:2] == [
+        {0: Deferral(0, 300.0, Reason.GREYLISTED)},
+        {0: Deferral(0, 900.0, Reason.GREYLISTED)},
+    ]
+    outcome = said[2][0]
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.reason) == (OutcomeStatus.NOT_FOUND, Reason.GREYLISTED)
+    assert outcome.evidence["reply_code"] == 451
+
+
+def test_a_wait_that_the_server_names_is_kept() -> None:
+    server = Greylist(mail_host("grace.hopper"), b"451 4.7.1 greylisted, please try again in 60 seconds")
+
+    said, _ = passes(contacts("Grace Hopper"), server)
+
+    assert said[0] == {0: Deferral(0, 65.0, Reason.GREYLISTED)}
+
+
+def test_contacts_of_one_name_are_deferred_each_by_its_own_count() -> None:
+    first, second = contacts("Grace Hopper", "GRACE HOPPER")
+
+    said, _ = passes([first, replace(second, deferrals=2)], mail_host(replies={"RCPT": b"451 4.7.1 greylisted"}))
+
+    assert said[0][0] == Deferral(0, 300.0, Reason.GREYLISTED)
+    assert isinstance(said[0][1], Outcome)
+
+
+@pytest.mark.parametrize(
+    ("replies", "reason"),
+    [
+        ({"": b"421 4.7.0 too many connections"}, Reason.RATE_LIMITED),
+        ({"RCPT": b"421 4.7.0 try again later"}, Reason.RATE_LIMITED),
+        ({"RCPT": b"450 4.7.1 rate limit exceeded"}, Reason.RATE_LIMITED),
+        ({"MAIL": b"451 4.7.1 greylisted"}, Reason.GREYLISTED),
+    ],
+)
+def test_a_limit_that_passes_is_waited_for(replies: dict[str, bytes | None], reason: Reason) -> None:
+    said, _ = passes(contacts(*NAMES), mail_host(replies=replies), defer_seconds=(60.0,))
+
+    assert said[0] == {position: Deferral(position, 60.0, reason) for position in range(7)}
+    assert reasons(said[1]) == {reason}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"550 5.7.1 rate limit exceeded",
+        b"550 5.7.1 Client host blocked using dnsbl.test",
+        b"450 4.3.2 something is wrong",
+        b"450 4.1.1 user unknown",
+    ],
+)
+def test_what_will_not_pass_is_not_waited_for(reply: bytes) -> None:
+    said, _ = passes(contacts("Grace Hopper"), mail_host(replies={"RCPT": reply}))
+
+    assert len(said) == 1
+
+
+def test_who_is_put_off_waits_alone_while_colleagues_are_found() -> None:
+    put_off = {"RCPT TO:<zoe.hopper@": b"451 4.7.1 greylisted"}
+
+    said, _ = passes(contacts("Grace Hopper", "Zoe Hopper"), mail_host("grace.hopper", replies=put_off))
+
+    assert isinstance(said[0][0], Outcome)
+    assert said[0][1] == Deferral(1, 300.0, Reason.GREYLISTED)
+
+
+def test_a_server_that_checks_recipients_before_it_greylists_is_understood() -> None:
+    people = mail_host("grace_hopper", "alan_turinger")
+    greylist = Greylist(people)
+
+    def checks_first(command: str) -> bytes | None:
+        known = not command.startswith("RCPT") or (people(command) or b"").startswith(b"2")
+        return greylist(command) if known else people(command)
+
+    async def scenario() -> list[Outcome | Deferral]:
+        records = contacts("Grace Hopper", "Alan Turinger", "Ada Lovell")
+        async with world({ACME: checks_first}) as scripted:
+            work = stage_named("email_lookup").stage.work
+            said = [each async for each in work(Batch(records), scripted.network)]
+            greylist.let_time_pass()
+            again = [replace(records[each.position], deferrals=1) for each in said if isinstance(each, Deferral)]
+            return [*said, *[each async for each in work(Batch(again), scripted.network)]]
+
+    found = {each.position: each.email for each in asyncio.run(scenario()) if isinstance(each, Outcome)}
+
+    assert found == {0: "grace_hopper@acme.test", 1: "alan_turinger@acme.test", 2: None}
+
+
+def test_a_yes_whose_worth_the_server_puts_off_is_asked_again() -> None:
+    greylist = Greylist(mail_host("grace.hopper"), known={f"RCPT TO:<grace.hopper@{ACME}>"})
+
+    said, _ = passes(contacts("Grace Hopper"), greylist)
+
+    assert said[0] == {0: Deferral(0, 300.0, Reason.GREYLISTED)}
+    assert reasons(said[1]) == {Reason.MAILBOX_EXISTS}

@@ -1,0 +1,96 @@
+"""The verifying stage at servers that ask strangers to come back later."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
+from pipeline.records import Batch, Record
+from pipeline.stages import stage_named
+from tests.unit.mail.scripted_servers import Greylist, Reply, mail_host, world
+
+ACME = "acme.test"
+GRACE = Record(0, email="grace@acme.test")
+VALID = (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
+
+
+def passes(server: Reply, *records: Record) -> list[dict[int, Deferral | tuple[OutcomeStatus, Reason]]]:
+    """Work what is left again and again, each time in a network without memory, until all have an outcome."""
+    said: list[dict[int, Deferral | tuple[OutcomeStatus, Reason]]] = []
+
+    async def one_pass() -> None:
+        async with world({ACME: server}) as scripted:
+            work = stage_named("email_verify").stage.work(Batch(left), scripted.network)
+            answers = [each async for each in work]
+        said.append(
+            {each.position: (each.status, each.reason) if isinstance(each, Outcome) else each for each in answers}
+        )
+
+    left = list(records)
+    while left:
+        asyncio.run(one_pass())
+        assert sorted(said[-1]) == sorted(record.position for record in left)
+        left = [
+            replace(record, deferrals=record.deferrals + 1)
+            for record in left
+            if isinstance(said[-1][record.position], Deferral)
+        ]
+        if isinstance(server, Greylist):
+            server.let_time_pass()
+    return said
+
+
+def test_everybody_is_judged_when_we_come_back() -> None:
+    many = [Record(position, email=f"p{position}@acme.test") for position in range(60)]
+    server = Greylist(mail_host(*(f"p{position}" for position in range(0, 60, 2))))
+
+    said = passes(server, *many)
+
+    assert said[0] == {position: Deferral(position, 300.0, Reason.GREYLISTED) for position in range(60)}
+    invalid = (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)
+    assert said[1] == {position: invalid if position % 2 else VALID for position in range(60)}
+
+
+def test_a_catch_all_behind_a_greylist_is_recognised() -> None:
+    said = passes(Greylist(mail_host(unknown=b"250 Ok")), GRACE)
+
+    assert said[1] == {0: (OutcomeStatus.RISKY, Reason.CATCH_ALL)}
+
+
+def test_a_yes_whose_worth_the_server_puts_off_is_asked_again() -> None:
+    said = passes(Greylist(mail_host("grace"), known={"RCPT TO:<grace@acme.test>"}), GRACE)
+
+    assert said == [{0: Deferral(0, 300.0, Reason.GREYLISTED)}, {0: VALID}]
+
+
+def test_after_the_last_deferral_there_is_a_verdict() -> None:
+    said = passes(mail_host("grace", unknown=b"451 4.7.1 greylisted"), GRACE)
+
+    assert said == [
+        {0: Deferral(0, 300.0, Reason.GREYLISTED)},
+        {0: Deferral(0, 900.0, Reason.GREYLISTED)},
+        {0: (OutcomeStatus.RISKY, Reason.SERVER_UNCLEAR)},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "deferral"),
+    [
+        (b"451 4.7.1 greylisted for 2 minutes", Deferral(0, 125.0, Reason.GREYLISTED)),
+        (b"421 4.7.0 too many connections", Deferral(0, 300.0, Reason.RATE_LIMITED)),
+        (b"550 5.7.1 rate limit exceeded", (OutcomeStatus.UNKNOWN, Reason.RATE_LIMITED)),
+        (b"550 5.7.1 your IP is blacklisted", (OutcomeStatus.UNKNOWN, Reason.BLOCKED)),
+        (b"450 4.3.2 something is wrong", (OutcomeStatus.UNKNOWN, Reason.SERVER_UNCLEAR)),
+    ],
+)
+def test_only_what_passes_is_waited_for(reply: bytes, deferral: Deferral | tuple[OutcomeStatus, Reason]) -> None:
+    assert passes(mail_host(replies={"RCPT": reply}), GRACE)[0] == {0: deferral}
+
+
+def test_those_whom_a_limit_left_unasked_wait_too() -> None:
+    many = [Record(position, email=f"p{position}@acme.test") for position in range(60)]
+
+    said = passes(mail_host(replies={"RCPT": b"421 4.7.0 too many connections"}), *many)
+
+    assert said[0] == {position: Deferral(position, 300.0, Reason.RATE_LIMITED) for position in range(60)}
