@@ -1,0 +1,288 @@
+"""The state machine of a run: whatever is delivered twice, lost, expired, cancelled or crashed, in any order, each
+contact is counted once, each credit moved once, and in the end the run is over by itself."""
+
+from collections.abc import Sequence
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import text
+
+from models.database import Database
+from models.queries import stages_of_run
+from models.run import Run
+from models.run_chunk import COMPILE
+from models.status import TERMINAL_RUN_STATUSES
+from models.transitions import RunError
+from pipeline import chunks, runs
+from pipeline.chunks import Lease
+from pipeline.errors import ChunkExhausted, LeaseLost, RunStateConflict
+from pipeline.outcomes import Deferral, Outcome, Reason
+from pipeline.progress import StageCount, percent
+from pipeline.runs import Beginning
+from tests.factories import (
+    LEASE_S,
+    LOOKUP,
+    VERIFY,
+    WORKER,
+    account,
+    claim,
+    count,
+    expire,
+    found,
+    pending_run,
+    skipped,
+    valid,
+)
+
+CONTACTS, CHUNK, MAX_LANES = 7, 3, 2
+CHAIN = (LOOKUP, VERIFY, COMPILE)
+OUTCOME = {LOOKUP: found, VERIFY: valid, COMPILE: skipped}
+
+
+class AnyInterleaving(RuleBasedStateMachine):
+    """Lanes, links, the sweeper and the client take their steps in any order."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self.database = database
+        self.leases: list[Lease] = []
+        self.percent = 0
+        self.ended_as: tuple[str, int] | None = None
+
+    @initialize()
+    def create(self) -> None:
+        self.account_id = account(self.database, credits_granted=1000).account_id
+        self.run_id = pending_run(self.database, count=CONTACTS, account_id=self.account_id)
+
+    # What workers do
+
+    @rule()
+    def deliver_the_chain(self) -> None:
+        """Link after link, as Celery does, until one ends its copy."""
+        for stage in CHAIN:
+            with self.database.transaction() as session:
+                beginning = runs.begin_stage(session, self.run_id, stage, WORKER, CHUNK)
+            if beginning is Beginning.WORK:
+                self.claim(stage)
+            if beginning is not Beginning.DONE:
+                return
+
+    @rule()
+    def work_all_that_can_be_claimed(self) -> None:
+        for _ in range(CONTACTS):
+            before = len(self.leases)
+            self.deliver_the_chain()
+            if len(self.leases) == before:
+                return
+            self.finish_lease(self.leases[-1])
+
+    @rule(stage=st.sampled_from(CHAIN))
+    def deliver_a_late_link(self, stage: str) -> None:
+        with self.database.transaction() as session:
+            beginning = runs.begin_stage(session, self.run_id, stage, WORKER, CHUNK)
+        if beginning is Beginning.WORK:
+            self.claim(stage)
+
+    def claim(self, stage: str) -> None:
+        try:
+            lease = claim(self.database, self.run_id, stage, max_lanes=MAX_LANES)
+        except ChunkExhausted:
+            with self.database.transaction() as session:
+                runs.fail(session, self.run_id, RunError("stage_failed", "Again and again.", stage))
+            return
+        if lease:
+            self.leases.append(lease)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), size=st.integers(0, CHUNK))
+    def flush(self, data: st.DataObject, size: int) -> None:
+        lease = data.draw(st.sampled_from(self.leases))
+        if lease.stage != COMPILE:
+            self.record(lease, self.left_of(lease)[:size])
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def flush_what_is_there_already(self, data: st.DataObject) -> None:
+        """As a lane does whose transaction was committed, but which never heard of it."""
+        lease = data.draw(st.sampled_from(self.leases))
+        if lease.stage != COMPILE:
+            span = range(lease.first_position, lease.last_position + 1)
+            self.record(lease, [OUTCOME[lease.stage](position) for position in span])
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        self.finish_lease(data.draw(st.sampled_from(self.leases)))
+
+    def finish_lease(self, lease: Lease) -> None:
+        """Also with a lease that is gone, and also twice: as a lane does that was stopped and wakes up."""
+        outcomes = [] if lease.stage == COMPILE else self.left_of(lease)
+        try:
+            with self.database.transaction() as session:
+                if lease.stage == COMPILE:
+                    runs.complete(session, lease, [], LEASE_S)
+                else:
+                    chunks.record(session, lease, outcomes, LEASE_S)
+                    chunks.finish(session, lease)
+                    runs.advance(session, self.run_id, lease.stage, WORKER)
+        except LeaseLost:
+            return
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def put_off(self, data: st.DataObject) -> None:
+        lease = data.draw(st.sampled_from(self.leases))
+        left = self.left_of(lease)
+        if lease.stage != COMPILE and left:
+            deferrals = [Deferral(outcome.position, 300, Reason.GREYLISTED) for outcome in left]
+            self.attempt(
+                lambda session: (chunks.record(session, lease, [], LEASE_S), chunks.put_off(session, lease, deferrals))
+            )
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def hand_back(self, data: st.DataObject) -> None:
+        lease = data.draw(st.sampled_from(self.leases))
+        self.attempt(lambda session: chunks.hand_back(session, lease, "the worker stops"))
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        lease = data.draw(st.sampled_from(self.leases))
+        with self.database.transaction() as session:
+            is_mine = (
+                "SELECT count(*) FROM run_chunks WHERE run_id = :r AND stage = :s AND number = :n AND token = :t"
+                " AND status = 'leased'"
+            )
+            held = count(session, is_mine, r=self.run_id, s=lease.stage, n=lease.number, t=lease.token)
+        if held:
+            expire(self.database, lease)
+
+    # What the sweeper and the client do
+
+    @rule()
+    def time_passes_and_the_sweeper_looks(self) -> None:
+        with self.database.transaction() as session:
+            session.execute(text("UPDATE runs SET resend_at = now() WHERE id = :id"), {"id": self.run_id})
+            session.execute(
+                text("UPDATE run_chunks SET not_before = now() WHERE run_id = :id AND not_before IS NOT NULL"),
+                {"id": self.run_id},
+            )
+            found_stalled = self.run_id in {run.run_id for run in runs.find_stalled(session)}
+            assert not (found_stalled and self.status(session) in TERMINAL_RUN_STATUSES)
+
+    @rule(die=st.integers(1, 4))
+    def cancel(self, die: int) -> None:
+        """Now and then: a run that is cancelled early shows little else."""
+        if die != 3:
+            return
+        try:
+            with self.database.transaction() as session:
+                runs.cancel(session, self.account_id, self.run_id)
+        except RunStateConflict:
+            return
+
+    # What must always hold
+
+    @invariant()
+    def each_contact_is_counted_once(self) -> None:
+        with self.database.transaction() as session:
+            for stage in stages_of_run(session, self.run_id):
+                query = "SELECT count(*) FROM outcomes WHERE run_id = :r AND stage = :s"
+                assert stage.done == count(session, query, r=self.run_id, s=stage.stage) <= CONTACTS
+
+    @invariant()
+    def each_credit_moves_once(self) -> None:
+        with self.database.transaction() as session:
+            balance = count(session, "SELECT credit_balance FROM accounts WHERE id = :a", a=self.account_id)
+            ledger = "SELECT sum(credits) FROM credit_ledger WHERE account_id = :a"
+            kinds = "SELECT count(*) FROM credit_ledger WHERE run_id = :r AND kind = :k"
+            over = self.status(session) in TERMINAL_RUN_STATUSES
+            assert balance == count(session, ledger, a=self.account_id)
+            assert count(session, kinds, r=self.run_id, k="charge") == 1
+            assert count(session, kinds, r=self.run_id, k="rebate") == int(over)
+
+    @invariant()
+    def the_percent_never_falls(self) -> None:
+        with self.database.transaction() as session:
+            rows = stages_of_run(session, self.run_id)
+            now = percent(self.status(session), [StageCount(r.stage, r.status, r.done, r.total) for r in rows])
+        assert now >= self.percent
+        self.percent = now
+
+    @invariant()
+    def stages_follow_one_another(self) -> None:
+        with self.database.transaction() as session:
+            statuses = [row.status for row in stages_of_run(session, self.run_id)]
+            completed = self.status(session) == "completed"
+        unfinished = next((n for n, status in enumerate(statuses) if status != "completed"), len(statuses))
+        assert set(statuses[unfinished + 1 :]) <= {"pending"}
+        assert not completed or unfinished == len(statuses)
+
+    @invariant()
+    def no_more_lanes_are_at_work_than_allowed(self) -> None:
+        with self.database.transaction() as session:
+            assert chunks.live_leases(session, self.run_id) <= MAX_LANES
+
+    @invariant()
+    def what_is_over_stays_as_it_is(self) -> None:
+        with self.database.transaction() as session:
+            status = self.status(session)
+            outcomes = count(session, "SELECT count(*) FROM outcomes WHERE run_id = :r", r=self.run_id)
+        if self.ended_as is None and status in TERMINAL_RUN_STATUSES:
+            self.ended_as = (status, outcomes)
+        assert self.ended_as in (None, (status, outcomes))
+
+    def teardown(self) -> None:
+        """All workers die; then nothing but the sweeper's chain is needed to end the run."""
+        if not hasattr(self, "run_id"):
+            return
+        for _ in range(60):
+            with self.database.transaction() as session:
+                if self.status(session) in TERMINAL_RUN_STATUSES:
+                    return
+                session.execute(
+                    text("UPDATE run_chunks SET lease_expires_at = now() WHERE run_id = :r AND status = 'leased'"),
+                    {"r": self.run_id},
+                )
+            self.time_passes_and_the_sweeper_looks()
+            self.leases.clear()
+            for stage in CHAIN:
+                self.deliver_a_late_link(stage)
+            for lease in self.leases:
+                self.finish_lease(lease)
+        raise AssertionError("the run did not end by itself")
+
+    def left_of(self, lease: Lease) -> Sequence[Outcome]:
+        with self.database.transaction() as session:
+            return [OUTCOME[lease.stage](record.position) for record in chunks.load(session, lease).records]
+
+    def record(self, lease: Lease, outcomes: Sequence[Outcome]) -> None:
+        self.attempt(lambda session: chunks.record(session, lease, outcomes, LEASE_S))
+
+    def attempt(self, step) -> None:  # type: ignore[no-untyped-def]
+        try:
+            with self.database.transaction() as session:
+                step(session)
+        except LeaseLost:
+            return
+
+    def status(self, session) -> str:  # type: ignore[no-untyped-def]
+        return session.get_one(Run, self.run_id, populate_existing=True).status
+
+
+def test_any_interleaving_keeps_the_invariants(database: Database) -> None:
+    run_state_machine_as_test(
+        lambda: AnyInterleaving(database),
+        settings=settings(
+            max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
