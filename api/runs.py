@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 from api.access import AccountId, database_of, redis_of, settings_of
 from api.bodies import parse_run_request, read_body
 from models.queries import events_of_run, export_of_account, run_of_account
+from models.run import Run
 from models.wire import (
     ErrorBody,
     GoalPlan,
@@ -58,9 +59,11 @@ def create(
 @runs.get("/runs/{run_id}", response_model=RunState)
 def read(request: Request, account_id: AccountId, run_id: str) -> Response:
     """A run's state: the live copy, or what Postgres says."""
-    known_id = _run_id(run_id)
-    body = _live_copy(request, account_id, known_id) or _from_rows(request, account_id, known_id)
-    return Response(body, media_type="application/json")
+    with database_of(request).transaction() as session:
+        run = run_of_account(session, _run_id(run_id), account_id)
+    if run is None:
+        raise UnknownRun.with_this_id()
+    return Response(_live_copy(request, run) or _from_rows(request, run), media_type="application/json")
 
 
 @runs.post("/runs/{run_id}/cancel", response_model=RunState)
@@ -132,21 +135,19 @@ def _run_id(text: str) -> UUID:
         raise UnknownRun.with_this_id() from error
 
 
-def _live_copy(request: Request, account_id: UUID, run_id: UUID) -> str | None:
+def _live_copy(request: Request, run: Run) -> str | None:
     try:
-        return live_state.fetch(redis_of(request), account_id, run_id)
+        return live_state.fetch(redis_of(request), run)
     except redis.RedisError as error:
-        log.warning("run %s: read from Postgres: %s", run_id, type(error).__name__)
+        log.warning("run %s: read from Postgres: %s", run.id, type(error).__name__)
         return None
 
 
-def _from_rows(request: Request, account_id: UUID, run_id: UUID) -> str:
+def _from_rows(request: Request, run: Run) -> str:
     """The state from its rows; it is put back into Redis for the readers after this one."""
     with database_of(request).transaction() as session:
-        run = run_of_account(session, run_id, account_id)
-        if run is None:
-            raise UnknownRun.with_this_id()
-        state = live_state.build(session, run, settings_of(request).public_url)
+        fresh = session.get_one(Run, run.id)
+        state = live_state.build(session, fresh, settings_of(request).public_url)
     _put_back(request, state)
     return state.body
 

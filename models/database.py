@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 CONNECT_TIMEOUT_S = 5
+IDLE_IN_TRANSACTION_S = 5
+"""A process that is frozen in a transaction holds its run's row; Postgres takes it back before a lease ends."""
 
 
 class Database:
@@ -39,7 +41,16 @@ def open_database(url: str, *, pool_size: int = 5, **engine_options: Any) -> Dat
         max_overflow=pool_size,
         # A restarted Postgres leaves dead connections in the pool: notice before use, not in use.
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "growth-engine"},
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": "growth-engine",
+            "options": f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S * 1000}",
+        },
         **engine_options,
     )
     return Database(engine)
+
+
+def allow_idle_transaction(session: Session) -> None:
+    """For a transaction that only reads, and writes a file meanwhile: a slow disk must not end it."""
+    session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))

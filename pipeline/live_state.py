@@ -79,9 +79,15 @@ def store(server: redis.Redis, state: LiveState, live_seconds: float) -> None:
     server.eval(STORE_IF_NEWER, 1, key, state.version, state.body, int(seconds * 1000), channel(state.run_id))
 
 
-def fetch(server: redis.Redis, account_id: UUID, run_id: UUID) -> str | None:
-    """The copy, if there is one and it is this account's. Raises `redis.RedisError`."""
-    body: Any = server.hget(_key(account_id, run_id), "state")
+def fetch(server: redis.Redis, run: Run) -> str | None:
+    """The copy, unless it is missing or older than the run's row. Raises `redis.RedisError`.
+
+    A Redis that was away comes back with the copy it had; a reader who saw a later state must not see it.
+    """
+    held: Any
+    held, body = server.hmget(_key(run.account_id, run.id), ["version", "state"])
+    if held is None or int(held) < run.version:
+        return None
     return body.decode() if isinstance(body, bytes) else body
 
 

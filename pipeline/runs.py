@@ -15,6 +15,7 @@ from models.events import EventKind, add_event
 from models.queries import stages_of_run
 from models.run import Run
 from models.run_chunk import COMPILE, RunChunk
+from models.run_event import RunEvent
 from models.status import STOPPED_RUN_STATUSES, TERMINAL_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus
 from models.transitions import (
     RunError,
@@ -153,9 +154,23 @@ def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
         RunChunk.status == ChunkStatus.LEASED,
         RunChunk.lease_expires_at > func.now(),
     )
+    # A chunk whose lane died does not wait until the others are quiet: one chain is sent for each lease that ran out.
+    orphan = exists().where(
+        RunChunk.run_id == Run.id,
+        RunChunk.status == ChunkStatus.LEASED,
+        RunChunk.lease_expires_at <= func.now(),
+        ~exists().where(
+            RunEvent.run_id == RunChunk.run_id,
+            RunEvent.kind == EventKind.RESENT.value,
+            RunEvent.at >= RunChunk.lease_expires_at,
+        ),
+    )
     stalled = (
         select(Run.id)
-        .where(Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]), Run.resend_at <= func.now(), ~live_lease)
+        .where(
+            Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]),
+            ((Run.resend_at <= func.now()) & ~live_lease) | orphan,
+        )
         .order_by(Run.resend_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from models.database import allow_idle_transaction
 from models.events import EventKind, add_event
 from models.queries import artifacts_of_run, stream_results
 from models.run import Run
@@ -41,6 +42,7 @@ def compile_run(process: Process, run_id: UUID, worker: str) -> None:
 def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
     """Write the export files of a failed or cancelled run: what was found is kept. A second time does nothing."""
     with process.database.transaction() as session:
+        allow_idle_transaction(session)
         run = session.get(Run, run_id)
         if run is None or run.status not in STOPPED_RUN_STATUSES or artifacts_of_run(session, run_id):
             return
@@ -67,6 +69,7 @@ def _compile(process: Process, lease: Lease) -> None:
 def _write_exports(process: Process, lease: Lease) -> list[ExportFile]:
     directory = process.settings.export_dir
     with process.database.transaction() as session:
+        allow_idle_transaction(session)
         run = runs.refreshed(session, lease.run_id)
         return [
             write_export(directory, run.id, name, run.extra_columns, _rows(process, lease, session))

@@ -8,7 +8,9 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from pipeline import chunks, live_state, runs
@@ -21,6 +23,8 @@ from worker.process import Process
 from worker.publishing import publish
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ async def _work(process: Process, lease: Lease) -> StageLeft:
                 await _cancel(stage_work)
                 return await asyncio.to_thread(_hand_back, process, lease, hand.take(), reason)
             _check_world(process)
-            await asyncio.to_thread(_record, process, lease, hand.take())
+            await _flush(process, lease, hand)
     finally:
         await _cancel(stage_work)
     _check_world(process)
@@ -82,6 +86,29 @@ async def _work(process: Process, lease: Lease) -> StageLeft:
         log.error("run %s, stage %s, chunk %s broke", lease.run_id, lease.stage, lease.number, exc_info=fault)
         return await asyncio.to_thread(_give_up, process, lease, hand.take())
     return await asyncio.to_thread(_finish, process, lease, hand)
+
+
+async def _flush(process: Process, lease: Lease, hand: _Hand) -> None:
+    """Postgres may be away for a moment: what is in hand is then kept for the next flush, while the lease lives."""
+    outcomes = hand.take()
+    try:
+        await asyncio.to_thread(_record, process, lease, outcomes)
+    except OperationalError as error:
+        log.warning("run %s: not recorded yet: %s", lease.run_id, type(error.orig).__name__)
+        hand.outcomes[:0] = outcomes
+
+
+def _insist(process: Process, step: Callable[[Session], T]) -> T:
+    """One transaction, tried again while Postgres is away, for as long as the lease may still live."""
+    give_up_at = time.monotonic() + process.settings.lease_seconds
+    while True:
+        try:
+            with process.database.transaction() as session:
+                return step(session)
+        except OperationalError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(process.settings.flush_seconds / 4)
 
 
 def _check_world(process: Process) -> None:
@@ -115,8 +142,7 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
 
 
 def _load(process: Process, lease: Lease) -> Batch:
-    with process.database.transaction() as session:
-        return chunks.load(session, lease)
+    return _insist(process, lambda session: chunks.load(session, lease))
 
 
 def _record(process: Process, lease: Lease, outcomes: list[Outcome]) -> None:
@@ -155,10 +181,13 @@ def _give_up(process: Process, lease: Lease, outcomes: list[Outcome]) -> StageLe
 
 def _end(process: Process, lease: Lease, outcomes: list[Outcome], end_chunk: Callable[[Session], bool]) -> StageLeft:
     """Record what is in hand and end the lease, in one transaction; `end_chunk` says if the stage is complete."""
-    with process.database.transaction() as session:
+
+    def end(session: Session) -> tuple[StageLeft, live_state.LiveState]:
         run = chunks.record(session, lease, outcomes, process.settings.lease_seconds)
         complete = end_chunk(session)
         left = StageLeft(complete, chunks.claimable(session, lease.run_id, lease.stage))
-        state = live_state.build(session, run, process.settings.public_url)
+        return left, live_state.build(session, run, process.settings.public_url)
+
+    left, state = _insist(process, end)
     publish(process, state)
     return left

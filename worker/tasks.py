@@ -3,8 +3,8 @@
 Each may be delivered twice, late, or while a copy of it runs: Postgres decides what is left to do.
 """
 
-import multiprocessing
 import os
+from multiprocessing.sharedctypes import RawValue
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +16,23 @@ from worker.compiling import compile_run, export_stopped_run
 from worker.links import work_lane, work_link
 from worker.process import Process, open_process
 
-# Made before the pool forks, so that all its processes share it.
-_draining = multiprocessing.get_context("fork").Event()
+
+class _SharedFlag:
+    """Made before the pool forks, so that all its processes share it; without a lock, since one may be killed in it."""
+
+    def __init__(self) -> None:
+        self._value = RawValue("b", 0)
+
+    def set(self) -> None:
+        """From now on it is set."""
+        self._value.value = 1
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return bool(self._value.value)
+
+
+_draining = _SharedFlag()
 _process: Process | None = None
 
 

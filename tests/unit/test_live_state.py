@@ -7,6 +7,7 @@ import redis
 from models.database import Database
 from models.queries import run_of_account
 from models.run import Run
+from models.transitions import touch_run
 from pipeline import live_state
 from pipeline.live_state import LiveState
 from tests.factories import account, claimed_chunk, finish_chunk, found, pending_run, started_run
@@ -57,13 +58,29 @@ def with_version(state: LiveState, version: int) -> LiveState:
     return LiveState(state.run_id, state.account_id, version, finished=False, body=f'{{"version": {version}}}')
 
 
+def fetched(redis_client: redis.Redis, database: Database, state: LiveState) -> str | None:
+    with database.transaction() as session:
+        return live_state.fetch(redis_client, session.get_one(Run, state.run_id))
+
+
+def test_a_copy_older_than_the_row_is_not_taken(database: Database, redis_client: redis.Redis) -> None:
+    state = build(database, pending_run(database))
+    live_state.store(redis_client, state, live_seconds=30)
+    assert fetched(redis_client, database, state) == state.body
+
+    with database.transaction() as session:
+        touch_run(session, state.run_id, 1)
+
+    assert fetched(redis_client, database, state) is None
+
+
 def test_an_older_state_never_replaces_a_newer_one(database: Database, redis_client: redis.Redis) -> None:
     state = build(database, pending_run(database))
 
     for version in (3, 9, 5):
         live_state.store(redis_client, with_version(state, version), live_seconds=30)
 
-    assert live_state.fetch(redis_client, state.account_id, state.run_id) == '{"version": 9}'
+    assert fetched(redis_client, database, state) == '{"version": 9}'
 
 
 def test_each_newer_state_is_published_once(database: Database, redis_client: redis.Redis) -> None:
@@ -85,7 +102,7 @@ def test_another_account_does_not_find_the_copy(database: Database, redis_client
     live_state.store(redis_client, state, live_seconds=30)
     stranger = account(database)
 
-    assert live_state.fetch(redis_client, stranger.account_id, state.run_id) is None
+    assert redis_client.keys(f"*{stranger.account_id}*") == []
     with database.transaction() as session:
         assert run_of_account(session, state.run_id, stranger.account_id) is None
 

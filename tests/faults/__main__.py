@@ -1,0 +1,100 @@
+"""The longer fault suite: `python -m tests.faults --rounds N --seed S`.
+
+Each round is one run under one to three faults, drawn at random from a generator that the seed and the round's
+number determine: `--seed S --first R --rounds 1` plays round R again. Ends in one line of JSON, and with exit
+code 1 when a promise was broken.
+"""
+
+import argparse
+import json
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from tests.faults.engine import FaultEngine, running_fault_engine
+from tests.faults.injections import BOUNDS, fill_disk
+from tests.faults.invariants import Verdict
+from tests.faults.rounds import Plan, play
+
+MOST_FAULTS = 3
+EARLIEST_PERCENT, LATEST_PERCENT = 10, 60
+
+
+def main() -> int:
+    """Play the rounds; the exit code."""
+    options = _options()
+    signal.signal(signal.SIGTERM, _end)
+    say(f"seed {options.seed}")
+    with (
+        tempfile.TemporaryDirectory(prefix="growth-faults-", ignore_cleanup_errors=True) as home,
+        running_fault_engine(Path(home)) as engine,
+    ):
+        verdicts = list(_play_all(engine, options))
+    summary = {
+        "rounds": len(verdicts),
+        "violations": sum(len(verdict.violations) for verdict in verdicts),
+        "max_resume_s": round(max((verdict.resume_s for verdict in verdicts), default=0.0), 1),
+        "seed": options.seed,
+    }
+    say(json.dumps(summary))
+    return 1 if summary["violations"] else 0
+
+
+def draw_plan(seed: int, number: int, outage_seconds: float) -> Plan:
+    """The plan of a round: always the same for one seed and number."""
+    rng = random.Random(f"{seed} {number}")  # noqa: S311 - repeatable is the point
+    faults = rng.sample(list(BOUNDS), rng.randint(1, MOST_FAULTS))
+    # A full disk is felt at the very end: nothing can follow it.
+    faults.sort(key=lambda fault: fault is fill_disk)
+    percents = sorted(rng.randint(EARLIEST_PERCENT, LATEST_PERCENT) for _ in faults)
+    return Plan(
+        dict(zip(faults, percents, strict=True)),
+        outage_seconds,
+        hostile=rng.random() < 0.25,
+        creator_dies=rng.random() < 0.1,
+    )
+
+
+def say(line: str) -> None:
+    """Print a line at once, whoever listens."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verdict]:
+    for number in range(options.first, options.first + options.rounds):
+        plan = draw_plan(options.seed, number, options.outage)
+        began = time.monotonic()
+        try:
+            verdict = play(engine, plan)
+        except TimeoutError as error:
+            verdict = Verdict(None, (str(error),), (), 0.0, 0.0, 0)
+        words = "ok" if not verdict.violations else f"VIOLATED, seed {options.seed}: {'; '.join(verdict.violations)}"
+        say(
+            f"round {number}: {plan}: at work again after {verdict.resume_s:.1f} s, "
+            f"claimed again {verdict.claimed_again}, took {time.monotonic() - began:.0f} s: {words}"
+        )
+        yield verdict
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Runs under random faults.")
+    parser.add_argument("--rounds", type=int, default=20, help="how many runs")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="repeats a sequence")
+    parser.add_argument("--first", type=int, default=1, help="the number of the first round, to play one again")
+    parser.add_argument("--outage", type=float, default=20, help="how long servers are away, in seconds")
+    return parser.parse_args()
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends as an exception does: with everything that was started stopped."""
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""The whole engine as the fault suite runs it: real servers, several workers, API, sweeper; a fault may hit each."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import redis
+from sqlalchemy import text
+
+from cli.accounts import NewAccount, create_account
+from cli.client import ApiClient, Credentials
+from cli.processes import api_command, sweeper_command, worker_command
+from cli.stack import free_port
+from models.database import Database, open_database
+from models.migrate import migrate
+from models.wire import GoalPlan, InputAssets
+from sandbox.csv_files import CONTACT_COLUMNS
+from sandbox.people import Person
+from tests.faults.fleet import ROOT, Fleet, running_fleet
+from tests.faults.servers import Postgres, Valkey, running_postgres, running_valkey
+from tests.faults.world import World, running_world
+
+WORKERS = ("worker-1", "worker-2")
+PROCESSES_EACH = 2
+CREDITS = 1_000_000_000
+SETTINGS = {
+    # Many chunks, so that a fault meets some that are done, some in hand and some open.
+    "CHUNK_SIZE": "50",
+    # A server that hangs is given up before a round's patience ends.
+    "SMTP_TIMEOUT_SECONDS": "3",
+}
+
+LIVE_LEASES = text("""
+SELECT stage, number, worker, first_position, last_position,
+       extract(epoch FROM clock_timestamp() - lease_expires_at)::float8 AS overdue_s
+FROM run_chunks WHERE run_id = :run_id AND status = 'leased' AND lease_expires_at > clock_timestamp()
+ORDER BY stage, number
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkInHand:
+    """A chunk that a lane worked when the fault struck. `overdue_s` is negative while its lease lives."""
+
+    stage: str
+    number: int
+    worker: str
+    first_position: int
+    last_position: int
+    overdue_s: float
+
+    @property
+    def worker_name(self) -> str:
+        """The worker's name in the fleet."""
+        return self.worker.partition("@")[0]
+
+    @property
+    def pid(self) -> int:
+        """The pool process that works it."""
+        return int(self.worker.rpartition("/")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class FaultEngine:
+    """A running engine, and everything that a fault or a check needs to get at."""
+
+    postgres: Postgres
+    valkey: Valkey
+    fleet: Fleet
+    world: World
+    database: Database
+    credentials: Credentials
+    account: NewAccount
+    export_dir: Path
+
+    def create_run(self, people: Sequence[Person]) -> UUID:
+        """A run of these people, over HTTP like everybody's."""
+        with ApiClient(self.credentials) as client:
+            return UUID(client.create_run(contacts_of(people), "full_pipeline"))
+
+    def create_run_and_die(self, people: Sequence[Person]) -> UUID:
+        """A run whose creator is killed after its commit, before it sends the chain."""
+        assets = InputAssets.model_validate({"contacts": contacts_of(people)})
+        plan = GoalPlan(pipeline_id="email_discovery_v1", preset="full_pipeline", input_assets=assets)
+        door = self.python("tests.faults.doomed_door", str(self.account.account_id), stdin=plan.model_dump_json())
+        return UUID(door.stdout.strip())
+
+    def python(self, module: str, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run a module with the engine's settings in a process of its own, to its end, whatever that is."""
+        command = [sys.executable, "-m", module, *arguments]
+        environment = {**os.environ, **self.fleet.environment}
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, check=False, timeout=30
+        )
+
+    def chunks_in_hand(self, run_id: UUID) -> list[ChunkInHand]:
+        """What lanes are working on right now."""
+        with self.database.transaction() as session:
+            return [ChunkInHand(**row._asdict()) for row in session.execute(LIVE_LEASES, {"run_id": run_id})]
+
+    def broker(self) -> redis.Redis:
+        """A client on the broker's database."""
+        return redis.Redis.from_url(self.valkey.url, db=1)
+
+    def forget_patterns(self) -> None:
+        """What earlier runs learned would make the next one quicker: rounds are to be alike."""
+        with self.database.transaction() as session:
+            session.execute(text("TRUNCATE domain_patterns"))
+
+    def now(self) -> datetime:
+        """The database's time: all times of a run are its."""
+        with self.database.transaction() as session:
+            moment: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+            return moment
+
+
+@contextmanager
+def running_fault_engine(home: Path) -> Iterator[FaultEngine]:
+    """Everything started and ready; when the block ends, however it ends, nothing is left of it."""
+    with ExitStack() as stack:
+        world = stack.enter_context(running_world())
+        postgres = stack.enter_context(running_postgres(home / "postgres"))
+        valkey = stack.enter_context(running_valkey(home / "valkey", free_port(0)))
+        database = open_database(postgres.url)
+        stack.callback(database.close)
+        migrate(database)
+        account = create_account(database, "Example Account", CREDITS)
+        api_port = free_port(0)
+        environment = {
+            **world.settings,
+            **SETTINGS,
+            "DATABASE_URL": postgres.url,
+            "REDIS_URL": valkey.url,
+            "EXPORT_DIR": str(home / "exports"),
+        }
+        fleet = stack.enter_context(running_fleet(environment, home / "logs"))
+        for name in WORKERS:
+            fleet.start(name, worker_command(name, PROCESSES_EACH))
+        fleet.start("sweeper", sweeper_command())
+        fleet.start("api", api_command(api_port))
+        credentials = Credentials(f"http://127.0.0.1:{api_port}", account.api_key)
+        engine = FaultEngine(postgres, valkey, fleet, world, database, credentials, account, home / "exports")
+        wait_until(lambda: api_answers(credentials.api_url), "the API's first answer", seconds=30)
+        yield engine
+
+
+def contacts_of(people: Sequence[Person]) -> list[dict[str, str]]:
+    """People as a client sends them."""
+    return [{column: getattr(person, column) for column in CONTACT_COLUMNS} for person in people]
+
+
+def api_answers(url: str) -> bool:
+    """Whether the API can do its work."""
+    try:
+        return httpx.get(f"{url}/readyz", trust_env=False).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Await a condition. Raises `TimeoutError`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not come within {seconds:.0f} s")
+        time.sleep(0.02)

@@ -1,0 +1,86 @@
+"""A client that polls a run through the API for as long as the run lasts, as a product's front end would."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from cli.client import Credentials
+from tests.faults.engine import wait_until
+
+POLL_SECONDS = 0.1
+FINISHED = {"completed", "failed", "cancelled"}
+
+
+@dataclass(slots=True)
+class Reader:
+    """What one reader was told so far. No answer and 503 are allowed while a fault lasts, anything else is not."""
+
+    state: dict[str, Any] = field(default_factory=dict)
+    falls: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    unanswered: int = 0
+
+    @property
+    def percent(self) -> int:
+        """The last percent told."""
+        return int(self.state["progress"]["percent"]) if self.state else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was said to be over."""
+        return bool(self.state) and self.state["status"] in FINISHED
+
+    def wait_for(self, percent: int, seconds: float = 60) -> None:
+        """Await that the run got so far, or ended. Raises `TimeoutError`."""
+        wait_until(lambda: self.finished or self.percent >= percent, f"{percent} percent", seconds)
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Await the run's end. Raises `TimeoutError`."""
+        wait_until(lambda: self.finished, "the run's end", seconds)
+
+    def take(self, response: httpx.Response) -> None:
+        """Note an answer, and what is wrong with it."""
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            self.unanswered += 1
+        elif response.status_code != httpx.codes.OK:
+            self.refusals.append(f"{response.status_code}: {response.text[:200]}")
+        else:
+            self._take_state(response.json())
+
+    def _take_state(self, state: dict[str, Any]) -> None:
+        percent = int(state["progress"]["percent"])
+        if percent < self.percent:
+            self.falls.append(f"percent fell from {self.percent} to {percent}")
+        if (percent == 100) != (state["status"] == "completed"):
+            self.falls.append(f"{percent} percent while {state['status']}")
+        if not self.finished:
+            self.state = state
+
+
+@contextmanager
+def reading(credentials: Credentials, run_id: UUID) -> Iterator[Reader]:
+    """A reader at work until the block ends."""
+    reader, stopping = Reader(), threading.Event()
+    thread = threading.Thread(target=_poll, args=(credentials, run_id, reader, stopping), name="reader")
+    thread.start()
+    try:
+        yield reader
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def _poll(credentials: Credentials, run_id: UUID, reader: Reader, stopping: threading.Event) -> None:
+    headers = {"Authorization": f"Bearer {credentials.api_key}"}
+    url = f"/api/v1/growth/runs/{run_id}"
+    with httpx.Client(base_url=credentials.api_url, headers=headers, trust_env=False, timeout=10) as http:
+        while not stopping.wait(POLL_SECONDS):
+            try:
+                reader.take(http.get(url))
+            except httpx.TransportError:
+                reader.unanswered += 1

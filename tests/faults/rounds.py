@@ -1,0 +1,59 @@
+"""A round: one run, one or more faults in the middle of it, and the verdict on what came of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from tests.faults.engine import FaultEngine
+from tests.faults.injections import BOUNDS, Blow, Fault, Scene
+from tests.faults.invariants import Verdict, judge
+from tests.faults.reader import Reader, reading
+
+PATIENCE_S = 90
+"""No run may take longer than this to end by itself, whatever was done to it."""
+FIRST_SENT_BOUND_S = 10.0
+"""Within which a run starts whose creator died before sending it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What happens in a round: the faults and at which percent each strikes, and how the run comes to be."""
+
+    strikes: Mapping[Fault, int]
+    outage_seconds: float
+    hostile: bool = False
+    creator_dies: bool = False
+
+    @property
+    def bound_s(self) -> float:
+        """Faults may strike while the engine still recovers from the one before: their bounds add up."""
+        return sum(BOUNDS[fault] for fault in self.strikes) + (FIRST_SENT_BOUND_S if self.creator_dies else 0)
+
+    def __str__(self) -> str:
+        """What is done, in one line."""
+        parts = ["create_run_and_die"] if self.creator_dies else []
+        parts += ["hostile_mail_servers"] if self.hostile else []
+        parts += [f"{fault.__name__}@{percent}%" for fault, percent in self.strikes.items()]
+        return ", ".join(parts) or "nothing"
+
+
+def play(engine: FaultEngine, plan: Plan) -> Verdict:
+    """One round. Raises `TimeoutError` when the run does not end by itself."""
+    engine.forget_patterns()
+    people = [*engine.world.people, *(engine.world.hostile_people if plan.hostile else ())]
+    run_id = engine.create_run_and_die(people) if plan.creator_dies else engine.create_run(people)
+    created_at = engine.now()
+    blows = [Blow("create_run_and_die", created_at, created_at)] if plan.creator_dies else []
+    with reading(engine.credentials, run_id) as reader:
+        blows += _strike(engine, run_id, plan, reader)
+        reader.wait_for_end(PATIENCE_S)
+    return judge(engine, run_id, reader, blows, plan.bound_s)
+
+
+def _strike(engine: FaultEngine, run_id: UUID, plan: Plan, reader: Reader) -> Iterator[Blow]:
+    """Each fault in its turn; those whose turn would come after the run's end have none."""
+    for fault, percent in plan.strikes.items():
+        reader.wait_for(percent)
+        if reader.finished:
+            return
+        yield fault(Scene(engine, run_id, plan.outage_seconds))

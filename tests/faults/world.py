@@ -1,0 +1,108 @@
+"""The outside world of the fault suite: it answers at a steady pace, except for some hostile mail servers."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from sandbox.addresses import assign_addresses
+from sandbox.domains import Domain, Habit, invent_domains
+from sandbox.internet import Internet
+from sandbox.people import Person, invent_people
+
+SEED = 7
+DOMAINS = 60
+CONTACTS = 2000
+HOSTILE_CONTACTS = 60
+REPLY_SECONDS = 0.01
+"""Each server's pause before a reply: it makes a run last some seconds, without any CPU."""
+GARBAGE = b"\x00\xff250-\r\n\r\n999 \xe2\x82\r\n" * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Who can be asked about, and the settings that make this the engine's outside world."""
+
+    people: Sequence[Person]
+    hostile_people: Sequence[Person]
+    settings: dict[str, str]
+
+
+@contextmanager
+def running_world() -> Iterator[World]:
+    """Name server, mail servers and hostile servers until the block ends."""
+    paced = [replace(domain, habit=Habit.SLOW) for domain in invent_domains(SEED, DOMAINS) if domain.mail_hosts]
+    hostile = [_as_hostile(domain) for domain in invent_domains(SEED + 1, len(HOSTILITIES))]
+    people = invent_people(SEED, CONTACTS, paced)
+    hostile_people = invent_people(SEED, HOSTILE_CONTACTS, hostile)
+    domains = [*paced, *hostile]
+    with Internet([*people, *hostile_people], domains, slow_seconds=REPLY_SECONDS) as internet:
+        addresses = assign_addresses(domains)
+        with _hostile_servers([addresses[domain.name] for domain in hostile], internet.smtp_port):
+            yield World(people, hostile_people, internet.settings())
+
+
+def _as_hostile(domain: Domain) -> Domain:
+    """A domain whose address is known and where the sandbox itself does not listen: our own servers do."""
+    return replace(domain, name=f"hostile-{domain.name}", habit=Habit.NOTHING_LISTENS, mail_hosts=_host_of(domain))
+
+
+def _host_of(domain: Domain) -> tuple[str, ...]:
+    return (f"hostile-{domain.name}",)
+
+
+async def _hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Takes the connection and never says a word."""
+    with suppress(ConnectionError):
+        await reader.read()
+    writer.close()
+
+
+async def _reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Greets, then resets the connection."""
+    writer.write(b"220 mail\r\n")
+    writer.transport.abort()
+
+
+async def _garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers everything with bytes that are no SMTP."""
+    writer.write(b"220 mail\r\n")
+    with suppress(ConnectionError):
+        while await reader.read(1024):
+            writer.write(GARBAGE)
+            await writer.drain()
+    writer.close()
+
+
+HOSTILITIES = (_hang, _reset, _garbage)
+
+
+@contextmanager
+def _hostile_servers(addresses: Sequence[str], port: int) -> Iterator[None]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="hostile servers")
+    thread.start()
+    servers = AsyncExitStack()
+    try:
+        asyncio.run_coroutine_threadsafe(_open(servers, addresses, port), loop).result()
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(_close(servers), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _open(servers: AsyncExitStack, addresses: Sequence[str], port: int) -> None:
+    for address, hostility in zip(addresses, HOSTILITIES, strict=True):
+        server = await asyncio.start_server(hostility, address, port)
+        servers.callback(server.close)
+
+
+async def _close(servers: AsyncExitStack) -> None:
+    await servers.aclose()
+    conversations = asyncio.all_tasks() - {asyncio.current_task()}
+    for conversation in conversations:
+        conversation.cancel()
+    await asyncio.gather(*conversations, return_exceptions=True)
