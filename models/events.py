@@ -29,6 +29,7 @@ class EventKind(StrEnum):
     CANCELLED = "cancelled"
     RETRIED = "retried"
     EXPORTED = "exported"
+    EXPIRED = "expired"
 
 
 def add_event(

@@ -21,7 +21,8 @@ class Run(Base):
     `resend_at` is when the sweeper sends the chain again unless somebody pushes it on; workers do with each
     flush. `resends` counts how often that happened in a row, for the backoff. The rate card is copied here
     when the run is created; `charged_contacts` are those that it pays for, which a retry does not do for what
-    the run before it delivered. A new price does not change an old run. What clients see is `json`, not `jsonb`,
+    the run before it delivered. A new price does not change an old run. `expired_at` is when its
+    contacts and results were deleted; its counts stay. What clients see is `json`, not `jsonb`,
     which would shuffle its keys.
     """
 
@@ -36,12 +37,16 @@ class Run(Base):
         CheckConstraint(
             "(status IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="finished_at"
         ),
+        CheckConstraint("expired_at IS NULL OR finished_at IS NOT NULL", name="expired_at"),
         CheckConstraint("status NOT IN ('running', 'completed') OR started_at IS NOT NULL", name="started_at"),
         CheckConstraint("(status = 'failed') = (error_code IS NOT NULL)", name="error_code"),
         CheckConstraint("(error_code IS NULL) = (error_message IS NULL)", name="error_message"),
         Index("uq_runs_idempotency_key", "account_id", "idempotency_key", unique=True),
         Index("uq_runs_retry_of", "retry_of", unique=True),
         Index("ix_runs_account_id_created_at", "account_id", "created_at"),
+        Index(
+            "ix_runs_unexpired", "finished_at", postgresql_where=text("expired_at IS NULL AND finished_at IS NOT NULL")
+        ),
         Index("ix_runs_resend_at", "resend_at", postgresql_where=text("status IN ('pending', 'running')")),
     )
 
@@ -72,6 +77,7 @@ class Run(Base):
     created_at: Mapped[CreatedAt]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    expired_at: Mapped[datetime | None]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     resend_at: Mapped[datetime] = mapped_column(server_default=func.now())
     resends: Mapped[BigCounter]

@@ -8,6 +8,7 @@ from models.credit_ledger import LedgerEntry
 from models.deferral import DeferralRow
 from models.domain_pattern import DomainPattern
 from models.outcome import OutcomeRow
+from models.provider_answer import ProviderAnswer
 from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_event import RunEvent
@@ -24,6 +25,7 @@ __all__ = [
     "DomainPattern",
     "LedgerEntry",
     "OutcomeRow",
+    "ProviderAnswer",
     "Run",
     "RunChunk",
     "RunEvent",

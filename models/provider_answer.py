@@ -1,0 +1,47 @@
+"""Provider answers: what a paid source said about a person, kept before anything else happens with it."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.schema import Base, not_negative, one_of
+
+ANSWER_STATUSES = ("found", "not_found")
+
+
+class ProviderAnswer(Base):
+    """One question that an account's run put to a paid provider, and its answer.
+
+    `question` is the SHA-256 of the person's normalised name and domain: the row tells whom it is about only to who
+    asks again. The row is written before the provider is asked, and again when it has answered; one without an answer
+    belongs to a lane that is asking, or that died between the two: nobody knows then whether it was paid. `cost` is
+    in the provider's own unit, such as credits, and is counted from the question on.
+    """
+
+    __tablename__ = "provider_answers"
+    __table_args__ = (
+        one_of("status", ANSWER_STATUSES),
+        not_negative("cost"),
+        CheckConstraint("(answered_at IS NULL) = (status IS NULL)", name="answered_at"),
+        CheckConstraint("(status = 'found') = (email IS NOT NULL)", name="email"),
+        CheckConstraint("score BETWEEN 0 AND 100", name="score"),
+        CheckConstraint("length(question) = 32", name="question"),
+        Index("ix_provider_answers_run_id", "run_id"),
+        Index("ix_provider_answers_asked_at", "asked_at"),
+    )
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    question: Mapped[bytes] = mapped_column(primary_key=True)
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id"))
+    asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    answered_at: Mapped[datetime | None]
+    status: Mapped[str | None]
+    email: Mapped[str | None]
+    score: Mapped[int | None]
+    cost: Mapped[Decimal] = mapped_column(Numeric(12, 4), server_default="0")
+    evidence: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
