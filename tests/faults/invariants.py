@@ -95,7 +95,7 @@ def judge(engine: FaultEngine, run_id: UUID, reader: Reader, blows: Sequence[Blo
     """Check a run that is over, against everything that was promised."""
     with engine.database.transaction() as session:
         resume_s = max(_resume_seconds(session, run_id, blows), default=0.0)
-        unflushed_s = max((_unflushed_seconds(chunk) for blow in blows for chunk in blow.orphans), default=0.0)
+        unflushed_s = max(_unflushed_seconds(blows), default=0.0)
         violations = (
             *reader.falls,
             *reader.refusals,
@@ -194,6 +194,13 @@ def _taken_up_at(session: Session, run_id: UUID, chunk: ChunkInHand, blow: Blow)
     return moment or blow.since
 
 
-def _unflushed_seconds(chunk: ChunkInHand) -> float:
-    """How old the chunk's last flush was: each flush sets the lease's end anew."""
-    return LEASE_S + chunk.overdue_s
+def _unflushed_seconds(blows: Sequence[Blow]) -> Iterator[float]:
+    """How old each struck lane's last flush was: a flush sets the lease's end anew.
+
+    A lane that an earlier blow killed flushes no more: until its lease ends, its chunk looks like one in hand.
+    """
+    struck_before: set[tuple[str, int, str]] = set()
+    for blow in blows:
+        lanes = {(chunk.stage, chunk.number, chunk.worker): LEASE_S + chunk.overdue_s for chunk in blow.orphans}
+        yield from (seconds for lane, seconds in lanes.items() if lane not in struck_before)
+        struck_before |= set(lanes)
