@@ -1,8 +1,9 @@
 """Narrowing: a chunk that breaks its lane again and again is cut down to the record at fault.
 
 The first two attempts may be chance (a worker was killed, a machine went down). After that the undone
-records are cut into pieces, each of which has one attempt before it is cut again: 200, 20, 2, 1. A piece of
-one record that breaks its lane once more is condemned: the record gets an outcome, and the run goes on.
+records are cut into pieces, each of which has one attempt before it is cut again: 200, 20, 2, 1. A record that
+is left alone and breaks its lane again and again is condemned: it gets an outcome, and the run goes on. That
+takes more attempts than cutting does, since a slow record is often the only one left when a worker is killed.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from models.run_chunk import COMPILE, RunChunk
 from pipeline.errors import ChunkExhausted
 
 SUSPECT_ATTEMPTS = 2
+CONDEMNED_ATTEMPTS = 4
 MAX_ATTEMPTS = 5
 """For a chunk that can't be cut: compiling."""
 PIECES = 10
@@ -36,7 +38,7 @@ def is_suspect(chunk: RunChunk) -> bool:
 
 
 def narrow(session: Session, chunk: RunChunk) -> bool:
-    """Cut a suspect chunk, keeping its first piece in it; whether it holds one record, which is condemned.
+    """Cut a suspect chunk, keeping its first piece in it; whether it is one record, which is condemned.
 
     The chunk must be locked by the caller, and is refreshed. Raises `ChunkExhausted` for one that has
     nothing to cut and broke its lane all the same.
@@ -45,7 +47,7 @@ def narrow(session: Session, chunk: RunChunk) -> bool:
     span = {"first": chunk.first_position, "last": chunk.last_position}
     undone = list(session.scalars(UNDONE_POSITIONS, of_chunk | span))
     if len(undone) == 1 and chunk.stage != COMPILE:
-        return True
+        return chunk.attempts >= CONDEMNED_ATTEMPTS
     if len(undone) < SUSPECT_ATTEMPTS:
         return _not_to_be_cut(chunk)
     pieces = _pieces(undone)

@@ -11,7 +11,7 @@ from models.run_chunk import COMPILE
 from pipeline import chunks, runs
 from pipeline.chunks import Lease
 from pipeline.errors import ChunkExhausted
-from pipeline.narrowing import MAX_ATTEMPTS, SUSPECT_ATTEMPTS
+from pipeline.narrowing import CONDEMNED_ATTEMPTS, MAX_ATTEMPTS, SUSPECT_ATTEMPTS
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -83,10 +83,23 @@ def test_one_record_that_kills_its_lane_costs_that_record_and_few_attempts(datab
         broken += len(worked) == before and not lease.condemned
 
     assert sorted(worked) == [position for position in range(200) if position != CULPRIT]
-    assert broken <= SUSPECT_ATTEMPTS + 3
+    cuts = 3
+    assert broken == CONDEMNED_ATTEMPTS + cuts
     with database.transaction() as session:
         assert runs.begin_stage(session, run_id, LOOKUP, WORKER, 200) is runs.Beginning.DONE
         assert "chunk_split" in {event.kind for event in events_of_run(session, run_id)}
+
+
+def test_a_slow_record_that_is_in_hand_whenever_a_worker_is_killed_is_not_blamed_at_once(database: Database) -> None:
+    run_id = started_run(database, count=20, chunk_size=20)
+    lease = claimed_chunk(database, run_id)
+    with database.transaction() as session:
+        chunks.record(session, lease, [found(n) for n in range(19)], LEASE_S)
+    expire(database, lease)
+    for _ in range(CONDEMNED_ATTEMPTS - 2):
+        expired_chunk(database, run_id)
+
+    assert not claimed_chunk(database, run_id).condemned
 
 
 def compiling(database: Database) -> UUID:
