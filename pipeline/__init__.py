@@ -7,5 +7,5 @@
 4. About once a second `chunks.record` writes the outcomes and renews the lease; `live_state` tells readers.
 5. The last chunk's end lets `runs.advance` complete the stage; the chain goes on with the next.
 6. `results.compile` writes the exports, then preview, mix, gap report, rebate and `completed` at once.
-7. Whatever dies in between, the sweeper sends the chain again from what the rows say: `runs.find_stalled`.
+7. Whatever dies in between, the sweeper sends the chain again from what the rows say: `standstill.find_stalled`.
 """

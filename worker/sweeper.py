@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 from models.database import Database, open_database
 from models.settings import Settings, load_settings, required
 from models.transitions import RunError
-from pipeline.runs import Stalled, fail, find_all_active, find_overdue, find_stalled, find_unexported
+from pipeline.runs import fail
+from pipeline.standstill import Stalled, find_all_active, find_overdue, find_stalled, find_unexported
 from worker.dispatch import DispatchFailed, send_chain, send_export
 from worker.process import open_redis
 

@@ -22,7 +22,7 @@ from models.run import Run
 from models.run_chunk import COMPILE
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError
-from pipeline import chunks, runs
+from pipeline import chunks, runs, standstill
 from pipeline.chunks import Lease
 from pipeline.errors import ChunkExhausted, LeaseLost, RunStateConflict
 from pipeline.outcomes import Deferral, Outcome, Reason
@@ -175,7 +175,7 @@ class AnyInterleaving(RuleBasedStateMachine):
                 text("UPDATE run_chunks SET not_before = now() WHERE run_id = :id AND not_before IS NOT NULL"),
                 {"id": self.run_id},
             )
-            found_stalled = self.run_id in {run.run_id for run in runs.find_stalled(session)}
+            found_stalled = self.run_id in {run.run_id for run in standstill.find_stalled(session)}
             assert not (found_stalled and self.status(session) in TERMINAL_RUN_STATUSES)
 
     @rule(die=st.integers(1, 4))

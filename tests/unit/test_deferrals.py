@@ -7,7 +7,7 @@ from sqlalchemy import text
 from models.database import Database
 from models.queries import events_of_run
 from models.run import Run
-from pipeline import chunks, live_state, runs
+from pipeline import chunks, live_state, standstill
 from pipeline.chunks import Lease
 from pipeline.deferrals import waiting
 from pipeline.outcomes import Deferral, Reason
@@ -32,7 +32,7 @@ def let_time_pass(database: Database) -> None:
 
 def stalled(database: Database) -> list[UUID]:
     with database.transaction() as session:
-        return [run.run_id for run in runs.find_stalled(session)]
+        return [run.run_id for run in standstill.find_stalled(session)]
 
 
 def test_a_chunk_that_waits_is_claimed_by_nobody_and_the_others_are(database: Database) -> None:

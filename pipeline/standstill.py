@@ -1,0 +1,105 @@
+"""What the sweeper looks for: runs that stand still, take too long, or lack their export files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import JSON, cast, exists, func, select, text, update
+from sqlalchemy.orm import Session
+
+from models.artifact import Artifact
+from models.events import EventKind, add_event
+from models.run import Run
+from models.run_chunk import RunChunk
+from models.run_event import RunEvent
+from models.status import STOPPED_RUN_STATUSES, ChunkStatus, RunStatus
+
+MAX_RESEND_PAUSE_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """A run whose chain must be sent again."""
+
+    run_id: UUID
+    preset: str
+
+
+def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
+    """Runs that nobody works although there is work: never sent, or their lanes died.
+
+    Each one found is put off before it is found again: 1, 2, 4 ... seconds, at most five minutes, until a
+    lane gets through. Locked rows are skipped: whoever holds one is at work on it.
+    """
+    live_lease = exists().where(
+        RunChunk.run_id == Run.id,
+        RunChunk.status == ChunkStatus.LEASED,
+        RunChunk.lease_expires_at > func.now(),
+    )
+    # A chunk whose lane died does not wait until the others are quiet: one chain is sent for each lease that ran out.
+    orphan = exists().where(
+        RunChunk.run_id == Run.id,
+        RunChunk.status == ChunkStatus.LEASED,
+        RunChunk.lease_expires_at <= func.now(),
+        ~exists().where(
+            RunEvent.run_id == RunChunk.run_id,
+            RunEvent.kind == EventKind.RESENT.value,
+            RunEvent.at >= RunChunk.lease_expires_at,
+        ),
+    )
+    stalled = (
+        select(Run.id)
+        .where(
+            Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]),
+            ((Run.resend_at <= func.now()) & ~live_lease) | orphan,
+        )
+        .order_by(Run.resend_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    pause = func.least(MAX_RESEND_PAUSE_S, func.power(2, func.least(Run.resends, 10)))
+    put_off = (
+        update(Run)
+        .where(Run.id.in_(stalled))
+        .values(resends=Run.resends + 1, resend_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, pause))
+        .returning(Run.id, Run.preset)
+        .execution_options(synchronize_session=False)
+    )
+    found = [Stalled(run_id, preset) for run_id, preset in session.execute(put_off)]
+    for run in found:
+        add_event(session, run.run_id, EventKind.RESENT)
+    return found
+
+
+def find_all_active(session: Session) -> Sequence[Stalled]:
+    """Every pending or running run, for when the broker forgot all of its messages."""
+    active = select(Run.id, Run.preset).where(Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]))
+    found = [Stalled(run_id, preset) for run_id, preset in session.execute(active)]
+    for run in found:
+        add_event(session, run.run_id, EventKind.RESENT, reason="the broker lost its data")
+    return found
+
+
+def find_overdue(session: Session, hours: float, limit: int = 100) -> Sequence[UUID]:
+    """Runs that have been going on for longer than they may."""
+    began_before = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 3600 * hours)
+    overdue = select(Run.id).where(
+        Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]), Run.created_at < began_before
+    )
+    return session.scalars(overdue.limit(limit)).all()
+
+
+def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
+    """Failed and cancelled runs of the last hour whose export files were never written."""
+    has_artifact = exists().where(Artifact.run_id == Run.id)
+    stopped = (
+        select(Run.id)
+        .where(
+            Run.status.in_(sorted(STOPPED_RUN_STATUSES)),
+            Run.finished_at.between(func.now() - text("interval '1 hour'"), func.now() - text("interval '10 seconds'")),
+            func.json_array_length(cast(Run.export_formats, JSON)) > 0,
+            ~has_artifact,
+        )
+        .limit(limit)
+    )
+    return session.scalars(stopped).all()
