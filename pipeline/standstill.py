@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import JSON, cast, exists, func, select, text, update
+from sqlalchemy import JSON, ColumnElement, cast, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
 from models.artifact import Artifact
@@ -12,7 +13,9 @@ from models.events import EventKind, add_event
 from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_event import RunEvent
-from models.status import STOPPED_RUN_STATUSES, ChunkStatus, RunStatus
+from models.run_stage import RunStage
+from models.status import STOPPED_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus
+from models.transitions import RunError
 
 MAX_RESEND_PAUSE_S = 300
 
@@ -23,6 +26,14 @@ class Stalled:
 
     run_id: UUID
     preset: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A run that took longer than it may, and what it fails with."""
+
+    run_id: UUID
+    error: RunError
 
 
 def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
@@ -80,13 +91,23 @@ def find_all_active(session: Session) -> Sequence[Stalled]:
     return found
 
 
-def find_overdue(session: Session, hours: float, limit: int = 100) -> Sequence[UUID]:
-    """Runs that have been going on for longer than they may."""
-    began_before = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 3600 * hours)
-    overdue = select(Run.id).where(
-        Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]), Run.created_at < began_before
+def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: int = 100) -> Sequence[Overdue]:
+    """Runs that have been going on for longer than they may, or whose running stage has."""
+    run_is_overdue = Run.created_at < _hours_ago(run_hours)
+    running_stage = (RunStage.run_id == Run.id) & (RunStage.status == StageStatus.RUNNING)
+    overdue = (
+        select(Run.id, RunStage.stage, run_is_overdue)
+        .outerjoin(RunStage, running_stage)
+        .where(
+            Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]),
+            run_is_overdue | (RunStage.started_at < _hours_ago(stage_hours)),
+        )
+        .limit(limit)
     )
-    return session.scalars(overdue.limit(limit)).all()
+    return [
+        Overdue(run_id, _run_time_limit(run_hours) if whole_run else _stage_time_limit(stage, stage_hours))
+        for run_id, stage, whole_run in session.execute(overdue)
+    ]
 
 
 def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
@@ -103,3 +124,17 @@ def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
         .limit(limit)
     )
     return session.scalars(stopped).all()
+
+
+def _hours_ago(hours: float) -> ColumnElement[datetime]:
+    return func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 3600 * hours)
+
+
+def _run_time_limit(hours: float) -> RunError:
+    message = f"The run took longer than {hours:g} hours. Retry it: it goes on where it stopped."
+    return RunError("run_time_limit", message, stage=None)
+
+
+def _stage_time_limit(stage: str, hours: float) -> RunError:
+    message = f"The stage {stage} took longer than {hours:g} hours. Retry the run: it goes on where it stopped."
+    return RunError("stage_time_limit", message, stage)

@@ -7,7 +7,7 @@ Why it is a process of its own and not a Celery task: docs/decisions/0004-sweepe
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -18,9 +18,8 @@ from sqlalchemy.orm import Session
 
 from models.database import Database, open_database
 from models.settings import Settings, load_settings, required
-from models.transitions import RunError
 from pipeline.runs import fail
-from pipeline.standstill import Stalled, find_all_active, find_overdue, find_stalled, find_unexported
+from pipeline.standstill import find_all_active, find_overdue, find_stalled, find_unexported
 from worker.dispatch import DispatchFailed, send_chain, send_export
 from worker.process import open_redis
 
@@ -30,12 +29,10 @@ SENTINEL = "growth:sentinel"
 
 log = logging.getLogger(__name__)
 
-Find = Callable[[Session], Sequence[Stalled]]
 
-
-def sweep(database: Database, broker: redis.Redis | None, run_hours: float) -> None:
+def sweep(database: Database, broker: redis.Redis | None, run_hours: float, stage_hours: float) -> None:
     """One sweep. Raises `OperationalError` when Postgres is away, `DispatchFailed` when the broker is."""
-    _fail_overdue(database, run_hours)
+    _fail_overdue(database, run_hours, stage_hours)
     with _my_turn(database) as session:
         stalled = find_all_active(session) if _lost_its_data(broker) else find_stalled(session)
         unexported = find_unexported(session)
@@ -61,7 +58,7 @@ def main() -> None:
     log.info("sweeping every %s s", settings.sweep_seconds)
     while not stopping.wait(settings.sweep_seconds):
         try:
-            sweep(database, broker, settings.run_hours)
+            sweep(database, broker, settings.run_hours, settings.stage_hours)
         except OperationalError as error:
             log.warning("Postgres does not answer: %s", type(error.orig).__name__)
         except (DispatchFailed, redis.RedisError) as error:
@@ -69,14 +66,14 @@ def main() -> None:
     database.close()
 
 
-def _fail_overdue(database: Database, run_hours: float) -> None:
+def _fail_overdue(database: Database, run_hours: float, stage_hours: float) -> None:
     with database.transaction() as session:
-        overdue = find_overdue(session, run_hours)
-    message = f"The run took longer than {run_hours:g} hours. Retry it: it goes on where it stopped."
-    for run_id in overdue:
+        overdue = find_overdue(session, run_hours, stage_hours)
+    for late in overdue:
         with database.transaction() as session:
-            fail(session, run_id, RunError("run_time_limit", message, stage=None))
-        log.error("run %s: failed, it took longer than %g hours", run_id, run_hours)
+            failed = fail(session, late.run_id, late.error)
+        if failed:
+            log.error("run %s, stage %s: failed with %s", late.run_id, late.error.stage, late.error.code)
 
 
 @contextmanager

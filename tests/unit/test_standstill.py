@@ -8,7 +8,7 @@ from sqlalchemy import text
 from models.database import Database
 from models.transitions import RunError
 from pipeline import runs, standstill
-from tests.factories import claimed_chunk, expired_chunk, pending_run, started_run
+from tests.factories import LOOKUP, claimed_chunk, expired_chunk, finish_chunk, found, pending_run, started_run
 
 
 def make_due(database: Database) -> None:
@@ -66,14 +66,62 @@ def test_a_run_found_again_and_again_is_sent_ever_more_rarely(
     assert pause_s - 1 < float(pause) <= pause_s
 
 
+def age(database: Database, run_id: UUID, run_hours: float, stage_hours: float = 0) -> None:
+    """As if the run had been created, and its running stage started, so many hours ago."""
+    statements = {
+        "UPDATE runs SET created_at = now() - make_interval(secs => 3600 * :hours) WHERE id = :id": run_hours,
+        "UPDATE run_stages SET started_at = now() - make_interval(secs => 3600 * :hours)"
+        " WHERE run_id = :id AND status <> 'pending'": stage_hours,
+    }
+    with database.transaction() as session:
+        for statement, hours in statements.items():
+            session.execute(text(statement), {"id": run_id, "hours": hours})
+
+
+def overdue(database: Database, run_hours: float = 48, stage_hours: float = 24) -> list[tuple[UUID, str, str | None]]:
+    with database.transaction() as session:
+        found = standstill.find_overdue(session, run_hours, stage_hours)
+    return [(late.run_id, late.error.code, late.error.stage) for late in found]
+
+
 def test_a_run_that_takes_too_long_is_found(database: Database) -> None:
     run_id, _ = pending_run(database), pending_run(database)
-    with database.transaction() as session:
-        session.execute(text("UPDATE runs SET created_at = now() - interval '3 hours' WHERE id = :id"), {"id": run_id})
+    age(database, run_id, run_hours=3)
 
+    assert overdue(database, run_hours=2.5) == [(run_id, "run_time_limit", None)]
+    assert overdue(database, run_hours=4) == []
+
+
+def test_a_run_with_a_stage_that_takes_too_long_is_found(database: Database) -> None:
+    run_id, _ = started_run(database), started_run(database)
+    age(database, run_id, run_hours=3, stage_hours=3)
+
+    assert overdue(database, stage_hours=2.5) == [(run_id, "stage_time_limit", LOOKUP)]
+    assert overdue(database, stage_hours=4) == []
+
+
+def test_a_stage_that_is_complete_took_no_longer_than_it_may(database: Database) -> None:
+    run_id = started_run(database, count=1)
+    finish_chunk(database, claimed_chunk(database, run_id), [found(0)])
+    age(database, run_id, run_hours=3, stage_hours=3)
+
+    assert overdue(database, stage_hours=2.5) == []
+
+
+def test_a_run_that_is_over_takes_no_longer_than_it_may(database: Database) -> None:
+    run_id = started_run(database)
     with database.transaction() as session:
-        assert list(standstill.find_overdue(session, hours=2.5)) == [run_id]
-        assert list(standstill.find_overdue(session, hours=4)) == []
+        runs.fail(session, run_id, RunError("code", "A sentence.", None))
+    age(database, run_id, run_hours=100, stage_hours=100)
+
+    assert overdue(database) == []
+
+
+def test_a_limit_for_runs_below_that_for_stages_holds(database: Database) -> None:
+    run_id = started_run(database)
+    age(database, run_id, run_hours=3, stage_hours=3)
+
+    assert overdue(database, run_hours=2, stage_hours=24) == [(run_id, "run_time_limit", None)]
 
 
 def test_when_the_broker_lost_its_data_every_active_run_is_sent_again(database: Database) -> None:
