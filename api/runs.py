@@ -102,8 +102,12 @@ def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
 @runs.get("/runs/{run_id}/exports/{asset_id}")
 def download(request: Request, account_id: AccountId, run_id: str, asset_id: str) -> FileResponse:
     """An export file of a completed run."""
+    known_id = _run_id(run_id)
     with database_of(request).transaction() as session:
-        export = export_of_account(session, _run_id(run_id), asset_id, account_id)
+        export = export_of_account(session, known_id, asset_id, account_id)
+        run = None if export else run_of_account(session, known_id, account_id)
+    if run and run.expired_at:
+        raise UnknownRun("The data of this run has expired and its exports were deleted: create a new run.")
     if export is None or export.storage_key is None:
         raise UnknownRun("There is no such export: `export_handles` of a completed run lists those that exist.")
     path = settings_of(request).export_dir / export.storage_key

@@ -142,10 +142,11 @@ def export(
 ) -> None:
     """Download a finished run's results."""
     with ApiClient(find_credentials(home)) as client:
-        handles = {handle["format"]: handle for handle in client.read_run(run_id)["export_handles"]}
+        state = client.read_run(run_id)
+        handles = {handle["format"]: handle for handle in state["export_handles"]}
         if export_format not in handles:
-            offered = ", ".join(handles) or "none yet: the run must be completed first"
-            raise ApiError(f"This run has no {export_format} export. Offered: {offered}.")
+            offered = f"Offered: {', '.join(handles)}." if handles else state["progress"]["message"]
+            raise ApiError(f"This run has no {export_format} export. {offered}")
         path = output or Path(f"{run_id}.{export_format}")
         client.download(run_id, handles[export_format]["asset_id"], path)
     console.print(f"{handles[export_format]['rows']} contacts in {path}", soft_wrap=True)

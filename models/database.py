@@ -33,8 +33,13 @@ class Database:
         self.engine.dispose()
 
 
-def open_database(url: str, *, pool_size: int = 5, **engine_options: Any) -> Database:
-    """A database for a `postgresql://` URL; the driver is always psycopg 3. Nothing is connected yet."""
+def open_database(
+    url: str, *, pool_size: int = 5, application_name: str = "growth-engine", **engine_options: Any
+) -> Database:
+    """A database for a `postgresql://` URL; the driver is always psycopg 3. Nothing is connected yet.
+
+    `application_name` tells the connections apart in `pg_stat_activity`.
+    """
     engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
@@ -43,7 +48,7 @@ def open_database(url: str, *, pool_size: int = 5, **engine_options: Any) -> Dat
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "application_name": "growth-engine",
+            "application_name": application_name,
             "options": f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S * 1000}",
         },
         **engine_options,

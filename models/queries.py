@@ -29,8 +29,8 @@ LEFT JOIN LATERAL (
   SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = 'email_verify' AND o.position = c.position LIMIT 1
 ) v ON true
 WHERE c.run_id = :run_id
-ORDER BY c.input_row
 """
+IN_THEIR_ORDER = " ORDER BY c.input_row"
 
 
 def account_of_key(session: Session, key: str) -> Account | None:
@@ -87,10 +87,12 @@ def events_of_run(session: Session, run_id: UUID) -> Sequence[RunEvent]:
 
 
 def first_results(session: Session, run_id: UUID, count: int) -> Sequence[Row[Any]]:
-    """The first `count` result rows, in the order in which the contacts came."""
-    return session.execute(text(RESULT_ROWS + " LIMIT :count"), {"run_id": run_id, "count": count}).all()
+    """The results of the first `count` contacts that came: of these only, also when they are deleted by now."""
+    first = f"{RESULT_ROWS} AND c.input_row < :count {IN_THEIR_ORDER} LIMIT :count"
+    return session.execute(text(first), {"run_id": run_id, "count": count}).all()
 
 
 def stream_results(session: Session, run_id: UUID, batch: int = 2000) -> Iterator[Row[Any]]:
     """All result rows through a server-side cursor: memory stays flat whatever the run's size."""
-    yield from session.execute(text(RESULT_ROWS), {"run_id": run_id}, execution_options={"yield_per": batch})
+    statement = text(RESULT_ROWS + IN_THEIR_ORDER)
+    yield from session.execute(statement, {"run_id": run_id}, execution_options={"yield_per": batch})

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     chunk_seconds: Seconds = Field(60, description="After this a lane hands back what is left of its chunk")
     run_hours: float = Field(48, gt=0, le=24 * 90, description="A run that takes longer than this is failed")
     stage_hours: float = Field(24, gt=0, le=24 * 90, description="A run with a stage that takes longer is failed")
+    retention_days: float = Field(
+        90, gt=0, le=36_500, description="After so many days the data of a finished run is deleted; its counts stay"
+    )
     sweep_seconds: Seconds = Field(1, description="How often the sweeper looks for runs that stand still")
     live_state_seconds: Seconds = Field(5, description="How long a running run's copy in Redis may go unrenewed")
 

@@ -125,6 +125,19 @@ def cancel_run(session: Session, run_id: UUID, **results: Any) -> bool:
     return landed
 
 
+def expire_run(session: Session, run_id: UUID) -> bool:
+    """Note that the data of a finished run is deleted; the names of its client's columns go with it."""
+    landed = _landed(
+        session,
+        update(Run)
+        .where(Run.id == run_id, Run.finished_at.is_not(None), Run.expired_at.is_(None))
+        .values(expired_at=func.now(), extra_columns=[], version=Run.version + 1, updated_at=func.now()),
+    )
+    if landed:
+        add_event(session, run_id, EventKind.EXPIRED)
+    return landed
+
+
 def lease_chunk(session: Session, chunk: RunChunk, worker: str, lease_seconds: float) -> int:
     """Give a claimable chunk, locked by the caller, to `worker`; the new token."""
     statement = (

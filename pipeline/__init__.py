@@ -8,4 +8,5 @@
 5. The last chunk's end lets `runs.advance` complete the stage; the chain goes on with the next.
 6. `results.compile` writes the exports, then preview, mix, gap report, rebate and `completed` at once.
 7. Whatever dies in between, the sweeper sends the chain again from what the rows say: `standstill.find_stalled`.
+8. Some months after its end the run's data is deleted; its counts stay: `retention`.
 """

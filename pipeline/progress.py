@@ -14,6 +14,12 @@ FINAL_MESSAGES = {
     RunStatus.COMPLETED: "Run complete.",
     RunStatus.CANCELLED: "Run cancelled. What was found is kept; the rest was paid back.",
 }
+ENDINGS = {
+    RunStatus.COMPLETED: "Run complete.",
+    RunStatus.FAILED: "Run failed.",
+    RunStatus.CANCELLED: "Run cancelled.",
+}
+EXPIRED_MESSAGE = "Its data has expired: contacts, results and exports were deleted, only the counts are left."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ def percent(status: str, stages: Sequence[StageCount]) -> int:
 def message(run: Run, stages: Sequence[StageCount], waiting: Waiting | None = None) -> str:
     """What the run does right now, as a sentence for a person."""
     status = RunStatus(run.status)
+    if run.expired_at:
+        return f"{ENDINGS[status]} {EXPIRED_MESSAGE}"
     if status is RunStatus.PENDING:
         return PENDING_MESSAGE
     if status is RunStatus.FAILED:

@@ -21,6 +21,7 @@ from pipeline.errors import RunStateConflict, UnknownRun
 from pipeline.intake import NEVER_SENT_AFTER_S, CreatedRun
 from pipeline.outcomes import Reason
 from pipeline.results.counts import count_outcomes, delivered, finding_stage
+from pipeline.retention import is_withdrawn
 from pipeline.stages import PRESETS
 
 MAY_PASS = (
@@ -69,7 +70,7 @@ def retry_run(session: Session, account_id: UUID, run_id: UUID) -> CreatedRun:
     """A new run that goes on where a failed or cancelled one stopped; nothing is sent.
 
     Retrying a run twice gives the same new run. Raises `UnknownRun`, `RunStateConflict` for a run in another
-    state, and `InsufficientCredits`.
+    state or whose data has expired, and `InsufficientCredits`.
     """
     old = lock_run(session, run_id)
     if old is None or old.account_id != account_id:
@@ -79,6 +80,8 @@ def retry_run(session: Session, account_id: UUID, run_id: UUID) -> CreatedRun:
     earlier = session.scalar(select(Run).where(Run.retry_of == run_id))
     if earlier is not None:
         return CreatedRun(earlier.id, earlier.preset, is_new=False)
+    if is_withdrawn(session, run_id):
+        raise RunStateConflict("The data of this run has expired and was deleted: create a new run.")
     new = _insert_run(session, old)
     _copy(session, old, new)
     charge(session, new)

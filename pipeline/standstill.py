@@ -117,6 +117,7 @@ def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
         select(Run.id)
         .where(
             Run.status.in_(sorted(STOPPED_RUN_STATUSES)),
+            Run.expired_at.is_(None),
             Run.finished_at.between(func.now() - text("interval '1 hour'"), func.now() - text("interval '10 seconds'")),
             func.json_array_length(cast(Run.export_formats, JSON)) > 0,
             ~has_artifact,

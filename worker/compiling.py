@@ -20,7 +20,8 @@ from pipeline import chunks, live_state, runs
 from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost
 from pipeline.results.artifacts import add_artifacts
-from pipeline.results.exports import ExportFile, write_export
+from pipeline.results.exports import ExportFile, remove_exports, write_export
+from pipeline.retention import is_withdrawn
 from worker.links import begin
 from worker.process import Process
 from worker.publishing import publish
@@ -46,12 +47,17 @@ def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
         run = session.get(Run, run_id)
         if run is None or run.status not in STOPPED_RUN_STATUSES or artifacts_of_run(session, run_id):
             return
+        if is_withdrawn(session, run_id):
+            return
         exports = [
             write_export(process.settings.export_dir, run_id, name, run.extra_columns, stream_results(session, run_id))
             for name in run.export_formats
         ]
     with process.database.transaction() as session:
         lock_run(session, run_id)
+        if is_withdrawn(session, run_id):
+            remove_exports(process.settings.export_dir, run_id)
+            return
         add_artifacts(session, run_id, exports)
         add_event(session, run_id, EventKind.EXPORTED, worker=worker)
         state = live_state.build(session, touch_run(session, run_id, 0), process.settings.public_url)

@@ -21,9 +21,11 @@ from models.settings import Settings, load_settings, required
 from pipeline.runs import fail
 from pipeline.standstill import find_all_active, find_overdue, find_stalled, find_unexported
 from worker.dispatch import DispatchFailed, send_chain, send_export
+from worker.expiring import keep_expiring
 from worker.process import open_redis
 
 SWEEP_LOCK = 0x73776570
+STOP_S = 5.0
 SENTINEL = "growth:sentinel"
 """A key in the broker's database: when it is gone, so are the queues."""
 
@@ -54,7 +56,10 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    database, broker = open_database(settings.database_url, pool_size=1), _open_broker(settings)
+    expiry = threading.Thread(target=keep_expiring, args=(settings, stopping), name="expiry", daemon=True)
+    expiry.start()
+    database = open_database(settings.database_url, pool_size=1, application_name="growth-sweeper")
+    broker = _open_broker(settings)
     log.info("sweeping every %s s", settings.sweep_seconds)
     while not stopping.wait(settings.sweep_seconds):
         try:
@@ -64,6 +69,8 @@ def main() -> None:
         except (DispatchFailed, redis.RedisError) as error:
             log.warning("runs may wait for their chains: %s", error)
     database.close()
+    # A step in hand is finished; a disk that hangs is not waited for.
+    expiry.join(STOP_S)
 
 
 def _fail_overdue(database: Database, run_hours: float, stage_hours: float) -> None:

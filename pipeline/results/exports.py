@@ -10,6 +10,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,23 @@ def write_export(
         digest,
         key,
     )
+
+
+def has_exports(directory: Path, run_id: UUID) -> bool:
+    """Whether anything of a run is in the export directory."""
+    return (directory / str(run_id)).exists()
+
+
+def remove_exports(directory: Path, run_id: UUID) -> None:
+    """Delete a run's export files, also those never finished. Raises `OSError` when the disk does not let them go.
+
+    A second time, or while somebody else does the same, does nothing.
+    """
+    place = directory / str(run_id)
+    with suppress(FileNotFoundError):
+        for path in place.iterdir():
+            path.unlink(missing_ok=True)
+        place.rmdir()
 
 
 class _Counted:

@@ -1,0 +1,73 @@
+"""Retention: the data of a finished run is deleted some days after its end; its counts, ledger and timeline stay.
+
+It is done in small steps, so that no lock is held for long: `withdraw` takes back all that a client could still get,
+`delete_contacts` deletes a batch, `models.transitions.expire_run` notes that all is gone. That comes last, so a run
+whose expiry was cut short is found again; and each step may be repeated.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, CursorResult, delete, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from models.artifact import Artifact
+from models.contact import Contact
+from models.provider_answer import ProviderAnswer
+from models.run import Run
+from models.run_chunk import RunChunk
+from models.transitions import lock_run
+
+BATCH = 1000
+"""Rows deleted in one transaction; a contact's outcomes and deferrals are not counted."""
+
+
+def find_expired(session: Session, days: float, limit: int = 10_000) -> Sequence[UUID]:
+    """Finished runs whose data is older than it may get, oldest first."""
+    expired = select(Run.id).where(Run.expired_at.is_(None), Run.finished_at < _days_ago(days))
+    return session.scalars(expired.order_by(Run.finished_at).limit(limit)).all()
+
+
+def withdraw(session: Session, run: Run) -> None:
+    """From now on nothing of the run is shown, downloaded, exported or retried. It must be locked by the caller."""
+    for table in (Artifact, RunChunk):
+        session.execute(delete(table).where(table.run_id == run.id))
+    # Those that the status response shows, and the first of all, by which others can tell.
+    shown = (Contact.run_id == run.id, Contact.input_row <= run.preview_rows)
+    session.execute(delete(Contact).where(*shown).execution_options(synchronize_session=False))
+
+
+def is_withdrawn(session: Session, run_id: UUID) -> bool:
+    """Whether the data of a run is gone, or going. Certain only for who holds the run's lock."""
+    first_contact = select(Contact.position).where(Contact.run_id == run_id, Contact.input_row == 0)
+    return session.scalar(first_contact) is None
+
+
+def delete_contacts(session: Session, run_id: UUID, first_position: int) -> None:
+    """A batch of contacts from this position on; their outcomes and deferrals go with them."""
+    lock_run(session, run_id)
+    batch = Contact.position.between(first_position, first_position + BATCH - 1)
+    session.execute(delete(Contact).where(Contact.run_id == run_id, batch).execution_options(synchronize_session=False))
+
+
+def delete_answers(session: Session, days: float) -> int:
+    """A batch of providers' answers that are older than they may get; how many there were."""
+    key = (ProviderAnswer.account_id, ProviderAnswer.provider, ProviderAnswer.question)
+    # One that is locked is just being asked for again.
+    old = (
+        select(*key)
+        .where(ProviderAnswer.asked_at < _days_ago(days))
+        .order_by(ProviderAnswer.asked_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    deleted = session.execute(
+        delete(ProviderAnswer).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False)
+    )
+    assert isinstance(deleted, CursorResult)  # noqa: S101 - a DELETE always gives one; this tells the type checker
+    return deleted.rowcount
+
+
+def _days_ago(days: float) -> ColumnElement[datetime]:
+    return func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 86_400 * days)

@@ -1,0 +1,228 @@
+"""Runs that ended long ago, with everything that a run leaves behind: rows, export files, the copy in Redis."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import redis
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from models.account import Account
+from models.database import Database
+from models.queries import stream_results
+from models.run import Run
+from models.run_chunk import COMPILE
+from models.settings import Settings
+from models.tables import Base
+from models.transitions import RunError
+from models.wire import ContactIn
+from pipeline import live_state, runs
+from pipeline.intake import create_run
+from pipeline.mail.network import MailNetwork
+from pipeline.results.exports import write_export
+from tests.factories import (
+    LEASE_S,
+    LOOKUP,
+    VERIFY,
+    WORKER,
+    account,
+    claimed_chunk,
+    finish_chunk,
+    found,
+    order_of,
+    valid,
+)
+from worker.compiling import export_stopped_run
+from worker.expiring import Expirer
+from worker.process import Process, mail_network_config
+
+PERSONAL = ("Given", "Family", "given.family", "private_column", "private value")
+"""What these runs' people and their clients' columns can be found by."""
+RETENTION_DAYS = 90
+OLD_DAYS = RETENTION_DAYS + 1
+
+
+@dataclass(frozen=True)
+class House:
+    """Real Postgres, Valkey and directory, and who expires in them."""
+
+    database: Database
+    redis: redis.Redis
+    exports: Path
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(export_dir=self.exports, retention_days=RETENTION_DAYS)
+
+    def expirer(self, database: Database | None = None, server: redis.Redis | None = None) -> Expirer:
+        return Expirer(self.settings, database or self.database, server or self.redis, threading.Event())
+
+    def completed_run(self, count: int = 3, days_ago: float = OLD_DAYS) -> UUID:
+        run_id = self._worked_run(count)
+        self._work(run_id, VERIFY, [valid(n) for n in range(count)])
+        with self.database.transaction() as session:
+            runs.begin_stage(session, run_id, COMPILE, WORKER, count)
+        lease = claimed_chunk(self.database, run_id, COMPILE)
+        with self.database.transaction() as session:
+            exports = [
+                write_export(self.exports, run_id, name, ["private_column"], stream_results(session, run_id))
+                for name in ("csv", "json")
+            ]
+            runs.complete(session, lease, exports, LEASE_S)
+        return self._ended(run_id, days_ago)
+
+    def stopped_run(self, status: str, count: int = 3, days_ago: float = OLD_DAYS) -> UUID:
+        """Failed or cancelled after its first stage, its exports written."""
+        run_id = self._worked_run(count)
+        with self.database.transaction() as session:
+            if status == "failed":
+                runs.fail(session, run_id, RunError("run_time_limit", "The run took longer than 48 hours.", None))
+            else:
+                runs.cancel(session, self.owner(run_id), run_id)
+        self.export(run_id)
+        return self._ended(run_id, days_ago)
+
+    def finished_run(self, status: str) -> UUID:
+        return self.completed_run() if status == "completed" else self.stopped_run(status)
+
+    def export(self, run_id: UUID) -> None:
+        """As the worker's task does."""
+        network = MailNetwork(mail_network_config(self.settings))
+        loop = asyncio.new_event_loop()
+        try:
+            export_stopped_run(
+                Process(self.settings, self.database, self.redis, network, loop, threading.Event()), run_id, WORKER
+            )
+        finally:
+            loop.run_until_complete(network.close())
+            loop.close()
+
+    def owner(self, run_id: UUID) -> UUID:
+        with self.database.transaction() as session:
+            return session.get_one(Run, run_id).account_id
+
+    def state(self, run_id: UUID) -> dict[str, Any]:
+        """The status response, as readers see it: the copy in Redis if it is good, or what the rows say."""
+        with self.database.transaction() as session:
+            run = session.get_one(Run, run_id)
+            body = live_state.fetch(self.redis, run) or live_state.build(session, run).body
+        state: dict[str, Any] = json.loads(body)
+        return state
+
+    def publish(self, run_id: UUID) -> live_state.LiveState:
+        with self.database.transaction() as session:
+            state = live_state.build(session, session.get_one(Run, run_id))
+        live_state.store(self.redis, state, live_seconds=30)
+        return state
+
+    def files(self) -> list[Path]:
+        return sorted(path.relative_to(self.exports) for path in self.exports.rglob("*"))
+
+    def _worked_run(self, count: int) -> UUID:
+        people = [
+            ContactIn.model_validate(
+                {"first_name": f"Given{n}", "last_name": f"Family{n}", "domain": "alpha.test"}
+                | {"private_column": "private value"}
+            )
+            for n in range(count)
+        ]
+        owner = account(self.database, credits_granted=4 * count).account_id
+        with self.database.transaction() as session:
+            run_id = create_run(session, owner, order_of(people, preview_rows=2)).run_id
+        self._work(run_id, LOOKUP, [found(n) for n in range(count)])
+        return run_id
+
+    def _work(self, run_id: UUID, stage: str, outcomes: Sequence[Any]) -> None:
+        with self.database.transaction() as session:
+            runs.begin_stage(session, run_id, stage, WORKER, len(outcomes))
+        finish_chunk(self.database, claimed_chunk(self.database, run_id, stage), outcomes)
+
+    def _ended(self, run_id: UUID, days_ago: float) -> UUID:
+        with self.database.transaction() as session:
+            session.execute(
+                text("UPDATE runs SET finished_at = now() - make_interval(secs => 86400 * :days) WHERE id = :id"),
+                {"days": days_ago, "id": run_id},
+            )
+        self.publish(run_id)
+        return run_id
+
+
+def add_answer(session: Session, run_id: UUID, days_ago: float, number: int = 0) -> None:
+    """A provider's answer that was asked for by a run."""
+    session.execute(
+        text("""
+        INSERT INTO provider_answers (account_id, provider, question, run_id, asked_at, answered_at, status, email)
+        SELECT account_id, 'example', sha256(CAST(:number AS text)::bytea), id,
+               now() - make_interval(secs => 86400 * :days), now(), 'found', 'given.family@alpha.test'
+        FROM runs WHERE id = :run_id
+        """),
+        {"run_id": run_id, "days": days_ago, "number": number},
+    )
+
+
+def all_rows(database: Database) -> str:
+    """Everything that the database holds, as text."""
+    with database.transaction() as session:
+        return "\n".join(
+            row
+            for table in Base.metadata.sorted_tables
+            for row in session.scalars(text(f"SELECT t::text FROM {table.name} t"))
+        )
+
+
+def all_copies(server: redis.Redis) -> str:
+    """Everything that Redis holds, as text."""
+    keys: Any = server.keys("growth:run:*")
+    return "\n".join(str(server.hgetall(key)) for key in keys)
+
+
+def personal_in(held: str) -> list[str]:
+    return [words for words in PERSONAL if words in held]
+
+
+def rows_of(database: Database, run_id: UUID) -> dict[str, int]:
+    """How many rows each table holds of a run."""
+    tables = [table.name for table in Base.metadata.sorted_tables if "run_id" in table.c]
+    with database.transaction() as session:
+        counts = {
+            name: session.execute(text(f"SELECT count(*) FROM {name} WHERE run_id = :id"), {"id": run_id}).scalar_one()
+            for name in tables
+        }
+    return {name: int(rows) for name, rows in counts.items() if rows}
+
+
+def balances(database: Database) -> list[int]:
+    with database.transaction() as session:
+        return list(session.scalars(select(Account.credit_balance).order_by(Account.id)))
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+class DoomedDatabase(Database):
+    """The process that uses it is killed at its transaction number `at`: before, inside, or just after the commit."""
+
+    def __init__(self, database: Database, at: int, moment: str) -> None:
+        super().__init__(database.engine)
+        self._left, self._moment = at, moment
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        self._left -= 1
+        is_last = self._left < 0
+        if is_last and self._moment == "before":
+            raise Killed
+        with super().transaction() as session:
+            yield session
+            if is_last and self._moment == "inside":
+                raise Killed
+        if is_last:
+            raise Killed
