@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from tests.faults.bounds import BOUNDS
 from tests.faults.engine import FaultEngine, running_fault_engine
-from tests.faults.injections import BOUNDS, fill_disk
+from tests.faults.injections.disk import fill_disk
 from tests.faults.invariants import Verdict
 from tests.faults.rounds import Plan, play
 

@@ -106,8 +106,8 @@ class FaultEngine:
         with self.database.transaction() as session:
             return [ChunkInHand(**row._asdict()) for row in session.execute(LIVE_LEASES, {"run_id": run_id})]
 
-    def broker(self) -> redis.Redis:
-        """A client on the broker's database."""
+    def valkey_client(self) -> redis.Redis:
+        """A client on the database that is the broker's, unless RabbitMQ is."""
         return redis.Redis.from_url(self.valkey.url, db=1)
 
     def forget_patterns(self) -> None:

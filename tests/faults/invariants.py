@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from models.settings import Settings
 from tests.faults.engine import ChunkInHand, FaultEngine
-from tests.faults.injections import Blow
 from tests.faults.reader import Reader
+from tests.faults.scene import Blow
 
 STAGES = ("email_lookup", "email_verify")
 LEASE_S = float(Settings.model_fields["lease_seconds"].default)

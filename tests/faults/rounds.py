@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from tests.faults.bounds import BOUNDS
 from tests.faults.engine import FaultEngine
-from tests.faults.injections import BOUNDS, Blow, Fault, Scene
 from tests.faults.invariants import Verdict, judge
 from tests.faults.reader import Reader, reading
+from tests.faults.scene import Blow, Fault, Scene
 
 PATIENCE_S = 90
 """No run may take longer than this to end by itself, whatever was done to it."""

@@ -1,6 +1,6 @@
 """Whatever dies in the middle of a run, it ends by itself, each contact counted once, each credit moved once.
 
-What is checked after each fault, and the bounds: `invariants.judge`, `injections.BOUNDS`. The longer, randomised
+What is checked after each fault, and the bounds: `invariants.judge`, `bounds.BOUNDS`. The longer, randomised
 version is `python -m tests.faults`.
 """
 
@@ -10,19 +10,18 @@ import pytest
 from sqlalchemy import text
 
 from tests.faults.engine import FaultEngine
-from tests.faults.injections import (
-    Fault,
-    flush_redis,
+from tests.faults.injections.messages import send_chain_three_times
+from tests.faults.injections.postgres import postgres_down
+from tests.faults.injections.processes import (
     freeze_worker,
     kill_all_workers,
     kill_pool_process,
     kill_sweeper,
     kill_worker,
-    postgres_down,
-    send_chain_three_times,
-    valkey_down,
 )
+from tests.faults.injections.valkey import flush_redis, valkey_down
 from tests.faults.rounds import Plan, play
+from tests.faults.scene import Fault
 
 OUTAGE_SECONDS = 2
 STRIKE_AT_PERCENT = 15

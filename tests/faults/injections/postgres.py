@@ -1,0 +1,41 @@
+"""Postgres crashed, away, or blocked by one of our own sessions."""
+
+import time
+from contextlib import suppress
+
+from sqlalchemy.exc import DBAPIError
+
+from models.transitions import lock_run
+from tests.faults.scene import Blow, Fault, Scene, blow_of
+
+LOCK_HELD_SECONDS = 20
+"""Longer than any bound: only an engine that gets rid of the lock by itself goes on in time."""
+
+
+def restart_postgres(scene: Scene) -> Blow:
+    """Postgres stopped `immediate`, as in a crash, and started again at once."""
+    return _away(scene, restart_postgres, seconds=0)
+
+
+def postgres_down(scene: Scene) -> Blow:
+    """Postgres stopped `immediate` and away for an outage."""
+    return _away(scene, postgres_down, scene.outage_seconds)
+
+
+def hold_run_lock(scene: Scene) -> Blow:
+    """A lane freezes in a transaction, with the run's row locked: so does a machine that loses its network."""
+    struck_at = scene.engine.now()
+    # The server may end the session meanwhile: that is how an engine can defend itself.
+    with suppress(DBAPIError), scene.engine.database.transaction() as session:
+        lock_run(session, scene.run_id)
+        time.sleep(LOCK_HELD_SECONDS)
+    return Blow(hold_run_lock.__name__, struck_at, struck_at)
+
+
+def _away(scene: Scene, fault: Fault, seconds: float) -> Blow:
+    orphans = scene.engine.chunks_in_hand(scene.run_id)
+    struck_at = scene.engine.now()
+    scene.engine.postgres.kill()
+    time.sleep(seconds)
+    scene.engine.postgres.start()
+    return blow_of(scene, fault, orphans, struck_at)

@@ -1,0 +1,80 @@
+"""Processes of the engine killed, stopped, frozen."""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+
+from tests.faults.engine import WORKERS, ChunkInHand
+from tests.faults.scene import Blow, Scene, blow_of, chunk_in_hand, chunks_of
+
+FROZEN_SECONDS = 10
+"""How long a worker is stopped: longer than its lease of 8 s."""
+STOP_SECONDS = 30
+
+
+def kill_pool_process(scene: Scene) -> Blow:
+    """`kill -9` of a pool process that has a chunk in hand; its worker replaces it."""
+    return blow_of(scene, kill_pool_process, _kill_a_lane(scene))
+
+
+def kill_worker(scene: Scene) -> Blow:
+    """`kill -9` of a whole worker, children included; its supervisor starts it again at once."""
+    name = chunk_in_hand(scene).worker_name
+    scene.engine.fleet.kill(name)
+    blow = blow_of(scene, kill_worker, chunks_of(scene, name))
+    scene.engine.fleet.restart(name)
+    return blow
+
+
+def kill_all_workers(scene: Scene) -> Blow:
+    """`kill -9` of all workers, started again after an outage."""
+    for name in WORKERS:
+        scene.engine.fleet.kill(name)
+    struck_at, orphans = scene.engine.now(), scene.engine.chunks_in_hand(scene.run_id)
+    time.sleep(scene.outage_seconds)
+    for name in WORKERS:
+        scene.engine.fleet.restart(name)
+    return blow_of(scene, kill_all_workers, orphans, struck_at)
+
+
+def replace_worker(scene: Scene) -> Blow:
+    """SIGTERM to a worker, started again when it has ended: what a deployment does to each in turn."""
+    name = chunk_in_hand(scene).worker_name
+    orphans = chunks_of(scene, name)
+    blow = blow_of(scene, replace_worker, orphans)
+    scene.engine.fleet.stop(name, STOP_SECONDS)
+    scene.engine.fleet.restart(name)
+    return blow
+
+
+def kill_sweeper(scene: Scene) -> Blow:
+    """`kill -9` of the sweeper and of a busy pool process, whose chunk only a sweeper can save; it is started again."""
+    scene.engine.fleet.kill("sweeper")
+    blow = blow_of(scene, kill_sweeper, _kill_a_lane(scene))
+    scene.engine.fleet.restart("sweeper")
+    return blow
+
+
+def kill_api(scene: Scene) -> Blow:
+    """`kill -9` of the API, started again at once: readers get no answer meanwhile."""
+    scene.engine.fleet.kill("api")
+    scene.engine.fleet.restart("api")
+    return blow_of(scene, kill_api)
+
+
+def freeze_worker(scene: Scene) -> Blow:
+    """SIGSTOP to a worker past its leases, then SIGCONT: what it had in hand it must not write."""
+    name = chunk_in_hand(scene).worker_name
+    scene.engine.fleet.freeze(name)
+    blow = blow_of(scene, freeze_worker, chunks_of(scene, name), frozen=True)
+    time.sleep(FROZEN_SECONDS)
+    scene.engine.fleet.thaw(name)
+    return blow
+
+
+def _kill_a_lane(scene: Scene) -> Sequence[ChunkInHand]:
+    """`kill -9` of a process that works a chunk; what it leaves behind."""
+    victim = chunk_in_hand(scene)
+    os.kill(victim.pid, signal.SIGKILL)
+    return [chunk for chunk in scene.engine.chunks_in_hand(scene.run_id) if chunk.worker == victim.worker]
