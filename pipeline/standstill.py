@@ -19,6 +19,12 @@ from models.transitions import RunError
 
 MAX_RESEND_PAUSE_S = 300
 
+UNTRUE_RESENT = text("""
+DELETE FROM run_events USING (
+  SELECT max(id) AS id FROM run_events WHERE run_id = ANY(:run_ids) AND kind = :kind GROUP BY run_id
+) untrue WHERE run_events.id = untrue.id
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
@@ -89,6 +95,18 @@ def find_all_active(session: Session) -> Sequence[Stalled]:
     for run in found:
         add_event(session, run.run_id, EventKind.RESENT, reason="the broker lost its data")
     return found
+
+
+def take_back(session: Session, run_ids: Sequence[UUID]) -> None:
+    """Of these runs, just found, no chain could be sent: that is not held against them, the next sweep finds them."""
+    session.execute(
+        update(Run)
+        .where(Run.id.in_(run_ids), Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]))
+        .values(resends=func.greatest(Run.resends - 1, 0), resend_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    # The timeline tells of nothing that did not happen, and an orphan without this event is found again.
+    session.execute(UNTRUE_RESENT, {"run_ids": list(run_ids), "kind": EventKind.RESENT.value})
 
 
 def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: int = 100) -> Sequence[Overdue]:

@@ -13,10 +13,15 @@ from kombu import Exchange, Queue
 from models.settings import load_settings
 
 QUEUE = "growth"
+QUORUM = {"x-queue-type": "quorum"}
+"""RabbitMQ's replicated queue: the only kind that outlives a node."""
 
 SOFT_TIME_LIMIT_S = 90
 TIME_LIMIT_S = 120
 VISIBILITY_TIMEOUT_S = 300
+
+# A publish is done when the broker has it: one that got lost on a dying connection is noticed, and sent again.
+RABBITMQ_TRANSPORT = {"confirm_publish": True}
 
 REDIS_TRANSPORT = {
     "visibility_timeout": VISIBILITY_TIMEOUT_S,
@@ -49,7 +54,7 @@ def _configuration() -> dict[str, Any]:
         # No live task is redelivered: it ends long before its message becomes visible again.
         "task_soft_time_limit": SOFT_TIME_LIMIT_S,
         "task_time_limit": TIME_LIMIT_S,
-        "broker_transport_options": {} if is_rabbitmq else REDIS_TRANSPORT,
+        "broker_transport_options": RABBITMQ_TRANSPORT if is_rabbitmq else REDIS_TRANSPORT,
         "broker_connection_timeout": 5,
         # The default gives up after 100 attempts; a worker should outlive a long outage of its broker.
         "broker_connection_retry_on_startup": True,
@@ -78,8 +83,7 @@ def _configuration() -> dict[str, Any]:
 
 
 def _queue(is_rabbitmq: bool) -> Queue:  # noqa: FBT001 - a fact about the broker, decided once
-    """On RabbitMQ a quorum queue: replicated, and the only kind that outlives a node."""
-    arguments = {"x-queue-type": "quorum"} if is_rabbitmq else None
+    arguments = QUORUM if is_rabbitmq else None
     return Queue(QUEUE, Exchange(QUEUE, type="direct"), routing_key=QUEUE, queue_arguments=arguments)
 
 

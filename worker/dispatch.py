@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from amqp.exceptions import MessageNacked
 from celery import Signature, chain
 from kombu.exceptions import OperationalError
 
@@ -12,6 +13,9 @@ from models.run_chunk import COMPILE
 from models.settings import load_settings
 from pipeline.stages import PRESETS
 from worker.app import QUEUE, app
+
+CONFIRM_TIMEOUT_S = 5
+"""How long RabbitMQ may take to say that it has a message."""
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +74,6 @@ def _compile_task(run_id: UUID) -> Signature[None]:
 
 def _send(signature: Signature[None]) -> None:
     try:
-        signature.apply_async(queue=QUEUE)
-    except OperationalError as error:
+        signature.apply_async(queue=QUEUE, confirm_timeout=CONFIRM_TIMEOUT_S)
+    except (OperationalError, MessageNacked) as error:
         raise DispatchFailed(f"the broker does not answer: {type(error).__name__}") from error

@@ -7,42 +7,41 @@ Why it is a process of its own and not a Celery task: docs/decisions/0004-sweepe
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-import redis
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.database import Database, open_database
-from models.settings import Settings, load_settings, required
+from models.settings import load_settings, required
 from pipeline.runs import fail
-from pipeline.standstill import find_all_active, find_overdue, find_stalled, find_unexported
+from pipeline.standstill import Stalled, find_all_active, find_overdue, find_stalled, find_unexported, take_back
 from worker.dispatch import DispatchFailed, send_chain, send_export
 from worker.expiring import keep_expiring
-from worker.process import open_redis
+from worker.sentinel import Sentinel, open_sentinel
 
 SWEEP_LOCK = 0x73776570
 STOP_S = 5.0
-SENTINEL = "growth:sentinel"
-"""A key in the broker's database: when it is gone, so are the queues."""
 
 log = logging.getLogger(__name__)
 
 
-def sweep(database: Database, broker: redis.Redis | None, run_hours: float, stage_hours: float) -> None:
+def sweep(database: Database, sentinel: Sentinel, run_hours: float, stage_hours: float) -> None:
     """One sweep. Raises `OperationalError` when Postgres is away, `DispatchFailed` when the broker is."""
     _fail_overdue(database, run_hours, stage_hours)
+    # Asked first: while the broker is away nothing is found, and so nothing is put off.
+    lost_its_data = sentinel.is_gone()
     with _my_turn(database) as session:
-        stalled = find_all_active(session) if _lost_its_data(broker) else find_stalled(session)
+        stalled = find_all_active(session) if lost_its_data else find_stalled(session)
         unexported = find_unexported(session)
-    for run in stalled:
-        send_chain(run.run_id, run.preset)
-        log.info("run %s: sent the chain again", run.run_id)
+    _send_chains(database, stalled)
     for run_id in unexported:
         send_export(run_id)
+    if lost_its_data:
+        sentinel.put()
 
 
 def main() -> None:
@@ -59,14 +58,14 @@ def main() -> None:
     expiry = threading.Thread(target=keep_expiring, args=(settings, stopping), name="expiry", daemon=True)
     expiry.start()
     database = open_database(settings.database_url, pool_size=1, application_name="growth-sweeper")
-    broker = _open_broker(settings)
+    sentinel = open_sentinel(settings)
     log.info("sweeping every %s s", settings.sweep_seconds)
     while not stopping.wait(settings.sweep_seconds):
         try:
-            sweep(database, broker, settings.run_hours, settings.stage_hours)
+            sweep(database, sentinel, settings.run_hours, settings.stage_hours)
         except OperationalError as error:
             log.warning("Postgres does not answer: %s", type(error.orig).__name__)
-        except (DispatchFailed, redis.RedisError) as error:
+        except DispatchFailed as error:
             log.warning("runs may wait for their chains: %s", error)
     database.close()
     # A step in hand is finished; a disk that hangs is not waited for.
@@ -83,22 +82,23 @@ def _fail_overdue(database: Database, run_hours: float, stage_hours: float) -> N
             log.error("run %s, stage %s: failed with %s", late.run_id, late.error.stage, late.error.code)
 
 
+def _send_chains(database: Database, stalled: Sequence[Stalled]) -> None:
+    for sent, run in enumerate(stalled):
+        try:
+            send_chain(run.run_id, run.preset)
+        except DispatchFailed:
+            with database.transaction() as session:
+                take_back(session, [unsent.run_id for unsent in stalled[sent:]])
+            raise
+        log.info("run %s: sent the chain again", run.run_id)
+
+
 @contextmanager
 def _my_turn(database: Database) -> Iterator[Session]:
     """A transaction in which no other sweeper sweeps; waiting for one is short, since nothing is sent in it."""
     with database.transaction() as session:
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK})
         yield session
-
-
-def _lost_its_data(broker: redis.Redis | None) -> bool:
-    """Whether the broker's sentinel was gone; it is put back. The first sweep of all finds it gone, too."""
-    return broker is not None and bool(broker.set(SENTINEL, "1", nx=True))
-
-
-def _open_broker(settings: Settings) -> redis.Redis | None:
-    url = settings.celery_broker_url
-    return open_redis(url) if url.startswith(("redis", "unix")) else None
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from models.database import Database
 from models.transitions import RunError
 from pipeline import runs, standstill
-from tests.factories import LOOKUP, claimed_chunk, expired_chunk, finish_chunk, found, pending_run, started_run
+from tests.factories import LOOKUP, claimed_chunk, count, expired_chunk, finish_chunk, found, pending_run, started_run
 
 
 def make_due(database: Database) -> None:
@@ -134,3 +134,33 @@ def test_when_the_broker_lost_its_data_every_active_run_is_sent_again(database: 
 
     with database.transaction() as session:
         assert {run.run_id for run in standstill.find_all_active(session)} == {working, pending}
+
+
+def test_a_run_whose_chain_could_not_be_sent_is_not_put_off(database: Database) -> None:
+    run_id = pending_run(database)
+    make_due(database)
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET resends = 5"))
+    find(database)
+
+    with database.transaction() as session:
+        standstill.take_back(session, [run_id])
+
+    with database.transaction() as session:
+        assert count(session, "SELECT resends FROM runs") == 5
+        assert count(session, "SELECT count(*) FROM run_events WHERE kind = 'resent'") == 0
+    assert find(database) == [run_id]
+
+
+def test_an_orphan_for_which_no_chain_could_be_sent_is_found_again_beside_live_lanes(database: Database) -> None:
+    run_id = started_run(database)
+    expired_chunk(database, run_id)
+    assert find(database) == [run_id]
+    assert find(database) == []
+
+    with database.transaction() as session:
+        standstill.take_back(session, [run_id])
+
+    claimed_chunk(database, run_id)
+    expired_chunk(database, run_id)
+    assert find(database) == [run_id]

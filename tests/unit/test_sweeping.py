@@ -1,0 +1,89 @@
+"""What a sweep does when the broker is away, or goes away in the middle of it."""
+
+from dataclasses import dataclass
+
+import pytest
+import redis
+from sqlalchemy import text
+
+from models.database import Database
+from models.settings import load_settings
+from tests.factories import count, pending_run
+from worker.dispatch import DispatchFailed
+from worker.sentinel import KEY, RedisSentinel
+from worker.sweeper import sweep
+
+NOBODY_LISTENS = "redis://127.0.0.1:9/0"
+
+
+@dataclass
+class Standing:
+    """The sentinel of a broker that answered a moment ago."""
+
+    gone: bool = False
+    puts: int = 0
+
+    def is_gone(self) -> bool:
+        return self.gone
+
+    def put(self) -> None:
+        self.puts += 1
+
+
+@pytest.fixture(autouse=True)
+def broker_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", NOBODY_LISTENS)
+    load_settings.cache_clear()
+
+
+@pytest.fixture
+def due_runs(database: Database) -> None:
+    for _ in range(3):
+        pending_run(database)
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET resend_at = now() - interval '1 second'"))
+
+
+def put_off(database: Database) -> int:
+    with database.transaction() as session:
+        return count(session, "SELECT count(*) FROM runs WHERE resend_at > now() OR resends > 0")
+
+
+@pytest.mark.usefixtures("due_runs")
+def test_a_broker_that_goes_away_after_it_was_asked_puts_no_run_off(database: Database) -> None:
+    with pytest.raises(DispatchFailed):
+        sweep(database, Standing(), run_hours=1, stage_hours=1)
+
+    assert put_off(database) == 0
+
+
+@pytest.mark.usefixtures("due_runs")
+def test_a_broker_that_is_away_puts_no_run_off(database: Database) -> None:
+    away = RedisSentinel(redis.Redis.from_url(NOBODY_LISTENS))
+
+    with pytest.raises(DispatchFailed):
+        sweep(database, away, run_hours=1, stage_hours=1)
+
+    assert put_off(database) == 0
+
+
+@pytest.mark.usefixtures("due_runs")
+def test_the_sentinel_is_put_back_only_when_all_that_was_lost_is_sent_again(database: Database) -> None:
+    sentinel = Standing(gone=True)
+
+    with pytest.raises(DispatchFailed):
+        sweep(database, sentinel, run_hours=1, stage_hours=1)
+
+    assert sentinel.puts == 0
+
+
+def test_the_sentinel_of_redis_is_gone_after_flushall_until_it_is_put_back(redis_client: redis.Redis) -> None:
+    sentinel = RedisSentinel(redis_client)
+    sentinel.put()
+    assert not sentinel.is_gone()
+
+    redis_client.flushall()
+    assert sentinel.is_gone()
+
+    sentinel.put()
+    assert redis_client.exists(KEY)
