@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from tests.faults.bounds import BOUNDS
-from tests.faults.engine import FaultEngine, running_fault_engine
+from tests.faults.bounds import faults_on
+from tests.faults.engine import Broker, FaultEngine, running_fault_engine
 from tests.faults.injections.disk import fill_disk
 from tests.faults.invariants import Verdict
 from tests.faults.rounds import Plan, play
@@ -33,7 +33,7 @@ def main() -> int:
     say(f"seed {options.seed}")
     with (
         tempfile.TemporaryDirectory(prefix="growth-faults-", ignore_cleanup_errors=True) as home,
-        running_fault_engine(Path(home)) as engine,
+        running_fault_engine(Path(home), options.broker) as engine,
     ):
         verdicts = list(_play_all(engine, options))
     summary = {
@@ -46,10 +46,10 @@ def main() -> int:
     return 1 if summary["violations"] else 0
 
 
-def draw_plan(seed: int, number: int, outage_seconds: float) -> Plan:
-    """The plan of a round: always the same for one seed and number."""
+def draw_plan(seed: int, number: int, outage_seconds: float, broker: Broker) -> Plan:
+    """The plan of a round: always the same for one seed, number and broker."""
     rng = random.Random(f"{seed} {number}")  # noqa: S311 - repeatable is the point
-    faults = rng.sample(list(BOUNDS), rng.randint(1, MOST_FAULTS))
+    faults = rng.sample(faults_on(broker), rng.randint(1, MOST_FAULTS))
     # A full disk is felt at the very end: nothing can follow it.
     faults.sort(key=lambda fault: fault is fill_disk)
     percents = sorted(rng.randint(EARLIEST_PERCENT, LATEST_PERCENT) for _ in faults)
@@ -69,7 +69,7 @@ def say(line: str) -> None:
 
 def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verdict]:
     for number in range(options.first, options.first + options.rounds):
-        plan = draw_plan(options.seed, number, options.outage)
+        plan = draw_plan(options.seed, number, options.outage, options.broker)
         began = time.monotonic()
         try:
             verdict = play(engine, plan)
@@ -89,6 +89,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="repeats a sequence")
     parser.add_argument("--first", type=int, default=1, help="the number of the first round, to play one again")
     parser.add_argument("--outage", type=float, default=20, help="how long servers are away, in seconds")
+    parser.add_argument("--broker", choices=["redis", "rabbitmq"], default="redis", help="who carries the messages")
     return parser.parse_args()
 
 

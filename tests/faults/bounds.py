@@ -1,14 +1,16 @@
 """All faults, and within how many seconds the engine must be at work again after each."""
 
-from tests.faults.injections import disk, messages, postgres, processes, valkey
+from tests.faults.engine import Broker
+from tests.faults.injections import disk, messages, network, postgres, processes, rabbitmq, valkey
 from tests.faults.scene import Fault
 
 KILL_BOUND_S = 12.0
 FLUSH_BOUND_S = 10.0
 POSTGRES_BOUND_S = 5.0
 STOP_BOUND_S = 5.0
+RABBITMQ_BOUND_S = 12.0
 
-BOUNDS: dict[Fault, float] = {
+ON_ANY_BROKER: dict[Fault, float] = {
     processes.kill_pool_process: KILL_BOUND_S,
     processes.kill_worker: KILL_BOUND_S,
     processes.kill_all_workers: KILL_BOUND_S,
@@ -16,14 +18,38 @@ BOUNDS: dict[Fault, float] = {
     processes.kill_sweeper: KILL_BOUND_S,
     processes.kill_api: KILL_BOUND_S,
     processes.freeze_worker: KILL_BOUND_S,
+    network.cut_off_worker: KILL_BOUND_S,
+    network.reset_connections: KILL_BOUND_S,
     postgres.hold_run_lock: KILL_BOUND_S,
+    postgres.restart_postgres: POSTGRES_BOUND_S,
+    postgres.postgres_down: POSTGRES_BOUND_S,
+    postgres.end_sessions: POSTGRES_BOUND_S,
+    postgres.too_many_clients: POSTGRES_BOUND_S,
     valkey.flush_redis: FLUSH_BOUND_S,
     valkey.restart_valkey: FLUSH_BOUND_S,
     valkey.valkey_down: FLUSH_BOUND_S,
     valkey.freeze_valkey: FLUSH_BOUND_S,
+    valkey.valkey_out_of_memory: FLUSH_BOUND_S,
+    valkey.valkey_read_only: FLUSH_BOUND_S,
     messages.send_chain_three_times: FLUSH_BOUND_S,
-    valkey.deliver_twice: FLUSH_BOUND_S,
-    postgres.restart_postgres: POSTGRES_BOUND_S,
-    postgres.postgres_down: POSTGRES_BOUND_S,
     disk.fill_disk: KILL_BOUND_S,
 }
+
+ON_REDIS: dict[Fault, float] = {
+    messages.deliver_twice: FLUSH_BOUND_S,
+}
+
+ON_RABBITMQ: dict[Fault, float] = {
+    rabbitmq.restart_rabbitmq: RABBITMQ_BOUND_S,
+    rabbitmq.rabbitmq_down: RABBITMQ_BOUND_S,
+    rabbitmq.freeze_rabbitmq: RABBITMQ_BOUND_S,
+    rabbitmq.lose_queues: FLUSH_BOUND_S,
+    rabbitmq.lose_messages: RABBITMQ_BOUND_S,
+}
+
+BOUNDS: dict[Fault, float] = {**ON_ANY_BROKER, **ON_REDIS, **ON_RABBITMQ}
+
+
+def faults_on(broker: Broker) -> list[Fault]:
+    """The faults that can strike where this is the broker, always in one order."""
+    return [*ON_ANY_BROKER, *(ON_RABBITMQ if broker == "rabbitmq" else ON_REDIS)]

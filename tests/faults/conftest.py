@@ -1,19 +1,35 @@
-"""One engine for all faults: each test leaves it whole."""
+"""One engine for all faults on a broker: each test leaves it whole."""
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.faults.engine import FaultEngine, running_fault_engine
+from tests.faults.engine import Broker, FaultEngine, running_fault_engine
+from tests.rabbitmq import IS_INSTALLED, NOT_INSTALLED
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fault_engine() -> Iterator[FaultEngine]:
+    with _engine_on("redis") as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def rabbitmq_engine() -> Iterator[FaultEngine]:
+    if not IS_INSTALLED:
+        pytest.skip(NOT_INSTALLED)
+    with _engine_on("rabbitmq") as engine:
+        yield engine
+
+
+@contextmanager
+def _engine_on(broker: Broker) -> Iterator[FaultEngine]:
     """Not in pytest's own temporary directory: it deletes those of other sessions, with servers still in them."""
     with (
         tempfile.TemporaryDirectory(prefix="growth-faults-", ignore_cleanup_errors=True) as home,
-        running_fault_engine(Path(home)) as engine,
+        running_fault_engine(Path(home), broker) as engine,
     ):
         yield engine

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 from uuid import UUID
 
 import httpx
@@ -25,11 +26,16 @@ from models.wire import GoalPlan, InputAssets
 from sandbox.csv_files import CONTACT_COLUMNS
 from sandbox.people import Person
 from tests.faults.fleet import ROOT, Fleet, running_fleet
+from tests.faults.relay import Relay, running_relays, to_port, to_socket
 from tests.faults.servers import Postgres, Valkey, running_postgres, running_valkey
 from tests.faults.world import World, running_world
+from tests.rabbitmq import RabbitMQ, running_rabbitmq
 
 WORKERS = ("worker-1", "worker-2")
+RELAYED = "worker-1"
+"""The worker between which and all servers there is a network that can fail."""
 PROCESSES_EACH = 2
+Broker = Literal["redis", "rabbitmq"]
 CREDITS = 1_000_000_000
 SETTINGS = {
     # Many chunks, so that a fault meets some that are done, some in hand and some open.
@@ -74,6 +80,8 @@ class FaultEngine:
 
     postgres: Postgres
     valkey: Valkey
+    rabbitmq: RabbitMQ | None
+    relays: Sequence[Relay]
     fleet: Fleet
     world: World
     database: Database
@@ -123,12 +131,13 @@ class FaultEngine:
 
 
 @contextmanager
-def running_fault_engine(home: Path) -> Iterator[FaultEngine]:
+def running_fault_engine(home: Path, broker: Broker = "redis") -> Iterator[FaultEngine]:
     """Everything started and ready; when the block ends, however it ends, nothing is left of it."""
     with ExitStack() as stack:
         world = stack.enter_context(running_world())
         postgres = stack.enter_context(running_postgres(home / "postgres"))
         valkey = stack.enter_context(running_valkey(home / "valkey", free_port(0)))
+        rabbitmq = stack.enter_context(running_rabbitmq(home / "rabbitmq")) if broker == "rabbitmq" else None
         database = open_database(postgres.url)
         stack.callback(database.close)
         migrate(database)
@@ -139,17 +148,33 @@ def running_fault_engine(home: Path) -> Iterator[FaultEngine]:
             **SETTINGS,
             "DATABASE_URL": postgres.url,
             "REDIS_URL": valkey.url,
+            "BROKER_URL": rabbitmq.url if rabbitmq else "",
             "EXPORT_DIR": str(home / "exports"),
         }
         fleet = stack.enter_context(running_fleet(environment, home / "logs"))
+        relays = _put_behind_relays(stack, fleet, postgres, valkey, rabbitmq)
         for name in WORKERS:
             fleet.start(name, worker_command(name, PROCESSES_EACH))
         fleet.start("sweeper", sweeper_command())
         fleet.start("api", api_command(api_port))
         credentials = Credentials(f"http://127.0.0.1:{api_port}", account.api_key)
-        engine = FaultEngine(postgres, valkey, fleet, world, database, credentials, account, home / "exports")
+        engine = FaultEngine(
+            postgres, valkey, rabbitmq, relays, fleet, world, database, credentials, account, home / "exports"
+        )
         wait_until(lambda: api_answers(credentials.api_url), "the API's first answer", seconds=30)
         yield engine
+
+
+def _put_behind_relays(
+    stack: ExitStack, fleet: Fleet, postgres: Postgres, valkey: Valkey, rabbitmq: RabbitMQ | None
+) -> Sequence[Relay]:
+    ports = [valkey.port, *([rabbitmq.port] if rabbitmq else [])]
+    relays = stack.enter_context(running_relays(to_socket(postgres.socket_path), *map(to_port, ports)))
+    settings = {"DATABASE_URL": postgres.url_by(relays[0].port), "REDIS_URL": valkey.url_by(relays[1].port)}
+    if rabbitmq:
+        settings["BROKER_URL"] = rabbitmq.url_by(relays[2].port)
+    fleet.set_apart(RELAYED, settings)
+    return relays
 
 
 def contacts_of(people: Sequence[Person]) -> list[dict[str, str]]:

@@ -21,6 +21,7 @@ class Fleet:
 
     environment: Mapping[str, str]
     log_dir: Path
+    _own_environments: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _commands: dict[str, Sequence[str]] = field(default_factory=dict)
     _running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
@@ -31,12 +32,16 @@ class Fleet:
             self._running[name] = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=ROOT,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **self._own_environments.get(name, {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def set_apart(self, name: str, environment: Mapping[str, str]) -> None:
+        """Give a process settings of its own, from its next start on."""
+        self._own_environments[name] = {**self._own_environments.get(name, {}), **environment}
 
     def restart(self, name: str) -> None:
         """Start a process that was killed, with its old command."""

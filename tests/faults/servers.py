@@ -24,6 +24,16 @@ class Postgres:
         self._server: PostgresServer = get_server(data, cleanup_mode=None)
         self.url: str = self._server.get_uri()
 
+    @property
+    def socket_path(self) -> str:
+        """Where it listens."""
+        return f"{make_url(self.url).query['host']}/.s.PGSQL.5432"
+
+    def url_by(self, port: int) -> str:
+        """Its URL by way of a relay."""
+        url = make_url(self.url).set(host="127.0.0.1", port=port).difference_update_query(["host"])
+        return url.render_as_string(hide_password=False)
+
     def kill(self) -> None:
         """`immediate`: every server process ends at once; the next start recovers from the log, as after a crash."""
         self._pg_ctl("stop", "-m", "immediate")
@@ -48,9 +58,14 @@ class Valkey:
     """A Valkey with its append-only file, on one port through its deaths."""
 
     def __init__(self, data: Path, port: int) -> None:
-        self._data, self._port = data, port
-        self.url = f"redis://127.0.0.1:{port}/0"
+        self._data, self.port = data, port
+        self.url = self.url_by(port)
         self.start()
+
+    @staticmethod
+    def url_by(port: int) -> str:
+        """Its URL by way of a relay."""
+        return f"redis://127.0.0.1:{port}/0"
 
     def kill(self) -> None:
         """`kill -9`."""
@@ -58,7 +73,7 @@ class Valkey:
 
     def start(self) -> None:
         """Start it on its port and its file; it answers when this returns."""
-        self._server = ValkeyServer(port=self._port, data_dir=self._data, persist=True, config=VALKEY_OPTIONS)
+        self._server = ValkeyServer(port=self.port, data_dir=self._data, persist=True, config=VALKEY_OPTIONS)
         self._server.start()
 
     def end(self) -> None:

@@ -1,7 +1,6 @@
 """The outside world of the fault suite: it answers at a steady pace, except for some hostile mail servers."""
 
 import asyncio
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from sandbox.addresses import assign_addresses
 from sandbox.domains import Domain, Habit, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
+from tests.faults.loops import running_loop
 
 SEED = 7
 DOMAINS = 60
@@ -80,29 +80,14 @@ HOSTILITIES = (_hang, _reset, _garbage)
 
 @contextmanager
 def _hostile_servers(addresses: Sequence[str], port: int) -> Iterator[None]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="hostile servers")
-    thread.start()
-    servers = AsyncExitStack()
-    try:
+    with running_loop("hostile servers") as loop:
+        servers = AsyncExitStack()
         asyncio.run_coroutine_threadsafe(_open(servers, addresses, port), loop).result()
         yield
-    finally:
-        asyncio.run_coroutine_threadsafe(_close(servers), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        asyncio.run_coroutine_threadsafe(servers.aclose(), loop).result()
 
 
 async def _open(servers: AsyncExitStack, addresses: Sequence[str], port: int) -> None:
     for address, hostility in zip(addresses, HOSTILITIES, strict=True):
         server = await asyncio.start_server(hostility, address, port)
         servers.callback(server.close)
-
-
-async def _close(servers: AsyncExitStack) -> None:
-    await servers.aclose()
-    conversations = asyncio.all_tasks() - {asyncio.current_task()}
-    for conversation in conversations:
-        conversation.cancel()
-    await asyncio.gather(*conversations, return_exceptions=True)

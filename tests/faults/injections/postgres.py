@@ -1,8 +1,9 @@
 """Postgres crashed, away, or blocked by one of our own sessions."""
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
+import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from models.transitions import lock_run
@@ -10,6 +11,9 @@ from tests.faults.scene import Blow, Fault, Scene, blow_of
 
 LOCK_HELD_SECONDS = 20
 """Longer than any bound: only an engine that gets rid of the lock by itself goes on in time."""
+
+CROWDED_SECONDS = 4
+END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'growth-engine'"
 
 
 def restart_postgres(scene: Scene) -> Blow:
@@ -30,6 +34,30 @@ def hold_run_lock(scene: Scene) -> Blow:
         lock_run(session, scene.run_id)
         time.sleep(LOCK_HELD_SECONDS)
     return Blow(hold_run_lock.__name__, struck_at, struck_at)
+
+
+def end_sessions(scene: Scene) -> Blow:
+    """Every session of the engine ended by the server, as in a failover; new ones are taken at once."""
+    orphans = scene.engine.chunks_in_hand(scene.run_id)
+    with psycopg.connect(scene.engine.postgres.url, autocommit=True) as connection:
+        connection.execute(END_SESSIONS)
+    return blow_of(scene, end_sessions, orphans)
+
+
+def too_many_clients(scene: Scene) -> Blow:
+    """Every session ended, and all places taken by others for some seconds: SQLSTATE 53300 for whoever comes."""
+    orphans = scene.engine.chunks_in_hand(scene.run_id)
+    struck_at = scene.engine.now()
+    with ExitStack() as crowd:
+        first = crowd.enter_context(psycopg.connect(scene.engine.postgres.url, autocommit=True))
+        until = time.monotonic() + CROWDED_SECONDS
+        while time.monotonic() < until:
+            try:
+                crowd.enter_context(psycopg.connect(scene.engine.postgres.url))
+            except psycopg.OperationalError:
+                # Full: whoever of the engine has a place loses it, and the crowd is quick to take it.
+                first.execute(END_SESSIONS)
+    return blow_of(scene, too_many_clients, orphans, struck_at)
 
 
 def _away(scene: Scene, fault: Fault, seconds: float) -> Blow:

@@ -5,9 +5,10 @@ import time
 import psutil
 
 from tests.faults.scene import Blow, Fault, Scene, blow_of
-from worker.app import QUEUE
 
 FROZEN_SECONDS = 2
+REFUSING_SECONDS = 4
+NO_PORT = 9
 
 
 def flush_redis(scene: Scene) -> Blow:
@@ -38,21 +39,24 @@ def freeze_valkey(scene: Scene) -> Blow:
     return blow_of(scene, freeze_valkey, struck_at=struck_at)
 
 
-def deliver_twice(scene: Scene) -> Blow:
-    """Every message that waits or is in hand delivered once more, as after a visibility timeout."""
+def valkey_out_of_memory(scene: Scene) -> Blow:
+    """Valkey takes no writes for some seconds: its memory is full, and it evicts nothing."""
     with scene.engine.valkey_client() as client:
-        waiting = client.lrange(QUEUE, 0, -1)
-        # kombu keeps each as JSON of [message, exchange, routing key] under its delivery tag.
-        in_hand = client.eval(
-            "local copies = {} for i, kept in ipairs(redis.call('HVALS', KEYS[1])) do "
-            "copies[i] = cjson.encode(cjson.decode(kept)[1]) end return copies",
-            1,
-            "unacked",
-        )
-        copies = [*waiting, *in_hand]
-        if copies:
-            client.lpush(QUEUE, *copies)
-    return blow_of(scene, deliver_twice)
+        client.config_set("maxmemory", "1")
+        struck_at = scene.engine.now()
+        time.sleep(REFUSING_SECONDS)
+        client.config_set("maxmemory", "0")
+    return blow_of(scene, valkey_out_of_memory, struck_at=struck_at)
+
+
+def valkey_read_only(scene: Scene) -> Blow:
+    """Valkey takes no writes for some seconds: it was made a replica, as in a failover that is taken back."""
+    with scene.engine.valkey_client() as client:
+        client.replicaof("127.0.0.1", NO_PORT)
+        struck_at = scene.engine.now()
+        time.sleep(REFUSING_SECONDS)
+        client.replicaof("NO", "ONE")
+    return blow_of(scene, valkey_read_only, struck_at=struck_at)
 
 
 def _away(scene: Scene, fault: Fault, seconds: float) -> Blow:

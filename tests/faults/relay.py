@@ -1,0 +1,84 @@
+"""A network that can fail: a port on loopback whose connections end at a server, unless they are held up or cut."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from tests.faults.loops import running_loop
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect = Callable[[], Awaitable[Streams]]
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time left: closing sends RST instead of FIN."""
+
+
+class Relay:
+    """What flows through it. Its methods may be called from any thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connect: Connect) -> None:
+        self._loop, self._connect = loop, connect
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        self.port = asyncio.run_coroutine_threadsafe(self._listen(), loop).result()
+
+    def hold(self) -> None:
+        """From now on nothing passes and nothing is lost, as when packets are dropped and sent again."""
+        self._loop.call_soon_threadsafe(self._flowing.clear)
+
+    def release(self) -> None:
+        """Everything passes again, what was held up first."""
+        self._loop.call_soon_threadsafe(self._flowing.set)
+
+    def reset(self) -> None:
+        """Reset all connections; new ones are taken."""
+        self._loop.call_soon_threadsafe(self._reset)
+
+    def _reset(self) -> None:
+        for client in self._clients:
+            client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            client.transport.abort()
+
+    async def _listen(self) -> int:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.add(writer)
+        try:
+            await self._flowing.wait()
+            upstream_reader, upstream_writer = await self._connect()
+            await asyncio.gather(self._pump(reader, upstream_writer), self._pump(upstream_reader, writer))
+        except OSError:
+            # Either end is gone: so is the other.
+            writer.transport.abort()
+        finally:
+            self._clients.discard(writer)
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(65536):
+                await self._flowing.wait()
+                sink.write(data)
+                await sink.drain()
+        sink.close()
+
+
+@contextmanager
+def running_relays(*servers: Connect) -> Iterator[list[Relay]]:
+    """A relay to each server until the block ends."""
+    with running_loop("relays") as loop:
+        yield [Relay(loop, connect) for connect in servers]
+
+
+def to_port(port: int) -> Connect:
+    """To a server on a port of loopback."""
+    return lambda: asyncio.open_connection("127.0.0.1", port)
+
+
+def to_socket(path: str) -> Connect:
+    """To a server on a Unix socket."""
+    return lambda: asyncio.open_unix_connection(path)
