@@ -1,7 +1,6 @@
 """Who is asking: the API key, the subscription, the rate limit."""
 
 import logging
-import time
 from typing import Annotated
 from uuid import UUID
 
@@ -61,19 +60,18 @@ def _unauthorized(sentence: str) -> HTTPException:
 
 
 def _count_request(request: Request, account_id: UUID) -> None:
-    """A fixed window of a minute, counted in Redis; without Redis nobody is turned away."""
-    now = time.time()
-    window, most = int(now // 60), settings_of(request).requests_per_minute
-    key = f"growth:requests:{account_id}:{window}"
+    """A minute that begins with its first request, by Redis's clock; without Redis nobody is turned away."""
+    most, key = settings_of(request).requests_per_minute, f"growth:requests:{account_id}"
     try:
         with redis_of(request).pipeline() as commands:
             commands.incr(key)
-            commands.expire(key, 60)
-            count = commands.execute()[0]
+            commands.expire(key, 60, nx=True)
+            commands.ttl(key)
+            count, _, left = commands.execute()
     except redis.RedisError as error:
         log.warning("requests are not counted: %s", type(error).__name__)
         return
     if count > most:
-        wait = str(60 - int(now % 60))
+        wait = str(max(1, left))
         sentence = f"More than {most} requests in a minute: wait {wait} seconds. `Retry-After` says when to poll again."
         raise HTTPException(429, sentence, {"Retry-After": wait})

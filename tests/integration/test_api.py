@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import json
-import time
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -216,9 +215,7 @@ def test_verify_existing_emails_checks_addresses_that_the_client_brings(client: 
 
 
 def test_a_client_that_asks_too_often_is_429_with_retry_after(client: Client, stack_redis: redis.Redis) -> None:
-    window = int(time.time() // 60)
-    for minute in (window, window + 1):
-        stack_redis.set(f"growth:requests:{client.account.account_id}:{minute}", 100_000)
+    stack_redis.set(f"growth:requests:{client.account.account_id}", 100_000)
 
     response = client.http.get(f"/api/v1/growth/runs/{uuid4()}")
 
