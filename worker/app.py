@@ -59,6 +59,8 @@ def _configuration() -> dict[str, Any]:
         # The default gives up after 100 attempts; a worker should outlive a long outage of its broker.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # A Redis that is full or was made a replica refuses writes: by default that would end the worker for good.
+        "broker_channel_error_retry": True,
         # Look-ups in hand are not cut; the lease check decides whether they may still be written.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         # Never pickle.
