@@ -81,7 +81,7 @@ class RabbitMQ:
         """Delete queues with all their messages, also those that a consumer has and did not acknowledge."""
         with Connection(self.url) as connection:
             for name in names:
-                Queue(name, channel=connection).delete()
+                Queue(name).bind(connection.default_channel).delete()
 
     def end(self) -> None:
         """Stop it for good, and its epmd."""

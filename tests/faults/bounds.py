@@ -1,13 +1,15 @@
 """All faults, and within how many seconds the engine must be at work again after each."""
 
+from tests.faults.clocks import CAN_JUMP
 from tests.faults.engine import Broker
-from tests.faults.injections import disk, messages, network, postgres, processes, rabbitmq, valkey
+from tests.faults.injections import clocks, disk, messages, network, postgres, processes, rabbitmq, valkey
 from tests.faults.scene import Fault
 
 KILL_BOUND_S = 12.0
 FLUSH_BOUND_S = 10.0
 POSTGRES_BOUND_S = 5.0
 STOP_BOUND_S = 5.0
+CLOCK_BOUND_S = 5.0
 RABBITMQ_BOUND_S = 12.0
 
 ON_ANY_BROKER: dict[Fault, float] = {
@@ -20,6 +22,8 @@ ON_ANY_BROKER: dict[Fault, float] = {
     processes.freeze_worker: KILL_BOUND_S,
     network.cut_off_worker: KILL_BOUND_S,
     network.reset_connections: KILL_BOUND_S,
+    clocks.jump_worker_clock: CLOCK_BOUND_S,
+    clocks.jump_sweeper_and_api_clocks: CLOCK_BOUND_S,
     postgres.hold_run_lock: KILL_BOUND_S,
     postgres.restart_postgres: POSTGRES_BOUND_S,
     postgres.postgres_down: POSTGRES_BOUND_S,
@@ -48,6 +52,16 @@ ON_RABBITMQ: dict[Fault, float] = {
 }
 
 BOUNDS: dict[Fault, float] = {**ON_ANY_BROKER, **ON_REDIS, **ON_RABBITMQ}
+
+NOT_EVERYWHERE: dict[Fault, bool] = {
+    clocks.jump_worker_clock: CAN_JUMP,
+    clocks.jump_sweeper_and_api_clocks: CAN_JUMP,
+}
+
+
+def is_possible(fault: Fault) -> bool:
+    """Whether this machine has what the fault needs."""
+    return NOT_EVERYWHERE.get(fault, True)
 
 
 def faults_on(broker: Broker) -> list[Fault]:

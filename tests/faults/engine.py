@@ -25,6 +25,7 @@ from models.migrate import migrate
 from models.wire import GoalPlan, InputAssets
 from sandbox.csv_files import CONTACT_COLUMNS
 from sandbox.people import Person
+from tests.faults.clocks import Clocks
 from tests.faults.fleet import ROOT, Fleet, running_fleet
 from tests.faults.relay import Relay, running_relays, to_port, to_socket
 from tests.faults.servers import Postgres, Valkey, running_postgres, running_valkey
@@ -82,6 +83,7 @@ class FaultEngine:
     valkey: Valkey
     rabbitmq: RabbitMQ | None
     relays: Sequence[Relay]
+    clocks: Clocks
     fleet: Fleet
     world: World
     database: Database
@@ -153,13 +155,16 @@ def running_fault_engine(home: Path, broker: Broker = "redis") -> Iterator[Fault
         }
         fleet = stack.enter_context(running_fleet(environment, home / "logs"))
         relays = _put_behind_relays(stack, fleet, postgres, valkey, rabbitmq)
+        clocks = Clocks(home / "clocks")
+        for name in (*WORKERS, "sweeper", "api"):
+            fleet.set_apart(name, clocks.settings_of(name))
         for name in WORKERS:
             fleet.start(name, worker_command(name, PROCESSES_EACH))
         fleet.start("sweeper", sweeper_command())
         fleet.start("api", api_command(api_port))
         credentials = Credentials(f"http://127.0.0.1:{api_port}", account.api_key)
         engine = FaultEngine(
-            postgres, valkey, rabbitmq, relays, fleet, world, database, credentials, account, home / "exports"
+            postgres, valkey, rabbitmq, relays, clocks, fleet, world, database, credentials, account, home / "exports"
         )
         wait_until(lambda: api_answers(credentials.api_url), "the API's first answer", seconds=30)
         yield engine

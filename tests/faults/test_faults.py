@@ -9,8 +9,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from tests.faults.bounds import is_possible
+from tests.faults.clocks import CAN_NOT_JUMP
 from tests.faults.engine import FaultEngine
+from tests.faults.injections.clocks import jump_sweeper_and_api_clocks, jump_worker_clock
 from tests.faults.injections.messages import send_chain_three_times
+from tests.faults.injections.network import cut_off_worker
 from tests.faults.injections.postgres import postgres_down
 from tests.faults.injections.processes import (
     freeze_worker,
@@ -19,7 +23,7 @@ from tests.faults.injections.processes import (
     kill_sweeper,
     kill_worker,
 )
-from tests.faults.injections.valkey import flush_redis, valkey_down
+from tests.faults.injections.valkey import flush_redis, valkey_down, valkey_out_of_memory
 from tests.faults.rounds import Plan, play
 from tests.faults.scene import Fault
 
@@ -34,13 +38,20 @@ CHOSEN = (
     freeze_worker,
     flush_redis,
     valkey_down,
+    valkey_out_of_memory,
     postgres_down,
+    cut_off_worker,
+    jump_worker_clock,
+    jump_sweeper_and_api_clocks,
     send_chain_three_times,
 )
 
 
 @pytest.mark.parametrize("fault", CHOSEN, ids=lambda fault: fault.__name__)
 def test_a_run_survives(fault_engine: FaultEngine, fault: Fault) -> None:
+    if not is_possible(fault):
+        pytest.skip(CAN_NOT_JUMP)
+
     verdict = play(fault_engine, Plan({fault: STRIKE_AT_PERCENT}, OUTAGE_SECONDS))
 
     print(f"at work again after {verdict.resume_s:.1f} s, claimed again: {verdict.claimed_again}")  # noqa: T201
