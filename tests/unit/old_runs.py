@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,25 +80,33 @@ class House:
 
     def stopped_run(self, status: str, count: int = 3, days_ago: float = OLD_DAYS) -> UUID:
         """Failed or cancelled after its first stage, its exports written."""
+        run_id = self.unexported_run(status, count, days_ago)
+        self.export(run_id)
+        self.publish(run_id)
+        return run_id
+
+    def unexported_run(self, status: str, count: int = 3, days_ago: float = OLD_DAYS) -> UUID:
+        """Failed or cancelled after its first stage, its exports not yet written."""
         run_id = self._worked_run(count)
         with self.database.transaction() as session:
             if status == "failed":
                 runs.fail(session, run_id, RunError("run_time_limit", "The run took longer than 48 hours.", None))
             else:
                 runs.cancel(session, self.owner(run_id), run_id)
-        self.export(run_id)
         return self._ended(run_id, days_ago)
 
     def finished_run(self, status: str) -> UUID:
         return self.completed_run() if status == "completed" else self.stopped_run(status)
 
-    def export(self, run_id: UUID) -> None:
+    def export(self, run_id: UUID, database: Database | None = None) -> None:
         """As the worker's task does."""
         network = MailNetwork(mail_network_config(self.settings))
         loop = asyncio.new_event_loop()
         try:
             export_stopped_run(
-                Process(self.settings, self.database, self.redis, network, loop, threading.Event()), run_id, WORKER
+                Process(self.settings, database or self.database, self.redis, network, loop, threading.Event()),
+                run_id,
+                WORKER,
             )
         finally:
             loop.run_until_complete(network.close())
@@ -226,3 +234,19 @@ class DoomedDatabase(Database):
                 raise Killed
         if is_last:
             raise Killed
+
+
+class OvertakenDatabase(Database):
+    """Something else happens before the second transaction of whoever uses it."""
+
+    def __init__(self, database: Database, overtake: Callable[[], object]) -> None:
+        super().__init__(database.engine)
+        self._begun, self._overtake = 0, overtake
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        self._begun += 1
+        if self._begun == 2:
+            self._overtake()
+        with super().transaction() as session:
+            yield session

@@ -13,7 +13,7 @@ from pipeline.errors import RunStateConflict
 from pipeline.retention import BATCH
 from pipeline.retrying import retry_run
 from tests.factories import count
-from tests.unit.old_runs import DoomedDatabase, House, Killed, all_rows, personal_in, rows_of
+from tests.unit.old_runs import DoomedDatabase, House, Killed, OvertakenDatabase, all_rows, personal_in, rows_of
 from worker.expiring import expire_due
 
 CONTACTS = 2 * BATCH + 1
@@ -96,6 +96,19 @@ def test_several_sweepers_at_once_expire_each_run_once(house: House, database_ur
     assert personal_in(all_rows(house.database)) == []
     with house.database.transaction() as session:
         assert count(session, "SELECT count(*) FROM run_events WHERE kind = 'expired'") == len(run_ids)
+
+
+def test_a_run_that_another_sweeper_has_just_expired_is_left_as_it_is(house: House) -> None:
+    run_id = house.completed_run()
+    states: list[object] = []
+
+    def another_expires_it() -> None:
+        expire_due(house.expirer())
+        states.append(house.state(run_id))
+
+    expire_due(house.expirer(OvertakenDatabase(house.database, another_expires_it)))
+
+    assert [house.state(run_id)] == states
 
 
 def test_a_run_whose_files_can_not_be_deleted_keeps_all_it_has_and_the_others_expire(

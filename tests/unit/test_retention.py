@@ -19,6 +19,7 @@ from tests.unit.old_runs import (
     OLD_DAYS,
     RETENTION_DAYS,
     House,
+    OvertakenDatabase,
     add_answer,
     all_copies,
     all_rows,
@@ -167,11 +168,28 @@ def test_a_late_export_of_an_expired_run_writes_nothing(house: House) -> None:
     run_id = house.stopped_run("cancelled")
     expire_due(house.expirer())
     rows = rows_of(house.database, run_id)
+    house.exports.rmdir()
 
     house.export(run_id)
 
-    assert house.files() == []
+    assert not house.exports.exists()
     assert rows_of(house.database, run_id) == rows
+
+
+def test_an_export_that_is_written_while_its_run_expires_is_taken_back(house: House, tmp_path: Path) -> None:
+    run_id = house.unexported_run("cancelled")
+
+    def expire_before_the_files_are_there() -> None:
+        aside = house.exports.rename(tmp_path / "still being written")
+        house.exports.mkdir()
+        expire_due(house.expirer())
+        house.exports.rmdir()
+        aside.rename(house.exports)
+
+    house.export(run_id, OvertakenDatabase(house.database, expire_before_the_files_are_there))
+
+    assert house.files() == []
+    assert "artifacts" not in rows_of(house.database, run_id)
 
 
 def test_providers_answers_are_deleted_when_their_days_are_over_and_not_before(house: House) -> None:
