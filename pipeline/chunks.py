@@ -181,6 +181,15 @@ def put_off(session: Session, lease: Lease, deferrals: Sequence[Deferral]) -> No
     let_rest(session, lease.run_id)
 
 
+def pause(session: Session, lease: Lease, seconds: float, reason: str) -> None:
+    """What the chunk needs is not there: nobody claims it for so long, and no attempt counts. Raises `LeaseLost`."""
+    if not put_off_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds):
+        raise _lost(lease)
+    detail = _named(lease) | {"seconds": round(seconds), "reasons": [reason]}
+    add_event(session, lease.run_id, EventKind.CHUNK_DEFERRED, **detail)
+    let_rest(session, lease.run_id)
+
+
 def live_leases(session: Session, run_id: UUID) -> int:
     """How many lanes are at work on a run."""
     statement = select(func.count()).where(

@@ -42,6 +42,11 @@ WHERE c.run_id = :run_id AND c.status = 'open' AND c.not_before > now()
   )
 """)
 
+EXPORTS_WAIT = text("""
+SELECT not_before FROM run_chunks
+WHERE run_id = :run_id AND stage = 'compile' AND status = 'open' AND not_before > now()
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -66,3 +71,9 @@ def waiting(session: Session, run_id: UUID) -> Waiting | None:
     """What of a run waits; none if nothing does."""
     row = session.execute(WAITING, {"run_id": run_id}).one()
     return Waiting(row.contacts, row.until) if row.contacts else None
+
+
+def exports_wait(session: Session, run_id: UUID) -> datetime | None:
+    """When the export files are tried again that could not be written; none if none wait."""
+    until: datetime | None = session.scalar(EXPORTS_WAIT, {"run_id": run_id})
+    return until

@@ -17,7 +17,7 @@ from models.queries import artifacts_of_run, first_results, stages_of_run
 from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES, RunStatus, StageStatus
 from models.wire import Progress, RunFailure, RunState, StageProgress
-from pipeline.deferrals import waiting
+from pipeline.deferrals import exports_wait, waiting
 from pipeline.progress import StageCount, message, percent
 from pipeline.results.rows import result_record
 
@@ -56,7 +56,7 @@ def build(session: Session, run: Run, public_url: str = "") -> LiveState:
         stage_status={row.stage: row.status for row in stages if row.status != StageStatus.PENDING},
         progress=Progress(
             percent=percent(run.status, counts),
-            message=message(run, counts, waiting(session, run.id) if run.status == RunStatus.RUNNING else None),
+            message=_message(session, run, counts),
             stages={row.stage: StageProgress(done=row.done, total=row.total) for row in stages},
             updated_at=run.updated_at,
             error=_failure(run),
@@ -99,6 +99,14 @@ def channel(run_id: UUID) -> str:
 def _key(account_id: UUID, run_id: UUID) -> str:
     # The account is part of the key: another account's copy can't even be asked for.
     return f"growth:run:{account_id}:{run_id}"
+
+
+def _message(session: Session, run: Run, counts: Sequence[StageCount]) -> str:
+    if run.status != RunStatus.RUNNING:
+        return message(run, counts)
+    if all(stage.status == StageStatus.COMPLETED for stage in counts):
+        return message(run, counts, exports_wait=exports_wait(session, run.id))
+    return message(run, counts, waiting(session, run.id))
 
 
 def _failure(run: Run) -> RunFailure | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from models.run import Run
 from models.status import RunStatus, StageStatus
@@ -44,7 +45,9 @@ def percent(status: str, stages: Sequence[StageCount]) -> int:
     return min(99, int(100 * share / sum(weights.values())))
 
 
-def message(run: Run, stages: Sequence[StageCount], waiting: Waiting | None = None) -> str:
+def message(
+    run: Run, stages: Sequence[StageCount], waiting: Waiting | None = None, exports_wait: datetime | None = None
+) -> str:
     """What the run does right now, as a sentence for a person."""
     status = RunStatus(run.status)
     if run.expired_at:
@@ -54,11 +57,17 @@ def message(run: Run, stages: Sequence[StageCount], waiting: Waiting | None = No
     if status is RunStatus.FAILED:
         return f"Run failed. {run.error_message}"
     if status is RunStatus.RUNNING:
-        return _running_message(stages) + (_waiting_message(waiting) if waiting else "")
+        return _running_message(stages) + _waiting_message(waiting) + _exports_message(exports_wait)
     return FINAL_MESSAGES[status]
 
 
-def _waiting_message(waiting: Waiting) -> str:
+def _exports_message(until: datetime | None) -> str:
+    return f" The export files can't be written yet; the next try is at {until:%H:%M:%S} UTC." if until else ""
+
+
+def _waiting_message(waiting: Waiting | None) -> str:
+    if waiting is None:
+        return ""
     contacts = "1 contact waits" if waiting.contacts == 1 else f"{waiting.contacts} contacts wait"
     return f" {contacts} for mail servers that asked to come back later (not before {waiting.until:%H:%M:%S} UTC)."
 

@@ -129,7 +129,10 @@ def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: 
 
 
 def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
-    """Failed and cancelled runs of the last hour whose export files were never written."""
+    """Failed and cancelled runs of the last hour whose export files were never written.
+
+    Each one found is put off for ten seconds before it is found again.
+    """
     has_artifact = exists().where(Artifact.run_id == Run.id)
     stopped = (
         select(Run.id)
@@ -138,11 +141,19 @@ def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
             Run.expired_at.is_(None),
             Run.finished_at.between(func.now() - text("interval '1 hour'"), func.now() - text("interval '10 seconds'")),
             func.json_array_length(cast(Run.export_formats, JSON)) > 0,
+            Run.resend_at <= func.now(),
             ~has_artifact,
         )
         .limit(limit)
     )
-    return session.scalars(stopped).all()
+    put_off = (
+        update(Run)
+        .where(Run.id.in_(stopped))
+        .values(resend_at=func.now() + text("interval '10 seconds'"))
+        .returning(Run.id)
+        .execution_options(synchronize_session=False)
+    )
+    return session.scalars(put_off).all()
 
 
 def _hours_ago(hours: float) -> ColumnElement[datetime]:

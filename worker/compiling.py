@@ -1,8 +1,9 @@
 """Compiling: the export files first, each an idempotent step under the lease; then everything else at once."""
 
+import errno
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,9 @@ from worker.links import begin
 from worker.process import Process
 from worker.publishing import publish
 
+DISK_PAUSE_S = 5.0
+"""Until the next attempt, when the disk did not take the export files."""
+
 log = logging.getLogger(__name__)
 
 
@@ -35,13 +39,18 @@ def compile_run(process: Process, run_id: UUID, worker: str) -> None:
     if claim.lease is None:
         return
     try:
-        _compile(process, claim.lease)
+        exports = _try_to_write(process, claim.lease)
+        if exports is not None:
+            _complete(process, claim.lease, exports)
     except LeaseLost as lost:
         log.warning("%s; another worker compiles", lost)
 
 
 def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
-    """Write the export files of a failed or cancelled run: what was found is kept. A second time does nothing."""
+    """Write the export files of a failed or cancelled run: what was found is kept. A second time does nothing.
+
+    Raises `OSError` when the disk does not take them; the sweeper has it tried again.
+    """
     with process.database.transaction() as session:
         allow_idle_transaction(session)
         run = session.get(Run, run_id)
@@ -64,12 +73,26 @@ def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
     publish(process, state)
 
 
-def _compile(process: Process, lease: Lease) -> None:
-    exports = _write_exports(process, lease)
+def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> None:
     with process.database.transaction() as session:
         run = runs.complete(session, lease, exports, process.settings.lease_seconds)
         state = live_state.build(session, run, process.settings.public_url)
     publish(process, state)
+
+
+def _try_to_write(process: Process, lease: Lease) -> Sequence[ExportFile] | None:
+    """The export files; none when the disk did not take them. That is not the run's fault: it waits for room."""
+    try:
+        return _write_exports(process, lease)
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        log.error("run %s: its export files can't be written (%s); next try in %g s", lease.run_id, name, DISK_PAUSE_S)
+    with process.database.transaction() as session:
+        run = chunks.record(session, lease, (), process.settings.lease_seconds)
+        chunks.pause(session, lease, DISK_PAUSE_S, reason=name)
+        state = live_state.build(session, run, process.settings.public_url)
+    publish(process, state)
+    return None
 
 
 def _write_exports(process: Process, lease: Lease) -> list[ExportFile]:

@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from tests.faults.bounds import faults_on, is_possible
+from tests.faults.bounds import AT_THE_END, faults_on, is_possible
 from tests.faults.engine import Broker, FaultEngine, running_fault_engine
-from tests.faults.injections.disk import fill_disk
 from tests.faults.invariants import Verdict
 from tests.faults.rounds import Plan, play
 
@@ -50,8 +49,7 @@ def draw_plan(seed: int, number: int, outage_seconds: float, broker: Broker) -> 
     """The plan of a round: always the same for one seed, number and broker."""
     rng = random.Random(f"{seed} {number}")  # noqa: S311 - repeatable is the point
     faults = rng.sample(faults_on(broker), rng.randint(1, MOST_FAULTS))
-    # A full disk is felt at the very end: nothing can follow it.
-    faults.sort(key=lambda fault: fault is fill_disk)
+    faults.sort(key=lambda fault: fault in AT_THE_END)
     percents = sorted(rng.randint(EARLIEST_PERCENT, LATEST_PERCENT) for _ in faults)
     return Plan(
         # What this machine can't do is left out; the rest of the plan stays the same.

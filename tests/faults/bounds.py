@@ -36,6 +36,7 @@ ON_ANY_BROKER: dict[Fault, float] = {
     valkey.valkey_out_of_memory: FLUSH_BOUND_S,
     valkey.valkey_read_only: FLUSH_BOUND_S,
     messages.send_chain_three_times: FLUSH_BOUND_S,
+    disk.break_disk: KILL_BOUND_S,
     disk.fill_disk: KILL_BOUND_S,
 }
 
@@ -53,15 +54,15 @@ ON_RABBITMQ: dict[Fault, float] = {
 
 BOUNDS: dict[Fault, float] = {**ON_ANY_BROKER, **ON_REDIS, **ON_RABBITMQ}
 
-NOT_EVERYWHERE: dict[Fault, bool] = {
-    clocks.jump_worker_clock: CAN_JUMP,
-    clocks.jump_sweeper_and_api_clocks: CAN_JUMP,
-}
+AT_THE_END = (disk.break_disk, disk.fill_disk)
+"""Felt when the results are compiled: no other fault can follow these."""
 
 
 def is_possible(fault: Fault) -> bool:
     """Whether this machine has what the fault needs."""
-    return NOT_EVERYWHERE.get(fault, True)
+    if fault in (clocks.jump_worker_clock, clocks.jump_sweeper_and_api_clocks):
+        return CAN_JUMP
+    return fault is not disk.fill_disk or disk.can_mount()
 
 
 def faults_on(broker: Broker) -> list[Fault]:

@@ -116,6 +116,12 @@ class FaultEngine:
         with self.database.transaction() as session:
             return [ChunkInHand(**row._asdict()) for row in session.execute(LIVE_LEASES, {"run_id": run_id})]
 
+    def knows_event(self, run_id: UUID, stage: str, kind: str) -> bool:
+        """Whether this has happened in a stage of a run."""
+        query = text("SELECT EXISTS (SELECT FROM run_events WHERE run_id = :id AND stage = :stage AND kind = :kind)")
+        with self.database.transaction() as session:
+            return bool(session.execute(query, {"id": run_id, "stage": stage, "kind": kind}).scalar_one())
+
     def valkey_client(self) -> redis.Redis:
         """A client on the database that is the broker's, unless RabbitMQ is."""
         return redis.Redis.from_url(self.valkey.url, db=1)
