@@ -9,6 +9,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 CONNECT_TIMEOUT_S = 5
+# A network that drops packets without a word is noticed within seconds; the system's defaults take from 15 minutes
+# to hours, in which a sweeper would sweep nothing. A Unix socket has no use for these.
+SILENT_NETWORK = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 IDLE_IN_TRANSACTION_S = 5
 """A process that is frozen in a transaction holds its run's row; Postgres takes it back before a lease ends."""
 
@@ -48,6 +56,7 @@ def open_database(
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
+            **SILENT_NETWORK,
             "application_name": application_name,
             "options": f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S * 1000}",
         },

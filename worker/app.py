@@ -56,6 +56,8 @@ def _configuration() -> dict[str, Any]:
         "task_time_limit": TIME_LIMIT_S,
         "broker_transport_options": RABBITMQ_TRANSPORT if is_rabbitmq else REDIS_TRANSPORT,
         "broker_connection_timeout": 5,
+        # On RabbitMQ a connection that went silent is given up after twice this, not after four minutes.
+        "broker_heartbeat": 10,
         # The default gives up after 100 attempts; a worker should outlive a long outage of its broker.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

@@ -54,26 +54,31 @@ def send_rest_of_chain(run_id: UUID, preset: str, stage: str) -> None:
 
 def send_export(run_id: UUID) -> None:
     """Have the exports of a failed or cancelled run written. Raises `DispatchFailed`; the sweeper repairs it."""
-    _send(app.signature("growth.export", args=(str(run_id),), immutable=True))
+    _send(_task("export", str(run_id)))
 
 
 def send_lanes(run_id: UUID, stage: str, count: int) -> None:
     """Send `count` lanes to help with a stage."""
-    lane = app.signature("growth.lane", args=(str(run_id), stage), immutable=True)
+    lane = _task("lane", str(run_id), stage)
     for _ in range(count):
         _send(lane)
 
 
 def _stage_task(stage: str, run_id: UUID, helper_lanes: int) -> Signature[None]:
-    return app.signature(f"growth.{stage}", args=(str(run_id), helper_lanes), immutable=True)
+    return _task(stage, str(run_id), helper_lanes)
 
 
 def _compile_task(run_id: UUID) -> Signature[None]:
-    return app.signature(f"growth.{COMPILE}", args=(str(run_id),), immutable=True)
+    return _task(COMPILE, str(run_id))
+
+
+def _task(name: str, *args: str | int) -> Signature[None]:
+    """The timeout is part of it, so that it also holds for the links that Celery sends by itself."""
+    return app.signature(f"growth.{name}", args=args, immutable=True, confirm_timeout=CONFIRM_TIMEOUT_S)
 
 
 def _send(signature: Signature[None]) -> None:
     try:
-        signature.apply_async(queue=QUEUE, confirm_timeout=CONFIRM_TIMEOUT_S)
+        signature.apply_async(queue=QUEUE)
     except (OperationalError, MessageNacked) as error:
         raise DispatchFailed(f"the broker does not answer: {type(error).__name__}") from error

@@ -22,7 +22,9 @@ class Relay:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._clients: set[asyncio.StreamWriter] = set()
-        self.port = asyncio.run_coroutine_threadsafe(self._listen(), loop).result()
+        self._conversations: set[asyncio.Future[None]] = set()
+        self._server = asyncio.run_coroutine_threadsafe(self._listen(), loop).result()
+        self.port: int = self._server.sockets[0].getsockname()[1]
 
     def hold(self) -> None:
         """From now on nothing passes and nothing is lost, as when packets are dropped and sent again."""
@@ -41,22 +43,40 @@ class Relay:
             client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             client.transport.abort()
 
-    async def _listen(self) -> int:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
+    def close(self) -> None:
+        """Take no connections any more, and end those that there are."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, "127.0.0.1", 0)
+
+    async def _close(self) -> None:
+        self._server.close()
+        conversations = list(self._conversations)
+        for conversation in conversations:
+            conversation.cancel()
+        await asyncio.gather(*conversations, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.ensure_future(self._converse(reader, writer))
         self._clients.add(writer)
+        self._conversations.add(conversation)
+        await asyncio.wait({conversation})
+        self._clients.discard(writer)
+        self._conversations.discard(conversation)
+        writer.transport.abort()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._flowing.wait()
         try:
-            await self._flowing.wait()
             upstream_reader, upstream_writer = await self._connect()
-            await asyncio.gather(self._pump(reader, upstream_writer), self._pump(upstream_reader, writer))
         except OSError:
-            # Either end is gone: so is the other.
-            writer.transport.abort()
+            # The server is away: whoever asked for it sees its connection end.
+            return
+        try:
+            await asyncio.gather(self._pump(reader, upstream_writer), self._pump(upstream_reader, writer))
         finally:
-            self._clients.discard(writer)
+            upstream_writer.transport.abort()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -71,7 +91,10 @@ class Relay:
 def running_relays(*servers: Connect) -> Iterator[list[Relay]]:
     """A relay to each server until the block ends."""
     with running_loop("relays") as loop:
-        yield [Relay(loop, connect) for connect in servers]
+        relays = [Relay(loop, connect) for connect in servers]
+        yield relays
+        for relay in relays:
+            relay.close()
 
 
 def to_port(port: int) -> Connect:

@@ -32,7 +32,7 @@ def export_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def process(database_url: str, valkey_url: str, export_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
     monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("REDIS_URL", f"{valkey_url}/0")
+    monkeypatch.setenv("REDIS_URL", valkey_url)
     monkeypatch.setenv("EXPORT_DIR", str(export_dir))
     load_settings.cache_clear()
     opened = open_process(Event())
