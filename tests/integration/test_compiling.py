@@ -14,7 +14,7 @@ from models.queries import events_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
 from models.settings import load_settings
-from pipeline import live_state, runs
+from pipeline import live_state, runs, standstill
 from pipeline.narrowing import MAX_ATTEMPTS
 from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, count, finish_chunk, found, pending_run, valid
 from worker.compiling import compile_run, export_stopped_run
@@ -83,12 +83,12 @@ def test_nobody_tries_again_before_the_pause_is_over(process: Process, database:
     compile_run(process, run_id, WORKER)
 
     with database.transaction() as session:
-        assert runs.find_stalled(session) == []
+        assert standstill.find_stalled(session) == []
         claims = [event for event in events_of_run(session, run_id) if event.kind == "chunk_claimed"]
     assert [event.stage for event in claims].count(COMPILE) == 1
     let_pass(database)
     with database.transaction() as session:
-        assert [run.run_id for run in runs.find_stalled(session)] == [run_id]
+        assert [run.run_id for run in standstill.find_stalled(session)] == [run_id]
 
 
 def test_readers_and_the_timeline_are_told_what_the_run_waits_for(
@@ -113,6 +113,6 @@ def test_the_exports_of_a_cancelled_run_are_asked_for_at_most_every_ten_seconds(
         export_stopped_run(process, run_id, WORKER)
 
     with database.transaction() as session:
-        assert runs.find_unexported(session) == [run_id]
-        assert runs.find_unexported(session) == []
+        assert standstill.find_unexported(session) == [run_id]
+        assert standstill.find_unexported(session) == []
         assert count(session, "SELECT count(*) FROM runs WHERE resend_at > now() + interval '9 seconds'") == 1
