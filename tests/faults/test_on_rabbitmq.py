@@ -1,12 +1,17 @@
 """The same promises with RabbitMQ as the broker."""
 
-import pytest
+from uuid import UUID
 
-from tests.faults.engine import FaultEngine
+import pytest
+from sqlalchemy import text
+
+from pipeline.intake import create_run
+from tests.factories import order
+from tests.faults.engine import FaultEngine, wait_until
 from tests.faults.injections.processes import kill_worker
 from tests.faults.injections.rabbitmq import lose_queues, rabbitmq_down
 from tests.faults.rounds import Plan, play
-from tests.faults.scene import Fault
+from tests.faults.scene import Fault, Scene
 from tests.faults.test_faults import OUTAGE_SECONDS, STRIKE_AT_PERCENT
 
 
@@ -16,3 +21,27 @@ def test_a_run_over_a_quorum_queue_survives(rabbitmq_engine: FaultEngine, fault:
 
     assert verdict.struck == (fault.__name__,)
     assert verdict.violations == ()
+
+
+def test_a_run_that_would_have_waited_for_an_hour_is_sent_again_when_all_queues_are_lost(
+    rabbitmq_engine: FaultEngine,
+) -> None:
+    run_id = run_whose_pause_is_long(rabbitmq_engine)
+
+    lose_queues(Scene(rabbitmq_engine, run_id, OUTAGE_SECONDS))
+
+    wait_until(lambda: status_of(rabbitmq_engine, run_id) == "completed", "the run's end", seconds=60)
+
+
+def run_whose_pause_is_long(engine: FaultEngine) -> UUID:
+    """A run whose only message waited in a queue."""
+    with engine.database.transaction() as session:
+        run_id = create_run(session, engine.account.account_id, order()).run_id
+        session.execute(text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id"), {"id": run_id})
+    return run_id
+
+
+def status_of(engine: FaultEngine, run_id: UUID) -> str:
+    with engine.database.transaction() as session:
+        status: str = session.execute(text("SELECT status FROM runs WHERE id = :id"), {"id": run_id}).scalar_one()
+        return status
