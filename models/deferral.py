@@ -19,8 +19,8 @@ class DeferralRow(Base):
     )
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
-    stage: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(primary_key=True)
     times: Mapped[int]
     until: Mapped[datetime]
     reason: Mapped[str]

@@ -13,7 +13,10 @@ OUTCOME_STATUSES = ("found", "not_found", "valid", "risky", "invalid", "unknown"
 
 
 class OutcomeRow(Base):
-    """One stage's outcome for one contact. The primary key is what makes double work harmless."""
+    """One stage's outcome for one contact. The primary key is what makes double work harmless.
+
+    It begins with the contact's own, so that a contact which is deleted finds its outcomes.
+    """
 
     __tablename__ = "outcomes"
     __table_args__ = (
@@ -24,8 +27,8 @@ class OutcomeRow(Base):
     )
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
-    stage: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(primary_key=True)
     status: Mapped[str]
     reason: Mapped[str]
     email: Mapped[str | None]

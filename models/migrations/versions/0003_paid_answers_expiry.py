@@ -44,9 +44,16 @@ def upgrade() -> None:
         ["finished_at"],
         postgresql_where=sa.text("expired_at IS NULL AND finished_at IS NOT NULL"),
     )
+    # Before, a contact that was deleted looked through all outcomes of its run for its own.
+    for table in ("outcomes", "deferrals"):
+        op.drop_constraint(op.f(f"pk_{table}"), table, type_="primary")
+        op.create_primary_key(op.f(f"pk_{table}"), table, ["run_id", "position", "stage"])
 
 
 def downgrade() -> None:
+    for table in ("outcomes", "deferrals"):
+        op.drop_constraint(op.f(f"pk_{table}"), table, type_="primary")
+        op.create_primary_key(op.f(f"pk_{table}"), table, ["run_id", "stage", "position"])
     op.drop_index("ix_runs_unexpired", table_name="runs")
     op.drop_constraint(op.f("ck_runs_expired_at"), "runs", type_="check")
     op.drop_column("runs", "expired_at")
