@@ -6,10 +6,11 @@ All of them expect that the caller holds the run's row (`lock_run`), which is th
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Update, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, Update, func, select, update
 from sqlalchemy.orm import Session
 
 from models.events import EventKind, add_event
@@ -138,6 +139,14 @@ def expire_run(session: Session, run_id: UUID) -> bool:
     return landed
 
 
+def end_of_lease(seconds: float) -> ColumnElement[datetime]:
+    """When a lease ends that begins at this statement.
+
+    Not `now()`: that is when the transaction began, and it may since have waited for the run's row.
+    """
+    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
 def lease_chunk(session: Session, chunk: RunChunk, worker: str, lease_seconds: float) -> int:
     """Give a claimable chunk, locked by the caller, to `worker`; the new token."""
     statement = (
@@ -148,7 +157,7 @@ def lease_chunk(session: Session, chunk: RunChunk, worker: str, lease_seconds: f
             token=RunChunk.token + 1,
             attempts=RunChunk.attempts + 1,
             worker=worker,
-            lease_expires_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds),
+            lease_expires_at=end_of_lease(lease_seconds),
             not_before=None,
         )
         .returning(RunChunk.token)

@@ -19,6 +19,7 @@ from models.run_chunk import RunChunk
 from models.run_stage import RunStage
 from models.status import ChunkStatus, RunStatus
 from models.transitions import (
+    end_of_lease,
     finish_chunk,
     give_up_chunk,
     hand_back_chunk,
@@ -195,7 +196,7 @@ def live_leases(session: Session, run_id: UUID) -> int:
     statement = select(func.count()).where(
         RunChunk.run_id == run_id,
         RunChunk.status == ChunkStatus.LEASED,
-        RunChunk.lease_expires_at > func.now(),
+        RunChunk.lease_expires_at > func.clock_timestamp(),
     )
     return session.scalar(statement) or 0
 
@@ -215,7 +216,7 @@ def claimable(session: Session, run_id: UUID, stage: str) -> int:
 
 
 def _claimable() -> Any:
-    expired = (RunChunk.status == ChunkStatus.LEASED) & (RunChunk.lease_expires_at <= func.now())
+    expired = (RunChunk.status == ChunkStatus.LEASED) & (RunChunk.lease_expires_at <= func.clock_timestamp())
     waits = RunChunk.not_before > func.now()
     return ((RunChunk.status == ChunkStatus.OPEN) & waits.is_not(True)) | expired
 
@@ -229,9 +230,9 @@ def _renew(session: Session, lease: Lease, seconds: float) -> None:
             RunChunk.number == lease.number,
             RunChunk.token == lease.token,
             RunChunk.status == ChunkStatus.LEASED,
-            RunChunk.lease_expires_at > func.now(),
+            RunChunk.lease_expires_at > func.clock_timestamp(),
         )
-        .values(lease_expires_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds))
+        .values(lease_expires_at=end_of_lease(seconds))
         .execution_options(synchronize_session=False)
     )
     if not _rowcount(renewed):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, text, update
+from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from cli.accounts import NewAccount, create_account
@@ -76,13 +76,13 @@ def expired_chunk(database: Database, run_id: UUID, stage: str = LOOKUP) -> Leas
     return expire(database, claimed_chunk(database, run_id, stage))
 
 
-def expire(database: Database, lease: Lease) -> Lease:
+def expire(database: Database, lease: Lease, ended: str = "now() - interval '1 second'") -> Lease:
     """Let a lease run out."""
     with database.transaction() as session:
         session.execute(
             update(RunChunk)
             .where(RunChunk.run_id == lease.run_id, RunChunk.stage == lease.stage, RunChunk.number == lease.number)
-            .values(lease_expires_at=func.now() - text("interval '1 second'"))
+            .values(lease_expires_at=text(ended))
         )
     return lease
 

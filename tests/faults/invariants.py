@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,18 @@ SELECT least(
 )
 """)
 
-FINISHED_BY = text("""
-SELECT worker FROM run_events WHERE run_id = :run_id AND stage = :stage AND kind = 'chunk_finished' AND at > :struck_at
-  AND (detail ->> 'chunk')::int = :number
+# Under its old lease, that is: it may have claimed the chunk anew, like anybody.
+FINISHED_BY_SLEEPER = text("""
+SELECT EXISTS (
+  SELECT FROM run_events finish
+  WHERE finish.run_id = :run_id AND finish.stage = :stage AND finish.kind = 'chunk_finished' AND finish.worker = :worker
+    AND (finish.detail ->> 'chunk')::int = :number AND finish.at > :lease_ended_at
+    AND NOT EXISTS (
+      SELECT FROM run_events claim
+      WHERE claim.run_id = :run_id AND claim.stage = :stage AND claim.kind = 'chunk_claimed' AND claim.worker = :worker
+        AND (claim.detail ->> 'chunk')::int = :number AND claim.at BETWEEN :struck_at AND finish.at
+    )
+)
 """)
 
 CLAIMS_BEYOND_THE_FIRST = text("""
@@ -141,8 +150,15 @@ def _written_by_the_frozen(session: Session, run_id: UUID, blows: Sequence[Blow]
     """A lane that slept past its lease must leave its chunk to another."""
     struck = [(chunk, blow.struck_at) for blow in blows if blow.frozen for chunk in blow.orphans]
     for chunk, struck_at in struck:
-        key = {"run_id": run_id, "stage": chunk.stage, "number": chunk.number, "struck_at": struck_at}
-        if chunk.worker in session.execute(FINISHED_BY, key).scalars():
+        key = {
+            "run_id": run_id,
+            "stage": chunk.stage,
+            "number": chunk.number,
+            "worker": chunk.worker,
+            "struck_at": struck_at,
+            "lease_ended_at": struck_at + timedelta(seconds=LEASE_S),
+        }
+        if session.execute(FINISHED_BY_SLEEPER, key).scalar_one():
             yield f"{chunk.worker} slept past its lease on {chunk.stage} {chunk.number}, and finished it"
 
 

@@ -18,6 +18,7 @@ from tests.factories import (
     claim,
     claimed_chunk,
     count,
+    expire,
     expired_chunk,
     finish_chunk,
     found,
@@ -74,6 +75,28 @@ def test_a_lane_whose_lease_ran_out_can_not_write(database: Database, is_taken_o
 
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM outcomes") == 0
+
+
+def test_a_lane_whose_lease_runs_out_in_the_middle_of_its_transaction_can_not_write(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    lease = claimed_chunk(database, run_id)
+
+    with pytest.raises(LeaseLost), database.transaction() as session:
+        session.execute(text("SELECT now()"))
+        expire(database, lease, "clock_timestamp()")
+        chunks.record(session, lease, [found(0)], LEASE_S)
+
+
+def test_a_lease_lasts_from_its_renewal_also_if_the_transaction_began_long_before(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    lease = claimed_chunk(database, run_id)
+
+    with database.transaction() as session:
+        session.execute(text("SELECT now(), pg_sleep(0.2)"))
+        chunks.record(session, lease, [], LEASE_S)
+        left = session.execute(text("SELECT extract(epoch FROM lease_expires_at - now()) FROM run_chunks")).scalar_one()
+
+    assert left > LEASE_S
 
 
 def test_an_outcome_recorded_twice_is_counted_once_and_keeps_its_first_value(database: Database) -> None:
