@@ -1,0 +1,183 @@
+"""The verifying stage against Postfix and Postgrey, as Debian ships them."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cli.stack import free_port
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
+from pipeline.records import Batch, Record
+from pipeline.stages import stage_named
+from tests.mail_servers.postfix import CAN_RUN, WHY_NOT, Host, running_postfix, running_postgrey
+from tests.unit.mail.scripted_servers import name_server
+
+pytestmark = pytest.mark.skipif(not CAN_RUN, reason=WHY_NOT)
+
+POSTGREY = ("127.61.0.9", 10023)
+POLICY_SERVICE = "inet:127.61.0.9:10023"
+GREYLISTED_SECONDS = 1
+NEIGHBOURS = [f"neighbour{number}.test" for number in range(12)]
+CONNECTIONS, RECIPIENTS = 4, 5
+EMPLOYEES = [f"employee{number}@limits.test" for number in range(3 * RECIPIENTS)]
+
+HOSTS = {
+    "alpha": Host(
+        "127.61.0.1",
+        ["alpha.test"],
+        ["grace@alpha.test", "ada@alpha.test", "info@alpha.test"],
+        access={
+            "full@alpha.test": "452 4.2.2 The mailbox is over its quota",
+            "left@alpha.test": "550 5.2.1 This account has been disabled",
+            "members@alpha.test": "550 5.7.1 Only members may post to this list",
+        },
+    ),
+    "catchall": Host("127.61.0.2", ["catchall.test"], ["@catchall.test"]),
+    "grey": Host(
+        "127.61.0.3",
+        ["grey.test"],
+        ["grace@grey.test"],
+        settings={
+            "smtpd_relay_restrictions": f"reject_unauth_destination, check_policy_service {POLICY_SERVICE}",
+        },
+    ),
+    "limits": Host(
+        "127.61.0.4",
+        ["limits.test", *NEIGHBOURS],
+        [*EMPLOYEES, *(f"grace@{domain}" for domain in NEIGHBOURS)],
+        settings={
+            "smtpd_client_connection_count_limit": str(CONNECTIONS),
+            "smtpd_recipient_limit": str(RECIPIENTS),
+            "smtpd_recipient_overshoot_limit": "1000",
+        },
+    ),
+    "strict": Host(
+        "127.61.0.5",
+        ["strict.test"],
+        ["grace@strict.test"],
+        settings={"smtpd_soft_error_limit": "4", "smtpd_hard_error_limit": "5", "smtpd_error_sleep_time": "0"},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The hosts of this module, at work; what each logged."""
+
+    home: Path
+    port: int
+
+    def log(self, name: str) -> str:
+        return (self.home / name / "log").read_text()
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    port = free_port(0)
+    with tempfile.TemporaryDirectory(prefix="growth-postfix-") as directory, ExitStack() as stack:
+        home = Path(directory)
+        home.chmod(0o755)
+        stack.enter_context(running_postgrey(home / "postgrey", *POSTGREY, GREYLISTED_SECONDS))
+        for name, host in HOSTS.items():
+            stack.enter_context(running_postfix(home / name, host, port))
+        yield Servers(home, port)
+
+
+def verify(servers: Servers, emails: Sequence[str], *, patience: int = 0) -> dict[str, Outcome]:
+    """Verify addresses; who is put off is asked again when its time has come, so many times."""
+    zone = {(domain, "MX"): [f"10 mx.{host.domains[0]}."] for host in HOSTS.values() for domain in host.domains}
+    zone |= {(f"mx.{host.domains[0]}", "A"): [host.ip] for host in HOSTS.values()}
+
+    async def scenario() -> dict[str, Outcome]:
+        async with name_server(zone) as (_, resolver):
+            config = MailNetworkConfig(
+                nameservers=(resolver,),
+                smtp_port=servers.port,
+                allow_private=True,
+                helo_name="growth.example",
+                connections_per_host=CONNECTIONS,
+                defer_seconds=(GREYLISTED_SECONDS + 0.5,) * patience,
+            )
+            network = MailNetwork(config)
+            outcomes = await work(network, emails)
+            await network.close()
+            return outcomes
+
+    return asyncio.run(scenario())
+
+
+async def work(network: MailNetwork, emails: Sequence[str]) -> dict[str, Outcome]:
+    records = {position: Record(position, email=email) for position, email in enumerate(emails)}
+    outcomes: dict[str, Outcome] = {}
+    for deferrals in range(len(network.config.defer_seconds) + 1):
+        put_off: list[Deferral] = []
+        batch = Batch([Record(record.position, email=record.email, deferrals=deferrals) for record in records.values()])
+        async for said in stage_named("email_verify").stage.work(batch, network):
+            if isinstance(said, Outcome):
+                outcomes[records.pop(said.position).email] = said
+            else:
+                put_off.append(said)
+        await asyncio.sleep(max((deferral.seconds for deferral in put_off), default=0))
+    assert not records
+    return outcomes
+
+
+def verdict(outcome: Outcome) -> tuple[OutcomeStatus, Reason]:
+    return outcome.status, outcome.reason
+
+
+def test_mailboxes_of_every_kind_get_the_verdict_that_the_server_s_reply_means(servers: Servers) -> None:
+    expected = {
+        "grace@alpha.test": (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS),
+        "ada@alpha.test": (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS),
+        "info@alpha.test": (OutcomeStatus.RISKY, Reason.ROLE_ACCOUNT),
+        "nobody@alpha.test": (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX),
+        "full@alpha.test": (OutcomeStatus.RISKY, Reason.MAILBOX_FULL),
+        "left@alpha.test": (OutcomeStatus.INVALID, Reason.MAILBOX_DISABLED),
+        "members@alpha.test": (OutcomeStatus.UNKNOWN, Reason.POLICY),
+    }
+
+    outcomes = verify(servers, list(expected))
+
+    assert {email: verdict(outcome) for email, outcome in outcomes.items()} == expected
+
+
+def test_a_catch_all_s_yes_proves_nothing(servers: Servers) -> None:
+    outcomes = verify(servers, ["grace@catchall.test"])
+
+    assert verdict(outcomes["grace@catchall.test"]) == (OutcomeStatus.RISKY, Reason.CATCH_ALL)
+
+
+def test_who_is_greylisted_comes_back_and_is_told(servers: Servers) -> None:
+    outcomes = verify(servers, ["grace@grey.test", "nobody@grey.test"], patience=2)
+
+    assert verdict(outcomes["grace@grey.test"]) == (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
+    assert verdict(outcomes["nobody@grey.test"]) == (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)
+
+
+def test_many_domains_on_one_host_stay_within_its_limit_on_connections(servers: Servers) -> None:
+    outcomes = verify(servers, [f"{local}@{domain}" for domain in NEIGHBOURS for local in ("grace", "nobody")])
+
+    assert {str(verdict(outcomes[f"grace@{domain}"])[0]) for domain in NEIGHBOURS} == {"valid"}
+    assert {str(verdict(outcomes[f"nobody@{domain}"])[0]) for domain in NEIGHBOURS} == {"invalid"}
+    assert "limit exceeded" not in servers.log("limits")
+
+
+def test_more_addresses_than_a_transaction_may_name_are_all_told(servers: Servers) -> None:
+    outcomes = verify(servers, EMPLOYEES)
+
+    assert {verdict(outcome) for outcome in outcomes.values()} == {(OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)}
+
+
+def test_a_server_that_hangs_up_after_some_unknown_users_still_tells_of_all(servers: Servers) -> None:
+    strangers = [f"nobody{number}@strict.test" for number in range(20)]
+
+    outcomes = verify(servers, [*strangers, "grace@strict.test"])
+
+    assert verdict(outcomes["grace@strict.test"])[0] is OutcomeStatus.VALID
+    assert {verdict(outcomes[stranger]) for stranger in strangers} == {(OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)}
