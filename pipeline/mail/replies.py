@@ -1,41 +1,78 @@
-"""What an SMTP reply means. The rules are data, in `reply_rules`; this is how they are read."""
+"""What an SMTP reply means. The rules are data (`reply_rules.toml`); this is how they are asked."""
 
 import re
-import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from pipeline.mail.meanings import SETTLED, Meaning
 from pipeline.mail.reply import Reply
-from pipeline.mail.reply_rules import RULES
+from pipeline.mail.reply_rules import Rule, fold, standard_rules
 
-_ADDRESS = re.compile(r"<[^<>\s]*>|[^\s<>,;:()\"]+@[^\s<>,;:()\"]+")
-_UNDECOMPOSED = str.maketrans("łøđıß’`´", "lodis'''")
+_ADDRESS = re.compile(r"<[^<>\s]*>|[^\s<>,;:()\"\[\]]+@[^\s<>,;:()\"\[\]]+")
+_IP = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4})+\b")
 _ENOUGH_WORDS = 1000
 _TOO_MANY_RECIPIENTS = re.compile(r"too many recipients|recipients belong to multiple regions")
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a reply means and why: the name of the rule that decided, and what of ours is refused if it is blocked.
+
+    `rule` is empty if the code alone decided, or if no rule fits.
+    """
+
+    meaning: Meaning
+    rule: str = ""
+    detail: str = ""
+
+
+class RuleBook:
+    """Rules in the order in which they are tried, the standard ones last."""
+
+    def __init__(self, first: Sequence[Rule] = ()) -> None:
+        self._rules = (*first, *standard_rules())
+        # A server words its refusals alike, whoever they are about.
+        self._decide = lru_cache(maxsize=4096)(self._first_fit)
+
+    def judge(self, reply: Reply, provider: str = "") -> Judgement:
+        """Say what a reply to RCPT means about the recipient; `provider` names who runs the server, if known."""
+        if reply.code in (250, 251):
+            return Judgement(Meaning.ACCEPTED)
+        if reply.code < 400:
+            # 252 promises to try (RFC 5321 3.5.3); nothing else belongs here.
+            return Judgement(Meaning.UNCLEAR)
+        return self._decide(str(reply.code), reply.enhanced, words_of(reply), provider)
+
+    def _first_fit(self, code: str, enhanced: str, words: str, provider: str) -> Judgement:
+        for rule in self._rules:
+            if rule.fits(code, enhanced, words, provider):
+                return Judgement(rule.meaning, rule.name, rule.detail)
+        return Judgement(Meaning.UNCLEAR)
+
+
+@lru_cache(maxsize=1)
+def standard_book() -> RuleBook:
+    """The engine's own rules."""
+    return RuleBook()
+
+
 def classify(reply: Reply) -> Meaning:
-    """Say what a reply to RCPT means about the recipient."""
-    if reply.code in (250, 251):
-        return Meaning.ACCEPTED
-    if reply.code < 400:
-        # 252 promises to try (RFC 5321 3.5.3); nothing else belongs here.
-        return Meaning.UNCLEAR
-    return _meaning_of(str(reply.code), reply.enhanced, words_of(reply))
+    """Say what a reply to RCPT means about the recipient, by the standard rules."""
+    return standard_book().judge(reply).meaning
 
 
-# A server words its refusals alike, whoever they are about.
-@lru_cache(maxsize=1024)
-def _meaning_of(code: str, enhanced: str, words: str) -> Meaning:
-    return next((rule.meaning for rule in RULES if rule.fits(code, enhanced, words)), Meaning.UNCLEAR)
+def judge_refused_session(reply: Reply, book: RuleBook | None = None) -> Judgement:
+    """Say what it means when a session is refused before any recipient was named: it can't be about one."""
+    judgement = (book or standard_book()).judge(reply)
+    if judgement.meaning not in SETTLED and judgement.meaning is not Meaning.UNCLEAR:
+        return judgement
+    return Judgement(Meaning.BLOCKED if reply.code >= 500 else Meaning.UNCLEAR)
 
 
 def classify_refused_session(reply: Reply) -> Meaning:
-    """Say what it means when a session is refused before any recipient was named: it can't be about one."""
-    meaning = classify(reply)
-    if meaning not in SETTLED and meaning is not Meaning.UNCLEAR:
-        return meaning
-    return Meaning.BLOCKED if reply.code >= 500 else Meaning.UNCLEAR
+    """Say what a session's refusal means, by the standard rules."""
+    return judge_refused_session(reply).meaning
 
 
 def is_too_many_recipients(reply: Reply) -> bool:
@@ -45,19 +82,27 @@ def is_too_many_recipients(reply: Reply) -> bool:
     return reply.enhanced[2:] == "5.3" or _TOO_MANY_RECIPIENTS.search(words_of(reply)) is not None
 
 
-def denies_mailbox(reply: Reply) -> bool:
+def denies_mailbox(reply: Reply, book: RuleBook | None = None) -> bool:
     """Say whether a reply, transient ones included, speaks of a mailbox that does not exist.
 
     For a real address a 4xx is never "no". But a server that words its 4xx so for an invented address, after
     it took a real one, is not a catch-all.
     """
-    return reply.code >= 400 and classify(Reply(550, reply.lines)) is Meaning.NO_SUCH_MAILBOX
+    if reply.code < 400:
+        return False
+    return (book or standard_book()).judge(Reply(550, reply.lines)).meaning is Meaning.NO_SUCH_MAILBOX
 
 
 def words_of(reply: Reply) -> str:
     """Bring a reply's text to the form that the rules are written for."""
     text = _ADDRESS.sub("EMAIL", reply.text[:_ENOUGH_WORDS].lower())
-    if text.isascii():
-        return text
-    decomposed = unicodedata.normalize("NFKD", text.translate(_UNDECOMPOSED))
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
+    return fold(_IP.sub("IP", text))
+
+
+def without_addresses(text: str, address: str = "") -> str:
+    """Take personal data out of a reply's text: addresses, and the local part of the one that was asked about."""
+    redacted = _ADDRESS.sub("<address>", text)
+    local_part = address.rpartition("@")[0]
+    if not local_part:
+        return redacted
+    return re.sub(rf"(?<![\w.]){re.escape(local_part)}(?![\w.])", "<address>", redacted, flags=re.IGNORECASE)

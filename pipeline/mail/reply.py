@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 _ENHANCED = re.compile(r"(?:^|\(#|#)([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
+_ENHANCED_INSIDE = re.compile(r"(?<=[\s(\[])([245]\.[0-7]\.\d{1,3})(?=[\s)\]:;,]|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,15 @@ class Reply:
 
     @property
     def enhanced(self) -> str:
-        """The enhanced status code (RFC 3463) such as `5.1.1`, also in qmail's form `(#5.1.1)`, or ""."""
+        """The enhanced status code (RFC 3463) such as `5.1.1`, or "".
+
+        Also in qmail's form `(#5.1.1)`, and behind a host's or a filter's name if its class is the reply code's.
+        """
         for line in self.lines:
             if found := _ENHANCED.search(line):
                 return found[1]
+        for line in self.lines:
+            for inside in _ENHANCED_INSIDE.finditer(line):
+                if inside[1][0] == str(self.code)[0]:
+                    return inside[1]
         return ""

@@ -1,224 +1,144 @@
-"""The classifier's knowledge: ordered rules, each with its source. The first that fits a reply decides.
+"""Rules of what replies mean: read from TOML, checked, and compiled once.
 
-Texts are matched in the form that `replies.words_of` gives them: lower case, accents off, addresses replaced
-by EMAIL. The order carries the judgement:
-
-1. greylisting, since it is often worded as a block;
-2. sentences of single products that mean something else than they say;
-3. limits and blocks, which say nothing about the mailbox however much they mention it;
-4. the mailbox: busy, full, disabled, and only then unknown, and that only when the refusal is permanent;
-5. what remains, by policy words and enhanced codes.
-
-Sources: R check-if-email-exists, Z ZoneMTA's bounce rules, S Sisimai's reason tables, SR Sisimai's tables per
-host, P Postfix and Exim documentation, MS Microsoft's list of Exchange Online non-delivery reports, RFC.
+The engine's own are in `reply_rules.toml`, whose head explains the format; an operator's file has the same and is
+tried first.
 """
 
 import re
+import tomllib
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from pipeline.mail.meanings import Meaning
 
-PERMANENT = "5.."
-TRANSIENT = "4.."
+DETAILS = frozenset({"blocklist", "address", "reverse_dns", "helo", "sender"})
+"""What of ours a server can refuse; the finer word beside `blocked`."""
+_ALLOWED = frozenset(
+    {"name", "meaning", "source", "words", "unless", "code", "enhanced", "provider", "detail"},
+)
+_CONDITIONS = frozenset({"words", "code", "enhanced", "provider"})
+_REFERENCE = re.compile(r"\{([a-z_]+)\}")
+_UNDECOMPOSED = str.maketrans({**dict(zip("łøđıß", "lodis", strict=True)), **dict.fromkeys("'’`´")})
 
 
-@dataclass(frozen=True, slots=True)
+class UnusableRulesError(ValueError):
+    """Raised when a file of rules can't be used; the message names the rule and says what to correct."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """A meaning, and what a reply must show for it; a condition that is not given always holds.
 
-    `code` and `enhanced` are patterns for the whole three-digit and enhanced code, `words` one to be found in
-    the text.
+    `code`, `enhanced` and `provider` are patterns for the whole value, `words` one to be found in the text and
+    `unless` one that must not be. `detail` is one of DETAILS or empty.
     """
 
+    name: str
     meaning: Meaning
     source: str
     words: re.Pattern[str] | None = None
+    unless: re.Pattern[str] | None = None
     code: re.Pattern[str] | None = None
     enhanced: re.Pattern[str] | None = None
+    provider: re.Pattern[str] | None = None
+    detail: str = ""
 
-    def fits(self, code: str, enhanced: str, words: str) -> bool:
-        """Say whether a reply shows all that the rule asks for."""
+    def fits(self, code: str, enhanced: str, words: str, provider: str) -> bool:
+        """Say whether a reply shows all that the rule asks for, and nothing that it excludes."""
         return (
             (self.code is None or self.code.fullmatch(code) is not None)
             and (self.enhanced is None or self.enhanced.fullmatch(enhanced) is not None)
+            and (self.provider is None or self.provider.fullmatch(provider) is not None)
             and (self.words is None or self.words.search(words) is not None)
+            and (self.unless is None or self.unless.search(words) is None)
         )
 
 
-def _rule(meaning: Meaning, source: str, words: str = "", code: str = "", enhanced: str = "") -> Rule:
-    return Rule(meaning, source, *(re.compile(text) if text else None for text in (words, code, enhanced)))
+def fold(text: str) -> str:
+    """Take accents and apostrophes off, the same way for texts and for the patterns that look for them."""
+    text = text.translate(_UNDECOMPOSED)
+    if text.isascii():
+        return text
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
-_MAILBOX_NOUN = (
-    r"(?:\b(?:EMAIL|users?|recipients?|mailbox(?:es)?|inbox|address(?:es)?|account|e-?mail|person|member|customer"
-    r"|alias|local ?part|addressee|\w*empfanger|benutzer|\w*adresse|postfach|\w*konto|destinat\w+|utilisateur"
-    r"|boite|compte|utente|indirizzo|casella|usuario|direccion|buzon|cuenta|persona|endereco|caixa|conta"
-    r"|uzytkownik|adresat|skrzynka|adres|odbiorca|gebruiker|ontvanger|mottagare|mottaker|modtager|kullanici)\b"
-    r"|пользовател\w*|получател\w*|адрес\w*|ящик\w*|аккаунт\w*|用户|收件人|邮箱|帐号|账号|地址|宛先)"
-)
-_UNKNOWN_WORD = (
-    r"(?:unknown|not (?:be )?(?:known|found|valid|recogni[sz]ed)|invalid|undeliverable|non-?existent"
-    r"|no longer (?:valid|available|in use|active)|(?:do(?:es)?|is) ?n[o']?t exists?\b|dosn'?t exist|not exist"
-    r"|unbekannt|ungultig|nicht (?:gefunden|bekannt|vorhanden)|existiert nicht|inconnu|invalide|inexistant"
-    r"|introuvable|n'existe pas|sconosciut|inesistent|non (?:esiste|trovat|valid)|desconocid|inexistente"
-    r"|no (?:existe|encontrad|valid)|desconhecid|nao (?:existe|encontrad)|nieznan|nie istnieje|nieprawidlow"
-    r"|onbekend|bestaat niet|okand|ukjent|ukendt|bulunamadi|mevcut degil"
-    r"|не найден|не существует|неизвест|недеиствител|不存在|无效|存在しま)"
-)
-_UNKNOWN_MAILBOX = (
-    rf"{_MAILBOX_NOUN}(?:[^.;]|\.\S){{0,60}}?\b{_UNKNOWN_WORD}"
-    rf"|{_MAILBOX_NOUN}(?:不存在|无效|は存在しま)"
-    r"|(?:unknown|invalid|no such|non-?existent|bad|undeliverable|illegal|incorrect|unrout\w+"
-    r"|unbekannt\w*|ungultig\w*|onbekende|okand|ukjent|ukendt|nieznany|неизвестн\w+|нет такого"
-    rf"|不存在的?|无效的?|无此|没有该|査无此|查无此)[\w ]{{0,15}}(?:{_MAILBOX_NOUN}|人)"
-    r"|mailbox (?:here )?by that name|not? (?:a )?valid (?:mailbox|recipient|user|address|e-?mail)"
-    r"|not (?:our|my|a known|a valid) (?:customer|user)|user not local|no (?:person|one|body|mailbox) (?:at|with|here)"
-    r"|no longer (?:here|with|employed|work)|badrcptto|validrcptto|address error|does ?n[o']?t exist|dosn't exist"
-    r"|no existe (?:dicha|ese|esa|el|la)|nie ma takiego|mailbox (?:is )?(?:currently )?unavailable|nosuchuser"
-)
-_SWITCHED_OFF = (
-    r"(?:disabled|suspended|de-?activated|inactive|not active|discontinued|terminated|expired|closed|frozen"
-    r"|locked|archived|blocked|cancell?ed|retired"
-    r"|desactive\w*|suspendu\w*|ferme\w*|archivee?|deaktiviert|gesperrt|disabilitat\w|sospes\w|disattivat\w"
-    r"|desactivad\w|suspendid\w|inactiv\w|deshabilitad\w|desativad\w|suspens\w|zablokowan\w|nieaktywn\w"
-    r"|заблокирован\w*|отключен\w*|停用|禁用|冻结|锁定)"
-)
-_BLOCKLIST = (
-    r"(?:black|block|deny)[ -]?(?:list|hole)|\bdnsbl|\b\w*rbls?\b|spamhaus|spamcop|\bsorbs\b|barracuda\w*central"
-    r"|senderbase|senderscore|\bsbrs\b|uceprotect|abuseat|mailspike|invaluement|sophos\.com|spfbl"
-)
-_OUR_ADDRESS = (
-    r"client host|\b(?:your|sending|sender|source|connecting) (?:mail )?(?:ip|server|host|network)\b(?:[^.]|\.\S){0,70}"
-    r"\b(?:listed|block\w*|banned|denied|refused|reject\w*|not (?:allowed|permitted|accepted|authorized))"
-    r"|\bip (?:address )?(?:\S+ )?(?:is|has been|was) (?:\w+ )?(?:block|list|reject|den|refus)|reputation|banned"
-    r"|not (?:yet )?authorized to (?:deliver|send)|permanently deferred"
-)
-_OUR_NAME = (
-    r"reverse (?:dns|hostname|lookup|mapping|address)|\bptr\b|\brdns\b|fcrdns|\bhelo\b|\behlo\b"
-    r"|your (?:reverse )?hostname|ip name lookup"
-)
-_OUR_SENDER = (
-    r"sender (?:address |domain |e-?mail )?(?:\S+ )?(?:rejected|denied|refused|not allowed|verif\w+|unknown"
-    r"|blocked|invalid)|domain of sender|\bspf\b|\bdkim\b|\bdmarc\b|null sender|empty (?:envelope )?sender"
-)
+@cache
+def standard_rules() -> tuple[Rule, ...]:
+    """The engine's own rules."""
+    return load_rules(files("pipeline.mail").joinpath("reply_rules.toml").read_text(encoding="utf-8"))
 
-RULES: tuple[Rule, ...] = (
-    # 1. greylisting
-    _rule(Meaning.GREYLISTED, "Z, S", r"gr[ae]y[ -]?list|grey\.rbl|liste grise|lista? gris"),
-    # 2. products
-    _rule(
-        Meaning.NO_SUCH_MAILBOX,
-        "MS: directory-based edge blocking",
-        "recipient address rejected: access denied",
-        code=PERMANENT,
-        enhanced=r"5\.4\.1",
-    ),
-    _rule(Meaning.BLOCKED, "SR/Mimecast", "recipient temporarily unavailable", code=TRANSIENT),
-    _rule(Meaning.GREYLISTED, "SR/Mimecast", "internal resources? (?:are|is) temporarily", code=TRANSIENT),
-    _rule(Meaning.POLICY, "P: check_recipient_access", "recipient address rejected: access denied"),
-    # 3. limits and blocks
-    _rule(
-        Meaning.MAILBOX_BUSY,
-        "Z, SR/YahooInc",
-        r"receiving (?:e?-?mail|messages) (?:too (?:quick|fast)|at a rate)"
-        r"|mail too (?:quick|fast)|receiving (?:rate )?limit",
-    ),
-    _rule(Meaning.RATE_LIMITED, "MS: restricted addresses", enhanced=r"4\.7\.8[5-9]\d"),
-    _rule(
-        Meaning.RATE_LIMITED,
-        "Z, S/TooManyConn, SR",
-        r"too many (?:\w+ ){0,3}(?:connections?|sessions?|errors?|commands?|requests?|recipients?|failures?)\b"
-        r"|too many (?:\w+ )?messages? (?:from|per|sent|in)|rate[ -]?limit|rate (?:has been )?exceed|throttl"
-        r"|slow down|too fast|too frequent|connection (?:rate|limit|frequency)|(?:hourly|daily|sending) limit"
-        r"|max\w* (?:number of )?(?:messages?|connections?|sessions?) (?:per|reached)|\brp-0\d|unusual rate",
-    ),
-    _rule(Meaning.RATE_LIMITED, "SR/Google", r"try again later", code="421"),
-    _rule(Meaning.BLOCKED, "R, Z, S/Blocked, SR", "|".join((_BLOCKLIST, _OUR_ADDRESS, _OUR_NAME, _OUR_SENDER))),
-    _rule(Meaning.BLOCKED, "R: gmx.net, RFC 5321 4.2.3", "no smtp service|smtp service not available"),
-    _rule(
-        Meaning.BLOCKED,
-        "RFC 3463 X.1.7, X.1.8, RFC 7372; MS 5.7.5xx to 5.7.7xx",
-        enhanced=r"[45]\.(?:7\.(?:2\d|50\d|51[01]|6[0-4]\d|70\d)|1\.[78])",
-    ),
-    _rule(
-        Meaning.POLICY,
-        "Z, S/Blocked disagree on qmail's rcpthosts; relaying says nothing about the mailbox",
-        r"relay(?:ing)?(?: access| is)? (?:denied|not|prohibited|restricted)|allowed rcpthosts|we do not relay"
-        r"|(?:unable|not permitted|not allowed|will not|cannot) (?:to )?relay",
-        code=PERMANENT,
-    ),
-    _rule(
-        Meaning.MAILBOX_DISABLED,
-        "S/Suspend",
-        r"\b(?:account|mailbox|user)\b[\w ]{0,30}\bblocked",
-        code=PERMANENT,
-    ),
-    _rule(
-        Meaning.BLOCKED,
-        "S/Blocked, S/SpamDetected",
-        r"\bblocked\b|access denied|(?<![\w-])spam\b|unsolicited|\bsc-00\d",
-    ),
-    # 4. the mailbox
-    _rule(
-        Meaning.UNCLEAR,
-        "RFC 3463 X.3.1: the server's disk, not the user's quota",
-        r"system (?:storage|resources)|disk (?:full|space)|\binsufficient (?:disk|memory|resource)",
-    ),
-    _rule(
-        Meaning.MAILBOX_FULL,
-        "R, S/MailboxFull",
-        r"quota|box[^.]{0,30}\b(?:is |are )?full\b|full mailbox|box[^.]{0,30}(?:out of storage|exceed)"
-        r"|(?:exceed\w*|over) (?:\w+ ){0,4}(?:storage|size|allocation|space)"
-        r"|user has too many messages|too much mail data"
-        r"|casella [^.]*pien|boite [^.]*pleine|buzon [^.]*llen|caixa [^.]*chei|postfach [^.]*voll\b"
-        r"|skrzynka [^.]*pelna|переполнен|邮箱(?:已|空间)?(?:满|不足)|已满",
-    ),
-    _rule(Meaning.MAILBOX_FULL, "RFC 3463 X.2.2", enhanced=r"[45]\.2\.2"),
-    _rule(Meaning.MAILBOX_FULL, "RFC 5321 4.2.3: exceeded storage", "storage|space|full", code="552"),
-    _rule(
-        Meaning.MAILBOX_DISABLED,
-        "R, Z, S/Suspend",
-        rf"{_MAILBOX_NOUN}[^.;]{{0,50}}?\b{_SWITCHED_OFF}\b|\b{_SWITCHED_OFF} {_MAILBOX_NOUN}"
-        rf"|{_MAILBOX_NOUN}\w{{0,4}}(?:停用|禁用|冻结|锁定)",
-        code=PERMANENT,
-    ),
-    _rule(
-        Meaning.UNCLEAR,
-        "P: recipients that could not be verified; R takes it for a no, wrongly",
-        _UNKNOWN_MAILBOX,
-        code=TRANSIENT,
-    ),
-    _rule(Meaning.NO_SUCH_MAILBOX, "R, S/UserUnknown, Z", _UNKNOWN_MAILBOX, code=PERMANENT),
-    _rule(Meaning.MAILBOX_DISABLED, "RFC 3463 X.2.1", code=PERMANENT, enhanced=r"5\.2\.1"),
-    _rule(
-        Meaning.NO_SUCH_MAILBOX,
-        "RFC 3463 X.1.1, X.1.3, X.1.6; MS 5.1.10",
-        code=PERMANENT,
-        enhanced=r"5\.1\.(?:1|3|6|10)",
-    ),
-    _rule(
-        Meaning.NO_SUCH_MAILBOX,
-        "S/UserUnknown: IronPort",
-        "address rejected",
-        code=PERMANENT,
-        enhanced=r"5\.1\.0",
-    ),
-    # 5. what remains
-    _rule(Meaning.UNCLEAR, "RFC 3463 X.3, X.4: its own trouble", code=TRANSIENT, enhanced=r"4\.[34]\.\d+"),
-    _rule(Meaning.UNCLEAR, "P: Exim", "local (?:problem|error)|lookup|internal error", code=TRANSIENT),
-    _rule(Meaning.POLICY, "RFC 3463 X.7; MS 5.7.133: members only", code=PERMANENT, enhanced=r"5\.7\.\d+"),
-    _rule(
-        Meaning.POLICY,
-        "S/PolicyViolation",
-        r"polic(?:y|ies)|prohibit|not permitted|not allowed|\bauthenticat|starttls|restricted",
-    ),
-    _rule(
-        Meaning.GREYLISTED,
-        "Z: catch-all rules",
-        r"try (?:\w+ )?(?:again|later|back)|retry|come back|deferred|currently unavailable|wait (?:\d+|a few)"
-        r"|temporarily (?:rejected|refused|unavailable|blocked)",
-        code=TRANSIENT,
-    ),
-    _rule(Meaning.GREYLISTED, "RFC 3463 X.7.1 in use", code="45[01]", enhanced=r"4\.7\.[01]"),
-)
-"""Read from the top; a reply that no rule fits is UNCLEAR."""
+
+def load_rules(toml: str) -> tuple[Rule, ...]:
+    """Read rules from the text of a TOML file. Raises UnusableRulesError."""
+    try:
+        document = tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as error:
+        raise UnusableRulesError(f"The reply rules are not TOML: {error}.") from error
+    if unknown := document.keys() - {"words", "rules"}:
+        raise UnusableRulesError(f"The reply rules have only [words] and [[rules]], not {', '.join(sorted(unknown))}.")
+    fragments = {name: _alternatives(name, words, {}) for name, words in document.get("words", {}).items()}
+    rules = tuple(_rule(entry, fragments) for entry in document.get("rules", []))
+    names = [rule.name for rule in rules]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UnusableRulesError(f"Each reply rule needs a name of its own; used twice: {', '.join(sorted(twice))}.")
+    return rules
+
+
+def _rule(entry: Mapping[str, Any], fragments: Mapping[str, str]) -> Rule:
+    name = entry.get("name")
+    if not isinstance(name, str) or not name:
+        raise UnusableRulesError("Each reply rule needs a name.")
+    if unknown := entry.keys() - _ALLOWED:
+        raise UnusableRulesError(f"Reply rule {name!r}: {', '.join(sorted(unknown))} is not known here.")
+    if not entry.keys() & _CONDITIONS:
+        raise UnusableRulesError(f"Reply rule {name!r} has no condition: give {', '.join(sorted(_CONDITIONS))}.")
+    if not entry.get("source"):
+        raise UnusableRulesError(f"Reply rule {name!r} needs a source: where was the reply seen?")
+    patterns = {
+        key: _compiled(name, _alternatives(name, entry[key], fragments))
+        for key in ("words", "unless", "code", "enhanced", "provider")
+        if key in entry
+    }
+    return Rule(name, _meaning(name, entry), str(entry["source"]), detail=_detail(name, entry), **patterns)
+
+
+def _meaning(name: str, entry: Mapping[str, Any]) -> Meaning:
+    try:
+        meaning = Meaning(entry.get("meaning", ""))
+    except ValueError as error:
+        raise UnusableRulesError(f"Reply rule {name!r}: the meaning must be one of {', '.join(Meaning)}.") from error
+    if meaning is Meaning.ACCEPTED:
+        raise UnusableRulesError(f"Reply rule {name!r}: only the reply codes 250 and 251 accept.")
+    return meaning
+
+
+def _detail(name: str, entry: Mapping[str, Any]) -> str:
+    detail = entry.get("detail", "")
+    if detail and detail not in DETAILS:
+        raise UnusableRulesError(f"Reply rule {name!r}: the detail must be one of {', '.join(sorted(DETAILS))}.")
+    return str(detail)
+
+
+def _alternatives(name: str, words: str | Sequence[str], fragments: Mapping[str, str]) -> str:
+    parts = [words] if isinstance(words, str) else words
+    if not parts or not all(isinstance(part, str) and part for part in parts):
+        raise UnusableRulesError(f"{name!r} in the reply rules must be a list of regular expressions.")
+    return "|".join(_REFERENCE.sub(lambda found: _fragment(name, found[1], fragments), fold(part)) for part in parts)
+
+
+def _fragment(name: str, wanted: str, fragments: Mapping[str, str]) -> str:
+    if wanted not in fragments:
+        raise UnusableRulesError(f"{name!r} in the reply rules refers to {{{wanted}}}, which [words] does not have.")
+    return f"(?:{fragments[wanted]})"
+
+
+def _compiled(name: str, pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UnusableRulesError(f"Reply rule {name!r}: not a regular expression: {error}.") from error
