@@ -40,6 +40,9 @@ class Reason(StrEnum):
     MAILBOX_FULL = "mailbox_full"
     MAILBOX_BUSY = "mailbox_busy"
     ROLE_ACCOUNT = "role_account"
+    ACCEPTS_ALL_LATER_BOUNCES = "accepts_all_later_bounces"
+    POSSIBLE_TYPO = "possible_typo"
+    DISPOSABLE = "disposable"
     # the name or the address is not usable
     NAME_UNUSABLE = "name_unusable"
     DOMAIN_UNUSABLE = "domain_unusable"
@@ -74,6 +77,9 @@ REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.MAILBOX_FULL: "The mailbox exists but is over its quota: try again in some days.",
     Reason.MAILBOX_BUSY: "The mailbox exists but gets mail faster than it may: try again later.",
     Reason.ROLE_ACCOUNT: "The address belongs to a function (such as info@), not to a person.",
+    Reason.ACCEPTS_ALL_LATER_BOUNCES: "The mail provider accepts every address at first and sends a bounce later.",
+    Reason.POSSIBLE_TYPO: "The domain's name looks like a slip of a well-known one: check its spelling.",
+    Reason.DISPOSABLE: "The domain hands out addresses that live for minutes.",
     Reason.NAME_UNUSABLE: "The name holds no letters that an address could be made of: correct the name.",
     Reason.DOMAIN_UNUSABLE: "The contact's domain is missing or is not a domain name: correct it.",
     Reason.SYNTAX: "The address is not a valid e-mail address (RFC 5321): correct it.",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.mail.meanings import EXISTS, REASONS, Meaning
-from pipeline.mail.replies import classify, denies_mailbox
+from pipeline.mail.replies import RuleBook, denies_mailbox, judge_refused_session, standard_book, without_addresses
 from pipeline.mail.reply import Reply
 from pipeline.outcomes import Reason
 
@@ -18,9 +18,10 @@ TEXT_KEPT = 200
 class Answer:
     """What a server's reply, or its silence, means about one address.
 
-    `text` is the reply's, or says why there is none (`code` is 0 then). `seconds` is the time from sending the
-    questions that it was asked with to the last of their replies. `denied` tells a reply that speaks of a
-    mailbox which does not exist, be it a transient one.
+    `text` is the reply's, without addresses, or says why there is none (`code` is 0 then). `seconds` is the time
+    from sending the questions that it was asked with to the last of their replies. `denied` tells a reply that
+    speaks of a mailbox which does not exist, be it a transient one. `rule` names the rule that gave the meaning,
+    `detail` what of ours is refused if the meaning is BLOCKED.
     """
 
     meaning: Meaning
@@ -30,6 +31,9 @@ class Answer:
     asked_at: datetime
     seconds: float = 0.0
     denied: bool = False
+    enhanced: str = ""
+    rule: str = ""
+    detail: str = ""
 
     @property
     def reason(self) -> Reason:
@@ -54,18 +58,60 @@ class Answer:
         return False if self.denied else None
 
     def as_evidence(self) -> Mapping[str, Any]:
-        """The answer as an outcome keeps it: JSON-ready, short, without the address."""
-        return {
+        """The answer as an outcome keeps it: JSON-ready, short, without the address (docs/verdicts.md)."""
+        evidence: dict[str, Any] = {
             "mail_host": self.mail_host,
             "reply_code": self.code or None,
             "reply_text": self.text,
             "asked_at": self.asked_at.isoformat(timespec="milliseconds"),
             "seconds": round(self.seconds, 3),
         }
+        finer = {"enhanced_code": self.enhanced, "rule": self.rule, "detail": self.detail}
+        return evidence | {key: value for key, value in finer.items() if value}
 
 
-def answer_to_recipient(reply: Reply, mail_host: str, asked_at: datetime, seconds: float) -> Answer:
-    """Make an answer of a reply to RCPT."""
-    meaning = classify(reply)
-    denied = meaning is Meaning.NO_SUCH_MAILBOX or denies_mailbox(reply)
-    return Answer(meaning, reply.code, reply.text[:TEXT_KEPT], mail_host, asked_at, seconds, denied)
+def answer_to_recipient(
+    reply: Reply,
+    mail_host: str,
+    asked_at: datetime,
+    seconds: float,
+    *,
+    address: str = "",
+    book: RuleBook | None = None,
+    provider: str = "",
+) -> Answer:
+    """Make an answer of a reply to RCPT for `address`; `book` holds an operator's rules, if there are any."""
+    judgement = (book or standard_book()).judge(reply, provider)
+    return Answer(
+        judgement.meaning,
+        reply.code,
+        _evidence_text(reply, address),
+        mail_host,
+        asked_at,
+        seconds,
+        denied=judgement.meaning is Meaning.NO_SUCH_MAILBOX or denies_mailbox(reply, book),
+        enhanced=reply.enhanced,
+        rule=judgement.rule,
+        detail=judgement.detail,
+    )
+
+
+def answer_to_refused_session(
+    reply: Reply, mail_host: str, asked_at: datetime, *, book: RuleBook | None = None
+) -> Answer:
+    """Make an answer of the reply with which a server refused or ended the session."""
+    judgement = judge_refused_session(reply, book)
+    return Answer(
+        judgement.meaning,
+        reply.code,
+        _evidence_text(reply, ""),
+        mail_host,
+        asked_at,
+        enhanced=reply.enhanced,
+        rule=judgement.rule,
+        detail=judgement.detail,
+    )
+
+
+def _evidence_text(reply: Reply, address: str) -> str:
+    return without_addresses(reply.text, address)[:TEXT_KEPT]

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from pipeline.mail.answer import TEXT_KEPT, Answer, answer_to_recipient
+from pipeline.mail.answer import Answer, answer_to_recipient, answer_to_refused_session
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
 from pipeline.mail.dns import MailRoute
 from pipeline.mail.meanings import Meaning
-from pipeline.mail.replies import classify_refused_session, is_too_many_recipients
+from pipeline.mail.replies import is_too_many_recipients
 from pipeline.mail.reply import Reply
 from pipeline.mail.smtp import SmtpSession
 from pipeline.mail.smtp_errors import SessionRefusedError, SmtpError
@@ -112,7 +112,7 @@ class Conversation:
             surplus = self._learn_from_surplus(session, heard, already)
             for address, reply in zip(batch, heard, strict=False):
                 if not (surplus and is_too_many_recipients(reply)):
-                    answers[address] = answer_to_recipient(reply, self._host, asked_at, seconds)
+                    answers[address] = answer_to_recipient(reply, self._host, asked_at, seconds, address=address)
 
     async def _session_with_room(self) -> SmtpSession | None:
         """Give the session in hand, or a new one; None, and give up, when no host lets us begin one."""
@@ -185,8 +185,7 @@ class Conversation:
     def _refusal(self, error: SmtpError, otherwise: Meaning) -> Answer:
         if not isinstance(error, SessionRefusedError):
             return self._silence(otherwise, str(error))
-        meaning, reply = classify_refused_session(error.reply), error.reply
-        return Answer(meaning, reply.code, reply.text[:TEXT_KEPT], self._host, datetime.now(UTC))
+        return answer_to_refused_session(error.reply, self._host, datetime.now(UTC))
 
     def _silence(self, meaning: Meaning, why: str) -> Answer:
         return Answer(meaning, 0, why, self._host, datetime.now(UTC))

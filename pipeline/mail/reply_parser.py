@@ -67,7 +67,11 @@ class ReplyParser:
 
 
 def _printable(text: bytes) -> str:
-    decoded = text.decode("utf-8", errors="replace").strip()
+    try:
+        decoded = text.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        # Older servers write their language in 8 bits without saying so; most of them are western European.
+        decoded = text.decode("cp1252", errors="replace").strip()
     if decoded.isprintable():
         return decoded
     return "".join(character if character.isprintable() else " " for character in decoded)

@@ -7,20 +7,16 @@ tried first.
 import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.mail.meanings import Meaning
 
-DETAILS = frozenset({"blocklist", "address", "reverse_dns", "helo", "sender"})
-"""What of ours a server can refuse; the finer word beside `blocked`."""
-_ALLOWED = frozenset(
-    {"name", "meaning", "source", "words", "unless", "code", "enhanced", "provider", "detail"},
-)
-_CONDITIONS = frozenset({"words", "code", "enhanced", "provider"})
 _REFERENCE = re.compile(r"\{([a-z_]+)\}")
 _UNDECOMPOSED = str.maketrans({**dict(zip("łøđıß", "lodis", strict=True)), **dict.fromkeys("'’`´")})
 
@@ -34,18 +30,18 @@ class Rule:
     """A meaning, and what a reply must show for it; a condition that is not given always holds.
 
     `code`, `enhanced` and `provider` are patterns for the whole value, `words` one to be found in the text and
-    `unless` one that must not be. `detail` is one of DETAILS or empty.
+    `unless` one that must not be. `detail` says what of ours is refused.
     """
 
     name: str
     meaning: Meaning
     source: str
-    words: re.Pattern[str] | None = None
-    unless: re.Pattern[str] | None = None
-    code: re.Pattern[str] | None = None
-    enhanced: re.Pattern[str] | None = None
-    provider: re.Pattern[str] | None = None
-    detail: str = ""
+    words: re.Pattern[str] | None
+    unless: re.Pattern[str] | None
+    code: re.Pattern[str] | None
+    enhanced: re.Pattern[str] | None
+    provider: re.Pattern[str] | None
+    detail: str
 
     def fits(self, code: str, enhanced: str, words: str, provider: str) -> bool:
         """Say whether a reply shows all that the rule asks for, and nothing that it excludes."""
@@ -56,6 +52,37 @@ class Rule:
             and (self.words is None or self.words.search(words) is not None)
             and (self.unless is None or self.unless.search(words) is None)
         )
+
+
+def _not_accepted(meaning: Meaning) -> Meaning:
+    if meaning is Meaning.ACCEPTED:
+        raise ValueError("only the reply codes 250 and 251 accept")
+    return meaning
+
+
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[list[Text], Field(min_length=1)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Text
+    meaning: Annotated[Meaning, AfterValidator(_not_accepted)]
+    source: Text
+    words: Texts | None = None
+    unless: Texts | None = None
+    code: Text | None = None
+    enhanced: Text | None = None
+    provider: Text | None = None
+    detail: Literal["", "blocklist", "address", "reverse_dns", "helo", "sender"] = ""
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    words: dict[str, Texts] = {}
+    rules: list[_Entry] = []
 
 
 def fold(text: str) -> str:
@@ -75,70 +102,49 @@ def standard_rules() -> tuple[Rule, ...]:
 
 def load_rules(toml: str) -> tuple[Rule, ...]:
     """Read rules from the text of a TOML file. Raises UnusableRulesError."""
-    try:
-        document = tomllib.loads(toml)
-    except tomllib.TOMLDecodeError as error:
-        raise UnusableRulesError(f"The reply rules are not TOML: {error}.") from error
-    if unknown := document.keys() - {"words", "rules"}:
-        raise UnusableRulesError(f"The reply rules have only [words] and [[rules]], not {', '.join(sorted(unknown))}.")
-    fragments = {name: _alternatives(name, words, {}) for name, words in document.get("words", {}).items()}
-    rules = tuple(_rule(entry, fragments) for entry in document.get("rules", []))
+    document = _document(toml)
+    fragments = {name: f"(?:{'|'.join(map(fold, words))})" for name, words in document.words.items()}
+    rules = tuple(_rule(entry, fragments) for entry in document.rules)
     names = [rule.name for rule in rules]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UnusableRulesError(f"Each reply rule needs a name of its own; used twice: {', '.join(sorted(twice))}.")
     return rules
 
 
-def _rule(entry: Mapping[str, Any], fragments: Mapping[str, str]) -> Rule:
-    name = entry.get("name")
-    if not isinstance(name, str) or not name:
-        raise UnusableRulesError("Each reply rule needs a name.")
-    if unknown := entry.keys() - _ALLOWED:
-        raise UnusableRulesError(f"Reply rule {name!r}: {', '.join(sorted(unknown))} is not known here.")
-    if not entry.keys() & _CONDITIONS:
-        raise UnusableRulesError(f"Reply rule {name!r} has no condition: give {', '.join(sorted(_CONDITIONS))}.")
-    if not entry.get("source"):
-        raise UnusableRulesError(f"Reply rule {name!r} needs a source: where was the reply seen?")
-    patterns = {
-        key: _compiled(name, _alternatives(name, entry[key], fragments))
-        for key in ("words", "unless", "code", "enhanced", "provider")
-        if key in entry
-    }
-    return Rule(name, _meaning(name, entry), str(entry["source"]), detail=_detail(name, entry), **patterns)
-
-
-def _meaning(name: str, entry: Mapping[str, Any]) -> Meaning:
+def _document(toml: str) -> _Document:
     try:
-        meaning = Meaning(entry.get("meaning", ""))
-    except ValueError as error:
-        raise UnusableRulesError(f"Reply rule {name!r}: the meaning must be one of {', '.join(Meaning)}.") from error
-    if meaning is Meaning.ACCEPTED:
-        raise UnusableRulesError(f"Reply rule {name!r}: only the reply codes 250 and 251 accept.")
-    return meaning
+        return _Document.model_validate(tomllib.loads(toml))
+    except tomllib.TOMLDecodeError as error:
+        raise UnusableRulesError(f"The reply rules are not TOML: {error}.") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in problem["loc"])
+        raise UnusableRulesError(f"The reply rules can't be used: {where}: {problem['msg']}.") from error
 
 
-def _detail(name: str, entry: Mapping[str, Any]) -> str:
-    detail = entry.get("detail", "")
-    if detail and detail not in DETAILS:
-        raise UnusableRulesError(f"Reply rule {name!r}: the detail must be one of {', '.join(sorted(DETAILS))}.")
-    return str(detail)
+def _rule(entry: _Entry, fragments: Mapping[str, str]) -> Rule:
+    if (entry.words, entry.code, entry.enhanced, entry.provider) == (None, None, None, None):
+        raise UnusableRulesError(f"Reply rule {entry.name!r} has no condition: give words, a code or a provider.")
+    return Rule(
+        entry.name,
+        entry.meaning,
+        entry.source,
+        words=_pattern(entry.name, entry.words, fragments),
+        unless=_pattern(entry.name, entry.unless, fragments),
+        code=_pattern(entry.name, entry.code, fragments),
+        enhanced=_pattern(entry.name, entry.enhanced, fragments),
+        provider=_pattern(entry.name, entry.provider, fragments),
+        detail=entry.detail,
+    )
 
 
-def _alternatives(name: str, words: str | Sequence[str], fragments: Mapping[str, str]) -> str:
-    parts = [words] if isinstance(words, str) else words
-    if not parts or not all(isinstance(part, str) and part for part in parts):
-        raise UnusableRulesError(f"{name!r} in the reply rules must be a list of regular expressions.")
-    return "|".join(_REFERENCE.sub(lambda found: _fragment(name, found[1], fragments), fold(part)) for part in parts)
-
-
-def _fragment(name: str, wanted: str, fragments: Mapping[str, str]) -> str:
-    if wanted not in fragments:
-        raise UnusableRulesError(f"{name!r} in the reply rules refers to {{{wanted}}}, which [words] does not have.")
-    return f"(?:{fragments[wanted]})"
-
-
-def _compiled(name: str, pattern: str) -> re.Pattern[str]:
+def _pattern(rule: str, texts: list[str] | str | None, fragments: Mapping[str, str]) -> re.Pattern[str] | None:
+    if texts is None:
+        return None
+    joined = fold(texts if isinstance(texts, str) else "|".join(texts))
+    if missing := {name for name in _REFERENCE.findall(joined) if name not in fragments}:
+        raise UnusableRulesError(f"Reply rule {rule!r} refers to {{{missing.pop()}}}, which is not under [words].")
     try:
-        return re.compile(pattern)
+        return re.compile(_REFERENCE.sub(lambda found: fragments[found[1]], joined))
     except re.error as error:
-        raise UnusableRulesError(f"Reply rule {name!r}: not a regular expression: {error}.") from error
+        raise UnusableRulesError(f"Reply rule {rule!r}: not a regular expression: {error}.") from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.mail.answer import Answer
 from pipeline.mail.conversation import Conversation
+from pipeline.mail.late_bounces import bounces_later
 from pipeline.mail.meanings import ABOUT_US, Meaning
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.replies import classify
@@ -70,7 +71,12 @@ def _was_asked(evidence: Mapping[str, Any]) -> bool:
 def _from_lookup(record: Record, address: Address) -> Outcome:
     seen = record.evidence
     meaning = classify(Reply(seen["reply_code"], (seen.get("reply_text") or "",)))
-    verdict = verdict_on_mailbox(meaning, catch_all=seen["catch_all"], role=is_role(address.local))
+    verdict = verdict_on_mailbox(
+        meaning,
+        catch_all=seen["catch_all"],
+        role=is_role(address.local),
+        later_bounces=bounces_later(seen["mail_host"]),
+    )
     return _outcome(record.position, str(address), verdict, seen)
 
 
@@ -96,8 +102,16 @@ async def _verify(
 
 def _judged(record: Record, address: Address, answer: Answer, nobody: Answer | None) -> Outcome:
     catch_all = nobody.says_catch_all if nobody else None
-    verdict = verdict_on_mailbox(answer.meaning, catch_all=catch_all, role=is_role(address.local))
-    return _outcome(record.position, str(address), verdict, {**answer.as_evidence(), "catch_all": catch_all})
+    verdict = verdict_on_mailbox(
+        answer.meaning,
+        catch_all=catch_all,
+        role=is_role(address.local),
+        later_bounces=bounces_later(answer.mail_host),
+    )
+    evidence = {**answer.as_evidence(), "catch_all": catch_all}
+    if nobody is not None:
+        evidence["invented"] = nobody.as_evidence()
+    return _outcome(record.position, str(address), verdict, evidence)
 
 
 class _Questions:
