@@ -36,6 +36,9 @@ class Settings(BaseSettings):
         "", description="Our name in EHLO; give the one your address resolves to; unset: the host's own"
     )
     smtp_mail_from: str = Field("", description="Our address in MAIL FROM; empty: the null sender `<>`")
+    reply_rules_file: Path | None = Field(
+        None, description="Your own rules of what mail servers' replies mean, tried before the engine's"
+    )
     smtp_timeout_seconds: Seconds = Field(20, description="The longest wait for one SMTP reply")
     smtp_connections_per_host: int = Field(4, ge=1, le=100, description="Connections to one mail host, per process")
     record_timeout_seconds: Seconds = Field(60, description="The longest that one contact may take in a stage")
@@ -69,6 +72,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split_list(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("reply_rules_file", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return value or None
 
     @field_validator("database_url")
     @classmethod

@@ -112,7 +112,7 @@ class Outcome:
     address came from: `input` (the contact brought it), `pattern` (the domain's known pattern, confirmed by
     its server) or `permutation` (a ranked candidate, confirmed by its server). `score` runs from 0 (surely
     wrong) to 100 (surely right). `evidence` is JSON-ready; for an address found by asking it holds at least
-    `pattern`, `mail_host`, `reply_code`, `reply_text`, `catch_all` and `asked_at` (ISO 8601, UTC).
+    `pattern`, `meaning`, `mail_host`, `reply_code`, `reply_text`, `catch_all` and `asked_at` (ISO 8601, UTC).
     """
 
     position: int

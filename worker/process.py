@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import socket
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import redis
@@ -11,6 +13,8 @@ import redis
 from models.database import Database, open_database
 from models.settings import Settings, load_settings, required
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.mail.replies import RuleBook
+from pipeline.mail.reply_rules import UnusableRulesError, load_rules
 
 REDIS_TIMEOUT_S = 1.0
 
@@ -74,7 +78,18 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         record_timeout=settings.record_timeout_seconds,
         defer_seconds=settings.defer_seconds,
         connections_per_host=settings.smtp_connections_per_host,
+        reply_rules=_reply_rules(settings.reply_rules_file),
     )
+
+
+def _reply_rules(file: Path | None) -> RuleBook | None:
+    """The operator's rules; a file that can't be used ends the process with a sentence that says what to correct."""
+    if file is None:
+        return None
+    try:
+        return RuleBook(load_rules(file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, UnusableRulesError) as error:
+        sys.exit(f"Setting REPLY_RULES_FILE is not usable: {error}")
 
 
 def _nameserver(text: str) -> tuple[str, int]:

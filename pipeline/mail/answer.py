@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from pipeline.mail.meanings import EXISTS, REASONS, Meaning
-from pipeline.mail.replies import RuleBook, denies_mailbox, judge_refused_session, standard_book, without_addresses
+from pipeline.mail.replies import (
+    Judgement,
+    RuleBook,
+    denies_mailbox,
+    judge_refused_session,
+    standard_book,
+    without_addresses,
+    without_local_part,
+)
 from pipeline.mail.reply import Reply
 from pipeline.outcomes import Reason
 
@@ -60,6 +69,7 @@ class Answer:
     def as_evidence(self) -> Mapping[str, Any]:
         """The answer as an outcome keeps it: JSON-ready, short, without the address (docs/verdicts.md)."""
         evidence: dict[str, Any] = {
+            "meaning": self.meaning.value,
             "mail_host": self.mail_host,
             "reply_code": self.code or None,
             "reply_text": self.text,
@@ -81,18 +91,18 @@ def answer_to_recipient(
     provider: str = "",
 ) -> Answer:
     """Make an answer of a reply to RCPT for `address`; `book` holds an operator's rules, if there are any."""
-    judgement = (book or standard_book()).judge(reply, provider)
+    heard = _heard(without_addresses(reply), provider, book or standard_book())
     return Answer(
-        judgement.meaning,
+        heard.judgement.meaning,
         reply.code,
-        _evidence_text(reply, address),
+        without_local_part(heard.text, address),
         mail_host,
         asked_at,
         seconds,
-        denied=judgement.meaning is Meaning.NO_SUCH_MAILBOX or denies_mailbox(reply, book),
-        enhanced=reply.enhanced,
-        rule=judgement.rule,
-        detail=judgement.detail,
+        heard.denied,
+        heard.enhanced,
+        heard.judgement.rule,
+        heard.judgement.detail,
     )
 
 
@@ -104,7 +114,7 @@ def answer_to_refused_session(
     return Answer(
         judgement.meaning,
         reply.code,
-        _evidence_text(reply, ""),
+        without_addresses(reply).text[:TEXT_KEPT],
         mail_host,
         asked_at,
         enhanced=reply.enhanced,
@@ -113,5 +123,17 @@ def answer_to_refused_session(
     )
 
 
-def _evidence_text(reply: Reply, address: str) -> str:
-    return without_addresses(reply.text, address)[:TEXT_KEPT]
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    judgement: Judgement
+    denied: bool
+    enhanced: str
+    text: str
+
+
+@lru_cache(maxsize=4096)
+def _heard(reply: Reply, provider: str, book: RuleBook) -> _Heard:
+    """What there is to know of a reply; a server gives the same one to many recipients."""
+    judgement = book.judge(reply, provider)
+    denied = judgement.meaning is Meaning.NO_SUCH_MAILBOX or denies_mailbox(reply, book)
+    return _Heard(judgement, denied, reply.enhanced, reply.text[:TEXT_KEPT])

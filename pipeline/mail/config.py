@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pipeline.mail.replies import RuleBook
+
 
 @dataclass(frozen=True, slots=True)
 class MailNetworkConfig:
@@ -12,6 +14,7 @@ class MailNetworkConfig:
     work on one record, waiting for a connection slot not counted. `conversations` limits the connections, and
     the domains of a batch in work, in all. `defer_seconds` is how long a record waits the first, the second, ...
     time that a server asks us to come back later and does not say when; its length is how often that may happen.
+    `reply_rules` holds the operator's own rules of what replies mean (None: the standard ones alone).
     """
 
     nameservers: tuple[tuple[str, int], ...] = ()
@@ -27,3 +30,4 @@ class MailNetworkConfig:
     conversations: int = 400
     recipients_per_session: int = 50
     defer_seconds: tuple[float, ...] = (300.0, 900.0)
+    reply_rules: RuleBook | None = None

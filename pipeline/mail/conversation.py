@@ -112,7 +112,9 @@ class Conversation:
             surplus = self._learn_from_surplus(session, heard, already)
             for address, reply in zip(batch, heard, strict=False):
                 if not (surplus and is_too_many_recipients(reply)):
-                    answers[address] = answer_to_recipient(reply, self._host, asked_at, seconds, address=address)
+                    answers[address] = answer_to_recipient(
+                        reply, self._host, asked_at, seconds, address=address, book=self._config.reply_rules
+                    )
 
     async def _session_with_room(self) -> SmtpSession | None:
         """Give the session in hand, or a new one; None, and give up, when no host lets us begin one."""
@@ -185,7 +187,7 @@ class Conversation:
     def _refusal(self, error: SmtpError, otherwise: Meaning) -> Answer:
         if not isinstance(error, SessionRefusedError):
             return self._silence(otherwise, str(error))
-        return answer_to_refused_session(error.reply, self._host, datetime.now(UTC))
+        return answer_to_refused_session(error.reply, self._host, datetime.now(UTC), book=self._config.reply_rules)
 
     def _silence(self, meaning: Meaning, why: str) -> Answer:
         return Answer(meaning, 0, why, self._host, datetime.now(UTC))

@@ -99,10 +99,15 @@ def words_of(reply: Reply) -> str:
     return fold(_IP.sub("IP", text))
 
 
-def without_addresses(text: str, address: str = "") -> str:
-    """Take personal data out of a reply's text: addresses, and the local part of the one that was asked about."""
-    redacted = _ADDRESS.sub("<address>", text)
+def without_addresses(reply: Reply) -> Reply:
+    """Take the addresses out of a reply: it still means the same, and replies to many recipients become equal."""
+    return Reply(reply.code, tuple(_ADDRESS.sub("<address>", line) for line in reply.lines))
+
+
+def without_local_part(text: str, address: str) -> str:
+    """Take the local part of the address that was asked about out of a reply's text."""
     local_part = address.rpartition("@")[0]
-    if not local_part:
-        return redacted
-    return re.sub(rf"(?<![\w.]){re.escape(local_part)}(?![\w.])", "<address>", redacted, flags=re.IGNORECASE)
+    # Nearly always nothing is left to take out, and compiling a pattern for each address would cost more than judging.
+    if not local_part or local_part.lower() not in text.lower():
+        return text
+    return re.sub(rf"(?<![\w.]){re.escape(local_part)}(?![\w.])", "<address>", text, flags=re.IGNORECASE)

@@ -87,10 +87,9 @@ class _Document(BaseModel):
 
 def fold(text: str) -> str:
     """Take accents and apostrophes off, the same way for texts and for the patterns that look for them."""
-    text = text.translate(_UNDECOMPOSED)
     if text.isascii():
-        return text
-    decomposed = unicodedata.normalize("NFKD", text)
+        return text.replace("'", "").replace("`", "")
+    decomposed = unicodedata.normalize("NFKD", text.translate(_UNDECOMPOSED))
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 

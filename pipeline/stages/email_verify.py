@@ -12,8 +12,6 @@ from pipeline.mail.conversation import Conversation
 from pipeline.mail.late_bounces import bounces_later
 from pipeline.mail.meanings import ABOUT_US, Meaning
 from pipeline.mail.network import MailNetwork
-from pipeline.mail.replies import classify
-from pipeline.mail.reply import Reply
 from pipeline.mail.roles import is_role
 from pipeline.mail.syntax import Address, parse_address
 from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, verdict_on_route
@@ -65,14 +63,16 @@ def _without_address(record: Record) -> Outcome:
 
 def _was_asked(evidence: Mapping[str, Any]) -> bool:
     """Say whether an earlier stage left all that a verdict needs."""
-    return bool(evidence.get("mail_host") and evidence.get("reply_code")) and evidence.get("catch_all") is not None
+    return (
+        all(evidence.get(key) for key in ("mail_host", "reply_code", "meaning"))
+        and evidence.get("catch_all") is not None
+    )
 
 
 def _from_lookup(record: Record, address: Address) -> Outcome:
     seen = record.evidence
-    meaning = classify(Reply(seen["reply_code"], (seen.get("reply_text") or "",)))
     verdict = verdict_on_mailbox(
-        meaning,
+        Meaning(seen["meaning"]),
         catch_all=seen["catch_all"],
         role=is_role(address.local),
         later_bounces=bounces_later(seen["mail_host"]),

@@ -8,6 +8,8 @@ import pytest
 from pipeline.mail.answer import Answer
 from pipeline.mail.meanings import Meaning
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.mail.replies import RuleBook
+from pipeline.mail.reply_rules import load_rules
 from tests.unit.mail.scripted_servers import Reply, Seen, ask, mail_host, mail_server, meanings, name_server, world
 
 
@@ -45,6 +47,22 @@ def test_an_answer_carries_its_evidence() -> None:
     assert evidence["reply_text"] == "2.1.5 Ok"
     assert evidence["asked_at"].endswith("+00:00")
     assert 0 <= evidence["seconds"] < 5
+
+
+def test_an_operators_rules_come_before_the_engines() -> None:
+    rules = """
+        [[rules]]
+        name = "house"
+        meaning = "policy"
+        source = "their postmaster"
+        words = ["not from the outside", "busy reading"]
+    """
+    refusing = mail_host(unknown=b"550 5.1.1 not from the outside")
+    closed = mail_host(replies={"": b"554 busy reading"})
+
+    answers = [ask(host, reply_rules=RuleBook(load_rules(rules)))[0]["grace"] for host in (refusing, closed)]
+
+    assert [(answer.meaning, answer.rule) for answer in answers] == [(Meaning.POLICY, "house")] * 2
 
 
 def test_a_server_without_pipelining_gets_one_command_at_a_time() -> None:

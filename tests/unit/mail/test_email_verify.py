@@ -54,6 +54,22 @@ def test_each_address_gets_a_verdict_with_its_evidence() -> None:
     assert seen[ACME].sessions == 1
 
 
+def test_the_evidence_holds_the_answer_about_an_invented_address() -> None:
+    outcomes, _ = verify(addresses("grace@acme.test", "nobody@acme.test"), {ACME: mail_host("grace")})
+
+    invented = outcomes[0].evidence["invented"]
+    assert (invented["meaning"], invented["reply_code"], invented["enhanced_code"]) == ("no_such_mailbox", 550, "5.1.1")
+    assert "invented" not in outcomes[1].evidence
+
+
+def test_the_evidence_names_nobody() -> None:
+    unknown = b"550 5.1.1 <Grace.Hopper@acme.test>: there is no grace.hopper here"
+
+    outcomes, _ = verify(addresses("grace.hopper@acme.test"), {ACME: mail_host(unknown=unknown)})
+
+    assert outcomes[0].evidence["reply_text"] == "5.1.1 <address>: there is no <address> here"
+
+
 def test_an_address_at_a_catch_all_is_risky() -> None:
     outcomes, _ = verify(addresses("grace@acme.test"), {ACME: mail_host(unknown=b"250 Ok")})
 
@@ -105,6 +121,7 @@ def test_what_needs_no_asking_is_settled_without() -> None:
 
 SEEN_BY_LOOKUP = {
     "pattern": "first",
+    "meaning": "accepted",
     "mail_host": "mx.acme.test",
     "reply_code": 250,
     "reply_text": "2.1.5 Ok",
@@ -118,7 +135,8 @@ SEEN_BY_LOOKUP = {
     [
         ({}, (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)),
         ({"catch_all": True}, (OutcomeStatus.RISKY, Reason.CATCH_ALL)),
-        ({"reply_code": 452, "reply_text": "4.2.2 mailbox full"}, (OutcomeStatus.RISKY, Reason.MAILBOX_FULL)),
+        ({"meaning": "mailbox_full", "reply_code": 452}, (OutcomeStatus.RISKY, Reason.MAILBOX_FULL)),
+        ({"mail_host": "mx.mail.ru", "catch_all": True}, (OutcomeStatus.RISKY, Reason.ACCEPTS_ALL_LATER_BOUNCES)),
     ],
 )
 def test_what_the_look_up_saw_is_not_asked_again(
@@ -133,7 +151,7 @@ def test_what_the_look_up_saw_is_not_asked_again(
     assert seen[ACME].sessions == 0
 
 
-@pytest.mark.parametrize("missing", ["mail_host", "reply_code", "catch_all"])
+@pytest.mark.parametrize("missing", ["mail_host", "reply_code", "catch_all", "meaning"])
 def test_what_the_look_up_left_open_is_asked(missing: str) -> None:
     record = Record(0, email="grace@acme.test", evidence=SEEN_BY_LOOKUP | {missing: None})
 

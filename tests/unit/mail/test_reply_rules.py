@@ -7,7 +7,7 @@ import pytest
 from pipeline.mail.meanings import Meaning
 from pipeline.mail.replies import RuleBook
 from pipeline.mail.reply import Reply
-from pipeline.mail.reply_rules import UnusableRulesError, load_rules, standard_rules
+from pipeline.mail.reply_rules import Rule, UnusableRulesError, load_rules, standard_rules
 
 RULE = """
 [[rules]]
@@ -19,9 +19,9 @@ words = ["computer says no"]
 
 
 @pytest.mark.parametrize("rule", standard_rules(), ids=lambda rule: rule.name)
-def test_each_rule_names_its_source_and_a_block_what_is_refused(rule: object) -> None:
-    assert rule.source  # type: ignore[attr-defined]
-    assert bool(rule.detail) == (rule.meaning is Meaning.BLOCKED)  # type: ignore[attr-defined]
+def test_each_rule_names_its_source_and_a_block_what_is_refused(rule: Rule) -> None:
+    assert rule.source
+    assert bool(rule.detail) == (rule.meaning is Meaning.BLOCKED)
 
 
 def test_only_permanent_replies_are_taken_for_a_no() -> None:
