@@ -22,6 +22,8 @@ from cli.processes import api_command, sweeper_command, worker_command
 from cli.stack import free_port
 from models.database import Database, open_database
 from models.migrate import migrate
+from models.run import Run
+from models.status import TERMINAL_RUN_STATUSES
 from models.wire import GoalPlan, InputAssets
 from sandbox.csv_files import CONTACT_COLUMNS
 from sandbox.people import Person
@@ -121,6 +123,11 @@ class FaultEngine:
         query = text("SELECT EXISTS (SELECT FROM run_events WHERE run_id = :id AND stage = :stage AND kind = :kind)")
         with self.database.transaction() as session:
             return bool(session.execute(query, {"id": run_id, "stage": stage, "kind": kind}).scalar_one())
+
+    def is_over(self, run_id: UUID) -> bool:
+        """Whether a run has ended."""
+        with self.database.transaction() as session:
+            return session.get_one(Run, run_id).status in TERMINAL_RUN_STATUSES
 
     def valkey_client(self) -> redis.Redis:
         """A client on the database that is the broker's, unless RabbitMQ is."""

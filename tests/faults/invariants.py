@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -213,10 +214,15 @@ def _taken_up_at(session: Session, run_id: UUID, chunk: ChunkInHand, blow: Blow)
 def _unflushed_seconds(blows: Sequence[Blow]) -> Iterator[float]:
     """How old each struck lane's last flush was: a flush sets the lease's end anew.
 
-    A lane that an earlier blow killed flushes no more: until its lease ends, its chunk looks like one in hand.
+    A lane that an earlier blow killed flushes no more: until its lease ends, its chunk looks like one in hand. Nor
+    could it flush while an earlier fault kept a server away: its time runs from that server's return.
     """
     struck_before: set[tuple[str, int, str]] = set()
+    returned_at: datetime | None = None
     for blow in blows:
+        could_flush_for = (blow.struck_at - returned_at).total_seconds() if returned_at else math.inf
         lanes = {(chunk.stage, chunk.number, chunk.worker): LEASE_S + chunk.overdue_s for chunk in blow.orphans}
-        yield from (seconds for lane, seconds in lanes.items() if lane not in struck_before)
+        yield from (min(seconds, could_flush_for) for lane, seconds in lanes.items() if lane not in struck_before)
         struck_before |= set(lanes)
+        if blow.since > blow.struck_at:
+            returned_at = blow.since

@@ -8,7 +8,7 @@ from tests.faults.bounds import BOUNDS
 from tests.faults.engine import FaultEngine
 from tests.faults.invariants import Verdict, judge
 from tests.faults.reader import Reader, reading
-from tests.faults.scene import Blow, Fault, Scene
+from tests.faults.scene import Blow, Fault, RunOver, Scene
 
 PATIENCE_S = 90
 """No run may take longer than this to end by itself, whatever was done to it."""
@@ -57,4 +57,7 @@ def _strike(engine: FaultEngine, run_id: UUID, plan: Plan, reader: Reader) -> It
         reader.wait_for(percent)
         if reader.finished:
             return
-        yield fault(Scene(engine, run_id, plan.outage_seconds))
+        try:
+            yield fault(Scene(engine, run_id, plan.outage_seconds))
+        except RunOver:
+            return

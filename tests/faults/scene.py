@@ -37,6 +37,10 @@ class Scene:
 Fault = Callable[[Scene], Blow]
 
 
+class RunOver(Exception):
+    """Raised by a fault that found nobody at work any more: it did not strike."""
+
+
 def blow_of(
     scene: Scene,
     fault: Fault,
@@ -51,7 +55,10 @@ def blow_of(
 
 
 def chunk_in_hand(scene: Scene, worker_name: str = "") -> ChunkInHand:
-    """One that is worked right now by a process that lives, of this worker or of any. Raises `TimeoutError`."""
+    """One that is worked right now by a process that lives, of this worker or of any.
+
+    Raises `RunOver`, and `TimeoutError` when the run goes on without one.
+    """
     found: list[ChunkInHand] = []
 
     def look() -> bool:
@@ -60,6 +67,8 @@ def chunk_in_hand(scene: Scene, worker_name: str = "") -> ChunkInHand:
             for chunk in scene.engine.chunks_in_hand(scene.run_id)
             if psutil.pid_exists(chunk.pid) and chunk.worker_name.startswith(worker_name)
         ]
+        if not found and scene.engine.is_over(scene.run_id):
+            raise RunOver
         return bool(found)
 
     wait_until(look, "a chunk in hand", seconds=30)
