@@ -40,6 +40,10 @@ class Settings(BaseSettings):
     smtp_connections_per_host: int = Field(4, ge=1, le=100, description="Connections to one mail host, per process")
     record_timeout_seconds: Seconds = Field(60, description="The longest that one contact may take in a stage")
 
+    lists_dir: Path | None = Field(
+        None, description="Your own `disposable.txt`, `free.txt` and `role.txt`, read again when they change"
+    )
+
     defer_seconds: Annotated[tuple[Seconds, ...], NoDecode] = Field(
         (300, 900), description="How long a contact waits, each time a mail server asks us to come back later"
     )

@@ -11,6 +11,7 @@ import redis
 from models.database import Database, open_database
 from models.settings import Settings, load_settings, required
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from worker.shared_memory import RedisMemory
 
 REDIS_TIMEOUT_S = 1.0
 
@@ -33,12 +34,14 @@ class Process:
     database: Database
     redis: redis.Redis
     network: MailNetwork
+    memory: RedisMemory
     loop: asyncio.AbstractEventLoop
     draining: Flag
 
     def close(self) -> None:
         """Close everything, in reverse order of opening."""
         self.loop.run_until_complete(self.network.close())
+        self.loop.run_until_complete(self.memory.close())
         self.loop.close()
         self.redis.close()
         self.database.close()
@@ -47,11 +50,13 @@ class Process:
 def open_process(draining: Flag) -> Process:
     """Open a process's connections; nothing is contacted yet. Once `draining` is set, lanes hand back."""
     settings = required(load_settings(), "database_url", "redis_url")
+    memory = RedisMemory(settings.redis_url)
     return Process(
         settings=settings,
         database=open_database(settings.database_url, pool_size=2),
         redis=open_redis(settings.redis_url),
-        network=MailNetwork(mail_network_config(settings)),
+        network=MailNetwork(mail_network_config(settings), memory),
+        memory=memory,
         loop=asyncio.new_event_loop(),
         draining=draining,
     )
@@ -74,7 +79,21 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         record_timeout=settings.record_timeout_seconds,
         defer_seconds=settings.defer_seconds,
         connections_per_host=settings.smtp_connections_per_host,
+        ipv6=has_ipv6_route(),
+        lists_dir=settings.lists_dir,
     )
+
+
+def has_ipv6_route() -> bool:
+    """Whether this machine has a way to IPv6 addresses; nothing is sent to find out."""
+    if not socket.has_ipv6:
+        return False
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("2001:db8::1", 9))  # documentation's (RFC 3849): whatever leads there leads everywhere
+        except OSError:
+            return False
+    return True
 
 
 def _nameserver(text: str) -> tuple[str, int]:

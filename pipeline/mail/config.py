@@ -1,6 +1,7 @@
 """How to reach the world's DNS and mail servers."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,8 @@ class MailNetworkConfig:
     work on one record, waiting for a connection slot not counted. `conversations` limits the connections, and
     the domains of a batch in work, in all. `defer_seconds` is how long a record waits the first, the second, ...
     time that a server asks us to come back later and does not say when; its length is how often that may happen.
+    `ipv6` says that this machine reaches IPv6 addresses. `lists_dir` holds the operator's own lists of domains and
+    local parts (`pipeline.mail.lists`).
     """
 
     nameservers: tuple[tuple[str, int], ...] = ()
@@ -27,3 +30,5 @@ class MailNetworkConfig:
     conversations: int = 400
     recipients_per_session: int = 50
     defer_seconds: tuple[float, ...] = (300.0, 900.0)
+    ipv6: bool = False
+    lists_dir: Path | None = None

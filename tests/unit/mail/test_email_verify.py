@@ -129,7 +129,7 @@ def test_what_the_look_up_saw_is_not_asked_again(
     outcomes, seen = verify([record], {ACME: mail_host()})
 
     assert verdicts(outcomes) == [verdict]
-    assert outcomes[0].evidence == SEEN_BY_LOOKUP | changes
+    assert outcomes[0].evidence.items() >= (SEEN_BY_LOOKUP | changes).items()
     assert seen[ACME].sessions == 0
 
 
