@@ -8,17 +8,15 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import dns.asyncbackend
-import dns.asyncresolver
 import dns.edns
 import dns.exception
-import dns.flags
 import dns.message
 import dns.name
-import dns.nameserver
 import dns.rcode
 import dns.rdatatype
+import dns.resolver
 
+from pipeline.mail.dns_exchange import exchange
 from pipeline.mail.outage import FailuresInARow
 from pipeline.outcomes import Reason
 
@@ -29,8 +27,8 @@ FAILURE_TTL = 5.0
 """Seconds before a name server that failed is asked again (RFC 2308 7.1 allows up to 300)."""
 PATIENCE = 2.0
 """Seconds that one server may take: a datagram may be lost, or the next server may be alive."""
-PAYLOAD = 1232
-"""Octets of an answer over UDP that no path fragments (DNS flag day 2020); more come over TCP."""
+AT_ONCE = 200
+"""Questions in the air at the same time: more would wait for this process, not for the servers."""
 MAX_ALIASES = 8
 """Aliases that are followed by asking again, where a server does not bring what they point to."""
 DETAIL_KEPT = 120
@@ -82,11 +80,10 @@ class NameServers:
     """
 
     def __init__(self, nameservers: Sequence[tuple[str, int]], timeout: float) -> None:
-        self._servers: list[dns.nameserver.Nameserver] = [
-            dns.nameserver.Do53Nameserver(ip, port) for ip, port in nameservers
-        ] or _of_the_system()
+        self._servers = list(nameservers) or _of_the_system()
         self._timeout = timeout
         self._patience = min(PATIENCE, timeout / 2)
+        self._at_once = asyncio.Semaphore(AT_ONCE)
         self._first = 0
         self._probe: asyncio.Task[None] | None = None
         self.silences = FailuresInARow()
@@ -95,7 +92,8 @@ class NameServers:
         """Say what records of this kind a name has; never raises for what the DNS answers, or does not."""
         before = self.silences.successes
         try:
-            found = await self._follow(dns.name.from_text(host), kind)
+            async with self._at_once:
+                found = await self._follow(dns.name.from_text(host), kind)
         except _NoAnswerError as nothing:
             await self._note_failure(host, nothing.failures, before)
             return Found((), FAILURE_TTL, Reason.DNS_FAILURE, _most_telling(nothing.failures))
@@ -133,15 +131,15 @@ class NameServers:
         self, name: dns.name.Name, kind: dns.rdatatype.RdataType, seconds: float
     ) -> dns.message.QueryMessage:
         """Give the first answer that settles the question. Raises `_NoAnswerError`."""
-        query = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD)
         loop, failures = asyncio.get_running_loop(), list[_Failure]()
         deadline = loop.time() + seconds
         servers = self._servers[self._first :] + self._servers[: self._first]
         while servers and (left := deadline - loop.time()) > 0:
             server = servers.pop(0)
             try:
-                response = await self._exchange(server, query, min(self._patience, left))
-            except (dns.exception.Timeout, TimeoutError):
+                async with asyncio.timeout(min(self._patience, left)):
+                    response = await exchange(server, name, kind)
+            except TimeoutError:
                 failures.append(_Failure("no answer in time"))
                 servers.append(server)
                 self._begin_after(server)
@@ -155,23 +153,9 @@ class NameServers:
             failures.append(_Failure(_complaint(response), response.rcode()))
         raise _NoAnswerError(failures or [_Failure("no answer in time")])
 
-    async def _exchange(
-        self, server: dns.nameserver.Nameserver, query: dns.message.QueryMessage, seconds: float
-    ) -> dns.message.QueryMessage:
-        """One query and its answer; over TCP if it is too large for a datagram (RFC 7766)."""
-        backend, over_tcp = dns.asyncbackend.get_backend("asyncio"), server.is_always_max_size()
-        async with asyncio.timeout(seconds):
-            try:
-                response = await server.async_query(query, seconds, None, 0, over_tcp, backend)
-            except dns.message.Truncated:
-                response = await server.async_query(query, seconds, None, 0, max_size=True, backend=backend)
-        if not isinstance(response, dns.message.QueryMessage):
-            raise dns.exception.FormError
-        return response
-
-    def _begin_after(self, server: dns.nameserver.Nameserver) -> None:
+    def _begin_after(self, server: tuple[str, int]) -> None:
         """Let the next question begin with another server, so that not every one waits for the same silence."""
-        if self._servers[self._first] is server:
+        if self._servers[self._first] == server:
             self._first = (self._first + 1) % len(self._servers)
 
     async def _note_failure(self, host: str, failures: Sequence[_Failure], successes_before: int) -> None:
@@ -195,12 +179,9 @@ class NameServers:
         self.silences.succeeded()
 
 
-def _of_the_system() -> list[dns.nameserver.Nameserver]:
-    stub = dns.asyncresolver.Resolver()
-    return [
-        each if isinstance(each, dns.nameserver.Nameserver) else dns.nameserver.Do53Nameserver(each, stub.port)
-        for each in stub.nameservers
-    ]
+def _of_the_system() -> list[tuple[str, int]]:
+    stub = dns.resolver.Resolver()
+    return [(str(address), stub.port) for address in stub.nameservers]
 
 
 def _settles(response: dns.message.QueryMessage) -> bool:
@@ -225,10 +206,7 @@ def _complaint(response: dns.message.QueryMessage) -> str:
 
 
 def _reason(option: dns.edns.EDEOption) -> str:
-    try:
-        name = dns.edns.EDECode(option.code).name.replace("_", " ")
-    except ValueError:
-        name = f"error {option.code}"
+    name = option.code.name.replace("_", " ")
     text = "".join(filter(str.isprintable, option.text or ""))
     return f"{name}: {text}" if text else name
 
