@@ -34,14 +34,12 @@ class Process:
     database: Database
     redis: redis.Redis
     network: MailNetwork
-    memory: RedisMemory
     loop: asyncio.AbstractEventLoop
     draining: Flag
 
     def close(self) -> None:
         """Close everything, in reverse order of opening."""
         self.loop.run_until_complete(self.network.close())
-        self.loop.run_until_complete(self.memory.close())
         self.loop.close()
         self.redis.close()
         self.database.close()
@@ -50,13 +48,11 @@ class Process:
 def open_process(draining: Flag) -> Process:
     """Open a process's connections; nothing is contacted yet. Once `draining` is set, lanes hand back."""
     settings = required(load_settings(), "database_url", "redis_url")
-    memory = RedisMemory(settings.redis_url)
     return Process(
         settings=settings,
         database=open_database(settings.database_url, pool_size=2),
         redis=open_redis(settings.redis_url),
-        network=MailNetwork(mail_network_config(settings), memory),
-        memory=memory,
+        network=MailNetwork(mail_network_config(settings), RedisMemory(settings.redis_url)),
         loop=asyncio.new_event_loop(),
         draining=draining,
     )

@@ -34,6 +34,10 @@ class SharedMemory(Protocol):
         """Keep values for their number of seconds."""
         ...
 
+    async def close(self) -> None:
+        """Close what is open; the memory is not used any more."""
+        ...
+
 
 class Batches:
     """Joins what many coroutines want of a shared memory at the same time into few requests."""
@@ -60,8 +64,9 @@ class Batches:
             self._telling = self._begin(self._tell())
 
     async def close(self) -> None:
-        """Wait until everything is told."""
+        """Wait until everything is told, and close the memory."""
         await asyncio.gather(*self._requests, return_exceptions=True)
+        await self._memory.close()
 
     def _begin(self, request: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(request)

@@ -28,14 +28,12 @@ def with_networks(
     async def scenario() -> tuple[T, Asked]:
         async with odd_name_servers(zone) as (addresses, (asked,)):
             config = MailNetworkConfig(tuple(addresses), port, allow_private=True)
-            memories = [RedisMemory(url) for _ in range(count)]
-            networks = [MailNetwork(config, memory) for memory in memories]
+            networks = [MailNetwork(config, RedisMemory(url)) for _ in range(count)]
             try:
                 return await work(networks), asked
             finally:
-                for network, memory in zip(networks, memories, strict=True):
+                for network in networks:
                     await network.close()
-                    await memory.close()
 
     return asyncio.run(scenario())
 
