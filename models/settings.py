@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     def _split_list(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("lists_dir", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return value or None
+
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, value: str) -> str:
