@@ -1,6 +1,7 @@
 """What one worker process opens when it starts, and closes when it ends."""
 
 import asyncio
+import ipaddress
 import logging
 import socket
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
 
 
 def has_ipv6_route() -> bool:
-    """Whether this machine has a way to IPv6 addresses; nothing is sent to find out."""
+    """Whether this machine has a public IPv6 address to go out with; nothing is sent to find out."""
     if not socket.has_ipv6:
         return False
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
@@ -89,7 +90,7 @@ def has_ipv6_route() -> bool:
             probe.connect(("2001:db8::1", 9))  # documentation's (RFC 3849): whatever leads there leads everywhere
         except OSError:
             return False
-    return True
+        return ipaddress.ip_address(probe.getsockname()[0]).is_global
 
 
 def _nameserver(text: str) -> tuple[str, int]:

@@ -172,11 +172,11 @@ def _written_in(host: str) -> tuple[str, ...]:
 
 def _merged(ipv4: Found, ipv6: Found) -> Found:
     """Both kinds of addresses as one answer; a failure counts only where it may hide all there is."""
-    ttl = min(ipv4.ttl, ipv6.ttl)
-    if ipv4.records or ipv6.records:
-        return Found(ipv4.records + ipv6.records, ttl)
-    failed = next((found for found in (ipv4, ipv6) if found.problem is Reason.DNS_FAILURE), ipv4)
-    return Found((), ttl, failed.problem, failed.detail)
+    found = [each for each in (ipv4, ipv6) if each.records]
+    if found:
+        return Found(ipv4.records + ipv6.records, min(each.ttl for each in found))
+    failed = next((each for each in (ipv4, ipv6) if each.problem is Reason.DNS_FAILURE), ipv4)
+    return Found((), min(ipv4.ttl, ipv6.ttl), failed.problem, failed.detail)
 
 
 def _why_no_host(found: Iterable[Found]) -> tuple[Reason, str]:
