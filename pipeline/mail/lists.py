@@ -49,7 +49,13 @@ class Lists:
 
     def is_disposable(self, domain: str) -> bool:
         """Say whether a domain, or one above it, hands out addresses that live for minutes."""
-        return next((said for name in _upwards(domain) if (said := self._disposable.says(name)) is not None), False)
+        name = domain
+        while "." in name:
+            said = self._disposable.says(name)
+            if said is not None:
+                return said
+            name = name.partition(".")[2]
+        return False
 
     def is_free(self, domain: str) -> bool:
         """Say whether anybody can get an address at a domain; one below it is its owner's, not anybody's."""
@@ -114,9 +120,3 @@ def _parse(lines: Iterable[str]) -> _Own:
     taken_out = {entry[1:].strip() for entry in entries if entry.startswith("!")}
     added = {entry for entry in entries if not entry.startswith("!")}
     return _Own(frozenset(added), frozenset(taken_out - {"*"}), "*" in taken_out)
-
-
-def _upwards(domain: str) -> Iterable[str]:
-    while "." in domain:
-        yield domain
-        domain = domain.partition(".")[2]

@@ -8,6 +8,8 @@ from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 LOCAL_PART_OCTETS = 64
 """RFC 5321 4.5.3.1.1; in UTF-8 (RFC 6531), where a letter may take four."""
+ADDRESS_OCTETS = 254
+"""RFC 5321 4.5.3.1.3, less the angle brackets."""
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
 _AROUND_AN_ADDRESS = " \t\r\n;," + _INVISIBLE
 _AROUND_A_DOMAIN = _AROUND_AN_ADDRESS + "'\"<>()[]"
@@ -20,6 +22,10 @@ _PORT = re.compile(r":\d*$")
 _PLAIN = re.compile(r"(?=.{1,253}\Z)(?!.*[^.]{64})(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,}")
 _ADDRESS_LITERAL = re.compile(r"@\[[0-9a-f.:]+\]>?$|@\[ipv6:[0-9a-f.:]+\]>?$", re.IGNORECASE)
 _NUMERIC = "An address at a bare IP address ([...]) belongs to no domain and is not checked: give the domain's name."
+# The same for an address: a dot-string (RFC 5321 4.1.2) of at most 64 octets at such a name.
+_PLAIN_LOCAL = re.compile(
+    r"(?=.{1,64}\Z)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.IGNORECASE | re.ASCII
+)
 _TOP_LEVEL = re.compile(r"[a-z]$")
 
 
@@ -43,6 +49,9 @@ class SyntaxProblem:
 
 def parse_address(text: str) -> Address | SyntaxProblem:
     """Read an address, forgiving what surrounds it (blanks, quotes, `mailto:`, a display name in front of `<…>`)."""
+    local, _, domain = text.partition("@")
+    if len(text) <= ADDRESS_OCTETS and _PLAIN.fullmatch(domain) and _PLAIN_LOCAL.fullmatch(local):
+        return Address(local, domain)
     cleaned = text.strip(_AROUND_AN_ADDRESS)
     if cleaned[:1] in _QUOTES and cleaned.endswith(cleaned[:1]) and len(cleaned) > 2:
         cleaned = cleaned[1:-1].strip()

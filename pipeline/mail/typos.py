@@ -57,7 +57,10 @@ def did_you_mean(domain: str) -> str | None:
     label, _, ending = domain.partition(".")
     if label in ONE_HOME:
         return ONE_HOME[label]
-    costs = {known: cost for known in WELL_KNOWN if (cost := _cost(label, ending, known)) is not None}
+    letters = set(label)
+    # Each slip adds one letter, takes one away, or both: most names are told apart by that alone.
+    alike = (known for known, its_letters, most in _LETTERS if len(letters ^ its_letters) <= most)
+    costs = {known: cost for known in alike if (cost := _cost(label, ending, known)) is not None}
     return min(costs, key=lambda known: costs[known], default=None)
 
 
@@ -65,8 +68,7 @@ def _cost(label: str, ending: str, known: str) -> float | None:
     """How far apart the two are, or None if too far for a slip."""
     known_label, _, known_ending = known.partition(".")
     allowed = _allowed_in_label(known_label)
-    # Each slip adds one letter, takes one away, or both: most names are told apart by that alone.
-    if len(set(label) ^ set(known_label)) > 2 * allowed or not _may_begin(label, known_label):
+    if not _may_begin(label, known_label):
         return None
     of_label = 0.0 if label == known_label else _distance(label, known_label)
     if of_label > allowed:
@@ -107,3 +109,10 @@ def _distance(typed: str, meant: str) -> float:
                 best = min(best, older[j - 2] + 1)
             row.append(best)
     return row[-1]
+
+
+_LETTERS = [
+    (known, frozenset(label), 2 * _allowed_in_label(label))
+    for known in WELL_KNOWN
+    for label in [known.partition(".")[0]]
+]

@@ -155,3 +155,11 @@ def test_a_plain_name_is_taken_as_it_is_whatever_surrounds_it(names: list[str], 
     name = ".".join([*names, top_level])
 
     assert normalise_domain(name) == normalise_domain(f" HTTPS://{name.upper()}/ ")
+
+
+@given(
+    st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,70}", fullmatch=True),
+    st.from_regex(r"[a-z0-9.-]{1,70}\.[a-z0-9]{1,5}", fullmatch=True),
+)
+def test_an_address_that_needs_no_cleaning_is_read_as_one_that_does(local: str, domain: str) -> None:
+    assert parse_address(f"{local}@{domain}") == parse_address(f"<{local}@{domain}>")
