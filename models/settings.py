@@ -43,6 +43,10 @@ class Settings(BaseSettings):
     smtp_connections_per_host: int = Field(4, ge=1, le=100, description="Connections to one mail host, per process")
     record_timeout_seconds: Seconds = Field(60, description="The longest that one contact may take in a stage")
 
+    lists_dir: Path | None = Field(
+        None, description="Your own `disposable.txt`, `free.txt` and `role.txt`, read again when they change"
+    )
+
     defer_seconds: Annotated[tuple[Seconds, ...], NoDecode] = Field(
         (300, 900), description="How long a contact waits, each time a mail server asks us to come back later"
     )
@@ -73,7 +77,7 @@ class Settings(BaseSettings):
     def _split_list(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("reply_rules_file", mode="before")
+    @field_validator("reply_rules_file", "lists_dir", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None

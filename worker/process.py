@@ -1,6 +1,7 @@
 """What one worker process opens when it starts, and closes when it ends."""
 
 import asyncio
+import ipaddress
 import logging
 import socket
 import sys
@@ -15,6 +16,7 @@ from models.settings import Settings, load_settings, required
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.replies import RuleBook
 from pipeline.mail.reply_rules import UnusableRulesError, load_rules
+from worker.shared_memory import RedisMemory
 
 REDIS_TIMEOUT_S = 1.0
 
@@ -55,7 +57,7 @@ def open_process(draining: Flag) -> Process:
         settings=settings,
         database=open_database(settings.database_url, pool_size=2),
         redis=open_redis(settings.redis_url),
-        network=MailNetwork(mail_network_config(settings)),
+        network=MailNetwork(mail_network_config(settings), RedisMemory(settings.redis_url)),
         loop=asyncio.new_event_loop(),
         draining=draining,
     )
@@ -79,6 +81,8 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         defer_seconds=settings.defer_seconds,
         connections_per_host=settings.smtp_connections_per_host,
         reply_rules=_reply_rules(settings.reply_rules_file),
+        ipv6=has_ipv6_route(),
+        lists_dir=settings.lists_dir,
     )
 
 
@@ -90,6 +94,18 @@ def _reply_rules(file: Path | None) -> RuleBook | None:
         return RuleBook(load_rules(file.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, UnusableRulesError) as error:
         sys.exit(f"Setting REPLY_RULES_FILE is not usable: {error}")
+
+
+def has_ipv6_route() -> bool:
+    """Whether this machine has a public IPv6 address to go out with; nothing is sent to find out."""
+    if not socket.has_ipv6:
+        return False
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("2001:db8::1", 9))  # documentation's (RFC 3849): whatever leads there leads everywhere
+        except OSError:
+            return False
+        return ipaddress.ip_address(probe.getsockname()[0]).is_global
 
 
 def _nameserver(text: str) -> tuple[str, int]:

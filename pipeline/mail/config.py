@@ -1,6 +1,7 @@
 """How to reach the world's DNS and mail servers."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.mail.replies import RuleBook
 
@@ -15,6 +16,8 @@ class MailNetworkConfig:
     the domains of a batch in work, in all. `defer_seconds` is how long a record waits the first, the second, ...
     time that a server asks us to come back later and does not say when; its length is how often that may happen.
     `reply_rules` holds the operator's own rules of what replies mean (None: the standard ones alone).
+    `ipv6` says that this machine reaches IPv6 addresses. `lists_dir` holds the operator's own lists of domains and
+    local parts (`pipeline.mail.lists`).
     """
 
     nameservers: tuple[tuple[str, int], ...] = ()
@@ -31,3 +34,5 @@ class MailNetworkConfig:
     recipients_per_session: int = 50
     defer_seconds: tuple[float, ...] = (300.0, 900.0)
     reply_rules: RuleBook | None = None
+    ipv6: bool = False
+    lists_dir: Path | None = None

@@ -1,8 +1,10 @@
 """The door to the outside world of mail: one per worker process, handed to every stage.
 
 It holds the resolver, the SMTP client's identity and the limits on connections, so that all batches in a
-process share caches and stay polite together.
+process share caches and stay polite together. What it learns about domains it tells the other processes.
 """
+
+import hashlib
 
 from pipeline.mail.answer import Answer
 from pipeline.mail.catch_all import ask_about_nobody
@@ -10,7 +12,9 @@ from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
 from pipeline.mail.conversation import Conversation
 from pipeline.mail.dns import MailRoute, Resolver
+from pipeline.mail.lists import Lists
 from pipeline.mail.outage import NO_RESOLVER, SMTP_PORT_BLOCKED, Outage
+from pipeline.mail.shared_memory import Batches, SharedMemory, Shelf
 from pipeline.mail.ttl_cache import TtlCache
 
 __all__ = ["MailNetwork", "MailNetworkConfig"]
@@ -23,15 +27,26 @@ DOMAINS_REMEMBERED = 20_000
 class MailNetwork:
     """What stages ask: where does a domain take mail, and does its server take mail for these addresses.
 
-    Made once per process, outside any event loop, and used from one loop only. Raises
-    `dns.resolver.NoResolverConfiguration` if no name servers are given and the system has none.
+    Made once per process, outside any event loop, and used from one loop only. `memory` is shared with the other
+    processes; without one each finds out for itself. Raises `dns.resolver.NoResolverConfiguration` if no name
+    servers are given and the system has none.
     """
 
-    def __init__(self, config: MailNetworkConfig) -> None:
+    def __init__(self, config: MailNetworkConfig, memory: SharedMemory | None = None) -> None:
         self.config = config
-        self._resolver = Resolver(config.nameservers, timeout=config.dns_timeout, allow_private=config.allow_private)
+        self.lists = Lists(config.lists_dir)
+        self._batches = Batches(memory) if memory else None
+        scope = _scope(config)
+        self._resolver = Resolver(
+            config.nameservers,
+            timeout=config.dns_timeout,
+            allow_private=config.allow_private,
+            ipv6=config.ipv6,
+            shared=Shelf(self._batches, f"{scope}:route", MailRoute) if self._batches else None,
+        )
         self._connector = Connector(config)
         self._catch_alls: TtlCache[str, Answer] = TtlCache(DOMAINS_REMEMBERED)
+        self._shared_catch_alls = Shelf(self._batches, f"{scope}:catch_all", Answer) if self._batches else None
 
     async def route(self, domain: str) -> MailRoute:
         """Say where a domain (A-labels, lower case) takes mail, or why nowhere."""
@@ -46,12 +61,15 @@ class MailNetwork:
 
         To be asked after real addresses (`pipeline.mail.catch_all` says why).
         """
-        known = self._catch_alls.get(conversation.domain)
+        domain = conversation.domain
+        known = self._catch_alls.get(domain) or await self._told_catch_all(domain)
         if known is not None:
             return known
         answer = await ask_about_nobody(conversation, self.config.mail_from)
         if answer.says_catch_all is not None:
-            self._catch_alls.put(conversation.domain, answer, CATCH_ALL_REMEMBERED)
+            self._catch_alls.put(domain, answer, CATCH_ALL_REMEMBERED)
+            if self._shared_catch_alls:
+                self._shared_catch_alls.put(domain, answer, CATCH_ALL_REMEMBERED)
         return answer
 
     def outage(self) -> Outage | None:
@@ -66,3 +84,18 @@ class MailNetwork:
         """Take leave of every server; the network is not used any more."""
         await self._resolver.close()
         await self._connector.close()
+        if self._batches:
+            await self._batches.close()
+
+    async def _told_catch_all(self, domain: str) -> Answer | None:
+        told = await self._shared_catch_alls.get(domain) if self._shared_catch_alls else None
+        if told is None:
+            return None
+        self._catch_alls.put(domain, told.value, told.seconds)
+        return told.value
+
+
+def _scope(config: MailNetworkConfig) -> str:
+    """A name for whom a process asks, and as whom: what others say who ask elsewhere is no answer for us."""
+    asked = (config.nameservers, config.smtp_port, config.allow_private, config.mail_from)
+    return hashlib.sha256(repr(asked).encode()).hexdigest()[:12]

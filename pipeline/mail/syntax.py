@@ -2,18 +2,30 @@
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
+LOCAL_PART_OCTETS = 64
+"""RFC 5321 4.5.3.1.1; in UTF-8 (RFC 6531), where a letter may take four."""
+ADDRESS_OCTETS = 254
+"""RFC 5321 4.5.3.1.3, less the angle brackets."""
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
 _AROUND_AN_ADDRESS = " \t\r\n;," + _INVISIBLE
 _AROUND_A_DOMAIN = _AROUND_AN_ADDRESS + "'\"<>()[]"
+_QUOTES = ("'", '"')
 _SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|mailto:|//)", re.IGNORECASE)
 _AFTER_THE_HOST = re.compile(r"[/?#\\\s]")
 _PORT = re.compile(r":\d*$")
 # What most files hold: lower-case letter-digit-hyphen labels (RFC 5321 2.3.5), nothing to clean or convert. Two
 # hyphens in a row may be an A-label, whose validity is for the library to say.
 _PLAIN = re.compile(r"(?=.{1,253}\Z)(?!.*[^.]{64})(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,}")
+_ADDRESS_LITERAL = re.compile(r"@\[[0-9a-f.:]+\]>?$|@\[ipv6:[0-9a-f.:]+\]>?$", re.IGNORECASE)
+_NUMERIC = "An address at a bare IP address ([...]) belongs to no domain and is not checked: give the domain's name."
+# The same for an address: a dot-string (RFC 5321 4.1.2) of at most 64 octets at such a name.
+_PLAIN_LOCAL = re.compile(
+    r"(?=.{1,64}\Z)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.IGNORECASE | re.ASCII
+)
 _TOP_LEVEL = re.compile(r"[a-z]$")
 
 
@@ -36,16 +48,23 @@ class SyntaxProblem:
 
 
 def parse_address(text: str) -> Address | SyntaxProblem:
-    """Read an address, forgiving what surrounds it (blanks, `mailto:`, a display name in front of `<…>`)."""
+    """Read an address, forgiving what surrounds it (blanks, quotes, `mailto:`, a display name in front of `<…>`)."""
+    local, _, domain = text.partition("@")
+    if len(text) <= ADDRESS_OCTETS and _PLAIN.fullmatch(domain) and _PLAIN_LOCAL.fullmatch(local):
+        return Address(local, domain)
     cleaned = text.strip(_AROUND_AN_ADDRESS)
+    if cleaned[:1] in _QUOTES and cleaned.endswith(cleaned[:1]) and len(cleaned) > 2:
+        cleaned = cleaned[1:-1].strip()
     if cleaned[:7].lower() == "mailto:":
-        cleaned = cleaned[7:].partition("?")[0].strip()
+        cleaned = unquote(cleaned[7:].partition("?")[0]).strip()  # RFC 6068 2
     try:
         address = _validated(cleaned)
     except EmailNotValidError as problem:
-        return SyntaxProblem(str(problem))
+        return SyntaxProblem(_NUMERIC if _ADDRESS_LITERAL.search(cleaned) else str(problem))
     if not _is_public_name(address.ascii_domain):
         return SyntaxProblem("The part after the @-sign is not a public domain name.")
+    if len(address.local_part.encode()) > LOCAL_PART_OCTETS:
+        return SyntaxProblem("The part before the @-sign is longer than 64 octets.")
     return Address(address.local_part, address.ascii_domain)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from pipeline.mail.answer import Answer
 from pipeline.mail.conversation import Conversation
+from pipeline.mail.facts import AddressFacts, facts_about
 from pipeline.mail.late_bounces import bounces_later
 from pipeline.mail.meanings import ABOUT_US, Meaning
 from pipeline.mail.network import MailNetwork
-from pipeline.mail.roles import is_role
 from pipeline.mail.syntax import Address, parse_address
 from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, verdict_on_route
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
@@ -40,7 +40,7 @@ class EmailVerify:
             if not isinstance(address, Address):
                 yield _without_address(record)
             elif _was_asked(record.evidence):
-                yield _from_lookup(record, address)
+                yield _from_lookup(record, address, network)
             else:
                 addresses[record.position] = address
                 domains.setdefault(address.domain, []).append(record)
@@ -69,15 +69,11 @@ def _was_asked(evidence: Mapping[str, Any]) -> bool:
     )
 
 
-def _from_lookup(record: Record, address: Address) -> Outcome:
+def _from_lookup(record: Record, address: Address, network: MailNetwork) -> Outcome:
     seen = record.evidence
-    verdict = verdict_on_mailbox(
-        Meaning(seen["meaning"]),
-        catch_all=seen["catch_all"],
-        role=is_role(address.local),
-        later_bounces=bounces_later(seen["mail_host"]),
-    )
-    return _outcome(record.position, str(address), verdict, seen)
+    facts = facts_about(address, seen["mail_host"], network.lists)
+    verdict = _verdict(Meaning(seen["meaning"]), seen["mail_host"], facts, catch_all=seen["catch_all"])
+    return _outcome(record.position, str(address), verdict, {**seen, **facts.as_evidence()})
 
 
 async def _verify(
@@ -87,7 +83,8 @@ async def _verify(
     route = await network.route(domain)
     if route.problem is not None:
         for record, address in addressed:
-            yield _outcome(record.position, str(address), verdict_on_route(route.problem), {})
+            evidence = {"dns": route.detail or None, **facts_about(address, "", network.lists).as_evidence()}
+            yield _outcome(record.position, str(address), verdict_on_route(route.problem), evidence)
         return
     async with network.conversation(route) as conversation:
         questions = _Questions(conversation, network)
@@ -97,21 +94,28 @@ async def _verify(
                 answer = answers[str(address)]
                 nobody = questions.nobody if answer.meaning is Meaning.ACCEPTED else None
                 deferral = put_off(record, answer, network.config) or put_off(record, nobody, network.config)
-                yield deferral or _judged(record, address, answer, nobody)
+                facts = facts_about(address, route.mail_host, network.lists)
+                yield deferral or _judged(record, address, answer, nobody, facts)
 
 
-def _judged(record: Record, address: Address, answer: Answer, nobody: Answer | None) -> Outcome:
+def _judged(record: Record, address: Address, answer: Answer, nobody: Answer | None, facts: AddressFacts) -> Outcome:
     catch_all = nobody.says_catch_all if nobody else None
-    verdict = verdict_on_mailbox(
-        answer.meaning,
-        catch_all=catch_all,
-        role=is_role(address.local),
-        later_bounces=bounces_later(answer.mail_host),
-    )
-    evidence = {**answer.as_evidence(), "catch_all": catch_all}
+    verdict = _verdict(answer.meaning, answer.mail_host, facts, catch_all=catch_all)
+    evidence = {**answer.as_evidence(), "catch_all": catch_all, **facts.as_evidence()}
     if nobody is not None:
         evidence["invented"] = nobody.as_evidence()
     return _outcome(record.position, str(address), verdict, evidence)
+
+
+def _verdict(meaning: Meaning, mail_host: str, facts: AddressFacts, *, catch_all: bool | None) -> Verdict:
+    return verdict_on_mailbox(
+        meaning,
+        catch_all=catch_all,
+        role=facts.role,
+        disposable=facts.disposable,
+        misspelled=facts.did_you_mean is not None,
+        later_bounces=bounces_later(mail_host),
+    )
 
 
 class _Questions:

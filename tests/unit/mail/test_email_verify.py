@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
+from tests.unit.mail.odd_name_servers import bogus, odd_name_servers
 from tests.unit.mail.scripted_servers import Reply, Seen, Talk, drips, mail_host, world
 
 ACME = "acme.test"
@@ -68,6 +70,15 @@ def test_the_evidence_names_nobody() -> None:
     outcomes, _ = verify(addresses("grace.hopper@acme.test"), {ACME: mail_host(unknown=unknown)})
 
     assert outcomes[0].evidence["reply_text"] == "5.1.1 <address>: there is no <address> here"
+
+
+def test_what_the_address_tells_by_itself_is_kept_with_the_verdict() -> None:
+    outcomes, _ = verify(addresses("Info@acme.test", "grace@gamil.com"), {ACME: mail_host("Info")})
+
+    assert outcomes[0].evidence["role"] is True
+    assert outcomes[0].evidence["same_mailbox"] == "info@acme.test"
+    assert outcomes[1].email == "grace@gamil.com"
+    assert outcomes[1].evidence["did_you_mean"] == "grace@gmail.com"
 
 
 def test_an_address_at_a_catch_all_is_risky() -> None:
@@ -147,7 +158,7 @@ def test_what_the_look_up_saw_is_not_asked_again(
     outcomes, seen = verify([record], {ACME: mail_host()})
 
     assert verdicts(outcomes) == [verdict]
-    assert outcomes[0].evidence == SEEN_BY_LOOKUP | changes
+    assert outcomes[0].evidence.items() >= (SEEN_BY_LOOKUP | changes).items()
     assert seen[ACME].sessions == 0
 
 
@@ -194,3 +205,19 @@ def test_a_server_that_blocks_us_is_not_bothered_with_every_address() -> None:
 
     assert set(verdicts(outcomes)) == {(OutcomeStatus.UNKNOWN, Reason.BLOCKED)}
     assert len(seen[ACME].verbs("RCPT")) < 60
+
+
+def test_what_the_name_servers_said_instead_of_an_answer_is_kept() -> None:
+    async def scenario() -> Outcome:
+        async with odd_name_servers({("acme.test", "MX"): bogus}) as (name_servers, _):
+            network = MailNetwork(MailNetworkConfig(tuple(name_servers)))
+            stage = stage_named("email_verify").stage
+            (outcome,) = [each async for each in stage.work(Batch(addresses("grace@acme.test")), network)]
+            await network.close()
+            assert isinstance(outcome, Outcome)
+            return outcome
+
+    outcome = asyncio.run(scenario())
+
+    assert (outcome.status, outcome.reason) == (OutcomeStatus.UNKNOWN, Reason.DNS_FAILURE)
+    assert outcome.evidence["dns"] == "SERVFAIL (DNSSEC BOGUS: signature crypto failed)"

@@ -21,6 +21,18 @@ from pipeline.mail.syntax import Address, SyntaxProblem, normalise_domain, parse
         ("jürgen@acme.test", "jürgen", "acme.test"),
         ('"grace hopper"@acme.test', '"grace hopper"', "acme.test"),
         ("o'brien@acme.test", "o'brien", "acme.test"),
+        ("'grace@acme.test'", "grace", "acme.test"),
+        ('"grace@acme.test"', "grace", "acme.test"),
+        ("mailto:grace%2Blist@acme.test", "grace+list", "acme.test"),
+        ('"grace"@acme.test', "grace", "acme.test"),
+        (r'"gra\"ce"@acme.test', r'"gra\"ce"', "acme.test"),
+        ("!#$%&'*+-/=?^_`{|}~@acme.test", "!#$%&'*+-/=?^_`{|}~", "acme.test"),
+        ("用户@例子.example", "用户", "xn--fsqu00a.example"),
+        ("gra\u0301ce@acme.test", "gr\u00e1ce", "acme.test"),
+        ("grace@faß.example", "grace", "xn--fa-hia.example"),
+        ("grace@ＡＣＭＥ。test", "grace", "acme.test"),
+        ("x" * 64 + "@acme.test", "x" * 64, "acme.test"),
+        ('"Hopper, Grace" <grace@acme.test>', "grace", "acme.test"),
     ],
 )
 def test_an_address_is_read_whatever_surrounds_it(text: str, local: str, domain: str) -> None:
@@ -48,6 +60,23 @@ def test_an_address_is_read_whatever_surrounds_it(text: str, local: str, domain:
         "gra\r\nce@acme.test",
         '"gra\r\nce"@acme.test',
         "grace\x00@acme.test",
+        '""@acme.test',
+        "grace(comment)@acme.test",
+        "grace@acme.test (Grace)",
+        "grace@acme.test>",
+        "<grace@acme.test",
+        "grace@acme.test.",
+        "grace@.acme.test",
+        ".grace@acme.test",
+        "grace.@acme.test",
+        "grace@acme.test, other@acme.test",
+        "grace@acme_x.test",
+        "grace@" + "a" * 64 + ".test",
+        "x" * 64 + "@" + ".".join(["a" * 60] * 3) + ".abcdefgh",
+        "ü" * 33 + "@acme.test",
+        "grace@xn--a.example",
+        "grace＠acme.test",
+        "\u202egrace@acme.test",
     ],
 )
 def test_what_is_not_an_address_is_a_problem_with_a_sentence(text: str) -> None:
@@ -55,6 +84,14 @@ def test_what_is_not_an_address_is_a_problem_with_a_sentence(text: str) -> None:
 
     assert isinstance(problem, SyntaxProblem)
     assert problem.sentence
+
+
+@pytest.mark.parametrize("literal", ["[127.0.0.1]", "[IPv6:2001:db8::1]", "[ipv6:::1]"])
+def test_an_address_at_a_bare_ip_address_is_told_what_to_do(literal: str) -> None:
+    problem = parse_address(f"grace@{literal}")
+
+    assert isinstance(problem, SyntaxProblem)
+    assert "give the domain's name" in problem.sentence
 
 
 @given(st.text(max_size=100))
@@ -118,3 +155,11 @@ def test_a_plain_name_is_taken_as_it_is_whatever_surrounds_it(names: list[str], 
     name = ".".join([*names, top_level])
 
     assert normalise_domain(name) == normalise_domain(f" HTTPS://{name.upper()}/ ")
+
+
+@given(
+    st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,70}", fullmatch=True),
+    st.from_regex(r"[a-z0-9.-]{1,70}\.[a-z0-9]{1,5}", fullmatch=True),
+)
+def test_an_address_that_needs_no_cleaning_is_read_as_one_that_does(local: str, domain: str) -> None:
+    assert parse_address(f"{local}@{domain}") == parse_address(f"<{local}@{domain}>")

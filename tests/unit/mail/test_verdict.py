@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from pipeline.mail.late_bounces import bounces_later
 from pipeline.mail.meanings import EXISTS, REASONS, Meaning
-from pipeline.mail.roles import is_role
 from pipeline.mail.verdict import INVALID_SYNTAX, RISKS, Verdict, verdict_on_mailbox, verdict_on_route
 from pipeline.outcomes import OutcomeStatus, Reason
 
@@ -203,13 +202,3 @@ def test_hosts_that_refuse_later_are_known_by_name(host: str) -> None:
 @pytest.mark.parametrize("host", ["mx.acme.test", "notmail.ru", "yahoodns.net.evil.test", ""])
 def test_other_hosts_are_taken_at_their_word(host: str) -> None:
     assert not bounces_later(host)
-
-
-@pytest.mark.parametrize("local_part", ["info", "Sales", "support+uk", "office2", "no-reply", "postmaster"])
-def test_functions_are_roles(local_part: str) -> None:
-    assert is_role(local_part)
-
-
-@pytest.mark.parametrize("local_part", ["grace.hopper", "infold", "salesman", "1", "ghopper7"])
-def test_people_are_no_roles(local_part: str) -> None:
-    assert not is_role(local_part)
