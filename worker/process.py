@@ -11,6 +11,8 @@ import redis
 from models.database import Database, open_database
 from models.settings import Settings, load_settings, required
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.mail.pacing import PacingLimits
+from worker.pacing.shared import SharedPacing
 
 REDIS_TIMEOUT_S = 1.0
 
@@ -47,11 +49,12 @@ class Process:
 def open_process(draining: Flag) -> Process:
     """Open a process's connections; nothing is contacted yet. Once `draining` is set, lanes hand back."""
     settings = required(load_settings(), "database_url", "redis_url")
+    mail = mail_network_config(settings)
     return Process(
         settings=settings,
         database=open_database(settings.database_url, pool_size=2),
         redis=open_redis(settings.redis_url),
-        network=MailNetwork(mail_network_config(settings)),
+        network=MailNetwork(mail, SharedPacing(settings.redis_url, PacingLimits.of(mail), mail.conversations)),
         loop=asyncio.new_event_loop(),
         draining=draining,
     )
@@ -74,6 +77,8 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         record_timeout=settings.record_timeout_seconds,
         defer_seconds=settings.defer_seconds,
         connections_per_host=settings.smtp_connections_per_host,
+        connections_per_provider=settings.smtp_connections_per_provider,
+        recipients_per_second=settings.smtp_recipients_per_second,
     )
 
 

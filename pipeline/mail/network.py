@@ -11,6 +11,7 @@ from pipeline.mail.connector import Connector
 from pipeline.mail.conversation import Conversation
 from pipeline.mail.dns import MailRoute, Resolver
 from pipeline.mail.outage import NO_RESOLVER, SMTP_PORT_BLOCKED, Outage
+from pipeline.mail.pacing import Pacing
 from pipeline.mail.ttl_cache import TtlCache
 
 __all__ = ["MailNetwork", "MailNetworkConfig"]
@@ -23,14 +24,15 @@ DOMAINS_REMEMBERED = 20_000
 class MailNetwork:
     """What stages ask: where does a domain take mail, and does its server take mail for these addresses.
 
-    Made once per process, outside any event loop, and used from one loop only. Raises
+    Made once per process, outside any event loop, and used from one loop only. `pacing` is that of several processes
+    together, and is closed with it; without it the process keeps its own limits. Raises
     `dns.resolver.NoResolverConfiguration` if no name servers are given and the system has none.
     """
 
-    def __init__(self, config: MailNetworkConfig) -> None:
+    def __init__(self, config: MailNetworkConfig, pacing: Pacing | None = None) -> None:
         self.config = config
         self._resolver = Resolver(config.nameservers, timeout=config.dns_timeout, allow_private=config.allow_private)
-        self._connector = Connector(config)
+        self._connector = Connector(config, pacing)
         self._catch_alls: TtlCache[str, Answer] = TtlCache(DOMAINS_REMEMBERED)
 
     async def route(self, domain: str) -> MailRoute:
@@ -61,6 +63,10 @@ class MailNetwork:
         if self._connector.failures.is_outage:
             return SMTP_PORT_BLOCKED
         return None
+
+    async def settle(self) -> None:
+        """Wait a moment for servers to let go of what has ended: the event loop is about to stand still."""
+        await self._connector.settle()
 
     async def close(self) -> None:
         """Take leave of every server; the network is not used any more."""
