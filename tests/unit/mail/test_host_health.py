@@ -7,6 +7,7 @@ import pytest
 from pipeline.mail.host_health import DOWN_FOR, FAILURES_UNTIL_DOWN, HostHealth
 from pipeline.mail.stopwatch import Stopwatch
 
+
 def test_a_host_is_down_after_failing_in_a_row_and_only_for_a_while() -> None:
     now = [0.0]
     health = HostHealth(clock=lambda: now[0])
