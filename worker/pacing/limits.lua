@@ -8,22 +8,21 @@ local function exact(number)
   return string.format('%.17g', number)
 end
 
--- Forgets whose lease is over, and whose lease ends too late to be true: the server's clock was set back.
-local function sweep(key)
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', exact(now))
-  redis.call('ZREMRANGEBYSCORE', key, '(' .. exact(now + LEASE), '+inf')
-end
+-- From when to when a lease ends that holds now. One that ends later is from before the server's clock was set back.
+local AFTER_NOW, BEFORE_LONG = '(' .. exact(now), exact(now + LEASE)
 
 local function read_limit(name, connections, per_second)
-  sweep(name .. ':held')
-  sweep(name .. ':waiting')
   local stored = redis.call('HMGET', name .. ':state', 'share', 'slowed_at', 'tokens', 'counted_at')
+  local line = redis.call('ZRANGEBYSCORE', name .. ':waiting', AFTER_NOW, BEFORE_LONG)
+  table.sort(line)
   local burst = math.max(1, per_second)
   return {
     name = name,
     connections = connections,
     per_second = per_second,
     burst = burst,
+    held = redis.call('ZCOUNT', name .. ':held', AFTER_NOW, BEFORE_LONG),
+    line = line,
     share = tonumber(stored[1] or 1),
     slowed_at = math.min(tonumber(stored[2] or 0), now),
     tokens = tonumber(stored[3] or burst),
@@ -56,35 +55,37 @@ end
 
 -- Connections that may still be opened.
 local function room(limit)
-  local width = math.max(1, math.floor(limit.connections * share_at_now(limit)))
-  return width - redis.call('ZCARD', limit.name .. ':held')
-end
-
-local function line(limit)
-  local tickets = redis.call('ZRANGE', limit.name .. ':waiting', 0, -1)
-  table.sort(tickets)
-  return tickets
+  return math.max(1, math.floor(limit.connections * share_at_now(limit))) - limit.held
 end
 
 local function ahead_of(ticket, limit)
   local count = 0
-  for _, other in ipairs(redis.call('ZRANGE', limit.name .. ':waiting', 0, -1)) do
-    if other < ticket then count = count + 1 end
-  end
+  while limit.line[count + 1] and limit.line[count + 1] < ticket do count = count + 1 end
   return count
 end
 
 -- A lease, be it of a connection or of a place in the line, ends if it is not taken anew.
 local function lease(key, member)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', exact(now))
   redis.call('ZADD', key, exact(now + LEASE), member)
   redis.call('PEXPIRE', key, math.ceil(1000 * LEASE))
 end
 
+local function leave_line(ticket, limit)
+  for place, other in ipairs(limit.line) do
+    if other == ticket then
+      redis.call('ZREM', limit.name .. ':waiting', ticket)
+      table.remove(limit.line, place)
+      return true
+    end
+  end
+  return false
+end
+
 -- Tells the first in the line, and nobody else, that it may be its turn. A ticket is "time process-number".
 local function call_next(limit)
-  if room(limit) <= 0 then return end
-  local first = line(limit)[1]
-  if first then
+  local first = limit.line[1]
+  if first and room(limit) > 0 then
     local id, process = first:match(' ((%w+)-%d+)$')
     redis.call('PUBLISH', TURNS .. process, id)
   end

@@ -6,7 +6,7 @@ local taken_at, others = tonumber(ARGV[5]), 0
 for side = 0, 1 do
   local limit = read_limit(KEYS[1 + side], tonumber(ARGV[1 + 2 * side]), tonumber(ARGV[2 + 2 * side]))
   local is_dealt_with = taken_at <= limit.slowed_at
-  if is_dealt_with or redis.call('ZCARD', limit.name .. ':held') > 1 then others = 1 end
+  if is_dealt_with or limit.held > 1 then others = 1 end
   if not (is_dealt_with and now < limit.slowed_at + AGAIN_AFTER) then
     spend(limit, 0)
     limit.share = math.max(SMALLEST_SHARE, share_at_now(limit) * HALVING)

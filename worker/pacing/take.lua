@@ -8,16 +8,13 @@ local function reply(...)
   for _, value in ipairs({...}) do table.insert(replies, value) end
 end
 
-local function leave_line(limit, ticket)
-  if redis.call('ZREM', limit.name .. ':waiting', ticket) == 1 then call_next(limit) end
-end
-
 local function grant(id, ticket, limits)
   local others = '0'
   for _, limit in ipairs(limits) do
-    if redis.call('ZCARD', limit.name .. ':held') > 0 then others = '1' end
+    if limit.held > 0 then others = '1' end
     lease(limit.name .. ':held', id)
-    redis.call('ZREM', limit.name .. ':waiting', ticket)
+    limit.held = limit.held + 1
+    leave_line(ticket, limit)
     spend(limit, 1)
     write_limit(limit)
     call_next(limit)
@@ -28,7 +25,7 @@ end
 local function take(id, ticket, host, provider)
   local seconds = 0
   if ahead_of(ticket, host) >= room(host) then
-    leave_line(provider, ticket)
+    if leave_line(ticket, provider) then call_next(provider) end
   elseif ahead_of(ticket, provider) >= room(provider) then
     lease(provider.name .. ':waiting', ticket)
   else
