@@ -41,8 +41,9 @@ class SharedPacing:
     """See `pipeline.mail.pacing.Pacing`. Made outside any event loop, used in one.
 
     A slot is first had within the process, where the limits are the same: that orders a process's own conversations,
-    and is what is left when Redis is away. Then one conversation at a time waits for a place in the line of all
-    processes: so lines are short, and a process with a single contact comes up soon between those with thousands.
+    and is what is left when Redis is away (`is_away`). Then one conversation at a time for each place stands in the
+    line of all processes: so lines are short, and a process with a single contact comes up soon between those with
+    thousands.
     """
 
     def __init__(self, redis_url: str, limits: PacingLimits, total: int) -> None:
@@ -63,7 +64,7 @@ class SharedPacing:
         self._held: dict[Slot, _Held] = {}
         self._lines: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
         self._processes = PROCESSES_ASSUMED
-        self._is_away = False
+        self.is_away = False
         self._renewing: asyncio.Task[None] | None = None
 
     async def take(self, place: Place) -> Slot:
@@ -72,7 +73,7 @@ class SharedPacing:
         while True:
             within = await self._within.take(place)
             held = _Held(within, f"{self._process}-{next(self._numbers):09}")
-            if self._is_away:
+            if self.is_away:
                 slot = Slot(place, 0.0, within.others)
                 break
             try:
@@ -91,14 +92,14 @@ class SharedPacing:
         """See `Pacing`."""
         held = self._held.pop(slot)
         self._within.give_back(held.within, recipients)
-        if not self._is_away:
+        if not self.is_away:
             self._requests.give_back(held.id, slot.place, recipients=recipients)
 
     async def slow_down(self, slot: Slot) -> bool:
         """See `Pacing`."""
         held = self._held.get(slot)
         others = await self._within.slow_down(held.within) if held else False
-        if self._is_away:
+        if self.is_away:
             return others
         try:
             return await self._registry.slow_down(slot.place, slot.taken_at)
@@ -125,7 +126,7 @@ class SharedPacing:
         ticket = ""
         async with self._lines.setdefault(place, asyncio.Lock()):
             try:
-                while not self._is_away:
+                while not self.is_away:
                     answer = await self._requests.take(Wanted(slot_id, place, ticket))
                     if isinstance(answer, Granted):
                         return answer
@@ -162,16 +163,16 @@ class SharedPacing:
             self._requests.give_back(slot_id, renewed[slot_id])
 
     def _went_away(self, error: RedisError) -> None:
-        if self._is_away:
+        if self.is_away:
             return
         log.warning("Redis can't be asked (%s): limits on connections are divided by processes", type(error).__name__)
-        self._is_away = True
+        self.is_away = True
         self._within.divide(self._processes)
         self._turns.call_all()
 
     def _came_back(self) -> None:
-        if not self._is_away:
+        if not self.is_away:
             return
         log.warning("Redis can be asked again: limits on connections are those of all processes together")
-        self._is_away = False
+        self.is_away = False
         self._within.divide(1)
