@@ -59,6 +59,8 @@ class Requests:
             except RedisError as error:
                 self._failed(error)
                 self._ended.clear()
+                wanted += self._wanted
+                self._wanted = []
             finally:
                 _tell_that_it_failed(wanted)
 

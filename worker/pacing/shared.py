@@ -43,7 +43,7 @@ class SharedPacing:
     A slot is first had within the process, where the limits are the same: that orders a process's own conversations,
     and is what is left when Redis is away (`is_away`). Then one conversation at a time for each place stands in the
     line of all processes: so lines are short, and a process with a single contact comes up soon between those with
-    thousands.
+    thousands. `processes` are those at work, as Redis told last.
     """
 
     def __init__(self, redis_url: str, limits: PacingLimits, total: int) -> None:
@@ -63,7 +63,7 @@ class SharedPacing:
         self._turns = Turns(self._redis, self._process)
         self._held: dict[Slot, _Held] = {}
         self._lines: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
-        self._processes = PROCESSES_ASSUMED
+        self.processes = PROCESSES_ASSUMED
         self.is_away = False
         self._renewing: asyncio.Task[None] | None = None
 
@@ -146,15 +146,15 @@ class SharedPacing:
 
     async def _renew_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
             held = {each.id: slot.place for slot, each in self._held.items()}
             try:
-                self._processes = await self._registry.renew(self._process, held)
+                self.processes = await self._registry.renew(self._process, held)
             except RedisError as error:
                 self._went_away(error)
             else:
                 self._came_back()
                 self._give_back_anew(held)
+            await asyncio.sleep(RENEW_SECONDS)
 
     def _give_back_anew(self, renewed: Mapping[str, Place]) -> None:
         """What was given back while it was renewed may have been renewed last."""
@@ -167,7 +167,7 @@ class SharedPacing:
             return
         log.warning("Redis can't be asked (%s): limits on connections are divided by processes", type(error).__name__)
         self.is_away = True
-        self._within.divide(self._processes)
+        self._within.divide(self.processes)
         self._turns.call_all()
 
     def _came_back(self) -> None:
