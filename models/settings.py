@@ -40,7 +40,15 @@ class Settings(BaseSettings):
         None, description="Your own rules of what mail servers' replies mean, tried before the engine's"
     )
     smtp_timeout_seconds: Seconds = Field(20, description="The longest wait for one SMTP reply")
-    smtp_connections_per_host: int = Field(4, ge=1, le=100, description="Connections to one mail host, per process")
+    smtp_connections_per_host: int = Field(
+        4, ge=1, le=100, description="Connections to one mail host at once, over all workers"
+    )
+    smtp_connections_per_provider: int = Field(
+        40, ge=1, le=1000, description="Connections to all mail hosts of one provider at once, over all workers"
+    )
+    smtp_recipients_per_second: float = Field(
+        100, gt=0, le=10_000, description="Addresses that one mail host is asked about in a second, on average"
+    )
     record_timeout_seconds: Seconds = Field(60, description="The longest that one contact may take in a stage")
 
     lists_dir: Path | None = Field(

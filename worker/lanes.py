@@ -61,10 +61,18 @@ def work_chunk(process: Process, lease: Lease) -> StageLeft | None:
     Raises `WorldGone`: what is in hand then says nothing about the contacts, and is dropped.
     """
     try:
-        return process.loop.run_until_complete(_work(process, lease))
+        return process.loop.run_until_complete(_work_and_settle(process, lease))
     except LeaseLost as lost:
         log.warning("%s; what was in hand is dropped", lost)
         return None
+
+
+async def _work_and_settle(process: Process, lease: Lease) -> StageLeft:
+    """Afterwards the event loop stands still until the next chunk: let nothing of the mail network hang meanwhile."""
+    try:
+        return await _work(process, lease)
+    finally:
+        await process.network.settle()
 
 
 async def _work(process: Process, lease: Lease) -> StageLeft:

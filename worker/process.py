@@ -14,8 +14,10 @@ import redis
 from models.database import Database, open_database
 from models.settings import Settings, load_settings, required
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.mail.pacing import PacingLimits
 from pipeline.mail.replies import RuleBook
 from pipeline.mail.reply_rules import UnusableRulesError, load_rules
+from worker.pacing.shared import SharedPacing
 from worker.shared_memory import RedisMemory
 
 REDIS_TIMEOUT_S = 1.0
@@ -53,11 +55,16 @@ class Process:
 def open_process(draining: Flag) -> Process:
     """Open a process's connections; nothing is contacted yet. Once `draining` is set, lanes hand back."""
     settings = required(load_settings(), "database_url", "redis_url")
+    mail = mail_network_config(settings)
     return Process(
         settings=settings,
         database=open_database(settings.database_url, pool_size=2),
         redis=open_redis(settings.redis_url),
-        network=MailNetwork(mail_network_config(settings), RedisMemory(settings.redis_url)),
+        network=MailNetwork(
+            mail,
+            RedisMemory(settings.redis_url),
+            SharedPacing(settings.redis_url, PacingLimits.of(mail), mail.conversations),
+        ),
         loop=asyncio.new_event_loop(),
         draining=draining,
     )
@@ -83,6 +90,8 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         reply_rules=_reply_rules(settings.reply_rules_file),
         ipv6=has_ipv6_route(),
         lists_dir=settings.lists_dir,
+        connections_per_provider=settings.smtp_connections_per_provider,
+        recipients_per_second=settings.smtp_recipients_per_second,
     )
 
 

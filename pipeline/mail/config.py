@@ -1,5 +1,6 @@
 """How to reach the world's DNS and mail servers."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ class MailNetworkConfig:
     `nameservers` are (IP address, port) pairs; none means the system's own. Mail hosts on loopback, private
     or otherwise reserved addresses are never contacted unless `allow_private` is set. `record_timeout` is the
     work on one record, waiting for a connection slot not counted. `conversations` limits the connections, and
-    the domains of a batch in work, in all. `defer_seconds` is how long a record waits the first, the second, ...
+    the domains of a batch in work, in all; `recipients_per_second` what one host is asked about, on average
+    (`pipeline.mail.pacing`). `defer_seconds` is how long a record waits the first, the second, ...
     time that a server asks us to come back later and does not say when; its length is how often that may happen.
     `reply_rules` holds the operator's own rules of what replies mean (None: the standard ones alone).
     `ipv6` says that this machine reaches IPv6 addresses. `lists_dir` holds the operator's own lists of domains and
@@ -30,6 +32,8 @@ class MailNetworkConfig:
     record_timeout: float = 60.0
     dns_timeout: float = 5.0
     connections_per_host: int = 4
+    connections_per_provider: int = 400
+    recipients_per_second: float = math.inf
     conversations: int = 400
     recipients_per_session: int = 50
     defer_seconds: tuple[float, ...] = (300.0, 900.0)

@@ -1,13 +1,22 @@
 """Opens sessions with mail hosts for a whole process: within the limits, and not with hosts that are down."""
 
 import asyncio
+from weakref import WeakKeyDictionary
 
 from pipeline.mail.config import MailNetworkConfig
+from pipeline.mail.host_health import HostHealth
 from pipeline.mail.outage import FailuresInARow
-from pipeline.mail.pacing import ConnectionSlots, HostHealth
+from pipeline.mail.pacing import Pacing, PacingLimits, Slot, asks_to_slow_down, place_of
+from pipeline.mail.process_pacing import ProcessPacing
+from pipeline.mail.reply import Reply
 from pipeline.mail.smtp import SmtpSession, connect
 from pipeline.mail.smtp_errors import ConnectError, SessionRefusedError, SmtpError
 from pipeline.mail.stopwatch import Stopwatch
+
+TRIES = 8
+"""How often a session is begun at a host that has too many of ours: more than a limit of 100 can be halved."""
+SETTLE_SECONDS = 0.5
+"""How long servers have to close sessions that were ended, before nobody looks for a while."""
 
 
 class Connector:
@@ -16,31 +25,53 @@ class Connector:
     `failures` are those of connecting, for whoever wants to know whether that is possible at all.
     """
 
-    def __init__(self, config: MailNetworkConfig) -> None:
+    def __init__(self, config: MailNetworkConfig, pacing: Pacing | None = None) -> None:
         self._config = config
-        self._slots = ConnectionSlots(config.connections_per_host, config.conversations)
+        self._pacing = pacing or ProcessPacing(PacingLimits.of(config), config.conversations)
         self._health = HostHealth()
         self.failures = FailuresInARow()
         self._open: set[SmtpSession] = set()
+        self._slots: WeakKeyDictionary[SmtpSession, Slot] = WeakKeyDictionary()
+        self._complaints: dict[SmtpSession, asyncio.Task[bool]] = {}
 
-    async def session(self, domain: str, ip: str, stopwatch: Stopwatch, successes_before: int) -> SmtpSession:
+    async def session(
+        self, domain: str, mail_host: str, ip: str, stopwatch: Stopwatch, successes_before: int
+    ) -> SmtpSession:
         """Open a session on behalf of a domain and introduce ourselves.
 
-        Only waiting for a slot is not on the stopwatch. The slot stays taken until the connection is closed.
+        Only waiting for a slot is not on the stopwatch. The slot stays taken until the connection is closed. Where
+        a host takes no more of our connections at once, we wait until it has fewer, and try again.
         `successes_before` is the number of connections that had come about when the domain's turn began.
         Raises SmtpError, and TimeoutError when the stopwatch ran out.
         """
-        stopwatch.check()
-        await self._slots.take(ip)
-        try:
-            session = await self._connect(domain, ip, stopwatch, successes_before)
-        except BaseException:
-            self._slots.give_back(ip)
-            raise
-        self._open.add(session)
-        session.closed.add_done_callback(lambda _: self._forget(session, ip))
-        await self._introduce(session, ip, stopwatch)
-        return session
+        place, tries = place_of(mail_host, ip), 0
+        while True:
+            stopwatch.check()
+            tries += 1
+            slot = await self._pacing.take(place)
+            session = await self._session_in(slot, domain, stopwatch, successes_before)
+            try:
+                await self._introduce(session, ip, stopwatch)
+            except SessionRefusedError as error:
+                if not asks_to_slow_down(error.reply):
+                    raise
+                if not await self._pacing.slow_down(slot) or tries == TRIES:
+                    raise
+            else:
+                return session
+
+    def heard(self, session: SmtpSession, reply: Reply) -> None:
+        """Take note of what a server says in a session that may be about our pace."""
+        if session not in self._complaints and asks_to_slow_down(reply):
+            task = asyncio.create_task(self._pacing.slow_down(self._slots[session]))
+            self._complaints[session] = task
+            task.add_done_callback(lambda _: self._complaints.pop(session))
+
+    async def settle(self) -> None:
+        """Wait a moment until the connections of ended sessions are closed, and their slots are given back."""
+        if self._open:
+            await asyncio.wait([session.closed for session in self._open], timeout=SETTLE_SECONDS)
+        await self._pacing.settle()
 
     async def close(self) -> None:
         """Say QUIT in every open session, and wait until the connections are closed."""
@@ -48,6 +79,19 @@ class Connector:
             session.quit()
         if self._open:
             await asyncio.wait([session.closed for session in self._open])
+        await asyncio.gather(*self._complaints.values())
+        await self._pacing.close()
+
+    async def _session_in(self, slot: Slot, domain: str, stopwatch: Stopwatch, successes_before: int) -> SmtpSession:
+        try:
+            session = await self._connect(domain, slot.place.ip, stopwatch, successes_before)
+        except BaseException:
+            self._pacing.give_back(slot, 0)
+            raise
+        self._open.add(session)
+        self._slots[session] = slot
+        session.closed.add_done_callback(lambda _: self._forget(session))
+        return session
 
     async def _connect(self, domain: str, ip: str, stopwatch: Stopwatch, successes_before: int) -> SmtpSession:
         if self._health.is_down(ip):
@@ -74,6 +118,6 @@ class Connector:
             raise
         self._health.answered(ip)
 
-    def _forget(self, session: SmtpSession, ip: str) -> None:
+    def _forget(self, session: SmtpSession) -> None:
         self._open.discard(session)
-        self._slots.give_back(ip)
+        self._pacing.give_back(self._slots[session], session.asked)

@@ -103,6 +103,8 @@ class Conversation:
             async with self._stopwatch.running():
                 await session.ask(self._config.mail_from, batch, heard)
         except SmtpError as error:
+            if isinstance(error, SessionRefusedError):
+                self._connector.heard(session, error.reply)
             self._learn_from_break(error, len(heard))
         finally:
             # Also when time is up: what was heard until then is known.
@@ -115,6 +117,8 @@ class Conversation:
                     answers[address] = answer_to_recipient(
                         reply, self._host, asked_at, seconds, address=address, book=self._config.reply_rules
                     )
+                    if answers[address].meaning is Meaning.RATE_LIMITED:
+                        self._connector.heard(session, reply)
 
     async def _session_with_room(self) -> SmtpSession | None:
         """Give the session in hand, or a new one; None, and give up, when no host lets us begin one."""
@@ -131,7 +135,7 @@ class Conversation:
         for _ in range(len(self._hosts)):
             try:
                 return await self._connector.session(
-                    self.domain, self._hosts[0][1], self._stopwatch, self._successes_before
+                    self.domain, *self._hosts[0], self._stopwatch, self._successes_before
                 )
             except SmtpError as error:
                 refusals.append(self._refusal(error, Meaning.UNREACHABLE))

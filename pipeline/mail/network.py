@@ -14,6 +14,7 @@ from pipeline.mail.conversation import Conversation
 from pipeline.mail.dns import MailRoute, Resolver
 from pipeline.mail.lists import Lists
 from pipeline.mail.outage import NO_RESOLVER, SMTP_PORT_BLOCKED, Outage
+from pipeline.mail.pacing import Pacing
 from pipeline.mail.shared_memory import Batches, SharedMemory, Shelf
 from pipeline.mail.ttl_cache import TtlCache
 
@@ -28,11 +29,14 @@ class MailNetwork:
     """What stages ask: where does a domain take mail, and does its server take mail for these addresses.
 
     Made once per process, outside any event loop, and used from one loop only. `memory` is shared with the other
-    processes; without one each finds out for itself. Raises `dns.resolver.NoResolverConfiguration` if no name
-    servers are given and the system has none.
+    processes; without one each finds out for itself. `pacing` is that of all processes together; without it the
+    process keeps its own limits. Both are closed with the network. Raises `dns.resolver.NoResolverConfiguration`
+    if no name servers are given and the system has none.
     """
 
-    def __init__(self, config: MailNetworkConfig, memory: SharedMemory | None = None) -> None:
+    def __init__(
+        self, config: MailNetworkConfig, memory: SharedMemory | None = None, pacing: Pacing | None = None
+    ) -> None:
         self.config = config
         self.lists = Lists(config.lists_dir)
         self._batches = Batches(memory) if memory else None
@@ -44,7 +48,7 @@ class MailNetwork:
             ipv6=config.ipv6,
             shared=Shelf(self._batches, f"{scope}:route", MailRoute) if self._batches else None,
         )
-        self._connector = Connector(config)
+        self._connector = Connector(config, pacing)
         self._catch_alls: TtlCache[str, Answer] = TtlCache(DOMAINS_REMEMBERED)
         self._shared_catch_alls = Shelf(self._batches, f"{scope}:catch_all", Answer) if self._batches else None
 
@@ -79,6 +83,10 @@ class MailNetwork:
         if self._connector.failures.is_outage:
             return SMTP_PORT_BLOCKED
         return None
+
+    async def settle(self) -> None:
+        """Wait a moment for servers to let go of what has ended: the event loop is about to stand still."""
+        await self._connector.settle()
 
     async def close(self) -> None:
         """Take leave of every server; the network is not used any more."""

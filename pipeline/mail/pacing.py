@@ -1,71 +1,122 @@
-"""Politeness towards mail hosts: how many connections at once, and leaving alone a host that is down."""
+"""Politeness towards mail hosts, as the connector sees it: whose turn it is to open a connection.
 
-import asyncio
-import time
-from collections.abc import Callable
+Two limits hold for each connection: that of the mail host (its IP address) and that of the provider, all of whose
+hosts count as one. `process_pacing` keeps them within one process; where several share the world, they share one
+book (`worker.pacing`).
+"""
 
-from pipeline.mail.ttl_cache import TtlCache
+import re
+from dataclasses import dataclass
+from typing import Protocol, Self
 
-FAILURES_UNTIL_DOWN = 2
-DOWN_FOR = 30.0
-"""Seconds that a host is left alone after failing FAILURES_UNTIL_DOWN times in a row."""
-HOSTS_REMEMBERED = 10_000
+from pipeline.mail.config import MailNetworkConfig
+from pipeline.mail.mail_providers import provider_of
+from pipeline.mail.meanings import Meaning
+from pipeline.mail.replies import classify, words_of
+from pipeline.mail.reply import Reply
+
+_OF_ONE_SESSION = re.compile(
+    r"too many (?:\w+ ){0,3}(?:errors?|commands?|recipients?|failures?|messages?)\b|per (?:connection|session)"
+)
+_SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "gv", "ltd", "ne", "net", "or", "org"})
 
 
-class ConnectionSlots:
-    """Limits connections at once, to each IP address and in all."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a connection goes: a mail host's IP address, and the provider that runs it."""
 
-    def __init__(self, per_host: int, total: int) -> None:
-        self._per_host = per_host
-        self._total = asyncio.Semaphore(total)
-        self._hosts: dict[str, asyncio.Semaphore] = {}
-        self._users: dict[str, int] = {}
+    ip: str
+    provider: str
 
-    async def take(self, ip: str) -> None:
-        """Wait for a slot at this address, first come, first served; `give_back` must follow.
 
-        The host's own limit is waited for first, so that a queue at one host takes nothing from the others.
+@dataclass(slots=True, eq=False)
+class Slot:
+    """The right to one connection. It was had at `taken_at`, on the clock of whoever gave it.
+
+    `others` tells that more of our connections were there at that time.
+    """
+
+    place: Place
+    taken_at: float
+    others: bool
+
+
+class Pacing(Protocol):
+    """Gives out connection slots, first come, first served, and slows down where a server asks for it."""
+
+    async def take(self, place: Place) -> Slot:
+        """Wait for a slot; `give_back` must follow. Whoever is cancelled leaves the line."""
+        ...
+
+    def give_back(self, slot: Slot, recipients: int) -> None:
+        """End a slot whose connection is closed; `recipients` were asked about in it, and count towards the pace."""
+        ...
+
+    async def slow_down(self, slot: Slot) -> bool:
+        """A server said in this slot that we are too many or too fast.
+
+        Say whether our own other connections were the cause, so that it may be tried again in a later slot.
         """
-        host = self._hosts.setdefault(ip, asyncio.Semaphore(self._per_host))
-        self._users[ip] = self._users.get(ip, 0) + 1
-        try:
-            await host.acquire()
-        except BaseException:
-            self._leave(ip)
-            raise
-        try:
-            await self._total.acquire()
-        except BaseException:
-            host.release()
-            self._leave(ip)
-            raise
+        ...
 
-    def give_back(self, ip: str) -> None:
-        """Let somebody else connect."""
-        self._total.release()
-        self._hosts[ip].release()
-        self._leave(ip)
+    async def settle(self) -> None:
+        """Wait until slots that were given back are so for everybody."""
+        ...
 
-    def _leave(self, ip: str) -> None:
-        self._users[ip] -= 1
-        if not self._users[ip]:
-            del self._users[ip], self._hosts[ip]
+    async def close(self) -> None:
+        """Leave; no slot is taken any more."""
+        ...
 
 
-class HostHealth:
-    """Remembers hosts that did not answer, so that not every domain on them waits for the same silence."""
+@dataclass(frozen=True, slots=True)
+class PacingLimits:
+    """The limits where nobody has asked us to slow down.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._failures: TtlCache[str, int] = TtlCache(HOSTS_REMEMBERED, clock)
+    `recipients_per_second` is a host's; a provider gets as many times more as it gets connections.
+    """
 
-    def is_down(self, ip: str) -> bool:
-        """Say whether asking this address now is a waste of time."""
-        return (self._failures.get(ip) or 0) >= FAILURES_UNTIL_DOWN
+    connections_per_host: int
+    connections_per_provider: int
+    recipients_per_second: float
 
-    def failed(self, ip: str) -> None:
-        """Note that the address could not be reached, or said nothing."""
-        self._failures.put(ip, (self._failures.get(ip) or 0) + 1, DOWN_FOR)
+    @classmethod
+    def of(cls, config: MailNetworkConfig) -> Self:
+        """The limits that a configuration tells."""
+        return cls(config.connections_per_host, config.connections_per_provider, config.recipients_per_second)
 
-    def answered(self, ip: str) -> None:
-        """Note that the address is alive."""
-        self._failures.discard(ip)
+    @property
+    def recipients_per_second_per_provider(self) -> float:
+        """The pace of all hosts of a provider."""
+        return self.recipients_per_second * max(1.0, self.connections_per_provider / self.connections_per_host)
+
+    def divided_by(self, processes: int) -> "PacingLimits":
+        """One process's share, at least one connection."""
+        return PacingLimits(
+            max(1, self.connections_per_host // processes),
+            max(1, self.connections_per_provider // processes),
+            self.recipients_per_second / processes,
+        )
+
+
+def place_of(mail_host: str, ip: str) -> Place:
+    """Say where a mail host is; hosts whose names end alike are one provider's, besides those that are known."""
+    known = provider_of(mail_host)
+    if known:
+        return Place(ip, known)
+    labels = mail_host.lower().rstrip(".").split(".")
+    if not labels[0]:
+        return Place(ip, ip)
+    kept = 3 if len(labels[-1]) == 2 and len(labels) > 2 and labels[-2] in _SECOND_LEVEL else 2
+    return Place(ip, ".".join(labels[-kept:]))
+
+
+def asks_to_slow_down(reply: Reply) -> bool:
+    """Say whether a reply complains about how many or how fast we are, at once or over time.
+
+    That a single session has gone on for too long is answered by a new session, not by fewer. A 421 whose words are
+    not understood says that the server is busy (RFC 5321 4.2.2: service not available).
+    """
+    meaning = classify(reply)
+    if meaning is Meaning.RATE_LIMITED:
+        return _OF_ONE_SESSION.search(words_of(reply)) is None
+    return reply.code == 421 and meaning is Meaning.UNCLEAR

@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from pipeline.mail.answer import Answer
 from pipeline.mail.meanings import Meaning
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.mail.pacing import PacingLimits, place_of
+from pipeline.mail.process_pacing import ProcessPacing
 from tests.unit.mail.scripted_servers import (
     Reply,
     Seen,
@@ -116,6 +120,28 @@ def test_a_host_that_is_down_is_not_waited_for_by_every_domain_on_it() -> None:
 
     assert found == {Meaning.UNREACHABLE}
     assert seconds < 20 / 2 * 0.2
+
+
+def test_a_server_that_complains_about_our_pace_gets_fewer_connections() -> None:
+    async def scenario() -> None:
+        zone: dict[tuple[str, str], list[str]] = {("mx.test", "A"): ["127.0.0.9"], ("acme.test", "MX"): ["10 mx.test."]}
+        hurried = mail_host(replies={"RCPT": b"450 4.7.1 Error: rate limit exceeded"})
+        async with mail_server(hurried, "127.0.0.9") as (port, _), name_server(zone) as (_, address):
+            config = MailNetworkConfig((address,), port, allow_private=True, connections_per_host=4)
+            pacing = ProcessPacing(PacingLimits.of(config), config.conversations)
+            network = MailNetwork(config, pacing)
+            async with network.conversation(await network.route("acme.test")) as conversation:
+                await conversation.ask(["grace@acme.test"])
+            await network.settle()
+
+            for _ in range(2):
+                await pacing.take(place_of("mx.test", "127.0.0.9"))
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await pacing.take(place_of("mx.test", "127.0.0.9"))
+            await network.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_hundred_tarpits_cost_no_more_than_one() -> None:

@@ -1,110 +1,48 @@
-"""Connection slots, hosts that are down, and a time limit that stands still while we wait for our turn."""
-
-import asyncio
+"""Which limits a connection falls under, and which replies are complaints."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from pipeline.mail.pacing import DOWN_FOR, FAILURES_UNTIL_DOWN, ConnectionSlots, HostHealth
-from pipeline.mail.stopwatch import Stopwatch
+from pipeline.mail.pacing import PacingLimits, Place, asks_to_slow_down, place_of
+from pipeline.mail.reply import Reply
 
 
-@settings(max_examples=30)
-@given(st.lists(st.sampled_from("abc"), max_size=30), st.integers(1, 3), st.integers(1, 5))
-def test_neither_limit_is_ever_exceeded_and_everybody_has_their_turn(ips: list[str], per_host: int, total: int) -> None:
-    held: list[str] = []
-    served: list[str] = []
-
-    async def visit(slots: ConnectionSlots, ip: str) -> None:
-        await slots.take(ip)
-        held.append(ip)
-        assert held.count(ip) <= per_host
-        assert len(held) <= total
-        await asyncio.sleep(0)
-        held.remove(ip)
-        served.append(ip)
-        slots.give_back(ip)
-
-    async def visit_all() -> None:
-        slots = ConnectionSlots(per_host, total)
-        await asyncio.gather(*(visit(slots, ip) for ip in ips))
-
-    asyncio.run(visit_all())
-
-    assert sorted(served) == sorted(ips)
+@pytest.mark.parametrize(
+    ("mail_host", "provider"),
+    [
+        ("acme-test.mail.protection.outlook.example", "outlook.example"),
+        ("MX1.big.example.", "big.example"),
+        ("mx.hosting.co.uk", "hosting.co.uk"),
+        ("mx1.hosting.de", "hosting.de"),
+        ("big.test", "big.test"),
+        ("localhost", "localhost"),
+        ("", "192.0.2.1"),
+    ],
+)
+def test_hosts_whose_names_end_alike_are_one_providers(mail_host: str, provider: str) -> None:
+    assert place_of(mail_host, "192.0.2.1") == Place("192.0.2.1", provider)
 
 
-def test_a_queue_at_one_host_takes_nothing_from_another() -> None:
-    async def scenario() -> None:
-        slots = ConnectionSlots(per_host=1, total=2)
-        await slots.take("busy")
-        queue = [asyncio.create_task(slots.take("busy")) for _ in range(5)]
-        await asyncio.sleep(0)
-
-        await asyncio.wait_for(slots.take("free"), timeout=1)
-
-        for task in queue:
-            task.cancel()
-
-    asyncio.run(scenario())
-
-
-def test_a_visitor_who_leaves_the_queue_takes_no_slot_with_them() -> None:
-    async def scenario() -> None:
-        slots = ConnectionSlots(per_host=1, total=1)
-        await slots.take("a")
-        impatient = [asyncio.create_task(slots.take(ip)) for ip in ("a", "b")]
-        await asyncio.sleep(0)
-        for task in impatient:
-            task.cancel()
-        await asyncio.gather(*impatient, return_exceptions=True)
-        slots.give_back("a")
-
-        await asyncio.wait_for(slots.take("b"), timeout=1)
-        slots.give_back("b")
-
-        await asyncio.wait_for(slots.take("a"), timeout=1)
-
-    asyncio.run(scenario())
+@pytest.mark.parametrize(
+    ("code", "text", "complaint"),
+    [
+        (421, "4.7.0 mx.test Error: too many connections from 192.0.2.9", True),
+        (421, "Too many concurrent SMTP connections from this IP address; please try again later.", True),
+        (421, "4.7.0 Try again later, closing connection.", True),
+        (450, "4.7.1 Error: too much mail; rate limit exceeded", True),
+        (451, "4.7.850 Access denied, please try again later", True),
+        (421, "Service not available", True),
+        (421, "4.7.0 mx.test Error: too many errors", False),
+        (421, "Max message per connection reached, closing transmission channel", False),
+        (452, "4.5.3 Error: too many recipients", False),
+        (450, "4.2.0 Greylisted, see http://postgrey.example/", False),
+        (550, "5.1.1 User unknown", False),
+        (554, "5.7.1 Client host blocked using zen.dnsbl.example", False),
+        (250, "2.1.5 Ok", False),
+    ],
+)
+def test_a_complaint_is_about_our_number_or_pace(code: int, text: str, complaint: bool) -> None:
+    assert asks_to_slow_down(Reply(code, (text,))) is complaint
 
 
-def test_a_host_is_down_after_failing_in_a_row_and_only_for_a_while() -> None:
-    now = [0.0]
-    health = HostHealth(clock=lambda: now[0])
-
-    states = []
-    for _ in range(FAILURES_UNTIL_DOWN):
-        states.append(health.is_down("a"))
-        health.failed("a")
-
-    assert states == [False] * FAILURES_UNTIL_DOWN
-    assert health.is_down("a")
-    assert not health.is_down("b")
-    now[0] += DOWN_FOR
-    assert not health.is_down("a")
-
-
-def test_an_answer_in_between_forgives_a_failure() -> None:
-    health = HostHealth()
-    health.failed("a")
-    health.answered("a")
-    health.failed("a")
-
-    assert not health.is_down("a")
-
-
-def test_the_stopwatch_runs_out_only_by_what_is_timed() -> None:
-    async def scenario() -> None:
-        stopwatch = Stopwatch(0.05)
-        await asyncio.sleep(0.06)
-        async with stopwatch.running():
-            pass
-        with pytest.raises(TimeoutError):
-            async with stopwatch.running():
-                await asyncio.sleep(5)
-        with pytest.raises(TimeoutError):
-            async with stopwatch.running():
-                pytest.fail("there was no time left to begin")
-
-    asyncio.run(scenario())
+def test_a_process_share_of_the_limits_is_at_least_one_connection() -> None:
+    assert PacingLimits(4, 40, 100.0).divided_by(8) == PacingLimits(1, 5, 12.5)

@@ -1,0 +1,87 @@
+"""What a connection slot costs: shared by all workers through Redis, beside one process's own.
+
+On a real Valkey, in two shapes. 2,000 slots for 200 conversations over 100 mail hosts, where nobody waits: processor
+time of the worker and of Valkey, and wall time, in microseconds a slot. And 400 sessions of 20 ms at one host that
+takes 4 at once, of two processes: what each turn takes beyond 20 ms / 4. Ends in one line of JSON.
+"""
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from cli.embedded import embedded_valkey
+from pipeline.mail.pacing import Pacing, PacingLimits, Place
+from pipeline.mail.process_pacing import ProcessPacing
+from worker.pacing.shared import SharedPacing
+
+LIMITS = PacingLimits(connections_per_host=4, connections_per_provider=40, recipients_per_second=1_000_000)
+MANY_HOSTS = [Place(f"192.0.2.{number}", f"provider{number}.example") for number in range(100)]
+ONE_HOST = [Place("198.51.100.1", "busy.example")]
+SESSION = 0.02
+
+
+def main() -> None:
+    """Print the figures."""
+    with tempfile.TemporaryDirectory(prefix="growth-bench-") as home, embedded_valkey(Path(home)) as url:
+        print(json.dumps(asyncio.run(_measure(url))))
+
+
+async def _measure(url: str) -> dict[str, float]:
+    client = Redis.from_url(url)
+    try:
+        shared = await _nobody_waits(SharedPacing(url, LIMITS, 400), client)
+        own = await _nobody_waits(ProcessPacing(LIMITS, 400), client)
+        turn = await _all_wait([SharedPacing(url, LIMITS, 400) for _ in range(2)])
+    finally:
+        await client.aclose()
+    return {
+        **{f"shared_{name}": value for name, value in shared.items()},
+        "own_worker_us": own["worker_us"],
+        "turn_beyond_session_us": turn,
+    }
+
+
+async def _nobody_waits(pacing: Pacing, client: Redis) -> dict[str, float]:
+    pacing.give_back(await pacing.take(MANY_HOSTS[0]), 0)  # connects, loads the scripts
+    wall, worker, server = time.perf_counter(), time.process_time(), await _seconds_of(client)
+    await asyncio.gather(*(_sessions(pacing, MANY_HOSTS[n % 100], count=10) for n in range(200)))
+    await pacing.settle()
+    spent = {
+        "wall_us": time.perf_counter() - wall,
+        "worker_us": time.process_time() - worker,
+        "valkey_us": await _seconds_of(client) - server,
+    }
+    await pacing.close()
+    return {name: round(seconds / 2000 * 1e6, 1) for name, seconds in spent.items()}
+
+
+async def _all_wait(processes: Sequence[Pacing]) -> float:
+    started = time.perf_counter()
+    await asyncio.gather(
+        *(_sessions(pacing, ONE_HOST[0], count=4, seconds=SESSION) for pacing in processes for _ in range(50))
+    )
+    turn = (time.perf_counter() - started) / 400
+    for pacing in processes:
+        await pacing.close()
+    return round((turn - SESSION / LIMITS.connections_per_host) * 1e6, 1)
+
+
+async def _sessions(pacing: Pacing, place: Place, count: int, seconds: float = 0) -> None:
+    for _ in range(count):
+        slot = await pacing.take(place)
+        await asyncio.sleep(seconds)
+        pacing.give_back(slot, 1)
+
+
+async def _seconds_of(client: Redis) -> float:
+    used = await client.info("cpu")
+    return float(used["used_cpu_user"] + used["used_cpu_sys"])
+
+
+if __name__ == "__main__":
+    main()

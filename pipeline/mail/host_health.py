@@ -1,0 +1,30 @@
+"""Leaving alone a mail host that is down."""
+
+import time
+from collections.abc import Callable
+
+from pipeline.mail.ttl_cache import TtlCache
+
+FAILURES_UNTIL_DOWN = 2
+DOWN_FOR = 30.0
+"""Seconds that a host is left alone after failing FAILURES_UNTIL_DOWN times in a row."""
+HOSTS_REMEMBERED = 10_000
+
+
+class HostHealth:
+    """Remembers hosts that did not answer, so that not every domain on them waits for the same silence."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._failures: TtlCache[str, int] = TtlCache(HOSTS_REMEMBERED, clock)
+
+    def is_down(self, ip: str) -> bool:
+        """Say whether asking this address now is a waste of time."""
+        return (self._failures.get(ip) or 0) >= FAILURES_UNTIL_DOWN
+
+    def failed(self, ip: str) -> None:
+        """Note that the address could not be reached, or said nothing."""
+        self._failures.put(ip, (self._failures.get(ip) or 0) + 1, DOWN_FOR)
+
+    def answered(self, ip: str) -> None:
+        """Note that the address is alive."""
+        self._failures.discard(ip)

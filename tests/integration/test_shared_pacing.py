@@ -1,0 +1,200 @@
+"""Processes that share their limits through a real Redis: turns, fairness, silence and return."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from cli.embedded import embedded_valkey
+from pipeline.mail.pacing import PacingLimits, Place
+from worker.pacing.registry import PREFIX
+from worker.pacing.shared import PROCESSES_ASSUMED, RENEW_SECONDS, SharedPacing
+
+BUSY, ELSEWHERE = Place("192.0.2.1", "big.example"), Place("192.0.2.2", "small.example")
+PACE = 1_000_000.0
+
+
+def run(scenario: Callable[[], Awaitable[None]], seconds: float = 30) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(seconds):
+            await scenario()
+
+    asyncio.run(limited())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - it comes true on a server that can't tell
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def processes(url: str, number: int, per_host: int) -> AsyncIterator[list[SharedPacing]]:
+    """As many as processes would be: they know nothing of each other but through Redis."""
+    opened = [SharedPacing(url, PacingLimits(per_host, 100, PACE), total=100) for _ in range(number)]
+    try:
+        yield opened
+    finally:
+        for pacing in opened:
+            await pacing.close()
+
+
+class Host:
+    """A mail host that counts who is there."""
+
+    def __init__(self) -> None:
+        self.at_once = self.most_at_once = 0
+        self.served: list[SharedPacing] = []
+
+    async def visit(self, pacing: SharedPacing, seconds: float = 0.01) -> None:
+        slot = await pacing.take(BUSY)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.served.append(pacing)
+        await asyncio.sleep(seconds)
+        self.at_once -= 1
+        pacing.give_back(slot, 1)
+
+
+def test_the_sum_of_all_processes_keeps_within_the_limit_and_everybody_has_their_turn(
+    redis_client: redis.Redis, valkey_url: str
+) -> None:
+    host = Host()
+
+    async def scenario() -> None:
+        async with processes(valkey_url, 3, per_host=2) as workers:
+            await asyncio.gather(*(host.visit(worker) for worker in workers for _ in range(20)))
+
+    run(scenario)
+
+    assert (host.most_at_once, len(host.served)) == (2, 60)
+
+
+def test_a_process_with_one_contact_comes_up_soon_beside_one_with_many(
+    redis_client: redis.Redis, valkey_url: str
+) -> None:
+    host = Host()
+
+    async def scenario() -> None:
+        async with processes(valkey_url, 2, per_host=1) as (busy, small):
+            crowd = [asyncio.create_task(host.visit(busy)) for _ in range(100)]
+            await until(lambda: bool(host.served))
+            before = len(host.served)
+            await host.visit(small)
+            for task in crowd:
+                task.cancel()
+            await asyncio.gather(*crowd, return_exceptions=True)
+
+            assert host.served.index(small) - before <= 4
+
+    run(scenario)
+
+
+def test_turns_come_without_waiting_for_the_next_look(redis_client: redis.Redis, valkey_url: str) -> None:
+    host = Host()
+
+    async def scenario() -> None:
+        async with processes(valkey_url, 2, per_host=1) as workers:
+            started = time.monotonic()
+            await asyncio.gather(*(host.visit(worker, 0.001) for worker in workers for _ in range(20)))
+
+            assert time.monotonic() - started < 10, "by looking once a second alone it would take 20 seconds or more"
+
+    run(scenario)
+
+
+def test_whoever_is_cancelled_leaves_neither_a_slot_nor_a_place_in_the_line(
+    redis_client: redis.Redis, valkey_url: str
+) -> None:
+    async def scenario() -> None:
+        async with processes(valkey_url, 2, per_host=1) as (one, other):
+            slot = await one.take(BUSY)
+            waiting = [asyncio.create_task(other.take(BUSY)) for _ in range(3)]
+            await until(lambda: redis_client.exists(f"{PREFIX}host:{BUSY.ip}:waiting") == 1)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            one.give_back(slot, 0)
+            await one.settle()
+            await other.settle()
+
+            assert redis_client.keys(f"{PREFIX}host:*[dg]") == []
+
+    run(scenario)
+
+
+def test_a_complaint_in_one_process_slows_all_of_them(redis_client: redis.Redis, valkey_url: str) -> None:
+    async def scenario() -> None:
+        async with processes(valkey_url, 2, per_host=2) as (one, other):
+            await one.slow_down(await one.take(BUSY))
+
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await other.take(BUSY)
+
+    run(scenario)
+
+
+def test_after_a_flush_what_is_open_is_known_again(redis_client: redis.Redis, valkey_url: str) -> None:
+    async def scenario() -> None:
+        async with processes(valkey_url, 2, per_host=1) as (one, other):
+            await one.take(BUSY)
+            redis_client.flushall()
+            await until(lambda: redis_client.exists(f"{PREFIX}host:{BUSY.ip}:held") == 1)
+
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await other.take(BUSY)
+
+    run(scenario, seconds=10 * RENEW_SECONDS)
+
+
+def test_without_redis_each_process_keeps_to_its_share(caplog: pytest.LogCaptureFixture) -> None:
+    host = Host()
+
+    async def scenario() -> None:
+        async with processes("redis://127.0.0.1:9/0", 2, per_host=2 * PROCESSES_ASSUMED) as workers:
+            await asyncio.gather(*(host.visit(worker, 0.02) for worker in workers for _ in range(10)))
+
+    run(scenario)
+
+    assert (host.most_at_once, len(host.served)) == (2 * 2, 20)
+    assert len([record for record in caplog.records if "divided" in record.message]) == 2, "once for each process"
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[tuple[str, redis.Redis]]:
+    """A server of the test's own."""
+    with embedded_valkey(tmp_path) as url, redis.Redis.from_url(url) as client:
+        yield url, client
+
+
+def test_while_redis_is_silent_each_keeps_to_its_share_and_when_it_is_back_slots_are_shared_again(
+    own_valkey: tuple[str, redis.Redis],
+) -> None:
+    url, client = own_valkey
+    server = psutil.Process(client.info("server")["process_id"])
+    host = Host()
+
+    async def scenario() -> None:
+        async with processes(url, 2, per_host=4) as workers:
+            await asyncio.gather(*(host.visit(worker) for worker in workers))
+            await until(lambda: all(worker.processes == 2 for worker in workers))
+            server.send_signal(signal.SIGSTOP)
+            try:
+                await asyncio.gather(*(host.visit(worker, 0.02) for worker in workers for _ in range(10)))
+            finally:
+                server.send_signal(signal.SIGCONT)
+            await until(lambda: not any(worker.is_away for worker in workers))
+            await workers[0].take(ELSEWHERE)
+
+            assert client.zcard(f"{PREFIX}host:{ELSEWHERE.ip}:held") == 1
+
+    run(scenario)
+
+    assert (host.most_at_once, len(host.served)) == (4, 22), "each knew that there were two"

@@ -1,0 +1,49 @@
+"""Hosts that are down, and a time limit that stands still while we wait for our turn."""
+
+import asyncio
+
+import pytest
+
+from pipeline.mail.host_health import DOWN_FOR, FAILURES_UNTIL_DOWN, HostHealth
+from pipeline.mail.stopwatch import Stopwatch
+
+
+def test_a_host_is_down_after_failing_in_a_row_and_only_for_a_while() -> None:
+    now = [0.0]
+    health = HostHealth(clock=lambda: now[0])
+
+    states = []
+    for _ in range(FAILURES_UNTIL_DOWN):
+        states.append(health.is_down("a"))
+        health.failed("a")
+
+    assert states == [False] * FAILURES_UNTIL_DOWN
+    assert health.is_down("a")
+    assert not health.is_down("b")
+    now[0] += DOWN_FOR
+    assert not health.is_down("a")
+
+
+def test_an_answer_in_between_forgives_a_failure() -> None:
+    health = HostHealth()
+    health.failed("a")
+    health.answered("a")
+    health.failed("a")
+
+    assert not health.is_down("a")
+
+
+def test_the_stopwatch_runs_out_only_by_what_is_timed() -> None:
+    async def scenario() -> None:
+        stopwatch = Stopwatch(0.05)
+        await asyncio.sleep(0.06)
+        async with stopwatch.running():
+            pass
+        with pytest.raises(TimeoutError):
+            async with stopwatch.running():
+                await asyncio.sleep(5)
+        with pytest.raises(TimeoutError):
+            async with stopwatch.running():
+                pytest.fail("there was no time left to begin")
+
+    asyncio.run(scenario())

@@ -1,0 +1,288 @@
+"""The pacing scripts do in Redis what a model of a few lines does in Python, in whatever order they are called."""
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from pipeline.mail.adaptive_limit import AdaptiveLimit
+from pipeline.mail.pacing import PacingLimits, Place
+from worker.pacing.registry import LEASE, PROCESSES, Granted, InLine, keys_of, limit_arguments, read_reply, script
+
+CLOCK = "local now = tonumber(redis.call('GET', 'now'))"
+NO_EXPIRY = """
+local server = redis
+local redis = {call = function(command, ...)
+  if command ~= 'PEXPIRE' then return server.call(command, ...) end
+end}
+"""
+"""Keys expire by the real clock, which says nothing about the test's."""
+LIMITS = PacingLimits(connections_per_host=2, connections_per_provider=3, recipients_per_second=8.0)
+PLACES = [Place("192.0.2.1", "big"), Place("192.0.2.2", "big"), Place("192.0.2.3", "small")]
+
+
+class Scripts:
+    """The scripts on a real server, at a time that the test says."""
+
+    def __init__(self, client: redis.Redis, clock: str = CLOCK) -> None:
+        self.client = client
+        client.flushdb()
+        self._limits = limit_arguments(LIMITS)
+        names = ("take", "give_back", "renew", "slow_down")
+        self._scripts = {name: client.register_script(script(name, clock)) for name in names}
+
+    def at(self, now: float) -> None:
+        self.client.set("now", repr(now))
+
+    def call(self, name: str, place: Place, *arguments: object) -> Any:
+        return self._scripts[name](keys_of(place), [*self._limits, *map(str, arguments)])
+
+    def take(self, slot_id: str, place: Place, ticket: str = "") -> Granted | InLine:
+        return read_reply(*(text.decode() for text in self.call("take", place, slot_id, ticket)))
+
+    def give_back(self, slot_id: str, place: Place, ticket: str = "", recipients: int = 0) -> None:
+        self.call("give_back", place, slot_id, ticket, recipients)
+
+    def renew(self, process: str, held: Sequence[tuple[str, Place]]) -> int:
+        keys = [key for _, place in held for key in keys_of(place)]
+        return int(self._scripts["renew"]([PROCESSES, *keys], [process, *(slot_id for slot_id, _ in held)]))
+
+    def slow_down(self, place: Place, taken_at: float) -> bool:
+        return bool(self.call("slow_down", place, repr(taken_at)))
+
+
+@pytest.fixture
+def client(valkey_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(re.sub(r"/0$", "/5", valkey_url)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def scripts(client: redis.Redis) -> Scripts:
+    return Scripts(client)
+
+
+@dataclass
+class Model:
+    """One limit: leases by their end, and what the arithmetic in Python says."""
+
+    limit: AdaptiveLimit
+    held: dict[str, float] = field(default_factory=dict)
+    waiting: dict[str, float] = field(default_factory=dict)
+
+    def sweep(self, now: float) -> None:
+        for leases in (self.held, self.waiting):
+            for over in [name for name, end in leases.items() if end <= now]:
+                del leases[over]
+        self.limit.held = len(self.held)
+
+    def has_room_for(self, ticket: str, now: float) -> bool:
+        ahead = sum(other < ticket for other in self.waiting)
+        return ahead < self.limit.width(now) - len(self.held)
+
+
+class ScriptsLikeTheModel(RuleBasedStateMachine):
+    """Each rule does the same to both and compares what they say; an invariant compares who holds and who waits."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        super().__init__()
+        self.scripts = scripts
+        self.scripts.client.flushdb()
+        self.now = 1_700_000_000.0
+        self.scripts.at(self.now)
+        self.numbers = itertools.count()
+        self.models = {name: Model(limit) for name, limit in fresh_limits().items()}
+        self.held: dict[str, tuple[Place, float]] = {}
+        self.waiting: dict[str, tuple[Place, str]] = {}
+
+    def models_of(self, place: Place) -> tuple[Model, Model]:
+        host, provider = (self.models[key] for key in keys_of(place))
+        host.sweep(self.now)
+        provider.sweep(self.now)
+        return host, provider
+
+    @rule(place=st.sampled_from(PLACES))
+    def come(self, place: Place) -> None:
+        self.ask(f"p-{next(self.numbers):09}", place, "")
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def look_again(self, data: st.DataObject) -> None:
+        slot_id = data.draw(st.sampled_from(sorted(self.waiting)))
+        self.ask(slot_id, *self.waiting[slot_id])
+
+    def ask(self, slot_id: str, place: Place, ticket: str) -> None:
+        said = self.scripts.take(slot_id, place, ticket)
+        expected = self.expected(slot_id, place, ticket or (said.ticket if isinstance(said, InLine) else "~"))
+        assert said == expected
+        self.waiting.pop(slot_id, None)
+        if isinstance(said, Granted):
+            self.held[slot_id] = place, said.taken_at
+        else:
+            self.waiting[slot_id] = place, said.ticket
+
+    def expected(self, slot_id: str, place: Place, ticket: str) -> Granted | InLine:
+        host, provider = self.models_of(place)
+        seconds, lease = 0.0, self.now + LEASE
+        if not host.has_room_for(ticket, self.now):
+            provider.waiting.pop(ticket, None)
+        elif not provider.has_room_for(ticket, self.now):
+            provider.waiting[ticket] = lease
+        else:
+            seconds = max(model.limit.wait(self.now) for model in (host, provider))
+            if not seconds:
+                return self.grant(slot_id, ticket, (host, provider), lease)
+            provider.waiting[ticket] = lease
+        host.waiting[ticket] = lease
+        return InLine(ticket, seconds)
+
+    def grant(self, slot_id: str, ticket: str, models: tuple[Model, Model], lease: float) -> Granted:
+        others = any(model.held for model in models)
+        for model in models:
+            model.waiting.pop(ticket, None)
+            model.held[slot_id] = lease
+            model.limit.spend(1, self.now)
+            assert len(model.held) <= model.limit.width(self.now)
+        return Granted(self.now, others)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), recipients=st.integers(0, 12))
+    def give_back(self, data: st.DataObject, recipients: int) -> None:
+        slot_id = data.draw(st.sampled_from(sorted(self.held)))
+        place, _ = self.held.pop(slot_id)
+        self.scripts.give_back(slot_id, place, recipients=recipients)
+        for model in self.models_of(place):
+            model.held.pop(slot_id, None)
+            if recipients:
+                model.limit.spend(recipients, self.now)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def leave_the_line(self, data: st.DataObject) -> None:
+        slot_id = data.draw(st.sampled_from(sorted(self.waiting)))
+        place, ticket = self.waiting.pop(slot_id)
+        self.scripts.give_back(slot_id, place, ticket)
+        for model in self.models_of(place):
+            model.waiting.pop(ticket, None)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def renew_some(self, data: st.DataObject) -> None:
+        chosen = data.draw(st.lists(st.sampled_from(sorted(self.held)), unique=True))
+        assert self.scripts.renew("p", [(slot_id, self.held[slot_id][0]) for slot_id in chosen]) == 1
+        for slot_id in chosen:
+            for key in keys_of(self.held[slot_id][0]):
+                self.models[key].held[slot_id] = self.now + LEASE
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def complain(self, data: st.DataObject) -> None:
+        place, taken_at = self.held[data.draw(st.sampled_from(sorted(self.held)))]
+        models = self.models_of(place)
+        others = any(len(model.held) > 1 or taken_at <= model.limit.slowed_at for model in models)
+        assert self.scripts.slow_down(place, taken_at) == others
+        for model in models:
+            model.limit.slow_down(self.now, taken_at)
+
+    @rule(seconds=st.sampled_from([0.001, 0.1, 0.9, 1.0, LEASE - 0.5, LEASE, 60.0, 700.0]))
+    def let_time_pass(self, seconds: float) -> None:
+        self.now += seconds
+        self.scripts.at(self.now)
+
+    @rule()
+    def lose_everything(self) -> None:
+        self.scripts.client.flushdb()
+        self.scripts.at(self.now)
+        self.models = {name: Model(limit) for name, limit in fresh_limits().items()}
+
+    @invariant()
+    def both_know_the_same(self) -> None:
+        for name, model in self.models.items():
+            model.sweep(self.now)
+            assert self.members(f"{name}:held") == set(model.held)
+            assert self.members(f"{name}:waiting") == set(model.waiting)
+
+    def members(self, key: str) -> set[str]:
+        return {name.decode() for name in self.scripts.client.zrangebyscore(key, f"({self.now!r}", "+inf")}
+
+
+def fresh_limits() -> dict[str, AdaptiveLimit]:
+    _, host_pace, _, provider_pace = map(float, limit_arguments(LIMITS))
+    limits = {}
+    for place in PLACES:
+        host, provider = keys_of(place)
+        limits[host] = AdaptiveLimit(LIMITS.connections_per_host, host_pace)
+        limits[provider] = AdaptiveLimit(LIMITS.connections_per_provider, provider_pace)
+    return limits
+
+
+def test_whatever_happens_in_whatever_order_the_scripts_do_what_the_model_does(client: redis.Redis) -> None:
+    scripts = Scripts(client, NO_EXPIRY + CLOCK)
+    run_state_machine_as_test(
+        lambda: ScriptsLikeTheModel(scripts),
+        settings=settings(
+            max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+BUSY, BESIDE, _ELSEWHERE = PLACES
+
+
+def test_only_the_first_in_the_line_is_told_of_a_free_slot(scripts: Scripts) -> None:
+    scripts.at(1_700_000_000.0)
+    for number in range(2):
+        scripts.take(f"a-{number}", BUSY)
+    scripts.take("b-1", BUSY)
+    scripts.take("c-1", BUSY)
+    with scripts.client.pubsub() as channel:
+        channel.psubscribe("growth:{pacing}:turns:*")
+        channel.get_message(timeout=1)
+
+        scripts.give_back("a-0", BUSY)
+        scripts.client.publish("growth:{pacing}:turns:end", "end")
+        told = list(itertools.takewhile(lambda data: data != b"end", (each["data"] for each in channel.listen())))
+
+    assert told == [b"b-1"]
+
+
+def test_a_clock_that_was_set_back_leaves_no_slot_taken_for_hours(scripts: Scripts) -> None:
+    scripts.at(1_700_000_000.0)
+    for number in range(2):
+        scripts.take(f"a-{number}", BUSY)
+    scripts.at(1_700_000_000.0 - 3600)
+
+    assert isinstance(scripts.take("b-1", BUSY), Granted)
+
+
+def test_nothing_is_kept_of_a_host_that_nobody_asks_any_more(scripts: Scripts) -> None:
+    scripts.at(1_700_000_000.0)
+    scripts.take("a-0", BUSY)
+    scripts.give_back("a-0", BUSY, recipients=1)
+
+    kept = {key: scripts.client.pttl(key) for key in scripts.client.keys("growth:*")}
+
+    assert kept
+    assert all(0 < milliseconds <= 2000 for milliseconds in kept.values()), kept
+
+
+def test_who_waits_for_a_host_again_does_not_hold_up_the_line_of_its_provider(scripts: Scripts) -> None:
+    scripts.at(1_700_000_000.0)
+    for slot_id, place in (("a-0", BUSY), ("a-1", BESIDE), ("a-2", BESIDE)):
+        scripts.take(slot_id, place)
+    waiting = scripts.take("b-1", BUSY)
+    assert isinstance(waiting, InLine), "the provider is full"
+    scripts.renew("c", [("c-1", BUSY)])  # open, and forgotten for a while
+    scripts.give_back("a-1", BESIDE)
+    scripts.give_back("a-2", BESIDE)
+
+    assert isinstance(scripts.take("b-1", BUSY, waiting.ticket), InLine), "now its host is"
+
+    assert isinstance(scripts.take("d-1", BESIDE), Granted)
