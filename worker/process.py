@@ -16,6 +16,7 @@ from models.settings import Settings, load_settings, required
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.replies import RuleBook
 from pipeline.mail.reply_rules import UnusableRulesError, load_rules
+from pipeline.mail.ways_out import SocksProxy
 from worker.shared_memory import RedisMemory
 
 REDIS_TIMEOUT_S = 1.0
@@ -83,6 +84,9 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         reply_rules=_reply_rules(settings.reply_rules_file),
         ipv6=has_ipv6_route(),
         lists_dir=settings.lists_dir,
+        starttls=settings.smtp_starttls,
+        source_ips=tuple(map(str, settings.smtp_source_ips)),
+        proxies=tuple(SocksProxy.parse(url.get_secret_value()) for url in settings.smtp_proxies),
     )
 
 

@@ -27,6 +27,11 @@ class ReplyParser:
         self._code = b""
         self._lines: list[str] = []
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything that came was read."""
+        return not (self.replies or self._rest or self._code)
+
     def feed(self, data: bytes) -> None:
         """Take in what arrived.
 
