@@ -249,20 +249,25 @@ class SmtpSession(asyncio.Protocol):
         self._transport.write(data.encode() + b"\r\n")
 
     async def _reply(self, about: str) -> Reply:
-        """Wait for the next reply; its time runs from now, however busily its bytes drip."""
-        self._owed = True
-        deadline = asyncio.get_running_loop().time() + self._command_timeout
-        while not self._parser.replies:
-            if self._failure is not None:
-                raise self._failure
-            try:
-                async with asyncio.timeout_at(deadline):
-                    self._arrival = asyncio.get_running_loop().create_future()
-                    await self._arrival
-            except TimeoutError as error:
-                raise ReplyTimeoutError(f"No reply to {about} within {self._command_timeout:g} s.") from error
-        self._owed = False
+        """Give the next reply, once it is there."""
+        if not self._parser.replies:
+            self._owed = True
+            await self._arrive(about)
+            self._owed = False
         return self._parser.replies.popleft()
+
+    async def _arrive(self, about: str) -> None:
+        """Wait for a whole reply; its time runs from now, however busily its bytes drip."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._command_timeout):
+                while not self._parser.replies:
+                    if self._failure is not None:
+                        raise self._failure
+                    self._arrival = loop.create_future()
+                    await self._arrival
+        except TimeoutError as error:
+            raise ReplyTimeoutError(f"No reply to {about} within {self._command_timeout:g} s.") from error
 
     def _trust(self, recipients: Sequence[str], heard: list[Reply]) -> None:
         """Refuse a batch whose replies can't be told apart: one too many, or one that names another's address."""
