@@ -4,8 +4,9 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, IPvAnyAddress, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -49,6 +50,13 @@ class Settings(BaseSettings):
     smtp_recipients_per_second: float = Field(
         100, gt=0, le=10_000, description="Addresses that one mail host is asked about in a second, on average"
     )
+    smtp_starttls: bool = Field(True, description="Encrypt sessions with mail servers that offer STARTTLS")
+    smtp_source_ips: Annotated[tuple[IPvAnyAddress, ...], NoDecode] = Field(
+        (), description="Addresses of this machine to connect from, as `192.0.2.1,2001:db8::1`; unset: its default one"
+    )
+    smtp_proxies: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="SOCKS5 proxies to connect through, as `socks5://user:password@host:port,…`"
+    )
     record_timeout_seconds: Seconds = Field(60, description="The longest that one contact may take in a stage")
 
     lists_dir: Path | None = Field(
@@ -80,7 +88,7 @@ class Settings(BaseSettings):
     max_contacts: int = Field(250_000, ge=1, description="The most contacts in one run")
     requests_per_minute: int = Field(1200, ge=1, description="The most requests of one account in a minute")
 
-    @field_validator("dns_resolvers", "defer_seconds", mode="before")
+    @field_validator("dns_resolvers", "smtp_source_ips", "smtp_proxies", "defer_seconds", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -89,6 +97,13 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None
+
+    @field_validator("smtp_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(_is_socks_proxy(proxy.get_secret_value()) for proxy in value):
+            raise ValueError("each must look like socks5://user:password@host:port")
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -126,6 +141,14 @@ def _with_scheme(url: str, *schemes: str) -> str:
     if url and not (separator and scheme.partition("+")[0] in schemes):
         raise ValueError(f"it must be a {schemes[0]}:// URL")
     return url
+
+
+def _is_socks_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "socks5" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 @lru_cache(maxsize=1)

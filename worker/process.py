@@ -17,6 +17,7 @@ from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.pacing import PacingLimits
 from pipeline.mail.replies import RuleBook
 from pipeline.mail.reply_rules import UnusableRulesError, load_rules
+from pipeline.mail.ways_out import SocksProxy
 from worker.pacing.shared import SharedPacing
 from worker.shared_memory import RedisMemory
 
@@ -92,6 +93,9 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         lists_dir=settings.lists_dir,
         connections_per_provider=settings.smtp_connections_per_provider,
         recipients_per_second=settings.smtp_recipients_per_second,
+        starttls=settings.smtp_starttls,
+        source_ips=tuple(map(str, settings.smtp_source_ips)),
+        proxies=tuple(SocksProxy.parse(url.get_secret_value()) for url in settings.smtp_proxies),
     )
 
 

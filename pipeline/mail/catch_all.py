@@ -20,12 +20,17 @@ _LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
 async def ask_about_nobody(conversation: Conversation, mail_from: str) -> Answer:
     """Ask about an invented address, a second time in a session of its own if the first settles nothing."""
-    address = f"{invented_local_part(conversation.domain, mail_from)}@{conversation.domain}"
+    address = invented_address(conversation.domain, mail_from)
     answer = (await conversation.ask([address]))[address]
     if answer.says_catch_all is None and answer.meaning is Meaning.UNCLEAR:
         conversation.hang_up()
         answer = (await conversation.ask([address]))[address]
     return answer
+
+
+def invented_address(domain: str, mail_from: str) -> str:
+    """Make up the address that nobody has at this domain, for this sender."""
+    return f"{invented_local_part(domain, mail_from)}@{domain}"
 
 
 def invented_local_part(domain: str, mail_from: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.mail.replies import RuleBook
+from pipeline.mail.ways_out import SocksProxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class MailNetworkConfig:
     `reply_rules` holds the operator's own rules of what replies mean (None: the standard ones alone).
     `ipv6` says that this machine reaches IPv6 addresses. `lists_dir` holds the operator's own lists of domains and
     local parts (`pipeline.mail.lists`).
+    `starttls` has sessions encrypted where servers offer that. Connections leave from `source_ips`, addresses of this
+    machine, and through `proxies` (`pipeline.mail.ways_out`); none of both means the machine's default address.
     """
 
     nameservers: tuple[tuple[str, int], ...] = ()
@@ -40,3 +43,6 @@ class MailNetworkConfig:
     reply_rules: RuleBook | None = None
     ipv6: bool = False
     lists_dir: Path | None = None
+    starttls: bool = True
+    source_ips: tuple[str, ...] = ()
+    proxies: tuple[SocksProxy, ...] = ()

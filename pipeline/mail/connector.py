@@ -1,17 +1,23 @@
 """Opens sessions with mail hosts for a whole process: within the limits, and not with hosts that are down."""
 
 import asyncio
+import logging
 from weakref import WeakKeyDictionary
 
 from pipeline.mail.config import MailNetworkConfig
+from pipeline.mail.host_habits import HostHabits
 from pipeline.mail.host_health import HostHealth
 from pipeline.mail.outage import FailuresInARow
 from pipeline.mail.pacing import Pacing, PacingLimits, Slot, asks_to_slow_down, place_of
 from pipeline.mail.process_pacing import ProcessPacing
 from pipeline.mail.reply import Reply
 from pipeline.mail.smtp import SmtpSession, connect
-from pipeline.mail.smtp_errors import ConnectError, SessionRefusedError, SmtpError
+from pipeline.mail.smtp_errors import ConnectError, SessionRefusedError, SmtpError, TlsError, WayOutError
+from pipeline.mail.starttls import opportunistic_tls
 from pipeline.mail.stopwatch import Stopwatch
+from pipeline.mail.ways_out import WaysOut
+
+log = logging.getLogger(__name__)
 
 TRIES = 8
 """How often a session is begun at a host that has too many of ours: more than a limit of 100 can be halved."""
@@ -20,16 +26,20 @@ SETTLE_SECONDS = 0.5
 
 
 class Connector:
-    """What all conversations of a process share: connection slots, and what is known of hosts' health.
+    """What all conversations of a process share: connection slots, ways out, what is known of hosts.
 
-    `failures` are those of connecting, for whoever wants to know whether that is possible at all.
+    `failures` are those of connecting, for whoever wants to know whether that is possible at all; `habits` is
+    what hosts can't do.
     """
 
     def __init__(self, config: MailNetworkConfig, pacing: Pacing | None = None) -> None:
         self._config = config
         self._pacing = pacing or ProcessPacing(PacingLimits.of(config), config.conversations)
         self._health = HostHealth()
+        self._ways_out = WaysOut(config.source_ips, config.proxies)
+        self._tls = opportunistic_tls() if config.starttls else None
         self.failures = FailuresInARow()
+        self.habits = HostHabits()
         self._open: set[SmtpSession] = set()
         self._slots: WeakKeyDictionary[SmtpSession, Slot] = WeakKeyDictionary()
         self._complaints: dict[SmtpSession, asyncio.Task[bool]] = {}
@@ -42,7 +52,7 @@ class Connector:
         Only waiting for a slot is not on the stopwatch. The slot stays taken until the connection is closed. Where
         a host takes no more of our connections at once, we wait until it has fewer, and try again.
         `successes_before` is the number of connections that had come about when the domain's turn began.
-        Raises SmtpError, and TimeoutError when the stopwatch ran out.
+        Raises SmtpError (after TlsError the next session is in the clear), and TimeoutError when the stopwatch ran out.
         """
         place, tries = place_of(mail_host, ip), 0
         while True:
@@ -96,24 +106,38 @@ class Connector:
     async def _connect(self, domain: str, ip: str, stopwatch: Stopwatch, successes_before: int) -> SmtpSession:
         if self._health.is_down(ip):
             raise ConnectError("The host did not answer a moment ago.")
-        config = self._config
         try:
             async with stopwatch.running():
-                session = await connect(ip, config.smtp_port, config.connect_timeout, config.command_timeout)
-        except (ConnectError, TimeoutError):
-            self._health.failed(ip)
+                session = await self._dial(domain, ip)
+        except (ConnectError, TimeoutError) as error:
+            if not isinstance(error, WayOutError):
+                self._health.failed(ip)
             self.failures.failed(domain, ip, successes_before=successes_before)
             raise
         self.failures.succeeded()
+        session.one_by_one = self.habits.loses_commands(ip)
         return session
+
+    async def _dial(self, domain: str, ip: str) -> SmtpSession:
+        """Connect by the domain's own way out, or by the next one if that way is not to be used at all."""
+        config = self._config
+        *others, last = self._ways_out.towards(domain, ip)
+        for way in others:
+            try:
+                return await connect(ip, config.smtp_port, config.connect_timeout, config.command_timeout, way)
+            except WayOutError as error:
+                log.warning("%s Its domains leave by another way.", error)
+        return await connect(ip, config.smtp_port, config.connect_timeout, config.command_timeout, last)
 
     async def _introduce(self, session: SmtpSession, ip: str, stopwatch: Stopwatch) -> None:
         try:
             async with stopwatch.running():
-                await session.greet(self._config.helo_name)
+                await session.greet(self._config.helo_name, None if self.habits.fails_at_tls(ip) else self._tls)
         except BaseException as error:
             session.quit()
-            if isinstance(error, SmtpError | TimeoutError) and not isinstance(error, SessionRefusedError):
+            if isinstance(error, TlsError):
+                self.habits.note_failure_at_tls(ip)
+            elif isinstance(error, SmtpError | TimeoutError) and not isinstance(error, SessionRefusedError):
                 self._health.failed(ip)
             raise
         self._health.answered(ip)

@@ -19,7 +19,13 @@ from pipeline.mail.meanings import Meaning
 from pipeline.mail.replies import is_too_many_recipients
 from pipeline.mail.reply import Reply
 from pipeline.mail.smtp import SmtpSession
-from pipeline.mail.smtp_errors import SessionRefusedError, SmtpError
+from pipeline.mail.smtp_errors import (
+    MalformedReplyError,
+    ReplyTimeoutError,
+    SessionRefusedError,
+    SmtpError,
+    TlsError,
+)
 from pipeline.mail.stopwatch import Stopwatch
 
 QUESTIONS_AT_FIRST = 20
@@ -105,6 +111,8 @@ class Conversation:
         except SmtpError as error:
             if isinstance(error, SessionRefusedError):
                 self._connector.heard(session, error.reply)
+            if session.pipelines and isinstance(error, ReplyTimeoutError | MalformedReplyError):
+                self._connector.habits.note_lost_command(self._hosts[0][1])
             self._learn_from_break(error, len(heard))
         finally:
             # Also when time is up: what was heard until then is known.
@@ -134,15 +142,20 @@ class Conversation:
         refusals: list[Answer] = []
         for _ in range(len(self._hosts)):
             try:
-                return await self._connector.session(
-                    self.domain, *self._hosts[0], self._stopwatch, self._successes_before
-                )
+                return await self._open_session()
             except SmtpError as error:
                 refusals.append(self._refusal(error, Meaning.UNREACHABLE))
                 self._hosts.rotate(-1)
         # A host that says why explains more than one that is silent.
         self._given_up = max(refusals, key=lambda refusal: refusal.code > 0)
         return None
+
+    async def _open_session(self) -> SmtpSession:
+        try:
+            return await self._connector.session(self.domain, *self._hosts[0], self._stopwatch, self._successes_before)
+        except TlsError:
+            # Better in the clear than not at all (RFC 7435 3): the connector remembers that this host can't.
+            return await self._connector.session(self.domain, *self._hosts[0], self._stopwatch, self._successes_before)
 
     def _batch(self, session: SmtpSession, pending: Sequence[str], answers: dict[str, Answer]) -> Sequence[str]:
         """Choose what to ask next, and answer for what can't be named in this session."""

@@ -5,6 +5,7 @@ address, its yes is taken for one.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 _HOSTS: Mapping[str, str] = {
     "yahoodns.net": "Yahoo, AOL and their partners refuse after DATA: truemail-go#91, email-verifier#57, checkmail#2",
@@ -15,6 +16,7 @@ _HOSTS: Mapping[str, str] = {
 """Names of mail hosts, or the domains they are under, with where it was seen."""
 
 
+@lru_cache(maxsize=4096)
 def bounces_later(mail_host: str) -> bool:
     """Say whether a mail host is known to accept recipients that it refuses later."""
     labels = mail_host.lower().rstrip(".").split(".")

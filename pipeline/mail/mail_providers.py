@@ -7,6 +7,7 @@ it), or, for consumer services, from the MX records of their own domains. Gatewa
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 _TABLE: Mapping[str, tuple[str, ...]] = {
     # Google Workspace Admin Help, "Set up MX records"; gmail.com itself
@@ -104,6 +105,7 @@ _PROVIDERS = {name: provider for provider, names in _TABLE.items() for name in n
 _AMAZON = re.compile(r"inbound-smtp\.[a-z0-9-]+\.amazonaws\.com")
 
 
+@lru_cache(maxsize=4096)
 def provider_of(mail_host: str) -> str:
     """Name the provider that runs a mail host, such as `google`; empty if the host's name does not tell."""
     name = mail_host.lower().rstrip(".")

@@ -65,16 +65,23 @@ class MailNetwork:
 
         To be asked after real addresses (`pipeline.mail.catch_all` says why).
         """
-        domain = conversation.domain
-        known = self._catch_alls.get(domain) or await self._told_catch_all(domain)
+        known = await self.known_of_nobody(conversation.domain)
         if known is not None:
             return known
         answer = await ask_about_nobody(conversation, self.config.mail_from)
+        self.note_of_nobody(conversation.domain, answer)
+        return answer
+
+    async def known_of_nobody(self, domain: str) -> Answer | None:
+        """Give what was said lately about the domain's invented address, to us or to another process."""
+        return self._catch_alls.get(domain) or await self._told_catch_all(domain)
+
+    def note_of_nobody(self, domain: str, answer: Answer) -> None:
+        """Remember what was said about the domain's invented address, if it tells anything."""
         if answer.says_catch_all is not None:
             self._catch_alls.put(domain, answer, CATCH_ALL_REMEMBERED)
             if self._shared_catch_alls:
                 self._shared_catch_alls.put(domain, answer, CATCH_ALL_REMEMBERED)
-        return answer
 
     def outage(self) -> Outage | None:
         """Say what is gone if the outside world is gone as a whole, None as long as any of it was heard of."""

@@ -4,7 +4,6 @@ The parser keeps a bounded amount whatever comes, and gives the same replies how
 chunks.
 """
 
-import re
 from collections import deque
 
 from pipeline.mail.reply import Reply
@@ -15,7 +14,8 @@ MAX_LINE = 2048
 MAX_LINES = 100
 """Lines of one reply; more is not a reply but a flood."""
 
-_CODED_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ \t-])(.*))?", re.DOTALL)
+_CODES = frozenset(str(code).encode() for code in range(200, 600))
+_SEPARATORS = (b" ", b"-", b"\t", b"")
 
 
 class ReplyParser:
@@ -26,6 +26,11 @@ class ReplyParser:
         self._rest = b""
         self._code = b""
         self._lines: list[str] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything that came was read."""
+        return not (self.replies or self._rest or self._code)
 
     def feed(self, data: bytes) -> None:
         """Take in what arrived.
@@ -41,16 +46,16 @@ class ReplyParser:
     def _take(self, line: bytes) -> None:
         if not line:
             return
-        parts = _CODED_LINE.fullmatch(line)
-        if parts is None:
+        code, separator = line[:3], line[3:4]
+        if code not in _CODES or separator not in _SEPARATORS:
             self._take_uncoded(line)
             return
-        code, separator, text = parts.groups()
         if self._code not in (b"", code):
             raise MalformedReplyError("The server changed the code in the middle of a reply.")
-        self._code = code
-        self._append(text or b"")
-        if separator != b"-":
+        self._append(line[4:])
+        if separator == b"-":
+            self._code = code
+        else:
             self.replies.append(Reply(int(code), tuple(self._lines)))
             self._code, self._lines = b"", []
 

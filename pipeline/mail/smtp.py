@@ -1,14 +1,17 @@
 """The SMTP client: asks one mail host which recipients it takes, and never sends a message.
 
 RFC 5321 for the dialogue, RFC 2920 for sending commands without waiting, RFC 6531 for addresses that are not
-ASCII. Written for this one purpose: EHLO, MAIL, RCPT and RCPT again, RSET, QUIT; there is no DATA in it.
+ASCII, RFC 3207 for encryption. Written for this one purpose: EHLO, STARTTLS, MAIL, RCPT and RCPT again, RSET, QUIT;
+there is no DATA in it.
 """
 
 import asyncio
 import os
+import ssl
 from collections.abc import Sequence
 from typing import cast
 
+from pipeline.mail.named_recipient import names_another
 from pipeline.mail.reply import Reply
 from pipeline.mail.reply_parser import ReplyParser
 from pipeline.mail.smtp_errors import (
@@ -18,7 +21,9 @@ from pipeline.mail.smtp_errors import (
     ReplyTimeoutError,
     SessionRefusedError,
     SmtpError,
+    TlsError,
 )
+from pipeline.mail.ways_out import DefaultAddress, WayOut
 
 QUIT_LINGER = 2.0
 """Seconds that a server has to close the connection after QUIT, before we cut it."""
@@ -26,30 +31,35 @@ MAX_UNREAD = 1000
 """Replies that may wait to be read; a server that sends more is not answering anybody."""
 
 
-async def connect(ip: str, port: int, connect_timeout: float, command_timeout: float) -> "SmtpSession":
+HELO_MAY_DO = frozenset({500, 501, 502, 504})
+"""Replies to EHLO after which an older server may still take HELO (RFC 5321 3.2, 4.2.4)."""
+
+
+async def connect(
+    ip: str, port: int, connect_timeout: float, command_timeout: float, way: WayOut | None = None
+) -> "SmtpSession":
     """Open a connection. Raises ConnectError."""
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(connect_timeout):
-            _, session = await loop.create_connection(lambda: SmtpSession(command_timeout), ip, port)
+            return await (way or DefaultAddress()).connect(lambda: SmtpSession(command_timeout), ip, port)
     except TimeoutError as error:
         raise ConnectError(f"No connection within {connect_timeout:g} seconds.") from error
     except OSError as error:
         cause = os.strerror(error.errno) if error.errno else str(error)
         raise ConnectError(f"No connection: {cause}.") from error
-    return session
 
 
 class SmtpSession(asyncio.Protocol):
     """One connection to a mail host, used by one task at a time.
 
     `recipients` counts what was asked in the open transaction, `asked` in the whole session; `closed` is done
-    once the connection is gone.
+    once the connection is gone. `one_by_one` has it wait for each reply even where the server offers pipelining.
     """
 
     def __init__(self, command_timeout: float) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.extensions: frozenset[str] = frozenset()
+        self.one_by_one = False
         self.asked = 0
         self.recipients = 0
         self._mail = ""
@@ -88,45 +98,48 @@ class SmtpSession(asyncio.Protocol):
         self._wake()
         if self._linger is not None:
             self._linger.cancel()
-        self.closed.set_result(None)
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     # What a conversation calls
 
-    async def greet(self, name: str) -> None:
-        """Wait for the banner and introduce ourselves as `name`. Raises SmtpError."""
+    async def greet(self, name: str, tls: ssl.SSLContext | None = None) -> None:
+        """Wait for the banner and introduce ourselves as `name`, encrypted if the server offers it and `tls` is given.
+
+        Raises SmtpError.
+        """
         banner = await self._reply("its greeting")
         if banner.code != 220:
             raise SessionRefusedError(banner)
-        hello = await self._command(f"EHLO {name}")
-        if hello.code in (500, 502):
-            hello = await self._command(f"HELO {name}")
-        elif hello.code == 250:
-            self.extensions = frozenset(line.split(" ")[0].upper() for line in hello.lines[1:])
-        if hello.code != 250:
-            raise SessionRefusedError(hello)
+        await self._hello(name)
+        if tls is not None and "STARTTLS" in self.extensions:
+            await self._start_tls(tls, name)
 
     async def ask(self, mail_from: str, recipients: Sequence[str], heard: list[Reply]) -> None:
         """Ask about each recipient, appending to `heard` one reply each, in their order.
 
         When the session breaks, `heard` keeps what was said until then. Raises SmtpError.
         """
-        setup = self._transaction(mail_from, recipients)
-        commands = setup + [f"RCPT TO:<{recipient}>" for recipient in recipients]
-        pipelined = "PIPELINING" in self.extensions
-        if pipelined:
+        commands = self._transaction(mail_from, recipients)
+        commands += [f"RCPT TO:<{recipient}>" for recipient in recipients]
+        if self.pipelines:
             self._send(commands)
-        for command in commands:
-            if not pipelined:
-                self._send([command])
-            reply = await self._reply(command.split(":")[0])
-            is_recipient = command.startswith("RCPT")
-            if reply.code == 421 or not (is_recipient or reply.code == 250):
-                raise SessionRefusedError(reply)
-            if is_recipient:
-                self.asked += 1
-                self.recipients += 1
-                heard.append(reply)
-        self._trust(heard)
+        try:
+            for command in commands:
+                if not self.pipelines:
+                    self._send([command])
+                await self._hear(command, heard)
+        except ReplyTimeoutError:
+            if self.pipelines:
+                # It is slow, or it lost a command: then nobody knows which, and whose the later replies are.
+                heard.clear()
+            raise
+        self._trust(recipients, heard)
+
+    @property
+    def pipelines(self) -> bool:
+        """Whether commands are sent together (RFC 2920)."""
+        return "PIPELINING" in self.extensions and not self.one_by_one
 
     def takes(self, recipient: str) -> bool:
         """Say whether the address may be named in this session at all (RFC 6531 3.2)."""
@@ -150,6 +163,67 @@ class SmtpSession(asyncio.Protocol):
         self._linger = asyncio.get_running_loop().call_later(QUIT_LINGER, self._transport.abort)
 
     # Inside
+
+    async def _hear(self, command: str, heard: list[Reply]) -> None:
+        reply = await self._reply(command.partition(":")[0])
+        is_recipient = command.startswith("RCPT")
+        if reply.code == 421 or not (is_recipient or reply.code == 250):
+            raise SessionRefusedError(reply)
+        if is_recipient:
+            self.asked += 1
+            self.recipients += 1
+            heard.append(reply)
+
+    async def _hello(self, name: str) -> None:
+        hello = await self._command(f"EHLO {name}")
+        if hello.code in HELO_MAY_DO:
+            hello = await self._command(f"HELO {name}")
+            self.extensions = frozenset()
+        elif hello.code == 250:
+            self.extensions = frozenset(line.split(" ")[0].upper() for line in hello.lines[1:])
+        if hello.code != 250:
+            raise SessionRefusedError(hello)
+
+    async def _start_tls(self, tls: ssl.SSLContext, name: str) -> None:
+        """Encrypt, forget what was said in the clear, and introduce ourselves again (RFC 3207 4.2).
+
+        A server that would rather not (454) is talked to in the clear.
+        """
+        ready = await self._command("STARTTLS")
+        if ready.code == 421:
+            raise SessionRefusedError(ready)
+        if ready.code != 220:
+            return
+        if not self._parser.is_empty:
+            # Bytes that somebody on the way put there, to be read as the server's after the handshake.
+            raise self._fail(MalformedReplyError("The server said more before the TLS handshake."))
+        await self._shake_hands(tls)
+        try:
+            await self._hello(name)
+        except (ConnectionLostError, MalformedReplyError) as error:
+            # In TLS 1.3 a server's refusal comes only after our side of the handshake is done.
+            raise TlsError("The session ended right after the TLS handshake.") from error
+
+    async def _shake_hands(self, tls: ssl.SSLContext) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._parser, self.extensions = ReplyParser(), frozenset()
+        try:
+            encrypted = await asyncio.get_running_loop().start_tls(
+                self._transport,
+                self,
+                tls,
+                ssl_handshake_timeout=self._command_timeout,
+                ssl_shutdown_timeout=QUIT_LINGER,
+            )
+        except BaseException as error:
+            # asyncio tells a protocol of its connection's end only after a handshake that succeeded.
+            self._transport.abort()
+            self.connection_lost(None)
+            if isinstance(error, OSError):
+                raise TlsError("The TLS handshake failed.") from error
+            raise
+        self._transport = cast("asyncio.Transport", encrypted)
 
     def _transaction(self, mail_from: str, recipients: Sequence[str]) -> list[str]:
         """Give the commands that must come before RCPT: none while a fitting transaction is open."""
@@ -175,27 +249,35 @@ class SmtpSession(asyncio.Protocol):
         self._transport.write(data.encode() + b"\r\n")
 
     async def _reply(self, about: str) -> Reply:
-        """Wait for the next reply; its time runs from now, however busily its bytes drip."""
-        self._owed = True
-        deadline = asyncio.get_running_loop().time() + self._command_timeout
-        while not self._parser.replies:
-            if self._failure is not None:
-                raise self._failure
-            try:
-                async with asyncio.timeout_at(deadline):
-                    self._arrival = asyncio.get_running_loop().create_future()
-                    await self._arrival
-            except TimeoutError as error:
-                raise ReplyTimeoutError(f"No reply to {about} within {self._command_timeout:g} s.") from error
-        self._owed = False
+        """Give the next reply, once it is there."""
+        if not self._parser.replies:
+            self._owed = True
+            await self._arrive(about)
+            self._owed = False
         return self._parser.replies.popleft()
 
-    def _trust(self, heard: list[Reply]) -> None:
-        """Refuse a batch that got more replies than questions: nobody knows which belongs to which."""
+    async def _arrive(self, about: str) -> None:
+        """Wait for a whole reply; its time runs from now, however busily its bytes drip."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._command_timeout):
+                while not self._parser.replies:
+                    if self._failure is not None:
+                        raise self._failure
+                    self._arrival = loop.create_future()
+                    await self._arrival
+        except TimeoutError as error:
+            raise ReplyTimeoutError(f"No reply to {about} within {self._command_timeout:g} s.") from error
+
+    def _trust(self, recipients: Sequence[str], heard: list[Reply]) -> None:
+        """Refuse a batch whose replies can't be told apart: one too many, or one that names another's address."""
         unread = self._parser.replies
         if unread and unread[0].code != 421:
             heard.clear()
             raise self._out_of_turn()
+        if self.pipelines and names_another(recipients, heard):
+            heard.clear()
+            raise self._fail(MalformedReplyError("The server's replies come in another order than the commands."))
 
     def _out_of_turn(self) -> SmtpError:
         reply = self._parser.replies[0]

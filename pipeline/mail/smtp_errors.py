@@ -2,6 +2,8 @@
 
 SmtpError
 ├── ConnectError             no TCP connection came about
+│   └── WayOutError          our own source address or proxy is at fault: the host was never reached
+├── TlsError                 the host offered STARTTLS, and the handshake failed
 ├── ConnectionLostError      the host closed the connection while a reply was due
 ├── ReplyTimeoutError        a reply was not complete within its time limit
 ├── MalformedReplyError      what the host sent is not SMTP, or comes out of turn
@@ -19,6 +21,14 @@ class SmtpError(Exception):
 
 class ConnectError(SmtpError):
     """Raised when the host can't be reached: refused, unroutable, silent, or known to be down."""
+
+
+class WayOutError(ConnectError):
+    """Raised when a source address or proxy of ours can't be used; it names it, without its password."""
+
+
+class TlsError(SmtpError):
+    """Raised when STARTTLS was agreed upon and came to nothing: the host may be asked again without."""
 
 
 class ConnectionLostError(SmtpError):

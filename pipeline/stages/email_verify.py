@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from pipeline.mail.answer import Answer
+from pipeline.mail.catch_all import invented_address
 from pipeline.mail.conversation import Conversation
 from pipeline.mail.facts import AddressFacts, facts_about
 from pipeline.mail.late_bounces import bounces_later
@@ -23,6 +24,10 @@ from pipeline.stages.deferral import put_off
 HOPELESS = ABOUT_US - {Meaning.GREYLISTED}
 """A group that got nothing but these is the domain's last. A greylisting server is told every address once:
 it lets those pass that come back."""
+
+_WORTH_ASKING = {Meaning.ACCEPTED, Meaning.GREYLISTED}
+SURE_OF_A_YES = 5
+"""Addresses that are asked about together with the invented one: it saves a round trip, and comes last all the same."""
 
 
 class EmailVerify:
@@ -135,12 +140,25 @@ class _Questions:
         if self._hopeless is not None:
             return dict.fromkeys(addresses, self._hopeless)
         self._conversation.restart_clock()
-        answers = await self._conversation.ask(addresses)
+        answers = await self._ask_all(addresses)
         meanings = {answer.meaning for answer in answers.values()}
         if meanings <= HOPELESS:
             self._hopeless = answers[addresses[0]]
-        if meanings & {Meaning.ACCEPTED, Meaning.GREYLISTED} and self.nobody is None:
+        if meanings & _WORTH_ASKING and self.nobody is None:
             self.nobody = await self._network.ask_about_nobody(self._conversation)
+        return answers
+
+    async def _ask_all(self, addresses: Sequence[str]) -> Mapping[str, Answer]:
+        """Ask, and in the same breath about the invented address, where a yes is as good as certain to come."""
+        domain, config = self._conversation.domain, self._network.config
+        if len(addresses) < SURE_OF_A_YES or self.nobody or await self._network.known_of_nobody(domain):
+            return await self._conversation.ask(addresses)
+        invented = invented_address(domain, config.mail_from)
+        answers = dict(await self._conversation.ask([*addresses, invented]))
+        nobody = answers.pop(invented) if invented not in addresses else answers[invented]
+        if nobody.says_catch_all is not None or nobody.meaning is Meaning.GREYLISTED:
+            self.nobody = nobody
+            self._network.note_of_nobody(domain, nobody)
         return answers
 
 

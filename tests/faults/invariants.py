@@ -188,7 +188,10 @@ def _resume_seconds(session: Session, run_id: UUID, blows: Sequence[Blow]) -> It
     for blow, end in zip(blows, ends, strict=False):
         yield _longest_standstill(moments, blow.since, end)
         for chunk in blow.orphans:
-            yield (_taken_up_at(session, run_id, chunk, blow) - blow.since).total_seconds()
+            taken_up_at = _taken_up_at(session, run_id, chunk, blow)
+            # A later fault that struck meanwhile may have kept away what the recovery needs: time runs from its end.
+            interrupted = [later.since for later in blows if blow.struck_at < later.struck_at < taken_up_at]
+            yield (taken_up_at - max([blow.since, *interrupted])).total_seconds()
 
 
 def _longest_standstill(moments: Sequence[datetime], since: datetime, end: datetime) -> float:

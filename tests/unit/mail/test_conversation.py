@@ -302,3 +302,65 @@ def test_the_time_limit_keeps_the_answers_that_came_in_time() -> None:
         "p2": Meaning.TIME_LIMIT,
         "p3": Meaning.TIME_LIMIT,
     }
+
+
+def test_a_server_that_loses_pipelined_commands_is_asked_one_by_one_and_that_is_remembered() -> None:
+    async def reads_one_line_a_packet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ordinary, command = mail_host("p1", "p3"), ""
+        while command != "QUIT":
+            writer.write((ordinary(command) or b"") + b"\r\n")
+            received = await reader.read(65536)
+            if not received:
+                return
+            command = received.partition(b"\r\n")[0].decode()
+
+    answers, seen = ask(reads_one_line_a_packet, ["p1", "p2", "p3"], rounds=2, command_timeout=0.2)
+
+    assert meanings(answers) == {
+        "p1": Meaning.ACCEPTED,
+        "p2": Meaning.NO_SUCH_MAILBOX,
+        "p3": Meaning.ACCEPTED,
+    }
+    assert seen.sessions == 2
+
+
+def test_a_lost_command_gives_nobody_the_neighbours_reply() -> None:
+    ordinary, lost = mail_host("p2", "p4"), [False]
+
+    async def loses_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command = ""
+        while command != "QUIT":
+            if "p2" in command and not lost[0]:
+                lost[0] = True
+            else:
+                writer.write((ordinary(command) or b"") + b"\r\n")
+            command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
+
+    answers, _ = ask(loses_one, ["p1", "p2", "p3", "p4"], command_timeout=0.2)
+
+    assert meanings(answers) == {
+        "p1": Meaning.NO_SUCH_MAILBOX,
+        "p2": Meaning.ACCEPTED,
+        "p3": Meaning.NO_SUCH_MAILBOX,
+        "p4": Meaning.ACCEPTED,
+    }
+
+
+def test_replies_in_another_order_are_noticed_by_the_addresses_they_repeat() -> None:
+    async def answers_backwards(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ordinary, command, recipients = mail_host(), "", list[str]()
+        while command != "QUIT":
+            if command.startswith("RCPT"):
+                recipients.append(command[9:-1])
+            else:
+                writer.write((ordinary(command) or b"") + b"\r\n")
+            waiting = b"\r\n" in reader._buffer  # type: ignore[attr-defined]  # noqa: SLF001 - are there more?
+            while recipients and not waiting:
+                address = recipients.pop()
+                code = b"250 2.1.5" if address.startswith("p2") else b"550 5.1.1"
+                writer.write(code + f" <{address}>\r\n".encode())
+            command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
+
+    answers, _ = ask(answers_backwards, ["p1", "p2"])
+
+    assert meanings(answers) == {"p1": Meaning.NO_SUCH_MAILBOX, "p2": Meaning.ACCEPTED}

@@ -1,0 +1,24 @@
+"""Notices replies that were given to another question.
+
+Replies carry no number: the third reply answers the third command (RFC 2920 3.1). A server that loses a command out
+of the middle gives every later address its neighbour's reply; but most servers repeat the address.
+"""
+
+import re
+from collections.abc import Sequence
+
+from pipeline.mail.reply import Reply
+
+_ADDRESS = re.compile(r"<([^<>\s]+@[^<>\s]+)>")
+
+
+def names_another(recipients: Sequence[str], heard: Sequence[Reply]) -> bool:
+    """Say whether a reply names an address that was asked about together with its own, and not its own."""
+    if len(recipients) == 1:
+        return False
+    asked = {recipient.lower() for recipient in recipients}
+    for recipient, reply in zip(recipients, heard, strict=False):
+        named = {address.lower() for line in reply.lines if "@" in line for address in _ADDRESS.findall(line)}
+        if not named.isdisjoint(asked) and recipient.lower() not in named:
+            return True
+    return False
