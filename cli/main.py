@@ -21,6 +21,7 @@ from cli.embedded import EmbeddedServersMissing
 from cli.local import run_up
 from cli.processes import ProcessEnded
 from cli.summary import print_summary, print_timeline
+from cli.verify import ExitCode, UnableToCheck, verify_addresses
 from cli.watching import watch
 from models.database import Database, open_database
 from models.migrate import migrate as migrate_database
@@ -153,6 +154,25 @@ def export(
 
 
 @app.command()
+def verify(
+    addresses: Annotated[list[str] | None, typer.Argument(help="Addresses to check.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each address.")] = False,
+    patience: Annotated[
+        float | None, typer.Option(min=0, help="Seconds to wait for servers that ask us to come back later.")
+    ] = None,
+) -> None:
+    """Check addresses from this machine, and show each step; a whole list with --file.
+
+    Exit code: 0 valid, 1 invalid, 2 wrong usage, 3 risky, 4 unknown, 5 nothing can be checked, 130 interrupted; of
+    several addresses the worst counts. With --file: 0 when the list is done.
+    """
+    if not addresses:
+        raise typer.BadParameter("give an address, or --file.")
+    code = verify_addresses(load_settings(), addresses, patience or 0, console, errors, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command()
 def doctor(
     home: Home = HOME,
     mail_domain: Annotated[str | None, typer.Option(help="A domain of yours: ask its mail server a question.")] = None,
@@ -207,9 +227,16 @@ def main() -> None:
         signal.signal(ending, _exit)
     try:
         app()
+    except UnableToCheck as error:
+        _say(error)
+        sys.exit(ExitCode.UNABLE)
     except (ApiError, UnusableFile, EmbeddedServersMissing, ProcessEnded, TimeoutError) as error:
-        errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
+        _say(error)
         sys.exit(1)
+
+
+def _say(error: Exception) -> None:
+    errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
 
 
 def _exit(number: int, _frame: FrameType | None) -> NoReturn:

@@ -6,7 +6,7 @@ ASCII. Written for this one purpose: EHLO, MAIL, RCPT and RCPT again, RSET, QUIT
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from pipeline.mail.reply import Reply
@@ -19,6 +19,7 @@ from pipeline.mail.smtp_errors import (
     SessionRefusedError,
     SmtpError,
 )
+from pipeline.mail.transcript import Wiretap, wiretap_for
 
 QUIT_LINGER = 2.0
 """Seconds that a server has to close the connection after QUIT, before we cut it."""
@@ -28,10 +29,22 @@ MAX_UNREAD = 1000
 
 async def connect(ip: str, port: int, connect_timeout: float, command_timeout: float) -> "SmtpSession":
     """Open a connection. Raises ConnectError."""
+    wiretap = wiretap_for(ip)
+    try:
+        return await _connect(ip, port, connect_timeout, lambda: SmtpSession(command_timeout, wiretap))
+    except ConnectError as error:
+        if wiretap is not None:
+            wiretap.failed(str(error))
+        raise
+
+
+async def _connect(
+    ip: str, port: int, connect_timeout: float, make_session: Callable[[], "SmtpSession"]
+) -> "SmtpSession":
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(connect_timeout):
-            _, session = await loop.create_connection(lambda: SmtpSession(command_timeout), ip, port)
+            _, session = await loop.create_connection(make_session, ip, port)
     except TimeoutError as error:
         raise ConnectError(f"No connection within {connect_timeout:g} seconds.") from error
     except OSError as error:
@@ -47,7 +60,8 @@ class SmtpSession(asyncio.Protocol):
     once the connection is gone.
     """
 
-    def __init__(self, command_timeout: float) -> None:
+    def __init__(self, command_timeout: float, wiretap: Wiretap | None = None) -> None:
+        self._wiretap = wiretap
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.extensions: frozenset[str] = frozenset()
         self.asked = 0
@@ -67,9 +81,13 @@ class SmtpSession(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        if self._wiretap is not None:
+            self._wiretap.connected()
 
     def data_received(self, data: bytes) -> None:
         """Queue whole replies; what comes after QUIT is of no interest."""
+        if self._wiretap is not None:
+            self._wiretap.received(data)
         if self._linger is not None:
             return
         try:
@@ -144,7 +162,7 @@ class SmtpSession(asyncio.Protocol):
         """
         if self._linger is not None or self._transport.is_closing():
             return
-        self._transport.write(b"QUIT\r\n")
+        self._write(b"QUIT\r\n")
         if self._owed or self._failure is not None:
             self._transport.close()
         self._linger = asyncio.get_running_loop().call_later(QUIT_LINGER, self._transport.abort)
@@ -172,7 +190,12 @@ class SmtpSession(asyncio.Protocol):
         data = "\r\n".join(lines)
         if len(data.splitlines()) != len(lines) or "\0" in data:
             raise ValueError("A command may not hold a line break or NUL.")
-        self._transport.write(data.encode() + b"\r\n")
+        self._write(data.encode() + b"\r\n")
+
+    def _write(self, data: bytes) -> None:
+        if self._wiretap is not None:
+            self._wiretap.sent(data)
+        self._transport.write(data)
 
     async def _reply(self, about: str) -> Reply:
         """Wait for the next reply; its time runs from now, however busily its bytes drip."""
