@@ -21,7 +21,9 @@ from cli.embedded import EmbeddedServersMissing
 from cli.local import run_up
 from cli.processes import ProcessEnded
 from cli.summary import print_summary, print_timeline
+from cli.verdict_files import VerdictFormat
 from cli.verify import ExitCode, UnableToCheck, verify_addresses
+from cli.verify_file import LIST_PATIENCE_S, verify_file
 from cli.watching import watch
 from models.database import Database, open_database
 from models.migrate import migrate as migrate_database
@@ -157,19 +159,30 @@ def export(
 def verify(
     addresses: Annotated[list[str] | None, typer.Argument(help="Addresses to check.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each address.")] = False,
+    file: Annotated[Path | None, typer.Option(help="A CSV file with a column of addresses.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where to write that file with verdicts.")] = None,
+    output_format: Annotated[VerdictFormat, typer.Option("--format", help="How to write it.")] = VerdictFormat.CSV,
     patience: Annotated[
-        float | None, typer.Option(min=0, help="Seconds to wait for servers that ask us to come back later.")
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds to wait for servers that ask us to come back later.",
+            show_default="0; with --file 900",
+        ),
     ] = None,
 ) -> None:
-    """Check addresses from this machine, and show each step; a whole list with --file.
+    """Check addresses from this machine and show each step; or a whole list, with --file and --output.
 
-    Exit code: 0 valid, 1 invalid, 2 wrong usage, 3 risky, 4 unknown, 5 nothing can be checked, 130 interrupted; of
-    several addresses the worst counts. With --file: 0 when the list is done.
+    Needs no run, no Postgres and no Redis. Exit code: 0 valid, 1 invalid, 2 wrong usage, 3 risky, 4 unknown, 5 nothing
+    can be checked from here, 130 interrupted; of several addresses the worst counts. With --file 0 means done.
     """
-    if not addresses:
-        raise typer.BadParameter("give an address, or --file.")
-    code = verify_addresses(load_settings(), addresses, patience or 0, console, errors, as_json=as_json)
-    raise typer.Exit(code)
+    if bool(addresses) == bool(file) or bool(file) != bool(output):
+        raise typer.BadParameter("give addresses, or --file with --output.")
+    settings = load_settings()
+    if file and output:
+        waits = LIST_PATIENCE_S if patience is None else patience
+        raise typer.Exit(verify_file(settings, file, output, output_format, waits, console, errors))
+    raise typer.Exit(verify_addresses(settings, addresses or [], patience or 0, console, errors, as_json=as_json))
 
 
 @app.command()

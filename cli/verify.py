@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 from dns.resolver import NoResolverConfiguration
 from rich.console import Console
 
+from cli.verdict_files import no_address
 from cli.verify_json import check_as_json, outcome_as_json
 from cli.verify_steps import print_check, print_verdict
 from models.settings import Settings
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.outage import SMTP_PORT_BLOCKED
 from pipeline.mail.syntax import Address, SyntaxProblem, parse_address
-from pipeline.mail.verdict import INVALID_SYNTAX
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.stages.checking import DomainCheck, check_domain
 from worker.process import mail_network_config
@@ -73,7 +73,7 @@ def verify_addresses(
         return ExitCode.INTERRUPTED
     _print_json(checked) if as_json else _print_steps(output, checked)
     if is_unreachable(outcome.reason for outcome in checked.outcomes):
-        errors.print(SMTP_PORT_BLOCKED.message, style="red", soft_wrap=True, highlight=False, markup=False)
+        say_port_is_shut(errors)
     return _exit_code(checked.outcomes)
 
 
@@ -95,16 +95,15 @@ def open_network(config: MailNetworkConfig) -> MailNetwork:
         raise UnableToCheck("This machine has no DNS resolver: set DNS_RESOLVERS.") from error
 
 
-def no_address(problem: SyntaxProblem) -> Outcome:
-    """The outcome of a text that is no address."""
-    verdict = INVALID_SYNTAX
-    return Outcome(0, verdict.status, verdict.reason, score=verdict.score, evidence={"syntax": problem.sentence})
-
-
 def is_unreachable(reasons: Iterable[Reason]) -> bool:
     """Whether mail servers should have been asked, and not one could be reached."""
     unasked = {Reason.SYNTAX, Reason.NO_SUCH_DOMAIN, Reason.NO_MAIL_SERVER, Reason.NULL_MX}
     return {reason for reason in reasons if reason not in unasked} == {Reason.SERVER_UNREACHABLE}
+
+
+def say_port_is_shut(errors: Console) -> None:
+    """Say what it most likely means when no mail server can be reached."""
+    errors.print(SMTP_PORT_BLOCKED.message, style="red", soft_wrap=True, highlight=False, markup=False)
 
 
 def run_until_signal(work: Coroutine[Any, Any, T]) -> T | None:
