@@ -1,5 +1,6 @@
 """Every setting, read from the environment. Only doors read it; they pass values on."""
 
+import re
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -51,6 +52,18 @@ class Settings(BaseSettings):
         (300, 900), description="How long a contact waits, each time a mail server asks us to come back later"
     )
 
+    verifier_url: str = Field(
+        "",
+        description="A remote verifier that is asked in place of mail servers, such as Reacher's"
+        " `http://host:8080/v1/check_email`; unset: none",
+    )
+    verifier_header: str = Field(
+        "", repr=False, description="A header for the remote verifier, such as `Authorization: key`"
+    )
+    verifier_at_once: int = Field(
+        10, ge=1, le=1000, description="Questions to the remote verifier at once, per process"
+    )
+
     chunk_size: int = Field(200, ge=1, le=10_000, description="Contacts that a lane claims at once")
     max_lanes: int = Field(8, ge=1, le=1000, description="Lanes that may work one run at the same time")
     lease_seconds: Seconds = Field(8, description="How long a silent lane keeps its chunk")
@@ -91,6 +104,18 @@ class Settings(BaseSettings):
     @classmethod
     def _check_redis_url(cls, value: str) -> str:
         return _with_scheme(value, "redis", "rediss", "unix")
+
+    @field_validator("verifier_url")
+    @classmethod
+    def _check_verifier_url(cls, value: str) -> str:
+        return _with_scheme(value, "http", "https")
+
+    @field_validator("verifier_header")
+    @classmethod
+    def _check_verifier_header(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[\w-]+: *[\x21-\x7e][\x20-\x7e]*", value):
+            raise ValueError("it must be `Name: value`")
+        return value
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:

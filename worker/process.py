@@ -13,6 +13,7 @@ import redis
 
 from models.database import Database, open_database
 from models.settings import Settings, load_settings, required
+from pipeline.mail.config import RemoteVerifierConfig
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.replies import RuleBook
 from pipeline.mail.reply_rules import UnusableRulesError, load_rules
@@ -83,6 +84,16 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         reply_rules=_reply_rules(settings.reply_rules_file),
         ipv6=has_ipv6_route(),
         lists_dir=settings.lists_dir,
+        verifier=_verifier(settings),
+    )
+
+
+def _verifier(settings: Settings) -> RemoteVerifierConfig | None:
+    if not settings.verifier_url:
+        return None
+    name, _, value = settings.verifier_header.partition(":")
+    return RemoteVerifierConfig(
+        settings.verifier_url, (name, value.strip()) if name else None, settings.verifier_at_once
     )
 
 

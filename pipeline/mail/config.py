@@ -7,6 +7,15 @@ from pipeline.mail.replies import RuleBook
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteVerifierConfig:
+    """Where the verifier is and how it is asked: `header` is a (name, value) pair, such as the key to it."""
+
+    url: str
+    header: tuple[str, str] | None = None
+    at_once: int = 10
+
+
+@dataclass(frozen=True, slots=True)
 class MailNetworkConfig:
     """How to reach the world's DNS and mail servers. Times are in seconds.
 
@@ -18,6 +27,7 @@ class MailNetworkConfig:
     `reply_rules` holds the operator's own rules of what replies mean (None: the standard ones alone).
     `ipv6` says that this machine reaches IPv6 addresses. `lists_dir` holds the operator's own lists of domains and
     local parts (`pipeline.mail.lists`).
+    With a `verifier` that one is asked, and no mail host.
     """
 
     nameservers: tuple[tuple[str, int], ...] = ()
@@ -36,3 +46,4 @@ class MailNetworkConfig:
     reply_rules: RuleBook | None = None
     ipv6: bool = False
     lists_dir: Path | None = None
+    verifier: RemoteVerifierConfig | None = None

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from pipeline.mail.answer import Answer
-from pipeline.mail.conversation import Conversation
+from pipeline.mail.enquiry import Enquiry
 from pipeline.mail.facts import AddressFacts, facts_about
 from pipeline.mail.late_bounces import bounces_later
 from pipeline.mail.meanings import ABOUT_US, Meaning
@@ -125,7 +125,7 @@ class _Questions:
     time.
     """
 
-    def __init__(self, conversation: Conversation, network: MailNetwork) -> None:
+    def __init__(self, conversation: Enquiry, network: MailNetwork) -> None:
         self.nobody: Answer | None = None
         self._conversation = conversation
         self._network = network
