@@ -6,7 +6,8 @@ going on after an interruption. The file is deleted when the output is complete.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ SLICE = 100
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS source (fingerprint TEXT, loaded INTEGER);
 CREATE TABLE IF NOT EXISTS addresses (
-  email TEXT PRIMARY KEY, domain TEXT NOT NULL, slice INTEGER, status TEXT, reason TEXT, score INTEGER, evidence TEXT,
+  email TEXT PRIMARY KEY, domain TEXT NOT NULL, slice INTEGER, verdict TEXT, reason TEXT, score INTEGER, evidence TEXT,
   deferrals INTEGER NOT NULL DEFAULT 0, waited REAL NOT NULL DEFAULT 0, due REAL
 ) WITHOUT ROWID;
 """
@@ -32,10 +33,10 @@ UPDATE addresses SET slice = cut.slice FROM (
   SELECT email, (row_number() OVER (PARTITION BY domain ORDER BY email) - 1) / {SLICE} AS slice FROM addresses
 ) AS cut WHERE cut.email = addresses.email
 """  # noqa: S608 - a constant of ours
-INDEXES = """
-CREATE INDEX by_slice ON addresses (slice, domain) WHERE status IS NULL AND due IS NULL;
-CREATE INDEX by_due ON addresses (due) WHERE status IS NULL AND due IS NOT NULL;
-"""
+INDEXES = (
+    "CREATE INDEX by_slice ON addresses (slice, domain) WHERE verdict IS NULL AND due IS NULL",
+    "CREATE INDEX by_due ON addresses (due) WHERE verdict IS NULL AND due IS NOT NULL",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,14 @@ class Worklist:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._db = sqlite3.connect(path)
+        self._db = sqlite3.connect(path, isolation_level=None)
         # It is a cache: after a power cut the list is begun anew.
         self._db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + SCHEMA)
         self._at = (-1, "")
-        self.settled = int(self._scalar("SELECT count(*) FROM addresses WHERE status IS NOT NULL"))
+        self.settled = int(self._scalar("SELECT count(*) FROM addresses WHERE verdict IS NOT NULL"))
 
     def close(self) -> None:
-        """Keep what is known, for the next time."""
-        self._db.commit()
+        """What is known is kept, for the next time."""
         self._db.close()
 
     def delete(self) -> None:
@@ -79,11 +79,12 @@ class Worklist:
     def load(self, addresses: Iterable[Address]) -> None:
         """Take in a list; addresses that come again are one."""
         rows = ((str(address), address.domain) for address in addresses)
-        self._db.executemany("INSERT OR IGNORE INTO addresses (email, domain) VALUES (?, ?)", rows)
-        self._db.execute(CUT)
-        self._db.executescript(INDEXES)
-        self._db.execute("UPDATE source SET loaded = 1")
-        self._db.commit()
+        with self._one_step():
+            self._db.executemany("INSERT OR IGNORE INTO addresses (email, domain) VALUES (?, ?)", rows)
+            self._db.execute(CUT)
+            for index in INDEXES:
+                self._db.execute(index)
+            self._db.execute("UPDATE source SET loaded = 1")
 
     @property
     def size(self) -> int:
@@ -97,15 +98,15 @@ class Worklist:
     @property
     def anybody_waits(self) -> bool:
         """Whether addresses are put off that will be due."""
-        return bool(self._scalar("SELECT EXISTS (SELECT 1 FROM addresses WHERE status IS NULL AND due IS NOT NULL)"))
+        return bool(self._scalar("SELECT EXISTS (SELECT 1 FROM addresses WHERE verdict IS NULL AND due IS NOT NULL)"))
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes down."""
         rows = [
             (each.status, each.reason, each.score, json.dumps(dict(each.evidence)), each.email) for each in outcomes
         ]
-        self._db.executemany("UPDATE addresses SET status=?, reason=?, score=?, evidence=? WHERE email=?", rows)
-        self._db.commit()
+        with self._one_step():
+            self._db.executemany("UPDATE addresses SET verdict=?, reason=?, score=?, evidence=? WHERE email=?", rows)
         self.settled += len(rows)
 
     def put_off(self, asked: Asked, due: float, seconds: float) -> None:
@@ -118,24 +119,25 @@ class Worklist:
     def reopen(self, reasons: Iterable[Reason]) -> None:
         """Forget outcomes that say nothing about the addresses: they are asked about again next time."""
         self._db.executemany(
-            "UPDATE addresses SET status = NULL, due = NULL WHERE reason = ?", [[each] for each in reasons]
+            "UPDATE addresses SET verdict = NULL, due = NULL WHERE reason = ?", [[each] for each in reasons]
         )
 
     def outcomes(self, emails: Sequence[str]) -> dict[str, Outcome]:
         """What is known of these addresses."""
         marks = ",".join("?" * len(emails))
-        query = (
-            f"SELECT email, status, reason, score, evidence FROM addresses WHERE status NOTNULL AND email IN ({marks})"  # noqa: S608
-        )
+        columns = "email, verdict, reason, score, evidence"
+        query = f"SELECT {columns} FROM addresses WHERE verdict IS NOT NULL AND email IN ({marks})"  # noqa: S608
         return {row[0]: _outcome(*row) for row in self._db.execute(query, emails)}
 
     def counts(self) -> Sequence[tuple[str, str, int]]:
         """How many addresses got each status and reason."""
-        query = "SELECT status, reason, count(*) FROM addresses WHERE status NOTNULL GROUP BY 1, 2 ORDER BY 3 DESC"
+        query = (
+            "SELECT verdict, reason, count(*) FROM addresses WHERE verdict IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC"
+        )
         return self._db.execute(query).fetchall()
 
     def _take_due(self, now: float) -> Sequence[Asked]:
-        waiting = "FROM addresses WHERE status IS NULL AND due IS NOT NULL AND due <= ?"
+        waiting = "FROM addresses WHERE verdict IS NULL AND due IS NOT NULL AND due <= ?"
         first = self._db.execute(f"SELECT domain {waiting} ORDER BY due LIMIT 1", [now]).fetchone()
         if first is None:
             return []
@@ -146,13 +148,24 @@ class Worklist:
         return found
 
     def _take_fresh(self) -> Sequence[Asked]:
-        fresh = "FROM addresses WHERE status IS NULL AND due IS NULL"
+        fresh = "FROM addresses WHERE verdict IS NULL AND due IS NULL"
         query = f"SELECT slice, domain {fresh} AND (slice, domain) > (?, ?) ORDER BY slice, domain LIMIT 1"
         if (place := self._db.execute(query, self._at).fetchone()) is None:
             return []
         self._at = place
         query = f"SELECT email, deferrals, waited {fresh} AND (slice, domain) = (?, ?)"
         return [Asked(*row) for row in self._db.execute(query, place)]
+
+    @contextmanager
+    def _one_step(self) -> Iterator[None]:
+        """All or nothing, and as fast as one write."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     def _scalar(self, query: str) -> Any:
         return self._db.execute(query).fetchone()[0]

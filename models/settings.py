@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Credits = Annotated[int, Field(ge=0, le=1_000_000)]
+FreshDays = Annotated[float, Field(ge=0, le=365)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -73,6 +74,11 @@ class Settings(BaseSettings):
     stage_hours: float = Field(24, gt=0, le=24 * 90, description="A run with a stage that takes longer is failed")
     retention_days: float = Field(
         90, gt=0, le=36_500, description="After so many days the data of a finished run is deleted; its counts stay"
+    )
+    fresh_days_valid: FreshDays = Field(30, description="For so many days a `valid` verdict is used again; 0: never")
+    fresh_days_risky: FreshDays = Field(7, description="For so many days a `risky` verdict is used again; 0: never")
+    fresh_days_invalid: FreshDays = Field(
+        30, description="For so many days an `invalid` verdict is used again; 0: never"
     )
     sweep_seconds: Seconds = Field(1, description="How often the sweeper looks for runs that stand still")
     live_state_seconds: Seconds = Field(5, description="How long a running run's copy in Redis may go unrenewed")

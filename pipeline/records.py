@@ -5,6 +5,7 @@ A *record* is one contact as a stage sees it: what the client sent, plus what ea
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 
@@ -38,11 +39,25 @@ class PatternCount:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownVerdict:
+    """What an earlier run of the same account settled about an address, and how old that is."""
+
+    status: str
+    reason: str
+    score: int
+    evidence: Mapping[str, Any]
+    checked_at: datetime
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What a stage is asked to work at once: neighbours, so that one domain's contacts stand together.
 
     `known_patterns` maps a domain (A-label form, lower case) to its confirmed patterns, most frequent first.
+    `known_verdicts` maps a normalised address to a verdict that is fresh enough to be used again.
     """
 
     records: Sequence[Record]
     known_patterns: Mapping[str, Sequence[PatternCount]] = field(default_factory=dict)
+    known_verdicts: Mapping[str, KnownVerdict] = field(default_factory=dict)

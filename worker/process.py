@@ -17,6 +17,7 @@ from pipeline.mail.config import RemoteVerifierConfig
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.replies import RuleBook
 from pipeline.mail.reply_rules import UnusableRulesError, load_rules
+from pipeline.verifications import Freshness
 from worker.shared_memory import RedisMemory
 
 REDIS_TIMEOUT_S = 1.0
@@ -86,6 +87,11 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         lists_dir=settings.lists_dir,
         verifier=_verifier(settings),
     )
+
+
+def freshness_of(settings: Settings) -> Freshness:
+    """How long verdicts are used again."""
+    return Freshness(settings.fresh_days_valid, settings.fresh_days_risky, settings.fresh_days_invalid)
 
 
 def _verifier(settings: Settings) -> RemoteVerifierConfig | None:

@@ -1,6 +1,7 @@
 """The stage that judges addresses: would mail to them arrive?
 
-What `email_lookup` saw minutes ago is used again, not asked again.
+What `email_lookup` saw minutes ago is used again, not asked again; so is what an earlier run settled, while it is
+fresh.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.deferral import put_off
+from pipeline.stages.known import known_outcome
 
 HOPELESS = ABOUT_US - {Meaning.GREYLISTED}
 """A group that got nothing but these is the domain's last. A greylisting server is told every address once:
@@ -41,6 +43,8 @@ class EmailVerify:
                 yield _without_address(record)
             elif _was_asked(record.evidence):
                 yield _from_lookup(record, address, network)
+            elif known := batch.known_verdicts.get(str(address)):
+                yield known_outcome(known, record.position, str(address))
             else:
                 addresses[record.position] = address
                 domains.setdefault(address.domain, []).append(record)
