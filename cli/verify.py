@@ -81,7 +81,7 @@ def mail_config(settings: Settings, patience: float) -> MailNetworkConfig:
     """How to reach mail servers, with waits that fit into `patience` seconds. Raises `UnableToCheck`."""
     try:
         config = mail_network_config(settings)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise UnableToCheck(f"A resolver's name can't be looked up ({error}): check DNS_RESOLVERS.") from error
     waits = tuple(min(seconds, patience) for seconds in config.defer_seconds)
     return replace(config, defer_seconds=waits if patience else ())

@@ -78,6 +78,11 @@ class RemoteVerifier:
             return VERIFIER_REFUSES
         return VERIFIER_UNREACHABLE if self._failures.is_outage else None
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether it was heard of at all."""
+        return self._failures.successes > 0
+
     async def check(self, domain: str, address: str, seconds: float) -> Heard:
         """Say what it says about an address within `seconds`, waiting for our turn not counted."""
         known = self._known.get(address)
