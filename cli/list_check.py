@@ -28,10 +28,12 @@ async def check_list(
         while hands.take_more() or worklist.anybody_waits:
             await hands.wait_a_moment()
             on_progress()
-            if outage := network.outage():
-                worklist.reopen(MAY_PASS)
-                return outage
-    return None
+            if network.outage():
+                break
+    # Only now that nobody is at work any more is all written that has to be forgotten.
+    if outage := network.outage():
+        worklist.reopen(MAY_PASS)
+    return outage
 
 
 class _Hands:

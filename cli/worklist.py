@@ -118,9 +118,8 @@ class Worklist:
 
     def reopen(self, reasons: Iterable[Reason]) -> None:
         """Forget outcomes that say nothing about the addresses: they are asked about again next time."""
-        self._db.executemany(
-            "UPDATE addresses SET verdict = NULL, due = NULL WHERE reason = ?", [[each] for each in reasons]
-        )
+        forget = "UPDATE addresses SET verdict = NULL, due = NULL WHERE reason = ? AND verdict IS NOT NULL"
+        self.settled -= self._db.executemany(forget, [[each] for each in reasons]).rowcount
 
     def outcomes(self, emails: Sequence[str]) -> dict[str, Outcome]:
         """What is known of these addresses."""

@@ -37,6 +37,12 @@ def domain_that(population: Population, habit: Habit) -> str:
     return next(domain.name for domain in population.domains if domain.habit is habit)
 
 
+def greylisting(population: Population, *, names_a_time: bool) -> str:
+    """A domain that greylists, and says for how long or does not."""
+    greylists = [domain for domain in population.domains if domain.habit is Habit.GREYLISTING]
+    return next(domain.name for domain in greylists if (domain.dialect == "exim") is names_a_time)
+
+
 def test_several_addresses_of_a_domain_share_its_conversation_and_the_worst_counts(
     internet: Internet, valid: str
 ) -> None:
@@ -95,9 +101,7 @@ def test_each_habit_has_its_sentence_and_its_exit_code(
 
 
 def test_greylisting_is_waited_out_if_there_is_patience(internet: Internet, population: Population) -> None:
-    domain = next(
-        each.name for each in population.domains if each.habit is Habit.GREYLISTING and each.dialect != "exim"
-    )
+    domain = greylisting(population, names_a_time=False)
 
     said = Said(internet, f"nobody-again@{domain}", patience=1.5)
 
@@ -107,9 +111,7 @@ def test_greylisting_is_waited_out_if_there_is_patience(internet: Internet, popu
 
 
 def test_a_wait_beyond_ones_patience_is_not_waited_but_told(internet: Internet, population: Population) -> None:
-    domain = next(
-        each.name for each in population.domains if each.habit is Habit.GREYLISTING and each.dialect == "exim"
-    )
+    domain = greylisting(population, names_a_time=True)
 
     said = Said(internet, f"nobody-else@{domain}", patience=3)
 

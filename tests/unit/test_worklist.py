@@ -123,3 +123,4 @@ def test_what_an_outage_said_is_forgotten(worklist: Worklist) -> None:
     worklist.reopen([Reason.SERVER_UNREACHABLE])
 
     assert list(worklist.counts()) == [("valid", "mailbox_exists", 1)]
+    assert worklist.settled == 1
