@@ -85,7 +85,9 @@ def _honesty(nowhere: MailRoute, route: MailRoute) -> Finding:
 def _smtp(settings: Settings, answer: Answer, transcript: Transcript) -> Finding:
     port = settings.smtp_port
     if not any(session.exchanges for session in transcript.sessions):
-        why = "; ".join(f"{session.ip}: {session.failure.rstrip('.') or 'no answer'}" for session in transcript.sessions)
+        why = "; ".join(
+            f"{session.ip}: {session.failure.rstrip('.') or 'no answer'}" for session in transcript.sessions
+        )
         return wrong("SMTP", f"{answer.mail_host} does not answer on port {port} ({why}): {PORT_25_ADVICE}")
     if answer.code == 0:
         return wrong("SMTP", f"{answer.mail_host} takes connections on port {port}, and then: {answer.text}")

@@ -22,7 +22,7 @@ from cli.local import run_up
 from cli.processes import ProcessEnded
 from cli.summary import print_summary, print_timeline
 from cli.verdict_files import VerdictFormat
-from cli.verify import ExitCode, UnableToCheck, verify_addresses
+from cli.verify import ExitCode, Shown, UnableToCheck, verify_addresses
 from cli.verify_file import LIST_PATIENCE_S, verify_file
 from cli.watching import watch
 from models.database import Database, open_database
@@ -161,7 +161,9 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each address.")] = False,
     file: Annotated[Path | None, typer.Option(help="A CSV file with a column of addresses.")] = None,
     output: Annotated[Path | None, typer.Option(help="Where to write that file with verdicts.")] = None,
-    output_format: Annotated[VerdictFormat, typer.Option("--format", help="How to write it.")] = VerdictFormat.CSV,
+    output_format: Annotated[
+        VerdictFormat, typer.Option("--format", help="How to write it; reacher also without --file.")
+    ] = VerdictFormat.CSV,
     patience: Annotated[
         float | None,
         typer.Option(
@@ -182,7 +184,8 @@ def verify(
     if file and output:
         waits = LIST_PATIENCE_S if patience is None else patience
         raise typer.Exit(verify_file(settings, file, output, output_format, waits, console, errors))
-    raise typer.Exit(verify_addresses(settings, addresses or [], patience or 0, console, errors, as_json=as_json))
+    shown = Shown.REACHER if output_format is VerdictFormat.REACHER else Shown.JSON if as_json else Shown.STEPS
+    raise typer.Exit(verify_addresses(settings, addresses or [], patience or 0, console, errors, shown))
 
 
 @app.command()

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from cli.address_csv import AddressFile
-from cli.verify_json import outcome_as_json
+from cli.verify_json import outcome_as_json, outcome_as_reacher
 from cli.worklist import Worklist
 from pipeline.mail.syntax import Address, SyntaxProblem, parse_address
 from pipeline.mail.verdict import INVALID_SYNTAX
@@ -28,9 +28,13 @@ class VerdictFormat(StrEnum):
     """The list itself, with further columns."""
     JSONL = "jsonl"
     """A JSON object for each row."""
+    REACHER = "reacher"
+    """The same in the shape of Reacher's answers."""
 
 
 Judged = Iterator[tuple[Sequence[str], Outcome]]
+Writer = Callable[[TextIO, AddressFile, Judged], int]
+"""Writes a header if there is one, and all rows; how many there were."""
 
 
 def write_verdicts(output: Path, output_format: VerdictFormat, file: AddressFile, worklist: Worklist) -> int:
@@ -77,14 +81,18 @@ def _write_csv(stream: TextIO, file: AddressFile, judged: Judged) -> int:
     return rows
 
 
-def _write_json_lines(stream: TextIO, file: AddressFile, judged: Judged) -> int:
-    rows = 0
-    for rows, (row, outcome) in enumerate(judged, start=1):  # noqa: B007 - the last number is the count
-        stream.write(json.dumps(outcome_as_json(row[file.column], outcome), ensure_ascii=False) + "\n")
-    return rows
+def _write_json_lines(as_json: Callable[[str, Outcome], dict[str, Any]]) -> Writer:
+    def write(stream: TextIO, file: AddressFile, judged: Judged) -> int:
+        rows = 0
+        for rows, (row, outcome) in enumerate(judged, start=1):  # noqa: B007 - the last number is the count
+            stream.write(json.dumps(as_json(row[file.column], outcome), ensure_ascii=False) + "\n")
+        return rows
+
+    return write
 
 
-WRITERS: Mapping[VerdictFormat, Callable[[TextIO, AddressFile, Judged], int]] = {
+WRITERS: Mapping[VerdictFormat, Writer] = {
     VerdictFormat.CSV: _write_csv,
-    VerdictFormat.JSONL: _write_json_lines,
+    VerdictFormat.JSONL: _write_json_lines(outcome_as_json),
+    VerdictFormat.REACHER: _write_json_lines(outcome_as_reacher),
 }

@@ -6,14 +6,14 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 from typing import Any, TypeVar
 
 from dns.resolver import NoResolverConfiguration
 from rich.console import Console
 
 from cli.verdict_files import no_address
-from cli.verify_json import check_as_json, outcome_as_json
+from cli.verify_json import check_as_json, check_as_reacher, outcome_as_json, outcome_as_reacher
 from cli.verify_steps import print_check, print_verdict
 from models.settings import Settings
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
@@ -39,6 +39,14 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+class Shown(Enum):
+    """How checked addresses can be printed."""
+
+    STEPS = auto()
+    JSON = auto()
+    REACHER = auto()
+
+
 WORST_FIRST = (OutcomeStatus.INVALID, OutcomeStatus.UNKNOWN, OutcomeStatus.RISKY, OutcomeStatus.VALID)
 
 
@@ -60,7 +68,7 @@ class Checked:
 
 
 def verify_addresses(
-    settings: Settings, texts: Sequence[str], patience: float, output: Console, errors: Console, *, as_json: bool
+    settings: Settings, texts: Sequence[str], patience: float, output: Console, errors: Console, shown: Shown
 ) -> ExitCode:
     """Check addresses and print what came out. Raises `UnableToCheck`."""
 
@@ -71,7 +79,7 @@ def verify_addresses(
     if checked is None:
         errors.print("Stopped.")
         return ExitCode.INTERRUPTED
-    _print_json(checked) if as_json else _print_steps(output, checked)
+    _PRINTERS[shown](output, checked)
     if is_unreachable(outcome.reason for outcome in checked.outcomes):
         say_port_is_shut(errors)
     return _exit_code(checked.outcomes)
@@ -147,12 +155,27 @@ def _print_steps(console: Console, checked: Checked) -> None:
         print_check(console, check)
 
 
-def _print_json(checked: Checked) -> None:
+def _print_json(_: Console, checked: Checked) -> None:
     objects = [outcome_as_json(text, outcome) for text, outcome in checked.no_addresses.items()]
-    objects += [each for check in checked.checks for each in check_as_json(check)]
+    _write([*objects, *(each for check in checked.checks for each in check_as_json(check))])
+
+
+def _print_reacher(_: Console, checked: Checked) -> None:
+    objects = [outcome_as_reacher(text, outcome) for text, outcome in checked.no_addresses.items()]
+    _write([*objects, *(each for check in checked.checks for each in check_as_reacher(check))])
+
+
+def _write(objects: Sequence[Mapping[str, Any]]) -> None:
     indent = 2 if len(objects) == 1 else None
     for each in objects:
         sys.stdout.write(json.dumps(each, indent=indent, ensure_ascii=False) + "\n")
+
+
+_PRINTERS: Mapping[Shown, Callable[[Console, Checked], None]] = {
+    Shown.STEPS: _print_steps,
+    Shown.JSON: _print_json,
+    Shown.REACHER: _print_reacher,
+}
 
 
 def _exit_code(outcomes: Iterable[Outcome]) -> ExitCode:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from pipeline.mail.reacher_json import reacher_json
 from pipeline.mail.transcript import Exchange, SessionTranscript
+from pipeline.mail.verdict import Verdict
 from pipeline.outcomes import REASON_SENTENCES, Outcome
 from pipeline.stages.checking import DomainCheck
 
@@ -25,6 +27,16 @@ def outcome_as_json(address: str, outcome: Outcome, evidence: dict[str, Any] | N
         "explanation": REASON_SENTENCES[outcome.reason],
         "evidence": {**outcome.evidence, **(evidence or {})},
     }
+
+
+def outcome_as_reacher(address: str, outcome: Outcome) -> dict[str, Any]:
+    """The shape of Reacher's answers, for what reads those today."""
+    return reacher_json(address, Verdict(outcome.status, outcome.reason, outcome.score), outcome.evidence)
+
+
+def check_as_reacher(check: DomainCheck) -> list[dict[str, Any]]:
+    """One object for each address, in the shape of Reacher's answers."""
+    return [outcome_as_reacher(*pair) for pair in zip(check.emails, check.outcomes, strict=True)]
 
 
 def _domain(check: DomainCheck) -> dict[str, Any]:

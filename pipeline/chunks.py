@@ -36,7 +36,7 @@ from pipeline.mail.syntax import normalise_domain
 from pipeline.narrowing import is_suspect, narrow
 from pipeline.outcomes import Deferral, Outcome
 from pipeline.records import Batch, Record
-from pipeline.verifications import Freshness, fresh_verdicts, remember_verdicts
+from pipeline.verifications import Freshness, fresh_answers, remember_verdicts
 
 PLAN = text("""
 INSERT INTO run_chunks (run_id, stage, number, first_position, last_position)
@@ -137,7 +137,7 @@ def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> 
     patterns = known_patterns(session, sorted(domain for domain in domains if domain))
     if lease.stage != verifications.STAGE:
         return Batch(records, patterns)
-    return Batch(records, patterns, fresh_verdicts(session, lease.run_id, records, freshness or Freshness()))
+    return Batch(records, patterns, fresh_answers(session, lease.run_id, records, freshness or Freshness()))
 
 
 def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:

@@ -39,12 +39,9 @@ class PatternCount:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownVerdict:
-    """What an earlier run of the same account settled about an address, and how old that is."""
+class KnownAnswer:
+    """What an earlier run of the same account heard about an address, and how old that is."""
 
-    status: str
-    reason: str
-    score: int
     evidence: Mapping[str, Any]
     checked_at: datetime
     age_seconds: float
@@ -55,9 +52,9 @@ class Batch:
     """What a stage is asked to work at once: neighbours, so that one domain's contacts stand together.
 
     `known_patterns` maps a domain (A-label form, lower case) to its confirmed patterns, most frequent first.
-    `known_verdicts` maps a normalised address to a verdict that is fresh enough to be used again.
+    `known_answers` maps a normalised address to an answer that is fresh enough to be used again.
     """
 
     records: Sequence[Record]
     known_patterns: Mapping[str, Sequence[PatternCount]] = field(default_factory=dict)
-    known_verdicts: Mapping[str, KnownVerdict] = field(default_factory=dict)
+    known_answers: Mapping[str, KnownAnswer] = field(default_factory=dict)

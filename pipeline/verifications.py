@@ -6,7 +6,6 @@ could tell is no knowledge.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,28 +14,25 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from pipeline.mail.meanings import SETTLED, Meaning
 from pipeline.mail.syntax import Address, parse_address
-from pipeline.outcomes import Outcome, Reason
-from pipeline.records import KnownVerdict, Record
+from pipeline.outcomes import Outcome
+from pipeline.records import KnownAnswer, Record
 
 STAGE = "email_verify"
 """The stage whose outcomes are kept, and which gets them back."""
 
-SETTLED = frozenset(
-    {
-        Reason.MAILBOX_EXISTS,
-        Reason.ROLE_ACCOUNT,
-        Reason.CATCH_ALL,
-        Reason.MAILBOX_FULL,
-        Reason.NO_SUCH_MAILBOX,
-        Reason.MAILBOX_DISABLED,
-    }
-)
-"""Reasons that a mail server gives and that hold for days. A busy mailbox is free in an hour."""
+HOLDS_FOR_DAYS = SETTLED - {Meaning.MAILBOX_BUSY}
+"""What is kept. A busy mailbox is free in an hour."""
+
+KEPT = (
+    "meaning", "mail_host", "reply_code", "reply_text", "asked_at", "seconds", "enhanced_code", "rule", "detail",
+    "catch_all", "invented",
+)  # fmt: skip
+"""The evidence that is kept: what was heard. The rest is known of each address anew, and holds the address itself."""
 
 FRESH = text("""
-SELECT v.address, v.status, v.reason, v.score, v.evidence, v.checked_at,
-       extract(epoch FROM now() - v.checked_at) AS age_seconds
+SELECT v.address, v.evidence, v.checked_at, extract(epoch FROM now() - v.checked_at) AS age_seconds
 FROM runs r
 JOIN verifications v ON v.account_id = r.account_id AND v.address = ANY(:addresses)
 WHERE r.id = :run_id AND NOT r.fresh
@@ -71,9 +67,9 @@ class Freshness:
         return max(self.valid, self.risky, self.invalid)
 
 
-def fresh_verdicts(
+def fresh_answers(
     session: Session, run_id: UUID, records: Sequence[Record], freshness: Freshness
-) -> Mapping[str, KnownVerdict]:
+) -> Mapping[str, KnownAnswer]:
     """What the run's account knows, by normalised address; nothing for a run that wants fresh verdicts.
 
     Records whose mail server was asked by an earlier stage are left out: that is fresher.
@@ -89,36 +85,32 @@ def fresh_verdicts(
         return {}
     days = {"valid": freshness.valid, "risky": freshness.risky, "invalid": freshness.invalid}
     rows = session.execute(FRESH, {"run_id": run_id, "addresses": list(keys), **days})
-    return {
-        keys[bytes(row.address)]: KnownVerdict(
-            row.status, row.reason, row.score, row.evidence, row.checked_at, float(row.age_seconds)
-        )
-        for row in rows
-    }
+    return {keys[bytes(row.address)]: KnownAnswer(row.evidence, row.checked_at, float(row.age_seconds)) for row in rows}
 
 
 def remember_verdicts(session: Session, account_id: UUID, outcomes: Iterable[Outcome]) -> None:
     """Keep what was settled just now; what was only remembered stays as old as it is."""
-    verdicts = {
-        outcome.email: _kept(outcome)
-        for outcome in outcomes
-        if outcome.email and outcome.reason in SETTLED and "cache" not in outcome.evidence
-    }
+    verdicts = {outcome.email: _kept(outcome) for outcome in outcomes if outcome.email and _is_settled(outcome)}
     if verdicts:
         session.execute(REMEMBER, {"account_id": account_id, "verdicts": json.dumps(list(verdicts.values()))})
 
 
+def _is_settled(outcome: Outcome) -> bool:
+    """Whether a mail server said it, just now, and all that a verdict needs."""
+    seen = outcome.evidence
+    if "cache" in seen or not seen.get("mail_host") or seen.get("meaning") not in HOLDS_FOR_DAYS:
+        return False
+    return seen["meaning"] != Meaning.ACCEPTED or seen.get("catch_all") is not None
+
+
 def _kept(outcome: Outcome) -> dict[str, Any]:
-    email = outcome.email or ""
-    evidence = dict(outcome.evidence)
-    if said := evidence.get("reply_text"):
-        evidence["reply_text"] = re.sub(re.escape(email), "EMAIL", said, flags=re.IGNORECASE)
+    seen = outcome.evidence
     return {
-        "address": _key(email).hex(),
+        "address": _key(outcome.email or "").hex(),
         "status": outcome.status,
         "reason": outcome.reason,
         "score": outcome.score,
-        "evidence": evidence,
+        "evidence": {name: seen[name] for name in KEPT if name in seen} | {"catch_all": seen.get("catch_all")},
     }
 
 

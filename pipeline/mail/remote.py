@@ -115,14 +115,20 @@ class RemoteVerifier:
             wait = _asks_to_wait(response)
             if wait is None:
                 seconds = asyncio.get_running_loop().time() - started
-                return self._read(response, domain, successes, asked_at, seconds)
+                return self._read(response, address, domain, successes, asked_at, seconds)
             self._failures.succeeded()
             if wait > WAITED_HERE:
                 return self._nothing(Meaning.RATE_LIMITED, f"try again in {wait:.0f} seconds", TOO_MANY)
             await asyncio.sleep(wait)
 
     def _read(
-        self, response: httpx.Response, domain: str, successes_before: int, asked_at: datetime, seconds: float
+        self,
+        response: httpx.Response,
+        address: str,
+        domain: str,
+        successes_before: int,
+        asked_at: datetime,
+        seconds: float,
     ) -> Heard:
         if response.status_code in REFUSALS:
             self._refuses_us = True
@@ -133,7 +139,7 @@ class RemoteVerifier:
             self._failures.failed(domain, successes_before=successes_before)
             return self._nothing(Meaning.UNCLEAR, f"HTTP {response.status_code}, and nothing that can be read")
         self._failures.succeeded()
-        return Heard(output.as_answer(self.name, asked_at, seconds), output.is_catch_all)
+        return Heard(output.as_answer(self.name, address, asked_at, seconds), output.is_catch_all)
 
     def _nothing(self, meaning: Meaning, why: str, code: int = 0) -> Heard:
         return Heard(Answer(meaning, code, f"{self.name}: {why}", self.name, datetime.now(UTC)))

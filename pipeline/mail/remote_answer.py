@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, StrictBool
 
 from pipeline.mail.answer import TEXT_KEPT, Answer
 from pipeline.mail.meanings import EXISTS, Meaning
-from pipeline.mail.replies import classify
+from pipeline.mail.replies import classify, without_addresses, without_local_part
 from pipeline.mail.reply import Reply
 
 REFUSES_IT = frozenset({"IpBlacklisted", "NeedsRDNS"})
@@ -71,16 +71,17 @@ class RemoteOutput(BaseModel):
             return Meaning.UNCLEAR
         return Meaning.ACCEPTED if smtp.is_deliverable else Meaning.NO_SUCH_MAILBOX
 
-    def as_answer(self, verifier: str, asked_at: datetime, seconds: float) -> Answer:
+    def as_answer(self, verifier: str, address: str, asked_at: datetime, seconds: float) -> Answer:
         """The answer that a stage gets; its text says who was asked, and what it saw."""
         host = self.mx.records[0].rstrip(".") if self.mx.records else verifier
-        text = f"{verifier} says: {self._saw()}"[:TEXT_KEPT]
+        text = f"{verifier} says: {without_local_part(self._saw(), address)}"[:TEXT_KEPT]
         denied = self.meaning is Meaning.NO_SUCH_MAILBOX
         return Answer(self.meaning, 0, text, host, asked_at, seconds, denied)
 
     def _saw(self) -> str:
         if self.smtp.error is not None:
-            return self.smtp.error.message or self.smtp.description or self.smtp.error.type
+            said = self.smtp.error.message or self.smtp.description or self.smtp.error.type
+            return without_addresses(Reply(0, (said,))).text
         seen = self.smtp.model_dump(exclude={"error", "description"}, exclude_none=True)
         return ", ".join(name for name, value in seen.items() if value) or "nothing"
 

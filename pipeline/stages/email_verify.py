@@ -17,10 +17,9 @@ from pipeline.mail.network import MailNetwork
 from pipeline.mail.syntax import Address, parse_address
 from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, verdict_on_route
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
+from pipeline.records import Batch, KnownAnswer, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.deferral import put_off
-from pipeline.stages.known import known_outcome
 
 HOPELESS = ABOUT_US - {Meaning.GREYLISTED}
 """A group that got nothing but these is the domain's last. A greylisting server is told every address once:
@@ -42,9 +41,9 @@ class EmailVerify:
             if not isinstance(address, Address):
                 yield _without_address(record)
             elif _was_asked(record.evidence):
-                yield _from_lookup(record, address, network)
-            elif known := batch.known_verdicts.get(str(address)):
-                yield known_outcome(known, record.position, str(address))
+                yield _from_evidence(record, address, record.evidence, network)
+            elif known := batch.known_answers.get(str(address)):
+                yield _from_evidence(record, address, _as_evidence(known), network)
             else:
                 addresses[record.position] = address
                 domains.setdefault(address.domain, []).append(record)
@@ -73,8 +72,14 @@ def _was_asked(evidence: Mapping[str, Any]) -> bool:
     )
 
 
-def _from_lookup(record: Record, address: Address, network: MailNetwork) -> Outcome:
-    seen = record.evidence
+def _as_evidence(known: KnownAnswer) -> Mapping[str, Any]:
+    """What was heard, with its age: `cache` says that nobody was asked this time."""
+    checked_at = known.checked_at.isoformat(timespec="seconds")
+    return {**known.evidence, "cache": {"checked_at": checked_at, "age_seconds": round(known.age_seconds)}}
+
+
+def _from_evidence(record: Record, address: Address, seen: Mapping[str, Any], network: MailNetwork) -> Outcome:
+    """Judge what was heard before by what is known now."""
     facts = facts_about(address, seen["mail_host"], network.lists)
     verdict = _verdict(Meaning(seen["meaning"]), seen["mail_host"], facts, catch_all=seen["catch_all"])
     return _outcome(record.position, str(address), verdict, {**seen, **facts.as_evidence()})

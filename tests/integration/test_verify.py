@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from cli.verify import ExitCode, UnableToCheck, verify_addresses
+from cli.verify import ExitCode, Shown, UnableToCheck, verify_addresses
 from models.settings import Settings
 from sandbox.domains import Habit
 from sandbox.internet import Internet
@@ -17,12 +17,12 @@ class Said:
     """One call of the command, with what it printed."""
 
     def __init__(
-        self, internet: Internet, *addresses: str, patience: float = 0, as_json: bool = False, **given: object
+        self, internet: Internet, *addresses: str, patience: float = 0, shown: Shown = Shown.STEPS, **given: object
     ):
         out, err = io.StringIO(), io.StringIO()
         settings = Settings.model_validate({name.lower(): value for name, value in internet.settings().items()} | given)
         self.code = verify_addresses(
-            settings, addresses, patience, Console(file=out, width=160), Console(file=err, width=160), as_json=as_json
+            settings, addresses, patience, Console(file=out, width=160), Console(file=err, width=160), shown
         )
         self.out, self.err = out.getvalue(), err.getvalue()
 
@@ -59,7 +59,7 @@ def test_several_addresses_of_a_domain_share_its_conversation_and_the_worst_coun
 def test_json_is_one_object_with_the_evidence(
     internet: Internet, valid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Said(internet, valid, as_json=True)
+    Said(internet, valid, shown=Shown.JSON)
 
     said = json.loads(capsys.readouterr().out)
     assert list(said) == ["address", "status", "reason", "score", "explanation", "evidence"]
@@ -73,10 +73,19 @@ def test_json_is_one_object_with_the_evidence(
 def test_json_of_several_addresses_is_a_line_for_each(
     internet: Internet, valid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Said(internet, valid, "no address", as_json=True)
+    Said(internet, valid, "no address", shown=Shown.JSON)
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["address"]: line["status"] for line in lines} == {valid: "valid", "no address": "invalid"}
+
+
+def test_reachers_shape_is_there_for_what_reads_it(
+    internet: Internet, valid: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Said(internet, valid, shown=Shown.REACHER)
+
+    said = json.loads(capsys.readouterr().out)
+    assert (said["input"], said["is_reachable"], said["smtp"]["is_deliverable"]) == (valid, "safe", True)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ from models.database import Database
 from models.wire import ContactIn
 from pipeline import chunks, retention, runs
 from pipeline.intake import create_run
+from pipeline.mail.meanings import Meaning
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.records import KnownVerdict
+from pipeline.records import KnownAnswer
 from pipeline.retrying import retry_run
 from pipeline.runs import cancel
-from pipeline.verifications import SETTLED, Freshness
+from pipeline.verifications import HOLDS_FOR_DAYS, Freshness
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -31,7 +32,10 @@ from tests.factories import (
 from tests.unit.old_runs import all_rows
 
 GRACE = "grace@alpha.test"
-SEEN = {"mail_host": "mx.alpha.test", "reply_code": 250, "reply_text": f"2.1.5 <{GRACE}> Ok", "catch_all": False}
+SEEN = {
+    "meaning": "accepted", "mail_host": "mx.alpha.test", "reply_code": 250, "reply_text": "2.1.5 Ok",
+    "catch_all": False, "same_mailbox": GRACE, "did_you_mean": GRACE, "pattern": "first",
+}  # fmt: skip
 VALID = Outcome(0, OutcomeStatus.VALID, Reason.MAILBOX_EXISTS, email=GRACE, score=97, evidence=SEEN)
 DAYS = Freshness(valid=30, risky=7, invalid=20)
 
@@ -61,11 +65,11 @@ def settle(database: Database, owner: UUID, *outcomes: Outcome, days_ago: float 
 
 def known_to(
     database: Database, owner: UUID, *emails: str, freshness: Freshness = DAYS, **output: object
-) -> dict[str, KnownVerdict]:
+) -> dict[str, KnownAnswer]:
     """What the next run's chunk is loaded with."""
     lease = claimed_chunk(database, verifying(database, owner, emails or [GRACE], **output), VERIFY)
     with database.transaction() as session:
-        return dict(chunks.load(session, lease, freshness).known_verdicts)
+        return dict(chunks.load(session, lease, freshness).known_answers)
 
 
 def test_a_settled_verdict_is_known_to_the_accounts_next_run(database: Database, owner: UUID) -> None:
@@ -73,7 +77,7 @@ def test_a_settled_verdict_is_known_to_the_accounts_next_run(database: Database,
 
     known = known_to(database, owner)[GRACE]
 
-    assert (known.status, known.reason, known.score) == ("valid", "mailbox_exists", 97)
+    assert known.evidence["meaning"] == "accepted"
     assert (known.evidence["mail_host"], known.evidence["catch_all"]) == ("mx.alpha.test", False)
     assert 0 <= known.age_seconds < 60
 
@@ -118,8 +122,8 @@ def test_a_run_may_ask_for_fresh_verdicts_only_and_others_profit_from_them(datab
     settle(database, owner, VALID)
 
     assert known_to(database, owner, fresh=True) == {}
-    settle(database, owner, replace(VALID, score=12), fresh=True)
-    assert known_to(database, owner)[GRACE].score == 12
+    settle(database, owner, replace(VALID, evidence={**SEEN, "mail_host": "mx2.alpha.test"}), fresh=True)
+    assert known_to(database, owner)[GRACE].evidence["mail_host"] == "mx2.alpha.test"
 
 
 def test_a_retry_wants_what_its_run_wanted(database: Database, owner: UUID) -> None:
@@ -132,12 +136,30 @@ def test_a_retry_wants_what_its_run_wanted(database: Database, owner: UUID) -> N
         assert count(session, "SELECT count(*) FROM runs WHERE fresh AND id = :id", id=retry_id) == 1
 
 
-@pytest.mark.parametrize("reason", sorted(set(Reason) - SETTLED))
-def test_what_no_mail_server_settled_for_days_is_not_kept(database: Database, owner: UUID, reason: Reason) -> None:
-    settle(database, owner, replace(VALID, status=OutcomeStatus.RISKY, reason=reason))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"meaning": meaning} for meaning in sorted(set(Meaning) - HOLDS_FOR_DAYS)),
+        {"catch_all": None},
+        {"mail_host": None},
+        {"meaning": None},
+    ],
+)
+def test_what_no_mail_server_settled_for_days_is_not_kept(
+    database: Database, owner: UUID, changes: dict[str, object]
+) -> None:
+    settle(database, owner, replace(VALID, status=OutcomeStatus.RISKY, evidence={**SEEN, **changes}))
 
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM verifications") == 0
+
+
+def test_a_no_is_kept_whether_or_not_the_domain_is_a_catch_all(database: Database, owner: UUID) -> None:
+    no = {"meaning": "no_such_mailbox", "mail_host": "mx.alpha.test", "reply_code": 550}
+
+    settle(database, owner, replace(VALID, status=OutcomeStatus.INVALID, reason=Reason.NO_SUCH_MAILBOX, evidence=no))
+
+    assert known_to(database, owner)[GRACE].evidence["catch_all"] is None
 
 
 def test_a_verdict_does_not_get_younger_by_being_used(database: Database, owner: UUID) -> None:
@@ -151,10 +173,10 @@ def test_a_verdict_does_not_get_younger_by_being_used(database: Database, owner:
 def test_a_newer_verdict_replaces_an_older_one(database: Database, owner: UUID) -> None:
     settle(database, owner, VALID, days_ago=5)
 
-    settle(database, owner, replace(VALID, status=OutcomeStatus.INVALID, reason=Reason.NO_SUCH_MAILBOX, score=2))
+    settle(database, owner, replace(VALID, evidence={**SEEN, "meaning": "no_such_mailbox"}))
 
     known = known_to(database, owner)[GRACE]
-    assert (known.status, known.age_seconds < 60) == ("invalid", True)
+    assert (known.evidence["meaning"], known.age_seconds < 60) == ("no_such_mailbox", True)
 
 
 def test_an_address_that_comes_twice_in_a_flush_is_kept_once(database: Database, owner: UUID) -> None:
@@ -188,7 +210,7 @@ def test_what_an_earlier_stage_saw_is_fresher_and_nothing_is_looked_up_for_it(da
         batch = chunks.load(session, lease, DAYS)
 
     assert batch.records[0].email == "given.family0@alpha.test"
-    assert batch.known_verdicts == {}
+    assert batch.known_answers == {}
 
 
 def test_nothing_is_kept_without_the_lease(database: Database, owner: UUID) -> None:
