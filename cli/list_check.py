@@ -24,6 +24,7 @@ async def check_list(
 
     An address that is put off is asked again for up to `patience` seconds.
     """
+    worklist.end_waits(patience)
     async with _Hands(worklist, network, patience) as hands:
         while hands.take_more() or worklist.anybody_waits:
             await hands.wait_a_moment()

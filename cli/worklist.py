@@ -116,6 +116,10 @@ class Worklist:
             [due, asked.waited + seconds, asked.deferrals + 1, asked.email],
         )
 
+    def end_waits(self, patience: float) -> None:
+        """Ask at once about whoever was put off for longer than there is patience now."""
+        self._db.execute("UPDATE addresses SET due = NULL WHERE verdict IS NULL AND waited > ?", [patience])
+
     def reopen(self, reasons: Iterable[Reason]) -> None:
         """Forget outcomes that say nothing about the addresses: they are asked about again next time."""
         forget = "UPDATE addresses SET verdict = NULL, due = NULL WHERE reason = ? AND verdict IS NOT NULL"

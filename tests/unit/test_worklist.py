@@ -72,6 +72,22 @@ def test_who_is_put_off_is_taken_again_when_it_is_due_and_not_before(worklist: W
     assert worklist.take(NOW + 60) == []
 
 
+def test_who_was_put_off_for_longer_than_there_is_patience_later_is_asked_at_once(path: Path) -> None:
+    before = loaded(path, 2)
+    long, short = before.take(NOW)
+    before.put_off(long, NOW + 60, 60)
+    before.put_off(short, NOW + 30, 30)
+    before.close()
+
+    after = loaded(path, 2)
+    after.end_waits(patience=30)
+
+    assert [each.email for each in after.take(NOW)] == [long.email]
+    assert after.take(NOW + 29) == []
+    assert [each.email for each in after.take(NOW + 30)] == [short.email]
+    after.close()
+
+
 def test_after_an_interruption_the_settled_stay_settled_and_the_rest_is_taken_again(path: Path) -> None:
     before = loaded(path, 3)
     first, second, third = before.take(NOW)
