@@ -183,7 +183,10 @@ def verify(
     settings = load_settings()
     if file and output:
         waits = LIST_PATIENCE_S if patience is None else patience
-        raise typer.Exit(verify_file(settings, file, output, output_format, waits, console, errors))
+        try:
+            raise typer.Exit(verify_file(settings, file, output, output_format, waits, console, errors))
+        except UnusableFile as error:
+            raise UnableToCheck(str(error)) from error
     shown = Shown.REACHER if output_format is VerdictFormat.REACHER else Shown.JSON if as_json else Shown.STEPS
     raise typer.Exit(verify_addresses(settings, addresses or [], patience or 0, console, errors, shown))
 

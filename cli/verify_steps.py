@@ -41,6 +41,8 @@ def print_verdict(console: Console, email: str, outcome: Outcome) -> None:
     _print(console, "Verdict", f"{email} is {outcome.status} ({outcome.reason}), score {outcome.score} of 100")
     style = COLOURS.get(outcome.status, "")
     console.print(" " * LABEL_WIDTH + REASON_SENTENCES[outcome.reason], style=style, soft_wrap=True, highlight=False)
+    if meant := outcome.evidence.get("did_you_mean"):
+        _print(console, "", f"Was {meant} meant?")
     if seconds := outcome.evidence.get("come_back_after_seconds"):
         _print(console, "", f"It asks to come back in {seconds} s: --patience {seconds} waits for it.")
     console.print(" " * LABEL_WIDTH + ADVICE[outcome.status], soft_wrap=True, highlight=False)

@@ -129,3 +129,18 @@ def read(path: Path) -> list[list[str]]:
         first = file.readline()
         file.seek(0)
         return list(csv.reader(file, delimiter=";" if ";" in first else ","))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["--file", "missing.csv", "--output", "out.csv"], 5, "can't be read: No such file or directory"),
+        (["--file", "missing.csv"], 2, "give addresses, or --file with --output"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(verify: Verify, arguments: Sequence[str], code: int, sentence: str) -> None:
+    done = verify(*arguments)
+
+    assert done.returncode == code
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
