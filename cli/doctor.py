@@ -1,36 +1,20 @@
 """`growth doctor`: what is reachable, what is not, and what to do."""
 
-import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import redis
-from dns.resolver import NoResolverConfiguration
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from cli.client import ApiClient, ApiError, find_credentials
+from cli.doctor_mail import look_at_mail
+from cli.finding import Finding, fine, wrong
 from models.database import open_database
 from models.migrate import is_migrated
 from models.settings import Settings, load_settings
-from pipeline.mail.answer import Answer
-from pipeline.mail.meanings import Meaning
-from pipeline.mail.network import MailNetwork
-from pipeline.mail.syntax import normalise_domain
-from pipeline.outcomes import REASON_SENTENCES, Reason
-from worker.process import mail_network_config
 
 TIMEOUT_S = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    is_fine: bool
-    says: str
 
 
 def print_diagnosis(console: Console, home: Path, mail_domain: str | None) -> bool:
@@ -50,41 +34,41 @@ def diagnose(settings: Settings, home: Path, mail_domain: str | None) -> Iterato
     yield _export_dir(settings)
     yield _api(home)
     if mail_domain:
-        yield from asyncio.run(_mail(settings, mail_domain))
+        yield from look_at_mail(settings, mail_domain)
     else:
-        yield _fine("Mail", "DNS and SMTP were not tried: give --mail-domain with a domain of your own.")
+        yield fine("Mail", "DNS and SMTP were not tried: give --mail-domain with a domain of your own.")
 
 
 def _postgres(settings: Settings) -> Finding:
     if not settings.database_url:
-        return _fine("Postgres", "DATABASE_URL is not set; `growth up` uses an embedded server.")
+        return fine("Postgres", "DATABASE_URL is not set; `growth up` uses an embedded server.")
     database = open_database(settings.database_url, pool_size=1)
     try:
         if is_migrated(database):
-            return _fine("Postgres", "reachable, with the schema of this version.")
-        return _wrong("Postgres", "reachable, but its schema is not this version's: run `growth migrate`.")
+            return fine("Postgres", "reachable, with the schema of this version.")
+        return wrong("Postgres", "reachable, but its schema is not this version's: run `growth migrate`.")
     except SQLAlchemyError as error:
-        return _wrong("Postgres", f"not reachable ({type(error).__name__}): check DATABASE_URL and the server.")
+        return wrong("Postgres", f"not reachable ({type(error).__name__}): check DATABASE_URL and the server.")
     finally:
         database.close()
 
 
 def _redis(what: str, url: str, variable: str) -> Finding:
     if not url:
-        return _fine(what, f"{variable} is not set; `growth up` uses an embedded server.")
+        return fine(what, f"{variable} is not set; `growth up` uses an embedded server.")
     if not url.startswith(("redis", "unix")):
-        return _fine(what, "not a Redis URL; Celery checks it when it starts.")
+        return fine(what, "not a Redis URL; Celery checks it when it starts.")
     client = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
     try:
         client.ping()
         policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
     except redis.RedisError as error:
-        return _wrong(what, f"not reachable ({type(error).__name__}): check {variable} and the server.")
+        return wrong(what, f"not reachable ({type(error).__name__}): check {variable} and the server.")
     finally:
         client.close()
     if policy != "noeviction":
-        return _wrong(what, f"evicts keys ({policy}): set maxmemory-policy to noeviction, or queues get lost.")
-    return _fine(what, "reachable.")
+        return wrong(what, f"evicts keys ({policy}): set maxmemory-policy to noeviction, or queues get lost.")
+    return fine(what, "reachable.")
 
 
 def _export_dir(settings: Settings) -> Finding:
@@ -94,8 +78,8 @@ def _export_dir(settings: Settings) -> Finding:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        return _wrong("Exports", f"EXPORT_DIR can't be written ({error.strerror}): choose another, or its owner.")
-    return _fine("Exports", f"{settings.export_dir} can be written.")
+        return wrong("Exports", f"EXPORT_DIR can't be written ({error.strerror}): choose another, or its owner.")
+    return fine("Exports", f"{settings.export_dir} can be written.")
 
 
 def _api(home: Path) -> Finding:
@@ -104,57 +88,5 @@ def _api(home: Path) -> Finding:
         with ApiClient(credentials) as client:
             client.check_access()
     except ApiError as error:
-        return _wrong("API", str(error))
-    return _fine("API", f"{credentials.api_url} takes the key.")
-
-
-async def _mail(settings: Settings, text: str) -> list[Finding]:
-    """Ask the DNS for a domain's mail servers, and one of them about its postmaster (RFC 5321 4.5.1)."""
-    domain = normalise_domain(text)
-    if domain is None:
-        return [_wrong("DNS", "--mail-domain is not a domain name.")]
-    try:
-        network = MailNetwork(mail_network_config(settings))
-    except (OSError, NoResolverConfiguration) as error:
-        return [_wrong("DNS", f"no resolver can be used ({type(error).__name__}): set DNS_RESOLVERS.")]
-    try:
-        route = await network.route(domain)
-        if route.problem is Reason.DNS_FAILURE:
-            return [_wrong("DNS", "the resolvers do not answer: check DNS_RESOLVERS and the firewall.")]
-        if route.problem is Reason.UNUSABLE_MAIL_HOST:
-            return [
-                _fine("DNS", "answers."),
-                _wrong("SMTP", f"{domain}'s mail servers are private: set SMTP_ALLOW_PRIVATE."),
-            ]
-        if route.problem is not None:
-            return [_fine("DNS", "answers."), _wrong("SMTP", REASON_SENTENCES[route.problem])]
-        async with network.conversation(route) as conversation:
-            (answer,) = (await conversation.ask([f"postmaster@{domain}"])).values()
-        return [_fine("DNS", f"{domain} takes mail at {route.hosts[0].name}."), _smtp(settings, answer)]
-    finally:
-        await network.close()
-
-
-def _smtp(settings: Settings, answer: Answer) -> Finding:
-    if answer.code == 0:
-        return _wrong(
-            "SMTP",
-            f"{answer.mail_host} does not answer on port {settings.smtp_port}: most clouds and homes block port 25 "
-            "going out; ask your provider, or run the workers elsewhere.",
-        )
-    if answer.meaning is Meaning.BLOCKED:
-        return _wrong(
-            "SMTP", f"{answer.mail_host} refuses our address ({answer.code}): check reverse DNS and blocklists."
-        )
-    advice = (
-        "" if "." in settings.smtp_helo_name else " Real servers want SMTP_HELO_NAME to be your host's public name."
-    )
-    return _fine("SMTP", f"{answer.mail_host} answers on port {settings.smtp_port} ({answer.code}).{advice}")
-
-
-def _fine(what: str, says: str) -> Finding:
-    return Finding(what, is_fine=True, says=says)
-
-
-def _wrong(what: str, says: str) -> Finding:
-    return Finding(what, is_fine=False, says=says)
+        return wrong("API", str(error))
+    return fine("API", f"{credentials.api_url} takes the key.")

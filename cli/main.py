@@ -21,6 +21,9 @@ from cli.embedded import EmbeddedServersMissing
 from cli.local import run_up
 from cli.processes import ProcessEnded
 from cli.summary import print_summary, print_timeline
+from cli.verdict_files import VerdictFormat
+from cli.verify import ExitCode, Shown, UnableToCheck, verify_addresses
+from cli.verify_file import LIST_PATIENCE_S, verify_file
 from cli.watching import watch
 from models.database import Database, open_database
 from models.migrate import migrate as migrate_database
@@ -153,6 +156,42 @@ def export(
 
 
 @app.command()
+def verify(
+    addresses: Annotated[list[str] | None, typer.Argument(help="Addresses to check.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each address.")] = False,
+    file: Annotated[Path | None, typer.Option(help="A CSV file with a column of addresses.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where to write that file with verdicts.")] = None,
+    output_format: Annotated[
+        VerdictFormat, typer.Option("--format", help="How to write it; reacher also without --file.")
+    ] = VerdictFormat.CSV,
+    patience: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds to wait for servers that ask us to come back later.",
+            show_default="0; with --file 900",
+        ),
+    ] = None,
+) -> None:
+    """Check addresses from this machine and show each step; or a whole list, with --file and --output.
+
+    Needs no run, no Postgres and no Redis. Exit code: 0 valid, 1 invalid, 2 wrong usage, 3 risky, 4 unknown, 5 nothing
+    can be checked from here, 130 interrupted; of several addresses the worst counts. With --file 0 means done.
+    """
+    if bool(addresses) == bool(file) or bool(file) != bool(output):
+        raise typer.BadParameter("give addresses, or --file with --output.")
+    settings = load_settings()
+    if file and output:
+        waits = LIST_PATIENCE_S if patience is None else patience
+        try:
+            raise typer.Exit(verify_file(settings, file, output, output_format, waits, console, errors))
+        except UnusableFile as error:
+            raise UnableToCheck(str(error)) from error
+    shown = Shown.REACHER if output_format is VerdictFormat.REACHER else Shown.JSON if as_json else Shown.STEPS
+    raise typer.Exit(verify_addresses(settings, addresses or [], patience or 0, console, errors, shown))
+
+
+@app.command()
 def doctor(
     home: Home = HOME,
     mail_domain: Annotated[str | None, typer.Option(help="A domain of yours: ask its mail server a question.")] = None,
@@ -207,9 +246,16 @@ def main() -> None:
         signal.signal(ending, _exit)
     try:
         app()
+    except UnableToCheck as error:
+        _say(error)
+        sys.exit(ExitCode.UNABLE)
     except (ApiError, UnusableFile, EmbeddedServersMissing, ProcessEnded, TimeoutError) as error:
-        errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
+        _say(error)
         sys.exit(1)
+
+
+def _say(error: Exception) -> None:
+    errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
 
 
 def _exit(number: int, _frame: FrameType | None) -> NoReturn:

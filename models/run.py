@@ -21,7 +21,8 @@ class Run(Base):
     `resend_at` is when the sweeper sends the chain again unless somebody pushes it on; workers do with each
     flush. `resends` counts how often that happened in a row, for the backoff. The rate card is copied here
     when the run is created; `charged_contacts` are those that it pays for, which a retry does not do for what
-    the run before it delivered. A new price does not change an old run. `expired_at` is when its
+    the run before it delivered. A new price does not change an old run. `fresh` runs
+    use no verdict of earlier ones. `expired_at` is when its
     contacts and results were deleted; its counts stay. What clients see is `json`, not `jsonb`,
     which would shuffle its keys.
     """
@@ -62,6 +63,7 @@ class Run(Base):
     extra_columns: Mapped[list[str]]
     required_fields: Mapped[list[str]]
     preview_rows: Mapped[int]
+    fresh: Mapped[bool] = mapped_column(server_default=text("false"))
     export_formats: Mapped[list[str]]
     idempotency_key: Mapped[str | None]
     request_digest: Mapped[bytes | None]

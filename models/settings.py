@@ -1,5 +1,6 @@
 """Every setting, read from the environment. Only doors read it; they pass values on."""
 
+import re
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Credits = Annotated[int, Field(ge=0, le=1_000_000)]
+FreshDays = Annotated[float, Field(ge=0, le=365)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -67,6 +69,18 @@ class Settings(BaseSettings):
         (300, 900), description="How long a contact waits, each time a mail server asks us to come back later"
     )
 
+    verifier_url: str = Field(
+        "",
+        description="A remote verifier that is asked in place of mail servers, such as Reacher's"
+        " `http://host:8080/v1/check_email`; unset: none",
+    )
+    verifier_header: str = Field(
+        "", repr=False, description="A header for the remote verifier, such as `Authorization: key`"
+    )
+    verifier_at_once: int = Field(
+        10, ge=1, le=1000, description="Questions to the remote verifier at once, per process"
+    )
+
     chunk_size: int = Field(200, ge=1, le=10_000, description="Contacts that a lane claims at once")
     max_lanes: int = Field(8, ge=1, le=1000, description="Lanes that may work one run at the same time")
     lease_seconds: Seconds = Field(8, description="How long a silent lane keeps its chunk")
@@ -76,6 +90,11 @@ class Settings(BaseSettings):
     stage_hours: float = Field(24, gt=0, le=24 * 90, description="A run with a stage that takes longer is failed")
     retention_days: float = Field(
         90, gt=0, le=36_500, description="After so many days the data of a finished run is deleted; its counts stay"
+    )
+    fresh_days_valid: FreshDays = Field(30, description="For so many days a `valid` verdict is used again; 0: never")
+    fresh_days_risky: FreshDays = Field(7, description="For so many days a `risky` verdict is used again; 0: never")
+    fresh_days_invalid: FreshDays = Field(
+        30, description="For so many days an `invalid` verdict is used again; 0: never"
     )
     sweep_seconds: Seconds = Field(1, description="How often the sweeper looks for runs that stand still")
     live_state_seconds: Seconds = Field(5, description="How long a running run's copy in Redis may go unrenewed")
@@ -114,6 +133,18 @@ class Settings(BaseSettings):
     @classmethod
     def _check_redis_url(cls, value: str) -> str:
         return _with_scheme(value, "redis", "rediss", "unix")
+
+    @field_validator("verifier_url")
+    @classmethod
+    def _check_verifier_url(cls, value: str) -> str:
+        return _with_scheme(value, "http", "https")
+
+    @field_validator("verifier_header")
+    @classmethod
+    def _check_verifier_header(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[\w-]+: *[\x21-\x7e][\x20-\x7e]*", value):
+            raise ValueError("it must be `Name: value`")
+        return value
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:

@@ -14,6 +14,7 @@ from models.run_chunk import RunChunk
 from models.run_event import RunEvent
 from models.run_stage import RunStage
 from models.schema import Base
+from models.verification import Verification
 
 __all__ = [
     "Account",
@@ -30,4 +31,5 @@ __all__ = [
     "RunChunk",
     "RunEvent",
     "RunStage",
+    "Verification",
 ]

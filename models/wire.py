@@ -72,6 +72,8 @@ class Output(BaseModel):
     required_fields: list[ContactField] = ["email"]
     preview_rows: int = Field(0, ge=0, le=100)
     export_formats: list[ExportFormat] = ["csv", "json"]
+    # Left out of the request's hash unless it is asked for: keys used before it existed still give their run.
+    fresh: bool = Field(default=False, exclude_if=lambda fresh: not fresh)
 
 
 class GoalPlan(BaseModel):

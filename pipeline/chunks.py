@@ -28,6 +28,7 @@ from models.transitions import (
     put_off_chunk,
     touch_run,
 )
+from pipeline import verifications
 from pipeline.deferrals import let_rest, note_deferrals
 from pipeline.errors import LeaseLost
 from pipeline.knowledge import known_patterns, learn_patterns
@@ -35,6 +36,7 @@ from pipeline.mail.syntax import normalise_domain
 from pipeline.narrowing import is_suspect, narrow
 from pipeline.outcomes import Deferral, Outcome
 from pipeline.records import Batch, Record
+from pipeline.verifications import Freshness, fresh_answers, remember_verdicts
 
 PLAN = text("""
 INSERT INTO run_chunks (run_id, stage, number, first_position, last_position)
@@ -118,8 +120,8 @@ def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, m
     return Lease(run.id, stage, chunk.number, token, worker, chunk.first_position, chunk.last_position, condemned)
 
 
-def load(session: Session, lease: Lease) -> Batch:
-    """What is left to do in a leased chunk, with what is known of its domains."""
+def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> Batch:
+    """What is left to do in a leased chunk, with what is known of its domains and of its addresses."""
     rows = session.execute(
         UNDONE,
         {
@@ -132,7 +134,10 @@ def load(session: Session, lease: Lease) -> Batch:
     )
     records = [Record(**row._asdict()) for row in rows]
     domains = {normalise_domain(record.domain) for record in records} - {None}
-    return Batch(records, known_patterns(session, sorted(domain for domain in domains if domain)))
+    patterns = known_patterns(session, sorted(domain for domain in domains if domain))
+    if lease.stage != verifications.STAGE:
+        return Batch(records, patterns)
+    return Batch(records, patterns, fresh_answers(session, lease.run_id, records, freshness or Freshness()))
 
 
 def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:
@@ -147,6 +152,8 @@ def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
     if outcomes:
         _count(session, lease, _insert(session, lease, outcomes))
         learn_patterns(session, outcomes)
+        if lease.stage == verifications.STAGE:
+            remember_verdicts(session, run.account_id, outcomes)
     return touch_run(session, run.id, seconds)
 
 

@@ -77,6 +77,7 @@ def _insert_run(
             required_fields=plan.output.required_fields,
             preview_rows=plan.output.preview_rows,
             export_formats=plan.output.export_formats,
+            fresh=plan.output.fresh,
             idempotency_key=idempotency_key,
             request_digest=_digest(plan) if idempotency_key else None,
             charge_per_contact=rates.per_contact,

@@ -5,6 +5,7 @@ A *record* is one contact as a stage sees it: what the client sent, plus what ea
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 
@@ -38,11 +39,22 @@ class PatternCount:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownAnswer:
+    """What an earlier run of the same account heard about an address, and how old that is."""
+
+    evidence: Mapping[str, Any]
+    checked_at: datetime
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What a stage is asked to work at once: neighbours, so that one domain's contacts stand together.
 
     `known_patterns` maps a domain (A-label form, lower case) to its confirmed patterns, most frequent first.
+    `known_answers` maps a normalised address to an answer that is fresh enough to be used again.
     """
 
     records: Sequence[Record]
     known_patterns: Mapping[str, Sequence[PatternCount]] = field(default_factory=dict)
+    known_answers: Mapping[str, KnownAnswer] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from models.provider_answer import ProviderAnswer
 from models.run import Run
 from models.run_chunk import RunChunk
 from models.transitions import lock_run
+from models.verification import Verification
 
 BATCH = 1000
 """Rows deleted in one transaction; a contact's outcomes and deferrals are not counted."""
@@ -64,6 +65,24 @@ def delete_answers(session: Session, days: float) -> int:
     )
     deleted = session.execute(
         delete(ProviderAnswer).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False)
+    )
+    assert isinstance(deleted, CursorResult)  # noqa: S101 - a DELETE always gives one; this tells the type checker
+    return deleted.rowcount
+
+
+def delete_verifications(session: Session, days: float) -> int:
+    """A batch of kept verdicts that are older than they may get; how many there were."""
+    key = (Verification.account_id, Verification.address)
+    # One that is locked is just being renewed.
+    old = (
+        select(*key)
+        .where(Verification.checked_at < _days_ago(days))
+        .order_by(Verification.checked_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    deleted = session.execute(
+        delete(Verification).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False)
     )
     assert isinstance(deleted, CursorResult)  # noqa: S101 - a DELETE always gives one; this tells the type checker
     return deleted.rowcount

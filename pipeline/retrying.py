@@ -38,7 +38,7 @@ MAY_PASS = (
 
 COPIED_COLUMNS = (
     "account_id", "pipeline_id", "preset", "contact_count", "extra_columns", "required_fields", "preview_rows",
-    "export_formats", "charge_per_contact", "rebate_per_unresolved", "rebate_per_unverified",
+    "export_formats", "fresh", "charge_per_contact", "rebate_per_unresolved", "rebate_per_unverified",
 )  # fmt: skip
 
 COPY_CONTACTS = text("""

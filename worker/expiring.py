@@ -7,6 +7,7 @@ sweepers may expire the same run at once, and each may be killed at any point: w
 import errno
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -22,8 +23,8 @@ from models.settings import Settings
 from models.transitions import expire_run, lock_run, touch_run
 from pipeline import live_state
 from pipeline.results.exports import has_exports, remove_exports
-from pipeline.retention import BATCH, delete_answers, delete_contacts, find_expired, withdraw
-from worker.process import open_redis
+from pipeline.retention import BATCH, delete_answers, delete_contacts, delete_verifications, find_expired, withdraw
+from worker.process import freshness_of, open_redis
 
 LOOK_EVERY_S = 60.0
 LATER_S = 900.0
@@ -61,11 +62,16 @@ def expire_due(expirer: Expirer) -> bool:
     with expirer.database.transaction() as session:
         due = find_expired(session, days)
     went_well = [_expire_or_log(expirer, run_id) for run_id in due]
+    _delete_all(expirer, delete_answers, days)
+    _delete_all(expirer, delete_verifications, min(days, freshness_of(expirer.settings).longest))
+    return all(went_well)
+
+
+def _delete_all(expirer: Expirer, delete_batch: Callable[[Session, float], int], days: float) -> None:
     while not expirer.stopping.is_set():
         with expirer.database.transaction() as session:
-            if delete_answers(session, days) < BATCH:
-                break
-    return all(went_well)
+            if delete_batch(session, days) < BATCH:
+                return
 
 
 def _look(expirer: Expirer) -> bool:

@@ -19,7 +19,7 @@ from pipeline.errors import LeaseLost, StageFault, WorldGone
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.records import Batch
 from pipeline.stages import stage_named
-from worker.process import Process
+from worker.process import Process, freshness_of
 from worker.publishing import publish
 
 log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
 
 
 def _load(process: Process, lease: Lease) -> Batch:
-    return _insist(process, lambda session: chunks.load(session, lease))
+    return _insist(process, lambda session: chunks.load(session, lease, freshness_of(process.settings)))
 
 
 def _record(process: Process, lease: Lease, outcomes: list[Outcome]) -> None:

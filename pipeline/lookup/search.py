@@ -18,7 +18,7 @@ from pipeline.lookup.names import Name
 from pipeline.lookup.planning import Questions, plan_all, plan_round
 from pipeline.lookup.sought import Sought, seek
 from pipeline.mail.answer import Answer
-from pipeline.mail.conversation import Conversation
+from pipeline.mail.enquiry import Enquiry
 from pipeline.mail.meanings import ABOUT_US, EXISTS, SETTLED, Meaning
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Reason
@@ -59,7 +59,7 @@ class DomainSearch:
 
     def __init__(
         self,
-        conversation: Conversation,
+        conversation: Enquiry,
         network: MailNetwork,
         belief: PatternBelief,
         taken: set[str],

@@ -10,7 +10,7 @@ those pass who come back with the same client address, sender and recipient.
 import hashlib
 
 from pipeline.mail.answer import Answer
-from pipeline.mail.conversation import Conversation
+from pipeline.mail.enquiry import Enquiry
 from pipeline.mail.meanings import Meaning
 
 LENGTH = 16
@@ -18,7 +18,7 @@ LENGTH = 16
 _LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
 
-async def ask_about_nobody(conversation: Conversation, mail_from: str) -> Answer:
+async def ask_about_nobody(conversation: Enquiry, mail_from: str) -> Answer:
     """Ask about an invented address, a second time in a session of its own if the first settles nothing."""
     address = invented_address(conversation.domain, mail_from)
     answer = (await conversation.ask([address]))[address]

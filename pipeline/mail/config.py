@@ -9,6 +9,15 @@ from pipeline.mail.ways_out import SocksProxy
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteVerifierConfig:
+    """Where the verifier is and how it is asked: `header` is a (name, value) pair, such as the key to it."""
+
+    url: str
+    header: tuple[str, str] | None = None
+    at_once: int = 10
+
+
+@dataclass(frozen=True, slots=True)
 class MailNetworkConfig:
     """How to reach the world's DNS and mail servers. Times are in seconds.
 
@@ -23,6 +32,7 @@ class MailNetworkConfig:
     local parts (`pipeline.mail.lists`).
     `starttls` has sessions encrypted where servers offer that. Connections leave from `source_ips`, addresses of this
     machine, and through `proxies` (`pipeline.mail.ways_out`); none of both means the machine's default address.
+    With a `verifier` that one is asked, and no mail host.
     """
 
     nameservers: tuple[tuple[str, int], ...] = ()
@@ -46,3 +56,4 @@ class MailNetworkConfig:
     starttls: bool = True
     source_ips: tuple[str, ...] = ()
     proxies: tuple[SocksProxy, ...] = ()
+    verifier: RemoteVerifierConfig | None = None

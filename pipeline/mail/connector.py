@@ -5,13 +5,14 @@ import logging
 from weakref import WeakKeyDictionary
 
 from pipeline.mail.config import MailNetworkConfig
+from pipeline.mail.dialling import connect
 from pipeline.mail.host_habits import HostHabits
 from pipeline.mail.host_health import HostHealth
 from pipeline.mail.outage import FailuresInARow
 from pipeline.mail.pacing import Pacing, PacingLimits, Slot, asks_to_slow_down, place_of
 from pipeline.mail.process_pacing import ProcessPacing
 from pipeline.mail.reply import Reply
-from pipeline.mail.smtp import SmtpSession, connect
+from pipeline.mail.smtp import SmtpSession
 from pipeline.mail.smtp_errors import ConnectError, SessionRefusedError, SmtpError, TlsError, WayOutError
 from pipeline.mail.starttls import opportunistic_tls
 from pipeline.mail.stopwatch import Stopwatch

@@ -12,9 +12,11 @@ from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
 from pipeline.mail.conversation import Conversation
 from pipeline.mail.dns import MailRoute, Resolver
+from pipeline.mail.enquiry import Enquiry
 from pipeline.mail.lists import Lists
 from pipeline.mail.outage import NO_RESOLVER, SMTP_PORT_BLOCKED, Outage
 from pipeline.mail.pacing import Pacing
+from pipeline.mail.remote import RemoteEnquiry, RemoteVerifier
 from pipeline.mail.shared_memory import Batches, SharedMemory, Shelf
 from pipeline.mail.ttl_cache import TtlCache
 
@@ -49,6 +51,7 @@ class MailNetwork:
             shared=Shelf(self._batches, f"{scope}:route", MailRoute) if self._batches else None,
         )
         self._connector = Connector(config, pacing)
+        self._verifier = RemoteVerifier(config.verifier) if config.verifier else None
         self._catch_alls: TtlCache[str, Answer] = TtlCache(DOMAINS_REMEMBERED)
         self._shared_catch_alls = Shelf(self._batches, f"{scope}:catch_all", Answer) if self._batches else None
 
@@ -56,11 +59,13 @@ class MailNetwork:
         """Say where a domain (A-labels, lower case) takes mail, or why nowhere."""
         return await self._resolver.route(domain)
 
-    def conversation(self, route: MailRoute) -> Conversation:
+    def conversation(self, route: MailRoute) -> Enquiry:
         """Begin to ask the hosts of a route about addresses; to be used with `async with`."""
+        if self._verifier is not None:
+            return RemoteEnquiry(route.domain, self._verifier, self.config.record_timeout, self.config.mail_from)
         return Conversation(route, self.config, self._connector)
 
-    async def ask_about_nobody(self, conversation: Conversation) -> Answer:
+    async def ask_about_nobody(self, conversation: Enquiry) -> Answer:
         """Ask about an invented address: the answer's `says_catch_all` tells what a yes is worth at this domain.
 
         To be asked after real addresses (`pipeline.mail.catch_all` says why).
@@ -89,7 +94,7 @@ class MailNetwork:
             return NO_RESOLVER
         if self._connector.failures.is_outage:
             return SMTP_PORT_BLOCKED
-        return None
+        return self._verifier.outage if self._verifier else None
 
     async def settle(self) -> None:
         """Wait a moment for servers to let go of what has ended: the event loop is about to stand still."""
@@ -99,6 +104,8 @@ class MailNetwork:
         """Take leave of every server; the network is not used any more."""
         await self._resolver.close()
         await self._connector.close()
+        if self._verifier is not None:
+            await self._verifier.close()
         if self._batches:
             await self._batches.close()
 

@@ -32,8 +32,8 @@ NO_RESOLVER = Outage(
 SMTP_PORT_BLOCKED = Outage(
     "smtp_port_blocked",
     "No mail server can be reached: every connection is refused or times out. Most clouds block outgoing port 25:"
-    " ask yours to open it, or run the workers where it is open (`growth doctor --mail-domain` with a domain of"
-    " your own tells), then try again.",
+    " ask yours to open it, run the workers where it is open, or have a remote verifier ask (VERIFIER_URL);"
+    " `growth doctor --mail-domain` with a domain of your own tells. Then try again.",
 )
 
 

@@ -6,7 +6,6 @@ there is no DATA in it.
 """
 
 import asyncio
-import os
 import ssl
 from collections.abc import Sequence
 from typing import cast
@@ -15,7 +14,6 @@ from pipeline.mail.named_recipient import names_another
 from pipeline.mail.reply import Reply
 from pipeline.mail.reply_parser import ReplyParser
 from pipeline.mail.smtp_errors import (
-    ConnectError,
     ConnectionLostError,
     MalformedReplyError,
     ReplyTimeoutError,
@@ -23,7 +21,7 @@ from pipeline.mail.smtp_errors import (
     SmtpError,
     TlsError,
 )
-from pipeline.mail.ways_out import DefaultAddress, WayOut
+from pipeline.mail.transcript import Wiretap
 
 QUIT_LINGER = 2.0
 """Seconds that a server has to close the connection after QUIT, before we cut it."""
@@ -35,20 +33,6 @@ HELO_MAY_DO = frozenset({500, 501, 502, 504})
 """Replies to EHLO after which an older server may still take HELO (RFC 5321 3.2, 4.2.4)."""
 
 
-async def connect(
-    ip: str, port: int, connect_timeout: float, command_timeout: float, way: WayOut | None = None
-) -> "SmtpSession":
-    """Open a connection. Raises ConnectError."""
-    try:
-        async with asyncio.timeout(connect_timeout):
-            return await (way or DefaultAddress()).connect(lambda: SmtpSession(command_timeout), ip, port)
-    except TimeoutError as error:
-        raise ConnectError(f"No connection within {connect_timeout:g} seconds.") from error
-    except OSError as error:
-        cause = os.strerror(error.errno) if error.errno else str(error)
-        raise ConnectError(f"No connection: {cause}.") from error
-
-
 class SmtpSession(asyncio.Protocol):
     """One connection to a mail host, used by one task at a time.
 
@@ -56,7 +40,8 @@ class SmtpSession(asyncio.Protocol):
     once the connection is gone. `one_by_one` has it wait for each reply even where the server offers pipelining.
     """
 
-    def __init__(self, command_timeout: float) -> None:
+    def __init__(self, command_timeout: float, wiretap: Wiretap | None = None) -> None:
+        self._wiretap = wiretap
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.extensions: frozenset[str] = frozenset()
         self.one_by_one = False
@@ -77,9 +62,13 @@ class SmtpSession(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        if self._wiretap is not None:
+            self._wiretap.connected()
 
     def data_received(self, data: bytes) -> None:
         """Queue whole replies; what comes after QUIT is of no interest."""
+        if self._wiretap is not None:
+            self._wiretap.received(data)
         if self._linger is not None:
             return
         try:
@@ -157,7 +146,7 @@ class SmtpSession(asyncio.Protocol):
         """
         if self._linger is not None or self._transport.is_closing():
             return
-        self._transport.write(b"QUIT\r\n")
+        self._write(b"QUIT\r\n")
         if self._owed or self._failure is not None:
             self._transport.close()
         self._linger = asyncio.get_running_loop().call_later(QUIT_LINGER, self._transport.abort)
@@ -246,7 +235,12 @@ class SmtpSession(asyncio.Protocol):
         data = "\r\n".join(lines)
         if len(data.splitlines()) != len(lines) or "\0" in data:
             raise ValueError("A command may not hold a line break or NUL.")
-        self._transport.write(data.encode() + b"\r\n")
+        self._write(data.encode() + b"\r\n")
+
+    def _write(self, data: bytes) -> None:
+        if self._wiretap is not None:
+            self._wiretap.sent(data)
+        self._transport.write(data)
 
     async def _reply(self, about: str) -> Reply:
         """Give the next reply, once it is there."""

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from pipeline.mail.conversation import Conversation
+from pipeline.mail.enquiry import Enquiry
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Record
 
@@ -55,9 +55,7 @@ async def work_by_domain(
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-def in_groups(
-    members: Sequence[T], conversation: Conversation, questions_each: Callable[[], int]
-) -> Iterator[Sequence[T]]:
+def in_groups(members: Sequence[T], conversation: Enquiry, questions_each: Callable[[], int]) -> Iterator[Sequence[T]]:
     """Cut into groups of GROUP_SIZE, or fewer where the server is too slow to answer for so many in time.
 
     `questions_each` is asked before each group: what the group before taught counts.

@@ -1,6 +1,7 @@
 """The stage that judges addresses: would mail to them arrive?
 
-What `email_lookup` saw minutes ago is used again, not asked again.
+What `email_lookup` saw minutes ago is used again, not asked again; so is what an earlier run settled, while it is
+fresh.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 from pipeline.mail.answer import Answer
 from pipeline.mail.catch_all import invented_address
-from pipeline.mail.conversation import Conversation
+from pipeline.mail.enquiry import Enquiry
 from pipeline.mail.facts import AddressFacts, facts_about
 from pipeline.mail.late_bounces import bounces_later
 from pipeline.mail.meanings import ABOUT_US, Meaning
@@ -17,7 +18,7 @@ from pipeline.mail.network import MailNetwork
 from pipeline.mail.syntax import Address, parse_address
 from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, verdict_on_route
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
+from pipeline.records import Batch, KnownAnswer, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.deferral import put_off
 
@@ -45,7 +46,9 @@ class EmailVerify:
             if not isinstance(address, Address):
                 yield _without_address(record)
             elif _was_asked(record.evidence):
-                yield _from_lookup(record, address, network)
+                yield _from_evidence(record, address, record.evidence, network)
+            elif known := batch.known_answers.get(str(address)):
+                yield _from_evidence(record, address, _as_evidence(known), network)
             else:
                 addresses[record.position] = address
                 domains.setdefault(address.domain, []).append(record)
@@ -74,8 +77,14 @@ def _was_asked(evidence: Mapping[str, Any]) -> bool:
     )
 
 
-def _from_lookup(record: Record, address: Address, network: MailNetwork) -> Outcome:
-    seen = record.evidence
+def _as_evidence(known: KnownAnswer) -> Mapping[str, Any]:
+    """What was heard, with its age: `cache` says that nobody was asked this time."""
+    checked_at = known.checked_at.isoformat(timespec="seconds")
+    return {**known.evidence, "cache": {"checked_at": checked_at, "age_seconds": round(known.age_seconds)}}
+
+
+def _from_evidence(record: Record, address: Address, seen: Mapping[str, Any], network: MailNetwork) -> Outcome:
+    """Judge what was heard before by what is known now."""
     facts = facts_about(address, seen["mail_host"], network.lists)
     verdict = _verdict(Meaning(seen["meaning"]), seen["mail_host"], facts, catch_all=seen["catch_all"])
     return _outcome(record.position, str(address), verdict, {**seen, **facts.as_evidence()})
@@ -130,7 +139,7 @@ class _Questions:
     time.
     """
 
-    def __init__(self, conversation: Conversation, network: MailNetwork) -> None:
+    def __init__(self, conversation: Enquiry, network: MailNetwork) -> None:
         self.nobody: Answer | None = None
         self._conversation = conversation
         self._network = network

@@ -168,7 +168,7 @@ def test_doctor_finds_everything_well(growth: Growth, population: Population) ->
     done = growth("doctor", "--mail-domain", domain)
 
     assert done.returncode == 0, done.stdout
-    assert [line[:2] for line in done.stdout.splitlines()] == ["ok"] * 7
+    assert [line[:2] for line in done.stdout.splitlines()] == ["ok"] * 9
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,8 @@ from tests.factories import (
 )
 from worker.compiling import export_stopped_run
 from worker.expiring import Expirer
-from worker.process import Process, mail_network_config
+from worker.mail_settings import mail_network_config
+from worker.process import Process
 
 PERSONAL = ("Given", "Family", "given.family", "private_column", "private value")
 """What these runs' people and their clients' columns can be found by."""

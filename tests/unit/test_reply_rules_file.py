@@ -6,7 +6,7 @@ import pytest
 
 from models.settings import Settings
 from pipeline.mail.reply import Reply
-from worker.process import mail_network_config
+from worker.mail_settings import mail_network_config
 
 RULES = """
 [[rules]]

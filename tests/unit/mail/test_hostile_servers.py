@@ -5,8 +5,9 @@ import secrets
 
 import pytest
 
+from pipeline.mail.dialling import connect
 from pipeline.mail.meanings import Meaning
-from pipeline.mail.smtp import MAX_UNREAD, connect
+from pipeline.mail.smtp import MAX_UNREAD
 from pipeline.mail.smtp_errors import SmtpError
 from tests.unit.mail.scripted_servers import Talk, ask, drips, mail_host, mail_server, world
 

@@ -1,0 +1,35 @@
+"""Opens a connection to a mail host, by one way out or another, within a time."""
+
+import asyncio
+import os
+from collections.abc import Awaitable
+
+from pipeline.mail.smtp import SmtpSession
+from pipeline.mail.smtp_errors import ConnectError
+from pipeline.mail.transcript import wiretap_for
+from pipeline.mail.ways_out import DefaultAddress, WayOut
+
+
+async def connect(
+    ip: str, port: int, connect_timeout: float, command_timeout: float, way: WayOut | None = None
+) -> SmtpSession:
+    """Open a connection. Raises ConnectError."""
+    wiretap = wiretap_for(ip)
+    opening = (way or DefaultAddress()).connect(lambda: SmtpSession(command_timeout, wiretap), ip, port)
+    try:
+        return await _within(connect_timeout, opening)
+    except ConnectError as error:
+        if wiretap is not None:
+            wiretap.failed(str(error))
+        raise
+
+
+async def _within(connect_timeout: float, opening: Awaitable[SmtpSession]) -> SmtpSession:
+    try:
+        async with asyncio.timeout(connect_timeout):
+            return await opening
+    except TimeoutError as error:
+        raise ConnectError(f"No connection within {connect_timeout:g} seconds.") from error
+    except OSError as error:
+        cause = os.strerror(error.errno) if error.errno else str(error)
+        raise ConnectError(f"No connection: {cause}.") from error

@@ -1,0 +1,92 @@
+"""How mail servers see us: does our EHLO name resolve to the address that we come from, and back again?
+
+Forward-confirmed reverse DNS (RFC 8601 2.7.3): the address has a PTR whose name resolves to that address. Many servers
+refuse strangers without it, and most want the name to be the one that we introduce ourselves with.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dns.asyncresolver
+import dns.exception
+import dns.nameserver
+import dns.rdatatype
+import dns.reversename
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Our name in EHLO with its addresses, and for each address that we may be seen from its names (PTR).
+
+    `source` is the address that this machine connects from; it is not public behind a NAT, and what others see then
+    can't be known here: the name's own addresses are looked at instead.
+    """
+
+    name: str
+    addresses: Sequence[str]
+    source: str
+    names: Mapping[str, Sequence[str]]
+
+    @property
+    def is_behind_nat(self) -> bool:
+        """Whether others see another address than `source`."""
+        return not ipaddress.ip_address(self.source).is_global
+
+    @property
+    def problem(self) -> str | None:
+        """What a mail server may dislike, and what to do, as a sentence; None if all fits."""
+        if not self.addresses:
+            return f"{self.name} has no address: publish an A record with the address that you connect from."
+        if not self.is_behind_nat and self.source not in self.addresses:
+            return f"we connect from {self.source}, which {self.name} does not resolve to: add it, or set another name."
+        for address, names in self.names.items():
+            if self.name not in names:
+                found = f"is {', '.join(names)}" if names else "is missing"
+                return f"the reverse DNS (PTR) of {address} {found}: have your provider set it to {self.name}."
+        return None
+
+
+async def find_identity(nameservers: Sequence[tuple[str, int]], name: str, towards: str, seconds: float) -> Identity:
+    """Look a name and its addresses up, as a mail host at the IP address `towards` would.
+
+    Nothing but name servers is contacted; what they do not know, or do not say, is missing.
+    """
+    resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+    if nameservers:
+        resolver.nameservers = [dns.nameserver.Do53Nameserver(ip, port) for ip, port in nameservers]
+    resolver.lifetime = seconds
+    name = name.rstrip(".").lower()
+    addresses = [
+        text for kind in (dns.rdatatype.A, dns.rdatatype.AAAA) for text in await _look_up(resolver, name, kind)
+    ]
+    source = source_address(towards)
+    seen = [source] if ipaddress.ip_address(source).is_global else addresses
+    names = {
+        address: [
+            found.rstrip(".").lower()
+            for found in await _look_up(resolver, dns.reversename.from_address(address).to_text(), dns.rdatatype.PTR)
+        ]
+        for address in seen
+    }
+    return Identity(name, addresses, source, names)
+
+
+def source_address(towards: str) -> str:
+    """The address that this machine uses towards another; nothing is sent."""
+    family = socket.AF_INET6 if ":" in towards else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((towards, 25))
+        except OSError:
+            return "0.0.0.0"  # noqa: S104 - it means that no address is known, nothing listens
+        return str(probe.getsockname()[0])
+
+
+async def _look_up(resolver: dns.asyncresolver.Resolver, name: str, kind: dns.rdatatype.RdataType) -> list[str]:
+    try:
+        answer = await resolver.resolve(name, kind, raise_on_no_answer=False, search=False)
+    except dns.exception.DNSException:
+        return []
+    return [record.to_text() for record in answer.rrset or ()]

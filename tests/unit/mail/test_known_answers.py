@@ -1,0 +1,58 @@
+"""The verifying stage does not ask about what an earlier run heard; it judges that anew."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.records import Batch, KnownAnswer, Record
+from pipeline.stages import stage_named
+from tests.unit.mail.scripted_servers import mail_host, world
+
+CHECKED_AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+HEARD = {"meaning": "accepted", "mail_host": "mx.acme.test", "reply_code": 250, "catch_all": False}
+
+
+def verify(email: str, heard: dict[str, Any]) -> tuple[Outcome, int]:
+    """The outcome of a record whose address is known, and how many sessions its mail server saw."""
+
+    async def scenario() -> tuple[Outcome, int]:
+        async with world({"acme.test": mail_host("grace")}) as scripted:
+            known = {email.lower(): KnownAnswer(heard, CHECKED_AT, 86_400.4)}
+            batch = Batch([Record(7, email=email)], known_answers=known)
+            (said,) = [each async for each in stage_named("email_verify").stage.work(batch, scripted.network)]
+            assert isinstance(said, Outcome)
+            return said, scripted.seen["acme.test"].sessions
+
+    return asyncio.run(scenario())
+
+
+def test_nobody_is_asked_and_the_evidence_tells_the_answers_age() -> None:
+    said, sessions = verify("grace@ACME.test", HEARD)
+
+    assert (said.position, said.email, sessions) == (7, "grace@acme.test", 0)
+    assert (said.status, said.reason) == (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
+    assert said.evidence["mail_host"] == "mx.acme.test"
+    assert said.evidence["cache"] == {"checked_at": "2026-11-20T12:00:00+00:00", "age_seconds": 86_400}
+
+
+@pytest.mark.parametrize(
+    ("email", "changes", "expected"),
+    [
+        ("grace@acme.test", {"catch_all": True}, (OutcomeStatus.RISKY, Reason.CATCH_ALL)),
+        ("info@acme.test", {}, (OutcomeStatus.RISKY, Reason.ROLE_ACCOUNT)),
+        (
+            "grace@acme.test",
+            {"meaning": "no_such_mailbox", "catch_all": None},
+            (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX),
+        ),
+    ],
+)
+def test_what_was_heard_is_judged_like_an_answer_of_today(
+    email: str, changes: dict[str, Any], expected: tuple[OutcomeStatus, Reason]
+) -> None:
+    said, _ = verify(email, HEARD | changes)
+
+    assert (said.status, said.reason) == expected

@@ -1,0 +1,142 @@
+"""What is left to check of a list: each address once, the large domain last, and nothing lost by an interruption."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.worklist import SLICE, Asked, Worklist
+from pipeline.mail.syntax import Address
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+
+NOW = 1_000_000.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / ".out.csv.progress"
+
+
+@pytest.fixture
+def worklist(path: Path) -> Iterator[Worklist]:
+    opened = loaded(path, 3)
+    yield opened
+    opened.close()
+
+
+def loaded(path: Path, *sizes: int, fingerprint: str = "list") -> Worklist:
+    """A worklist of so many addresses at d0.test, d1.test, ..."""
+    worklist = Worklist(path)
+    if not worklist.is_loaded(fingerprint):
+        worklist.load(Address(f"p{n}", f"d{index}.test") for index, size in enumerate(sizes) for n in range(size))
+    return worklist
+
+
+def valid(asked: Asked) -> Outcome:
+    return Outcome(0, OutcomeStatus.VALID, Reason.MAILBOX_EXISTS, asked.email, score=97, evidence={"mail_host": "mx"})
+
+
+def taken(worklist: Worklist) -> list[list[str]]:
+    return [[each.email for each in asked] for asked in iter(lambda: worklist.take(NOW), [])]
+
+
+def test_each_address_is_taken_once_however_often_it_comes(path: Path) -> None:
+    worklist = Worklist(path)
+    worklist.is_loaded("list")
+    worklist.load([Address("grace", "acme.test")] * 3 + [Address("ada", "acme.test")])
+
+    assert taken(worklist) == [["ada@acme.test", "grace@acme.test"]]
+    assert worklist.size == 2
+    worklist.close()
+
+
+def test_a_large_domain_is_cut_and_lets_the_others_go_first(path: Path) -> None:
+    worklist = loaded(path, 2 * SLICE + 1, 2)
+
+    slices = taken(worklist)
+
+    assert [(part[0].partition("@")[2], len(part)) for part in slices] == [
+        ("d0.test", SLICE), ("d1.test", 2), ("d0.test", SLICE), ("d0.test", 1),
+    ]  # fmt: skip
+    worklist.close()
+
+
+def test_who_is_put_off_is_taken_again_when_it_is_due_and_not_before(worklist: Worklist) -> None:
+    first, *others = worklist.take(NOW)
+    worklist.settle([valid(each) for each in others])
+    worklist.put_off(first, NOW + 60, 60)
+
+    assert worklist.anybody_waits
+    assert worklist.take(NOW + 59) == []
+    assert worklist.take(NOW + 60) == [Asked(first.email, deferrals=1, waited=60)]
+    assert worklist.take(NOW + 60) == []
+
+
+def test_who_was_put_off_for_longer_than_there_is_patience_later_is_asked_at_once(path: Path) -> None:
+    before = loaded(path, 2)
+    long, short = before.take(NOW)
+    before.put_off(long, NOW + 60, 60)
+    before.put_off(short, NOW + 30, 30)
+    before.close()
+
+    after = loaded(path, 2)
+    after.end_waits(patience=30)
+
+    assert [each.email for each in after.take(NOW)] == [long.email]
+    assert after.take(NOW + 29) == []
+    assert [each.email for each in after.take(NOW + 30)] == [short.email]
+    after.close()
+
+
+def test_after_an_interruption_the_settled_stay_settled_and_the_rest_is_taken_again(path: Path) -> None:
+    before = loaded(path, 3)
+    first, second, third = before.take(NOW)
+    before.settle([valid(first)])
+    before.put_off(second, NOW + 60, 60)
+    before.close()
+
+    after = loaded(path, 3)
+
+    assert (after.settled, after.outcomes([first.email])[first.email].score) == (1, 97)
+    assert [each.email for each in after.take(NOW)] == [third.email]
+    assert after.anybody_waits
+    after.close()
+
+
+def test_another_list_begins_anew(path: Path) -> None:
+    before = loaded(path, 3)
+    before.settle([valid(each) for each in before.take(NOW)])
+    before.close()
+
+    after = loaded(path, 2, fingerprint="another list")
+
+    assert (after.size, after.settled) == (2, 0)
+    after.close()
+
+
+def test_a_list_whose_loading_was_cut_short_begins_anew(path: Path) -> None:
+    def breaks() -> Iterator[Address]:
+        yield Address("grace", "acme.test")
+        raise KeyboardInterrupt
+
+    before = Worklist(path)
+    before.is_loaded("list")
+    with pytest.raises(KeyboardInterrupt):
+        before.load(breaks())
+    before.close()
+
+    after = loaded(path, 2)
+
+    assert after.size == 2
+    after.close()
+
+
+def test_what_an_outage_said_is_forgotten(worklist: Worklist) -> None:
+    asked = worklist.take(NOW)
+    unreachable = Outcome(0, OutcomeStatus.UNKNOWN, Reason.SERVER_UNREACHABLE, asked[0].email)
+    worklist.settle([unreachable, valid(asked[1])])
+
+    worklist.reopen([Reason.SERVER_UNREACHABLE])
+
+    assert list(worklist.counts()) == [("valid", "mailbox_exists", 1)]
+    assert worklist.settled == 1
