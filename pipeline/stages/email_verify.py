@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
 from pipeline.mail.answer import Answer
 from pipeline.mail.conversation import Conversation
 from pipeline.mail.facts import AddressFacts, facts_about
@@ -28,7 +29,9 @@ it lets those pass that come back."""
 class EmailVerify:
     """Judges the address of each record."""
 
-    async def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
+    async def work(
+        self, batch: Batch, network: MailNetwork, _sources: Waterfall = NO_SOURCES, /
+    ) -> AsyncIterator[Outcome | Deferral]:
         """Yield `valid`, `risky`, `invalid` or `unknown` for each record, or its deferral.
 
         Records without an address are `skipped`.
