@@ -71,6 +71,14 @@ def presets() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in _preset_files().iterdir())
 
 
+def preset(name: str) -> dict[str, Any]:
+    """What a preset says. Raises `SourcesMisconfigured` for an unknown one."""
+    if name not in presets():
+        raise SourcesMisconfigured(f"there is no preset {name}: choose from {', '.join(presets())}.")
+    described: dict[str, Any] = tomllib.loads((_preset_files() / f"{name}.toml").read_text(encoding="utf-8"))
+    return described
+
+
 def plugins() -> list[str]:
     """The names of the plug-ins that are installed."""
     return sorted(entry_points(group=GROUP).names)
@@ -79,9 +87,8 @@ def plugins() -> list[str]:
 def _provider(table: dict[str, Any], environment: Mapping[str, str], landing: float) -> Metered:
     if "plugin" in table:
         return _plugin(table, environment, landing)
-    preset = table.get("preset")
     described = {key: value for key, value in table.items() if key != "preset"}
-    terms = HttpTerms.model_validate(_preset(preset) | described if preset else described)
+    terms = HttpTerms.model_validate((preset(table["preset"]) if "preset" in table else {}) | described)
     headers = {name: _with_keys(text, terms.name, environment) for name, text in terms.headers.items()}
     return Metered(terms.name, HttpProvider(terms, headers), _terms(terms), landing)
 
@@ -108,12 +115,6 @@ def _plugin(table: dict[str, Any], environment: Mapping[str, str], landing: floa
         )
     opener: Opener = next(iter(found)).load()
     return Metered(terms.name, opener(terms.options, environment), _terms(terms), landing)
-
-
-def _preset(name: str) -> dict[str, Any]:
-    if name not in presets():
-        raise SourcesMisconfigured(f"there is no preset {name}: choose from {', '.join(presets())}.")
-    return tomllib.loads((_preset_files() / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _preset_files() -> Any:

@@ -36,6 +36,9 @@ class HttpProvider:
     """Asks one provider. `headers` hold the keys, so they are in no log and in no error."""
 
     def __init__(self, terms: HttpTerms, headers: Mapping[str, str]) -> None:
+        # Below this they log URLs with the person in them, and headers with the key.
+        for logger in ("httpx", "httpcore"):
+            logging.getLogger(logger).setLevel(logging.WARNING)
         self._terms = terms
         self._client = httpx.AsyncClient(
             headers={"Accept": "application/json", **headers},

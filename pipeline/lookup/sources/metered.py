@@ -79,7 +79,7 @@ class Metered:
         question = self._question(person)
         told = await self._ask_once(person, question, journal, left)
         if isinstance(told, NotAsked) and told.at_once:
-            await asyncio.sleep(RETRY_PAUSE if told.wait is None else told.wait)
+            await asyncio.sleep(RETRY_PAUSE if told.ours or told.wait is None else told.wait)
             told = await self._ask_once(person, question, journal, left)
         return told
 
@@ -201,7 +201,7 @@ def _not_begun(known: Found | NotFound | Pending | Lost | OverBudget) -> Told:
         case Found() | NotFound():
             return known
         case Pending(seconds):
-            return NotAsked(Reason.PROVIDER_UNAVAILABLE, seconds, ours=True)
+            return NotAsked(Reason.PROVIDER_UNAVAILABLE, seconds, ours=True, at_once=True)
         case Lost():
             return NotAsked(Reason.ANSWER_LOST)
         case OverBudget():
