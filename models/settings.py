@@ -88,9 +88,7 @@ class Settings(BaseSettings):
     def _split_list(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator(
-        "reply_rules_file", "lists_dir", "providers_file", "people_file", "companies_file", mode="before"
-    )
+    @field_validator("reply_rules_file", "lists_dir", "providers_file", "people_file", "companies_file", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None

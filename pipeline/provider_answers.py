@@ -1,6 +1,6 @@
 """The journal of paid questions in Postgres: which were asked, what was answered, what it cost.
 
-All of it is per account. `begin` holds the account's lock on its journal to the end of the transaction, so that of
+All of it is per account. `claim` holds the account's lock on its journal to the end of the transaction, so that of
 two lanes one asks, and no two spend the same rest of a budget. `asked_at` is the token of whoever asks.
 """
 
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from models.provider_answer import ProviderAnswer
 from models.run import Run
-from pipeline.lookup.sources.journal import Begun, Known, Lost, OverBudget, Pending, Question
+from pipeline.lookup.sources.journal import Claimed, Known, Lost, OverBudget, Pending, Question
 from pipeline.lookup.sources.source import Found, NotFound
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('provider_answers ' || CAST(:account AS text), 0))")
@@ -63,15 +63,15 @@ def recall(session: Session, account_id: UUID, questions: Sequence[Question]) ->
     return [_known(rows.get((question.source, question.digest)), question) for question in questions]
 
 
-def begin(
+def claim(
     session: Session, account_id: UUID, run_id: UUID, questions: Sequence[Question], caps: Caps
-) -> list[Known | OverBudget | Begun]:
+) -> list[Known | OverBudget | Claimed]:
     """Write down each question that may be asked and paid; what is known about the others."""
     session.execute(LOCK, {"account": account_id})
     rows = _rows(session, account_id, questions)
     rest = _rest(session, account_id, run_id, caps)
-    begun = Begun(session.execute(select(func.clock_timestamp())).scalar_one())
-    said: list[Known | OverBudget | Begun] = []
+    claimed = Claimed(session.execute(select(func.clock_timestamp())).scalar_one())
+    said: list[Known | OverBudget | Claimed] = []
     ours: set[tuple[str, bytes]] = set()
     for question in questions:
         key = (question.source, question.digest)
@@ -81,9 +81,9 @@ def begin(
         price = question.again_costs if key in rows else question.price
         known = _known(rows.get(key), question) or (None if rest.take(price) else OverBudget())
         if known is None:
-            _write_question(session, account_id, run_id, question, price, begun)
+            _write_question(session, account_id, run_id, question, price, claimed)
             ours.add(key)
-        said.append(known or begun)
+        said.append(known or claimed)
     return said
 
 
@@ -108,9 +108,9 @@ def settle(session: Session, account_id: UUID, run_id: UUID, question: Question,
     )
 
 
-def withdraw(session: Session, account_id: UUID, question: Question, begun: Begun) -> None:
+def withdraw(session: Session, account_id: UUID, question: Question, claimed: Claimed) -> None:
     """Take back a question that was not served, if it is still ours. What an earlier asker may have paid stays."""
-    ours = (*_is(account_id, question), ProviderAnswer.asked_at == begun.at, ProviderAnswer.answered_at.is_(None))
+    ours = (*_is(account_id, question), ProviderAnswer.asked_at == claimed.at, ProviderAnswer.answered_at.is_(None))
     never_paid = ProviderAnswer.cost <= question.price
     session.execute(delete(ProviderAnswer).where(*ours, never_paid).execution_options(synchronize_session=False))
     session.execute(
@@ -126,10 +126,10 @@ def withdraw(session: Session, account_id: UUID, question: Question, begun: Begu
 
 
 def _write_question(
-    session: Session, account_id: UUID, run_id: UUID, question: Question, price: Decimal, begun: Begun
+    session: Session, account_id: UUID, run_id: UUID, question: Question, price: Decimal, claimed: Claimed
 ) -> None:
     """A new one, or one whose asker died: its cost stays counted."""
-    written = {"run_id": run_id, "asked_at": begun.at}
+    written = {"run_id": run_id, "asked_at": claimed.at}
     statement = insert(ProviderAnswer).values(cost=price, **_key(account_id, question), **written)
     session.execute(
         statement.on_conflict_do_update(

@@ -105,11 +105,18 @@ class _Request(BaseHTTPRequestHandler):
         query = parse_qs(urlsplit(self.path).query)
         self.person = (query.get("full_name", [""])[0], query.get("domain", [""])[0])
         mood = self.provider.begin(self.person)
+        self.in_work = True
         try:
             mood(self)
         except ConnectionError:
             self.close_connection = True  # whoever asked does not wait any more
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        """The work is done: once, and before the answer is out, for then the next request may come."""
+        if self.in_work:
+            self.in_work = False
             self.provider.end()
 
     def charge(self) -> None:
@@ -120,6 +127,7 @@ class _Request(BaseHTTPRequestHandler):
     def say(self, status: int, body: object, **headers: str) -> None:
         """Send an answer: JSON, or bytes as they are."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self._end()
         self.send_response(status)
         self.send_header("Content-Type", "text/html" if isinstance(body, bytes) else "application/json")
         self.send_header("Content-Length", str(len(content)))

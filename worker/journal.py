@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.database import Database
 from pipeline import provider_answers
-from pipeline.lookup.sources.journal import Begun, Known, OverBudget, Question
+from pipeline.lookup.sources.journal import Claimed, Known, OverBudget, Question
 from pipeline.lookup.sources.source import Found, NotFound
 from pipeline.provider_answers import Caps
 
@@ -49,18 +49,18 @@ class PostgresJournal:
         known: Known | None = await self._enter("recall", question)
         return known
 
-    async def begin(self, question: Question) -> Known | OverBudget | Begun:
+    async def claim(self, question: Question) -> Known | OverBudget | Claimed:
         """Write the question down, unless somebody knows more."""
-        said: Known | OverBudget | Begun = await self._enter("begin", question)
+        said: Known | OverBudget | Claimed = await self._enter("claim", question)
         return said
 
     async def settle(self, question: Question, answer: Found | NotFound) -> None:
         """Write the answer down."""
         await self._enter("settle", question, answer)
 
-    async def withdraw(self, question: Question, begun: Begun) -> None:
+    async def withdraw(self, question: Question, claimed: Claimed) -> None:
         """Take back a question that was not served."""
-        await self._enter("withdraw", question, begun)
+        await self._enter("withdraw", question, claimed)
 
     async def _enter(self, kind: str, *arguments: Any) -> Any:
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -96,9 +96,11 @@ class PostgresJournal:
             for entry in entries:
                 self._note(session, account_id, entry)
             recalled = iter(provider_answers.recall(session, account_id, _questions(entries, "recall")))
-            asked = _questions(entries, "begin")
-            begun = iter(provider_answers.begin(session, account_id, self._run_id, asked, self._caps) if asked else ())
-        said = {"recall": recalled, "begin": begun}
+            asked = _questions(entries, "claim")
+            claimed = iter(
+                provider_answers.claim(session, account_id, self._run_id, asked, self._caps) if asked else ()
+            )
+        said = {"recall": recalled, "claim": claimed}
         return [next(said[entry.kind]) if entry.kind in said else None for entry in entries]
 
     def _note(self, session: Session, account_id: UUID, entry: _Entry) -> None:

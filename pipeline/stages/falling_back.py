@@ -25,6 +25,9 @@ NOT_WORTH_PAYING = {
 }
 """No address there would take mail, so only the user's own directory is asked: it may know another one."""
 
+SHORTEST = 1.0
+"""Seconds that a deferral takes at least: a provider that says "at once" again and again must not keep us busy."""
+
 
 def came_back_for_sources(record: Record) -> bool:
     """Whether the record was put off by a provider: its mail server has had its say, and is not asked again."""
@@ -69,11 +72,11 @@ class FallBack:
         if missed is None or not missed.is_temporary:
             return None
         if missed.ours and missed.wait is not None:
-            return Deferral(record.position, missed.wait, missed.reason)
+            return Deferral(record.position, max(missed.wait, SHORTEST), missed.reason)
         if not may_come_back(record, self.config):
             return None
         seconds = self.config.defer_seconds[record.deferrals] if missed.wait is None else missed.wait
-        return Deferral(record.position, seconds, missed.reason)
+        return Deferral(record.position, max(seconds, SHORTEST), missed.reason)
 
 
 def _concluded(outcome: Outcome, conclusion: Conclusion) -> Outcome:

@@ -1,6 +1,6 @@
 """The journal of paid questions: what a lane writes before it asks, and what any other lane then knows.
 
-Everybody who wants to ask first reads (`recall`), then writes the question (`begin`), asks, and writes the answer
+Everybody who wants to ask first reads (`recall`), then writes the question (`claim`), asks, and writes the answer
 (`settle`) before anything else happens with it. A question that was certainly not served is taken back (`withdraw`).
 """
 
@@ -46,7 +46,7 @@ class OverBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class Claimed:
     """The question is written down and ours to ask. `at` is the token to take it back with."""
 
     at: datetime
@@ -62,7 +62,7 @@ class Journal(Protocol):
         """Read what is known; None if the question is free to be asked."""
         ...
 
-    async def begin(self, question: Question) -> Known | OverBudget | Begun:
+    async def claim(self, question: Question) -> Known | OverBudget | Claimed:
         """Write the question down, unless somebody knows more."""
         ...
 
@@ -70,7 +70,7 @@ class Journal(Protocol):
         """Write the answer down; `answer.cost` replaces the price that was reserved."""
         ...
 
-    async def withdraw(self, question: Question, begun: Begun) -> None:
+    async def withdraw(self, question: Question, claimed: Claimed) -> None:
         """Take back a question that was not served: it cost nothing, and anyone may ask it."""
         ...
 
@@ -82,12 +82,12 @@ class NoJournal:
         """Raise: a paid source needs a journal."""
         raise NotImplementedError(f"source {question.source} is asked without a journal")
 
-    async def begin(self, question: Question) -> Known | OverBudget | Begun:
+    async def claim(self, question: Question) -> Known | OverBudget | Claimed:
         """Raise, as `recall`."""
         raise NotImplementedError(f"source {question.source} is asked without a journal")
 
     async def settle(self, question: Question, answer: Found | NotFound) -> None:
-        """Nothing was begun."""
+        """Nothing was claimed."""
 
-    async def withdraw(self, question: Question, begun: Begun) -> None:
-        """Nothing was begun."""
+    async def withdraw(self, question: Question, claimed: Claimed) -> None:
+        """Nothing was claimed."""

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from pipeline.lookup.sources.breaker import CircuitBreaker
-from pipeline.lookup.sources.journal import Begun, Journal, Lost, OverBudget, Pending, Question
+from pipeline.lookup.sources.journal import Claimed, Journal, Lost, OverBudget, Pending, Question
 from pipeline.lookup.sources.pace import Pace, TooBusy
 from pipeline.lookup.sources.source import AskLater, Found, NotFound, Person, Reply, Source, Terms, Unusable
 from pipeline.outcomes import Reason
@@ -137,11 +137,11 @@ class Metered:
         if not self.breaker.enter():
             return self._refused()
         try:
-            begun = await journal.begin(question)
-            if not isinstance(begun, Begun):
-                return _not_begun(begun)
+            claimed = await journal.claim(question)
+            if not isinstance(claimed, Claimed):
+                return _not_claimed(claimed)
             reply = await self._find(person, question)
-            return await self._conclude(reply, question, begun, journal)
+            return await self._conclude(reply, question, claimed, journal)
         finally:
             self.breaker.leave()
 
@@ -153,7 +153,7 @@ class Metered:
             log.error("source %s broke: %s", self.name, type(error).__name__)
             return AskLater(in_doubt=True)
 
-    async def _conclude(self, reply: Reply, question: Question, begun: Begun, journal: Journal) -> Told:
+    async def _conclude(self, reply: Reply, question: Question, claimed: Claimed, journal: Journal) -> Told:
         match reply:
             case Found() | NotFound():
                 is_charged = isinstance(reply, Found) or self._terms.charges_not_found
@@ -164,13 +164,13 @@ class Metered:
             case Unusable(reason):
                 self.breaker.shut(UNUSABLE_FOR, reason)
                 log.error("source %s can't be used: %s", self.name, reason)
-                await journal.withdraw(question, begun)
+                await journal.withdraw(question, claimed)
                 return NotAsked(reason)
             case AskLater(in_doubt=True):
                 self.breaker.failed()
                 return self._doubtful()
             case AskLater(seconds):
-                await journal.withdraw(question, begun)
+                await journal.withdraw(question, claimed)
                 return self._put_off(seconds)
 
     def _doubtful(self) -> NotAsked:
@@ -196,7 +196,7 @@ class Metered:
         return NotAsked(Reason.PROVIDER_UNAVAILABLE, busy.seconds, ours=busy.ours)
 
 
-def _not_begun(known: Found | NotFound | Pending | Lost | OverBudget) -> Told:
+def _not_claimed(known: Found | NotFound | Pending | Lost | OverBudget) -> Told:
     match known:
         case Found() | NotFound():
             return known
