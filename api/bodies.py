@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from api.access import settings_of
 from api.errors import sentence_of
-from models.wire import RunRequest
+from models.wire import KNOWS_COMPANIES, RunRequest
 from pipeline.errors import InvalidInput
 
 
@@ -20,10 +20,13 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def parse_run_request(body: bytes, max_contacts: int) -> RunRequest:
-    """The order in a body. Answers 400 when it is not JSON; raises `InvalidInput` when it fails validation."""
+def parse_run_request(body: bytes, max_contacts: int, *, knows_companies: bool = False) -> RunRequest:
+    """The order in a body. Answers 400 when it is not JSON; raises `InvalidInput` when it fails validation.
+
+    With `knows_companies` a contact may bring a company and no domain.
+    """
     try:
-        run_request = RunRequest.model_validate_json(body)
+        run_request = RunRequest.model_validate_json(body, context={KNOWS_COMPANIES: knows_companies})
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         if problems[0]["type"] == "json_invalid":

@@ -52,7 +52,9 @@ def create(
     idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY_CHARS)] = None,
 ) -> RunAccepted:
     """Create a run and send its chain."""
-    plan = parse_run_request(body, settings_of(request).max_contacts).goal_plan
+    settings = settings_of(request)
+    knows_companies = settings.companies_file is not None
+    plan = parse_run_request(body, settings.max_contacts, knows_companies=knows_companies).goal_plan
     return _accepted(_create(request, account_id, plan, idempotency_key))
 
 

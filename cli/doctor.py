@@ -13,6 +13,8 @@ from cli.finding import Finding, fine, wrong
 from models.database import open_database
 from models.migrate import is_migrated
 from models.settings import Settings, load_settings
+from pipeline.errors import SourcesMisconfigured
+from worker.sources import open_sources
 
 TIMEOUT_S = 3.0
 
@@ -32,6 +34,7 @@ def diagnose(settings: Settings, home: Path, mail_domain: str | None) -> Iterato
     yield _redis("Redis", settings.redis_url, "REDIS_URL")
     yield _redis("Broker", settings.celery_broker_url, "BROKER_URL")
     yield _export_dir(settings)
+    yield from _sources(settings)
     yield _api(home)
     if mail_domain:
         yield from look_at_mail(settings, mail_domain)
@@ -80,6 +83,18 @@ def _export_dir(settings: Settings) -> Finding:
     except OSError as error:
         return wrong("Exports", f"EXPORT_DIR can't be written ({error.strerror}): choose another, or its owner.")
     return fine("Exports", f"{settings.export_dir} can be written.")
+
+
+def _sources(settings: Settings) -> Iterator[Finding]:
+    """What beyond mail servers will be asked; nothing is, if no file of it is set."""
+    if not (settings.providers_file or settings.people_file or settings.companies_file):
+        return
+    try:
+        steps = open_sources(settings).sources.steps
+    except SourcesMisconfigured as error:
+        yield wrong("Sources", str(error))
+    else:
+        yield fine("Sources", f"asked after mail servers, in this order: {', '.join(s.name for s in steps) or 'none'}.")
 
 
 def _api(home: Path) -> Finding:

@@ -81,6 +81,17 @@ class Settings(BaseSettings):
         10, ge=1, le=1000, description="Questions to the remote verifier at once, per process"
     )
 
+    providers_file: Path | None = Field(
+        None,
+        description="Providers to ask where mail servers do not know, as TOML: [docs/providers.md](docs/providers.md)",
+    )
+    people_file: Path | None = Field(
+        None, description="Addresses that you know yourself, as CSV: `full_name`, `domain` or `company`, `email`"
+    )
+    companies_file: Path | None = Field(
+        None, description="Domains of companies, for contacts that bring none, as CSV: `company`, `domain`"
+    )
+
     chunk_size: int = Field(200, ge=1, le=10_000, description="Contacts that a lane claims at once")
     max_lanes: int = Field(8, ge=1, le=1000, description="Lanes that may work one run at the same time")
     lease_seconds: Seconds = Field(8, description="How long a silent lane keeps its chunk")
@@ -112,7 +123,7 @@ class Settings(BaseSettings):
     def _split_list(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("reply_rules_file", "lists_dir", mode="before")
+    @field_validator("reply_rules_file", "lists_dir", "providers_file", "people_file", "companies_file", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None

@@ -1,13 +1,16 @@
 """The shapes that clients send and see. CONTRACT: the ten top-level keys of `RunState`, in this order."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 NOT_ALLOWED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+KNOWS_COMPANIES = "knows_companies"
+"""In the context of a validation: contacts may bring a company and no domain, since the engine has a list of them."""
 MAX_EXTRA_COLUMNS = 100
 MAX_EXTRA_CHARS = 20_000
 
@@ -87,8 +90,8 @@ class GoalPlan(BaseModel):
     output: Output = Output()
 
     @model_validator(mode="after")
-    def _contacts_can_be_worked(self) -> Self:
-        missing = _missing_email if self.preset == "verify_existing_emails" else _missing_field
+    def _contacts_can_be_worked(self, info: ValidationInfo) -> Self:
+        missing = self._what_is_missing(knows_companies=bool((info.context or {}).get(KNOWS_COMPANIES)))
         problems = [
             f"contact {row}: {problem}"
             for row, contact in enumerate(self.input_assets.contacts, start=1)
@@ -97,6 +100,11 @@ class GoalPlan(BaseModel):
         if problems:
             raise ValueError(_listed(problems))
         return self
+
+    def _what_is_missing(self, *, knows_companies: bool) -> Callable[[ContactIn], str | None]:
+        if self.preset == "verify_existing_emails":
+            return _missing_email
+        return _missing_field_or_company if knows_companies else _missing_field
 
 
 class RunRequest(BaseModel):
@@ -193,6 +201,16 @@ def _missing_field(contact: ContactIn) -> str | None:
         return None
     if not contact.domain.strip():
         return "field domain is missing: give the company's domain, or an email to verify"
+    return _missing_name(contact)
+
+
+def _missing_field_or_company(contact: ContactIn) -> str | None:
+    return _missing_name(contact) if contact.company.strip() else _missing_field(contact)
+
+
+def _missing_name(contact: ContactIn) -> str | None:
+    if contact.email.strip():
+        return None
     if not contact.full_name.strip() and not (contact.first_name.strip() and contact.last_name.strip()):
         return "field full_name is missing: give it, or both first_name and last_name"
     return None

@@ -58,7 +58,7 @@ ON CONFLICT DO NOTHING
 UNDONE = text("""
 SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain,
        coalesce(earlier.email, c.email) AS email, coalesce(earlier.evidence, '{}') AS evidence,
-       coalesce(d.times, 0) AS deferrals
+       coalesce(d.times, 0) AS deferrals, coalesce(d.reason, '') AS deferred_for
 FROM contacts c
 LEFT JOIN deferrals d ON d.run_id = c.run_id AND d.stage = :stage AND d.position = c.position
 LEFT JOIN LATERAL (

@@ -2,6 +2,7 @@
 
 GrowthError
 ├── InvalidInput             what the caller sent can't be used
+├── SourcesMisconfigured     a file that describes sources can't be used
 ├── InsufficientCredits      the account's balance does not cover the run
 ├── IdempotencyConflict      the key was used before, with another body
 ├── UnknownRun               no such run, or another account's
@@ -21,6 +22,10 @@ class GrowthError(Exception):
 
 class InvalidInput(GrowthError):
     """Raised when what the caller sent can't be used; names the record and the field, never the value."""
+
+
+class SourcesMisconfigured(GrowthError):
+    """Raised when a file that describes sources of addresses can't be used; names the file and what to correct."""
 
 
 class InsufficientCredits(GrowthError):

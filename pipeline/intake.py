@@ -126,7 +126,7 @@ def _copy_contacts(session: Session, run_id: UUID, contacts: Iterable[ContactIn]
 
 def _contact_rows(run_id: UUID, contacts: Iterable[ContactIn]) -> Iterator[tuple[Any, ...]]:
     """Rows in the order of work: one domain's contacts are neighbours, so that a chunk shares its sessions."""
-    by_domain = sorted(enumerate(contacts), key=lambda numbered: _working_domain(numbered[1]))
+    by_domain = sorted(enumerate(contacts), key=lambda numbered: _neighbours(numbered[1]))
     for position, (input_row, contact) in enumerate(by_domain):
         yield (
             run_id,
@@ -142,5 +142,7 @@ def _contact_rows(run_id: UUID, contacts: Iterable[ContactIn]) -> Iterator[tuple
         )
 
 
-def _working_domain(contact: ContactIn) -> str:
-    return normalise_domain(contact.domain or contact.email.rpartition("@")[2]) or ""
+def _neighbours(contact: ContactIn) -> tuple[str, str]:
+    """Contacts of one domain, or of one company whose domain is to be found out, stand together."""
+    domain = normalise_domain(contact.domain or contact.email.rpartition("@")[2])
+    return (domain, "") if domain else ("", contact.company.casefold())

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     # an address was found, or mail would arrive
     INPUT = "input"
     MAILBOX_EXISTS = "mailbox_exists"
+    PROVIDED = "provided"
     # there is something to be careful about
     CATCH_ALL = "catch_all"
     MAILBOX_FULL = "mailbox_full"
@@ -46,6 +47,7 @@ class Reason(StrEnum):
     # the name or the address is not usable
     NAME_UNUSABLE = "name_unusable"
     DOMAIN_UNUSABLE = "domain_unusable"
+    COMPANY_UNKNOWN = "company_unknown"
     SYNTAX = "syntax"
     NO_EMAIL = "no_email"
     # the domain takes no mail
@@ -66,6 +68,14 @@ class Reason(StrEnum):
     SERVER_UNCLEAR = "server_unclear"
     DNS_FAILURE = "dns_failure"
     TIME_LIMIT = "time_limit"
+    # sources beyond the mail server
+    UNKNOWN_TO_SOURCES = "unknown_to_sources"
+    OUT_OF_BUDGET = "out_of_budget"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+    PROVIDER_OUT_OF_CREDIT = "provider_out_of_credit"
+    PROVIDER_KEY_REJECTED = "provider_key_rejected"
+    ANSWER_LOST = "answer_lost"
+    # ours
     INTERNAL_ERROR = "internal_error"
     RUN_STOPPED = "run_stopped"
 
@@ -73,6 +83,7 @@ class Reason(StrEnum):
 REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.INPUT: "The contact brought this address.",
     Reason.MAILBOX_EXISTS: "The domain's mail server accepts this address and refuses an invented one.",
+    Reason.PROVIDED: "A source beyond the domain's mail server gave this address.",
     Reason.CATCH_ALL: "The domain's mail server accepts every address, so its yes proves nothing.",
     Reason.MAILBOX_FULL: "The mailbox exists but is over its quota: try again in some days.",
     Reason.MAILBOX_BUSY: "The mailbox exists but gets mail faster than it may: try again later.",
@@ -82,6 +93,7 @@ REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.DISPOSABLE: "The domain hands out addresses that live for minutes.",
     Reason.NAME_UNUSABLE: "The name holds no letters that an address could be made of: correct the name.",
     Reason.DOMAIN_UNUSABLE: "The contact's domain is missing or is not a domain name: correct it.",
+    Reason.COMPANY_UNKNOWN: "The company is not in your list of companies: add it there, or give the contact's domain.",
     Reason.SYNTAX: "The address is not a valid e-mail address (RFC 5321): correct it.",
     Reason.NO_EMAIL: "The contact has no address to verify.",
     Reason.NO_SUCH_DOMAIN: "The domain does not exist: check its spelling.",
@@ -99,6 +111,12 @@ REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.SERVER_UNCLEAR: "The mail server's answer settles nothing.",
     Reason.DNS_FAILURE: "The domain's name servers gave no answer: run it again later.",
     Reason.TIME_LIMIT: "The time limit for one record passed: run it again later.",
+    Reason.UNKNOWN_TO_SOURCES: "Neither the domain's mail server nor any of your sources gave an address.",
+    Reason.OUT_OF_BUDGET: "A paid look-up would have cost more than the budget allows: raise it, and run it again.",
+    Reason.PROVIDER_UNAVAILABLE: "A provider gave no usable answer: run it again later; it is not paid twice.",
+    Reason.PROVIDER_OUT_OF_CREDIT: "A provider says that your credit there is used up: top it up, and run it again.",
+    Reason.PROVIDER_KEY_REJECTED: "A provider rejects your key: correct it in the environment, and run it again.",
+    Reason.ANSWER_LOST: "A provider's answer was lost, and asking again could be paid twice: see docs/providers.md.",
     Reason.INTERNAL_ERROR: "This record met a fault of ours; the worker's log names the run and the position.",
     Reason.RUN_STOPPED: "The run ended before this contact was worked: retry the run.",
 }
@@ -110,7 +128,8 @@ class Outcome:
 
     `email` is the address the statement is about (none when nothing was found). `source` names where an
     address came from: `input` (the contact brought it), `pattern` (the domain's known pattern, confirmed by
-    its server) or `permutation` (a ranked candidate, confirmed by its server). `score` runs from 0 (surely
+    its server), `permutation` (a ranked candidate, confirmed by its server), `directory` (the user's own file of
+    people) or the name of a provider. `score` runs from 0 (surely
     wrong) to 100 (surely right). `evidence` is JSON-ready; for an address found by asking it holds at least
     `pattern`, `meaning`, `mail_host`, `reply_code`, `reply_text`, `catch_all` and `asked_at` (ISO 8601, UTC).
     """

@@ -16,7 +16,7 @@ class Record:
     `position` identifies it within its run. Empty strings mean "not given". `email` is the best address
     known so far (brought by the client or found by an earlier stage) and `evidence` what the earlier stage
     saw when it found it, so that a later stage need not ask again. `deferrals` is how often this stage has put
-    the record off already.
+    the record off already, and `deferred_for` the reason of the last time.
     """
 
     position: int
@@ -27,6 +27,7 @@ class Record:
     domain: str = ""
     email: str | None = None
     deferrals: int = 0
+    deferred_for: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -33,6 +33,11 @@ MAY_PASS = (
     Reason.DNS_FAILURE,
     Reason.TIME_LIMIT,
     Reason.INTERNAL_ERROR,
+    Reason.COMPANY_UNKNOWN,
+    Reason.OUT_OF_BUDGET,
+    Reason.PROVIDER_UNAVAILABLE,
+    Reason.PROVIDER_OUT_OF_CREDIT,
+    Reason.PROVIDER_KEY_REJECTED,
 )
 """Reasons that may not hold any more: these contacts are asked about again."""
 

@@ -121,14 +121,14 @@ def _insist(process: Process, step: Callable[[Session], T]) -> T:
 
 def _check_world(process: Process) -> None:
     """Raises `WorldGone` rather than have each contact reported as one that could not be asked about."""
-    if outage := process.network.outage():
+    if outage := process.outage():
         raise WorldGone(outage.code, outage.message)
 
 
 async def _collect(process: Process, lease: Lease, batch: Batch, hand: _Hand) -> None:
     stage = lease.stage
     missing = {record.position for record in batch.records}
-    results = _condemned(stage, batch) if lease.condemned else stage_named(stage).stage.work(batch, process.network)
+    results = _condemned(stage, batch) if lease.condemned else _worked(process, lease, batch)
     async for result in results:
         hand.put(result)
         missing.discard(result.position)
@@ -136,6 +136,10 @@ async def _collect(process: Process, lease: Lease, batch: Batch, hand: _Hand) ->
         raise StageFault(
             f"stage {stage} gave no outcome for {len(missing)} records, the first at position {min(missing)}"
         )
+
+
+def _worked(process: Process, lease: Lease, batch: Batch) -> AsyncIterator[Outcome | Deferral]:
+    return stage_named(lease.stage).stage.work(batch, process.network, process.sources_of(lease.run_id))
 
 
 async def _condemned(stage: str, batch: Batch) -> AsyncIterator[Outcome]:

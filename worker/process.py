@@ -2,19 +2,24 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+from uuid import UUID
 
 import redis
 
 from models.database import Database, open_database
 from models.settings import Settings, load_settings, required
+from pipeline.lookup.sources.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
+from pipeline.mail.outage import Outage
 from pipeline.mail.pacing import PacingLimits
 from pipeline.verifications import Freshness
+from worker.journal import PostgresJournal
 from worker.mail_settings import mail_network_config
 from worker.pacing.shared import SharedPacing
 from worker.shared_memory import RedisMemory
+from worker.sources import OpenSources, sources_or_exit
 
 REDIS_TIMEOUT_S = 1.0
 
@@ -39,9 +44,20 @@ class Process:
     network: MailNetwork
     loop: asyncio.AbstractEventLoop
     draining: Flag
+    sources: OpenSources = field(default_factory=OpenSources)
+
+    def sources_of(self, run_id: UUID) -> Waterfall:
+        """The sources beyond mail servers, with the journal of one run."""
+        journal = PostgresJournal(self.database, run_id, self.sources.caps)
+        return self.sources.sources.of_run(journal)
+
+    def outage(self) -> Outage | None:
+        """Say what is gone if the outside world is gone as a whole: mail servers, and every provider."""
+        return self.sources.sources.outage(self.network.outage())
 
     def close(self) -> None:
         """Close everything, in reverse order of opening."""
+        self.loop.run_until_complete(self.sources.sources.close())
         self.loop.run_until_complete(self.network.close())
         self.loop.close()
         self.redis.close()
@@ -63,6 +79,7 @@ def open_process(draining: Flag) -> Process:
         ),
         loop=asyncio.new_event_loop(),
         draining=draining,
+        sources=sources_or_exit(settings),
     )
 
 

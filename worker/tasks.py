@@ -9,12 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from celery import Task
-from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
 
+from models.settings import load_settings
 from worker.app import app
 from worker.compiling import compile_run, export_stopped_run
 from worker.links import work_lane, work_link
 from worker.process import Process, open_process
+from worker.sources import sources_or_exit
 
 
 class _SharedFlag:
@@ -48,6 +50,12 @@ def this_process() -> Process:
 def _drain(**_: Any) -> None:
     """SIGTERM came: lanes record what they have and hand their chunks back, within a flush."""
     _draining.set()
+
+
+@worker_init.connect
+def _check(**_: Any) -> None:
+    """Files that can't be used end the worker at once, not one pool process after the other."""
+    sources_or_exit(load_settings())
 
 
 @worker_process_init.connect

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.lookup.sources.waterfall import NO_SOURCES
 from pipeline.mail.dns import MailRoute
 from pipeline.mail.meanings import REASONS
 from pipeline.mail.network import MailNetwork
@@ -34,7 +35,7 @@ class DomainCheck:
 
 def verify(records: Sequence[Record], network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
     """Say of each record what its domain's mail server says now, or when to ask again."""
-    return stage_named("email_verify").stage.work(Batch(records), network)
+    return stage_named("email_verify").stage.work(Batch(records), network, NO_SOURCES)
 
 
 async def check_domain(

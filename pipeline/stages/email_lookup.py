@@ -1,11 +1,12 @@
 """The stage that finds people's work addresses.
 
 Cheapest first: an address that the contact brought is taken as it is (`email_verify` judges it); otherwise
-the domain's own mail server is asked about ranked candidates. Contacts of the same name at the same domain
+the domain's own mail server is asked about ranked candidates; what that leaves open is asked of other sources. A
+contact that brings a company and no domain gets that company's domain. Contacts of the same name at the same domain
 are one person to us and get the same address.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -13,12 +14,15 @@ from pipeline.lookup.belief import PatternBelief
 from pipeline.lookup.names import Name, parse_name
 from pipeline.lookup.patterns import recognise
 from pipeline.lookup.search import DomainSearch, Finding
+from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.syntax import Address, normalise_domain, parse_address
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.deferral import may_come_back, put_off
+from pipeline.stages.falling_back import FallBack, came_back_for_sources, unknown_so_far
+from pipeline.stages.in_parallel import then_in_parallel
 
 BROUGHT_SCORE = 50
 """The score of an address that the contact brought: nobody has judged it yet."""
@@ -31,24 +35,38 @@ INFERRED_AT_MOST = 70
 class EmailLookup:
     """Finds an address for each record, or says why not."""
 
-    async def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
+    async def work(
+        self, batch: Batch, network: MailNetwork, sources: Waterfall = NO_SOURCES, /
+    ) -> AsyncIterator[Outcome | Deferral]:
         """Yield `found` or `not_found` for each record, or its deferral."""
-        intake = _Intake()
-        for record in batch.records:
-            outcome = intake.take(record)
-            if outcome is not None:
-                yield outcome
-
-        def look_up(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
-            people = intake.people(records)
-            colleagues = intake.brought.get(domain, ())
-            return _look_up(domain, people, batch.known_patterns.get(domain, ()), colleagues, network)
-
-        at_once = network.config.conversations
-        answers = work_by_domain(intake.domains, look_up, at_once=at_once, on_fault=OutcomeStatus.NOT_FOUND)
+        intake = _Intake(await sources.domains_of({each.company for each in batch.records if _has_company_only(each)}))
+        records = {record.position: record for record in batch.records}
+        fall_back = FallBack(sources, records, intake.domain_of, network.config)
+        answers = then_in_parallel(_ask_mail_servers(batch, intake, network), fall_back.step)
         async with aclosing(answers):
             async for answer in answers:
                 yield answer
+
+
+async def _ask_mail_servers(
+    batch: Batch, intake: "_Intake", network: MailNetwork
+) -> AsyncGenerator[Outcome | Deferral, None]:
+    """The cheap front: what contacts brought, and what the domains' own servers say."""
+    for record in batch.records:
+        outcome = intake.take(record)
+        if outcome is not None:
+            yield outcome
+
+    def look_up(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
+        people = intake.people(records)
+        colleagues = intake.brought.get(domain, ())
+        return _look_up(domain, people, batch.known_patterns.get(domain, ()), colleagues, network)
+
+    at_once = network.config.conversations
+    answers = work_by_domain(intake.domains, look_up, at_once=at_once, on_fault=OutcomeStatus.NOT_FOUND)
+    async with aclosing(answers):
+        async for answer in answers:
+            yield answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +81,9 @@ class _Brought:
 class _Intake:
     """Sorts a batch: what is settled without asking, and what is to be looked up, by domain."""
 
+    companies: Mapping[str, str]
     domains: dict[str, list[Record]] = field(default_factory=dict)
+    domain_of: dict[int, str] = field(default_factory=dict)
     brought: dict[str, list[_Brought]] = field(default_factory=dict)
     _names: dict[int, Name] = field(default_factory=dict)
     _domain_names: dict[str, str | None] = field(default_factory=dict)
@@ -76,9 +96,12 @@ class _Intake:
             return self._take_brought(record, address, name)
         domain = self._domain(record)
         if domain is None:
-            return _not_found(record, Reason.SYNTAX if record.email else Reason.DOMAIN_UNUSABLE)
+            return _not_found(record, _without_domain(record))
         if name is None:
             return _not_found(record, Reason.NAME_UNUSABLE)
+        self.domain_of[record.position] = domain
+        if came_back_for_sources(record):
+            return unknown_so_far(record)
         self.domains.setdefault(domain, []).append(record)
         self._names[record.position] = name
         return None
@@ -104,9 +127,22 @@ class _Intake:
         )
 
     def _domain(self, record: Record) -> str | None:
+        if _has_company_only(record):
+            return self.companies.get(record.company)
         if record.domain not in self._domain_names:
             self._domain_names[record.domain] = normalise_domain(record.domain)
         return self._domain_names[record.domain]
+
+
+def _has_company_only(record: Record) -> bool:
+    """Whether the company's domain is to be found out."""
+    return bool(record.company.strip()) and not record.domain.strip() and not record.email
+
+
+def _without_domain(record: Record) -> Reason:
+    if _has_company_only(record):
+        return Reason.COMPANY_UNKNOWN
+    return Reason.SYNTAX if record.email else Reason.DOMAIN_UNUSABLE
 
 
 async def _look_up(

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
 from pipeline.mail.answer import Answer
 from pipeline.mail.catch_all import invented_address
 from pipeline.mail.enquiry import Enquiry
@@ -34,7 +35,9 @@ SURE_OF_A_YES = 5
 class EmailVerify:
     """Judges the address of each record."""
 
-    async def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
+    async def work(
+        self, batch: Batch, network: MailNetwork, _sources: Waterfall = NO_SOURCES, /
+    ) -> AsyncIterator[Outcome | Deferral]:
         """Yield `valid`, `risky`, `invalid` or `unknown` for each record, or its deferral.
 
         Records without an address are `skipped`.

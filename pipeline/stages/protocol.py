@@ -1,9 +1,10 @@
-"""What a stage is: records in, outcomes out. It knows the network, and nothing of Celery, SQL or Redis."""
+"""What a stage is: records in, outcomes out. It knows the outside world, and nothing of Celery, SQL or Redis."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.lookup.sources.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus
 from pipeline.records import Batch
@@ -16,8 +17,11 @@ class Stage(Protocol):
     Whatever it does raise is a fault of the engine itself.
     """
 
-    def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
-        """Yield the outcome of each record of `batch`, or its deferral."""
+    def work(self, batch: Batch, network: MailNetwork, sources: Waterfall, /) -> AsyncIterator[Outcome | Deferral]:
+        """Yield the outcome of each record of `batch`, or its deferral.
+
+        Mail servers are asked over `network`; `sources` are those of the batch's run, beyond mail servers.
+        """
         ...
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from pipeline import stages
+from pipeline.lookup.sources.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome
 from pipeline.records import Batch
@@ -24,10 +25,12 @@ class KilledByOne:
     def __init__(self, stage: stages.Stage) -> None:
         self._stage = stage
 
-    async def work(self, batch: Batch, network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
+    async def work(
+        self, batch: Batch, network: MailNetwork, sources: Waterfall, /
+    ) -> AsyncIterator[Outcome | Deferral]:
         if any(record.last_name == os.environ["KILLER"] for record in batch.records):
             os.kill(os.getpid(), signal.SIGKILL)
-        async for result in self._stage.work(batch, network):
+        async for result in self._stage.work(batch, network, sources):
             yield result
 
 

@@ -81,3 +81,15 @@ def test_a_bad_order_is_named_by_field(data: bytes, expected: str) -> None:
 
 def test_too_many_contacts_are_refused_with_the_limit() -> None:
     assert "3 contacts are more than the 2 of one run" in refusal(body(PERSON, PERSON, PERSON), max_contacts=2)
+
+
+def test_a_company_without_a_domain_is_taken_if_the_engine_knows_companies() -> None:
+    contact = {"full_name": "Grace Hopper", "company": "Example Co"}
+
+    assert "field domain is missing" in refusal(body(contact))
+    assert parse_run_request(body(contact), 100, knows_companies=True)
+
+
+def test_a_company_alone_still_needs_a_name() -> None:
+    with pytest.raises(InvalidInput, match="field full_name is missing"):
+        parse_run_request(body({"company": "Example Co"}), 100, knows_companies=True)

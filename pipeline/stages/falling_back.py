@@ -1,0 +1,98 @@
+"""What becomes of a contact whose address its domain's mail server did not settle: the other sources are asked."""
+
+import logging
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline.lookup.sources.metered import NotAsked
+from pipeline.lookup.sources.source import Person
+from pipeline.lookup.sources.waterfall import Conclusion, Waterfall
+from pipeline.mail.config import MailNetworkConfig
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
+from pipeline.records import Record
+from pipeline.stages.deferral import may_come_back
+
+log = logging.getLogger(__name__)
+
+NOBODY_CAN_HELP = {Reason.NAME_UNUSABLE, Reason.SYNTAX, Reason.INTERNAL_ERROR}
+NOT_WORTH_PAYING = {
+    Reason.NO_SUCH_DOMAIN,
+    Reason.NO_MAIL_SERVER,
+    Reason.NULL_MX,
+    Reason.UNUSABLE_MAIL_HOST,
+    Reason.MAILBOX_DISABLED,
+}
+"""No address there would take mail, so only the user's own directory is asked: it may know another one."""
+
+SHORTEST = 1.0
+"""Seconds that a deferral takes at least: a provider that says "at once" again and again must not keep us busy."""
+
+
+def came_back_for_sources(record: Record) -> bool:
+    """Whether the record was put off by a provider: its mail server has had its say, and is not asked again."""
+    return record.deferred_for == Reason.PROVIDER_UNAVAILABLE
+
+
+def unknown_so_far(record: Record) -> Outcome:
+    """What is known of a record that came back for its sources."""
+    return Outcome(record.position, OutcomeStatus.NOT_FOUND, Reason.UNKNOWN_TO_SOURCES)
+
+
+@dataclass(frozen=True, slots=True)
+class FallBack:
+    """Asks the waterfall about what mail servers left open. `domains` are those of companies without one."""
+
+    sources: Waterfall
+    records: Mapping[int, Record]
+    domains: Mapping[int, str]
+    config: MailNetworkConfig
+
+    def step(self, answer: Outcome | Deferral) -> Awaitable[Outcome | Deferral] | None:
+        """What becomes of a mail server's answer; None where it stands as it is."""
+        if isinstance(answer, Deferral) or answer.email or answer.reason in NOBODY_CAN_HELP:
+            return None
+        return self._ask(answer) if self.sources.steps else None
+
+    async def _ask(self, outcome: Outcome) -> Outcome | Deferral:
+        record = self.records[outcome.position]
+        try:
+            conclusion = await self.sources.ask(self._person(record), only_free=outcome.reason in NOT_WORTH_PAYING)
+        except Exception:
+            log.exception("The sources broke on the record at position %s", outcome.position)
+            return replace(outcome, reason=Reason.INTERNAL_ERROR)
+        return self._put_off(record, conclusion.missed) or _concluded(outcome, conclusion)
+
+    def _person(self, record: Record) -> Person:
+        domain = self.domains.get(record.position, "")
+        return Person(record.first_name, record.last_name, record.full_name, domain, record.company)
+
+    def _put_off(self, record: Record, missed: NotAsked | None) -> Deferral | None:
+        """Defer a record whose provider may answer later. A turn that our own pace delays is always waited for."""
+        if missed is None or not missed.is_temporary:
+            return None
+        if missed.ours and missed.wait is not None:
+            return Deferral(record.position, max(missed.wait, SHORTEST), missed.reason)
+        if not may_come_back(record, self.config):
+            return None
+        seconds = self.config.defer_seconds[record.deferrals] if missed.wait is None else missed.wait
+        return Deferral(record.position, max(seconds, SHORTEST), missed.reason)
+
+
+def _concluded(outcome: Outcome, conclusion: Conclusion) -> Outcome:
+    evidence: dict[str, Any] = {**outcome.evidence, "sources": dict(conclusion.said)}
+    found = conclusion.found
+    if found is not None:
+        return replace(
+            outcome,
+            status=OutcomeStatus.FOUND,
+            reason=Reason.PROVIDED,
+            email=found.email,
+            source=conclusion.source,
+            score=found.score,
+            evidence={"mail_server": outcome.reason, "sources": dict(conclusion.said), **found.evidence},
+        )
+    if conclusion.missed is not None:
+        evidence["mail_server"] = outcome.reason
+        return replace(outcome, reason=conclusion.missed.reason, evidence=evidence)
+    return replace(outcome, evidence=evidence)
