@@ -28,7 +28,7 @@ def test_without_knowledge_of_the_domain_the_common_patterns_come_first() -> Non
         "ghopper",
         "grace",
         "graceh",
-        "g.hopper",
+        "hopper",
     ]
 
 
@@ -68,4 +68,4 @@ def test_a_shorter_list_is_the_beginning_of_the_longer_one(name: Name, limit: in
 
 @pytest.mark.parametrize("pattern", sorted(PATTERNS))
 def test_every_pattern_can_become_the_first_candidate(pattern: str) -> None:
-    assert candidates(named("Grace Hopper"), [PatternCount(pattern, 3)])[0].pattern == pattern
+    assert candidates(named("Augusta B. Ravensbrooke"), [PatternCount(pattern, 3)])[0].pattern == pattern
