@@ -7,7 +7,7 @@ dominant one by Bayes' rule, and the conformity by counting.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pipeline.lookup.patterns import PRIORS, Ways
 from pipeline.records import PatternCount
@@ -43,6 +43,11 @@ class PatternBelief:
         """The dominant pattern, once it is known well enough."""
         pattern = self._likeliest
         return pattern if self._chances[pattern] >= SURE else None
+
+    @property
+    def confirmed(self) -> Collection[str]:
+        """The patterns that addresses known for certain follow."""
+        return self._confirmed.keys()
 
     @property
     def is_well_founded(self) -> bool:

@@ -31,12 +31,12 @@ PATTERNS: Mapping[str, tuple[str, float]] = {
     "fl": ("{f}{l}", 0.0082),
     "lastf": ("{last}{f}", 0.0075),
     "first2last": ("{first:.2}{last}", 0.0073),
-    "firstlast2": ("{first}{last:.2}", 0.0053),
     "flast2": ("{f}{last:.2}", 0.0052),
     "f_last": ("{f}_{last}", 0.0050),
-    "first4last4": ("{first:.4}{last:.4}", 0.0045),
     "last.f": ("{last}.{f}", 0.0045),
     "last_first": ("{last}_{first}", 0.0045),
+    "firstlast2": ("{first}{last:.2}", 0.0044),
+    "first4last4": ("{first:.4}{last:.4}", 0.0040),
     "fmlast": ("{initials}{last}", 0.0039),
     "lastfm": ("{last}{initials}", 0.0037),
     "lfirst": ("{l}{first}", 0.0036),
@@ -56,6 +56,9 @@ PATTERNS: Mapping[str, tuple[str, float]] = {
 _TOTAL = sum(share for _, share in PATTERNS.values())
 PRIORS: Mapping[str, float] = {pattern: share / _TOTAL for pattern, (_, share) in PATTERNS.items()}
 """The chance of each pattern at a domain of which nothing is known; they sum to 1."""
+
+COMMON = frozenset(pattern for pattern, (_, share) in PATTERNS.items() if share >= 0.0045)
+"""Patterns worth asking a server about where nothing speaks for them; the rarer ones take a colleague's address."""
 
 LONGEST = 64
 """Octets of a local part (RFC 5321 4.5.3.1.1)."""

@@ -42,7 +42,8 @@ def test_the_pattern_of_the_domain_comes_first_where_it_is_known() -> None:
 def test_both_spellings_of_an_umlaut_are_candidates() -> None:
     local_parts = [candidate.local_part for candidate in candidates(named("Jürgen Müllner"))]
 
-    assert local_parts[:2] == ["juergen.muellner", "jurgen.mullner"]
+    assert local_parts[0] == "juergen.muellner"
+    assert "jurgen.mullner" in local_parts[:4]
 
 
 def test_somebody_of_one_name_has_one_candidate() -> None:
