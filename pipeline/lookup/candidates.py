@@ -27,7 +27,7 @@ class Candidate:
 
 
 def candidates(
-    name: Name, known: Sequence[PatternCount] = (), limit: int = LIMIT, *, domain: str = "", size: Size = ""
+    name: Name, known: Sequence[PatternCount] = (), limit: int = LIMIT, *, domain: str = "", size: Size = Size.UNKNOWN
 ) -> list[Candidate]:
     """Rank a person's distinct candidates at a domain.
 

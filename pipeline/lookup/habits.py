@@ -6,13 +6,18 @@ table brings 78% of the other half's addresses within the first eight candidates
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import lru_cache
-from typing import Literal
 
 from pipeline.lookup.patterns import PRIORS
 
-Size = Literal["", "small", "large"]
-"""Of a company, where known: small is up to some 20 people, large some thousand or more."""
+
+class Size(StrEnum):
+    """Of a company, where known: small is up to some 20 people, large some thousand or more."""
+
+    UNKNOWN = "unknown"
+    SMALL = "small"
+    LARGE = "large"
 
 
 def _times(text: str) -> Mapping[str, float]:
@@ -29,14 +34,18 @@ COUNTRIES: Mapping[str, Mapping[str, float]] = {
     "br": _times("first.last=1.5 flast=0.5 firstl=0.4 f.last=0.4 firstlast=0.5 first_last=0.4 lastfirst=0.3"),
     "ca": _times("first=0.7 firstlast=3 fl=2"),
     "ch": _times("first.last=1.5 flast=0.5 first=0.6 firstl=0.4 last=2 f.last=0.7 first_last=0.4 lastfirst=0.3"),
-    "cn": _times("first.last=0.4 flast=0.3 first=0.3 firstl=0.3 last=0.3 f.last=0.2 lastfirst=20 last.first=15 lastfm=6"),
+    "cn": _times(
+        "first.last=0.4 flast=0.3 first=0.3 firstl=0.3 last=0.3 f.last=0.2 lastfirst=20 last.first=15 lastfm=6"
+    ),
     "cz": _times("first=0.5 firstl=0.4 last=3.5 f.last=0.5 lastfirst=0.3 first_last=0.4 last.first=1.5"),
     "de": _GERMAN,
     "es": _times("first=1.5 firstl=0.5 last=0.5 f.last=0.5 firstlast=2 first_last=0.5 fl=2 fmlast=3 lastfirst=0.3"),
     "fr": _times("first.last=1.5 flast=0.6 first=0.6 f.last=1.5 first_last=0.3 flast7=0.5 lastfirst=0.3"),
     "hu": _times("first.last=0.7 flast=0.7 firstl=0.4 last=3 lastf=6 first2last=2 lfirst=10 last.first=3"),
     "it": _times("flast=0.6 first=0.5 firstl=0.5 last=1.5 f.last=3.5 firstlast=1.5 fl=2 lastfirst=0.4"),
-    "jp": _times("first.last=0.5 flast=0.5 first=0.7 firstl=0.3 last=5 f.last=0.4 first_last=0.4 last.first=30 f-last=5"),
+    "jp": _times(
+        "first.last=0.5 flast=0.5 first=0.7 firstl=0.3 last=5 f.last=0.4 first_last=0.4 last.first=30 f-last=5"
+    ),
     "nl": _times("first.last=0.7 flast=1.5 first=2.5 last=0.4 f.last=3.5 firstlast=0.4 first_last=0.4 lastfirst=0.3"),
     "ru": _RUSSIAN,
     "ua": _RUSSIAN,
@@ -55,7 +64,9 @@ CULTURES: Mapping[str, Mapping[str, float]] = {
     "indian": _times(
         "flast=0.6 first=1.5 firstl=2 last=0.4 f.last=0.4 lastfirst=0.2 flast7=1.5 first2last=2 first4last4=5 first.l=3"
     ),
-    "japanese": _times("first.last=0.7 flast=0.5 firstl=0.4 f.last=0.4 firstlast=0.5 last.first=8 first-last=6 f-last=4"),
+    "japanese": _times(
+        "first.last=0.7 flast=0.5 firstl=0.4 f.last=0.4 firstlast=0.5 last.first=8 first-last=6 f-last=4"
+    ),
     "korean": _times("flast=0.4 first=0.7 last=0.4 f.last=0.5 last.first=2 first.l=5 flast7=0.4 lastfm=4"),
     "portuguese": _times("last=0.6 f.last=0.4 lastfirst=0.3 first_last=0.5 fmlast=2.5 fml=4"),
     "spanish": _times("flast=1.3 first=1.3 firstl=0.5 last=0.6 f.last=0.4 lastfirst=0.3 firstlast=0.5 fl=1.5"),
@@ -66,13 +77,13 @@ CULTURES: Mapping[str, Mapping[str, float]] = {
 """By where the name is from, at domains that do not tell their country."""
 
 SIZES: Mapping[Size, Mapping[str, float]] = {
-    "small": _times("first=2 last=1.5 f.last=1.2 first_last=0.7 flast7=0.5 lastfirst=0.5 last.first=0.5"),
-    "large": _times("first=0.6 flast7=1.5 lastfirst=1.3 last.first=1.5"),
+    Size.SMALL: _times("first=2 last=1.5 f.last=1.2 first_last=0.7 flast7=0.5 lastfirst=0.5 last.first=0.5"),
+    Size.LARGE: _times("first=0.6 flast7=1.5 lastfirst=1.3 last.first=1.5"),
 }
 
 
 @lru_cache(maxsize=1024)
-def priors_for(culture: str = "", domain: str = "", size: Size = "") -> Mapping[str, float]:
+def priors_for(culture: str = "", domain: str = "", size: Size = Size.UNKNOWN) -> Mapping[str, float]:
     """Give the chance of each pattern, as far as anything is known; they sum to 1."""
     country = COUNTRIES.get(domain.lower().rpartition(".")[2])
     by_place = country if country is not None else CULTURES.get(culture, CULTURES[""])

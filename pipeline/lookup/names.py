@@ -7,9 +7,9 @@ the weights of a name's readings sum to 1.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
-from pipeline.lookup.naming.order import Split, culture_of, is_joined, split_fields, split_words
+from pipeline.lookup.naming.culture import JOINED, culture_of
+from pipeline.lookup.naming.order import Split, split_fields, split_words
 from pipeline.lookup.naming.scripts import Convention, conventions_for
 from pipeline.lookup.naming.spelling import family_spellings, given_spellings
 from pipeline.lookup.naming.syllables import family_first, syllables
@@ -47,29 +47,40 @@ class Name:
     culture: str = ""
 
 
-@lru_cache(maxsize=4096)
 def parse_name(*, first_name: str = "", last_name: str = "", full_name: str = "") -> Name | None:
     """Read a name from one field or two; None if there are no letters to make an address of."""
     first, last = read_words(first_name), read_words(last_name)
     if first.main and last.main:
-        words = replace(first, called=[*first.called, *last.called], formerly=last.formerly)
-        culture = culture_of([*first.main, *last.main])
-        return _name(split_fields(first.main, last.main, culture), words, culture)
-    words = next((each for each in (read_words(full_name), first, last) if each.main), None)
-    if words is None:
-        return None
-    culture = culture_of([*words.after_comma, *words.main])
-    return _name(_splits(words, culture), words, culture)
+        return _of_fields(first, last)
+    whole = next((each for each in (read_words(full_name), first, last) if each.main), None)
+    return _of_one_field(whole) if whole else None
 
 
-def _splits(words: Words, culture: str) -> Sequence[Split]:
+def _of_fields(first: Words, last: Words) -> Name | None:
+    words = replace(first, called=[*first.called, *last.called], formerly=last.formerly)
+    culture = culture_of([*first.main, *last.main])
+    return _name(split_fields(first.main, last.main, culture), words, culture)
+
+
+def _of_one_field(words: Words) -> Name | None:
+    if words.called and len(words.main) == 1 and not words.after_comma:
+        # "Grace" Hopper
+        words = replace(words, main=[*words.called, *words.main], called=())
+    certain = _family_and_given(words)
+    if certain is None:
+        culture = culture_of(words.main)
+        return _name(split_words(words.main, culture), words, culture)
+    family, given = certain
+    culture = culture_of([*given, *family])
+    return _name([Split(tuple(given), tuple(family), 1.0, culture in JOINED)], words, culture)
+
+
+def _family_and_given(words: Words) -> tuple[Sequence[str], Sequence[str]] | None:
+    """Tell the names apart where a comma or the script says which is which."""
     if words.after_comma:
-        return [Split(tuple(words.after_comma), tuple(words.main), 1.0, joined=is_joined(culture))]
+        return words.main, words.after_comma
     native = family_first(words.main)
-    if native:
-        family, given = native
-        return [Split((given,), (family,), 1.0)]
-    return split_words(words.main, culture)
+    return ([native[0]], [native[1]]) if native else None
 
 
 def _name(splits: Sequence[Split], words: Words, culture: str) -> Name | None:
@@ -121,4 +132,3 @@ def _with_other_names(splits: Sequence[Split], words: Words) -> Sequence[Split]:
 
 def _lower(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(word.lower().replace("i̇", "i") for word in words)
-

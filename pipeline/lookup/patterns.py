@@ -94,7 +94,8 @@ def local_parts(name: Name) -> Mapping[str, Ways]:
     ways: dict[str, list[tuple[str, float]]] = {}
     for reading in name.readings:
         for pattern, local_part in _render_all(reading):
-            if len(local_part) > LONGEST:
+            if len(local_part) > LONGEST or local_part.endswith("."):
+                # A name of two words may have been cut off behind the dot between them.
                 continue
             ways.setdefault(local_part, []).append((pattern, reading.weight))
     return ways

@@ -74,7 +74,7 @@ class Sought:
 
 def seek(name: Name, confirmed: Container[str] = ()) -> Sought:
     """Begin to seek somebody: by the common patterns, and by those confirmed at the domain."""
-    options = {
+    options: dict[str, Ways] = {
         local_part: plausible
         for local_part, ways in local_parts(name).items()
         if (plausible := [way for way in ways if way[0] in COMMON or way[0] in confirmed])

@@ -65,7 +65,10 @@ _UMLAUTS_OR_SWEDISH: Conventions = ((_GERMAN, 0.58), (ascii_letters, 0.42))
 _NORDIC_LONG = _by_table(_letters("ø=oe å=aa ä=ae ö=oe æ=ae"))
 _NORDIC_SHORT = _by_table(_letters("ø=o å=a ä=a ö=o æ=ae"))
 _NORDIC: Conventions = ((_NORDIC_SHORT, 0.75), (_NORDIC_LONG, 0.25))
-_ICELANDIC: Conventions = ((_by_table(_letters("þ=th ð=d æ=ae ö=o")), 0.8), (_by_table(_letters("þ=th ð=d æ=ae ö=oe")), 0.2))
+_ICELANDIC: Conventions = (
+    (_by_table(_letters("þ=th ð=d æ=ae ö=o")), 0.8),
+    (_by_table(_letters("þ=th ð=d æ=ae ö=oe")), 0.2),
+)
 _DJ: Conventions = ((_by_table(_letters("đ=dj")), 0.55), (_by_table(_letters("đ=d")), 0.45))
 # Japanese long vowels: modified Hepburn without its macrons, as passports write oh, as typed (wāpuro) ou.
 _LONG_VOWELS: Conventions = (
@@ -101,7 +104,9 @@ _UKRAINIAN_LOOSE = _KMU_2010 | _letters("є=ye ї=yi й=y ю=yu я=ya")
 def _ukrainian(table: Mapping[str, str], endings: Sequence[tuple[str, str]] = ()) -> Convention:
     spell = _by_table(table, endings)
     initial = _letters("є=ye ї=yi й=y ю=yu я=ya")
-    return lambda word: ascii_letters(initial.get(word[:1], "")) + spell(word[1:]) if word[:1] in initial else spell(word)
+    return lambda word: (
+        ascii_letters(initial.get(word[:1], "")) + spell(word[1:]) if word[:1] in initial else spell(word)
+    )
 
 
 _UKRAINIAN: Conventions = (
@@ -126,7 +131,9 @@ _GREEK: Conventions = (
     (_by_table(_ELOT_743 | _letters("φ=ph υ=i ύ=i ου=u ού=u μπ=mp"), custom=2), 0.2),
 )
 
-_CUSTOMARY_ONLY: Conventions = tuple((_by_table({"\0": ""}, custom=rank), weight) for rank, weight in enumerate((0.6, 0.3, 0.1)))
+_CUSTOMARY_ONLY: Conventions = tuple(
+    (_by_table({"\0": ""}, custom=rank), weight) for rank, weight in enumerate((0.6, 0.3, 0.1))
+)
 _ARABIC_ARTICLE = re.compile("^ال(?=..)")
 
 
@@ -144,18 +151,34 @@ def _arabic(article: str, custom: int) -> Convention:
 _ARABIC: Conventions = ((_arabic("al", 0), 0.6), (_arabic("el", 1), 0.25), (_arabic("al", 1), 0.15))
 
 
-def _hangul(custom: int) -> Convention:
-    """Spell syllable by syllable as usage has it for names: Woo and Young rather than U and Yeong."""
-    usual = {"u": "woo", "yeong": "young", "hun": "hoon", "jun": "jun", "gyeong": "kyung", "hyeon": "hyun", "seon": "sun"}
+_USUAL_HANGUL = {
+    "u": "woo",
+    "yeong": "young",
+    "hun": "hoon",
+    "gyeong": "kyung",
+    "hyeon": "hyun",
+    "seon": "sun",
+}
+"""Where Koreans write their given names otherwise than the Revised Romanization does."""
 
+
+def _hangul(surname: int, usual: Mapping[str, str]) -> Convention:
     def spell(word: str) -> str:
         if word in KOREAN_SURNAMES:
             forms = KOREAN_SURNAMES[word]
-            return forms[min(custom, len(forms) - 1)]
+            return forms[min(surname, len(forms) - 1)]
         syllables = [ascii_letters(syllable) for syllable in word]
-        return "".join(syllables if custom else [usual.get(syllable, syllable) for syllable in syllables])
+        return "".join(usual.get(syllable, syllable) for syllable in syllables)
 
     return spell
+
+
+_KOREAN: Conventions = (
+    (_hangul(0, _USUAL_HANGUL), 0.5),
+    (_hangul(0, {}), 0.25),
+    (_hangul(1, {}), 0.15),
+    (_hangul(1, _USUAL_HANGUL), 0.1),
+)
 
 
 def _han(custom: int) -> Convention:
@@ -166,8 +189,7 @@ def _han(custom: int) -> Convention:
     return spell
 
 
-def _cjk(spell: Callable[[int], Convention]) -> Conventions:
-    return ((spell(0), 0.65), (spell(1), 0.35))
+_CHINESE: Conventions = ((_han(0), 0.65), (_han(1), 0.35))
 
 
 def _range(first: int, last: int) -> frozenset[str]:
@@ -176,13 +198,13 @@ def _range(first: int, last: int) -> frozenset[str]:
 
 _BY_LETTERS: Sequence[tuple[frozenset[str], Conventions]] = (
     (frozenset("ıİşğ"), _AS_IT_IS),
+    (frozenset("ơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ"), _AS_IT_IS),
+    (frozenset("đ"), _DJ),
     (frozenset("áíőűúąęłńśźżčřěšžýœçñãõ"), _AS_IT_IS),
     (frozenset("þð"), _ICELANDIC),
     (frozenset("øåæ"), _NORDIC),
     (frozenset("üß"), _UMLAUTS),
     (frozenset("äö"), _UMLAUTS_OR_SWEDISH),
-    (frozenset("ơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹăâ"), _AS_IT_IS),
-    (frozenset("đ"), _DJ),
     (frozenset("ōū"), _LONG_VOWELS),
     (frozenset("ђјљњћџѓќѕ"), _SERBIAN),
     (frozenset("іїєґ"), _UKRAINIAN),
@@ -190,7 +212,7 @@ _BY_LETTERS: Sequence[tuple[frozenset[str], Conventions]] = (
     (_range(0x370, 0x3FF) | _range(0x1F00, 0x1FFF), _GREEK),
     (_range(0x600, 0x6FF), _ARABIC),
     (_range(0x590, 0x5FF), _CUSTOMARY_ONLY),
-    (_range(0xAC00, 0xD7A3), _cjk(_hangul)),
-    (_range(0x4E00, 0x9FFF), _cjk(_han)),
+    (_range(0xAC00, 0xD7A3), _KOREAN),
+    (_range(0x4E00, 0x9FFF), _CHINESE),
 )
 """The first row whose letters a name has decides: letters that one language alone uses stand first."""

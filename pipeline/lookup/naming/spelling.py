@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.lookup.naming.vocabulary import LONG_FORMS, PARTICLES, SHORT_FORMS
 
+_HONOURING = frozenset({"md", "mohd", "mohamad", "mohamed", "mohammad", "mohammed", "muhamad", "muhammad"})
+"""Given names that honour the Prophet: many who have another one go by that."""
+
 Spellings = Mapping[str, float]
 """The ways to spell one of the parts of a name, with their weights."""
 
@@ -19,7 +22,12 @@ def given_spellings(words: Sequence[str], *, joined: bool) -> Spellings:
     """Spell the given names: usually the first alone, in the East all syllables together."""
     if joined and len(words) > 1:
         return weighed(("".join(words), 0.72), (words[0], 0.08), ("-".join(words), 0.12), (".".join(words), 0.08))
-    if len(words) > 1 and len(words[0]) == 1 and len(words[1]) > 1:
+    if len(words) > 1 and len(words[0]) == len(words[1]) == 1:
+        # "S. P. Balan"
+        return weighed((words[0], 0.55), ("".join(words[:2]), 0.3), (".".join(words[:2]), 0.15))
+    if len(words) > 1 and words[0] in _HONOURING:
+        return mixed(({words[0]: 1.0}, 0.5), (given_spellings(words[1:], joined=False), 0.5))
+    if len(words) > 1 and len(words[0]) == 1:
         # "J. Robert": some go by the name that they write out.
         return mixed(({words[0]: 1.0}, 0.55), (given_spellings(words[1:], joined=False), 0.45))
     if "-" in words[0]:
@@ -47,7 +55,11 @@ def family_spellings(words: Sequence[str]) -> Spellings:
         return mixed((joined, 0.75), (family_spellings(bare), 0.25))
     if len(words) > 1:
         return weighed(
-            ("".join(words), 0.36), (words[0], 0.33), (words[-1], 0.18), ("-".join(words), 0.07), (".".join(words), 0.06)
+            ("".join(words), 0.36),
+            (words[0], 0.33),
+            (words[-1], 0.18),
+            ("-".join(words), 0.07),
+            (".".join(words), 0.06),
         )
     parts = words[0].split("-")
     if len(parts) == 1:
@@ -65,7 +77,9 @@ def weighed(*pairs: tuple[str, float]) -> Spellings:
 
 def mixed(*parts: tuple[Spellings, float]) -> Spellings:
     """Mix spellings by the shares of those who use each."""
-    return weighed(*((spelling, weight * share) for spellings, share in parts for spelling, weight in spellings.items()))
+    return weighed(
+        *((spelling, weight * share) for spellings, share in parts for spelling, weight in spellings.items())
+    )
 
 
 def _with_other_forms(word: str) -> Spellings:

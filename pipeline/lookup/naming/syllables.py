@@ -10,7 +10,12 @@ _KOREAN_OF_TWO = frozenset({"남궁", "황보", "제갈", "선우", "독고"})
 
 
 _INITIAL = "zh|ch|sh|[bpmfdtnlgkhjqxrzcsyw]"
-_FINAL = "iang|iong|uang|ueng|ang|eng|ing|ong|iao|ian|uai|uan|van|ai|ei|ao|ou|an|en|in|un|vn|ia|ie|iu|ua|uo|ui|ue|ve|er|[aoeiuv]"
+_FINAL = (
+    "iang|iong|uang|ueng|ang|eng|ing|ong|iao|ian|uai|uan|van|ai|ei|ao|ou|an|en|in|un|vn|ia|ie|iu|ua|uo|ui|ue|ve|er|"
+    "[aoeiuv]"
+)
+PINYIN = f"(?:{_INITIAL})?(?:{_FINAL})"
+"""A syllable of Mandarin as the mainland writes it, as a regular expression."""
 _TWO_SYLLABLES = re.compile(f"((?:{_INITIAL})(?:{_FINAL}))((?:{_INITIAL})(?:{_FINAL}))")
 
 

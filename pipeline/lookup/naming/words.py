@@ -16,7 +16,11 @@ MOST_WORDS = 8
 
 _TAG = re.compile(r"<[^<>]*>")
 _ADDRESS = re.compile(r"\S+@\S+|https?:\S+|www\.\S+")
-_ASIDE = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\"([^\"]*)\"|“([^”]*)”|„([^“”]*)[“”]|«([^»]*)»|(?:^|\s)'([^']+)'(?=\s|$)")
+_ASIDE = re.compile(
+    r"\(([^()]*)\)|\[([^\[\]]*)\]|\"([^\"]*)\"|“([^”]*)”|„([^“”]*)[“”]|«([^»]*)»|(?:^|\s)'([^']+)'(?=\s|$)"
+)
+_DEGREE = re.compile(r"\b(?:Ph\.? ?D|[MB]\. ?(?:Sc|Eng|Ed|Tech|Com|Phil)|Dott\.ssa|Dipl\.?-\w+)\b\.?", re.IGNORECASE)
+_AFTER_DASH = re.compile(r"(?<=\w\s)[-–—|/•]\s.*$")
 _APOSTROPHES = re.compile(r"['’`´ʼ‘ʻ\u05f3\u05f4]")
 _RUN_TOGETHER = re.compile(r"(?<=[^\W\d_]{2}\.)(?=[^\W\d_])|(?<=\b[^\W\d_]\.)(?=[^\W\d_])")
 """Where a space is missing: "S.P.Balan", "Dr.Hopper"."""
@@ -46,13 +50,20 @@ def read_words(text: str) -> Words:
             formerly = words[1:]
         elif len(words) == 1 and len(words[0]) > 1:
             called = words
-    before, _, after = _ASIDE.sub(" ", text).partition(",")
+    before, _, after = _DEGREE.sub(" ", _ASIDE.sub(" ", text)).partition(",")
+    before = _without_employer(before)
     main, rest = _stripped(_split(before)), _stripped(_split(after))
     for index, word in enumerate(main):
         if index and index < len(main) - 1 and word.lower() in FAMILY_MARKERS:
             main, formerly = main[:index], main[index + 1 :]
             break
     return Words(main, rest, called, formerly) if main else Words(rest, (), called, formerly)
+
+
+def _without_employer(text: str) -> str:
+    """Cut "Grace Hopper - ACME Inc." short, but not "Hopper - Grace"."""
+    short = _AFTER_DASH.sub("", text)
+    return short if len(short.split()) > 1 else text
 
 
 def key(word: str) -> str:
