@@ -14,6 +14,7 @@ from rich.console import Console
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from cli.accounts import create_account
+from cli.candidates import print_candidates, rank_candidates
 from cli.client import ApiClient, ApiError, find_credentials
 from cli.contacts_csv import UnusableFile, read_contacts
 from cli.doctor import print_diagnosis
@@ -28,6 +29,7 @@ from cli.watching import watch
 from models.database import Database, open_database
 from models.migrate import migrate as migrate_database
 from models.settings import load_settings
+from pipeline.lookup.habits import Size
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
@@ -153,6 +155,22 @@ def export(
         path = output or Path(f"{run_id}.{export_format}")
         client.download(run_id, handles[export_format]["asset_id"], path)
     console.print(f"{handles[export_format]['rows']} contacts in {path}", soft_wrap=True)
+
+
+@app.command("candidates")
+def show_candidates(
+    name: Annotated[str, typer.Argument(help='As people write it: "Zoë van der Berg", "Hopper, Grace", "김민준".')],
+    domain: Annotated[str, typer.Argument(help="The company's domain; its country counts too.")],
+    known: Annotated[
+        list[str] | None, typer.Option(help="A colleague's pattern, as pattern=count; may be given several times.")
+    ] = None,
+    size: Annotated[Size, typer.Option(help="Of the company, if known.")] = Size.UNKNOWN,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+) -> None:
+    """Show the addresses that a person may have, the likeliest first. Asks nobody."""
+    ranked = rank_candidates(name, domain, known or (), size, limit)
+    print_candidates(console, ranked, as_json=as_json)
 
 
 @app.command()

@@ -1,13 +1,13 @@
 """What is believed about a domain's address pattern, and how each answer of its server changes that.
 
-The model: a domain has one dominant pattern, chosen as `PRIORS` say. Somebody looked for has an address there
+The model: a domain has one dominant pattern, chosen as its priors say. Somebody looked for has an address there
 with chance EXISTENCE; it then follows the dominant pattern with the chance that the domain's conformity
 gives, and any pattern by the priors otherwise. What is seen updates the chance of each pattern's being the
 dominant one by Bayes' rule, and the conformity by counting.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pipeline.lookup.patterns import PRIORS, Ways
 from pipeline.records import PatternCount
@@ -29,11 +29,12 @@ Coverage = Mapping[str, float]
 class PatternBelief:
     """The chance of each pattern's being the domain's dominant one."""
 
-    def __init__(self, known: Sequence[PatternCount] = ()) -> None:
+    def __init__(self, known: Sequence[PatternCount] = (), priors: Mapping[str, float] = PRIORS) -> None:
+        self._priors = priors
         self._hits: Counter[str] = Counter()
         self._confirmed: Counter[str] = Counter()
-        self._chances: Mapping[str, float] = PRIORS
-        self._chances_of_anybody = self._mixed_with_priors(PRIORS)
+        self._chances: Mapping[str, float] = priors
+        self._chances_of_anybody = self._mixed_with_priors(priors)
         for count in known:
             self.note_confirmed(count.pattern, count.confirmed)
 
@@ -44,6 +45,11 @@ class PatternBelief:
         return pattern if self._chances[pattern] >= SURE else None
 
     @property
+    def confirmed(self) -> Collection[str]:
+        """The patterns that addresses known for certain follow."""
+        return self._confirmed.keys()
+
+    @property
     def is_well_founded(self) -> bool:
         """Whether enough addresses confirmed one pattern to rely on it where the server can't be asked."""
         total = self._confirmed.total()
@@ -51,7 +57,7 @@ class PatternBelief:
 
     def copy(self) -> "PatternBelief":
         """Give a belief of its own to somebody who wants to suppose something."""
-        other = PatternBelief()
+        other = PatternBelief(priors=self._priors)
         other._hits, other._chances = self._hits.copy(), self._chances
         other._chances_of_anybody = self._chances_of_anybody
         return other
@@ -69,7 +75,7 @@ class PatternBelief:
 
     def note_confirmed(self, pattern: str, times: int = 1) -> None:
         """Learn from addresses that are known for certain; a pattern that is not ours is passed over."""
-        if pattern not in PRIORS:
+        if pattern not in self._priors:
             return
         self._confirmed[pattern] += times
         for _ in range(min(times, MOST_COUNTED)):
@@ -82,12 +88,12 @@ class PatternBelief:
             matching[pattern] = matching.get(pattern, 0.0) + weight
         hit, missed = self._likelihoods(matching), self._likelihoods(refused)
         self._hits[max(matching, key=self._chances_of_anybody.__getitem__)] += 1
-        self._update({pattern: hit[pattern] / (1 - missed[pattern]) for pattern in PRIORS})
+        self._update({pattern: hit[pattern] / (1 - missed[pattern]) for pattern in self._priors})
 
     def note_refusal(self, before: Coverage, after: Coverage) -> None:
         """Learn that one more of a person's addresses does not exist."""
         old, new = self._likelihoods(before), self._likelihoods(after)
-        self._update({pattern: (1 - new[pattern]) / (1 - old[pattern]) for pattern in PRIORS})
+        self._update({pattern: (1 - new[pattern]) / (1 - old[pattern]) for pattern in self._priors})
 
     @property
     def _likeliest(self) -> str:
@@ -101,8 +107,8 @@ class PatternBelief:
     def _likelihoods(self, covered: Coverage) -> Mapping[str, float]:
         """Give the chance that one of these spellings is a person's address, for each dominant pattern."""
         conformity = self._conformity
-        anyhow = (1 - conformity) * sum(weight * PRIORS[pattern] for pattern, weight in covered.items())
-        return {pattern: EXISTENCE * (conformity * covered.get(pattern, 0.0) + anyhow) for pattern in PRIORS}
+        anyhow = (1 - conformity) * sum(weight * self._priors[pattern] for pattern, weight in covered.items())
+        return {pattern: EXISTENCE * (conformity * covered.get(pattern, 0.0) + anyhow) for pattern in self._priors}
 
     def _update(self, likelihoods: Mapping[str, float]) -> None:
         weighed = {pattern: chance * likelihoods[pattern] for pattern, chance in self._chances.items()}
@@ -113,6 +119,6 @@ class PatternBelief:
     def _mixed_with_priors(self, weights: Mapping[str, float]) -> Mapping[str, float]:
         conformity, total = self._conformity, sum(weights.values())
         return {
-            pattern: EXISTENCE * (conformity * weight + (1 - conformity) * total * PRIORS[pattern])
+            pattern: EXISTENCE * (conformity * weight + (1 - conformity) * total * self._priors[pattern])
             for pattern, weight in weights.items()
         }

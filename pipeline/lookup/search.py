@@ -88,7 +88,7 @@ class DomainSearch:
     async def find(self, names: Sequence[Name]) -> AsyncIterator[Finding]:
         """Yield one finding per name, in any order, as each is known."""
         self._conversation.restart_clock()
-        waiting = {name: seek(name) for name in names}
+        waiting = {name: seek(name, self._belief.confirmed) for name in names}
         while waiting and self._stopped is None:
             people = list(waiting.values())
             for person in people:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from pipeline.lookup.belief import PatternBelief
 from pipeline.lookup.candidates import LIMIT, Candidate, likeliest
 from pipeline.lookup.names import Name
-from pipeline.lookup.patterns import Ways, local_parts
+from pipeline.lookup.patterns import COMMON, Ways, local_parts
 from pipeline.mail.answer import Answer
 from pipeline.mail.meanings import ABOUT_US
 
-WORTH_ASKING = 0.01
+WORTH_ASKING = 0.007
 """A candidate less likely than this is not asked: a yes would hardly be about this person."""
 PATIENCE = 3
 """Answers that settle nothing, until a person is given up."""
@@ -72,6 +72,11 @@ class Sought:
         return self.open_answers[-1] if self.open_answers else self.doubtful or self.last_refusal
 
 
-def seek(name: Name) -> Sought:
-    """Begin to seek somebody."""
-    return Sought(name, dict(local_parts(name)))
+def seek(name: Name, confirmed: Container[str] = ()) -> Sought:
+    """Begin to seek somebody: by the common patterns, and by those confirmed at the domain."""
+    options: dict[str, Ways] = {
+        local_part: plausible
+        for local_part, ways in local_parts(name).items()
+        if (plausible := [way for way in ways if way[0] in COMMON or way[0] in confirmed])
+    }
+    return Sought(name, options)

@@ -84,4 +84,4 @@ def test_what_belongs_to_somebody_else_or_does_not_exist_is_not_asked_about() ->
     best = person.best(PatternBelief())
     assert best is not None
     assert best.local_part not in {"grace.hopper", "ghopper"}
-    assert person.refused == {"flast": 1.0}
+    assert person.refused == {"flast": 1.0, "flast7": 1.0}

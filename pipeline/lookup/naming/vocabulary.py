@@ -1,0 +1,45 @@
+"""The lists of words in vocabulary.toml, read once."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+_TABLES: Mapping[str, Any] = tomllib.loads(files(__package__).joinpath("vocabulary.toml").read_text("utf-8"))
+
+TITLES = frozenset(_TABLES["titles"].split())
+SUFFIXES = frozenset(_TABLES["suffixes"].split())
+PARTICLES = frozenset(_TABLES["particles"].split())
+JOINING = frozenset(_TABLES["joining"].split())
+"""Particles that are written together with what follows, also within a given name: Abdul Rahman, Mac Donald."""
+FAMILY_MARKERS = frozenset(_TABLES["family_markers"].split())
+"""What stands before a former family name."""
+
+SURNAMES: Mapping[str, frozenset[str]] = {
+    culture: frozenset(words.split()) for culture, words in _TABLES["surnames"].items()
+}
+GIVEN = frozenset(_TABLES["given"]["common"].split()) | frozenset(_TABLES["nicknames"])
+
+
+def _lists(table: str) -> Mapping[str, Sequence[str]]:
+    return {word: tuple(forms.split()) for word, forms in _TABLES[table].items()}
+
+
+SHORT_FORMS = _lists("nicknames")
+"""What people of a given name are called, the usual form first."""
+KOREAN_SURNAMES = _lists("korean_surnames")
+CHINESE_SURNAMES = _lists("chinese_surnames")
+CUSTOMARY = _lists("customary")
+"""Latin forms of words in other scripts that no rule gives, the usual one first."""
+
+
+def _long_forms() -> Mapping[str, Sequence[str]]:
+    long: dict[str, list[tuple[int, str]]] = {}
+    for name, forms in SHORT_FORMS.items():
+        for rank, form in enumerate(forms):
+            long.setdefault(form, []).append((rank, name))
+    return {form: tuple(name for _, name in sorted(ranked)) for form, ranked in long.items()}
+
+
+LONG_FORMS = _long_forms()
+"""The given names that a short form may stand for, those first whose usual short form it is."""
