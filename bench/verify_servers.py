@@ -33,10 +33,10 @@ def postfix_program(name: str) -> str:
 
 
 @contextmanager
-def smtp_sink() -> Iterator[int]:
+def smtp_sink(ip: str = EVERYWHERE) -> Iterator[int]:
     """Run a server that accepts everything; gives its port."""
     port = _free_port()
-    command = [postfix_program("smtp-sink"), *_AS_NOBODY, "-m", "2000", f"{EVERYWHERE}:{port}", "1024"]
+    command = [postfix_program("smtp-sink"), *_AS_NOBODY, "-m", "2000", f"{ip}:{port}", "1024"]
     process = subprocess.Popen(command)
     try:
         _wait_for(port)

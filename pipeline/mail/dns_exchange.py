@@ -13,6 +13,8 @@ import dns.message
 import dns.name
 import dns.rdatatype
 
+from pipeline.mail.plain_dns_answer import PlainAnswer, read_plain
+
 PAYLOAD = 1232
 """Octets of an answer over UDP that no path fragments (DNS flag day 2020)."""
 LARGEST = 65535
@@ -26,7 +28,7 @@ _OPT = struct.pack("!BHHIH", 0, dns.rdatatype.OPT, PAYLOAD, 0, 0)
 
 async def exchange(
     server: tuple[str, int], name: dns.name.Name, kind: dns.rdatatype.RdataType
-) -> dns.message.QueryMessage:
+) -> dns.message.QueryMessage | PlainAnswer:
     """Ask, and give the response; the time limit is the caller's.
 
     Raises OSError, EOFError and `dns.exception.DNSException`.
@@ -38,6 +40,9 @@ async def exchange(
         answer = await _over_tcp(server, query)
     if not _is_answer(answer, query, question):
         raise dns.message.NotQueryResponse
+    plain = read_plain(answer, kind)
+    if plain is not None:
+        return plain
     response = dns.message.from_wire(answer)
     if not isinstance(response, dns.message.QueryMessage):
         raise dns.message.NotQueryResponse

@@ -18,6 +18,7 @@ import dns.resolver
 
 from pipeline.mail.dns_exchange import exchange
 from pipeline.mail.outage import FailuresInARow
+from pipeline.mail.plain_dns_answer import PlainAnswer
 from pipeline.outcomes import Reason
 
 MAX_TTL = 3600.0
@@ -111,6 +112,8 @@ class NameServers:
         ttl = MAX_TTL
         for hops in range(MAX_ALIASES):
             response = await self._ask(name, kind, self._timeout)
+            if isinstance(response, PlainAnswer):
+                return Found(response.records, min(ttl, response.ttl))
             try:
                 chain = response.resolve_chaining()
             except dns.exception.DNSException as nonsense:
@@ -129,7 +132,7 @@ class NameServers:
 
     async def _ask(
         self, name: dns.name.Name, kind: dns.rdatatype.RdataType, seconds: float
-    ) -> dns.message.QueryMessage:
+    ) -> dns.message.QueryMessage | PlainAnswer:
         """Give the first answer that settles the question. Raises `_NoAnswerError`."""
         loop, failures = asyncio.get_running_loop(), list[_Failure]()
         deadline = loop.time() + seconds
@@ -148,7 +151,7 @@ class NameServers:
                 failures.append(_Failure(_sentence(error)))
                 self._begin_after(server)
                 continue
-            if _settles(response):
+            if isinstance(response, PlainAnswer) or _settles(response):
                 return response
             failures.append(_Failure(_complaint(response), response.rcode()))
         raise _NoAnswerError(failures or [_Failure("no answer in time")])

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
 from python_socks.async_.asyncio import Proxy
 
-from pipeline.mail.smtp_errors import ConnectError, WayOutError
+from pipeline.mail.smtp_errors import WayOutError
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -123,10 +123,10 @@ class WaysOut:
         self._ways: Sequence[WayOut] = [*map(SourceAddress, source_ips), *proxies] or [DefaultAddress()]
 
     def towards(self, domain: str, ip: str) -> Sequence[WayOut]:
-        """Give the ways to a domain's host, the domain's own first. Raises ConnectError if none leads there."""
+        """Give the ways to a domain's host, the domain's own first. Raises WayOutError if none leads there."""
         ways = [way for way in self._ways if way.leads_to(ip)]
         if not ways:
-            raise ConnectError(f"No source address of ours is of the family of {ip}.")
+            raise WayOutError(f"No source address of ours is of the family of {ip}.")
         return sorted(ways, key=lambda way: _rank(domain, way)) if len(ways) > 1 else ways
 
 

@@ -84,7 +84,7 @@ async def verify(servers: Mapping[str, Talk]) -> dict[str, Outcome | Deferral]:
         return {records[each.position].email or "": each for each in said}
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.one_of(_scripts, _polite_scripts), min_size=20, max_size=20))
 def test_whatever_is_sent_each_address_gets_a_verdict_that_rests_on_what_was_said(scripts: list[Script]) -> None:
     servers = {f"d{number}.test": script for number, script in enumerate(scripts)}

@@ -1,0 +1,98 @@
+"""How much 100 tarpits among 10,000 addresses delay a run: no more than the time limit for one record.
+
+A tarpit takes the connection and sends a byte now and then, for ever. The other 9,900 addresses are at 990 domains on
+Postfix's `smtp-sink` (bench/verify.py says how to get it). Ends in one line of JSON with `delay_seconds` and the
+`record_timeout_seconds` that bounds it.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import time
+from collections.abc import Sequence
+
+from verify_rows import HELO, SENDER
+from verify_servers import name_server, smtp_sink
+
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.outcomes import Outcome, Reason
+from pipeline.records import Batch, Record
+from pipeline.stages.email_verify import EmailVerify
+
+DOMAINS, EACH, TARPITS = 990, 10, 100
+DRIP_SECONDS = 0.5
+SINK_IP = "127.0.0.1"
+"""All ordinary domains share a mail host: the tarpits need the same port on addresses of their own."""
+
+
+def main() -> None:
+    """Verify without and with the tarpits."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--record-timeout", type=float, default=10.0)
+    limit = arguments.parse_args().record_timeout
+    ordinary = [f"person{number}@company{domain}.test" for domain in range(DOMAINS) for number in range(EACH)]
+    held = [f"person@tarpit{number}.test" for number in range(TARPITS)]
+    with smtp_sink(SINK_IP) as port, name_server(_zone()) as name_server_address:
+        tarpit = multiprocessing.get_context("fork").Process(target=_run_tarpits, args=(port,), daemon=True)
+        tarpit.start()
+        config = MailNetworkConfig(
+            nameservers=(name_server_address,),
+            smtp_port=port,
+            allow_private=True,
+            helo_name=HELO,
+            mail_from=SENDER,
+            record_timeout=limit,
+            connections_per_host=400,
+        )
+        without, _ = asyncio.run(_verify(config, ordinary))
+        with_tarpits, timed_out = asyncio.run(_verify(config, held + ordinary))
+        tarpit.kill()
+    if timed_out != TARPITS:
+        raise SystemExit(f"{timed_out} addresses met the time limit, not {TARPITS}: the figures mean nothing.")
+    figures = {"seconds_without": without, "seconds_with": with_tarpits, "delay_seconds": with_tarpits - without}
+    print(json.dumps({key: round(value, 2) for key, value in figures.items()} | {"record_timeout_seconds": limit}))
+
+
+def _zone() -> dict[tuple[str, str], Sequence[str]]:
+    zone: dict[tuple[str, str], Sequence[str]] = {}
+    for number in range(DOMAINS):
+        zone[f"company{number}.test", "MX"] = [f"10 mx{number}.test."]
+        zone[f"mx{number}.test", "A"] = [SINK_IP]
+    for number in range(TARPITS):
+        zone[f"tarpit{number}.test", "MX"] = [f"10 mx.tarpit{number}.test."]
+        zone[f"mx.tarpit{number}.test", "A"] = [_tarpit_ip(number)]
+    return zone
+
+
+def _tarpit_ip(number: int) -> str:
+    return f"127.82.0.{number + 1}"
+
+
+def _run_tarpits(port: int) -> None:
+    asyncio.run(_serve_tarpits(port))
+
+
+async def _serve_tarpits(port: int) -> None:
+    servers = [await asyncio.start_server(_hold, _tarpit_ip(number), port) for number in range(TARPITS)]
+    await asyncio.gather(*(server.serve_forever() for server in servers))
+
+
+async def _hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while not writer.is_closing():
+        writer.write(b"2")
+        await asyncio.sleep(DRIP_SECONDS)
+
+
+async def _verify(config: MailNetworkConfig, addresses: Sequence[str]) -> tuple[float, int]:
+    """Give the seconds it took, and how many addresses met the time limit."""
+    network, started = MailNetwork(config), time.perf_counter()
+    records = [Record(position, email=email) for position, email in enumerate(addresses)]
+    said = [each async for each in EmailVerify().work(Batch(records), network)]
+    seconds = time.perf_counter() - started
+    await network.close()
+    return seconds, sum(isinstance(each, Outcome) and each.reason is Reason.TIME_LIMIT for each in said)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Reads the DNS answers that nearly all are: the name's own A or MX records, no alias, no error.
+
+dnspython reads every answer, and takes longer for one than a domain's whole SMTP session takes us. It stays in charge
+of whatever is not of this plain form, and of names, compressed or not.
+"""
+
+import socket
+import struct
+from dataclasses import dataclass
+
+import dns.exception
+import dns.name
+import dns.rdatatype
+
+_HEADER = struct.Struct("!HHHHHH")
+_RECORD = struct.Struct("!HHHIH")
+_THE_NAME_ASKED_ABOUT = 0xC00C
+"""A pointer to the question (RFC 1035 4.1.4), which follows the header."""
+_RCODE, _TRUNCATED = 0x000F, 0x0200
+_INTERNET = 1
+_LONGEST_TTL = 2**31 - 1
+_READ = (dns.rdatatype.A, dns.rdatatype.MX)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainAnswer:
+    """Records in presentation form, and for how many seconds all of them are good."""
+
+    records: tuple[str, ...]
+    ttl: int
+
+
+def read_plain(message: bytes, kind: dns.rdatatype.RdataType) -> PlainAnswer | None:
+    """Read the records of a response to one question about `kind`; None if it is not of the plain form."""
+    try:
+        _, flags, questions, answers, _, _ = _HEADER.unpack_from(message)
+        if flags & (_RCODE | _TRUNCATED) or questions != 1 or not answers or kind not in _READ:
+            return None
+        return _read_records(message, kind, answers)
+    except (struct.error, ValueError, OSError, dns.exception.DNSException):
+        return None
+
+
+def _read_records(message: bytes, kind: dns.rdatatype.RdataType, answers: int) -> PlainAnswer | None:
+    position, records, ttls = message.index(0, _HEADER.size) + 5, dict[str, None](), list[int]()
+    for _ in range(answers):
+        owner, rdtype, rdclass, ttl, size = _RECORD.unpack_from(message, position)
+        position += _RECORD.size
+        if (owner, rdtype, rdclass) != (_THE_NAME_ASKED_ABOUT, kind, _INTERNET) or ttl > _LONGEST_TTL:
+            return None
+        records[_text(message, kind, position, size)] = None
+        ttls.append(ttl)
+        position += size
+    return PlainAnswer(tuple(records), min(ttls))
+
+
+def _text(message: bytes, kind: dns.rdatatype.RdataType, start: int, size: int) -> str:
+    """Give a record's data as text. Raises ValueError if it is not `size` octets long."""
+    if kind == dns.rdatatype.A:
+        return socket.inet_ntoa(message[start : start + size])
+    exchange, used = dns.name.from_wire(message, start + 2)
+    if used != size - 2:
+        raise ValueError("The data of an MX record is longer or shorter than it says.")
+    return f"{int.from_bytes(message[start : start + 2], 'big')} {exchange.to_text()}"
