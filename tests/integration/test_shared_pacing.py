@@ -218,7 +218,6 @@ def test_an_event_loop_that_stands_still_between_chunks_takes_redis_for_away_nei
     loop.run_until_complete(chunk())
     time.sleep(1.2 * TIMEOUT_SECONDS)
     loop.run_until_complete(chunk())
-    time.sleep(1.2 * TIMEOUT_SECONDS)
     loop.run_until_complete(close())
     loop.close()
 

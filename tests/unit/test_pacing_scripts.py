@@ -228,7 +228,7 @@ def test_whatever_happens_in_whatever_order_the_scripts_do_what_the_model_does(c
     run_state_machine_as_test(
         lambda: ScriptsLikeTheModel(scripts),
         settings=settings(
-            max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=20, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
