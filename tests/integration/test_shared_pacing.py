@@ -200,25 +200,27 @@ def test_while_redis_is_silent_each_keeps_to_its_share_and_when_it_is_back_slots
     assert (host.most_at_once, len(host.served)) == (4, 22), "each knew that there were two"
 
 
-def test_an_event_loop_that_stands_still_between_chunks_takes_redis_for_away_neither_then_nor_at_the_end(
+def test_nothing_is_in_flight_after_settling_so_that_the_event_loop_may_stand_still(
     redis_client: redis.Redis, valkey_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     host = Host()
     loop = asyncio.new_event_loop()
-    pacing, other = (SharedPacing(valkey_url, PacingLimits(1, 100, PACE), total=100) for _ in range(2))
+    workers = [SharedPacing(valkey_url, PacingLimits(1, 100, PACE), total=100) for _ in range(2)]
 
     async def chunk() -> None:
-        await asyncio.gather(*(host.visit(worker) for worker in (pacing, other) for _ in range(5)))
-        await asyncio.gather(pacing.settle(), other.settle())
+        await asyncio.gather(*(host.visit(worker) for worker in workers for _ in range(5)))
+        await asyncio.gather(*(worker.settle() for worker in workers))
 
     async def close() -> None:
         async with asyncio.timeout(5):
-            await asyncio.gather(pacing.close(), other.close())
+            await asyncio.gather(*(worker.close() for worker in workers))
 
     loop.run_until_complete(chunk())
+    in_flight = asyncio.all_tasks(loop)
     time.sleep(1.2 * TIMEOUT_SECONDS)
     loop.run_until_complete(chunk())
     loop.run_until_complete(close())
     loop.close()
 
+    assert in_flight == set()
     assert (host.most_at_once, len(host.served), caplog.messages) == (1, 20, [])

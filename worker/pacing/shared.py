@@ -95,7 +95,7 @@ class SharedPacing:
         held = self._held.pop(slot)
         self._within.give_back(held.within, recipients)
         if not self.is_away:
-            self._requests.give_back(held.id, slot.place, recipients=recipients)
+            self._requests.give_back(held.id, slot.place, recipients)
 
     async def slow_down(self, slot: Slot) -> bool:
         """See `Pacing`."""
@@ -138,7 +138,7 @@ class SharedPacing:
                 return None
             except asyncio.CancelledError:
                 # It may have been granted without our hearing of it.
-                self._requests.give_back(slot_id, place, ticket=ticket)
+                self._requests.give_back(slot_id, place)
                 raise
         return None
 
