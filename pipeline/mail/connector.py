@@ -82,6 +82,7 @@ class Connector:
         """Wait a moment until the connections of ended sessions are closed, and their slots are given back."""
         if self._open:
             await asyncio.wait([session.closed for session in self._open], timeout=SETTLE_SECONDS)
+        await asyncio.gather(*self._complaints.values())
         await self._pacing.settle()
 
     async def close(self) -> None:

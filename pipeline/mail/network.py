@@ -99,6 +99,8 @@ class MailNetwork:
     async def settle(self) -> None:
         """Wait a moment for servers to let go of what has ended: the event loop is about to stand still."""
         await self._connector.settle()
+        if self._batches:
+            await self._batches.settle()
 
     async def close(self) -> None:
         """Take leave of every server; the network is not used any more."""

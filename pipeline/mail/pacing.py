@@ -60,7 +60,7 @@ class Pacing(Protocol):
         ...
 
     async def settle(self) -> None:
-        """Wait until slots that were given back are so for everybody."""
+        """Give back for everybody what was given back, and leave nothing in flight: the event loop may stand still."""
         ...
 
     async def close(self) -> None:

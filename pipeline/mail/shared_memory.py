@@ -63,9 +63,13 @@ class Batches:
         if self._telling is None or self._telling.done():
             self._telling = self._begin(self._tell())
 
+    async def settle(self) -> None:
+        """Wait until everything is told: what is in flight while the event loop stands still times out afterwards."""
+        await asyncio.gather(*self._requests, return_exceptions=True)
+
     async def close(self) -> None:
         """Wait until everything is told, and close the memory."""
-        await asyncio.gather(*self._requests, return_exceptions=True)
+        await self.settle()
         await self._memory.close()
 
     def _begin(self, request: Coroutine[None, None, None]) -> asyncio.Task[None]:

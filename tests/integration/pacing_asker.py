@@ -22,7 +22,8 @@ async def ask_all(order: dict[str, Any]) -> None:
         connections_per_provider=order["per_provider"],
         recipients_per_second=10_000.0,
     )
-    network = MailNetwork(config, SharedPacing(order["redis_url"], PacingLimits.of(config), config.conversations))
+    pacing = SharedPacing(order["redis_url"], PacingLimits.of(config), config.conversations)
+    network = MailNetwork(config, pacing=pacing)
 
     async def ask(domain: str) -> None:
         async with network.conversation(await network.route(domain)) as conversation:

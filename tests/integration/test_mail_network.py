@@ -129,7 +129,7 @@ def test_a_server_that_complains_about_our_pace_gets_fewer_connections() -> None
         async with mail_server(hurried, "127.0.0.9") as (port, _), name_server(zone) as (_, address):
             config = MailNetworkConfig((address,), port, allow_private=True, connections_per_host=4)
             pacing = ProcessPacing(PacingLimits.of(config), config.conversations)
-            network = MailNetwork(config, pacing)
+            network = MailNetwork(config, pacing=pacing)
             async with network.conversation(await network.route("acme.test")) as conversation:
                 await conversation.ask(["grace@acme.test"])
             await network.settle()

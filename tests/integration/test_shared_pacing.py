@@ -14,7 +14,7 @@ import redis
 from cli.embedded import embedded_valkey
 from pipeline.mail.pacing import PacingLimits, Place
 from worker.pacing.registry import PREFIX
-from worker.pacing.shared import PROCESSES_ASSUMED, RENEW_SECONDS, SharedPacing
+from worker.pacing.shared import PROCESSES_ASSUMED, RENEW_SECONDS, TIMEOUT_SECONDS, SharedPacing
 
 BUSY, ELSEWHERE = Place("192.0.2.1", "big.example"), Place("192.0.2.2", "small.example")
 PACE = 1_000_000.0
@@ -198,3 +198,29 @@ def test_while_redis_is_silent_each_keeps_to_its_share_and_when_it_is_back_slots
     run(scenario)
 
     assert (host.most_at_once, len(host.served)) == (4, 22), "each knew that there were two"
+
+
+def test_nothing_is_in_flight_after_settling_so_that_the_event_loop_may_stand_still(
+    redis_client: redis.Redis, valkey_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host()
+    loop = asyncio.new_event_loop()
+    workers = [SharedPacing(valkey_url, PacingLimits(1, 100, PACE), total=100) for _ in range(2)]
+
+    async def chunk() -> None:
+        await asyncio.gather(*(host.visit(worker) for worker in workers for _ in range(5)))
+        await asyncio.gather(*(worker.settle() for worker in workers))
+
+    async def close() -> None:
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(worker.close() for worker in workers))
+
+    loop.run_until_complete(chunk())
+    in_flight = asyncio.all_tasks(loop)
+    time.sleep(1.2 * TIMEOUT_SECONDS)
+    loop.run_until_complete(chunk())
+    loop.run_until_complete(close())
+    loop.close()
+
+    assert in_flight == set()
+    assert (host.most_at_once, len(host.served), caplog.messages) == (1, 20, [])

@@ -1,12 +1,12 @@
 -- Gives slots back, and leaves lines. For the n-th: KEYS[2n-1] its host, KEYS[2n] its provider; after four arguments
--- about limits, ARGV: its id, its ticket if it waits, and how many recipients were asked about.
+-- about limits, ARGV: its id, and how many recipients were asked about.
 
 for n = 1, #KEYS / 2 do
-  local id, ticket, recipients = ARGV[3 * n + 2], ARGV[3 * n + 3], tonumber(ARGV[3 * n + 4])
+  local id, recipients = ARGV[2 * n + 3], tonumber(ARGV[2 * n + 4])
   for side = 0, 1 do
     local limit = read_limit(KEYS[2 * n - 1 + side], tonumber(ARGV[1 + 2 * side]), tonumber(ARGV[2 + 2 * side]))
     limit.held = limit.held - redis.call('ZREM', limit.name .. ':held', id)
-    leave_line(ticket, limit)
+    leave_line(id, limit)
     if recipients > 0 then
       spend(limit, recipients)
       write_limit(limit)

@@ -71,9 +71,10 @@ local function lease(key, member)
   redis.call('PEXPIRE', key, math.ceil(1000 * LEASE))
 end
 
-local function leave_line(ticket, limit)
-  for place, other in ipairs(limit.line) do
-    if other == ticket then
+-- By the id alone: whoever leaves may not have heard of their ticket yet.
+local function leave_line(id, limit)
+  for place, ticket in ipairs(limit.line) do
+    if ticket:sub(-#id - 1) == ' ' .. id then
       redis.call('ZREM', limit.name .. ':waiting', ticket)
       table.remove(limit.line, place)
       return true

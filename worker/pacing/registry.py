@@ -57,12 +57,11 @@ class InLine:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A slot that is not used any more, or a ticket whose owner left."""
+    """A slot that is not used any more, or is not wanted any more."""
 
     id: str
     place: Place
-    ticket: str = ""
-    recipients: int = 0
+    recipients: int
 
 
 class Registry:
@@ -85,7 +84,7 @@ class Registry:
     async def give_back(self, ended: Sequence[Ended]) -> None:
         """Give slots back, and leave lines."""
         keys = [key for each in ended for key in keys_of(each.place)]
-        arguments = [text for each in ended for text in (each.id, each.ticket, each.recipients)]
+        arguments = [text for each in ended for text in (each.id, each.recipients)]
         await self._give_back(keys, [*self._limits, *arguments])
 
     async def renew(self, process: str, held: Mapping[str, Place]) -> int:

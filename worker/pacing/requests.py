@@ -32,9 +32,9 @@ class Requests:
         self._send()
         return await answer
 
-    def give_back(self, slot_id: str, place: Place, *, ticket: str = "", recipients: int = 0) -> None:
-        """Have a slot given back; if Redis can't be asked, its lease runs out instead."""
-        self._ended.append(Ended(slot_id, place, ticket, recipients))
+    def give_back(self, slot_id: str, place: Place, recipients: int = 0) -> None:
+        """Have a slot given back, or its place in the line; if Redis can't be asked, its lease runs out instead."""
+        self._ended.append(Ended(slot_id, place, recipients))
         self._send()
 
     async def settle(self) -> None:

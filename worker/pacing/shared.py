@@ -4,6 +4,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from weakref import WeakValueDictionary
@@ -65,6 +66,7 @@ class SharedPacing:
         self._lines: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
         self.processes = PROCESSES_ASSUMED
         self.is_away = False
+        self._resting = asyncio.Event()
         self._renewing: asyncio.Task[None] | None = None
 
     async def take(self, place: Place) -> Slot:
@@ -93,7 +95,7 @@ class SharedPacing:
         held = self._held.pop(slot)
         self._within.give_back(held.within, recipients)
         if not self.is_away:
-            self._requests.give_back(held.id, slot.place, recipients=recipients)
+            self._requests.give_back(held.id, slot.place, recipients)
 
     async def slow_down(self, slot: Slot) -> bool:
         """See `Pacing`."""
@@ -108,16 +110,16 @@ class SharedPacing:
             return others
 
     async def settle(self) -> None:
-        """See `Pacing`."""
+        """See `Pacing`. What would be in flight while the event loop stands still would time out afterwards."""
         await self._requests.settle()
+        self._resting.set()
+        if self._renewing is not None:
+            await asyncio.wait({self._renewing})
+        await self._turns.close()
 
     async def close(self) -> None:
         """See `Pacing`."""
-        await self._requests.settle()
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.wait({self._renewing})
-        await self._turns.close()
+        await self.settle()
         await self._within.close()
         await self._redis.aclose()
 
@@ -136,16 +138,17 @@ class SharedPacing:
                 return None
             except asyncio.CancelledError:
                 # It may have been granted without our hearing of it.
-                self._requests.give_back(slot_id, place, ticket=ticket)
+                self._requests.give_back(slot_id, place)
                 raise
         return None
 
     def _keep_renewing(self) -> None:
         if self._renewing is None or self._renewing.done():
-            self._renewing = asyncio.create_task(self._renew_for_ever())
+            self._resting.clear()
+            self._renewing = asyncio.create_task(self._renew_until_rest())
 
-    async def _renew_for_ever(self) -> None:
-        while True:
+    async def _renew_until_rest(self) -> None:
+        while not self._resting.is_set():
             held = {each.id: slot.place for slot, each in self._held.items()}
             try:
                 self.processes = await self._registry.renew(self._process, held)
@@ -154,7 +157,8 @@ class SharedPacing:
             else:
                 self._came_back()
                 self._give_back_anew(held)
-            await asyncio.sleep(RENEW_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._resting.wait(), RENEW_SECONDS)
 
     def _give_back_anew(self, renewed: Mapping[str, Place]) -> None:
         """What was given back while it was renewed may have been renewed last."""

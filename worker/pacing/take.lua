@@ -8,13 +8,13 @@ local function reply(...)
   for _, value in ipairs({...}) do table.insert(replies, value) end
 end
 
-local function grant(id, ticket, limits)
+local function grant(id, limits)
   local others = '0'
   for _, limit in ipairs(limits) do
     if limit.held > 0 then others = '1' end
     lease(limit.name .. ':held', id)
     limit.held = limit.held + 1
-    leave_line(ticket, limit)
+    leave_line(id, limit)
     spend(limit, 1)
     write_limit(limit)
     call_next(limit)
@@ -25,14 +25,14 @@ end
 local function take(id, ticket, host, provider)
   local seconds = 0
   if ahead_of(ticket, host) >= room(host) then
-    if leave_line(ticket, provider) then call_next(provider) end
+    if leave_line(id, provider) then call_next(provider) end
   elseif ahead_of(ticket, provider) >= room(provider) then
     lease(provider.name .. ':waiting', ticket)
   else
     for _, limit in ipairs({host, provider}) do
       seconds = math.max(seconds, (1 - tokens_at_now(limit)) / (limit.per_second * share_at_now(limit)))
     end
-    if seconds == 0 then return grant(id, ticket, {host, provider}) end
+    if seconds == 0 then return grant(id, {host, provider}) end
     lease(provider.name .. ':waiting', ticket)
   end
   lease(host.name .. ':waiting', ticket)

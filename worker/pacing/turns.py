@@ -40,10 +40,10 @@ class Turns:
             called.set()
 
     async def close(self) -> None:
-        """Stop listening."""
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait({self._listening})
+        """Stop listening; whoever waits next listens again."""
+        while self._listening is not None and not self._listening.done():
+            self._listening.cancel()  # redis-py takes a cancellation for a timeout when both come together
+            await asyncio.wait({self._listening}, timeout=0.1)
 
     def _listen(self) -> None:
         if self._listening is None or self._listening.done():
