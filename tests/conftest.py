@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 from sqlalchemy import create_engine, text
@@ -13,6 +14,10 @@ from sqlalchemy.engine import make_url
 from cli.embedded import embedded_postgres, embedded_valkey
 from models.database import Database, open_database
 from models.migrate import migrate
+
+# Speed is for benchmarks: a test that takes long on a busy machine is not wrong.
+hypothesis.settings.register_profile("growth", deadline=None)
+hypothesis.settings.load_profile("growth")
 
 TEMPLATE = "growth_template"
 _numbers = itertools.count(1)

@@ -3,6 +3,7 @@ contact is counted once, each credit moved once, and in the end the run is over 
 
 from collections.abc import Callable, Sequence
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -299,6 +300,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         return session.get_one(Run, self.run_id, populate_existing=True).status
 
 
+@pytest.mark.timeout(600)
 def test_any_interleaving_keeps_the_invariants(database: Database) -> None:
     run_state_machine_as_test(
         lambda: AnyInterleaving(database),
