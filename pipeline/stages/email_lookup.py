@@ -186,7 +186,7 @@ def _outcome(record: Record, domain: str, finding: Finding) -> Outcome:
         email=f"{candidate.local_part}@{domain}",
         source="pattern" if finding.by_pattern else "permutation",
         score=_score(candidate.probability, catch_all=finding.catch_all),
-        evidence={"pattern": candidate.pattern, "catch_all": finding.catch_all, **evidence},
+        evidence={"pattern": candidate.pattern, "catch_all": finding.catch_all, "domain": domain, **evidence},
     )
 
 
