@@ -55,11 +55,16 @@ def main() -> None:
         cold = _work_all(truth, internet, knowledge)
         seconds = time.monotonic() - started
         warm = _work_all(truth, internet, knowledge)
+        knowledge.forget_people()
+        others = _work_all(truth, internet, knowledge)
     everything = _merged(cold.values())
     _print_tables(truth, everything)
     if options.misses:
         _print_misses(truth, everything, options.misses)
+    for size_class, worked in cold.items():
+        print(size_class, dict(worked.commands), "most connections at once", worked.most_at_once)
     print(f"cold: {seconds:.0f} s; " + ", ".join(f"{verb} {n}" for verb, n in everything.commands.most_common()))
+    print(f"with what is known of the domains alone: {_ratio(others.values(), cold.values()):.3f} of the cold commands")
     figures = _figures(truth, cold, everything) | {"warm_ratio": _ratio(warm.values(), cold.values())}
     print(json.dumps({name: round(figure, 4) for name, figure in figures.items()} | {"seed": options.seed}))
 
@@ -134,11 +139,11 @@ async def _work_chunk(
 ) -> list[Record]:
     """Work one chunk with what is known, learn from it as a flush does, and give who has to wait."""
     domains = {record.domain for record in chunk}
-    batch = Batch(chunk, knowledge.patterns(domains))
+    batch = Batch(chunk, knowledge.patterns(domains), knowledge.people)
     said = [each async for each in EmailLookup().work(batch, network)]
     new = {each.position: each for each in said if isinstance(each, Outcome)}
     outcomes |= new
-    knowledge.learn(new.values())
+    knowledge.learn(list(new.values()))
     waiting = {each.position for each in said if isinstance(each, Deferral)}
     return [replace(record, deferrals=record.deferrals + 1) for record in chunk if record.position in waiting]
 
@@ -189,29 +194,33 @@ def _ratio(warm: Iterable[Worked], cold: Iterable[Worked]) -> float:
 
 def _print_tables(truth: TruthSet, worked: Worked) -> None:
     companies = {company.domain.name: company for company in truth.companies}
-    _print_table("culture", truth, worked, lambda employee: employee.culture)
-    _print_table("servers", truth, worked, lambda employee: companies[employee.domain].domain.habit.value)
-    _print_table("naming", truth, worked, lambda employee: companies[employee.domain].scheme.naming.value)
-    _print_table("size", truth, worked, lambda employee: _size_class(companies[employee.domain]))
+    groups: Mapping[str, Callable[[Employee], str]] = {
+        "culture": lambda employee: employee.culture,
+        "servers": lambda employee: companies[employee.domain].domain.habit.value,
+        "naming": lambda employee: companies[employee.domain].scheme.naming.value,
+        "contacts": lambda employee: _size_class(companies[employee.domain]),
+    }
+    for title, group in groups.items():
+        print(f"{title:20} people findable   recall  wrong  RCPT each")
+        for name, row in sorted(_rows(truth, worked, group).items()):
+            recall = f"{row['recalled'] / row['findable']:8.1%}" if row["findable"] else "       –"
+            asked = row["asked"] / row["people"]
+            print(f"{name:20} {row['people']:6} {row['findable']:8} {recall} {row['wrong']:6} {asked:10.2f}")
+        print()
 
 
-def _print_table(title: str, truth: TruthSet, worked: Worked, group: Callable[[Employee], str]) -> None:
+def _rows(truth: TruthSet, worked: Worked, group: Callable[[Employee], str]) -> Mapping[str, Counter[str]]:
+    sizes = Counter(employee.domain for employee in truth.employees)
     rows: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for position, employee in enumerate(truth.employees):
-        outcome = worked.outcomes[position]
-        row = rows[group(employee)]
+        outcome, row = worked.outcomes[position], rows[group(employee)]
         row["people"] += 1
         row["findable"] += employee.findable
         row["recalled"] += employee.findable and _right(employee, outcome)
         row["wrong"] += _found(outcome) and not _right(employee, outcome)
-        row["asked"] += outcome.evidence.get("asked", 0)
-    print(f"{title:20} people findable   recall  wrong  asked each")
-    for name, row in sorted(rows.items()):
-        recall = f"{row['recalled'] / row['findable']:8.1%}" if row["findable"] else "       –"
-        print(
-            f"{name:20} {row['people']:6} {row['findable']:8} {recall} {row['wrong']:6} {row['asked'] / row['people']:11.2f}"
-        )
-    print()
+        # A domain's questions are its people's in equal parts: those of a greylist's first visits have no outcome.
+        row["asked"] += worked.recipients[employee.domain] / sizes[employee.domain]
+    return rows
 
 
 def _print_misses(truth: TruthSet, worked: Worked, count: int) -> None:

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from pipeline.outcomes import Outcome
 
+ASKED = {"pattern", "permutation"}
+"""Sources of addresses that a mail server confirmed just now."""
+
 
 class Lesson(NamedTuple):
     """How many people of a domain a pattern was confirmed for, and how many it was refused for."""
@@ -19,10 +22,8 @@ def lessons(outcomes: Iterable[Outcome]) -> Mapping[tuple[str, str], Lesson]:
     confirmed: Counter[tuple[str, str]] = Counter()
     refused: Counter[tuple[str, str]] = Counter()
     for outcome in outcomes:
-        domain, evidence = outcome.evidence.get("domain"), outcome.evidence
-        if not domain:
-            continue
-        refused.update((domain, pattern) for pattern in evidence.get("refused", ()))
-        if outcome.email and evidence.get("pattern") and not evidence.get("catch_all"):
-            confirmed[domain, evidence["pattern"]] += 1
+        seen, pattern = outcome.evidence, outcome.evidence.get("pattern")
+        refused.update((seen["domain"], each) for each in seen.get("refused", ()))
+        if outcome.email and pattern and outcome.source in ASKED and not seen.get("catch_all"):
+            confirmed[outcome.email.rpartition("@")[2], pattern] += 1
     return {key: Lesson(confirmed[key], refused[key]) for key in confirmed | refused}

@@ -84,14 +84,19 @@ def _hire(rng: random.Random, company: Company, name: TrueName, taken: set[str])
 
 
 def _without_the_undecidable(staff: list[Employee]) -> list[Employee]:
-    """Of two contacts who are written alike nobody can say who has which address."""
+    """Of contacts who are written alike, or told apart by a number only, nobody can say who has which address."""
     alike = Counter(_letters(employee.written) for employee in staff)
+    numbered = {local_part.rstrip("0123456789") for local_part in map(_local_part, staff) if local_part[-1:].isdigit()}
     return [
-        replace(employee, findable=False, reason_not_found=employee.reason_not_found or "every_candidate_refused")
-        if alike[_letters(employee.written)] > 1
+        replace(employee, findable=False, reason_not_found=employee.reason_not_found or "namesakes")
+        if alike[_letters(employee.written)] > 1 or _local_part(employee) in numbered
         else employee
         for employee in staff
     ]
+
+
+def _local_part(employee: Employee) -> str:
+    return (employee.email or "").partition("@")[0]
 
 
 def _letters(written: Written) -> str:

@@ -1,4 +1,5 @@
 """How a company spells its people's names in addresses: conventions of its own, the same for everybody there."""
+# ruff: noqa: SIM905 - a block of words is easier to read and to extend than a list of strings
 
 import random
 import re
