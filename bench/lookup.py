@@ -139,7 +139,7 @@ async def _work_chunk(
 ) -> list[Record]:
     """Work one chunk with what is known, learn from it as a flush does, and give who has to wait."""
     domains = {record.domain for record in chunk}
-    batch = Batch(chunk, knowledge.patterns(domains), knowledge.people)
+    batch = Batch(chunk, knowledge.patterns(domains), known_people=knowledge.people)
     said = [each async for each in EmailLookup().work(batch, network)]
     new = {each.position: each for each in said if isinstance(each, Outcome)}
     outcomes |= new

@@ -102,6 +102,7 @@ class Conclusions:
     def decide(self) -> Iterator[Finding]:
         """Give the rest, when everybody was sought: who is left with a claim of their own, and who is not."""
         self.waiting |= self._undecided
+        self._claims.forget_strangers()
         yield from self._won()
         for person in self.waiting.values():
             contest = next(iter(self._claims.of(person.name).values()), None)
@@ -199,8 +200,9 @@ class Conclusions:
             name: candidate for name, person in people.items() if (candidate := self._candidate(person, local_part))
         }
         contest = self._claims.contests[local_part] = Contest(answer, claimants, self.belief.dominant)
-        likeliest_owner = people[max(claimants, key=contest.share)]
-        self.belief.note_hit(likeliest_owner.options[local_part], likeliest_owner.refused)
+        favourite = max(claimants, key=contest.share)
+        contest.stranger = self._claims.stranger(claimants[favourite])
+        self.belief.note_hit(people[favourite].options[local_part], people[favourite].refused)
         for person in owners:
             del person.options[local_part]
 

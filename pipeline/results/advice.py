@@ -7,6 +7,7 @@ LATER = "Retry the run later; what was found is kept and not charged again."
 ADVICE: Mapping[str, str] = {
     "input": "Verify the address: choose the preset verify_existing_emails.",
     "mailbox_exists": "Use the address.",
+    "provided": "Use the address once it is verified.",
     "catch_all": "Add contacts of this domain whose address you know: from three that agree the rest is inferred.",
     "mailbox_full": "Try again in some days, or reach the person by other means.",
     "mailbox_busy": LATER,

@@ -2,8 +2,8 @@
 
 Cheapest first: an address that the contact brought is taken as it is (`email_verify` judges it); what an earlier
 run found out lately is used again; otherwise the domain's own mail server is asked about ranked candidates; what that
-leaves open is asked of other sources. A contact that brings a company and no domain gets that company's domain. Contacts of the same name at the same domain
-are one person to us and get the same address.
+leaves open is asked of other sources. A contact that brings a company and no domain gets that company's domain.
+Contacts of the same name at the same domain are one person to us and get the same address.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
