@@ -84,6 +84,7 @@ def _size_class(company: Company) -> str:
 
 def _work_all(truth: TruthSet, internet: Internet, knowledge: Knowledge) -> Mapping[str, Worked]:
     """Work each size class by itself, with a process of its own."""
+    knowledge.begin_run()
     classes = {company.domain.name: _size_class(company) for company in truth.companies}
     worked = {}
     for size_class in ("1", "2-9", "10+"):
@@ -139,7 +140,7 @@ async def _work_chunk(
 ) -> list[Record]:
     """Work one chunk with what is known, learn from it as a flush does, and give who has to wait."""
     domains = {record.domain for record in chunk}
-    batch = Batch(chunk, knowledge.patterns(domains), known_people=knowledge.people)
+    batch = Batch(chunk, knowledge.patterns(domains), known_people=knowledge.people, taken=knowledge.taken)
     said = [each async for each in EmailLookup().work(batch, network)]
     new = {each.position: each for each in said if isinstance(each, Outcome)}
     outcomes |= new

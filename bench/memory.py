@@ -14,6 +14,7 @@ class Knowledge:
 
     def __init__(self) -> None:
         self.people: dict[bytes, KnownPerson] = {}
+        self.taken: set[str] = set()
         self._confirmed: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._refused: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
@@ -22,9 +23,14 @@ class Knowledge:
         for (domain, pattern), lesson in lessons(outcomes).items():
             self._confirmed[domain][pattern] += lesson.confirmed
             self._refused[domain][pattern] += lesson.refused
+        self.taken |= {outcome.email for outcome in outcomes if outcome.email}
         for outcome in outcomes:
             if known := known_person(outcome):
                 self.people[bytes.fromhex(outcome.evidence["person"])] = known
+
+    def begin_run(self) -> None:
+        """A later run: what this one has found is not its own."""
+        self.taken.clear()
 
     def forget_people(self) -> None:
         """Keep what is known of domains only."""

@@ -32,7 +32,7 @@ from pipeline import lookups, verifications
 from pipeline.deferrals import let_rest, note_deferrals
 from pipeline.errors import LeaseLost
 from pipeline.knowledge import known_patterns, learn_patterns
-from pipeline.lookups import known_people, remember_people
+from pipeline.lookups import addresses_given, known_people, remember_people
 from pipeline.mail.syntax import normalise_domain
 from pipeline.narrowing import is_suspect, narrow
 from pipeline.outcomes import Deferral, Outcome
@@ -134,10 +134,12 @@ def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> 
         },
     )
     records = [Record(**row._asdict()) for row in rows]
-    domains = {normalise_domain(record.domain) for record in records} - {None}
-    patterns = known_patterns(session, sorted(domain for domain in domains if domain))
+    domains = sorted({domain for record in records if (domain := normalise_domain(record.domain))})
+    patterns = known_patterns(session, domains)
     if lease.stage == lookups.STAGE:
-        return Batch(records, patterns, known_people=known_people(session, lease.run_id, records))
+        people = known_people(session, lease.run_id, records)
+        taken = addresses_given(session, lease.run_id, lease.first_position, lease.last_position, domains)
+        return Batch(records, patterns, known_people=people, taken=taken)
     if lease.stage == verifications.STAGE:
         return Batch(records, patterns, fresh_answers(session, lease.run_id, records, freshness or Freshness()))
     return Batch(records, patterns)

@@ -41,6 +41,20 @@ ON CONFLICT (account_id, person) DO UPDATE SET
   asked_at = excluded.asked_at
 """)
 
+REACH = 2000
+"""Contacts are ordered by domain, so colleagues in other chunks are near. Further than this they are not looked for."""
+GIVEN = text("""
+SELECT email FROM outcomes
+WHERE run_id = :run_id AND stage = :stage AND position BETWEEN :first - :reach AND :last + :reach
+  AND split_part(email, '@', 2) = ANY(:domains)
+""")
+
+
+def addresses_given(session: Session, run_id: UUID, first: int, last: int, domains: Sequence[str]) -> Sequence[str]:
+    """The addresses at these domains that the run has given to contacts from `first` to `last`, and near them."""
+    parameters = {"first": first, "last": last, "reach": REACH, "domains": list(domains)}
+    return session.scalars(GIVEN, {"run_id": run_id, "stage": STAGE, **parameters}).all()
+
 
 def known_people(session: Session, run_id: UUID, records: Sequence[Record]) -> Mapping[bytes, KnownPerson]:
     """What the run's account found out lately about these people, by `person_digest`; nothing for a fresh run."""

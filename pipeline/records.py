@@ -3,7 +3,7 @@
 A *record* is one contact as a stage sees it: what the client sent, plus what earlier stages found.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -68,10 +68,12 @@ class Batch:
 
     `known_patterns` maps a domain (A-label form, lower case) to its patterns, most confirmed first. `known_answers`
     maps a normalised address to an answer that is fresh enough to be used again. `known_people` are those whom an
-    earlier run of the same account looked up lately, by `pipeline.lookup.known.person_digest`.
+    earlier run of the same account looked up lately, by `pipeline.lookup.known.person_digest`. `taken` are the
+    addresses that this run has found already for others at the same domains.
     """
 
     records: Sequence[Record]
     known_patterns: Mapping[str, Sequence[PatternCount]] = field(default_factory=dict)
     known_answers: Mapping[str, KnownAnswer] = field(default_factory=dict)
     known_people: Mapping[bytes, KnownPerson] = field(default_factory=dict)
+    taken: Collection[str] = ()

@@ -13,6 +13,8 @@ from pipeline.mail.meanings import ABOUT_US, Meaning
 
 WORTH_ASKING = 0.04
 """A candidate less likely than this is usually not asked: many questions would be spent on few addresses."""
+WHILE_UNKNOWN = 0.5
+"""While the domain's pattern is unknown so much of that is enough: what is found says more than one address."""
 PATIENCE = 3
 """Answers that settle nothing, until a person is given up."""
 USUAL = 0.3
@@ -50,7 +52,7 @@ class Sought:
         """Choose what to ask about this person next; None when it is not worth it any more."""
         if self.asked >= LIMIT or sum(map(self._settles_nothing, self.open_answers)) >= PATIENCE:
             return None
-        worth = self.worth / self.pilot_for if self.pilot_for and belief.dominant is None else self.worth
+        worth = self.worth if belief.dominant else self.worth * WHILE_UNKNOWN / max(1, self.pilot_for)
         is_usual = self.elsewhere == 1 and not self.is_displaced
         candidate = likeliest(self.options, (belief if is_usual else ANY_DOMAIN).chances_of(self.refused))
         return candidate if candidate and self.elsewhere * candidate.probability >= worth else None

@@ -6,7 +6,7 @@ leaves open is asked of other sources. A contact that brings a company and no do
 Contacts of the same name at the same domain are one person to us and get the same address.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -154,7 +154,7 @@ async def _look_up(
     network: MailNetwork,
 ) -> AsyncIterator[Outcome | Deferral]:
     """Look for one domain's people: those who are known, then the others, group by group."""
-    taken = {colleague.local_part for colleague in colleagues}
+    taken = {colleague.local_part for colleague in colleagues} | _local_parts(batch.taken, domain)
     for outcome in _recall_people(domain, people, batch, taken):
         yield outcome
     if not people:
@@ -177,6 +177,10 @@ async def _look_up(
         for finding in search.decide():
             for said in _said(people[finding.name], domain, finding, network):
                 yield said
+
+
+def _local_parts(addresses: Iterable[str], domain: str) -> set[str]:
+    return {address.rpartition("@")[0].lower() for address in addresses if address.endswith(f"@{domain}")}
 
 
 def _belief(known: Sequence[PatternCount], colleagues: Sequence[_Brought]) -> PatternBelief:

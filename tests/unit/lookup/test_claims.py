@@ -1,9 +1,12 @@
 """Whose an address is that several contacts may own."""
 
-from pipeline.outcomes import Reason
-from pipeline.records import PatternCount
+import asyncio
+
+from pipeline.outcomes import Deferral, Outcome, Reason
+from pipeline.records import Batch, PatternCount
+from pipeline.stages import stage_named
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
-from tests.unit.mail.scripted_servers import mail_host
+from tests.unit.mail.scripted_servers import mail_host, world
 
 BY_INITIAL = {ACME: [PatternCount("flast", 10)]}
 
@@ -50,3 +53,15 @@ def test_a_name_that_fits_only_by_a_rare_pattern_takes_nothing_from_whom_it_fits
     outcomes, _ = look_up(contacts("Grace Hopper", "Hopper Gracen"), {ACME: server}, known)
 
     assert outcomes[0].email == "grace.hopper@acme.test"
+
+
+def test_an_address_that_another_chunk_has_given_away_is_not_given_again() -> None:
+    async def scenario() -> list[Outcome | Deferral]:
+        async with world({ACME: mail_host("jhopper", "john.hopper")}) as scripted:
+            batch = Batch(contacts("John Hopper"), BY_INITIAL, taken={"jhopper@acme.test", "john.hopper@other.test"})
+            return [each async for each in stage_named("email_lookup").stage.work(batch, scripted.network)]
+
+    (said,) = asyncio.run(scenario())
+
+    assert isinstance(said, Outcome)
+    assert said.email == "john.hopper@acme.test"
