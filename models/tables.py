@@ -7,7 +7,6 @@ from models.contact import Contact
 from models.credit_ledger import LedgerEntry
 from models.deferral import DeferralRow
 from models.domain_pattern import DomainPattern
-from models.lookup import Lookup
 from models.outcome import OutcomeRow
 from models.provider_answer import ProviderAnswer
 from models.run import Run
@@ -26,7 +25,6 @@ __all__ = [
     "DeferralRow",
     "DomainPattern",
     "LedgerEntry",
-    "Lookup",
     "OutcomeRow",
     "ProviderAnswer",
     "Run",

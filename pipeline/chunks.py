@@ -28,11 +28,10 @@ from models.transitions import (
     put_off_chunk,
     touch_run,
 )
-from pipeline import lookups, verifications
+from pipeline import verifications
 from pipeline.deferrals import let_rest, note_deferrals
 from pipeline.errors import LeaseLost
 from pipeline.knowledge import known_patterns, learn_patterns
-from pipeline.lookups import addresses_given, known_people, remember_people
 from pipeline.mail.syntax import normalise_domain
 from pipeline.narrowing import is_suspect, narrow
 from pipeline.outcomes import Deferral, Outcome
@@ -122,7 +121,7 @@ def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, m
 
 
 def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> Batch:
-    """What is left to do in a leased chunk, with what is known of its domains, its people and its addresses."""
+    """What is left to do in a leased chunk, with what is known of its domains and of its addresses."""
     rows = session.execute(
         UNDONE,
         {
@@ -134,15 +133,11 @@ def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> 
         },
     )
     records = [Record(**row._asdict()) for row in rows]
-    domains = sorted({domain for record in records if (domain := normalise_domain(record.domain))})
-    patterns = known_patterns(session, domains)
-    if lease.stage == lookups.STAGE:
-        people = known_people(session, lease.run_id, records)
-        taken = addresses_given(session, lease.run_id, lease.first_position, lease.last_position, domains)
-        return Batch(records, patterns, known_people=people, taken=taken)
-    if lease.stage == verifications.STAGE:
-        return Batch(records, patterns, fresh_answers(session, lease.run_id, records, freshness or Freshness()))
-    return Batch(records, patterns)
+    domains = {normalise_domain(record.domain) for record in records} - {None}
+    patterns = known_patterns(session, sorted(domain for domain in domains if domain))
+    if lease.stage != verifications.STAGE:
+        return Batch(records, patterns)
+    return Batch(records, patterns, fresh_answers(session, lease.run_id, records, freshness or Freshness()))
 
 
 def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:
@@ -157,8 +152,6 @@ def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
     if outcomes:
         _count(session, lease, _insert(session, lease, outcomes))
         learn_patterns(session, outcomes)
-        if lease.stage == lookups.STAGE:
-            remember_people(session, run.account_id, outcomes)
         if lease.stage == verifications.STAGE:
             remember_verdicts(session, run.account_id, outcomes)
     return touch_run(session, run.id, seconds)

@@ -7,14 +7,9 @@ from pipeline.outcomes import Deferral
 from pipeline.records import Record
 
 
-def times_left(record: Record, config: MailNetworkConfig) -> int:
-    """Say how often the record may still be put off."""
-    return max(0, len(config.defer_seconds) - record.deferrals)
-
-
 def may_come_back(record: Record, config: MailNetworkConfig) -> bool:
     """Say whether the record may be put off once more."""
-    return times_left(record, config) > 0
+    return record.deferrals < len(config.defer_seconds)
 
 
 def put_off(record: Record, answer: Answer | None, config: MailNetworkConfig) -> Deferral | None:
@@ -22,7 +17,7 @@ def put_off(record: Record, answer: Answer | None, config: MailNetworkConfig) ->
 
     None if the answer will not change, or the record was deferred often enough: it is owed an outcome.
     """
-    if answer is None or not answer.may_change or not times_left(record, config):
+    if answer is None or not answer.may_change or not may_come_back(record, config):
         return None
     seconds = stated_wait(answer.text) or config.defer_seconds[record.deferrals]
     return Deferral(record.position, seconds, answer.reason)
