@@ -24,8 +24,8 @@ demo: install ## 1,000 contacts through both stages on embedded real servers
 up: install ## everything embedded, until Ctrl-C
 	$(BIN)/growth up
 
-test: install ## the tests, on real servers that they start themselves
-	$(BIN)/python -m pytest
+test: install ## the tests, on real servers that they start themselves, two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 compose: ## the container stack for real (needs a Docker engine)
 	tests/compose/run.sh

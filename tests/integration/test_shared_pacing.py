@@ -140,6 +140,23 @@ def test_a_complaint_in_one_process_slows_all_of_them(redis_client: redis.Redis,
     run(scenario)
 
 
+def test_a_complaint_that_is_heard_when_the_others_have_left_was_still_about_our_number(
+    redis_client: redis.Redis, valkey_url: str
+) -> None:
+    async def scenario() -> None:
+        async with processes(valkey_url, 2, per_host=8) as (first, second):
+            other = await first.take(BUSY)
+            refused = await second.take(BUSY)
+            first.give_back(other, 1)
+            second.give_back(refused, 0)
+            await first.settle()
+            await second.settle()
+
+            assert await second.slow_down(refused)
+
+    run(scenario)
+
+
 def test_after_a_flush_what_is_open_is_known_again(redis_client: redis.Redis, valkey_url: str) -> None:
     async def scenario() -> None:
         async with processes(valkey_url, 2, per_host=1) as (one, other):

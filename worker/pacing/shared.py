@@ -104,7 +104,8 @@ class SharedPacing:
         if self.is_away:
             return others
         try:
-            return await self._registry.slow_down(slot.place, slot.taken_at)
+            # Who was there when the slot was taken may have left since: a refusal takes its time to be heard.
+            return await self._registry.slow_down(slot.place, slot.taken_at) or slot.others
         except RedisError as error:
             self._went_away(error)
             return others
