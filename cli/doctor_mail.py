@@ -11,7 +11,7 @@ from cli.finding import Finding, fine, wrong
 from models.settings import Settings
 from pipeline.mail.answer import Answer
 from pipeline.mail.dns import MailRoute
-from pipeline.mail.identity import Identity, find_identity
+from pipeline.mail.identity import Identity, find_identity, source_address
 from pipeline.mail.meanings import Meaning
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.remote import RemoteVerifier
@@ -48,9 +48,11 @@ async def _look(settings: Settings, config: MailNetworkConfig, network: MailNetw
         if config.verifier is not None:
             return [*found, await _verifier(config, domain)]
         answer, transcript = await _ask_postmaster(network, route)
-        towards = route.hosts[0].addresses[0]
-        identity = await find_identity(config.nameservers, config.helo_name, towards, config.dns_timeout)
-        return [*found, _smtp(settings, answer, transcript), *_tls(transcript), _identity(settings, identity)]
+        identities = [
+            _identity(settings, await find_identity(config.nameservers, config.helo_name, source, config.dns_timeout))
+            for source in config.source_ips or [source_address(route.hosts[0].addresses[0])]
+        ]
+        return [*found, _smtp(settings, answer, transcript), *_tls(transcript), *identities]
     finally:
         await network.close()
 
@@ -68,7 +70,8 @@ def _route_problem(route: MailRoute) -> list[Finding] | None:
     if route.problem is None:
         return None
     if route.problem is Reason.DNS_FAILURE:
-        return [wrong("DNS", "the resolvers do not answer: check DNS_RESOLVERS and the firewall.")]
+        why = f" ({route.detail})" if route.detail else ""
+        return [wrong("DNS", f"no answer about {route.domain}{why}: check DNS_RESOLVERS and the firewall.")]
     answers = fine("DNS", "answers.")
     if route.problem is Reason.UNUSABLE_MAIL_HOST:
         return [answers, wrong("SMTP", f"{route.domain}'s mail servers are private: set SMTP_ALLOW_PRIVATE.")]

@@ -7,10 +7,11 @@ whose expiry was cut short is found again; and each step may be repeated.
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, CursorResult, delete, func, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from models.artifact import Artifact
 from models.contact import Contact
@@ -55,34 +56,23 @@ def delete_contacts(session: Session, run_id: UUID, first_position: int) -> None
 def delete_answers(session: Session, days: float) -> int:
     """A batch of providers' answers that are older than they may get; how many there were."""
     key = (ProviderAnswer.account_id, ProviderAnswer.provider, ProviderAnswer.question)
-    # One that is locked is just being asked for again.
-    old = (
-        select(*key)
-        .where(ProviderAnswer.asked_at < _days_ago(days))
-        .order_by(ProviderAnswer.asked_at)
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
-    )
-    deleted = session.execute(
-        delete(ProviderAnswer).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False)
-    )
-    assert isinstance(deleted, CursorResult)  # noqa: S101 - a DELETE always gives one; this tells the type checker
-    return deleted.rowcount
+    return _delete_older(session, key, ProviderAnswer.asked_at, days)
 
 
 def delete_verifications(session: Session, days: float) -> int:
     """A batch of kept verdicts that are older than they may get; how many there were."""
     key = (Verification.account_id, Verification.address)
-    # One that is locked is just being renewed.
-    old = (
-        select(*key)
-        .where(Verification.checked_at < _days_ago(days))
-        .order_by(Verification.checked_at)
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
-    )
+    return _delete_older(session, key, Verification.checked_at, days)
+
+
+def _delete_older(
+    session: Session, key: Sequence[InstrumentedAttribute[Any]], since: InstrumentedAttribute[datetime], days: float
+) -> int:
+    """Delete a batch of the rows of the table that has these columns, oldest first."""
+    # One that is locked is just being asked for again, or renewed.
+    old = select(*key).where(since < _days_ago(days)).order_by(since).limit(BATCH).with_for_update(skip_locked=True)
     deleted = session.execute(
-        delete(Verification).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False)
+        delete(since.class_).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False)
     )
     assert isinstance(deleted, CursorResult)  # noqa: S101 - a DELETE always gives one; this tells the type checker
     return deleted.rowcount

@@ -69,7 +69,9 @@ class Sought:
         deferred = [answer for answer in self.open_answers if answer.meaning in ABOUT_US]
         if deferred:
             return max(deferred, key=lambda answer: answer.may_change)
-        return self.open_answers[-1] if self.open_answers else self.doubtful or self.last_refusal
+        if self.open_answers:
+            return max(reversed(self.open_answers), key=lambda answer: answer.may_change)
+        return self.doubtful or self.last_refusal
 
 
 def seek(name: Name, confirmed: Container[str] = ()) -> Sought:

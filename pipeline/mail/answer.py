@@ -53,10 +53,11 @@ class Answer:
     def may_change(self) -> bool:
         """Whether the server asks us to come back later: the same question may then get another answer.
 
-        A limit passes only where a transient reply says so (RFC 5321 4.2.1).
+        A limit, or trouble of the server's own, passes only where a transient reply says so (RFC 5321 4.2.1). A
+        server that says "unknown user" with a transient code says so every time.
         """
-        if self.meaning is Meaning.RATE_LIMITED:
-            return 400 <= self.code < 500
+        if self.meaning in (Meaning.RATE_LIMITED, Meaning.UNCLEAR):
+            return 400 <= self.code < 500 and not self.denied
         return self.meaning is Meaning.GREYLISTED
 
     @property

@@ -25,7 +25,9 @@ class MailNetworkConfig:
     or otherwise reserved addresses are never contacted unless `allow_private` is set. `record_timeout` is the
     work on one record, waiting for a connection slot not counted. `conversations` limits the connections, and
     the domains of a batch in work, in all; `recipients_per_second` what one host is asked about, on average
-    (`pipeline.mail.pacing`). `defer_seconds` is how long a record waits the first, the second, ...
+    (`pipeline.mail.pacing`). After `refusals_per_session` refused recipients a new session is begun: Postfix slows one
+    down at its tenth error and ends it at its twentieth (postconf(5), `smtpd_soft_error_limit` 10,
+    `smtpd_hard_error_limit` 20). `defer_seconds` is how long a record waits the first, the second, ...
     time that a server asks us to come back later and does not say when; its length is how often that may happen.
     `reply_rules` holds the operator's own rules of what replies mean (None: the standard ones alone).
     `ipv6` says that this machine reaches IPv6 addresses. `lists_dir` holds the operator's own lists of domains and
@@ -49,6 +51,7 @@ class MailNetworkConfig:
     recipients_per_second: float = math.inf
     conversations: int = 400
     recipients_per_session: int = 50
+    refusals_per_session: int = 9
     defer_seconds: tuple[float, ...] = (300.0, 900.0)
     reply_rules: RuleBook | None = None
     ipv6: bool = False

@@ -15,6 +15,7 @@ from pipeline.mail.answer import Answer, answer_to_recipient, answer_to_refused_
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
 from pipeline.mail.dns import MailRoute
+from pipeline.mail.mail_providers import provider_of
 from pipeline.mail.meanings import Meaning
 from pipeline.mail.replies import is_too_many_recipients
 from pipeline.mail.reply import Reply
@@ -45,7 +46,7 @@ class Conversation:
         self._hosts = deque((host.name, ip) for host in route.hosts for ip in host.addresses)
         self._session: SmtpSession | None = None
         self._per_session = self._per_transaction = config.recipients_per_session
-        self._breaks = 0
+        self._refused = self._breaks = 0
         self._given_up: Answer | None = None
         self._stopwatch = Stopwatch(config.record_timeout)
         self._heard = 0
@@ -72,6 +73,7 @@ class Conversation:
 
     def hang_up(self) -> None:
         """End the session; the next question opens another one."""
+        self._refused = 0
         if self._session is not None:
             self._session.quit()
             self._session = None
@@ -119,24 +121,34 @@ class Conversation:
             seconds = asyncio.get_running_loop().time() - started
             self._seconds += seconds
             self._heard += len(heard)
+            self._refused += sum(reply.code >= 400 for reply in heard)
             surplus = self._learn_from_surplus(session, heard, already)
             for address, reply in zip(batch, heard, strict=False):
                 if not (surplus and is_too_many_recipients(reply)):
                     answers[address] = answer_to_recipient(
-                        reply, self._host, asked_at, seconds, address=address, book=self._config.reply_rules
+                        reply,
+                        self._host,
+                        asked_at,
+                        seconds,
+                        address=address,
+                        book=self._config.reply_rules,
+                        provider=provider_of(self._host),
                     )
                     if answers[address].meaning is Meaning.RATE_LIMITED:
                         self._connector.heard(session, reply)
 
     async def _session_with_room(self) -> SmtpSession | None:
         """Give the session in hand, or a new one; None, and give up, when no host lets us begin one."""
-        if self._session is not None and self._session.asked >= self._per_session:
+        if self._session is not None and self._is_used_up(self._session):
             self.hang_up()
         if self._session is None:
             self._session = await self._begin_session()
         elif self._session.recipients >= self._per_transaction:
             self._session.end_transaction()
         return self._session
+
+    def _is_used_up(self, session: SmtpSession) -> bool:
+        return session.asked >= self._per_session or self._refused >= self._config.refusals_per_session
 
     async def _begin_session(self) -> SmtpSession | None:
         refusals: list[Answer] = []
@@ -159,7 +171,11 @@ class Conversation:
 
     def _batch(self, session: SmtpSession, pending: Sequence[str], answers: dict[str, Answer]) -> Sequence[str]:
         """Choose what to ask next, and answer for what can't be named in this session."""
-        room = min(self._per_session - session.asked, self._per_transaction - session.recipients)
+        room = min(
+            self._per_session - session.asked,
+            self._per_transaction - session.recipients,
+            self._config.refusals_per_session - self._refused,
+        )
         for address in pending:
             if not session.takes(address):
                 why = "The server takes no international addresses (RFC 6531)."

@@ -48,8 +48,8 @@ class Identity:
         return None
 
 
-async def find_identity(nameservers: Sequence[tuple[str, int]], name: str, towards: str, seconds: float) -> Identity:
-    """Look a name and its addresses up, as a mail host at the IP address `towards` would.
+async def find_identity(nameservers: Sequence[tuple[str, int]], name: str, source: str, seconds: float) -> Identity:
+    """Look a name and its addresses up, as a mail host would that we connect to from the IP address `source`.
 
     Nothing but name servers is contacted; what they do not know, or do not say, is missing.
     """
@@ -61,7 +61,6 @@ async def find_identity(nameservers: Sequence[tuple[str, int]], name: str, towar
     addresses = [
         text for kind in (dns.rdatatype.A, dns.rdatatype.AAAA) for text in await _look_up(resolver, name, kind)
     ]
-    source = source_address(towards)
     seen = [source] if ipaddress.ip_address(source).is_global else addresses
     names = {
         address: [

@@ -60,8 +60,13 @@ INVALID_SYNTAX = Verdict(OutcomeStatus.INVALID, Reason.SYNTAX, 0)
 def verdict_on_route(problem: Reason) -> Verdict:
     """Judge an address whose domain has no mail host that can be asked."""
     if problem in (Reason.DNS_FAILURE, Reason.UNUSABLE_MAIL_HOST):
-        return Verdict(OutcomeStatus.UNKNOWN, problem, _NOBODY_COULD_TELL)
+        return verdict_on_nothing(problem)
     return Verdict(OutcomeStatus.INVALID, problem, 1)
+
+
+def verdict_on_nothing(why: Reason) -> Verdict:
+    """Judge an address about which nobody could tell anything."""
+    return Verdict(OutcomeStatus.UNKNOWN, why, _NOBODY_COULD_TELL)
 
 
 def verdict_on_mailbox(
@@ -85,7 +90,7 @@ def verdict_on_mailbox(
     if meaning is Meaning.NO_SUCH_MAILBOX:
         return Verdict(OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX, 2)
     if meaning not in EXISTS:
-        return Verdict(OutcomeStatus.UNKNOWN, REASONS[meaning], _NOBODY_COULD_TELL)
+        return verdict_on_nothing(REASONS[meaning])
     of_address = {Reason.ROLE_ACCOUNT: role, Reason.DISPOSABLE: disposable, Reason.POSSIBLE_TYPO: misspelled}
     of_answer = _risks_of_answer(meaning, catch_all=catch_all, later_bounces=later_bounces)
     risks = [*of_answer, *(risk for risk, is_so in of_address.items() if is_so)]

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 
 from pipeline.lookup.sources.waterfall import NO_SOURCES
 from pipeline.mail.dns import MailRoute
-from pipeline.mail.meanings import REASONS
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.transcript import TRANSCRIPT, Transcript
-from pipeline.mail.verdict import verdict_on_mailbox
+from pipeline.mail.verdict import verdict_on_nothing
 from pipeline.outcomes import Deferral, Outcome
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
@@ -73,9 +72,8 @@ async def check_domain(
 
 
 def owed_outcome(deferral: Deferral, email: str) -> Outcome:
-    """What is said of an address whose server asks us to come back later than we can wait."""
-    meaning = next(meaning for meaning, reason in REASONS.items() if reason is deferral.reason)
-    verdict = verdict_on_mailbox(meaning, catch_all=None, role=False)
+    """What is said of an address that is put off for longer than we can wait."""
+    verdict = verdict_on_nothing(deferral.reason)
     evidence = {"come_back_after_seconds": round(deferral.seconds)}
     return Outcome(deferral.position, verdict.status, verdict.reason, email, score=verdict.score, evidence=evidence)
 

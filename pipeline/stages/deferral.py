@@ -1,9 +1,10 @@
-"""When a record is put off: its server asked us to come back later, and there is a later."""
+"""When a record is put off: its server asked us to come back later, or the DNS failed, and there is a later."""
 
 from pipeline.mail.answer import Answer
 from pipeline.mail.config import MailNetworkConfig
+from pipeline.mail.dns import MailRoute
 from pipeline.mail.stated_wait import stated_wait
-from pipeline.outcomes import Deferral
+from pipeline.outcomes import Deferral, Reason
 from pipeline.records import Record
 
 
@@ -17,7 +18,20 @@ def put_off(record: Record, answer: Answer | None, config: MailNetworkConfig) ->
 
     None if the answer will not change, or the record was deferred often enough: it is owed an outcome.
     """
-    if answer is None or not answer.may_change or not may_come_back(record, config):
+    if answer is None or not answer.may_change:
         return None
-    seconds = stated_wait(answer.text) or config.defer_seconds[record.deferrals]
-    return Deferral(record.position, seconds, answer.reason)
+    return _later(record, answer.reason, config, stated_wait(answer.text))
+
+
+def put_off_for_dns(record: Record, route: MailRoute, config: MailNetworkConfig) -> Deferral | None:
+    """Defer a record whose domain's name servers failed, as mail servers do with a message (RFC 5321 5.1).
+
+    None if they said what there is to say, or the record was deferred often enough.
+    """
+    return _later(record, Reason.DNS_FAILURE, config) if route.problem is Reason.DNS_FAILURE else None
+
+
+def _later(record: Record, reason: Reason, config: MailNetworkConfig, stated: float | None = None) -> Deferral | None:
+    if not may_come_back(record, config):
+        return None
+    return Deferral(record.position, stated or config.defer_seconds[record.deferrals], reason)

@@ -20,7 +20,7 @@ from pipeline.mail.syntax import Address, normalise_domain, parse_address
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
-from pipeline.stages.deferral import may_come_back, put_off
+from pipeline.stages.deferral import may_come_back, put_off, put_off_for_dns
 from pipeline.stages.falling_back import FallBack, came_back_for_sources, unknown_so_far
 from pipeline.stages.in_parallel import then_in_parallel
 
@@ -156,7 +156,7 @@ async def _look_up(
     route = await network.route(domain)
     if route.problem is not None:
         for record in (record for records in people.values() for record in records):
-            yield _not_found(record, route.problem)
+            yield put_off_for_dns(record, route, network.config) or _not_found(record, route.problem)
         return
     belief = PatternBelief(known)
     for colleague in colleagues:

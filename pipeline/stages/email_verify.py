@@ -21,7 +21,7 @@ from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, v
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, KnownAnswer, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
-from pipeline.stages.deferral import put_off
+from pipeline.stages.deferral import put_off, put_off_for_dns
 
 HOPELESS = ABOUT_US - {Meaning.GREYLISTED}
 """A group that got nothing but these is the domain's last. A greylisting server is told every address once:
@@ -101,7 +101,10 @@ async def _verify(
     if route.problem is not None:
         for record, address in addressed:
             evidence = {"dns": route.detail or None, **facts_about(address, "", network.lists).as_evidence()}
-            yield _outcome(record.position, str(address), verdict_on_route(route.problem), evidence)
+            verdict = verdict_on_route(route.problem)
+            yield put_off_for_dns(record, route, network.config) or _outcome(
+                record.position, str(address), verdict, evidence
+            )
         return
     async with network.conversation(route) as conversation:
         questions = _Questions(conversation, network)

@@ -11,7 +11,7 @@ from cli.doctor_mail import look_at_mail
 from cli.finding import Finding
 from models.settings import Settings
 from tests.unit.mail.reacher_server import Response, output, reacher
-from tests.unit.mail.scripted_servers import Reply, mail_host, mail_server, name_server
+from tests.unit.mail.scripted_servers import SERVFAIL, Reply, mail_host, mail_server, name_server
 
 IP = "127.7.9.1"
 ZONE = {("acme.test", "MX"): ["10 mx.acme.test."], ("mx.acme.test", "A"): [IP]}
@@ -103,6 +103,24 @@ def test_a_name_that_does_not_fit_is_said(zone: Any, sentence: str) -> None:
 
     assert not said.is_fine
     assert sentence in said.says
+
+
+def test_each_source_address_is_looked_at() -> None:
+    def sources(*ips: str) -> Finding:
+        zone = ZONE | SENDER
+        return diagnose(mail_host("postmaster"), zone, smtp_helo_name="client.sender.test", smtp_source_ips=ips)[
+            "Identity"
+        ]
+
+    assert sources("127.0.0.1").is_fine
+    assert "we connect from 8.8.8.8, which client.sender.test does not resolve to" in sources("8.8.8.8").says
+
+
+def test_what_the_resolver_said_instead_of_an_answer_is_told() -> None:
+    said = diagnose(zone={("acme.test", "MX"): SERVFAIL})["DNS"]
+
+    assert not said.is_fine
+    assert "no answer about acme.test (SERVFAIL): check DNS_RESOLVERS" in said.says
 
 
 def test_whether_starttls_is_offered_is_said() -> None:

@@ -31,7 +31,7 @@ def test_what_one_person_teaches_about_the_domain_spares_questions_about_the_oth
 
     assert [email for email, _ in summary(outcomes)] == [f"{mailbox}@{ACME}" for mailbox in mailboxes]
     assert len(seen[ACME].verbs("RCPT")) < 40
-    assert seen[ACME].sessions == 1
+    assert seen[ACME].sessions == 2, "the first one had its nine refusals"
     assert {outcome.source for outcome in outcomes.values()} == {"permutation", "pattern"}
 
 

@@ -161,7 +161,7 @@ def test_a_limit_that_passes_is_waited_for(replies: dict[str, bytes | None], rea
     [
         b"550 5.7.1 rate limit exceeded",
         b"550 5.7.1 Client host blocked using dnsbl.test",
-        b"450 4.3.2 something is wrong",
+        b"550 5.3.0 something is wrong",
         b"450 4.1.1 user unknown",
     ],
 )

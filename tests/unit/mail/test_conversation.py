@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from pipeline.mail.answer import Answer
+from pipeline.mail.dns import MailHost, MailRoute
 from pipeline.mail.meanings import Meaning
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.replies import RuleBook
@@ -364,3 +365,44 @@ def test_replies_in_another_order_are_noticed_by_the_addresses_they_repeat() -> 
     answers, _ = ask(answers_backwards, ["p1", "p2"])
 
     assert meanings(answers) == {"p1": Meaning.NO_SUCH_MAILBOX, "p2": Meaning.ACCEPTED}
+
+
+def test_who_runs_the_host_decides_what_its_words_mean() -> None:
+    refusal = {"RCPT": b"550 Mailbox unavailable or access denied"}
+
+    async def scenario() -> Meaning:
+        async with mail_server(mail_host(replies=refusal)) as (port, _):
+            network = MailNetwork(MailNetworkConfig(smtp_port=port, allow_private=True))
+            route = MailRoute("acme.test", (MailHost("mxbiz1.qq.com", ("127.0.0.1",)),))
+            async with network.conversation(route) as conversation:
+                (answer,) = (await conversation.ask(["grace@acme.test"])).values()
+            await network.close()
+            return answer.meaning
+
+    assert asyncio.run(scenario()) is Meaning.MAILBOX_BUSY
+
+
+def test_a_session_is_left_before_its_refusals_make_a_server_slow_down() -> None:
+    strangers = [f"p{number}" for number in range(25)]
+    errors, most = 0, 0
+    host = mail_host("grace")
+
+    def counts_errors(command: str) -> bytes | None:
+        nonlocal errors, most
+        reply = host(command)
+        errors = 0 if not command else errors + (reply or b"").startswith(b"5")
+        most = max(most, errors)
+        return reply
+
+    answers, seen = ask(counts_errors, [*strangers, "grace"])
+
+    assert meanings(answers) == {**dict.fromkeys(strangers, Meaning.NO_SUCH_MAILBOX), "grace": Meaning.ACCEPTED}
+    assert (most, seen.sessions) == (9, 3), "Postfix slows a session down at its tenth error"
+
+
+def test_a_session_without_refusals_is_kept() -> None:
+    people = [f"p{number}" for number in range(40)]
+
+    _, seen = ask(mail_host(*people), people)
+
+    assert seen.sessions == 1

@@ -210,7 +210,7 @@ def test_a_server_that_blocks_us_is_not_bothered_with_every_address() -> None:
 def test_what_the_name_servers_said_instead_of_an_answer_is_kept() -> None:
     async def scenario() -> Outcome:
         async with odd_name_servers({("acme.test", "MX"): bogus}) as (name_servers, _):
-            network = MailNetwork(MailNetworkConfig(tuple(name_servers)))
+            network = MailNetwork(MailNetworkConfig(tuple(name_servers), defer_seconds=()))
             stage = stage_named("email_verify").stage
             (outcome,) = [each async for each in stage.work(Batch(addresses("grace@acme.test")), network)]
             await network.close()

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
-from tests.unit.mail.scripted_servers import Greylist, Reply, mail_host, world
+from tests.unit.mail.scripted_servers import SERVFAIL, Greylist, Reply, mail_host, name_server, world
 
 ACME = "acme.test"
 GRACE = Record(0, email="grace@acme.test")
@@ -81,7 +82,11 @@ def test_after_the_last_deferral_there_is_a_verdict() -> None:
         (b"421 4.7.0 too many connections", Deferral(0, 300.0, Reason.RATE_LIMITED)),
         (b"550 5.7.1 rate limit exceeded", (OutcomeStatus.UNKNOWN, Reason.RATE_LIMITED)),
         (b"550 5.7.1 your IP is blacklisted", (OutcomeStatus.UNKNOWN, Reason.BLOCKED)),
-        (b"450 4.3.2 something is wrong", (OutcomeStatus.UNKNOWN, Reason.SERVER_UNCLEAR)),
+        (b"451 Temporary local problem - please try later", Deferral(0, 300.0, Reason.SERVER_UNCLEAR)),
+        (b"450 4.3.2 something is wrong", Deferral(0, 300.0, Reason.SERVER_UNCLEAR)),
+        (b"421 4.3.0 unexpected failure", Deferral(0, 300.0, Reason.SERVER_UNCLEAR)),
+        (b"550 5.3.0 something is wrong", (OutcomeStatus.UNKNOWN, Reason.SERVER_UNCLEAR)),
+        (b"452 4.2.2 mailbox full", (OutcomeStatus.RISKY, Reason.MAILBOX_FULL)),
     ],
 )
 def test_only_what_passes_is_waited_for(reply: bytes, deferral: Deferral | tuple[OutcomeStatus, Reason]) -> None:
@@ -94,3 +99,43 @@ def test_those_whom_a_limit_left_unasked_wait_too() -> None:
     said = passes(mail_host(replies={"RCPT": b"421 4.7.0 too many connections"}), *many)
 
     assert said[0] == {position: Deferral(position, 300.0, Reason.RATE_LIMITED) for position in range(60)}
+
+
+def test_a_server_in_trouble_is_asked_until_it_has_recovered() -> None:
+    recovered = mail_host("grace")
+    troubles = [b"451 4.3.0 <grace@acme.test>: Temporary lookup failure"]
+
+    def server(command: str) -> bytes | None:
+        return troubles.pop() if troubles and command.startswith("RCPT") else recovered(command)
+
+    said = passes(server, GRACE)
+
+    assert said == [{0: Deferral(0, 300.0, Reason.SERVER_UNCLEAR)}, {0: VALID}]
+
+
+def test_a_transient_no_to_the_invented_address_still_shows_that_the_server_tells_mailboxes_apart() -> None:
+    said = passes(mail_host("grace", unknown=b"450 4.1.1 User unknown in local recipient table"), GRACE)
+
+    assert said == [{0: VALID}]
+
+
+@pytest.mark.parametrize("stage", ["email_verify", "email_lookup"])
+def test_a_domain_whose_name_servers_fail_is_asked_about_again_until_nobody_can_wait_any_more(stage: str) -> None:
+    record = Record(0, email="grace@broken.test" if stage == "email_verify" else "", full_name="Grace Hopper")
+    record = replace(record, domain="broken.test")
+
+    async def scenario() -> list[Outcome | Deferral]:
+        async with name_server({("broken.test", "MX"): SERVFAIL}) as (_, resolver):
+            network = MailNetwork(MailNetworkConfig(nameservers=(resolver,)))
+            work = stage_named(stage).stage.work
+            passes = [Batch([replace(record, deferrals=deferrals)]) for deferrals in (0, 1, 2)]
+            said = [each for batch in passes async for each in work(batch, network)]
+            await network.close()
+            return said
+
+    first, second, last = asyncio.run(scenario())
+
+    assert (first, second) == (Deferral(0, 300.0, Reason.DNS_FAILURE), Deferral(0, 900.0, Reason.DNS_FAILURE))
+    assert isinstance(last, Outcome)
+    assert last.status in (OutcomeStatus.UNKNOWN, OutcomeStatus.NOT_FOUND)
+    assert last.reason is Reason.DNS_FAILURE

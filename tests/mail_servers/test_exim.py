@@ -1,0 +1,233 @@
+"""The verifying stage against Exim, as Debian ships it: delays, denials, deferrals, limits and synchronisation."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cli.stack import free_port
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from tests.mail_servers.exim import WHY_NOT, EximHost, can_run, running_exim
+from tests.mail_servers.test_postfix import verdict, work
+from tests.unit.mail.scripted_servers import name_server
+
+pytestmark = pytest.mark.skipif(not can_run(), reason=WHY_NOT)
+
+VALID = (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
+NO_SUCH_MAILBOX = (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)
+CATCH_ALL = (OutcomeStatus.RISKY, Reason.CATCH_ALL)
+MAILBOX_FULL = (OutcomeStatus.RISKY, Reason.MAILBOX_FULL)
+MAILBOX_DISABLED = (OutcomeStatus.INVALID, Reason.MAILBOX_DISABLED)
+UNCLEAR, BLOCKED, POLICY, RATE_LIMITED, GREYLISTED = (
+    (OutcomeStatus.UNKNOWN, reason)
+    for reason in (Reason.SERVER_UNCLEAR, Reason.BLOCKED, Reason.POLICY, Reason.RATE_LIMITED, Reason.GREYLISTED)
+)
+
+Truth = dict[str, tuple[OutcomeStatus, Reason]]
+
+EMPLOYEES = [f"employee{number}@many.test" for number in range(12)]
+STRANGERS = [f"stranger{number}@many.test" for number in range(24)]
+
+HOSTS = {
+    "plain": EximHost(
+        "127.62.0.1",
+        ["plain.test"],
+        ["grace@plain.test", "ada@plain.test"],
+        rcpt="""
+  deny message = mailbox is full
+       local_parts = full
+  deny message = This account has been suspended
+       local_parts = suspended
+  deny message = Only members may post to this list
+       local_parts = members
+  defer local_parts = trouble
+  defer message = Could not complete recipient verify callout
+       local_parts = callout
+""",
+    ),
+    "slow": EximHost(
+        "127.62.0.2",
+        ["slow.test"],
+        ["grace@slow.test", "ada@slow.test"],
+        rcpt="""
+  deny message = No such user here
+       !verify = recipient
+       delay = 1s
+""",
+    ),
+    "drops": EximHost(
+        "127.62.0.3",
+        ["drops.test"],
+        ["grace@drops.test", "ada@drops.test"],
+        rcpt="""
+  drop message = No such user here
+       !verify = recipient
+""",
+    ),
+    "early": EximHost("127.62.0.4", ["early.test"], ["grace@early.test"], settings={"pipelining_advertise_hosts": ""}),
+    "listed": EximHost(
+        "127.62.0.5",
+        ["listed.test"],
+        ["grace@listed.test"],
+        rcpt="""
+  deny message = Rejected because $sender_host_address is in a black list at dnsbl.test
+""",
+    ),
+    "banner": EximHost(
+        "127.62.0.6",
+        ["banner.test"],
+        ["grace@banner.test"],
+        connect="  drop message = Your host is not welcome here\n",
+    ),
+    "helo": EximHost(
+        "127.62.0.7",
+        ["helo.test"],
+        ["grace@helo.test"],
+        rcpt="  deny message = HELO name is not verified\n",
+    ),
+    "sender": EximHost(
+        "127.62.0.8",
+        ["sender.test"],
+        ["grace@sender.test"],
+        mail="  deny message = Sender verify failed\n",
+    ),
+    "relay": EximHost("127.62.0.9", ["elsewhere.test"], ["grace@elsewhere.test"]),
+    "many": EximHost(
+        "127.62.0.10",
+        ["many.test"],
+        EMPLOYEES,
+        settings={"recipients_max": "5", "smtp_accept_max_per_host": "2", "smtp_accept_max": "50"},
+    ),
+    "limited": EximHost(
+        "127.62.0.11",
+        ["limited.test"],
+        ["grace@limited.test"],
+        rcpt="""
+  defer message = Sender rate $sender_rate / $sender_rate_period exceeds limit, try later
+       ratelimit = 0 / 1h / strict / per_rcpt
+""",
+    ),
+    "anybody": EximHost(
+        "127.62.0.12",
+        ["anybody.test"],
+        [],
+        rcpt="  accept\n",
+    ),
+    "grey": EximHost(
+        "127.62.0.13",
+        ["grey.test"],
+        ["grace@grey.test"],
+        rcpt="""
+  defer message = Temporarily deferred, please try again in a moment
+       !ratelimit = 1 / 1h / strict / noupdate / $local_part
+       ratelimit = 0 / 1h / strict / $local_part
+""",
+    ),
+}
+
+TRUTH: Truth = {
+    "grace@plain.test": VALID,
+    "ada@plain.test": VALID,
+    "nobody@plain.test": NO_SUCH_MAILBOX,
+    "full@plain.test": MAILBOX_FULL,
+    "suspended@plain.test": MAILBOX_DISABLED,
+    "members@plain.test": POLICY,
+    "trouble@plain.test": UNCLEAR,
+    "callout@plain.test": UNCLEAR,
+    "grace@slow.test": VALID,
+    "ada@slow.test": VALID,
+    "nobody@slow.test": NO_SUCH_MAILBOX,
+    "someone@slow.test": NO_SUCH_MAILBOX,
+    "nobody@drops.test": NO_SUCH_MAILBOX,
+    "grace@drops.test": VALID,
+    "someone@drops.test": NO_SUCH_MAILBOX,
+    "ada@drops.test": VALID,
+    "grace@early.test": VALID,
+    "nobody@early.test": NO_SUCH_MAILBOX,
+    "grace@listed.test": BLOCKED,
+    "nobody@listed.test": BLOCKED,
+    "grace@banner.test": BLOCKED,
+    "nobody@banner.test": BLOCKED,
+    "grace@helo.test": BLOCKED,
+    "grace@sender.test": BLOCKED,
+    "nobody@sender.test": BLOCKED,
+    "grace@relay.test": POLICY,
+    "nobody@relay.test": POLICY,
+    "grace@limited.test": RATE_LIMITED,
+    "nobody@limited.test": RATE_LIMITED,
+    "grace@anybody.test": CATCH_ALL,
+    "nobody@anybody.test": CATCH_ALL,
+    **dict.fromkeys(EMPLOYEES, VALID),
+    **dict.fromkeys(STRANGERS, NO_SUCH_MAILBOX),
+}
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The hosts of this module, at work; what each logged."""
+
+    home: Path
+    port: int
+
+    def log(self, name: str) -> str:
+        return (self.home / name / "mainlog").read_text()
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    port = free_port(0)
+    with tempfile.TemporaryDirectory(prefix="growth-exim-") as directory, ExitStack() as stack:
+        home = Path(directory)
+        home.chmod(0o755)
+        for name, host in HOSTS.items():
+            stack.enter_context(running_exim(home / name, host, port))
+        yield Servers(home, port)
+
+
+def verify(servers: Servers, emails: Sequence[str], *, patience: int = 0) -> dict[str, Outcome]:
+    """Verify addresses; who is put off is asked again after a moment, so many times."""
+    zone = {(f"{name}.test", "MX"): [f"10 mx.{name}.test."] for name in HOSTS}
+    zone |= {(f"mx.{name}.test", "A"): [host.ip] for name, host in HOSTS.items()}
+
+    async def scenario() -> dict[str, Outcome]:
+        async with name_server(zone) as (_, resolver):
+            config = MailNetworkConfig(
+                nameservers=(resolver,),
+                smtp_port=servers.port,
+                allow_private=True,
+                helo_name="growth.example",
+                mail_from="probe@growth.example",
+                connections_per_host=2,
+                defer_seconds=(0.1,) * patience,
+            )
+            network = MailNetwork(config)
+            outcomes = await work(network, emails)
+            await network.close()
+            return outcomes
+
+    return asyncio.run(scenario())
+
+
+def test_every_habit_gets_the_verdict_that_it_means(servers: Servers) -> None:
+    outcomes = verify(servers, list(TRUTH), patience=1)
+
+    assert {email: verdict(outcome) for email, outcome in outcomes.items()} == TRUTH
+
+
+def test_exim_never_finds_us_out_of_step_or_over_its_limits(servers: Servers) -> None:
+    verify(servers, [*EMPLOYEES, *STRANGERS, "grace@early.test", "nobody@early.test"])
+
+    logs = servers.log("many") + servers.log("early")
+    assert not [line for line in logs.splitlines() if "synchronization error" in line or "too many connections" in line]
+
+
+def test_who_is_deferred_comes_back_and_is_told(servers: Servers) -> None:
+    outcomes = verify(servers, ["grace@grey.test", "nobody@grey.test"], patience=2)
+
+    assert verdict(outcomes["grace@grey.test"]) == VALID
+    assert verdict(outcomes["nobody@grey.test"]) == NO_SUCH_MAILBOX

@@ -1,0 +1,58 @@
+"""Mail hosts that are reached by IPv6, on this machine's loopback."""
+
+import asyncio
+import socket
+
+import pytest
+
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.outcomes import Outcome, OutcomeStatus
+from pipeline.records import Batch, Record
+from pipeline.stages import stage_named
+from tests.unit.mail.scripted_servers import mail_host, mail_server, name_server
+
+
+def has_loopback() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+pytestmark = pytest.mark.skipif(not has_loopback(), reason="needs ::1")
+
+
+def verify(addresses: dict[tuple[str, str], list[str]], *, source_ips: tuple[str, ...] = (), ipv6: bool) -> Outcome:
+    async def scenario() -> Outcome:
+        zone = {("acme.test", "MX"): ["10 mx.acme.test."], **addresses}
+        async with (
+            mail_server(mail_host("grace"), "::1") as (port, _),
+            name_server(zone) as (_, resolver),
+        ):
+            config = MailNetworkConfig((resolver,), port, allow_private=True, ipv6=ipv6, source_ips=source_ips)
+            network = MailNetwork(config)
+            batch = Batch([Record(0, email="grace@acme.test")])
+            (outcome,) = [each async for each in stage_named("email_verify").stage.work(batch, network)]
+            await network.close()
+            assert isinstance(outcome, Outcome)
+            return outcome
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ipv6", [True, False])
+def test_a_host_that_has_nothing_else_is_asked_by_ipv6(ipv6: bool) -> None:
+    assert verify({("mx.acme.test", "AAAA"): ["::1"]}, ipv6=ipv6).status is OutcomeStatus.VALID
+
+
+def test_a_host_whose_ipv4_address_is_dead_is_asked_by_ipv6() -> None:
+    both = {("mx.acme.test", "A"): ["127.7.99.1"], ("mx.acme.test", "AAAA"): ["::1"]}
+
+    assert verify(both, ipv6=True).status is OutcomeStatus.VALID
+
+
+def test_a_source_address_of_the_family_is_used() -> None:
+    found = verify({("mx.acme.test", "AAAA"): ["::1"]}, source_ips=("127.0.0.1", "::1"), ipv6=True)
+
+    assert found.status is OutcomeStatus.VALID
