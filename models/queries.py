@@ -28,7 +28,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
   SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = 'email_verify' AND o.position = c.position LIMIT 1
 ) v ON true
-WHERE c.run_id = :run_id
+WHERE c.run_id = :run_id AND NOT c.erased
 """
 IN_THEIR_ORDER = " ORDER BY c.input_row"
 
