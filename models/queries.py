@@ -67,6 +67,11 @@ def artifacts_of_run(session: Session, run_id: UUID) -> Sequence[Artifact]:
     return session.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.asset_id)).all()
 
 
+def exports_of_run(session: Session, run_id: UUID) -> Sequence[Artifact]:
+    """The export files that a run hands over."""
+    return session.scalars(select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == EXPORT)).all()
+
+
 def export_of_account(session: Session, run_id: UUID, asset_id: str, account_id: UUID) -> Artifact | None:
     """An export file, if its run is this account's."""
     return session.scalar(

@@ -20,7 +20,6 @@ from models.run_chunk import RunChunk
 from models.run_stage import RunStage
 from models.status import ChunkStatus, RunStatus, StageStatus, statuses_before
 
-
 WITHDRAW = text("""
 UPDATE outcomes SET status = CASE WHEN status IN ('found', 'not_found') THEN 'not_found' ELSE 'skipped' END,
   reason = :reason, email = NULL, source = NULL, score = 0, evidence = '{}'

@@ -4,7 +4,7 @@ Kept are hashes only. Reads are for a whole batch at once; an account without a 
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -47,6 +47,19 @@ def parse_entry(given: str) -> Entry:
     elif domain := normalise_domain(whole):
         return Entry("domain", sha256_of(domain), frozenset(domain_digests(domain)))
     raise InvalidInput("neither an address, nor a domain, nor a SHA-256 in hexadecimal: correct it, or leave it out")
+
+
+def entries_of(addresses: Iterable[str], people: Iterable[bytes]) -> Iterator[Entry]:
+    """The entries of who was erased: their addresses, and the hashes of their names with their domains."""
+    yield from map(parse_entry, addresses)
+    yield from (Entry("person", digest, frozenset([digest])) for digest in people)
+
+
+def hides(session: Session, account_id: UUID, person: bytes, email: str) -> bool:
+    """Whether an answer about a person must not be kept: they are on the list, or the address is."""
+    address = parse_address(email)
+    digests = {person, *(_digests(address) if isinstance(address, Address) else ())}
+    return bool(among(session, account_id, digests))
 
 
 def add(session: Session, account_id: UUID, entries: Iterable[Entry]) -> int:
