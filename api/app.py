@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 import redis
 from fastapi import FastAPI
 
+from api.erasures import erasures
 from api.errors import add_error_handlers
 from api.health import health
 from api.runs import runs
+from api.suppressions import suppressions
 from models.database import open_database
 from models.settings import load_settings, required
 
@@ -25,6 +27,8 @@ def create_app() -> FastAPI:
         settings.redis_url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
     )
     app.include_router(runs)
+    app.include_router(suppressions)
+    app.include_router(erasures)
     app.include_router(health)
     add_error_handlers(app)
     return app

@@ -61,6 +61,19 @@ def open_addresses(path: Path) -> AddressFile:
     return AddressFile(path, encoding, delimiter, header, has_header, column, notices)
 
 
+def decode_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Each row of any list, with the number of its line; blank lines are left out. Raises `UnusableFile`."""
+    encoding = _encoding(path)
+    delimiter = _delimiter(path, encoding)
+    csv.field_size_limit(MAX_FIELD_CHARS)
+    with path.open(encoding=encoding, errors="replace", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            yield from ((reader.line_num, row) for row in reader if any(map(str.strip, row)))
+        except csv.Error as error:
+            raise UnusableFile(f"{path.name}, line {reader.line_num}, is not usable CSV: {error}.") from error
+
+
 def _encoding(path: Path) -> str:
     """By its byte order mark; UTF-8 if all of it can be read so; otherwise Windows-1252, which can be anything."""
     decoder = codecs.getincrementaldecoder("utf-8")()

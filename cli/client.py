@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 
 TIMEOUT_S = 60.0
+ERASING_TIMEOUT_S = 1800.0
 CREDENTIALS_FILE = "credentials.json"
 
 
@@ -113,6 +114,27 @@ class ApiClient:
         """A run's timeline, oldest first. Raises `ApiError`."""
         events: list[dict[str, Any]] = self._request("GET", f"/api/v1/growth/runs/{run_id}/events").json()["events"]
         return events
+
+    def change_suppressions(self, action: str, entries: Sequence[str]) -> dict[str, Any]:
+        """Add to the do-not-contact list; `/remove` and `/check` do that instead. Raises `ApiError`."""
+        body = {"entries": list(entries)}
+        answer: dict[str, Any] = self._request("POST", f"/api/v1/growth/suppressions{action}", json=body).json()
+        return answer
+
+    def read_suppressions(self) -> Iterator[dict[str, Any]]:
+        """The whole do-not-contact list, page by page. Raises `ApiError`."""
+        after: str | None = ""
+        while after is not None:
+            page = self._request("GET", "/api/v1/growth/suppressions", params={"after": after}).json()
+            yield from page["entries"]
+            after = page["next"]
+
+    def erase(self, people: Sequence[Mapping[str, str]], *, suppress: bool) -> dict[str, Any]:
+        """Erase people; what was removed. Looks through all runs, which may take minutes. Raises `ApiError`."""
+        body = {"people": list(people), "suppress": suppress}
+        url = "/api/v1/growth/erasures"
+        done: dict[str, Any] = self._request("POST", url, json=body, timeout=ERASING_TIMEOUT_S).json()
+        return done
 
     def download(self, run_id: str, asset_id: str, path: Path) -> None:
         """Save an export file. Raises `ApiError`."""

@@ -17,6 +17,7 @@ from cli.accounts import create_account
 from cli.candidates import print_candidates, rank_candidates
 from cli.client import ApiClient, ApiError, find_credentials
 from cli.contacts_csv import UnusableFile, read_contacts
+from cli.do_not_contact import erase, suppressions
 from cli.doctor import print_diagnosis
 from cli.embedded import EmbeddedServersMissing
 from cli.local import run_up
@@ -34,6 +35,8 @@ from pipeline.lookup.habits import Size
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
 app.add_typer(account, name="account")
+app.add_typer(suppressions, name="suppressions")
+app.command("erase")(erase)
 runs = typer.Typer(no_args_is_help=True, help="What happened to runs.")
 app.add_typer(runs, name="runs")
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index
+from sqlalchemy import JSON, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schema import Base, not_negative
@@ -14,6 +14,7 @@ class Contact(Base):
 
     `position` is the order of work (one domain's contacts are neighbours), `input_row` the order in which
     they came and go back, from 0. `extra` holds the client's other columns, untouched and in their order.
+    Of an `erased` contact nothing is left but its place in the run's counts.
     """
 
     __tablename__ = "contacts"
@@ -32,3 +33,4 @@ class Contact(Base):
     domain: Mapped[str]
     email: Mapped[str | None]
     extra: Mapped[dict[str, Any]] = mapped_column(JSON)
+    erased: Mapped[bool] = mapped_column(server_default=text("false"))

@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     RETRIED = "retried"
     EXPORTED = "exported"
     EXPIRED = "expired"
+    ERASED = "erased"
 
 
 def add_event(

@@ -28,7 +28,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
   SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = 'email_verify' AND o.position = c.position LIMIT 1
 ) v ON true
-WHERE c.run_id = :run_id
+WHERE c.run_id = :run_id AND NOT c.erased
 """
 IN_THEIR_ORDER = " ORDER BY c.input_row"
 
@@ -65,6 +65,11 @@ def stages_of_run(session: Session, run_id: UUID) -> Sequence[RunStage]:
 def artifacts_of_run(session: Session, run_id: UUID) -> Sequence[Artifact]:
     """What a completed run hands over, by asset id."""
     return session.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.asset_id)).all()
+
+
+def exports_of_run(session: Session, run_id: UUID) -> Sequence[Artifact]:
+    """The export files that a run hands over."""
+    return session.scalars(select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == EXPORT)).all()
 
 
 def export_of_account(session: Session, run_id: UUID, asset_id: str, account_id: UUID) -> Artifact | None:

@@ -14,6 +14,7 @@ from models.run_chunk import RunChunk
 from models.run_event import RunEvent
 from models.run_stage import RunStage
 from models.schema import Base
+from models.suppression import Suppression
 from models.verification import Verification
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "RunChunk",
     "RunEvent",
     "RunStage",
+    "Suppression",
     "Verification",
 ]

@@ -5,12 +5,13 @@ Each function is a guarded update that says whether it landed, and appends to th
 All of them expect that the caller holds the run's row (`lock_run`), which is the run's mutex.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, Update, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, Update, func, select, text, update
 from sqlalchemy.orm import Session
 
 from models.events import EventKind, add_event
@@ -18,6 +19,12 @@ from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_stage import RunStage
 from models.status import ChunkStatus, RunStatus, StageStatus, statuses_before
+
+WITHDRAW = text("""
+UPDATE outcomes SET status = CASE WHEN status IN ('found', 'not_found') THEN 'not_found' ELSE 'skipped' END,
+  reason = :reason, email = NULL, source = NULL, score = 0, evidence = '{}'
+WHERE run_id = :run_id AND position = ANY(:positions)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,11 @@ def expire_run(session: Session, run_id: UUID) -> bool:
     if landed:
         add_event(session, run_id, EventKind.EXPIRED)
     return landed
+
+
+def withdraw_outcomes(session: Session, run_id: UUID, positions: Sequence[int], reason: str) -> None:
+    """Take back what all stages said of these contacts. Each is still counted as done: no address, and why."""
+    session.execute(WITHDRAW, {"run_id": run_id, "positions": list(positions), "reason": reason})
 
 
 def end_of_lease(seconds: float) -> ColumnElement[datetime]:

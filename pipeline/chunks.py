@@ -27,14 +27,15 @@ from models.transitions import (
     lock_run,
     put_off_chunk,
     touch_run,
+    withdraw_outcomes,
 )
-from pipeline import verifications
+from pipeline import suppressions, verifications
 from pipeline.deferrals import let_rest, note_deferrals
 from pipeline.errors import LeaseLost
 from pipeline.knowledge import known_patterns, learn_patterns
 from pipeline.mail.syntax import normalise_domain
 from pipeline.narrowing import is_suspect, narrow
-from pipeline.outcomes import Deferral, Outcome
+from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.records import Batch, Record
 from pipeline.verifications import Freshness, fresh_answers, remember_verdicts
 
@@ -150,7 +151,10 @@ def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
         raise LeaseLost(f"run {lease.run_id}, stage {lease.stage}: the run is over")
     _renew(session, lease, seconds)
     if outcomes:
+        outcomes = suppressions.withhold(session, run.account_id, outcomes)
         _count(session, lease, _insert(session, lease, outcomes))
+        if suppressed := [outcome.position for outcome in outcomes if outcome.reason is Reason.SUPPRESSED]:
+            withdraw_outcomes(session, run.id, suppressed, Reason.SUPPRESSED)
         learn_patterns(session, outcomes)
         if lease.stage == verifications.STAGE:
             remember_verdicts(session, run.account_id, outcomes)

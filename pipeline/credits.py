@@ -26,11 +26,12 @@ class RateCard:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What a run delivered, in contacts."""
+    """What a run delivered, in contacts. `suppressed` are those that nobody was asked about."""
 
     contacts: int
     with_email: int
     verified: int
+    suppressed: int = 0
 
 
 def grant(session: Session, account_id: UUID, credits_granted: int) -> None:
@@ -58,10 +59,11 @@ def charge(session: Session, run: Run) -> None:
 
 
 def rebate_of_completed(run: Run, delivered: Delivered) -> int:
-    """What a completed run gives back, by its own rate card."""
-    unresolved = delivered.contacts - delivered.with_email
+    """What a completed run gives back, by its own rate card; for a suppressed contact its full price."""
+    unresolved = delivered.contacts - delivered.with_email - delivered.suppressed
     unverified = delivered.with_email - delivered.verified
-    return unresolved * run.rebate_per_unresolved + unverified * run.rebate_per_unverified
+    back = unresolved * run.rebate_per_unresolved + unverified * run.rebate_per_unverified
+    return back + delivered.suppressed * run.charge_per_contact
 
 
 def rebate_of_stopped(run: Run, delivered: Delivered) -> int:
@@ -72,6 +74,11 @@ def rebate_of_stopped(run: Run, delivered: Delivered) -> int:
 def rebate(session: Session, run: Run, credits_back: int) -> None:
     """Give credits of a run back; a second time does nothing."""
     _move(session, run.account_id, run.id, LedgerKind.REBATE, credits_back)
+
+
+def at_most_charged(run: Run, credits_back: int) -> int:
+    """A retry pays nothing for what was delivered before; if that is withheld since, nothing is owed for it."""
+    return min(credits_back, run.charged_contacts * run.charge_per_contact)
 
 
 def _move(session: Session, account_id: UUID, run_id: UUID | None, kind: LedgerKind, amount: int) -> None:

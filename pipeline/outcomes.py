@@ -68,6 +68,8 @@ class Reason(StrEnum):
     SERVER_UNCLEAR = "server_unclear"
     DNS_FAILURE = "dns_failure"
     TIME_LIMIT = "time_limit"
+    # the account does not want to know
+    SUPPRESSED = "suppressed"
     # sources beyond the mail server
     UNKNOWN_TO_SOURCES = "unknown_to_sources"
     OUT_OF_BUDGET = "out_of_budget"
@@ -111,6 +113,7 @@ REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.SERVER_UNCLEAR: "The mail server's answer settles nothing.",
     Reason.DNS_FAILURE: "The domain's name servers gave no answer: run it again later.",
     Reason.TIME_LIMIT: "The time limit for one record passed: run it again later.",
+    Reason.SUPPRESSED: "The address or its domain is on your do-not-contact list: nobody was asked, it costs nothing.",
     Reason.UNKNOWN_TO_SOURCES: "Neither the domain's mail server nor any of your sources gave an address.",
     Reason.OUT_OF_BUDGET: "A paid look-up would have cost more than the budget allows: raise it, and run it again.",
     Reason.PROVIDER_UNAVAILABLE: "A provider gave no usable answer: run it again later; it is not paid twice.",

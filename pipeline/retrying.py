@@ -47,8 +47,10 @@ COPIED_COLUMNS = (
 )  # fmt: skip
 
 COPY_CONTACTS = text("""
-INSERT INTO contacts (run_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra)
-SELECT :new_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra
+INSERT INTO contacts (
+  run_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra, erased
+)
+SELECT :new_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra, erased
 FROM contacts WHERE run_id = :old_id
 """)
 

@@ -24,7 +24,7 @@ from models.transitions import (
 )
 from pipeline import chunks
 from pipeline.chunks import Lease
-from pipeline.credits import Delivered, rebate, rebate_of_completed, rebate_of_stopped
+from pipeline.credits import Delivered, at_most_charged, rebate, rebate_of_completed, rebate_of_stopped
 from pipeline.errors import RunStateConflict, UnknownRun
 from pipeline.results.artifacts import add_artifacts, verified_contacts
 from pipeline.results.counts import OutcomeGroup, count_outcomes, delivered, finding_stage
@@ -70,7 +70,7 @@ def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seco
     """Results, artifacts, rebate and `completed`, all at once. Raises `LeaseLost`."""
     run = chunks.record(session, lease, (), seconds)
     groups, counts = _counted(session, run)
-    credits_back = rebate_of_completed(run, counts)
+    credits_back = at_most_charged(run, rebate_of_completed(run, counts))
     add_artifacts(session, run.id, [verified_contacts(counts), *exports])
     chunks.finish(session, lease)
     rebate(session, run, credits_back)
@@ -108,7 +108,7 @@ def refreshed(session: Session, run_id: UUID) -> Run:
 def _stop(session: Session, run: Run, transition: Callable[..., bool]) -> bool:
     """End a run early; whether it landed."""
     groups, counts = _counted(session, run)
-    credits_back = rebate_of_stopped(run, counts)
+    credits_back = at_most_charged(run, rebate_of_stopped(run, counts))
     landed = transition(**_results(run, counts, groups, credits_back))
     if landed:
         rebate(session, run, credits_back)

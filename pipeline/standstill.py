@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy import JSON, ColumnElement, cast, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
-from models.artifact import Artifact
+from models.artifact import EXPORT, Artifact
 from models.events import EventKind, add_event
 from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_event import RunEvent
 from models.run_stage import RunStage
-from models.status import STOPPED_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus
+from models.status import TERMINAL_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus
 from models.transitions import RunError
 
 MAX_RESEND_PAUSE_S = 300
@@ -129,20 +129,24 @@ def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: 
 
 
 def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
-    """Failed and cancelled runs of the last hour whose export files were never written.
+    """Finished runs that lack their export files, that ended or lost a contact by erasure in the last hour.
 
     Each one found is put off for ten seconds before it is found again.
     """
-    has_artifact = exists().where(Artifact.run_id == Run.id)
+    lately = (func.now() - text("interval '1 hour'"), func.now() - text("interval '10 seconds'"))
+    erased_lately = exists().where(
+        RunEvent.run_id == Run.id, RunEvent.kind == EventKind.ERASED.value, RunEvent.at.between(*lately)
+    )
+    has_export = exists().where(Artifact.run_id == Run.id, Artifact.kind == EXPORT)
     stopped = (
         select(Run.id)
         .where(
-            Run.status.in_(sorted(STOPPED_RUN_STATUSES)),
+            Run.status.in_(sorted(TERMINAL_RUN_STATUSES)),
             Run.expired_at.is_(None),
-            Run.finished_at.between(func.now() - text("interval '1 hour'"), func.now() - text("interval '10 seconds'")),
+            Run.finished_at.between(*lately) | erased_lately,
             func.json_array_length(cast(Run.export_formats, JSON)) > 0,
             Run.resend_at <= func.now(),
-            ~has_artifact,
+            ~has_export,
         )
         .limit(limit)
     )

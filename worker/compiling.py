@@ -12,15 +12,15 @@ from sqlalchemy.orm import Session
 
 from models.database import allow_idle_transaction
 from models.events import EventKind, add_event
-from models.queries import artifacts_of_run, stream_results
+from models.queries import exports_of_run, stream_results
 from models.run import Run
 from models.run_chunk import COMPILE
-from models.status import STOPPED_RUN_STATUSES
+from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import lock_run, touch_run
 from pipeline import chunks, live_state, runs
 from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost
-from pipeline.results.artifacts import add_artifacts
+from pipeline.results.artifacts import add_artifacts, withdraw_exports
 from pipeline.results.exports import ExportFile, remove_exports, write_export
 from pipeline.retention import is_withdrawn
 from worker.links import begin
@@ -47,30 +47,42 @@ def compile_run(process: Process, run_id: UUID, worker: str) -> None:
 
 
 def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
-    """Write the export files of a failed or cancelled run: what was found is kept. A second time does nothing.
+    """Write the export files that a finished run lacks: it was stopped, or a contact of it was erased.
 
-    Raises `OSError` when the disk does not take them; the sweeper has it tried again.
+    A second time does nothing. Raises `OSError` when the disk does not take them; the sweeper has it tried again.
     """
+    while not _export_as_it_stands(process, run_id, worker):
+        log.info("run %s changed while its export files were written: they are written again", run_id)
+
+
+def _export_as_it_stands(process: Process, run_id: UUID, worker: str) -> bool:
+    """Write the files once; false when the run changed meanwhile, so that they may hold what is erased by now."""
     with process.database.transaction() as session:
         allow_idle_transaction(session)
         run = session.get(Run, run_id)
-        if run is None or run.status not in STOPPED_RUN_STATUSES or artifacts_of_run(session, run_id):
-            return
+        if run is None or run.status not in TERMINAL_RUN_STATUSES or exports_of_run(session, run_id):
+            return True
         if is_withdrawn(session, run_id):
-            return
+            return True
+        version = run.version
         exports = [
             write_export(process.settings.export_dir, run_id, name, run.extra_columns, stream_results(session, run_id))
             for name in run.export_formats
         ]
     with process.database.transaction() as session:
-        lock_run(session, run_id)
+        run = lock_run(session, run_id)
         if is_withdrawn(session, run_id):
             remove_exports(process.settings.export_dir, run_id)
-            return
+            return True
+        if run is None or run.version != version:
+            # Also those of somebody who was quicker: ours, older, may lie over theirs.
+            withdraw_exports(session, run_id)
+            return False
         add_artifacts(session, run_id, exports)
         add_event(session, run_id, EventKind.EXPORTED, worker=worker)
         state = live_state.build(session, touch_run(session, run_id, 0), process.settings.public_url)
     publish(process, state)
+    return True
 
 
 def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.database import Database
-from pipeline import provider_answers
+from pipeline import provider_answers, suppressions
 from pipeline.lookup.sources.journal import Claimed, Known, OverBudget, Question
 from pipeline.lookup.sources.source import Found, NotFound
 from pipeline.provider_answers import Caps
@@ -105,7 +105,11 @@ class PostgresJournal:
 
     def _note(self, session: Session, account_id: UUID, entry: _Entry) -> None:
         if entry.kind == "settle":
-            provider_answers.settle(session, account_id, self._run_id, *entry.arguments)
+            question, answer = entry.arguments
+            if isinstance(answer, Found) and suppressions.hides(session, account_id, question.digest, answer.email):
+                # It was paid, and is not kept: on the list since, or not known by this address before.
+                answer = NotFound(cost=answer.cost)
+            provider_answers.settle(session, account_id, self._run_id, question, answer)
         elif entry.kind == "withdraw":
             provider_answers.withdraw(session, account_id, *entry.arguments)
 

@@ -15,6 +15,7 @@ from pipeline.mail.network import MailNetwork
 from pipeline.mail.outage import Outage
 from pipeline.mail.pacing import PacingLimits
 from pipeline.verifications import Freshness
+from worker.do_not_contact import PostgresDoNotContact
 from worker.journal import PostgresJournal
 from worker.mail_settings import mail_network_config
 from worker.pacing.shared import SharedPacing
@@ -49,7 +50,7 @@ class Process:
     def sources_of(self, run_id: UUID) -> Waterfall:
         """The sources beyond mail servers, with the journal of one run."""
         journal = PostgresJournal(self.database, run_id, self.sources.caps)
-        return self.sources.sources.of_run(journal)
+        return self.sources.sources.of_run(journal, PostgresDoNotContact(self.database, run_id))
 
     def outage(self) -> Outage | None:
         """Say what is gone if the outside world is gone as a whole: mail servers, and every provider."""

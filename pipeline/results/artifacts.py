@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -30,6 +31,11 @@ def add_artifacts(session: Session, run_id: UUID, handed: Iterable[Handed]) -> N
     rows = [_row(thing) if isinstance(thing, ExportFile) else thing for thing in handed]
     for row in rows:
         session.execute(insert(Artifact).values(run_id=run_id, **row).on_conflict_do_nothing())
+
+
+def withdraw_exports(session: Session, run_id: UUID) -> None:
+    """From now on no export of the run is handed out, until its files are written again."""
+    session.execute(delete(Artifact).where(Artifact.run_id == run_id, Artifact.kind == EXPORT))
 
 
 def _row(export: ExportFile) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from pipeline.credits import Delivered
+from pipeline.outcomes import Reason
 
 # One pass over the outcomes gives everything: at most some hundred groups, whatever the run's size.
 GROUPS = text("""
@@ -39,7 +40,8 @@ def delivered(contacts: int, stage: str, groups: list[OutcomeGroup]) -> Delivere
     """Delivered are contacts with an email from the stage that finds it; verified those with verdict valid."""
     with_email = sum(group.contacts for group in groups if group.stage == stage and group.has_email)
     verified = sum(group.contacts for group in groups if group.status == "valid")
-    return Delivered(contacts, with_email, verified)
+    suppressed = sum(g.contacts for g in groups if g.stage == stage and g.reason == Reason.SUPPRESSED)
+    return Delivered(contacts, with_email, verified, suppressed)
 
 
 def finding_stage(preset: str) -> str:

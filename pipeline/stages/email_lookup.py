@@ -6,7 +6,7 @@ contact that brings a company and no domain gets that company's domain. Contacts
 are one person to us and get the same address.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -21,8 +21,9 @@ from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.deferral import may_come_back, put_off, put_off_for_dns
-from pipeline.stages.falling_back import FallBack, came_back_for_sources, unknown_so_far
+from pipeline.stages.falling_back import FallBack, came_back_for_sources, person_of, unknown_so_far
 from pipeline.stages.in_parallel import then_in_parallel
+from pipeline.stages.withholding import Withheld, read_people
 
 BROUGHT_SCORE = 50
 """The score of an address that the contact brought: nobody has judged it yet."""
@@ -42,25 +43,33 @@ class EmailLookup:
         intake = _Intake(await sources.domains_of({each.company for each in batch.records if _has_company_only(each)}))
         records = {record.position: record for record in batch.records}
         fall_back = FallBack(sources, records, intake.domain_of, network.config)
-        answers = then_in_parallel(_ask_mail_servers(batch, intake, network), fall_back.step)
+        outcomes = await _taken_in(batch, intake, sources)
+        answers = then_in_parallel(_ask_mail_servers(batch, intake, outcomes, network), fall_back.step)
         async with aclosing(answers):
             async for answer in answers:
                 yield answer
 
 
+async def _taken_in(batch: Batch, intake: "_Intake", sources: Waterfall) -> Sequence[Outcome]:
+    """What needs no asking; and of the others those leave the intake whom the account must not contact."""
+    outcomes = [outcome for record in batch.records if (outcome := intake.take(record))]
+    intake.withheld = await read_people(sources.do_not_contact, intake.addresses.values(), intake.people_asked_about())
+    withheld = intake.leave_out(batch.known_patterns)
+    return [*(each for each in outcomes if each.position not in withheld), *map(_suppressed, withheld)]
+
+
 async def _ask_mail_servers(
-    batch: Batch, intake: "_Intake", network: MailNetwork
+    batch: Batch, intake: "_Intake", outcomes: Sequence[Outcome], network: MailNetwork
 ) -> AsyncGenerator[Outcome | Deferral, None]:
     """The cheap front: what contacts brought, and what the domains' own servers say."""
-    for record in batch.records:
-        outcome = intake.take(record)
-        if outcome is not None:
-            yield outcome
+    for outcome in outcomes:
+        yield outcome
 
     def look_up(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
         people = intake.people(records)
         colleagues = intake.brought.get(domain, ())
-        return _look_up(domain, people, batch.known_patterns.get(domain, ()), colleagues, network)
+        not_asked = intake.withheld.local_parts(people, domain)
+        return _look_up(domain, people, batch.known_patterns.get(domain, ()), colleagues, not_asked, network)
 
     at_once = network.config.conversations
     answers = work_by_domain(intake.domains, look_up, at_once=at_once, on_fault=OutcomeStatus.NOT_FOUND)
@@ -85,6 +94,9 @@ class _Intake:
     domains: dict[str, list[Record]] = field(default_factory=dict)
     domain_of: dict[int, str] = field(default_factory=dict)
     brought: dict[str, list[_Brought]] = field(default_factory=dict)
+    addresses: dict[int, Address] = field(default_factory=dict)
+    withheld: Withheld = field(default_factory=Withheld)
+    _digests: dict[int, bytes] = field(default_factory=dict)
     _names: dict[int, Name] = field(default_factory=dict)
     _domain_names: dict[str, str | None] = field(default_factory=dict)
 
@@ -100,11 +112,30 @@ class _Intake:
         if name is None:
             return _not_found(record, Reason.NAME_UNUSABLE)
         self.domain_of[record.position] = domain
+        self._names[record.position] = name
+        self._digests[record.position] = person_of(record, domain).digest
         if came_back_for_sources(record):
             return unknown_so_far(record)
         self.domains.setdefault(domain, []).append(record)
-        self._names[record.position] = name
         return None
+
+    def people_asked_about(self) -> Iterator[tuple[Name, str, bytes]]:
+        """Name, domain and the hash of both, of everybody who is to be looked up."""
+        for position, domain in self.domain_of.items():
+            yield self._names[position], domain, self._digests[position]
+
+    def leave_out(self, known: Mapping[str, Sequence[PatternCount]]) -> set[int]:
+        """Drop whom the account must not contact: nobody is asked about them, no name server either."""
+        withheld = {position for position, address in self.addresses.items() if self.withheld.has(address)}
+        for position, domain in self.domain_of.items():
+            person = self._names[position], domain, self._digests[position], known.get(domain, ())
+            if self.withheld.has_person(*person):
+                withheld.add(position)
+        for domain, records in list(self.domains.items()):
+            self.domains[domain] = [record for record in records if record.position not in withheld]
+            if not self.domains[domain]:
+                del self.domains[domain]
+        return withheld
 
     def people(self, records: Sequence[Record]) -> dict[Name, list[Record]]:
         """Bring the records of one person together."""
@@ -114,6 +145,7 @@ class _Intake:
         return people
 
     def _take_brought(self, record: Record, address: Address, name: Name | None) -> Outcome:
+        self.addresses[record.position] = address
         pattern = recognise(address.local, name) if name else None
         self.brought.setdefault(address.domain, []).append(_Brought(address.local.lower(), pattern))
         return Outcome(
@@ -150,6 +182,7 @@ async def _look_up(
     people: dict[Name, list[Record]],
     known: Sequence[PatternCount],
     colleagues: Sequence[_Brought],
+    not_asked: Mapping[Name, set[str]],
     network: MailNetwork,
 ) -> AsyncIterator[Outcome | Deferral]:
     """Look for one domain's people, group by group."""
@@ -161,7 +194,7 @@ async def _look_up(
     belief = PatternBelief(known)
     for colleague in colleagues:
         belief.note_confirmed(colleague.pattern or "")
-    taken = {colleague.local_part for colleague in colleagues}
+    taken = {colleague.local_part for colleague in colleagues}.union(*not_asked.values())
     coming_back = {
         name for name, records in people.items() if any(may_come_back(record, network.config) for record in records)
     }
@@ -171,7 +204,8 @@ async def _look_up(
             async for finding in search.find(names):
                 for record in people[finding.name]:
                     deferral = None if finding.candidate else put_off(record, finding.answer, network.config)
-                    yield deferral or _outcome(record, domain, finding)
+                    is_theirs = finding.name in not_asked and (not finding.candidate or bool(finding.catch_all))
+                    yield deferral or (_suppressed(record.position) if is_theirs else _outcome(record, domain, finding))
 
 
 def _outcome(record: Record, domain: str, finding: Finding) -> Outcome:
@@ -195,6 +229,10 @@ def _score(probability: float, *, catch_all: bool | None) -> int:
     if catch_all:
         return min(INFERRED_AT_MOST, round(100 * probability))
     return round(100 * probability / (probability + STRANGER))
+
+
+def _suppressed(position: int) -> Outcome:
+    return Outcome(position, OutcomeStatus.NOT_FOUND, Reason.SUPPRESSED)
 
 
 def _not_found(record: Record, reason: Reason) -> Outcome:

@@ -22,6 +22,7 @@ from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, KnownAnswer, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.deferral import put_off, put_off_for_dns
+from pipeline.stages.withholding import read_addresses
 
 HOPELESS = ABOUT_US - {Meaning.GREYLISTED}
 """A group that got nothing but these is the domain's last. A greylisting server is told every address once:
@@ -36,18 +37,23 @@ class EmailVerify:
     """Judges the address of each record."""
 
     async def work(
-        self, batch: Batch, network: MailNetwork, _sources: Waterfall = NO_SOURCES, /
+        self, batch: Batch, network: MailNetwork, sources: Waterfall = NO_SOURCES, /
     ) -> AsyncIterator[Outcome | Deferral]:
         """Yield `valid`, `risky`, `invalid` or `unknown` for each record, or its deferral.
 
-        Records without an address are `skipped`.
+        Records without an address are `skipped`, and so are those whose address must not be contacted.
         """
+        parsed = {each.position: parse_address(each.email) for each in batch.records if each.email}
+        given = [address for address in parsed.values() if isinstance(address, Address)]
+        withheld = await read_addresses(sources.do_not_contact, given)
         addresses: dict[int, Address] = {}
         domains: dict[str, list[Record]] = {}
         for record in batch.records:
-            address = parse_address(record.email) if record.email else None
+            address = parsed.get(record.position)
             if not isinstance(address, Address):
                 yield _without_address(record)
+            elif withheld.has(address):
+                yield Outcome(record.position, OutcomeStatus.SKIPPED, Reason.SUPPRESSED)
             elif _was_asked(record.evidence):
                 yield _from_evidence(record, address, record.evidence, network)
             elif known := batch.known_answers.get(str(address)):

@@ -15,7 +15,7 @@ from pipeline.stages.deferral import may_come_back
 
 log = logging.getLogger(__name__)
 
-NOBODY_CAN_HELP = {Reason.NAME_UNUSABLE, Reason.SYNTAX, Reason.INTERNAL_ERROR}
+NOBODY_CAN_HELP = {Reason.NAME_UNUSABLE, Reason.SYNTAX, Reason.INTERNAL_ERROR, Reason.SUPPRESSED}
 NOT_WORTH_PAYING = {
     Reason.NO_SUCH_DOMAIN,
     Reason.NO_MAIL_SERVER,
@@ -37,6 +37,11 @@ def came_back_for_sources(record: Record) -> bool:
 def unknown_so_far(record: Record) -> Outcome:
     """What is known of a record that came back for its sources."""
     return Outcome(record.position, OutcomeStatus.NOT_FOUND, Reason.UNKNOWN_TO_SOURCES)
+
+
+def person_of(record: Record, domain: str) -> Person:
+    """Whom sources are asked about."""
+    return Person(record.first_name, record.last_name, record.full_name, domain, record.company)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,7 @@ class FallBack:
         return self._put_off(record, conclusion.missed) or _concluded(outcome, conclusion)
 
     def _person(self, record: Record) -> Person:
-        domain = self.domains.get(record.position, "")
-        return Person(record.first_name, record.last_name, record.full_name, domain, record.company)
+        return person_of(record, self.domains.get(record.position, ""))
 
     def _put_off(self, record: Record, missed: NotAsked | None) -> Deferral | None:
         """Defer a record whose provider may answer later. A turn that our own pace delays is always waited for."""

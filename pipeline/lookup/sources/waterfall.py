@@ -11,6 +11,7 @@ from pipeline.lookup.sources.companies import Companies, NoCompanies
 from pipeline.lookup.sources.journal import Journal, NoJournal
 from pipeline.lookup.sources.metered import NotAsked, Told
 from pipeline.lookup.sources.source import Found, Person
+from pipeline.mail.do_not_contact import DoNotContact, EmptyList
 from pipeline.mail.outage import Outage
 from pipeline.outcomes import Reason
 
@@ -58,12 +59,16 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """The sources of one run, in order. `per_contact` is the most that one person's look-ups may cost in all."""
+    """The sources of one run, in order. `per_contact` is the most that one person's look-ups may cost in all.
+
+    `do_not_contact` is the list of the run's account: it is asked before anybody else.
+    """
 
     steps: Sequence[Step]
     journal: Journal = field(default_factory=NoJournal)
     per_contact: Decimal | None = None
     companies: Companies = field(default_factory=NoCompanies)
+    do_not_contact: DoNotContact = field(default_factory=EmptyList)
 
     async def ask(self, person: Person, *, only_free: bool) -> Conclusion:
         """Ask about a person; with `only_free`, only sources that cost nothing."""
@@ -100,9 +105,9 @@ class Sources:
     per_contact: Decimal | None = None
     companies: Companies = field(default_factory=NoCompanies)
 
-    def of_run(self, journal: Journal) -> Waterfall:
-        """The waterfall of one run; `journal` is that run's."""
-        return Waterfall(self.steps, journal, self.per_contact, self.companies)
+    def of_run(self, journal: Journal, do_not_contact: DoNotContact | None = None) -> Waterfall:
+        """The waterfall of one run; `journal` is that run's, `do_not_contact` its account's."""
+        return Waterfall(self.steps, journal, self.per_contact, self.companies, do_not_contact or EmptyList())
 
     def outage(self, mail: Outage | None) -> Outage | None:
         """The outage of the whole outside world, given that of mail: none while a source out there may answer.

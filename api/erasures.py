@@ -1,0 +1,121 @@
+"""Erasing people over HTTP: from the account's runs, and from what the account knows."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated
+from uuid import UUID
+
+import redis
+from fastapi import APIRouter, Depends, Request
+
+from api.access import AccountId, database_of, redis_of, settings_of
+from api.bodies import parse_body, read_body
+from api.runs import ERRORS
+from models.database import Database
+from models.privacy_wire import ErasureDone, ErasureRequest, PersonToErase
+from models.schema import new_id
+from models.status import TERMINAL_RUN_STATUSES
+from pipeline import erasure, live_state, suppressions
+from pipeline.erasure import Wanted
+from pipeline.errors import InvalidInput
+from pipeline.live_state import LiveState
+from pipeline.lookup.sources.source import Person
+from pipeline.mail.syntax import normalise_domain
+from worker.dispatch import broker_may_be_away, send_export
+
+log = logging.getLogger(__name__)
+
+erasures = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-type]
+
+
+@erasures.post(
+    "/erasures",
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": ErasureRequest.model_json_schema()}}}},
+)
+def erase(request: Request, account_id: AccountId, body: Annotated[bytes, Depends(read_body)]) -> ErasureDone:
+    """Erase people. Cut short, it is done by sending it again; what is gone already is not counted again."""
+    wish = parse_body(ErasureRequest, body)
+    step = _Erasing(request, database_of(request), account_id, _wanted(wish.people))
+    # First of all the list, under which lanes at work write nothing about them any more.
+    suppressed = step.suppress() if wish.suppress else 0
+    step.learn()
+    suppressed += step.suppress() if wish.suppress else 0
+    contacts = step.erase_contacts()
+    with step.database.transaction() as session:
+        verdicts = erasure.forget_verdicts(session, account_id, step.wanted)
+        answers = erasure.forget_answers(session, account_id, step.wanted)
+    return ErasureDone(
+        erasure_id=step.erasure_id,
+        run_ids=step.run_ids,
+        contacts=contacts,
+        verdicts=verdicts,
+        provider_answers=answers,
+        suppressed=suppressed,
+    )
+
+
+@dataclass(slots=True)
+class _Erasing:
+    """One erasure on its way; each step is a transaction, or several."""
+
+    request: Request
+    database: Database
+    account_id: UUID
+    wanted: Wanted
+    erasure_id: UUID = field(default_factory=new_id)
+    run_ids: list[UUID] = field(default_factory=list)
+
+    def suppress(self) -> int:
+        """Put all that is known of them on the do-not-contact list."""
+        with self.database.transaction() as session:
+            entries = suppressions.entries_of(self.wanted.addresses, self.wanted.questions)
+            return suppressions.add(session, self.account_id, entries)
+
+    def learn(self) -> None:
+        """Find out by what else they are known: an address tells a name, a name an address."""
+        for run_id, first in self._batches():
+            with self.database.transaction() as session:
+                for contact in erasure.find(session, run_id, first, self.wanted):
+                    self.wanted.learn(contact)
+
+    def erase_contacts(self) -> int:
+        """Erase them from all runs, and have readers and export files follow."""
+        erased = 0
+        for run_id, first in self._batches():
+            with self.database.transaction() as session:
+                run, contacts = erasure.erase_contacts(session, run_id, first, self.wanted, self.erasure_id)
+                state = live_state.build(session, run, settings_of(self.request).public_url) if contacts else None
+            if state is not None:
+                erased += contacts
+                self._tell(state, is_over=run.status in TERMINAL_RUN_STATUSES)
+        return erased
+
+    def _tell(self, state: LiveState, *, is_over: bool) -> None:
+        if state.run_id not in self.run_ids:
+            self.run_ids.append(state.run_id)
+        try:
+            live_state.store(redis_of(self.request), state, settings_of(self.request).live_state_seconds)
+        except redis.RedisError as error:
+            log.warning("run %s: the live copy was not written: %s", state.run_id, type(error).__name__)
+        if is_over:
+            with broker_may_be_away(state.run_id):
+                send_export(state.run_id)
+
+    def _batches(self) -> Iterator[tuple[UUID, int]]:
+        with self.database.transaction() as session:
+            runs = erasure.runs_with_data(session, self.account_id)
+        for run_id, contacts in runs:
+            for first in range(0, contacts, erasure.BATCH):
+                yield run_id, first
+
+
+def _wanted(people: list[PersonToErase]) -> Wanted:
+    wanted = Wanted()
+    for number, person in enumerate(people, start=1):
+        domain = normalise_domain(person.domain) if person.domain else ""
+        named = domain and wanted.add_person(Person(person.first_name, person.last_name, person.full_name, domain))
+        addressed = bool(person.email) and wanted.add_address(person.email)
+        if (person.email and not addressed) or not (named or addressed):
+            raise InvalidInput(f"person {number}: its email is no address, or its name and domain are none: correct it")
+    return wanted

@@ -1,0 +1,80 @@
+"""The account's do-not-contact list over HTTP. Entries come in bodies only: an address in a URL ends up in logs."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from api.access import AccountId, database_of
+from api.bodies import parse_body, read_body
+from api.errors import MOST_PROBLEMS
+from api.runs import ERRORS
+from models.privacy_wire import Changed, Checked, SuppressionEntries, SuppressionPage, SuppressionShown
+from pipeline import suppressions as do_not_contact
+from pipeline.errors import InvalidInput
+from pipeline.suppressions import Entry, parse_entry
+
+suppressions = APIRouter(prefix="/api/v1/growth/suppressions", responses=ERRORS)  # type: ignore[arg-type]
+
+Body = Annotated[bytes, Depends(read_body)]
+BODY = {"requestBody": {"content": {"application/json": {"schema": SuppressionEntries.model_json_schema()}}}}
+
+
+@suppressions.post("", openapi_extra=BODY)
+def add(request: Request, account_id: AccountId, body: Body) -> Changed:
+    """Put entries on the list. All of them, or none when one is unusable."""
+    entries = _entries(body)
+    with database_of(request).transaction() as session:
+        changed = do_not_contact.add(session, account_id, entries)
+        total = do_not_contact.count(session, account_id)
+    return Changed(changed=changed, unchanged=len(entries) - changed, total=total)
+
+
+@suppressions.post("/remove", openapi_extra=BODY)
+def remove(request: Request, account_id: AccountId, body: Body) -> Changed:
+    """Take entries off the list."""
+    entries = _entries(body)
+    with database_of(request).transaction() as session:
+        changed = do_not_contact.remove(session, account_id, entries)
+        total = do_not_contact.count(session, account_id)
+    return Changed(changed=changed, unchanged=len(entries) - changed, total=total)
+
+
+@suppressions.post("/check", openapi_extra=BODY)
+def check(request: Request, account_id: AccountId, body: Body) -> Checked:
+    """Say of each entry whether it is suppressed, be it by its domain."""
+    entries = _entries(body)
+    with database_of(request).transaction() as session:
+        return Checked(suppressed=do_not_contact.check(session, account_id, entries))
+
+
+@suppressions.get("")
+def show(
+    request: Request,
+    account_id: AccountId,
+    after: Annotated[str, Query(pattern="^([0-9a-f]{64})?$")] = "",
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+) -> SuppressionPage:
+    """Show the list as it is kept, page by page."""
+    with database_of(request).transaction() as session:
+        rows = do_not_contact.page(session, account_id, bytes.fromhex(after), limit)
+        total = do_not_contact.count(session, account_id)
+    shown = [SuppressionShown(kind=row.kind, sha256=row.sha256.hex(), created_at=row.created_at) for row in rows]
+    return SuppressionPage(entries=shown, total=total, next=shown[-1].sha256 if len(shown) == limit else None)
+
+
+def _entries(body: bytes) -> Sequence[Entry]:
+    given = parse_body(SuppressionEntries, body).entries
+    problems = list(_problems(given))
+    if problems:
+        rest = len(problems) - MOST_PROBLEMS
+        raise InvalidInput("; ".join(problems[:MOST_PROBLEMS]) + (f"; and {rest} more" if rest > 0 else ""))
+    return [parse_entry(each) for each in given]
+
+
+def _problems(given: Sequence[str]) -> Iterator[str]:
+    for number, each in enumerate(given, start=1):
+        try:
+            parse_entry(each)
+        except InvalidInput as problem:
+            yield f"entry {number}: {problem}"

@@ -1,0 +1,93 @@
+"""The shapes of do-not-contact lists and of erasures, as clients send and see them."""
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from models.wire import Text200, Text320
+
+MOST_ENTRIES = 10_000
+MOST_PEOPLE = 1000
+
+
+class SuppressionEntries(BaseModel):
+    """Addresses, domains, or SHA-256 hashes of addresses or domains in hexadecimal, in any mixture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    entries: list[Text320] = Field(min_length=1, max_length=MOST_ENTRIES)
+
+
+class Changed(BaseModel):
+    """How many of the entries sent changed the list, and how many it has now."""
+
+    changed: int
+    unchanged: int
+    total: int
+
+
+class Checked(BaseModel):
+    """For each entry sent, in its order, whether it is suppressed."""
+
+    suppressed: list[bool]
+
+
+class SuppressionShown(BaseModel):
+    """An entry as it is kept: nobody can read from it whom it is about."""
+
+    kind: str
+    sha256: Annotated[str, Field(min_length=64, max_length=64)]
+    created_at: datetime
+
+
+class SuppressionPage(BaseModel):
+    """Some of the list; `next` is the `after` of the next page, if there is one."""
+
+    entries: list[SuppressionShown]
+    total: int
+    next: str | None
+
+
+def _trimmed(text: str) -> str:
+    return text.strip()
+
+
+class PersonToErase(BaseModel):
+    """Whom to erase: by an address, by a name and a domain, or by both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    email: Annotated[Text320, AfterValidator(_trimmed)] = ""
+    first_name: Text200 = ""
+    last_name: Text200 = ""
+    full_name: Text200 = ""
+    domain: Annotated[Text320, AfterValidator(_trimmed)] = ""
+
+    @model_validator(mode="after")
+    def _can_be_told_apart(self) -> Self:
+        named = self.full_name.strip() or (self.first_name.strip() and self.last_name.strip())
+        if not self.email and not (named and self.domain):
+            raise ValueError("give an email, or a name (full_name, or first_name and last_name) with a domain")
+        return self
+
+
+class ErasureRequest(BaseModel):
+    """The body of `POST /api/v1/growth/erasures`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    people: list[PersonToErase] = Field(min_length=1, max_length=MOST_PEOPLE)
+    suppress: bool = True
+
+
+class ErasureDone(BaseModel):
+    """What an erasure removed: ids and counts."""
+
+    erasure_id: UUID
+    run_ids: list[UUID]
+    contacts: int
+    verdicts: int
+    provider_answers: int
+    suppressed: int

@@ -1,0 +1,215 @@
+"""Erasure: a person is removed from an account's runs and from what the account knows.
+
+Of a contact that is erased its place in the counts stays, since counts, credits and timelines do; nothing it held
+does. It is done in small steps, each under its run's lock, so that it is safe while the run is worked: a lane that has
+the contact in hand finds its outcomes written already, and an export being written is written again.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, delete, func, select, text, update
+from sqlalchemy.orm import Session
+
+from models.events import EventKind, add_event
+from models.provider_answer import ProviderAnswer
+from models.run import Run
+from models.run_chunk import COMPILE, RunChunk
+from models.status import TERMINAL_RUN_STATUSES, ChunkStatus
+from models.transitions import hand_back_chunk, lock_run, touch_run, withdraw_outcomes
+from models.verification import Verification
+from pipeline.lookup.names import Name, parse_name
+from pipeline.lookup.sources.source import Person, normalised
+from pipeline.mail.do_not_contact import mailbox_text, sha256_of
+from pipeline.mail.syntax import Address, normalise_domain, parse_address
+from pipeline.outcomes import Reason
+from pipeline.results.artifacts import withdraw_exports
+
+BATCH = 2000
+"""Contacts looked through in one transaction."""
+
+_ADDRESS = re.compile(r"""[^\s"'<>,;:()\\]+@[\w.-]*\w""")
+
+CONTACTS = text("""
+SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email, c.extra,
+       ARRAY(SELECT o.email FROM outcomes o
+             WHERE o.run_id = c.run_id AND o.position = c.position AND o.email IS NOT NULL) AS emails
+FROM contacts c
+WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last AND NOT c.erased
+""")
+
+BLANK = text("""
+UPDATE contacts SET first_name = '', last_name = '', full_name = '', company = '', domain = '', email = NULL,
+  extra = '{}', erased = true
+WHERE run_id = :run_id AND position = ANY(:positions)
+""")
+
+FORGET_DEFERRALS = text("DELETE FROM deferrals WHERE run_id = :run_id AND position = ANY(:positions)")
+
+# What stages have not said yet they need not say: each is done with the contact.
+SETTLE = text("""
+WITH said AS (
+  INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence)
+  SELECT s.run_id, s.stage, p.position,
+         CASE s.stage WHEN 'email_lookup' THEN 'not_found' ELSE 'skipped' END, :reason, 0, '{}'
+  FROM run_stages s, unnest(CAST(:positions AS int[])) AS p(position)
+  WHERE s.run_id = :run_id
+  ON CONFLICT DO NOTHING
+  RETURNING stage
+)
+UPDATE run_stages s SET done = s.done + n.contacts
+FROM (SELECT stage, count(*) AS contacts FROM said GROUP BY stage) n
+WHERE s.run_id = :run_id AND s.stage = n.stage
+""")
+
+
+@dataclass(slots=True)
+class Wanted:
+    """Who is to be erased, by all that is known of them: what is found on the way is added.
+
+    `people` are names with a domain or a company. `addresses` are spelled as they were found, for hashes of them.
+    """
+
+    mailboxes: set[str] = field(default_factory=set)
+    people: set[tuple[Name, str]] = field(default_factory=set)
+    addresses: set[str] = field(default_factory=set)
+    questions: set[bytes] = field(default_factory=set)
+
+    def add_address(self, given: str) -> bool:
+        """Want who has this address; false if it is none."""
+        address = parse_address(given)
+        if isinstance(address, Address):
+            self.mailboxes.add(mailbox_text(address))
+            self.addresses |= {str(address), f"{address.local.lower()}@{address.domain}", mailbox_text(address)}
+        return isinstance(address, Address)
+
+    def add_person(self, person: Person) -> bool:
+        """Want who has this name at this domain or company; false if that tells nobody apart."""
+        name = _name(person)
+        places = {place for place in (person.domain, normalised(person.company)) if place}
+        if name is None or not places:
+            return False
+        self.people |= {(name, place) for place in places}
+        self.questions |= {person.digest, Person(full_name=person.name, domain=person.domain).digest}
+        return True
+
+    def has(self, contact: Row[Any]) -> bool:
+        """Whether a contact is one of them: by an address in any of its fields, or by its name."""
+        if any(mailbox_text(address) in self.mailboxes for address in _addresses(contact)):
+            return True
+        places = {normalise_domain(contact.domain) if contact.domain else "", normalised(contact.company)}
+        near = {place for _, place in self.people} & places if self.people else set()
+        return bool(near) and any((_name(_person(contact)), place) in self.people for place in near)
+
+    def learn(self, contact: Row[Any]) -> None:
+        """Take in how a contact that is one of them spells name and addresses."""
+        for given in (contact.email or "", *contact.emails):
+            self.add_address(given)
+        self.add_person(_person(contact))
+        for domain in {address.domain for address in _addresses(contact)}:
+            self.questions.add(Person(full_name=_person(contact).name, domain=domain).digest)
+
+
+def runs_with_data(session: Session, account_id: UUID) -> Sequence[tuple[UUID, int]]:
+    """The account's runs whose contacts are still there, with how many there are."""
+    mine = select(Run.id, Run.contact_count).where(Run.account_id == account_id, Run.expired_at.is_(None))
+    return [(run_id, contacts) for run_id, contacts in session.execute(mine.order_by(Run.id))]
+
+
+def find(session: Session, run_id: UUID, first: int, wanted: Wanted) -> list[Row[Any]]:
+    """Those of a batch of contacts, from this position on, who are wanted."""
+    rows = session.execute(CONTACTS, {"run_id": run_id, "first": first, "last": first + BATCH - 1})
+    return [row for row in rows if wanted.has(row)]
+
+
+def erase_contacts(session: Session, run_id: UUID, first: int, wanted: Wanted, erasure_id: UUID) -> tuple[Run, int]:
+    """Erase the wanted of a batch; the run's fresh row, and how many there were. Export files are void then.
+
+    Nothing is changed where there is nobody. Raises `sqlalchemy.exc.NoResultFound` for an unknown run.
+    """
+    run = lock_run(session, run_id) or session.get_one(Run, run_id)
+    found = find(session, run_id, first, wanted)
+    if not found:
+        return run, 0
+    of_them: dict[str, Any] = {"run_id": run_id, "positions": [row.position for row in found]}
+    session.execute(BLANK, of_them)
+    session.execute(FORGET_DEFERRALS, of_them)
+    withdraw_outcomes(session, run_id, of_them["positions"], Reason.SUPPRESSED)
+    if run.status not in TERMINAL_RUN_STATUSES:
+        session.execute(SETTLE, of_them | {"reason": Reason.SUPPRESSED.value})
+    _void_exports(session, run_id)
+    add_event(session, run_id, EventKind.ERASED, erasure_id=str(erasure_id), contacts=len(found))
+    return touch_run(session, run_id, 0), len(found)
+
+
+def forget_verdicts(session: Session, account_id: UUID, wanted: Wanted) -> int:
+    """Delete the account's kept verdicts on their addresses; how many there were."""
+    digests = [sha256_of(address) for address in wanted.addresses]
+    theirs = delete(Verification).where(Verification.account_id == account_id, Verification.address.in_(digests))
+    return len(session.scalars(theirs.returning(Verification.address)).all())
+
+
+def forget_answers(session: Session, account_id: UUID, wanted: Wanted) -> int:
+    """Empty what providers answered about them; how many answers there were. What it cost stays counted.
+
+    An answer loses its question as well. A question that is being asked just now keeps it, and counts as answered:
+    the answer that comes then is not written any more.
+    """
+    theirs = [*_answers_about(session, account_id, wanted)]
+    blank: dict[str, Any] = {"status": "not_found", "email": None, "score": None, "evidence": {}}
+    for provider, question, is_answered in theirs:
+        values = {"question": secrets.token_bytes(32)} if is_answered else {"answered_at": func.clock_timestamp()}
+        session.execute(
+            update(ProviderAnswer)
+            .where(
+                ProviderAnswer.account_id == account_id,
+                ProviderAnswer.provider == provider,
+                ProviderAnswer.question == question,
+            )
+            .values(blank | values)
+            .execution_options(synchronize_session=False)
+        )
+    return len(theirs)
+
+
+def _answers_about(session: Session, account_id: UUID, wanted: Wanted) -> Iterator[tuple[str, bytes, bool]]:
+    columns = (ProviderAnswer.provider, ProviderAnswer.question, ProviderAnswer.email, ProviderAnswer.answered_at)
+    mine = select(*columns).where(ProviderAnswer.account_id == account_id)
+    asked = ProviderAnswer.question.in_(wanted.questions)
+    for row in session.execute(mine.where(asked | ProviderAnswer.email.is_not(None))).all():
+        address = parse_address(row.email) if row.email else None
+        is_theirs = isinstance(address, Address) and mailbox_text(address) in wanted.mailboxes
+        if is_theirs or bytes(row.question) in wanted.questions:
+            yield row.provider, row.question, row.answered_at is not None
+
+
+def _void_exports(session: Session, run_id: UUID) -> None:
+    """No file is handed out that may hold what is erased; who is compiling one just now has to begin again."""
+    withdraw_exports(session, run_id)
+    compiling = select(RunChunk.number, RunChunk.token).where(
+        RunChunk.run_id == run_id, RunChunk.stage == COMPILE, RunChunk.status == ChunkStatus.LEASED
+    )
+    for number, token in session.execute(compiling).all():
+        hand_back_chunk(session, run_id, COMPILE, number, token)
+
+
+def _addresses(contact: Row[Any]) -> Iterator[Address]:
+    elsewhere = _ADDRESS.findall(json.dumps(contact.extra, ensure_ascii=False)) if contact.extra else ()
+    for each in (contact.email, *contact.emails, *elsewhere):
+        address = parse_address(each) if each else None
+        if isinstance(address, Address):
+            yield address
+
+
+def _person(contact: Row[Any]) -> Person:
+    domain = normalise_domain(contact.domain) if contact.domain else None
+    return Person(contact.first_name, contact.last_name, contact.full_name, domain or "", contact.company)
+
+
+def _name(person: Person) -> Name | None:
+    return parse_name(first_name=person.first_name, last_name=person.last_name, full_name=person.full_name)

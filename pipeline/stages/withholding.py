@@ -1,0 +1,76 @@
+"""What of a batch the account does not want to be asked about: its do-not-contact list, read once for the batch."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.lookup.belief import PatternBelief
+from pipeline.lookup.names import Name
+from pipeline.lookup.patterns import local_parts
+from pipeline.lookup.sought import seek
+from pipeline.mail.do_not_contact import (
+    DoNotContact,
+    address_digests,
+    domain_digests,
+    is_domain_listed,
+    is_listed,
+)
+from pipeline.mail.syntax import Address
+from pipeline.records import PatternCount
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """The hashes of a batch that are on the list."""
+
+    listed: Collection[bytes] = frozenset()
+
+    def has(self, address: Address) -> bool:
+        """Whether an address, or its domain, is on the list."""
+        return bool(self.listed) and is_listed(address, self.listed)
+
+    def has_person(self, name: Name, domain: str, digest: bytes, known: Sequence[PatternCount]) -> bool:
+        """Whether somebody is taken for a person on the list.
+
+        That is so for who was erased, at a domain on the list, and where the address that they most likely have is on
+        it: asking about other addresses of theirs would get around the list.
+        """
+        if not self.listed:
+            return False
+        if digest in self.listed or is_domain_listed(domain, self.listed):
+            return True
+        belief = PatternBelief(known)
+        likeliest = seek(name, belief.confirmed).best(belief)
+        return likeliest is not None and self.has(Address(likeliest.local_part, domain))
+
+    def local_parts(self, names: Iterable[Name], domain: str) -> Mapping[Name, set[str]]:
+        """Of each person the local parts that are on the list: they may be somebody else's, and are not asked."""
+        if not self.listed:
+            return {}
+        listed = {name: {each for each in local_parts(name) if self.has(Address(each, domain))} for name in names}
+        return {name: parts for name, parts in listed.items() if parts}
+
+
+async def read_addresses(do_not_contact: DoNotContact, addresses: Iterable[Address]) -> Withheld:
+    """What the list says about addresses."""
+    return Withheld(await do_not_contact.among(frozenset(_of_addresses(addresses))))
+
+
+async def read_people(
+    do_not_contact: DoNotContact, addresses: Iterable[Address], people: Iterable[tuple[Name, str, bytes]]
+) -> Withheld:
+    """What the list says about addresses, and about people: each a name, a domain and the hash of both."""
+    return Withheld(await do_not_contact.among(frozenset([*_of_addresses(addresses), *_of_people(people)])))
+
+
+def _of_addresses(addresses: Iterable[Address]) -> Iterator[bytes]:
+    for address in addresses:
+        yield from address_digests(address)
+        yield from domain_digests(address.domain)
+
+
+def _of_people(people: Iterable[tuple[Name, str, bytes]]) -> Iterator[bytes]:
+    for name, domain, digest in people:
+        yield digest
+        yield from domain_digests(domain)
+        for local_part in local_parts(name):
+            yield from address_digests(Address(local_part, domain))

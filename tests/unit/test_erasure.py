@@ -1,0 +1,199 @@
+"""What erasure removes beside contacts, and that it is safe while others are at work."""
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import redis
+from sqlalchemy import text
+
+from models.database import Database
+from models.run_chunk import COMPILE
+from models.schema import new_id
+from models.wire import ContactIn
+from pipeline import chunks, erasure, provider_answers, runs, suppressions
+from pipeline.erasure import Wanted
+from pipeline.errors import LeaseLost
+from pipeline.intake import create_run
+from pipeline.lookup.sources.journal import Question
+from pipeline.lookup.sources.source import Found, Person
+from pipeline.provider_answers import Caps
+from tests.factories import (
+    LEASE_S,
+    LOOKUP,
+    VERIFY,
+    WORKER,
+    account,
+    claimed_chunk,
+    count,
+    finish_chunk,
+    found,
+    order_of,
+    started_run,
+    valid,
+)
+from tests.unit.old_runs import House, OvertakenDatabase, add_answer, all_rows
+
+ADA = Person(full_name="ada ALDER", domain="alpha.test")
+
+
+@pytest.fixture
+def house(database: Database, redis_client: redis.Redis, tmp_path: Path) -> House:
+    return House(database, redis_client, tmp_path / "exports")
+
+
+def wanted(*addresses: str) -> Wanted:
+    who = Wanted()
+    who.add_person(ADA)
+    assert all(map(who.add_address, addresses))
+    return who
+
+
+def run_of_two(database: Database) -> UUID:
+    """Ada Alder and Bea Birch; their look-up has begun."""
+    people = [ContactIn(full_name=name, domain="alpha.test") for name in ("Ada Alder", "Bea Birch")]
+    with database.transaction() as session:
+        run_id = create_run(session, account(database).account_id, order_of(people)).run_id
+        runs.begin_stage(session, run_id, LOOKUP, WORKER, 2)
+    return run_id
+
+
+def erase(database: Database, run_id: UUID, who: Wanted | None = None) -> int:
+    with database.transaction() as session:
+        return erasure.erase_contacts(session, run_id, 0, who or wanted(), new_id())[1]
+
+
+def test_a_lane_that_has_the_contact_in_hand_writes_nothing_of_it(database: Database) -> None:
+    run_id = run_of_two(database)
+    lease = claimed_chunk(database, run_id)
+
+    assert erase(database, run_id) == 1
+    finish_chunk(database, lease, [found(0), found(1)])
+
+    rows = all_rows(database)
+    assert "given.family0" not in rows
+    assert "Alder" not in rows
+    assert "given.family1" in rows
+    with database.transaction() as session:
+        assert count(session, "SELECT done FROM run_stages WHERE stage = 'email_lookup'") == 2
+
+
+def test_a_stage_that_has_not_begun_asks_nothing_about_an_erased_contact(database: Database) -> None:
+    run_id = run_of_two(database)
+    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+    erase(database, run_id)
+    with database.transaction() as session:
+        runs.begin_stage(session, run_id, VERIFY, WORKER, 2)
+
+    lease = claimed_chunk(database, run_id, VERIFY)
+    with database.transaction() as session:
+        assert [record.position for record in chunks.load(session, lease).records] == [1]
+    assert finish_chunk(database, lease, [valid(1)])
+
+
+def test_who_compiles_just_now_begins_again(database: Database) -> None:
+    run_id = run_of_two(database)
+    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+    with database.transaction() as session:
+        runs.begin_stage(session, run_id, VERIFY, WORKER, 2)
+    finish_chunk(database, claimed_chunk(database, run_id, VERIFY), [valid(0), valid(1)])
+    with database.transaction() as session:
+        runs.begin_stage(session, run_id, COMPILE, WORKER, 1)
+    compiling = claimed_chunk(database, run_id, COMPILE)
+
+    erase(database, run_id)
+
+    with pytest.raises(LeaseLost), database.transaction() as session:
+        runs.complete(session, compiling, (), LEASE_S)
+
+
+def test_an_export_that_is_written_meanwhile_is_written_again(house: House) -> None:
+    run_id, who = house.unexported_run("cancelled"), wanted("given.family0@alpha.test")
+
+    house.export(run_id, OvertakenDatabase(house.database, lambda: erase(house.database, run_id, who)))
+
+    held = "".join((house.exports / path).read_text() for path in house.files() if path.suffix)
+    assert "Given0" not in held
+    assert "Given1" in held
+    assert {handle["rows"] for handle in house.state(run_id)["export_handles"]} == {2}
+
+
+def test_an_address_in_a_column_of_the_clients_own_is_found(database: Database) -> None:
+    run_id = run_of_two(database)
+    with database.transaction() as session:
+        session.execute(text("""UPDATE contacts SET extra = '{"x": "write to Ada+a@beta.test!"}' WHERE position = 1"""))
+    who = Wanted()
+    who.add_address("ada@beta.test")
+
+    assert erase(database, run_id, who) == 1
+    assert "beta.test" not in all_rows(database)
+
+
+def test_a_name_in_another_form_is_the_same_person_and_another_domain_is_not(database: Database) -> None:
+    run_id = run_of_two(database)
+    elsewhere, reversed_name = Wanted(), Wanted()
+    elsewhere.add_person(Person(full_name="Ada Alder", domain="beta.test"))
+    reversed_name.add_person(Person(full_name="ALDER, Ada", domain="alpha.test"))
+
+    assert erase(database, run_id, elsewhere) == 0
+    assert erase(database, run_id, reversed_name) == 1
+    assert erase(database, run_id, reversed_name) == 0
+
+
+def question(person: Person) -> Question:
+    return Question("example", person.digest, 1, dead_after=60, may_ask_again=False, again_costs=1)  # type: ignore[arg-type]
+
+
+def test_providers_answers_are_emptied_and_stay_counted(house: House) -> None:
+    run_id = house.stopped_run("cancelled")
+    with house.database.transaction() as session:
+        add_answer(session, run_id, days_ago=0)
+        session.execute(text("UPDATE provider_answers SET cost = 0.25"))
+
+    with house.database.transaction() as session:
+        assert erasure.forget_answers(session, house.owner(run_id), wanted("given.family@alpha.test")) == 1
+
+    with house.database.transaction() as session:
+        kept = "SELECT count(*) FROM provider_answers WHERE cost = 0.25 AND status = 'not_found' AND email IS NULL"
+        assert count(session, kept) == 1
+
+
+def test_an_answer_that_comes_after_its_person_was_erased_is_not_written(house: House) -> None:
+    run_id = house.stopped_run("cancelled")
+    owner, asked = house.owner(run_id), question(ADA)
+    with house.database.transaction() as session:
+        provider_answers.claim(session, owner, run_id, [asked], Caps())
+
+    with house.database.transaction() as session:
+        assert erasure.forget_answers(session, owner, wanted()) == 1
+    with house.database.transaction() as session:
+        provider_answers.settle(session, owner, run_id, asked, Found("secret@alpha.test"))
+
+    assert "secret@alpha.test" not in all_rows(house.database)
+
+
+def test_an_erased_persons_entries_hide_what_is_answered_about_them(house: House) -> None:
+    owner = house.owner(house.stopped_run("cancelled"))
+    who = wanted("given.family0@alpha.test")
+    with house.database.transaction() as session:
+        suppressions.add(session, owner, suppressions.entries_of(who.addresses, who.questions))
+
+    with house.database.transaction() as session:
+        assert suppressions.hides(session, owner, ADA.digest, "other@alpha.test")
+        assert suppressions.hides(session, owner, b"1" * 32, "Given.Family0+x@alpha.test")
+        assert not suppressions.hides(session, owner, b"1" * 32, "other@alpha.test")
+
+
+def test_kept_verdicts_on_their_addresses_are_deleted(database: Database) -> None:
+    run_id = started_run(database, count=1)
+    with database.transaction() as session:
+        session.execute(
+            text("""
+            INSERT INTO verifications (account_id, address, status, reason, score, evidence)
+            SELECT account_id, sha256('given.family0@alpha.test'), 'valid', 'mailbox_exists', 98, '{}' FROM runs
+        """)
+        )
+        owner = session.execute(text("SELECT account_id FROM runs WHERE id = :id"), {"id": run_id}).scalar_one()
+
+    with database.transaction() as session:
+        assert erasure.forget_verdicts(session, owner, wanted("Given.Family0@alpha.test")) == 1
