@@ -25,6 +25,7 @@ send, in percent as far as anybody can say. It never rises by a further risk or 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipeline.mail.meanings import EXISTS, REASONS, Meaning
 from pipeline.outcomes import OutcomeStatus, Reason
@@ -64,6 +65,7 @@ def verdict_on_route(problem: Reason) -> Verdict:
     return Verdict(OutcomeStatus.INVALID, problem, 1)
 
 
+@lru_cache(maxsize=1024)
 def verdict_on_mailbox(
     meaning: Meaning,
     *,
