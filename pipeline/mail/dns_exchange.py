@@ -36,17 +36,21 @@ class NameServer:
         self._address = address
         self._port: _Port | None = None
 
-    async def ask(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.QueryMessage | PlainAnswer:
-        """Ask, and give the response; the time limit is the caller's.
+    async def ask(
+        self, name: dns.name.Name, kind: dns.rdatatype.RdataType, seconds: float
+    ) -> dns.message.QueryMessage | PlainAnswer:
+        """Ask, and give the response, within so many seconds.
 
-        Raises OSError, EOFError and `dns.exception.DNSException`.
+        Raises OSError (TimeoutError among them), EOFError and `dns.exception.DNSException`.
         """
+        deadline = asyncio.get_running_loop().time() + seconds
         question = name.to_digestable() + struct.pack("!HH", kind, _INTERNET)
         if self._port is None or self._port.is_used_up:
             self._port = _Port(self._address)
-        query, answer = await self._port.ask(question)
+        query, answer = await self._port.ask(question, seconds)
         if int.from_bytes(answer[2:4], "big") & _TRUNCATED:
-            answer = await _over_tcp(self._address, query)
+            async with asyncio.timeout_at(deadline):
+                answer = await _over_tcp(self._address, query)
         if not _is_answer(answer, query[:2], question):
             raise dns.message.NotQueryResponse
         plain = read_plain(answer, kind)
@@ -72,18 +76,20 @@ class _Port:
         """Whether the next question needs another port."""
         return self._asked >= QUERIES_PER_PORT or (self._asked > 0 and self._socket is None)
 
-    async def ask(self, question: bytes) -> tuple[bytes, bytes]:
-        """Send a query; give it, and its answer. Raises OSError."""
+    async def ask(self, question: bytes, seconds: float) -> tuple[bytes, bytes]:
+        """Send a query; give it, and its answer. Raises OSError, TimeoutError among them."""
         loop = asyncio.get_running_loop()
         identity = self._new_identity()
         query = identity + _AFTER_IDENTITY + question + _OPT
         answered: asyncio.Future[bytes] = loop.create_future()
         self._asked += 1
         self._open[identity] = question, answered
+        timer = loop.call_later(seconds, _give_up, answered)
         try:
             self._connected(loop).send(query)
             return query, await answered
         finally:
+            timer.cancel()
             del self._open[identity]
             if not self._open:
                 self._close(loop)
@@ -133,6 +139,11 @@ async def _over_tcp(server: tuple[str, int], query: bytes) -> bytes:
         return await reader.readexactly(size)
     finally:
         writer.close()
+
+
+def _give_up(answered: asyncio.Future[bytes]) -> None:
+    if not answered.done():
+        answered.set_exception(TimeoutError())
 
 
 def _family(server: tuple[str, int]) -> socket.AddressFamily:

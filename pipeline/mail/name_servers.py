@@ -140,8 +140,7 @@ class NameServers:
         while servers and (left := deadline - loop.time()) > 0:
             server = servers.pop(0)
             try:
-                async with asyncio.timeout(min(self._patience, left)):
-                    response = await server.ask(name, kind)
+                response = await server.ask(name, kind, min(self._patience, left))
             except TimeoutError:
                 failures.append(_Failure("no answer in time"))
                 servers.append(server)
