@@ -69,16 +69,22 @@ class Answer:
 
     def as_evidence(self) -> Mapping[str, Any]:
         """The answer as an outcome keeps it: JSON-ready, short, without the address (docs/verdicts.md)."""
-        evidence: dict[str, Any] = {
-            "meaning": self.meaning.value,
-            "mail_host": self.mail_host,
-            "reply_code": self.code or None,
-            "reply_text": self.text,
-            "asked_at": self.asked_at.isoformat(timespec="milliseconds"),
-            "seconds": round(self.seconds, 3),
-        }
-        finer = {"enhanced_code": self.enhanced, "rule": self.rule, "detail": self.detail}
-        return evidence | {key: value for key, value in finer.items() if value}
+        return _evidence_of(self)
+
+
+@lru_cache(maxsize=256)
+def _evidence_of(answer: Answer) -> Mapping[str, Any]:
+    """Made once for all recipients who were told the same in the same breath."""
+    evidence: dict[str, Any] = {
+        "meaning": answer.meaning.value,
+        "mail_host": answer.mail_host,
+        "reply_code": answer.code or None,
+        "reply_text": answer.text,
+        "asked_at": answer.asked_at.isoformat(timespec="milliseconds"),
+        "seconds": round(answer.seconds, 3),
+    }
+    finer = {"enhanced_code": answer.enhanced, "rule": answer.rule, "detail": answer.detail}
+    return evidence | {key: value for key, value in finer.items() if value}
 
 
 def answer_to_recipient(

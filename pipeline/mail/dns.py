@@ -106,7 +106,7 @@ class Resolver:
         seen: list[Found] = []
         for start in range(0, len(exchanges), HOSTS_AT_ONCE):
             some = exchanges[start : start + HOSTS_AT_ONCE]
-            found = await asyncio.gather(*(self._hosts.ask(name) for _, name in some))
+            found = await self._addresses_of([name for _, name in some])
             seen += found
             ttl = min(ttl, *(addresses.ttl for addresses in found))
             hosts = tuple(
@@ -118,6 +118,11 @@ class Resolver:
                 return MailRoute(domain, hosts), ttl
         problem, detail = _why_no_host(seen)
         return MailRoute(domain, problem=problem, detail=detail), ttl
+
+    async def _addresses_of(self, hosts: Sequence[str]) -> Sequence[Found]:
+        if len(hosts) == 1:
+            return [await self._hosts.ask(hosts[0])]
+        return await asyncio.gather(*map(self._hosts.ask, hosts))
 
     async def _find_addresses(self, host: str) -> tuple[Found, float]:
         """IPv4 first, which more hosts listen on; IPv6 where we have it, or there is nothing else."""

@@ -1,7 +1,8 @@
 """One query to one name server and its answer, as octets: over UDP, and over TCP if that is too small (RFC 7766).
 
-Each query has a socket, and so a port, of its own, and an identity that can't be guessed (RFC 5452). The socket is
-connected: what comes from elsewhere is not seen, and a server that is not there is noticed at once.
+Each query has an identity that can't be guessed, at a port that can't be guessed (RFC 5452): a port is shared by
+queries that are open at the same time, by a few of them, and closed with the last. Its socket is connected: what
+comes from elsewhere is not seen, and a server that is not there is noticed at once.
 """
 
 import asyncio
@@ -18,47 +19,116 @@ from pipeline.mail.plain_dns_answer import PlainAnswer, read_plain
 PAYLOAD = 1232
 """Octets of an answer over UDP that no path fragments (DNS flag day 2020)."""
 LARGEST = 65535
+QUERIES_PER_PORT = 32
 
 _RECURSION_DESIRED, _TRUNCATED, _RESPONSE = 0x0100, 0x0200, 0x8000
 _HEADER = struct.Struct("!HHHHHH")
 _INTERNET = 1
+_AFTER_IDENTITY = struct.pack("!HHHHH", _RECURSION_DESIRED, 1, 0, 0, 1)
 # EDNS (RFC 6891), so that a resolver may say why it failed (RFC 8914).
 _OPT = struct.pack("!BHHIH", 0, dns.rdatatype.OPT, PAYLOAD, 0, 0)
 
 
-async def exchange(
-    server: tuple[str, int], name: dns.name.Name, kind: dns.rdatatype.RdataType
-) -> dns.message.QueryMessage | PlainAnswer:
-    """Ask, and give the response; the time limit is the caller's.
+class NameServer:
+    """One name server, at an IP address and a port."""
 
-    Raises OSError, EOFError and `dns.exception.DNSException`.
-    """
-    question = name.to_digestable() + struct.pack("!HH", kind, _INTERNET)
-    query = _HEADER.pack(secrets.randbits(16), _RECURSION_DESIRED, 1, 0, 0, 1) + question + _OPT
-    answer = await _over_udp(server, query, question)
-    if int.from_bytes(answer[2:4], "big") & _TRUNCATED:
-        answer = await _over_tcp(server, query)
-    if not _is_answer(answer, query, question):
-        raise dns.message.NotQueryResponse
-    plain = read_plain(answer, kind)
-    if plain is not None:
-        return plain
-    response = dns.message.from_wire(answer)
-    if not isinstance(response, dns.message.QueryMessage):
-        raise dns.message.NotQueryResponse
-    return response
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+        self._port: _Port | None = None
+
+    async def ask(
+        self, name: dns.name.Name, kind: dns.rdatatype.RdataType, seconds: float
+    ) -> dns.message.QueryMessage | PlainAnswer:
+        """Ask, and give the response, within so many seconds.
+
+        Raises OSError (TimeoutError among them), EOFError and `dns.exception.DNSException`.
+        """
+        deadline = asyncio.get_running_loop().time() + seconds
+        question = name.to_digestable() + struct.pack("!HH", kind, _INTERNET)
+        if self._port is None or self._port.is_used_up:
+            self._port = _Port(self._address)
+        query, answer = await self._port.ask(question, seconds)
+        if int.from_bytes(answer[2:4], "big") & _TRUNCATED:
+            async with asyncio.timeout_at(deadline):
+                answer = await _over_tcp(self._address, query)
+        if not _is_answer(answer, query[:2], question):
+            raise dns.message.NotQueryResponse
+        plain = read_plain(answer, kind)
+        if plain is not None:
+            return plain
+        response = dns.message.from_wire(answer)
+        if not isinstance(response, dns.message.QueryMessage):
+            raise dns.message.NotQueryResponse
+        return response
 
 
-async def _over_udp(server: tuple[str, int], query: bytes, question: bytes) -> bytes:
-    family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as connection:
-        connection.settimeout(0)
-        connection.connect(server)
-        connection.send(query)
-        while True:
-            answer = await asyncio.get_running_loop().sock_recv(connection, LARGEST)
-            if _is_answer(answer, query, question):
-                return answer
+class _Port:
+    """A port of ours, towards one server: open as long as a question is, and for QUERIES_PER_PORT of them at most."""
+
+    def __init__(self, server: tuple[str, int]) -> None:
+        self._server = server
+        self._socket: socket.socket | None = None
+        self._open: dict[bytes, tuple[bytes, asyncio.Future[bytes]]] = {}
+        self._asked = 0
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether the next question needs another port."""
+        return self._asked >= QUERIES_PER_PORT or (self._asked > 0 and self._socket is None)
+
+    async def ask(self, question: bytes, seconds: float) -> tuple[bytes, bytes]:
+        """Send a query; give it, and its answer. Raises OSError, TimeoutError among them."""
+        loop = asyncio.get_running_loop()
+        identity = self._new_identity()
+        query = identity + _AFTER_IDENTITY + question + _OPT
+        answered: asyncio.Future[bytes] = loop.create_future()
+        self._asked += 1
+        self._open[identity] = question, answered
+        timer = loop.call_later(seconds, _give_up, answered)
+        try:
+            self._connected(loop).send(query)
+            return query, await answered
+        finally:
+            timer.cancel()
+            del self._open[identity]
+            if not self._open:
+                self._close(loop)
+
+    def _new_identity(self) -> bytes:
+        while (identity := secrets.token_bytes(2)) in self._open:
+            pass
+        return identity
+
+    def _connected(self, loop: asyncio.AbstractEventLoop) -> socket.socket:
+        if self._socket is None:
+            self._socket = socket.socket(_family(self._server), socket.SOCK_DGRAM)
+            self._socket.setblocking(False)  # noqa: FBT003 - the standard library's own name
+            self._socket.connect(self._server)
+            loop.add_reader(self._socket, self._read, self._socket)
+        return self._socket
+
+    def _close(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._socket is not None:
+            loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def _read(self, connection: socket.socket) -> None:
+        """Hand out all that came; an error is the server's, and so every question's."""
+        try:
+            while True:
+                self._hand_out(connection.recv(LARGEST))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            for _, answered in self._open.values():
+                if not answered.done():
+                    answered.set_exception(type(error)(*error.args))
+
+    def _hand_out(self, answer: bytes) -> None:
+        question, answered = self._open.get(answer[:2], (b"", None))
+        if answered is not None and not answered.done() and _is_answer(answer, answer[:2], question):
+            answered.set_result(answer)
 
 
 async def _over_tcp(server: tuple[str, int], query: bytes) -> bytes:
@@ -71,9 +141,18 @@ async def _over_tcp(server: tuple[str, int], query: bytes) -> bytes:
         writer.close()
 
 
-def _is_answer(answer: bytes, query: bytes, question: bytes) -> bool:
+def _give_up(answered: asyncio.Future[bytes]) -> None:
+    if not answered.done():
+        answered.set_exception(TimeoutError())
+
+
+def _family(server: tuple[str, int]) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in server[0] else socket.AF_INET
+
+
+def _is_answer(answer: bytes, identity: bytes, question: bytes) -> bool:
     """Say whether it answers this query; a server that could not read the question may leave it out."""
-    if len(answer) < _HEADER.size or answer[:2] != query[:2]:
+    if len(answer) < _HEADER.size or answer[:2] != identity:
         return False
     _, flags, questions, *_ = _HEADER.unpack_from(answer)
     same = answer[_HEADER.size : _HEADER.size + len(question)].lower() == question.lower()

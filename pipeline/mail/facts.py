@@ -42,13 +42,25 @@ class AddressFacts:
 
 def facts_about(address: Address, mail_host: str, lists: Lists) -> AddressFacts:
     """Gather the facts; `mail_host` is the name of the preferred one, empty if there is none."""
-    provider, free = provider_of(mail_host), lists.is_free(address.domain)
-    meant = None if free else did_you_mean(address.domain)
-    return AddressFacts(
-        disposable=lists.is_disposable(address.domain) or lists.is_disposable(mail_host),
-        free=free,
-        role=lists.is_role(address.local),
-        provider=provider,
-        did_you_mean=f"{address.local}@{meant}" if meant else None,
-        same_mailbox=same_mailbox_key(address, provider),
-    )
+    return DomainFacts(address.domain, mail_host, lists).about(address)
+
+
+class DomainFacts:
+    """What a domain and its preferred mail host tell, found out once for all addresses there."""
+
+    def __init__(self, domain: str, mail_host: str, lists: Lists) -> None:
+        self._lists = lists
+        self._provider, self._free = provider_of(mail_host), lists.is_free(domain)
+        self._meant = None if self._free else did_you_mean(domain)
+        self._disposable = lists.is_disposable(domain) or lists.is_disposable(mail_host)
+
+    def about(self, address: Address) -> AddressFacts:
+        """Gather the facts about an address of the domain."""
+        return AddressFacts(
+            disposable=self._disposable,
+            free=self._free,
+            role=self._lists.is_role(address.local),
+            provider=self._provider,
+            did_you_mean=f"{address.local}@{self._meant}" if self._meant else None,
+            same_mailbox=same_mailbox_key(address, self._provider),
+        )

@@ -16,7 +16,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
-from pipeline.mail.dns_exchange import exchange
+from pipeline.mail.dns_exchange import NameServer
 from pipeline.mail.outage import FailuresInARow
 from pipeline.mail.plain_dns_answer import PlainAnswer
 from pipeline.outcomes import Reason
@@ -81,7 +81,7 @@ class NameServers:
     """
 
     def __init__(self, nameservers: Sequence[tuple[str, int]], timeout: float) -> None:
-        self._servers = list(nameservers) or _of_the_system()
+        self._servers = [NameServer(address) for address in nameservers or _of_the_system()]
         self._timeout = timeout
         self._patience = min(PATIENCE, timeout / 2)
         self._at_once = asyncio.Semaphore(AT_ONCE)
@@ -140,8 +140,7 @@ class NameServers:
         while servers and (left := deadline - loop.time()) > 0:
             server = servers.pop(0)
             try:
-                async with asyncio.timeout(min(self._patience, left)):
-                    response = await exchange(server, name, kind)
+                response = await server.ask(name, kind, min(self._patience, left))
             except TimeoutError:
                 failures.append(_Failure("no answer in time"))
                 servers.append(server)
@@ -156,7 +155,7 @@ class NameServers:
             failures.append(_Failure(_complaint(response), response.rcode()))
         raise _NoAnswerError(failures or [_Failure("no answer in time")])
 
-    def _begin_after(self, server: tuple[str, int]) -> None:
+    def _begin_after(self, server: NameServer) -> None:
         """Let the next question begin with another server, so that not every one waits for the same silence."""
         if self._servers[self._first] == server:
             self._first = (self._first + 1) % len(self._servers)

@@ -5,6 +5,7 @@ chunks.
 """
 
 from collections import deque
+from functools import lru_cache
 
 from pipeline.mail.reply import Reply
 from pipeline.mail.smtp_errors import MalformedReplyError
@@ -46,6 +47,9 @@ class ReplyParser:
     def _take(self, line: bytes) -> None:
         if not line:
             return
+        if not self._code and (whole := _whole_reply(line)):
+            self.replies.append(whole)
+            return
         code, separator = line[:3], line[3:4]
         if code not in _CODES or separator not in _SEPARATORS:
             self._take_uncoded(line)
@@ -69,6 +73,14 @@ class ReplyParser:
         if len(self._lines) == MAX_LINES:
             raise MalformedReplyError(f"The server sent a reply of more than {MAX_LINES} lines.")
         self._lines.append(_printable(text))
+
+
+@lru_cache(maxsize=1024)
+def _whole_reply(line: bytes) -> Reply | None:
+    """Read a line that is a reply by itself, as most are: a server words it alike for many recipients."""
+    if line[:3] in _CODES and line[3:4] in _SEPARATORS and line[3:4] != b"-":
+        return Reply(int(line[:3]), (_printable(line[4:]),))
+    return None
 
 
 def _printable(text: bytes) -> str:

@@ -253,15 +253,15 @@ class SmtpSession(asyncio.Protocol):
     async def _arrive(self, about: str) -> None:
         """Wait for a whole reply; its time runs from now, however busily its bytes drip."""
         loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._command_timeout, self._interrupt, about)
         try:
-            async with asyncio.timeout(self._command_timeout):
-                while not self._parser.replies:
-                    if self._failure is not None:
-                        raise self._failure
-                    self._arrival = loop.create_future()
-                    await self._arrival
-        except TimeoutError as error:
-            raise ReplyTimeoutError(f"No reply to {about} within {self._command_timeout:g} s.") from error
+            while not self._parser.replies:
+                if self._failure is not None:
+                    raise self._failure
+                self._arrival = loop.create_future()
+                await self._arrival
+        finally:
+            timer.cancel()
 
     def _trust(self, recipients: Sequence[str], heard: list[Reply]) -> None:
         """Refuse a batch whose replies can't be told apart: one too many, or one that names another's address."""
@@ -283,6 +283,11 @@ class SmtpSession(asyncio.Protocol):
         """Note what ended the session; the first cause counts."""
         self._failure = self._failure or error
         return self._failure
+
+    def _interrupt(self, about: str) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            why = f"No reply to {about} within {self._command_timeout:g} s."
+            self._arrival.set_exception(ReplyTimeoutError(why))
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():

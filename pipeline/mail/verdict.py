@@ -25,6 +25,7 @@ send, in percent as far as anybody can say. It never rises by a further risk or 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipeline.mail.meanings import EXISTS, REASONS, Meaning
 from pipeline.outcomes import OutcomeStatus, Reason
@@ -69,6 +70,7 @@ def verdict_on_nothing(why: Reason) -> Verdict:
     return Verdict(OutcomeStatus.UNKNOWN, why, _NOBODY_COULD_TELL)
 
 
+@lru_cache(maxsize=1024)
 def verdict_on_mailbox(
     meaning: Meaning,
     *,

@@ -5,6 +5,7 @@ A slow domain delays nobody else, and a fault in one costs the records of that d
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -30,7 +31,8 @@ async def work_by_domain(
     `on_fault` is the status, beside reason `internal_error`, of records for which `work` broke. Closing the
     iterator early ends all work.
     """
-    said: asyncio.Queue[Outcome | Deferral] = asyncio.Queue()
+    said: deque[Outcome | Deferral] = deque()
+    arrived = asyncio.Event()
     waiting = iter(domains.items())
 
     async def worker() -> None:
@@ -39,16 +41,20 @@ async def work_by_domain(
             try:
                 async for answer in work(domain, records):
                     missing.remove(answer.position)
-                    said.put_nowait(answer)
+                    said.append(answer)
+                    arrived.set()
             except Exception:
                 log.exception("The work on a domain broke; its records at positions %s", sorted(missing))
-            for position in missing:
-                said.put_nowait(Outcome(position, on_fault, Reason.INTERNAL_ERROR))
+            said.extend(Outcome(position, on_fault, Reason.INTERNAL_ERROR) for position in missing)
+            arrived.set()
 
     workers = [asyncio.create_task(worker()) for _ in range(min(at_once, len(domains)))]
     try:
         for _ in range(sum(map(len, domains.values()))):
-            yield await said.get()
+            while not said:
+                arrived.clear()
+                await arrived.wait()
+            yield said.popleft()
     finally:
         for task in workers:
             task.cancel()

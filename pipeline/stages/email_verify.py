@@ -12,7 +12,7 @@ from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
 from pipeline.mail.answer import Answer
 from pipeline.mail.catch_all import invented_address
 from pipeline.mail.enquiry import Enquiry
-from pipeline.mail.facts import AddressFacts, facts_about
+from pipeline.mail.facts import AddressFacts, DomainFacts, facts_about
 from pipeline.mail.late_bounces import bounces_later
 from pipeline.mail.meanings import ABOUT_US, Meaning
 from pipeline.mail.network import MailNetwork
@@ -104,9 +104,10 @@ async def _verify(
 ) -> AsyncIterator[Outcome | Deferral]:
     """Ask one domain's server about all of its addresses, group by group."""
     route = await network.route(domain)
+    facts = DomainFacts(domain, route.mail_host, network.lists)
     if route.problem is not None:
         for record, address in addressed:
-            evidence = {"dns": route.detail or None, **facts_about(address, "", network.lists).as_evidence()}
+            evidence = {"dns": route.detail or None, **facts.about(address).as_evidence()}
             verdict = verdict_on_route(route.problem)
             yield put_off_for_dns(record, route, network.config) or _outcome(
                 record.position, str(address), verdict, evidence
@@ -120,8 +121,7 @@ async def _verify(
                 answer = answers[str(address)]
                 nobody = questions.nobody if answer.meaning is Meaning.ACCEPTED else None
                 deferral = put_off(record, answer, network.config) or put_off(record, nobody, network.config)
-                facts = facts_about(address, route.mail_host, network.lists)
-                yield deferral or _judged(record, address, answer, nobody, facts)
+                yield deferral or _judged(record, address, answer, nobody, facts.about(address))
 
 
 def _judged(record: Record, address: Address, answer: Answer, nobody: Answer | None, facts: AddressFacts) -> Outcome:
