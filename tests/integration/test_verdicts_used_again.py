@@ -50,11 +50,11 @@ def verified(client: Client, people: Sequence[Person], **output: bool) -> int:
 def test_only_the_first_run_and_one_that_wants_fresh_verdicts_ask_mail_servers(
     client: Client, stranger: Client, people: Sequence[Person], internet: Internet
 ) -> None:
-    asked: list[set[str]] = []
+    domains, asked = {person.domain for person in people}, list[set[str]]()
     for who, output in ((client, {}), (client, {}), (client, {"fresh": True}), (stranger, {})):
         internet.reset_counts()
         assert verified(who, people, **output) == len(people)
-        asked.append(set(internet.counts.recipients))
+        # Lanes of other tests' runs that were cancelled may still be asking elsewhere.
+        asked.append(domains & set(internet.counts.recipients))
 
-    domains = {person.domain for person in people}
     assert asked == [domains, set(), domains, domains]
