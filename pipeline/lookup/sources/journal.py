@@ -80,11 +80,11 @@ class NoJournal:
 
     async def recall(self, question: Question) -> Known | None:
         """Raise: a paid source needs a journal."""
-        raise NotImplementedError(f"source {question.source} is asked without a journal")
+        raise RuntimeError(f"source {question.source} is paid, and is asked without a journal")
 
     async def claim(self, question: Question) -> Known | OverBudget | Claimed:
         """Raise, as `recall`."""
-        raise NotImplementedError(f"source {question.source} is asked without a journal")
+        raise RuntimeError(f"source {question.source} is paid, and is asked without a journal")
 
     async def settle(self, question: Question, answer: Found | NotFound) -> None:
         """Nothing was claimed."""
