@@ -61,6 +61,8 @@ def _configuration() -> dict[str, Any]:
         # The default gives up after 100 attempts; a worker should outlive a long outage of its broker.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # By default it looks for its broker ever more rarely: work would wait up to 30 s after the broker is back.
+        "worker_consumer": "worker.reconnecting:Consumer",
         # A Redis that is full or was made a replica refuses writes: by default that would end the worker for good.
         "broker_channel_error_retry": True,
         # Look-ups in hand are not cut; the lease check decides whether they may still be written.

@@ -4,6 +4,7 @@ Celery 5.7.0 does not (docs/decisions/0003-celery.md): this test decides which r
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ class Broker:
 def broker(tmp_path: Path) -> Iterator[Broker]:
     running = Broker(tmp_path / "valkey")
     yield running
-    running.server.stop()
+    running.server.terminate()
 
 
 @pytest.fixture
@@ -92,3 +93,21 @@ def test_a_worker_with_work_in_hand_and_a_free_process_outlives_its_broker(
     send("probe.mark", tmp_path / "marked", broker, project_root)
     wait_for((tmp_path / "marked").exists, "a task after the broker's return")
     assert worker.poll() is None
+
+
+def test_a_worker_looks_for_its_broker_each_second_however_long_that_is_away(
+    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
+) -> None:
+    send("probe.mark", tmp_path / "before", broker, project_root)
+    wait_for((tmp_path / "before").exists, "a task before the broker's death")
+
+    broker.kill()
+
+    wait_for(lambda: len(pauses_in(tmp_path / "worker.log")) >= 3, "the third attempt to connect")
+    assert set(pauses_in(tmp_path / "worker.log")) == {"1.00"}
+    assert worker.poll() is None
+
+
+def pauses_in(log: Path) -> list[str]:
+    """How many seconds the worker waits after each attempt, in its own words."""
+    return re.findall(r"Trying again in ([\d.]+) second", log.read_text())
