@@ -1,0 +1,171 @@
+"""A lane on one chunk, over real servers: what makes it stop in the middle, and what becomes of what is left."""
+
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Event
+from uuid import UUID
+
+import pytest
+
+from models.database import Database
+from models.queries import events_of_run, stages_of_run
+from models.run import Run
+from models.settings import load_settings
+from models.wire import ContactIn
+from pipeline import runs, stages
+from pipeline.chunks import Lease
+from pipeline.intake import create_run
+from pipeline.lookup.sources.waterfall import Waterfall
+from pipeline.mail.network import MailNetwork
+from pipeline.narrowing import CONDEMNED_ATTEMPTS
+from pipeline.outcomes import Deferral, Outcome
+from pipeline.records import Batch
+from sandbox.domains import Domain, Habit, invent_domains
+from sandbox.internet import Internet
+from sandbox.people import Person, invent_people
+from tests.factories import LOOKUP, WORKER, account, claim, claimed_chunk, count, not_found, order_of
+from tests.integration.conftest import contacts_of
+from worker.lanes import StageLeft, work_chunk
+from worker.process import Process, open_process
+
+CANCEL_TAKES_EFFECT_S = 2.0
+SLOW_S = 15.0
+"""A slow server's pause before each reply: far longer than anything that is waited for here."""
+QUICK, SLOW = 6, 4
+
+
+@pytest.fixture(scope="module")
+def domains() -> Sequence[Domain]:
+    """One whose server answers at once, and one whose server takes its time."""
+    invented = invent_domains(41, 120)
+    return [next(domain for domain in invented if domain.habit is habit) for habit in (Habit.ORDINARY, Habit.SLOW)]
+
+
+@pytest.fixture(scope="module")
+def people(domains: Sequence[Domain]) -> Sequence[Person]:
+    quick, slow = domains
+    return [*invent_people(41, QUICK, [quick]), *invent_people(42, SLOW, [slow])]
+
+
+@pytest.fixture(scope="module")
+def internet(domains: Sequence[Domain], people: Sequence[Person]) -> Iterator[Internet]:
+    with Internet(people, domains, slow_seconds=SLOW_S) as running:
+        yield running
+
+
+@pytest.fixture
+def process(
+    internet: Internet, database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Process]:
+    for name, value in {**internet.settings(), "DATABASE_URL": database_url, "REDIS_URL": valkey_url}.items():
+        monkeypatch.setenv(name, value)
+    load_settings.cache_clear()
+    opened = open_process(Event())
+    yield opened
+    opened.close()
+    load_settings.cache_clear()
+
+
+@pytest.fixture
+def run_id(database: Database, people: Sequence[Person]) -> UUID:
+    """A run of these people, in one chunk that nobody has claimed."""
+    contacts = [ContactIn.model_validate(contact) for contact in contacts_of(people)]
+    with database.transaction() as session:
+        run_id = create_run(session, account(database).account_id, order_of(contacts)).run_id
+        runs.begin_stage(session, run_id, LOOKUP, WORKER, len(people))
+    return run_id
+
+
+@contextmanager
+def working(process: Process, lease: Lease) -> Iterator["Future[StageLeft | None]"]:
+    """A lane at work, until it ends by itself."""
+    with ThreadPoolExecutor(1) as lane:
+        yield lane.submit(work_chunk, process, lease)
+
+
+def wait_until_only_slow_ones_are_left(database: Database, run_id: UUID) -> None:
+    deadline = time.monotonic() + SLOW_S
+    while done(database, run_id) < QUICK:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def done(database: Database, run_id: UUID) -> int:
+    with database.transaction() as session:
+        return stages_of_run(session, run_id)[0].done
+
+
+def reasons_for_handing_back(database: Database, run_id: UUID) -> list[str]:
+    with database.transaction() as session:
+        return [e.detail["reason"] for e in events_of_run(session, run_id) if e.kind == "chunk_handed_back"]
+
+
+def test_a_lane_that_waits_for_a_slow_server_stops_within_two_seconds_of_a_cancellation(
+    process: Process, database: Database, run_id: UUID
+) -> None:
+    with working(process, claimed_chunk(database, run_id)) as lane:
+        wait_until_only_slow_ones_are_left(database, run_id)
+
+        with database.transaction() as session:
+            runs.cancel(session, session.get_one(Run, run_id).account_id, run_id)
+
+        assert lane.result(timeout=CANCEL_TAKES_EFFECT_S) is None
+    assert done(database, run_id) == QUICK
+
+
+def test_a_lane_hands_back_what_is_left_when_its_chunks_time_is_up(
+    process: Process, database: Database, run_id: UUID
+) -> None:
+    settings = process.settings.model_copy(update={"chunk_seconds": 1.5})
+
+    left = work_chunk(replace(process, settings=settings), claimed_chunk(database, run_id))
+
+    assert left == StageLeft(complete=False, claimable=1)
+    assert reasons_for_handing_back(database, run_id) == ["the chunk's time is up"]
+    assert done(database, run_id) == QUICK
+
+
+def test_a_lane_hands_back_what_is_left_when_its_worker_stops(
+    process: Process, database: Database, run_id: UUID
+) -> None:
+    with working(process, claimed_chunk(database, run_id)) as lane:
+        wait_until_only_slow_ones_are_left(database, run_id)
+
+        process.draining.set()  # type: ignore[attr-defined]
+
+        assert lane.result(timeout=SLOW_S) == StageLeft(complete=False, claimable=1)
+    assert reasons_for_handing_back(database, run_id) == ["the worker stops"]
+
+
+class BrokenByOne:
+    """A stage that breaks on one record, and has no word about any beside it."""
+
+    async def work(
+        self, batch: Batch, _network: MailNetwork, _sources: Waterfall, /
+    ) -> AsyncIterator[Outcome | Deferral]:
+        for record in batch.records:
+            if record.position == QUICK:
+                raise ValueError("not to be had")
+            yield not_found(record.position)
+
+
+def test_a_record_that_breaks_the_stage_itself_is_narrowed_down_to_and_given_up(
+    process: Process, database: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = [replace(spec, stage=BrokenByOne()) if spec.name == LOOKUP else spec for spec in stages.STAGES]
+    monkeypatch.setattr(stages, "STAGES", tuple(broken))
+
+    lanes = 0
+    while (lease := claim(database, run_id)) is not None:
+        work_chunk(process, lease)
+        lanes += 1
+
+    with database.transaction() as session:
+        faulty = "SELECT position FROM outcomes WHERE reason = 'internal_error'"
+        assert count(session, faulty) == QUICK
+    assert done(database, run_id) == QUICK + SLOW
+    assert reasons_for_handing_back(database, run_id).count("the chunk broke") >= CONDEMNED_ATTEMPTS
+    assert lanes < 3 * CONDEMNED_ATTEMPTS
