@@ -106,8 +106,8 @@ def complete_run(session: Session, run_id: UUID, worker: str, **results: Any) ->
     return landed
 
 
-def fail_run(session: Session, run_id: UUID, error: RunError, **results: Any) -> bool:
-    """`pending` or `running` to `failed`, and its running stage with it."""
+def fail_run(session: Session, run_id: UUID, error: RunError, worker: str | None = None, **results: Any) -> bool:
+    """`pending` or `running` to `failed`, and its running stage with it; `worker` is none for the sweeper."""
     landed = _move_run(
         session,
         run_id,
@@ -120,7 +120,7 @@ def fail_run(session: Session, run_id: UUID, error: RunError, **results: Any) ->
     )
     if landed:
         _end_running_stage(session, run_id, StageStatus.FAILED)
-        add_event(session, run_id, EventKind.FAILED, stage=error.stage, code=error.code)
+        add_event(session, run_id, EventKind.FAILED, stage=error.stage, worker=worker, code=error.code)
     return landed
 
 

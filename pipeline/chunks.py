@@ -115,7 +115,7 @@ def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, m
         return None
     if chunk.status == ChunkStatus.LEASED:
         add_event(session, run.id, EventKind.LEASE_LOST, stage=stage, worker=chunk.worker, chunk=chunk.number)
-    condemned = is_suspect(chunk) and narrow(session, chunk)
+    condemned = is_suspect(chunk) and narrow(session, chunk, worker)
     token = lease_chunk(session, chunk, worker, seconds)
     add_event(session, run.id, EventKind.CHUNK_CLAIMED, stage=stage, worker=worker, chunk=chunk.number)
     return Lease(run.id, stage, chunk.number, token, worker, chunk.first_position, chunk.last_position, condemned)

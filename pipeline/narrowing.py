@@ -37,8 +37,8 @@ def is_suspect(chunk: RunChunk) -> bool:
     return chunk.attempts >= SUSPECT_ATTEMPTS
 
 
-def narrow(session: Session, chunk: RunChunk) -> bool:
-    """Cut a suspect chunk, keeping its first piece in it; whether it is one record, which is condemned.
+def narrow(session: Session, chunk: RunChunk, worker: str) -> bool:
+    """Cut a suspect chunk for `worker`, keeping its first piece in it; whether it is one record, which is condemned.
 
     The chunk must be locked by the caller, and is refreshed. Raises `ChunkExhausted` for one that has
     nothing to cut and broke its lane all the same.
@@ -55,7 +55,8 @@ def narrow(session: Session, chunk: RunChunk) -> bool:
     first_number = session.scalars(NEXT_NUMBER, of_chunk).one()
     rows = [of_chunk | _span(piece) | {"number": first_number + n} for n, piece in enumerate(pieces[1:])]
     session.execute(insert(RunChunk), [row | {"attempts": SUSPECT_ATTEMPTS - 1} for row in rows])
-    add_event(session, chunk.run_id, EventKind.CHUNK_SPLIT, stage=chunk.stage, chunk=chunk.number, pieces=len(pieces))
+    split = {"chunk": chunk.number, "pieces": len(pieces)}
+    add_event(session, chunk.run_id, EventKind.CHUNK_SPLIT, stage=chunk.stage, worker=worker, **split)
     return False
 
 

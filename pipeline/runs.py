@@ -91,10 +91,13 @@ def cancel(session: Session, account_id: UUID, run_id: UUID) -> Run:
     return refreshed(session, run_id)
 
 
-def fail(session: Session, run_id: UUID, error: RunError) -> Run | None:
-    """Fail a run: what was found is kept, the rest paid back; none when it was finished already."""
+def fail(session: Session, run_id: UUID, error: RunError, worker: str | None = None) -> Run | None:
+    """Fail a run: what was found is kept, the rest paid back; none when it was finished already.
+
+    `worker` is who found that it can't go on, unless that was the sweeper.
+    """
     run = lock_run(session, run_id)
-    if run is None or not _stop(session, run, partial(fail_run, session, run_id, error)):
+    if run is None or not _stop(session, run, partial(fail_run, session, run_id, error, worker)):
         return None
     return refreshed(session, run_id)
 

@@ -79,7 +79,7 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
             state = live_state.build(session, run, settings.public_url)
     except ChunkExhausted as error:
         log.error("%s", error)
-        _fail(process, run_id, _exhausted(stage))
+        _fail(process, run_id, _exhausted(stage), worker)
         return Claim(Beginning.OVER)
     publish(process, state)
     return Claim(beginning, lease, left_over)
@@ -95,7 +95,7 @@ def _claim(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | N
             return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
     except ChunkExhausted as error:
         log.error("%s", error)
-        _fail(process, run_id, _exhausted(stage))
+        _fail(process, run_id, _exhausted(stage), worker)
         return None
 
 
@@ -104,7 +104,7 @@ def _work(process: Process, lease: Lease) -> StageLeft | None:
     try:
         return work_chunk(process, lease)
     except WorldGone as gone:
-        _fail(process, lease.run_id, RunError(gone.code, str(gone), lease.stage))
+        _fail(process, lease.run_id, RunError(gone.code, str(gone), lease.stage), lease.worker)
         return None
 
 
@@ -112,10 +112,10 @@ def _exhausted(stage: str) -> RunError:
     return RunError("stage_failed", "A part of this run failed again and again. Contact support, or retry it.", stage)
 
 
-def _fail(process: Process, run_id: UUID, error: RunError) -> None:
+def _fail(process: Process, run_id: UUID, error: RunError, worker: str) -> None:
     log.error("run %s, stage %s: failed with %s", run_id, error.stage, error.code)
     with process.database.transaction() as session:
-        run = runs.fail(session, run_id, error)
+        run = runs.fail(session, run_id, error, worker)
         state = live_state.build(session, run, process.settings.public_url) if run else None
     if state:
         publish(process, state)

@@ -2,7 +2,7 @@
 
 Each round is one run under one to three faults, drawn at random from a generator that the seed and the round's
 number determine: `--seed S --first R --rounds 1` plays round R again. Ends in one line of JSON, and with exit
-code 1 when a promise was broken.
+code 1 when a promise was broken. `faults` counts those that struck: a plan's last may come after the run's end.
 """
 
 import argparse
@@ -14,8 +14,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import SubprocessError
 from types import FrameType
 
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from cli.client import ApiError
 from tests.faults.bounds import AT_THE_END, faults_on, is_possible
 from tests.faults.engine import Broker, FaultEngine, running_fault_engine
 from tests.faults.invariants import Verdict
@@ -39,6 +44,7 @@ def main() -> int:
         "rounds": len(verdicts),
         "violations": sum(len(verdict.violations) for verdict in verdicts),
         "max_resume_s": round(max((verdict.resume_s for verdict in verdicts), default=0.0), 1),
+        "faults": sum(len(verdict.struck) for verdict in verdicts),
         "seed": options.seed,
     }
     say(json.dumps(summary))
@@ -72,11 +78,12 @@ def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verd
         began = time.monotonic()
         try:
             verdict = play(engine, plan)
-        except TimeoutError as error:
-            verdict = Verdict(None, (str(error),), (), 0.0, 0.0, 0)
+        except (TimeoutError, ApiError, SubprocessError, SQLAlchemyError, RedisError) as error:
+            # One promise broken does not hide how the other rounds go.
+            verdict = Verdict(None, (f"{type(error).__name__}: {error}",), (), 0.0, 0.0, 0)
         words = "ok" if not verdict.violations else f"VIOLATED, seed {options.seed}: {'; '.join(verdict.violations)}"
         say(
-            f"round {number}: {plan}: at work again after {verdict.resume_s:.1f} s, "
+            f"round {number}: {plan}: {len(verdict.struck)} struck, at work again after {verdict.resume_s:.1f} s, "
             f"claimed again {verdict.claimed_again}, took {time.monotonic() - began:.0f} s: {words}"
         )
         yield verdict

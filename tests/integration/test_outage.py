@@ -56,8 +56,10 @@ def test_a_run_fails_early_with_what_to_do_and_the_credits_back(
 
         stack_without.engine.wait_until(is_over, "the run's end", seconds=EARLY_S)
         state = client.read_run(run_id)
+        (failed,) = [event for event in client.read_events(run_id) if event["kind"] == "failed"]
 
     assert (state["status"], state["stage_status"]) == ("failed", {"email_lookup": "failed"})
     assert (state["progress"]["error"]["code"], state["progress"]["error"]["stage"]) == (code, "email_lookup")
+    assert failed["worker"].startswith("worker-1@")
     assert "growth doctor" in state["progress"]["error"]["message"]
     assert state["preview"]["pricing"]["net_credits"] == 0

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from models.database import Database
-from models.queries import stages_of_run
+from models.queries import events_of_run, stages_of_run
 from pipeline import chunks, runs
 from pipeline.errors import LeaseLost
 from pipeline.narrowing import SUSPECT_ATTEMPTS
@@ -61,6 +61,33 @@ def test_a_chunk_whose_lease_ran_out_is_claimed_again_under_a_higher_token(datab
     second = claimed_chunk(database, run_id, worker="worker-2@test/2")
 
     assert (second.number, second.token) == (first.number, first.token + 1)
+
+
+def test_the_timeline_tells_who_lost_a_lease_and_who_claimed_the_chunk_then(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    expired_chunk(database, run_id)
+    claimed_chunk(database, run_id, worker="worker-2@test/2")
+
+    with database.transaction() as session:
+        told = [(event.kind, event.worker, event.detail) for event in events_of_run(session, run_id)[-2:]]
+
+    assert told == [
+        ("lease_lost", WORKER, {"chunk": 0}),
+        ("chunk_claimed", "worker-2@test/2", {"chunk": 0}),
+    ]
+
+
+def test_a_lease_that_was_handed_back_is_not_lost(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    lease = claimed_chunk(database, run_id)
+    with database.transaction() as session:
+        chunks.hand_back(session, lease, reason="the worker stops")
+    claimed_chunk(database, run_id)
+
+    with database.transaction() as session:
+        told = [(event.kind, event.worker, event.detail.get("reason")) for event in events_of_run(session, run_id)[-2:]]
+
+    assert told == [("chunk_handed_back", WORKER, "the worker stops"), ("chunk_claimed", WORKER, None)]
 
 
 @pytest.mark.parametrize("is_taken_over", [False, True], ids=["nobody took it over", "another lane took it over"])

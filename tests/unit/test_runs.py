@@ -110,12 +110,14 @@ def test_a_failed_run_pays_back_what_it_did_not_deliver(database: Database) -> N
     work(database, run_id, LOOKUP, [found(0), not_found(1), not_found(2)])
 
     with database.transaction() as session:
-        run = runs.fail(session, run_id, RunError("no_resolver", "No resolver answers.", LOOKUP))
+        run = runs.fail(session, run_id, RunError("no_resolver", "No resolver answers.", LOOKUP), WORKER)
 
     assert run is not None
     assert (run.status, run.error_code, run.error_stage) == ("failed", "no_resolver", LOOKUP)
     with database.transaction() as session:
         assert count(session, "SELECT credit_balance FROM accounts") == 100 - 4
+        (event,) = [event for event in events_of_run(session, run_id) if event.kind == "failed"]
+    assert (event.stage, event.worker, event.detail) == (LOOKUP, WORKER, {"code": "no_resolver"})
 
 
 def test_a_run_that_is_over_does_not_fail(database: Database) -> None:
