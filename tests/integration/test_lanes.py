@@ -1,5 +1,6 @@
 """A lane on one chunk, over real servers: what makes it stop in the middle, and what becomes of what is left."""
 
+import json
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +16,9 @@ from models.queries import events_of_run, stages_of_run
 from models.run import Run
 from models.settings import load_settings
 from models.wire import ContactIn
-from pipeline import runs, stages
+from pipeline import live_state, runs, stages
 from pipeline.chunks import Lease
+from pipeline.deferrals import waiting
 from pipeline.intake import create_run
 from pipeline.lookup.sources.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
@@ -34,25 +36,28 @@ from worker.process import Process, open_process
 CANCEL_TAKES_EFFECT_S = 2.0
 SLOW_S = 15.0
 """A slow server's pause before each reply: far longer than anything that is waited for here."""
-QUICK, SLOW = 6, 4
+QUICK, SLOW, GREYLISTED = 6, 4, 3
 
 
 @pytest.fixture(scope="module")
-def domains() -> Sequence[Domain]:
-    """One whose server answers at once, and one whose server takes its time."""
-    invented = invent_domains(41, 120)
-    return [next(domain for domain in invented if domain.habit is habit) for habit in (Habit.ORDINARY, Habit.SLOW)]
+def domains() -> dict[Habit, Domain]:
+    """One whose server answers at once, one whose server takes its time, one whose server puts off everybody."""
+    return {domain.habit: domain for domain in invent_domains(41)}
 
 
 @pytest.fixture(scope="module")
-def people(domains: Sequence[Domain]) -> Sequence[Person]:
-    quick, slow = domains
-    return [*invent_people(41, QUICK, [quick]), *invent_people(42, SLOW, [slow])]
+def people(domains: dict[Habit, Domain]) -> Sequence[Person]:
+    return [*invent_people(41, QUICK, [domains[Habit.ORDINARY]]), *invent_people(42, SLOW, [domains[Habit.SLOW]])]
 
 
 @pytest.fixture(scope="module")
-def internet(domains: Sequence[Domain], people: Sequence[Person]) -> Iterator[Internet]:
-    with Internet(people, domains, slow_seconds=SLOW_S) as running:
+def put_off(domains: dict[Habit, Domain]) -> Sequence[Person]:
+    return invent_people(43, GREYLISTED, [domains[Habit.GREYLISTING]])
+
+
+@pytest.fixture(scope="module")
+def internet(domains: dict[Habit, Domain], people: Sequence[Person], put_off: Sequence[Person]) -> Iterator[Internet]:
+    with Internet([*people, *put_off], list(domains.values()), slow_seconds=SLOW_S) as running:
         yield running
 
 
@@ -71,6 +76,10 @@ def process(
 
 @pytest.fixture
 def run_id(database: Database, people: Sequence[Person]) -> UUID:
+    return started_run_of(database, people)
+
+
+def started_run_of(database: Database, people: Sequence[Person]) -> UUID:
     """A run of these people, in one chunk that nobody has claimed."""
     contacts = [ContactIn.model_validate(contact) for contact in contacts_of(people)]
     with database.transaction() as session:
@@ -138,6 +147,23 @@ def test_a_lane_hands_back_what_is_left_when_its_worker_stops(
 
         assert lane.result(timeout=SLOW_S) == StageLeft(complete=False, claimable=1)
     assert reasons_for_handing_back(database, run_id) == ["the worker stops"]
+
+
+def test_a_lane_leaves_those_who_were_put_off_and_holds_its_process_no_longer(
+    process: Process, database: Database, put_off: Sequence[Person]
+) -> None:
+    run_id = started_run_of(database, put_off)
+
+    with working(process, claimed_chunk(database, run_id)) as lane:
+        left = lane.result(timeout=min(process.settings.defer_seconds) / 10)
+
+    assert left == StageLeft(complete=False, claimable=0)
+    with database.transaction() as session:
+        told = waiting(session, run_id)
+        assert told is not None
+        assert told.contacts == GREYLISTED
+        message = json.loads(live_state.build(session, session.get_one(Run, run_id)).body)["progress"]["message"]
+    assert f"{GREYLISTED} contacts wait for mail servers or providers that asked to come back later" in message
 
 
 class BrokenByOne:

@@ -1,5 +1,6 @@
 """The sweeper's finders: runs that stand still, those that take too long, and all of them when the broker forgot."""
 
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
@@ -64,6 +65,17 @@ def test_a_run_found_again_and_again_is_sent_ever_more_rarely(
     with database.transaction() as session:
         pause = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
     assert pause_s - 1 < float(pause) <= pause_s
+
+
+def test_several_sweepers_at_once_find_each_run_once(database: Database) -> None:
+    run_ids = [pending_run(database) for _ in range(6)]
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET resends = 8, resend_at = now() - interval '1 second'"))
+
+    with ThreadPoolExecutor(4) as sweepers:
+        found = [run_id for sweep in sweepers.map(lambda _: find(database), range(8)) for run_id in sweep]
+
+    assert sorted(found) == sorted(run_ids)
 
 
 def age(database: Database, run_id: UUID, run_hours: float, stage_hours: float = 0) -> None:
