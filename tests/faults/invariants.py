@@ -105,13 +105,13 @@ def judge(engine: FaultEngine, run_id: UUID, reader: Reader, blows: Sequence[Blo
     """Check a run that is over, against everything that was promised."""
     with engine.database.transaction() as session:
         resume_s = max(_resume_seconds(session, run_id, blows), default=0.0)
-        unflushed_s = max(_unflushed_seconds(blows), default=0.0)
+        unflushed_s = max(unflushed_seconds(blows), default=0.0)
         violations = (
             *reader.falls,
             *reader.refusals,
-            *_wrong_counts(session, run_id),
+            *wrong_counts(session, run_id),
             *_written_by_the_frozen(session, run_id, blows),
-            *_wrong_exports(engine.export_dir, run_id, reader.state),
+            *wrong_exports(engine.export_dir, run_id, reader.state),
             *_over("at work again", resume_s, bound_s),
             *_over("worked and not flushed when it struck", unflushed_s, FLUSH_S + SLACK_S),
             *(f"{name} ended by itself" for name in engine.fleet.dead()),
@@ -125,7 +125,8 @@ def _over(what: str, seconds: float, bound_s: float) -> Iterator[str]:
         yield f"{what}: {seconds:.1f} s, allowed are {bound_s:.0f} s"
 
 
-def _wrong_counts(session: Session, run_id: UUID) -> Iterator[str]:
+def wrong_counts(session: Session, run_id: UUID) -> Iterator[str]:
+    """What is wrong with a completed run's rows, a sentence for each."""
     counts = session.execute(COUNTS, {"run_id": run_id}).one()
     expected = {
         "status": "completed",
@@ -163,7 +164,8 @@ def _written_by_the_frozen(session: Session, run_id: UUID, blows: Sequence[Blow]
             yield f"{chunk.worker} slept past its lease on {chunk.stage} {chunk.number}, and finished it"
 
 
-def _wrong_exports(directory: Path, run_id: UUID, state: dict[str, Any]) -> Iterator[str]:
+def wrong_exports(directory: Path, run_id: UUID, state: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the export files of a completed run, whose last `state` is given."""
     contacts = state["progress"]["stages"][STAGES[0]]["total"]
     handles = {handle["format"]: handle for handle in state["export_handles"]}
     if sorted(handles) != ["csv", "json"]:
@@ -186,7 +188,7 @@ def _resume_seconds(session: Session, run_id: UUID, blows: Sequence[Blow]) -> It
     moments = list(session.execute(ACTIVITY, {"run_id": run_id}).scalars())
     ends = [*(blow.struck_at for blow in blows[1:]), moments[-1]]
     for blow, end in zip(blows, ends, strict=False):
-        yield _longest_standstill(moments, blow.since, end)
+        yield longest_standstill(moments, blow.since, end)
         for chunk in blow.orphans:
             taken_up_at = _taken_up_at(session, run_id, chunk, blow)
             # A later fault that struck meanwhile may have kept away what the recovery needs: time runs from its end.
@@ -194,7 +196,8 @@ def _resume_seconds(session: Session, run_id: UUID, blows: Sequence[Blow]) -> It
             yield (taken_up_at - max([blow.since, *interrupted])).total_seconds()
 
 
-def _longest_standstill(moments: Sequence[datetime], since: datetime, end: datetime) -> float:
+def longest_standstill(moments: Sequence[datetime], since: datetime, end: datetime) -> float:
+    """The longest time without activity between `since` and `end`, in seconds."""
     inside = [since, *(moment for moment in moments if since < moment < end), max(since, end)]
     return max((later - earlier).total_seconds() for earlier, later in pairwise(inside))
 
@@ -214,7 +217,7 @@ def _taken_up_at(session: Session, run_id: UUID, chunk: ChunkInHand, blow: Blow)
     return moment or blow.since
 
 
-def _unflushed_seconds(blows: Sequence[Blow]) -> Iterator[float]:
+def unflushed_seconds(blows: Sequence[Blow]) -> Iterator[float]:
     """How old each struck lane's last flush was: a flush sets the lease's end anew.
 
     A lane that an earlier blow killed flushes no more: until its lease ends, its chunk looks like one in hand. Nor
