@@ -1,13 +1,17 @@
 """Chunks: claimed by one lane at a time, recorded once, fenced by their token."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from models.database import Database
 from models.queries import events_of_run, stages_of_run
 from pipeline import chunks, runs
+from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost
 from pipeline.narrowing import SUSPECT_ATTEMPTS
 from tests.factories import (
@@ -88,6 +92,34 @@ def test_a_lease_that_was_handed_back_is_not_lost(database: Database) -> None:
         told = [(event.kind, event.worker, event.detail.get("reason")) for event in events_of_run(session, run_id)[-2:]]
 
     assert told == [("chunk_handed_back", WORKER, "the worker stops"), ("chunk_claimed", WORKER, None)]
+
+
+def hand_back(session: Session, lease: Lease) -> None:
+    chunks.hand_back(session, lease, "the worker stops")
+
+
+def pause(session: Session, lease: Lease) -> None:
+    chunks.pause(session, lease, 5, "ENOSPC")
+
+
+@pytest.mark.parametrize("end", [chunks.finish, chunks.give_up, hand_back, pause])
+@pytest.mark.parametrize("is_done", [False, True], ids=["another lane took it over", "another lane finished it"])
+def test_a_lane_whose_lease_is_gone_can_not_end_the_chunk(
+    database: Database, end: Callable[[Session, Lease], None], is_done: bool
+) -> None:
+    run_id = started_run(database, count=1, chunk_size=1)
+    gone = expired_chunk(database, run_id)
+    lease = claimed_chunk(database, run_id)
+    if is_done:
+        finish_chunk(database, lease, [found(0)])
+        gone = lease
+
+    with suppress(LeaseLost), database.transaction() as session:
+        end(session, gone)
+
+    with database.transaction() as session:
+        chunk = session.execute(text("SELECT status, token FROM run_chunks")).one()
+        assert (chunk.status, chunk.token) == ("done" if is_done else "leased", lease.token)
 
 
 @pytest.mark.parametrize("is_taken_over", [False, True], ids=["nobody took it over", "another lane took it over"])

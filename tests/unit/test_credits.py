@@ -6,7 +6,7 @@ import pytest
 
 from models.database import Database
 from models.run import Run
-from pipeline.credits import Delivered, RateCard, rebate, rebate_of_completed, rebate_of_stopped
+from pipeline.credits import Delivered, RateCard, at_most_charged, rebate, rebate_of_completed, rebate_of_stopped
 from pipeline.errors import InsufficientCredits
 from pipeline.intake import create_run
 from tests.factories import account, count, order, pending_run
@@ -80,6 +80,12 @@ def test_a_stopped_run_gives_back_the_full_price_of_what_it_did_not_deliver() ->
     run = Run(charge_per_contact=4, rebate_per_unresolved=1, rebate_per_unverified=0)
 
     assert rebate_of_stopped(run, Delivered(contacts=100, with_email=30, verified=10)) == 70 * 4
+
+
+def test_a_retry_never_gives_back_more_than_it_was_charged() -> None:
+    retry_for_two = Run(charge_per_contact=4, charged_contacts=2)
+
+    assert [at_most_charged(retry_for_two, credits_back) for credits_back in (4, 8, 12)] == [4, 8, 8]
 
 
 def test_a_new_price_does_not_change_an_old_run(database: Database) -> None:

@@ -89,6 +89,16 @@ def test_the_sweeper_leaves_a_run_alone_while_all_that_is_left_of_it_waits(datab
     assert stalled(database) == [run_id]
 
 
+def test_a_run_rests_until_the_first_of_its_chunks_is_due(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=1)
+    put_off(database, claimed_chunk(database, run_id), greylisted(0, seconds=60))
+    put_off(database, claimed_chunk(database, run_id), greylisted(1, seconds=900))
+
+    with database.transaction() as session:
+        rest = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
+    assert 50 < float(rest) <= 60
+
+
 def test_a_run_with_other_work_does_not_rest(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
     put_off(database, claimed_chunk(database, run_id), greylisted(0), greylisted(1))
@@ -113,6 +123,34 @@ def test_readers_and_operators_are_told(database: Database) -> None:
         assert "2 contacts wait for mail servers" in live_state.build(session, run).body
         (event,) = [event for event in events_of_run(session, run_id) if event.kind == "chunk_deferred"]
     assert event.detail == {"chunk": 0, "contacts": 2, "seconds": 300, "reasons": ["greylisted"]}
+
+
+def test_who_is_put_off_again_waits_until_the_later_time(database: Database) -> None:
+    run_id = started_run(database, count=1, chunk_size=1)
+    put_off(database, claimed_chunk(database, run_id), greylisted(0, seconds=60))
+    let_time_pass(database)
+    put_off(database, claimed_chunk(database, run_id), greylisted(0, seconds=900))
+
+    with database.transaction() as session:
+        told = waiting(session, run_id)
+        now = session.execute(text("SELECT now()")).scalar_one()
+    assert told is not None
+    assert 800 < (told.until - now).total_seconds() <= 900
+
+
+def test_who_is_answered_waits_no_more_while_others_of_the_chunk_do(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    put_off(database, claimed_chunk(database, run_id), greylisted(0), greylisted(1))
+    let_time_pass(database)
+    lease = claimed_chunk(database, run_id)
+    with database.transaction() as session:
+        chunks.record(session, lease, [found(0)], LEASE_S)
+    put_off(database, lease, greylisted(1))
+
+    with database.transaction() as session:
+        told = waiting(session, run_id)
+    assert told is not None
+    assert told.contacts == 1
 
 
 def test_once_they_are_answered_nobody_waits(database: Database) -> None:
