@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from sqlalchemy import text
+
 from models.database import Database
 from models.queries import artifacts_of_run, events_of_run
 from models.run import Run
@@ -102,6 +104,21 @@ def test_completing_writes_results_artifact_rebate_and_status_at_once(database: 
         assert [artifact.asset_id for artifact in artifacts_of_run(session, run_id)] == ["verified_contacts"]
         assert count(session, "SELECT credit_balance FROM accounts") == 100 - 12 + 4
         assert count(session, "SELECT sum(credits) FROM credit_ledger") == 100 - 12 + 4
+
+
+def test_a_completed_run_gives_back_no_more_than_it_was_charged(database: Database) -> None:
+    """As a retry, one of whose contacts was delivered and paid before, and is withheld since."""
+    run_id = pending_run(database)
+    lease = ready_to_compile(database, run_id)
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET charged_contacts = 0"))
+
+    with database.transaction() as session:
+        run = runs.complete(session, lease, [], LEASE_S)
+
+    assert run.gap_report["unresolved"] == 1
+    with database.transaction() as session:
+        assert count(session, "SELECT credits FROM credit_ledger WHERE kind = 'rebate'") == 0
 
 
 def test_a_failed_run_pays_back_what_it_did_not_deliver(database: Database) -> None:
