@@ -24,10 +24,11 @@ def break_disk(scene: Scene) -> Blow:
     exports.mkdir(exist_ok=True)
     exports.rename(aside)
     exports.touch()
-    blow = _outage(scene, break_disk)
-    exports.unlink()
-    aside.rename(exports)
-    return blow
+    try:
+        return _outage(scene, break_disk)
+    finally:
+        exports.unlink()
+        aside.rename(exports)
 
 
 def fill_disk(scene: Scene) -> Blow:

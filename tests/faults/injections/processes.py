@@ -50,10 +50,14 @@ def replace_worker(scene: Scene) -> Blow:
 
 def kill_sweeper(scene: Scene) -> Blow:
     """`kill -9` of the sweeper and of a busy pool process, whose chunk only a sweeper can save; it is started again."""
+    # First somebody must be at work: after an earlier fault it may take the sweeper to bring that about.
+    chunk_in_hand(scene)
     scene.engine.fleet.kill("sweeper")
-    blow = blow_of(scene, kill_sweeper, _kill_a_lane(scene))
-    scene.engine.fleet.restart("sweeper")
-    return blow
+    try:
+        return blow_of(scene, kill_sweeper, _kill_a_lane(scene))
+    finally:
+        # Also when there was nothing left to kill: later rounds need one.
+        scene.engine.fleet.restart("sweeper")
 
 
 def kill_api(scene: Scene) -> Blow:
