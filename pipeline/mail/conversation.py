@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.mail.answer import Answer, answer_to_recipient, answer_to_refused_session
+from pipeline.mail.catch_all import invented_address
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
 from pipeline.mail.dns import MailRoute
@@ -40,6 +41,7 @@ class Conversation:
 
     def __init__(self, route: MailRoute, config: MailNetworkConfig, connector: Connector) -> None:
         self.domain = route.domain
+        self._nobody = invented_address(route.domain, config.mail_from)
         self._config = config
         self._connector = connector
         self._successes_before = connector.failures.successes
@@ -171,16 +173,23 @@ class Conversation:
 
     def _batch(self, session: SmtpSession, pending: Sequence[str], answers: dict[str, Answer]) -> Sequence[str]:
         """Choose what to ask next, and answer for what can't be named in this session."""
-        room = min(
-            self._per_session - session.asked,
-            self._per_transaction - session.recipients,
-            self._config.refusals_per_session - self._refused,
-        )
         for address in pending:
             if not session.takes(address):
                 why = "The server takes no international addresses (RFC 6531)."
                 answers[address] = self._silence(Meaning.UNCLEAR, why)
-        return [address for address in pending if address not in answers][:room]
+        left = [address for address in pending if address not in answers]
+        room = min(self._per_session - session.asked, self._per_transaction - session.recipients)
+        return left[: min(room, self._risk(left))]
+
+    def _risk(self, left: Sequence[str]) -> int:
+        """How many may be asked in one go, seeing that all of them may be refused.
+
+        Who asks about the invented address together with others is as good as sure that one of them exists. So two
+        more than may be refused still end it in one round trip; should all be refused, one reply comes a second late.
+        """
+        refusals = self._config.refusals_per_session - self._refused
+        ends_with_nobody = left[-1:] == [self._nobody]
+        return len(left) if ends_with_nobody and len(left) <= refusals + 2 else refusals
 
     def _learn_from_break(self, error: SmtpError, answered: int) -> None:
         """After a session that ended early: ask less per session, try once more elsewhere, or give up."""

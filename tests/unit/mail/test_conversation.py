@@ -1,4 +1,4 @@
-"""A conversation with one domain's mail servers: ordinary ones, and those that set limits."""
+"""A conversation with one domain's mail servers: what is said, who is asked next, whose fault a refusal is."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pipeline.mail.meanings import Meaning
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.replies import RuleBook
 from pipeline.mail.reply_rules import load_rules
-from tests.unit.mail.scripted_servers import Reply, Seen, ask, mail_host, mail_server, meanings, name_server, world
+from tests.unit.mail.scripted_servers import Seen, ask, mail_host, mail_server, meanings, name_server, world
 
 
 def test_many_addresses_are_asked_in_one_transaction_that_never_sends_a_message() -> None:
@@ -64,22 +64,6 @@ def test_an_operators_rules_come_before_the_engines() -> None:
     answers = [ask(host, reply_rules=RuleBook(load_rules(rules)))[0]["grace"] for host in (refusing, closed)]
 
     assert [(answer.meaning, answer.rule) for answer in answers] == [(Meaning.POLICY, "house")] * 2
-
-
-def test_a_server_without_pipelining_gets_one_command_at_a_time() -> None:
-    async def strict(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        reply, command = mail_host("grace", pipelining=False), ""
-        while True:
-            writer.write((reply(command) or b"") + b"\r\n")
-            if command == "QUIT":
-                return
-            received = await reader.read(65536)
-            assert received.count(b"\n") == 1, "it did not wait for the reply"
-            command = received.decode().rstrip("\r\n")
-
-    answers, _ = ask(strict, ["grace", "alan"])
-
-    assert meanings(answers) == {"grace": Meaning.ACCEPTED, "alan": Meaning.NO_SUCH_MAILBOX}
 
 
 def test_helo_follows_where_ehlo_is_not_known() -> None:
@@ -171,84 +155,6 @@ def test_a_domain_whose_hosts_are_all_dead_is_unreachable_for_everybody() -> Non
     assert {answer.meaning for answer in answers.values()} == {Meaning.UNREACHABLE}
 
 
-def recipient_limit(limit: int, per: str) -> Reply:
-    """A server that says 452 4.5.3 after so many recipients per transaction, or per session."""
-    ordinary, asked = mail_host(*(f"p{number}" for number in range(100))), [0]
-    begins = {"session": "", "transaction": "MAIL"}[per]
-
-    def reply(command: str) -> bytes | None:
-        if command.startswith(begins) and (begins or not command):
-            asked[0] = 0
-        if command.startswith("RCPT"):
-            asked[0] += 1
-            if asked[0] > limit:
-                return b"452 4.5.3 Error: too many recipients"
-        return ordinary(command)
-
-    return reply
-
-
-@pytest.mark.parametrize("per", ["transaction", "session"])
-@pytest.mark.parametrize("limit", [1, 5])
-def test_too_many_recipients_are_asked_in_smaller_portions(limit: int, per: str) -> None:
-    people = [f"p{number}" for number in range(12)]
-
-    answers, seen = ask(recipient_limit(limit, per), people)
-
-    assert set(meanings(answers).values()) == {Meaning.ACCEPTED}
-    assert len(seen.verbs("RCPT")) <= 12 + 11 + 11, "two portions at most are asked in vain"
-    assert seen.sessions == 1 or per == "session"
-
-
-def test_too_many_recipients_at_the_very_first_one_is_an_answer() -> None:
-    answers, seen = ask(recipient_limit(0, "transaction"), ["p1", "p2"])
-
-    assert set(meanings(answers).values()) == {Meaning.RATE_LIMITED}
-    assert len(seen.commands) < 10
-
-
-def test_a_session_takes_no_more_recipients_than_configured() -> None:
-    people = [f"p{number}" for number in range(10)]
-
-    answers, seen = ask(recipient_limit(4, "session"), people, recipients_per_session=4)
-
-    assert set(meanings(answers).values()) == {Meaning.ACCEPTED}
-    assert (seen.sessions, len(seen.verbs("RCPT"))) == (3, 10)
-
-
-def hangs_up_after(limit: int, goodbye: bytes | None = None) -> Reply:
-    """A server that cuts a session off once it has answered so many recipients, with a word or without."""
-    ordinary, answered = mail_host(*(f"p{number}" for number in range(100))), [0]
-
-    def reply(command: str) -> bytes | None:
-        if not command:
-            answered[0] = 0
-        if command.startswith("RCPT"):
-            answered[0] += 1
-            if answered[0] > limit:
-                return goodbye
-        return ordinary(command)
-
-    return reply
-
-
-@pytest.mark.parametrize("goodbye", [None, b"421 4.7.0 mx.test Error: too many errors"])
-def test_addresses_without_answer_are_asked_again_after_a_session_was_cut(goodbye: bytes | None) -> None:
-    people = [f"p{number}" for number in range(20)]
-
-    answers, seen = ask(hangs_up_after(8, goodbye), people)
-
-    assert set(meanings(answers).values()) == {Meaning.ACCEPTED}
-    assert seen.sessions == 4, "8 answers, then 4 a session"
-
-
-def test_a_server_that_always_hangs_up_is_tried_twice_and_no_more() -> None:
-    answers, seen = ask(hangs_up_after(0), ["p1", "p2"])
-
-    assert set(meanings(answers).values()) == {Meaning.UNCLEAR}
-    assert seen.sessions == 2
-
-
 def test_addresses_in_other_scripts_are_asked_where_the_server_can_read_them() -> None:
     hello = b"250-mx.test\r\n250-PIPELINING\r\n250 SMTPUTF8"
     answers, seen = ask(mail_host("jürgen", replies={"EHLO": hello}), ["jürgen", "nobody"])
@@ -305,68 +211,6 @@ def test_the_time_limit_keeps_the_answers_that_came_in_time() -> None:
     }
 
 
-def test_a_server_that_loses_pipelined_commands_is_asked_one_by_one_and_that_is_remembered() -> None:
-    async def reads_one_line_a_packet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ordinary, command = mail_host("p1", "p3"), ""
-        while command != "QUIT":
-            writer.write((ordinary(command) or b"") + b"\r\n")
-            received = await reader.read(65536)
-            if not received:
-                return
-            command = received.partition(b"\r\n")[0].decode()
-
-    answers, seen = ask(reads_one_line_a_packet, ["p1", "p2", "p3"], rounds=2, command_timeout=0.2)
-
-    assert meanings(answers) == {
-        "p1": Meaning.ACCEPTED,
-        "p2": Meaning.NO_SUCH_MAILBOX,
-        "p3": Meaning.ACCEPTED,
-    }
-    assert seen.sessions == 2
-
-
-def test_a_lost_command_gives_nobody_the_neighbours_reply() -> None:
-    ordinary, lost = mail_host("p2", "p4"), [False]
-
-    async def loses_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        command = ""
-        while command != "QUIT":
-            if "p2" in command and not lost[0]:
-                lost[0] = True
-            else:
-                writer.write((ordinary(command) or b"") + b"\r\n")
-            command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
-
-    answers, _ = ask(loses_one, ["p1", "p2", "p3", "p4"], command_timeout=0.2)
-
-    assert meanings(answers) == {
-        "p1": Meaning.NO_SUCH_MAILBOX,
-        "p2": Meaning.ACCEPTED,
-        "p3": Meaning.NO_SUCH_MAILBOX,
-        "p4": Meaning.ACCEPTED,
-    }
-
-
-def test_replies_in_another_order_are_noticed_by_the_addresses_they_repeat() -> None:
-    async def answers_backwards(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ordinary, command, recipients = mail_host(), "", list[str]()
-        while command != "QUIT":
-            if command.startswith("RCPT"):
-                recipients.append(command[9:-1])
-            else:
-                writer.write((ordinary(command) or b"") + b"\r\n")
-            waiting = b"\r\n" in reader._buffer  # type: ignore[attr-defined]  # noqa: SLF001 - are there more?
-            while recipients and not waiting:
-                address = recipients.pop()
-                code = b"250 2.1.5" if address.startswith("p2") else b"550 5.1.1"
-                writer.write(code + f" <{address}>\r\n".encode())
-            command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
-
-    answers, _ = ask(answers_backwards, ["p1", "p2"])
-
-    assert meanings(answers) == {"p1": Meaning.NO_SUCH_MAILBOX, "p2": Meaning.ACCEPTED}
-
-
 def test_who_runs_the_host_decides_what_its_words_mean() -> None:
     refusal = {"RCPT": b"550 Mailbox unavailable or access denied"}
 
@@ -380,29 +224,3 @@ def test_who_runs_the_host_decides_what_its_words_mean() -> None:
             return answer.meaning
 
     assert asyncio.run(scenario()) is Meaning.MAILBOX_BUSY
-
-
-def test_a_session_is_left_before_its_refusals_make_a_server_slow_down() -> None:
-    strangers = [f"p{number}" for number in range(25)]
-    errors, most = 0, 0
-    host = mail_host("grace")
-
-    def counts_errors(command: str) -> bytes | None:
-        nonlocal errors, most
-        reply = host(command)
-        errors = 0 if not command else errors + (reply or b"").startswith(b"5")
-        most = max(most, errors)
-        return reply
-
-    answers, seen = ask(counts_errors, [*strangers, "grace"])
-
-    assert meanings(answers) == {**dict.fromkeys(strangers, Meaning.NO_SUCH_MAILBOX), "grace": Meaning.ACCEPTED}
-    assert (most, seen.sessions) == (9, 3), "Postfix slows a session down at its tenth error"
-
-
-def test_a_session_without_refusals_is_kept() -> None:
-    people = [f"p{number}" for number in range(40)]
-
-    _, seen = ask(mail_host(*people), people)
-
-    assert seen.sessions == 1
