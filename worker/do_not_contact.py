@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
@@ -24,11 +24,12 @@ class PostgresDoNotContact:
         self._database = database
         self._run_id = run_id
 
-    async def among(self, digests: Collection[bytes]) -> Collection[bytes]:
+    async def among(self, digests: Iterable[bytes]) -> Collection[bytes]:
         """Which of these are on the list; waits for a Postgres that is away."""
-        while digests:
+        asked = frozenset(digests)
+        while asked:
             try:
-                return await asyncio.to_thread(self._read, digests)
+                return await asyncio.to_thread(self._read, asked)
             except OperationalError as error:
                 log.warning("run %s: its list is not known yet: %s", self._run_id, type(error.orig).__name__)
                 await asyncio.sleep(POSTGRES_AWAY)

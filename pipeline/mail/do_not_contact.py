@@ -6,7 +6,7 @@ looked for under its domain and each domain above that. Too much is suppressed r
 """
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from pipeline.mail.same_mailbox import same_mailbox_key
@@ -16,15 +16,15 @@ from pipeline.mail.syntax import Address
 class DoNotContact(Protocol):
     """An account's do-not-contact list."""
 
-    async def among(self, digests: Collection[bytes]) -> Collection[bytes]:
-        """Which of these are on the list; asked once for a whole batch."""
+    async def among(self, digests: Iterable[bytes]) -> Collection[bytes]:
+        """Which of these are on the list; asked once for a whole batch. They are made only if somebody looks."""
         ...
 
 
 class EmptyList:
     """Nobody is on it."""
 
-    async def among(self, digests: Collection[bytes]) -> Collection[bytes]:  # noqa: ARG002 - nobody is on it
+    async def among(self, digests: Iterable[bytes]) -> Collection[bytes]:  # noqa: ARG002 - nobody is on it
         """None of them."""
         return frozenset()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from pipeline.lookup.belief import PatternBelief
 from pipeline.lookup.names import Name
@@ -52,20 +53,23 @@ class Withheld:
 
 async def read_addresses(do_not_contact: DoNotContact, addresses: Iterable[Address]) -> Withheld:
     """What the list says about addresses."""
-    return Withheld(await do_not_contact.among(frozenset(_of_addresses(addresses))))
+    return Withheld(await do_not_contact.among(_of_addresses(addresses)))
 
 
 async def read_people(
     do_not_contact: DoNotContact, addresses: Iterable[Address], people: Iterable[tuple[Name, str, bytes]]
 ) -> Withheld:
     """What the list says about addresses, and about people: each a name, a domain and the hash of both."""
-    return Withheld(await do_not_contact.among(frozenset([*_of_addresses(addresses), *_of_people(people)])))
+    return Withheld(await do_not_contact.among(chain(_of_addresses(addresses), _of_people(people))))
 
 
 def _of_addresses(addresses: Iterable[Address]) -> Iterator[bytes]:
+    domains = set()
     for address in addresses:
         yield from address_digests(address)
-        yield from domain_digests(address.domain)
+        domains.add(address.domain)
+    for domain in domains:
+        yield from domain_digests(domain)
 
 
 def _of_people(people: Iterable[tuple[Name, str, bytes]]) -> Iterator[bytes]:
