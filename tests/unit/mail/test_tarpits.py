@@ -1,33 +1,77 @@
 """Servers that hold us delay their own addresses, by one time limit, and nobody else's."""
 
 import asyncio
-import time
 
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
-from tests.unit.mail.scripted_servers import Reply, Talk, drips, mail_host, world
+from tests.unit.mail.idle_clock import run_on_idle_clock
+from tests.unit.mail.scripted_servers import Reply, Talk, mail_host, world
 
-RECORD_TIMEOUT = 1.0
+RECORD_TIMEOUT = 60.0
 TARPITS, ORDINARY, EACH = 20, 180, 10
+
+
+async def drips_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send a byte now and then, and never a whole line."""
+    while not reader.at_eof():
+        writer.write(b"2")
+        await writer.drain()
+        await asyncio.sleep(5)
+
+
+def greets_after(seconds: float) -> Talk:
+    """Keep a caller waiting before the banner, as some do to be rid of spammers, and then be an ordinary host."""
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, command = mail_host("grace"), ""
+        await asyncio.sleep(seconds)
+        while command != "QUIT":
+            writer.write((host(command) or b"") + b"\r\n")
+            command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
+
+    return converse
+
+
+def verify(servers: dict[str, Reply | Talk], emails: list[str], **config: float) -> tuple[float, dict[str, Outcome]]:
+    """How many seconds it lasts, and what is said of each address."""
+
+    async def scenario() -> tuple[float, dict[str, Outcome]]:
+        async with world(servers, **config) as scripted:
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            records = [Record(position, email=email) for position, email in enumerate(emails)]
+            said = [each async for each in stage_named("email_verify").stage.work(Batch(records), scripted.network)]
+            return loop.time() - started, {emails[each.position]: each for each in said}  # type: ignore[misc]
+
+    return run_on_idle_clock(scenario())
 
 
 def test_twenty_tarpits_among_two_thousand_addresses_are_waited_for_at_the_same_time() -> None:
     people = [f"p{number}" for number in range(EACH)]
-    servers: dict[str, Reply | Talk] = {f"tarpit{number}.test": drips for number in range(TARPITS)}
+    servers: dict[str, Reply | Talk] = {f"tarpit{number}.test": drips_slowly for number in range(TARPITS)}
     servers |= {f"ordinary{number}.test": mail_host(*people) for number in range(ORDINARY)}
     emails = [f"{person}@{domain}" for domain in servers for person in people]
 
-    async def scenario() -> tuple[float, dict[str, Outcome]]:
-        async with world(servers, record_timeout=RECORD_TIMEOUT) as scripted:
-            started = time.monotonic()
-            records = [Record(position, email=email) for position, email in enumerate(emails)]
-            said = [each async for each in stage_named("email_verify").stage.work(Batch(records), scripted.network)]
-            return time.monotonic() - started, {emails[each.position]: each for each in said}  # type: ignore[misc]
-
-    seconds, outcomes = asyncio.run(scenario())
+    seconds, outcomes = verify(servers, emails, record_timeout=RECORD_TIMEOUT, command_timeout=RECORD_TIMEOUT)
 
     held = {email for email, outcome in outcomes.items() if outcome.reason is Reason.TIME_LIMIT}
     assert held == {email for email in emails if "tarpit" in email}
     assert {outcomes[email].status for email in outcomes.keys() - held} == {OutcomeStatus.VALID}
-    assert seconds < TARPITS * RECORD_TIMEOUT / 2, "one after the other they would take twice as long at least"
+    assert seconds < 1.1 * RECORD_TIMEOUT
+
+
+def test_a_banner_that_comes_late_but_in_time_is_waited_for() -> None:
+    seconds, outcomes = verify(
+        {"late.test": greets_after(19)}, ["grace@late.test", "bob@late.test"], command_timeout=20
+    )
+
+    assert [each.status for each in outcomes.values()] == [OutcomeStatus.VALID, OutcomeStatus.INVALID]
+    assert 19 <= seconds < 20
+
+
+def test_a_banner_that_does_not_come_in_time_is_no_banner() -> None:
+    seconds, outcomes = verify({"late.test": greets_after(21)}, ["grace@late.test"], command_timeout=20)
+
+    assert outcomes["grace@late.test"].reason is Reason.SERVER_UNREACHABLE
+    assert 20 <= seconds < 21
