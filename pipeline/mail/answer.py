@@ -67,14 +67,14 @@ class Answer:
             return True
         return False if self.denied else None
 
-    def as_evidence(self) -> Mapping[str, Any]:
+    def as_evidence(self) -> dict[str, Any]:
         """The answer as an outcome keeps it: JSON-ready, short, without the address (docs/verdicts.md)."""
-        return _evidence_of(self)
+        return dict(_evidence_of(self))
 
 
 @lru_cache(maxsize=256)
 def _evidence_of(answer: Answer) -> Mapping[str, Any]:
-    """Made once for all recipients who were told the same in the same breath."""
+    """Made once for all recipients who were told the same in the same breath; each gets a copy."""
     evidence: dict[str, Any] = {
         "meaning": answer.meaning.value,
         "mail_host": answer.mail_host,

@@ -99,9 +99,10 @@ def words_of(reply: Reply) -> str:
     return fold(_IP.sub("IP", text))
 
 
-@lru_cache(maxsize=1024)
 def without_addresses(reply: Reply) -> Reply:
     """Take the addresses out of a reply: it still means the same, and replies to many recipients become equal."""
+    if not any("@" in line or "<" in line for line in reply.lines):
+        return reply
     return Reply(reply.code, tuple(_ADDRESS.sub("<address>", line) for line in reply.lines))
 
 

@@ -5,7 +5,6 @@ chunks.
 """
 
 from collections import deque
-from functools import lru_cache
 
 from pipeline.mail.reply import Reply
 from pipeline.mail.smtp_errors import MalformedReplyError
@@ -75,9 +74,8 @@ class ReplyParser:
         self._lines.append(_printable(text))
 
 
-@lru_cache(maxsize=1024)
 def _whole_reply(line: bytes) -> Reply | None:
-    """Read a line that is a reply by itself, as most are: a server words it alike for many recipients."""
+    """Read a line that is a reply by itself, as most are."""
     if line[:3] in _CODES and line[3:4] in _SEPARATORS and line[3:4] != b"-":
         return Reply(int(line[:3]), (_printable(line[4:]),))
     return None
