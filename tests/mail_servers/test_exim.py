@@ -1,20 +1,14 @@
 """The verifying stage against Exim, as Debian ships it: delays, denials, deferrals, limits and synchronisation."""
 
-import asyncio
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from cli.stack import free_port
-from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from tests.mail_servers import verifying
 from tests.mail_servers.exim import WHY_NOT, EximHost, can_run, running_exim
-from tests.mail_servers.test_postfix import verdict, work
-from tests.unit.mail.scripted_servers import name_server
+from tests.mail_servers.verifying import Servers, place_for_servers, verdict
 
 pytestmark = pytest.mark.skipif(not can_run(), reason=WHY_NOT)
 
@@ -167,50 +161,25 @@ TRUTH: Truth = {
 }
 
 
-@dataclass(frozen=True)
-class Servers:
-    """The hosts of this module, at work; what each logged."""
-
-    home: Path
-    port: int
-
-    def log(self, name: str) -> str:
-        return (self.home / name / "mainlog").read_text()
-
-
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
-    port = free_port(0)
-    with tempfile.TemporaryDirectory(prefix="growth-exim-") as directory, ExitStack() as stack:
-        home = Path(directory)
-        home.chmod(0o755)
+    zone = {(f"{name}.test", "MX"): [f"10 mx.{name}.test."] for name in HOSTS}
+    zone |= {(f"mx.{name}.test", "A"): [host.ip] for name, host in HOSTS.items()}
+    with place_for_servers(zone, "mainlog") as place, ExitStack() as stack:
         for name, host in HOSTS.items():
-            stack.enter_context(running_exim(home / name, host, port))
-        yield Servers(home, port)
+            stack.enter_context(running_exim(place.home / name, host, place.port))
+        yield place
 
 
 def verify(servers: Servers, emails: Sequence[str], *, patience: int = 0) -> dict[str, Outcome]:
     """Verify addresses; who is put off is asked again after a moment, so many times."""
-    zone = {(f"{name}.test", "MX"): [f"10 mx.{name}.test."] for name in HOSTS}
-    zone |= {(f"mx.{name}.test", "A"): [host.ip] for name, host in HOSTS.items()}
-
-    async def scenario() -> dict[str, Outcome]:
-        async with name_server(zone) as (_, resolver):
-            config = MailNetworkConfig(
-                nameservers=(resolver,),
-                smtp_port=servers.port,
-                allow_private=True,
-                helo_name="growth.example",
-                mail_from="probe@growth.example",
-                connections_per_host=2,
-                defer_seconds=(0.1,) * patience,
-            )
-            network = MailNetwork(config)
-            outcomes = await work(network, emails)
-            await network.close()
-            return outcomes
-
-    return asyncio.run(scenario())
+    return verifying.verify(
+        servers,
+        emails,
+        mail_from="probe@growth.example",
+        connections_per_host=2,
+        defer_seconds=(0.1,) * patience,
+    )
 
 
 def test_every_habit_gets_the_verdict_that_it_means(servers: Servers) -> None:

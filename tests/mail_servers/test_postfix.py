@@ -1,22 +1,15 @@
 """The verifying stage against Postfix and Postgrey, as Debian ships them."""
 
-import asyncio
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from cli.stack import free_port
-from pipeline.mail.network import MailNetwork, MailNetworkConfig
-from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
-from pipeline.stages import stage_named
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from tests.mail_servers import verifying
 from tests.mail_servers.postfix import CAN_RUN, WHY_NOT, Host, running_postfix, running_postgrey
-from tests.unit.mail.scripted_servers import name_server
+from tests.mail_servers.verifying import Servers, place_for_servers, verdict
 
 pytestmark = pytest.mark.skipif(not CAN_RUN, reason=WHY_NOT)
 
@@ -66,70 +59,21 @@ HOSTS = {
 }
 
 
-@dataclass(frozen=True)
-class Servers:
-    """The hosts of this module, at work; what each logged."""
-
-    home: Path
-    port: int
-
-    def log(self, name: str) -> str:
-        return (self.home / name / "log").read_text()
-
-
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
-    port = free_port(0)
-    with tempfile.TemporaryDirectory(prefix="growth-postfix-") as directory, ExitStack() as stack:
-        home = Path(directory)
-        home.chmod(0o755)
-        stack.enter_context(running_postgrey(home / "postgrey", *POSTGREY, GREYLISTED_SECONDS))
+    zone = {(domain, "MX"): [f"10 mx.{host.domains[0]}."] for host in HOSTS.values() for domain in host.domains}
+    zone |= {(f"mx.{host.domains[0]}", "A"): [host.ip] for host in HOSTS.values()}
+    with place_for_servers(zone, "log") as place, ExitStack() as stack:
+        stack.enter_context(running_postgrey(place.home / "postgrey", *POSTGREY, GREYLISTED_SECONDS))
         for name, host in HOSTS.items():
-            stack.enter_context(running_postfix(home / name, host, port))
-        yield Servers(home, port)
+            stack.enter_context(running_postfix(place.home / name, host, place.port))
+        yield place
 
 
 def verify(servers: Servers, emails: Sequence[str], *, patience: int = 0) -> dict[str, Outcome]:
     """Verify addresses; who is put off is asked again when its time has come, so many times."""
-    zone = {(domain, "MX"): [f"10 mx.{host.domains[0]}."] for host in HOSTS.values() for domain in host.domains}
-    zone |= {(f"mx.{host.domains[0]}", "A"): [host.ip] for host in HOSTS.values()}
-
-    async def scenario() -> dict[str, Outcome]:
-        async with name_server(zone) as (_, resolver):
-            config = MailNetworkConfig(
-                nameservers=(resolver,),
-                smtp_port=servers.port,
-                allow_private=True,
-                helo_name="growth.example",
-                connections_per_host=CONNECTIONS,
-                defer_seconds=(GREYLISTED_SECONDS + 0.5,) * patience,
-            )
-            network = MailNetwork(config)
-            outcomes = await work(network, emails)
-            await network.close()
-            return outcomes
-
-    return asyncio.run(scenario())
-
-
-async def work(network: MailNetwork, emails: Sequence[str]) -> dict[str, Outcome]:
-    records = {position: Record(position, email=email) for position, email in enumerate(emails)}
-    outcomes: dict[str, Outcome] = {}
-    for deferrals in range(len(network.config.defer_seconds) + 1):
-        put_off: list[Deferral] = []
-        batch = Batch([Record(record.position, email=record.email, deferrals=deferrals) for record in records.values()])
-        async for said in stage_named("email_verify").stage.work(batch, network):
-            if isinstance(said, Outcome):
-                outcomes[records.pop(said.position).email] = said
-            else:
-                put_off.append(said)
-        await asyncio.sleep(max((deferral.seconds for deferral in put_off), default=0))
-    assert not records
-    return outcomes
-
-
-def verdict(outcome: Outcome) -> tuple[OutcomeStatus, Reason]:
-    return outcome.status, outcome.reason
+    waits = (GREYLISTED_SECONDS + 0.5,) * patience
+    return verifying.verify(servers, emails, connections_per_host=CONNECTIONS, defer_seconds=waits)
 
 
 def test_mailboxes_of_every_kind_get_the_verdict_that_the_server_s_reply_means(servers: Servers) -> None:

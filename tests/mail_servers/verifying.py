@@ -1,0 +1,82 @@
+"""The verifying stage against real mail servers: where they are at work, and what is said of addresses there."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.stack import free_port
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
+from pipeline.records import Batch, Record
+from pipeline.stages import stage_named
+from tests.unit.mail.scripted_servers import name_server
+
+Zone = Mapping[tuple[str, str], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The hosts of a module, at work: all on one port, each with a directory of its own."""
+
+    home: Path
+    port: int
+    zone: Zone
+    log_name: str
+
+    def log(self, name: str) -> str:
+        """What a host has logged."""
+        return (self.home / name / self.log_name).read_text()
+
+
+@contextmanager
+def place_for_servers(zone: Zone, log_name: str) -> Iterator[Servers]:
+    """A directory that servers' own users may enter, and a free port."""
+    with tempfile.TemporaryDirectory(prefix="growth-mail-servers-") as directory:
+        home = Path(directory)
+        home.chmod(0o755)
+        yield Servers(home, free_port(0), zone, log_name)
+
+
+def verify(servers: Servers, emails: Sequence[str], **config: Any) -> dict[str, Outcome]:
+    """Verify addresses; who is put off is asked again when its time has come, as often as `defer_seconds` says."""
+
+    async def scenario() -> dict[str, Outcome]:
+        async with name_server(servers.zone) as (_, resolver):
+            network = MailNetwork(
+                MailNetworkConfig(
+                    nameservers=(resolver,),
+                    smtp_port=servers.port,
+                    allow_private=True,
+                    helo_name="growth.example",
+                    **config,
+                )
+            )
+            outcomes = await _work(network, emails)
+            await network.close()
+            return outcomes
+
+    return asyncio.run(scenario())
+
+
+def verdict(outcome: Outcome) -> tuple[OutcomeStatus, Reason]:
+    return outcome.status, outcome.reason
+
+
+async def _work(network: MailNetwork, emails: Sequence[str]) -> dict[str, Outcome]:
+    records = {position: Record(position, email=email) for position, email in enumerate(emails)}
+    outcomes: dict[str, Outcome] = {}
+    for deferrals in range(len(network.config.defer_seconds) + 1):
+        put_off: list[Deferral] = []
+        batch = Batch([Record(record.position, email=record.email, deferrals=deferrals) for record in records.values()])
+        async for said in stage_named("email_verify").stage.work(batch, network):
+            if isinstance(said, Outcome):
+                outcomes[records.pop(said.position).email] = said  # type: ignore[index]
+            else:
+                put_off.append(said)
+        await asyncio.sleep(max((deferral.seconds for deferral in put_off), default=0))
+    assert not records
+    return outcomes
