@@ -1,8 +1,8 @@
 """One query to one name server and its answer, as octets: over UDP, and over TCP if that is too small (RFC 7766).
 
 Each query has an identity that can't be guessed, at a port that can't be guessed (RFC 5452): a port is shared by
-queries that are open at the same time, by a few of them, and closed with the last. Its socket is connected: what
-comes from elsewhere is not seen, and a server that is not there is noticed at once.
+queries that are open at the same time, by a few of them, and closed with the last (docs/decisions/0020). Its socket is
+connected: what comes from elsewhere is not seen, and a server that is not there is noticed at once.
 """
 
 import asyncio
@@ -19,7 +19,9 @@ from pipeline.mail.plain_dns_answer import PlainAnswer, read_plain
 PAYLOAD = 1232
 """Octets of an answer over UDP that no path fragments (DNS flag day 2020)."""
 LARGEST = 65535
-QUERIES_PER_PORT = 32
+QUERIES_PER_PORT = 8
+"""Queries that a port of ours carries in its life, all of them while others are open there. Who finds out the port has
+so many identities to guess at, each for its own question; a port for each query takes more time than the query."""
 
 _RECURSION_DESIRED, _TRUNCATED, _RESPONSE = 0x0100, 0x0200, 0x8000
 _HEADER = struct.Struct("!HHHHHH")
@@ -86,13 +88,20 @@ class _Port:
         self._open[identity] = question, answered
         timer = loop.call_later(seconds, _give_up, answered)
         try:
-            self._connected(loop).send(query)
+            self._send(loop, query)
             return query, await answered
         finally:
             timer.cancel()
             del self._open[identity]
             if not self._open:
                 self._close(loop)
+
+    def _send(self, loop: asyncio.AbstractEventLoop, query: bytes) -> None:
+        """Send; the system may only now tell that an earlier query was refused, and tells it once."""
+        try:
+            self._connected(loop).send(query)
+        except OSError as error:
+            self._fail(error)
 
     def _new_identity(self) -> bytes:
         while (identity := secrets.token_bytes(2)) in self._open:
@@ -114,16 +123,20 @@ class _Port:
             self._socket = None
 
     def _read(self, connection: socket.socket) -> None:
-        """Hand out all that came; an error is the server's, and so every question's."""
+        """Hand out all that came."""
         try:
             while True:
                 self._hand_out(connection.recv(LARGEST))
         except BlockingIOError:
             return
         except OSError as error:
-            for _, answered in self._open.values():
-                if not answered.done():
-                    answered.set_exception(type(error)(*error.args))
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        """An error is the server's, and so every question's."""
+        for _, answered in self._open.values():
+            if not answered.done():
+                answered.set_exception(type(error)(*error.args))
 
     def _hand_out(self, answer: bytes) -> None:
         question, answered = self._open.get(answer[:2], (b"", None))

@@ -1,0 +1,114 @@
+"""Questions to one name server over UDP: how many share a port of ours, and what becomes of them together."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import dns.message
+import dns.name
+import dns.rdatatype
+import dns.rrset
+import pytest
+
+from pipeline.mail.dns_exchange import QUERIES_PER_PORT, NameServer
+from pipeline.mail.plain_dns_answer import PlainAnswer
+
+PATIENCE = 30.0
+
+
+class Collector(asyncio.DatagramProtocol):
+    """Answers when `enough` queries have come; `by_port` has the identities that each port of the client's used."""
+
+    def __init__(self, enough: int) -> None:
+        self.by_port: dict[int, list[int]] = defaultdict(list)
+        self._enough = enough
+        self._waiting: list[tuple[dns.message.Message, Any]] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        query = dns.message.from_wire(data)
+        self.by_port[addr[1]].append(query.id)
+        self._waiting.append((query, addr))
+        if len(self._waiting) == self._enough:
+            for each, client in self._waiting:
+                self.answer(each, client)
+            self._waiting.clear()
+
+    def answer(self, query: dns.message.Message, client: Any) -> None:
+        self.transport.sendto(_answer_to(query).to_wire(), client)
+
+
+class Forger(Collector):
+    """Answers each query under its identity, but first to a question that nobody asked."""
+
+    def answer(self, query: dns.message.Message, client: Any) -> None:
+        other = dns.message.make_query("other.test", "A", id=query.id)
+        self.transport.sendto(_answer_to(other, "192.0.2.66").to_wire(), client)
+        super().answer(query, client)
+
+
+def _answer_to(query: dns.message.Message, ip: str = "192.0.2.1") -> dns.message.Message:
+    response = dns.message.make_response(query)
+    response.answer.append(dns.rrset.from_text(query.question[0].name, 300, "IN", "A", ip))
+    return response
+
+
+@asynccontextmanager
+async def name_server(protocol: Collector) -> AsyncIterator[NameServer]:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: protocol, local_addr=("127.0.0.1", 0))
+    try:
+        yield NameServer(transport.get_extra_info("sockname"))
+    finally:
+        transport.close()
+
+
+def ask(server: NameServer, number: int) -> Any:
+    return server.ask(dns.name.from_text(f"host{number}.test"), dns.rdatatype.A, PATIENCE)
+
+
+def test_questions_that_are_open_at_once_share_ports_a_few_to_each() -> None:
+    questions = 2 * QUERIES_PER_PORT + 1
+
+    async def scenario() -> tuple[list[Any], Collector]:
+        async with name_server(collector := Collector(questions)) as server:
+            return await asyncio.gather(*(ask(server, number) for number in range(questions))), collector
+
+    answers, collector = asyncio.run(scenario())
+
+    assert answers == [PlainAnswer(("192.0.2.1",), 300)] * questions
+    assert [len(identities) for identities in collector.by_port.values()] == [QUERIES_PER_PORT, QUERIES_PER_PORT, 1]
+    assert all(len(set(identities)) == len(identities) for identities in collector.by_port.values())
+
+
+def test_a_port_is_given_up_with_its_last_open_question() -> None:
+    async def scenario() -> Collector:
+        async with name_server(collector := Collector(1)) as server:
+            for number in range(20):
+                await ask(server, number)
+            return collector
+
+    assert len(asyncio.run(scenario()).by_port) > 10, "the system chooses each port anew, now and then one twice"
+
+
+def test_an_answer_to_another_question_is_not_taken_though_its_identity_is_right() -> None:
+    async def scenario() -> list[Any]:
+        async with name_server(Forger(5)) as server:
+            return await asyncio.gather(*(ask(server, number) for number in range(5)))
+
+    assert asyncio.run(scenario()) == [PlainAnswer(("192.0.2.1",), 300)] * 5
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_a_server_that_is_not_there_is_noticed_at_once_by_all_who_ask(at_once: int) -> None:
+    async def scenario() -> list[Any]:
+        async with name_server(Collector(0)) as server:
+            pass
+        async with asyncio.timeout(PATIENCE / 2):
+            return await asyncio.gather(*(ask(server, number) for number in range(at_once)), return_exceptions=True)
+
+    assert [type(each) for each in asyncio.run(scenario())] == [ConnectionRefusedError] * at_once
