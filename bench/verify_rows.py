@@ -29,6 +29,7 @@ from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome
 from pipeline.records import Batch, Record
 from pipeline.stages.email_verify import EmailVerify
+from worker.garbage import collect_rarely
 
 THREADS = 50
 CONVERSATIONS = 200
@@ -80,7 +81,8 @@ def mail_host(number: int) -> tuple[str, str]:
 
 
 def engine(target: Target) -> int:
-    """The whole engine: address in; syntax, DNS, RCPT, catch-all probe; verdict with evidence out."""
+    """The whole engine: address in; syntax, DNS, RCPT, catch-all probe; verdict with evidence out; as a worker runs."""
+    collect_rarely()
     config = MailNetworkConfig(
         nameservers=(("127.0.0.1", target.dns_port),),
         smtp_port=target.smtp_port,

@@ -27,6 +27,7 @@ from models.settings import Settings
 from pipeline.mail.outage import Outage
 from pipeline.mail.syntax import Address, parse_address
 from pipeline.outcomes import REASON_SENTENCES, Reason
+from worker.garbage import collect_rarely
 
 LIST_PATIENCE_S = 900.0
 """How long a list waits for servers that ask us to come back later, unless told otherwise."""
@@ -43,6 +44,7 @@ def verify_file(
 ) -> ExitCode:
     """Check each address of a list and write the list with verdicts. Raises `UnusableFile`, `UnableToCheck`."""
     started, file = time.monotonic(), open_addresses(path)
+    collect_rarely()
     for notice in file.notices:
         errors.print(notice, style="yellow", soft_wrap=True, highlight=False, markup=False)
     with _worklist(output) as worklist:

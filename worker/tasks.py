@@ -14,6 +14,7 @@ from celery.signals import worker_init, worker_process_init, worker_process_shut
 from models.settings import load_settings
 from worker.app import app
 from worker.compiling import compile_run, export_stopped_run
+from worker.garbage import collect_rarely
 from worker.links import work_lane, work_link
 from worker.process import Process, open_process
 from worker.sources import sources_or_exit
@@ -42,6 +43,7 @@ def this_process() -> Process:
     """This worker process's connections, opened at its first task or when the pool starts it."""
     global _process
     if _process is None:
+        collect_rarely()
         _process = open_process(_draining)
     return _process
 
