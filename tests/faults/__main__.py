@@ -1,8 +1,9 @@
 """The longer fault suite: `python -m tests.faults --rounds N --seed S`.
 
 Each round is one run under one to three faults, drawn at random from a generator that the seed and the round's
-number determine: `--seed S --first R --rounds 1` plays round R again. Ends in one line of JSON, and with exit
-code 1 when a promise was broken. `faults` counts those that struck: a plan's last may come after the run's end.
+number determine: `--seed S --first R --rounds 1` plays round R again. With `--alone` each fault has one round to
+itself instead. Ends in one line of JSON, and with exit code 1 when a promise was broken. `faults` counts those that
+struck: a plan's last may come after the run's end.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from cli.client import ApiError
 from tests.faults.bounds import AT_THE_END, faults_on, is_possible
 from tests.faults.engine import Broker, FaultEngine, running_fault_engine
 from tests.faults.invariants import Verdict
-from tests.faults.rounds import Plan, play
+from tests.faults.rounds import STRIKE_AT_PERCENT, Plan, play
 
 MOST_FAULTS = 3
 EARLIEST_PERCENT, LATEST_PERCENT = 10, 60
@@ -67,6 +68,14 @@ def draw_plan(seed: int, number: int, outage_seconds: float, broker: Broker) -> 
     )
 
 
+def each_alone(outage_seconds: float, broker: Broker) -> Iterator[Plan]:
+    """A plan for each thing that may befall a run on this machine."""
+    yield Plan({}, outage_seconds, creator_dies=True)
+    yield Plan({}, outage_seconds, hostile=True)
+    for fault in filter(is_possible, faults_on(broker)):
+        yield Plan({fault: STRIKE_AT_PERCENT}, outage_seconds)
+
+
 def say(line: str) -> None:
     """Print a line at once, whoever listens."""
     sys.stdout.write(f"{line}\n")
@@ -74,8 +83,7 @@ def say(line: str) -> None:
 
 
 def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verdict]:
-    for number in range(options.first, options.first + options.rounds):
-        plan = draw_plan(options.seed, number, options.outage, options.broker)
+    for number, plan in enumerate(_plans(options), start=options.first):
         began = time.monotonic()
         try:
             verdict = play(engine, plan)
@@ -90,11 +98,19 @@ def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verd
         yield verdict
 
 
+def _plans(options: argparse.Namespace) -> Iterator[Plan]:
+    if options.alone:
+        return each_alone(options.outage, options.broker)
+    numbers = range(options.first, options.first + options.rounds)
+    return (draw_plan(options.seed, number, options.outage, options.broker) for number in numbers)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Runs under random faults.")
     parser.add_argument("--rounds", type=int, default=20, help="how many runs")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="repeats a sequence")
     parser.add_argument("--first", type=int, default=1, help="the number of the first round, to play one again")
+    parser.add_argument("--alone", action="store_true", help="a round for each fault, instead of random ones")
     parser.add_argument("--outage", type=float, default=20, help="how long servers are away, in seconds")
     parser.add_argument("--broker", choices=["redis", "rabbitmq"], default="redis", help="who carries the messages")
     return parser.parse_args()

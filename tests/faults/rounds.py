@@ -14,6 +14,9 @@ PATIENCE_S = 90
 """No run may take longer than this to end by itself, whatever was done to it."""
 FIRST_SENT_BOUND_S = 10.0
 """Within which a run starts whose creator died before sending it."""
+OUTAGE_SECONDS = 2
+"""How long servers are away in a round with one fault."""
+STRIKE_AT_PERCENT = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,13 @@ class Plan:
         parts += ["hostile_mail_servers"] if self.hostile else []
         parts += [f"{fault.__name__}@{percent}%" for fault, percent in self.strikes.items()]
         return ", ".join(parts) or "nothing"
+
+
+def play_alone(engine: FaultEngine, fault: Fault) -> Verdict:
+    """One round with one fault; prints how long it took until all work went on."""
+    verdict = play(engine, Plan({fault: STRIKE_AT_PERCENT}, OUTAGE_SECONDS))
+    print(f"{fault.__name__}: at work again after {verdict.resume_s:.1f} s, claimed again: {verdict.claimed_again}")  # noqa: T201
+    return verdict
 
 
 def play(engine: FaultEngine, plan: Plan) -> Verdict:
