@@ -1,26 +1,29 @@
 """The stage that finds people's work addresses.
 
-Cheapest first: an address that the contact brought is taken as it is (`email_verify` judges it); otherwise
-the domain's own mail server is asked about ranked candidates; what that leaves open is asked of other sources. A
-contact that brings a company and no domain gets that company's domain. Contacts of the same name at the same domain
-are one person to us and get the same address.
+Cheapest first: an address that the contact brought is taken as it is (`email_verify` judges it); what an earlier
+run found out lately is used again; otherwise the domain's own mail server is asked about ranked candidates; what that
+leaves open is asked of other sources. A contact that brings a company and no domain gets that company's domain.
+Contacts of the same name at the same domain are one person to us and get the same address.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from pipeline.lookup.belief import PatternBelief
+from pipeline.lookup.candidates import Candidate
+from pipeline.lookup.conclusions import Finding
+from pipeline.lookup.known import person_digest, recall
 from pipeline.lookup.names import Name, parse_name
 from pipeline.lookup.patterns import recognise
-from pipeline.lookup.search import DomainSearch, Finding
+from pipeline.lookup.search import DomainSearch
 from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.syntax import Address, normalise_domain, parse_address
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, PatternCount, Record
+from pipeline.records import Batch, KnownPerson, PatternCount, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
-from pipeline.stages.deferral import may_come_back, put_off, put_off_for_dns
+from pipeline.stages.deferral import put_off, put_off_for_dns, times_left
 from pipeline.stages.falling_back import FallBack, came_back_for_sources, person_of, unknown_so_far
 from pipeline.stages.in_parallel import then_in_parallel
 from pipeline.stages.withholding import Withheld, read_people
@@ -67,9 +70,8 @@ async def _ask_mail_servers(
 
     def look_up(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
         people = intake.people(records)
-        colleagues = intake.brought.get(domain, ())
         not_asked = intake.withheld.local_parts(people, domain)
-        return _look_up(domain, people, batch.known_patterns.get(domain, ()), colleagues, not_asked, network)
+        return _look_up(domain, people, intake.brought.get(domain, ()), not_asked, batch, network)
 
     at_once = network.config.conversations
     answers = work_by_domain(intake.domains, look_up, at_once=at_once, on_fault=OutcomeStatus.NOT_FOUND)
@@ -180,37 +182,78 @@ def _without_domain(record: Record) -> Reason:
 async def _look_up(
     domain: str,
     people: dict[Name, list[Record]],
-    known: Sequence[PatternCount],
     colleagues: Sequence[_Brought],
     not_asked: Mapping[Name, set[str]],
+    batch: Batch,
     network: MailNetwork,
 ) -> AsyncIterator[Outcome | Deferral]:
-    """Look for one domain's people, group by group."""
+    """Look for one domain's people: those who are known, then the others, group by group."""
+    taken = {colleague.local_part for colleague in colleagues} | _local_parts(batch.taken, domain)
+    taken = taken.union(*not_asked.values())
+    for outcome in _recall_people(domain, people, batch, taken):
+        yield outcome
+    if not people:
+        return
     route = await network.route(domain)
     if route.problem is not None:
         for record in (record for records in people.values() for record in records):
             yield put_off_for_dns(record, route, network.config) or _not_found(record, route.problem)
         return
+    belief = _belief(batch.known_patterns.get(domain, ()), colleagues)
+    coming_back = {
+        name: max(times_left(record, network.config) for record in records) for name, records in people.items()
+    }
+    async with network.conversation(route) as conversation:
+        search = DomainSearch(conversation, network, belief, people.keys(), taken, coming_back)
+        for names in in_groups(list(people), conversation, lambda: search.questions_each):
+            async for finding in search.find(names):
+                for said in _said(people[finding.name], domain, finding, not_asked, network):
+                    yield said
+        for finding in search.decide():
+            for said in _said(people[finding.name], domain, finding, not_asked, network):
+                yield said
+
+
+def _local_parts(addresses: Iterable[str], domain: str) -> set[str]:
+    return {address.rpartition("@")[0].lower() for address in addresses if address.endswith(f"@{domain}")}
+
+
+def _belief(known: Sequence[PatternCount], colleagues: Sequence[_Brought]) -> PatternBelief:
     belief = PatternBelief(known)
     for colleague in colleagues:
         belief.note_confirmed(colleague.pattern or "")
-    taken = {colleague.local_part for colleague in colleagues}.union(*not_asked.values())
-    coming_back = {
-        name for name, records in people.items() if any(may_come_back(record, network.config) for record in records)
-    }
-    async with network.conversation(route) as conversation:
-        search = DomainSearch(conversation, network, belief, taken, coming_back)
-        for names in in_groups(list(people), conversation, lambda: search.questions_each):
-            async for finding in search.find(names):
-                for record in people[finding.name]:
-                    deferral = None if finding.candidate else put_off(record, finding.answer, network.config)
-                    is_theirs = finding.name in not_asked and (not finding.candidate or bool(finding.catch_all))
-                    yield deferral or (_suppressed(record.position) if is_theirs else _outcome(record, domain, finding))
+    return belief
+
+
+def _recall_people(domain: str, people: dict[Name, list[Record]], batch: Batch, taken: set[str]) -> Iterator[Outcome]:
+    """Say what an earlier run found out, and take those people and their local parts out of the search."""
+    for name in list(people):
+        known = batch.known_people.get(person_digest(domain, name))
+        candidate = recall(known, domain, name) if known else None
+        if known and (candidate or known.mailbox is None):
+            taken |= {candidate.local_part} if candidate else set()
+            for record in people.pop(name):
+                yield _remembered(record, domain, known, candidate)
+
+
+def _said(
+    records: Sequence[Record], domain: str, finding: Finding, not_asked: Collection[Name], network: MailNetwork
+) -> Iterator[Outcome | Deferral]:
+    for record in records:
+        deferral = None if finding.candidate else put_off(record, finding.answer, network.config)
+        is_theirs = finding.name in not_asked and (not finding.candidate or bool(finding.catch_all))
+        yield deferral or (_suppressed(record.position) if is_theirs else _outcome(record, domain, finding))
 
 
 def _outcome(record: Record, domain: str, finding: Finding) -> Outcome:
     candidate = finding.candidate
-    evidence = {"asked": finding.asked, **(finding.answer.as_evidence() if finding.answer else {})}
+    evidence = {
+        "asked": finding.asked,
+        "domain": domain,
+        "person": person_digest(domain, finding.name).hex(),
+        "refused": list(finding.refused),
+        **(finding.answer.as_evidence() if finding.answer else {}),
+    }
     if candidate is None:
         return Outcome(record.position, OutcomeStatus.NOT_FOUND, finding.reason, evidence=evidence)
     return Outcome(
@@ -221,6 +264,22 @@ def _outcome(record: Record, domain: str, finding: Finding) -> Outcome:
         source="pattern" if finding.by_pattern else "permutation",
         score=_score(candidate.probability, catch_all=finding.catch_all),
         evidence={"pattern": candidate.pattern, "catch_all": finding.catch_all, **evidence},
+    )
+
+
+def _remembered(record: Record, domain: str, known: KnownPerson, candidate: Candidate | None) -> Outcome:
+    """The outcome of an earlier run; whether the mailbox is still there is for `email_verify` to ask."""
+    evidence = {"asked": 0, "known": dict(known.evidence)}
+    if candidate is None:
+        return Outcome(record.position, OutcomeStatus.NOT_FOUND, Reason(known.reason), evidence=evidence)
+    return Outcome(
+        record.position,
+        OutcomeStatus.FOUND,
+        Reason(known.reason),
+        email=f"{candidate.local_part}@{domain}",
+        source="known",
+        score=known.score,
+        evidence={"pattern": candidate.pattern, **evidence},
     )
 
 
