@@ -33,7 +33,7 @@ from pipeline import lookups, suppressions, verifications
 from pipeline.deferrals import let_rest, note_deferrals
 from pipeline.errors import LeaseLost
 from pipeline.knowledge import known_patterns, learn_patterns
-from pipeline.lookups import addresses_given, known_people, remember_people
+from pipeline.lookups import addresses_given, colleagues, known_people, remember_people
 from pipeline.mail.syntax import normalise_domain
 from pipeline.narrowing import is_suspect, narrow
 from pipeline.outcomes import Deferral, Outcome, Reason
@@ -140,8 +140,9 @@ def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> 
     patterns = known_patterns(session, domains)
     if lease.stage == lookups.STAGE:
         people = known_people(session, lease.run_id, records)
-        taken = addresses_given(session, lease.run_id, lease.first_position, lease.last_position, domains)
-        return Batch(records, patterns, known_people=people, taken=taken)
+        here = lease.run_id, lease.first_position, lease.last_position
+        taken, others = addresses_given(session, *here, domains), colleagues(session, *here, records)
+        return Batch(records, patterns, known_people=people, taken=taken, colleagues=others)
     if lease.stage == verifications.STAGE:
         return Batch(records, patterns, fresh_answers(session, lease.run_id, records, freshness or Freshness()))
     return Batch(records, patterns)

@@ -50,6 +50,28 @@ WHERE run_id = :run_id AND stage = :stage AND position BETWEEN :first - :reach A
 """)
 
 
+NEAR = 500
+"""So near are colleagues who may own what a chunk finds: their names have to be read."""
+COLLEAGUES = text("""
+SELECT c.position, c.first_name, c.last_name, c.full_name, c.domain FROM contacts c
+WHERE c.run_id = :run_id AND c.position BETWEEN :first - :reach AND :last + :reach
+  AND c.position NOT BETWEEN :first AND :last AND lower(c.domain) = ANY(:domains)
+  AND NOT EXISTS (
+    SELECT FROM outcomes o
+    WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position AND o.email IS NOT NULL
+  )
+ORDER BY c.position
+""")
+
+
+def colleagues(session: Session, run_id: UUID, first: int, last: int, records: Sequence[Record]) -> list[Record]:
+    """Who else of the run works at these contacts' domains, near them, and has no address yet."""
+    raw = {domain for record in records for domain in (record.domain.lower(), normalise_domain(record.domain))}
+    parameters = {"first": first, "last": last, "reach": NEAR, "domains": sorted(filter(None, raw))}
+    rows = session.execute(COLLEAGUES, {"run_id": run_id, "stage": STAGE, **parameters})
+    return [Record(**row._asdict()) for row in rows]
+
+
 def addresses_given(session: Session, run_id: UUID, first: int, last: int, domains: Sequence[str]) -> Sequence[str]:
     """The addresses at these domains that the run has given to contacts from `first` to `last`, and near them."""
     parameters = {"first": first, "last": last, "reach": REACH, "domains": list(domains)}

@@ -12,7 +12,7 @@ from pipeline.lookup.names import Name
 from pipeline.lookup.patterns import local_parts
 from pipeline.mail.answer import Answer
 
-OF_ONE_NAME = {"first", "last"}
+OF_ONE_NAME = {"first", "last", "fl"}
 """Patterns whose addresses namesakes vie for."""
 CROWD = 10
 STRANGERS = 0.15
@@ -68,6 +68,11 @@ class Claims:
     def rivals(self, local_part: str, found: Container[Name]) -> Sequence[Name]:
         """Everybody who may have this local part and is not found yet."""
         return [name for name in self._possible.get(local_part, ()) if name not in found]
+
+    @property
+    def claimants(self) -> Sequence[Name]:
+        """Everybody who claims something."""
+        return list(dict.fromkeys(name for contest in self.contests.values() for name in contest.claimants))
 
     def of(self, name: Name) -> Mapping[str, Contest]:
         """What somebody claims."""

@@ -56,6 +56,7 @@ class Conclusions:
         self._taken = taken
         self._unknown: set[str] = set()
         self._claims = Claims(everybody)
+        self._sought: set[Name] = set()
         self._found: set[Name] = set()
         self._undecided: dict[Name, Sought] = {}
         self._explorers = 0
@@ -65,6 +66,7 @@ class Conclusions:
     def seek(self, names: Sequence[Name], coming_back: Container[Name]) -> None:
         """Begin to seek more people; what somebody else's turn has shown of them is known."""
         self.waiting = {name: self._seek(name) for name in names}
+        self._sought.update(names)
         clear_names = sorted(self.waiting.values(), key=lambda person: -person.clarity)
         for pilot in clear_names[:PILOTS]:
             pilot.pilot_for = len(names)
@@ -118,6 +120,11 @@ class Conclusions:
         if answer is None or answer.meaning is Meaning.NO_SUCH_MAILBOX:
             return self._finding(person, Reason.EVERY_CANDIDATE_REFUSED, answer)
         return self._finding(person, answer.reason, answer)
+
+    @property
+    def rivals(self) -> Sequence[Name]:
+        """Who claims an address that somebody else here claims as well, and was never sought."""
+        return [name for name in self._claims.claimants if name not in self._sought]
 
     @property
     def is_catch_all(self) -> bool | None:

@@ -8,6 +8,7 @@ the weights of a name's readings sum to 1.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.lookup.naming import kana
 from pipeline.lookup.naming.culture import JOINED, culture_of
 from pipeline.lookup.naming.order import Split, split_fields, split_words
 from pipeline.lookup.naming.scripts import Convention, conventions_for
@@ -79,7 +80,7 @@ def _family_and_given(words: Words) -> tuple[Sequence[str], Sequence[str]] | Non
     """Tell the names apart where a comma or the script says which is which."""
     if words.after_comma:
         return words.main, words.after_comma
-    native = family_first(words.main)
+    native = family_first(words.main) or kana.family_first(words.main)
     return ([native[0]], [native[1]]) if native else None
 
 

@@ -34,8 +34,9 @@ PROBES = 2
 class DomainSearch:
     """Searches one domain's people, group by group, in one conversation; learns from each for the next.
 
-    `everybody` are all people who will be sought here. `taken` are local parts known to belong to others; those that
-    are found join them. `coming_back` are people who will be sought again if the server asks for that, with how often.
+    `everybody` are all people who will be sought here, and those colleagues who are sought elsewhere. `taken` are
+    local parts known to belong to others; those that are found join them. `coming_back` are people who will be sought
+    again if the server asks for that, with how often.
     """
 
     def __init__(
@@ -81,6 +82,11 @@ class DomainSearch:
         if late:
             # The time was too short for this group, but the server does answer: the next one has its own.
             conclusions.stopped = None
+
+    @property
+    def rivals(self) -> Sequence[Name]:
+        """Who claims an address beside those who were sought, and was not sought here: to be sought, too."""
+        return self._conclusions.rivals
 
     def decide(self) -> Iterator[Finding]:
         """Yield the rest, when everybody was sought."""

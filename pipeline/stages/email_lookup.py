@@ -17,7 +17,10 @@ from pipeline.lookup.known import person_digest, recall
 from pipeline.lookup.names import Name, parse_name
 from pipeline.lookup.patterns import recognise
 from pipeline.lookup.search import DomainSearch
+from pipeline.lookup.sources.source import Person
 from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
+from pipeline.mail.do_not_contact import DoNotContact
+from pipeline.mail.enquiry import Enquiry
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.syntax import Address, normalise_domain, parse_address
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
@@ -26,7 +29,7 @@ from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.deferral import put_off, put_off_for_dns, times_left
 from pipeline.stages.falling_back import FallBack, came_back_for_sources, person_of, unknown_so_far
 from pipeline.stages.in_parallel import then_in_parallel
-from pipeline.stages.withholding import Withheld, read_people
+from pipeline.stages.withholding import Withheld, may_be_asked_about, read_people
 
 BROUGHT_SCORE = 50
 """The score of an address that the contact brought: nobody has judged it yet."""
@@ -47,7 +50,8 @@ class EmailLookup:
         records = {record.position: record for record in batch.records}
         fall_back = FallBack(sources, records, intake.domain_of, network.config)
         outcomes = await _taken_in(batch, intake, sources)
-        answers = then_in_parallel(_ask_mail_servers(batch, intake, outcomes, network), fall_back.step)
+        asking = _ask_mail_servers(batch, intake, outcomes, network, sources.do_not_contact)
+        answers = then_in_parallel(asking, fall_back.step)
         async with aclosing(answers):
             async for answer in answers:
                 yield answer
@@ -62,16 +66,23 @@ async def _taken_in(batch: Batch, intake: "_Intake", sources: Waterfall) -> Sequ
 
 
 async def _ask_mail_servers(
-    batch: Batch, intake: "_Intake", outcomes: Sequence[Outcome], network: MailNetwork
+    batch: Batch,
+    intake: "_Intake",
+    outcomes: Sequence[Outcome],
+    network: MailNetwork,
+    do_not_contact: DoNotContact,
 ) -> AsyncGenerator[Outcome | Deferral, None]:
     """The cheap front: what contacts brought, and what the domains' own servers say."""
     for outcome in outcomes:
         yield outcome
 
+    colleagues = _colleagues(batch)
+
     def look_up(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
         people = intake.people(records)
         not_asked = intake.withheld.local_parts(people, domain)
-        return _look_up(domain, people, intake.brought.get(domain, ()), not_asked, batch, network)
+        brought, others = intake.brought.get(domain, ()), _Colleagues(colleagues.get(domain, {}), do_not_contact)
+        return _look_up(domain, people, brought, others, not_asked, batch, network)
 
     at_once = network.config.conversations
     answers = work_by_domain(intake.domains, look_up, at_once=at_once, on_fault=OutcomeStatus.NOT_FOUND)
@@ -86,6 +97,19 @@ class _Brought:
 
     local_part: str
     pattern: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Colleagues:
+    """People of one domain who are worked elsewhere, and the list of those about whom nobody may be asked."""
+
+    people: Mapping[Name, Person]
+    do_not_contact: DoNotContact
+
+    async def among(self, names: Sequence[Name]) -> list[Name]:
+        """Those of these people about whom the server may be asked."""
+        known = {name: self.people[name] for name in names if name in self.people}
+        return await may_be_asked_about(self.do_not_contact, known) if known else []
 
 
 @dataclass(slots=True)
@@ -182,13 +206,14 @@ def _without_domain(record: Record) -> Reason:
 async def _look_up(
     domain: str,
     people: dict[Name, list[Record]],
-    colleagues: Sequence[_Brought],
+    brought: Sequence[_Brought],
+    colleagues: _Colleagues,
     not_asked: Mapping[Name, set[str]],
     batch: Batch,
     network: MailNetwork,
 ) -> AsyncIterator[Outcome | Deferral]:
     """Look for one domain's people: those who are known, then the others, group by group."""
-    taken = {colleague.local_part for colleague in colleagues} | _local_parts(batch.taken, domain)
+    taken = {colleague.local_part for colleague in brought} | _local_parts(batch.taken, domain)
     taken = taken.union(*not_asked.values())
     for outcome in _recall_people(domain, people, batch, taken):
         yield outcome
@@ -199,28 +224,51 @@ async def _look_up(
         for record in (record for records in people.values() for record in records):
             yield put_off_for_dns(record, route, network.config) or _not_found(record, route.problem)
         return
-    belief = _belief(batch.known_patterns.get(domain, ()), colleagues)
+    belief = _belief(batch.known_patterns.get(domain, ()), brought)
     coming_back = {
         name: max(times_left(record, network.config) for record in records) for name, records in people.items()
     }
     async with network.conversation(route) as conversation:
-        search = DomainSearch(conversation, network, belief, people.keys(), taken, coming_back)
-        for names in in_groups(list(people), conversation, lambda: search.questions_each):
-            async for finding in search.find(names):
-                for said in _said(people[finding.name], domain, finding, not_asked, network):
-                    yield said
-        for finding in search.decide():
-            for said in _said(people[finding.name], domain, finding, not_asked, network):
+        search = DomainSearch(
+            conversation, network, belief, list(dict.fromkeys([*people, *colleagues.people])), taken, coming_back
+        )
+        async for finding in _find(search, list(people), colleagues, conversation):
+            for said in _said(people.get(finding.name, ()), domain, finding, not_asked, network):
                 yield said
+
+
+async def _find(
+    search: DomainSearch, names: Sequence[Name], colleagues: _Colleagues, conversation: Enquiry
+) -> AsyncIterator[Finding]:
+    """Seek people group by group, then those colleagues who may own what was found."""
+    for group in in_groups(names, conversation, lambda: search.questions_each):
+        async for finding in search.find(group):
+            yield finding
+    for group in in_groups(await colleagues.among(search.rivals), conversation, lambda: search.questions_each):
+        async for finding in search.find(group):
+            yield finding
+    for finding in search.decide():
+        yield finding
+
+
+def _colleagues(batch: Batch) -> Mapping[str, Mapping[Name, Person]]:
+    """Those who are worked elsewhere, by domain."""
+    people: dict[str, dict[Name, Person]] = {}
+    for each in batch.colleagues:
+        domain = normalise_domain(each.domain)
+        name = parse_name(first_name=each.first_name, last_name=each.last_name, full_name=each.full_name)
+        if domain and name:
+            people.setdefault(domain, {})[name] = person_of(each, domain)
+    return people
 
 
 def _local_parts(addresses: Iterable[str], domain: str) -> set[str]:
     return {address.rpartition("@")[0].lower() for address in addresses if address.endswith(f"@{domain}")}
 
 
-def _belief(known: Sequence[PatternCount], colleagues: Sequence[_Brought]) -> PatternBelief:
+def _belief(known: Sequence[PatternCount], brought: Sequence[_Brought]) -> PatternBelief:
     belief = PatternBelief(known)
-    for colleague in colleagues:
+    for colleague in brought:
         belief.note_confirmed(colleague.pattern or "")
     return belief
 

@@ -181,6 +181,16 @@ def test_a_chunk_knows_which_addresses_of_its_domains_the_run_has_given_away(dat
     assert taken == ["given.family0@alpha.test"]
 
 
+def test_a_chunk_knows_who_else_works_at_its_domains_and_has_no_address_yet(database: Database) -> None:
+    run_id = started_run(database, count=6, chunk_size=2)
+    finish_chunk(database, claimed_chunk(database, run_id), [found(0), not_found(1)])
+
+    with database.transaction() as session:
+        colleagues = chunks.load(session, claim_in(session, run_id)).colleagues
+
+    assert [each.position for each in colleagues] == [1, 4, 5]
+
+
 def test_what_is_left_of_a_chunk_excludes_what_is_recorded(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=4)
     lease = claimed_chunk(database, run_id)

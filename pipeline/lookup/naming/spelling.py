@@ -53,18 +53,26 @@ def family_spellings(words: Sequence[str]) -> Spellings:
         bare = [word for word in words if word not in PARTICLES] or words[-1:]
         joined = weighed(("".join(words), 0.82), (".".join(words), 0.1), ("-".join(words), 0.08))
         return mixed((joined, 0.75), (family_spellings(bare), 0.25))
+    bare = [word for word in words if word not in PARTICLES]
+    if len(bare) > 1 and bare != list(words):
+        # Pereira da Costa
+        return mixed((_of_two_names(words), 0.4), (_of_two_names(bare), 0.6))
     if len(words) > 1:
-        return weighed(
-            ("".join(words), 0.36),
-            (words[0], 0.33),
-            (words[-1], 0.18),
-            ("-".join(words), 0.07),
-            (".".join(words), 0.06),
-        )
+        return _of_two_names(words)
     parts = words[0].split("-")
     if len(parts) == 1:
         return {words[0]: 1.0}
     return weighed((words[0], 0.5), ("".join(parts), 0.26), (parts[0], 0.14), (parts[-1], 0.1))
+
+
+def _of_two_names(words: Sequence[str]) -> Spellings:
+    return weighed(
+        ("".join(words), 0.36),
+        (words[0], 0.33),
+        (words[-1], 0.18),
+        ("-".join(words), 0.07),
+        (".".join(words), 0.06),
+    )
 
 
 def weighed(*pairs: tuple[str, float]) -> Spellings:

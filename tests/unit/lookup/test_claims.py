@@ -1,14 +1,28 @@
 """Whose an address is that several contacts may own."""
 
 import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
+from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.records import Batch, PatternCount
 from pipeline.stages import stage_named
+from pipeline.stages.falling_back import person_of
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
-from tests.unit.mail.scripted_servers import mail_host, world
+from tests.unit.mail.scripted_servers import Reply, Seen, mail_host, world
 
 BY_INITIAL = {ACME: [PatternCount("flast", 10)]}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A do-not-contact list."""
+
+    hashes: Collection[bytes]
+
+    async def among(self, digests: Collection[bytes]) -> Collection[bytes]:
+        return [digest for digest in digests if digest in self.hashes]
 
 
 def test_it_is_whoevers_whose_namesake_is_found_elsewhere() -> None:
@@ -55,13 +69,52 @@ def test_a_name_that_fits_only_by_a_rare_pattern_takes_nothing_from_whom_it_fits
     assert outcomes[0].email == "grace.hopper@acme.test"
 
 
+def work(server: Reply, batch: Batch, sources: Waterfall = NO_SOURCES) -> tuple[list[Outcome | Deferral], Seen]:
+    async def scenario() -> tuple[list[Outcome | Deferral], Seen]:
+        async with world({ACME: server}, defer_seconds=()) as scripted:
+            answers = stage_named("email_lookup").stage.work(batch, scripted.network, sources)
+            return [each async for each in answers], scripted.seen[ACME]
+
+    return asyncio.run(scenario())
+
+
+def only_outcome(said: list[Outcome | Deferral]) -> Outcome:
+    (outcome,) = said
+    assert isinstance(outcome, Outcome)
+    return outcome
+
+
 def test_an_address_that_another_chunk_has_given_away_is_not_given_again() -> None:
-    async def scenario() -> list[Outcome | Deferral]:
-        async with world({ACME: mail_host("jhopper", "john.hopper")}) as scripted:
-            batch = Batch(contacts("John Hopper"), BY_INITIAL, taken={"jhopper@acme.test", "john.hopper@other.test"})
-            return [each async for each in stage_named("email_lookup").stage.work(batch, scripted.network)]
+    batch = Batch(contacts("John Hopper"), BY_INITIAL, taken={"jhopper@acme.test", "john.hopper@other.test"})
 
-    (said,) = asyncio.run(scenario())
+    said, _ = work(mail_host("jhopper", "john.hopper"), batch)
 
-    assert isinstance(said, Outcome)
-    assert said.email == "john.hopper@acme.test"
+    assert only_outcome(said).email == "john.hopper@acme.test"
+
+
+def test_it_is_nobodys_as_long_as_it_may_be_that_of_somebody_in_another_chunk() -> None:
+    batch = Batch(contacts("John Hopper"), BY_INITIAL, colleagues=contacts("Jane Hopper", "Ada Birch"))
+
+    said, seen = work(mail_host("jhopper"), batch)
+
+    assert only_outcome(said).reason is Reason.NAMESAKES
+    assert not any("birch" in question for question in seen.verbs("RCPT"))
+
+
+def test_it_is_whoevers_whose_namesake_in_another_chunk_has_another_one() -> None:
+    batch = Batch(contacts("John Hopper"), BY_INITIAL, colleagues=contacts("Jane Hopper"))
+
+    said, _ = work(mail_host("jhopper", "jane.hopper"), batch)
+
+    assert only_outcome(said).email == "jhopper@acme.test"
+
+
+def test_nobody_is_asked_about_a_namesake_who_is_not_to_be_contacted() -> None:
+    jane = replace(contacts("Jane Hopper")[0], position=1)
+    listed = Listed(frozenset([person_of(jane, ACME).digest]))
+    batch = Batch(contacts("John Hopper"), BY_INITIAL, colleagues=[jane])
+
+    said, seen = work(mail_host("jhopper", "jane.hopper"), batch, replace(NO_SOURCES, do_not_contact=listed))
+
+    assert only_outcome(said).reason is Reason.NAMESAKES
+    assert "RCPT TO:<jane.hopper@acme.test>" not in seen.verbs("RCPT")
