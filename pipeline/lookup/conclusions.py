@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pipeline.lookup.belief import PatternBelief
 from pipeline.lookup.candidates import Candidate, likeliest
 from pipeline.lookup.claims import Claims, Contest
+from pipeline.lookup.manners import Manners
 from pipeline.lookup.names import Name
 from pipeline.lookup.planning import Questions
 from pipeline.lookup.sought import WORTH_ASKING, Sought, seek
@@ -62,6 +63,8 @@ class Conclusions:
         self._explorers = 0
         self._exploring: Name | None = None
         self._lost = 0
+        self._manners = Manners()
+        self._spelled = 0
 
     def seek(self, names: Sequence[Name], coming_back: Container[Name]) -> None:
         """Begin to seek more people; what somebody else's turn has shown of them is known."""
@@ -76,6 +79,7 @@ class Conclusions:
     def prepare(self) -> Iterator[Finding]:
         """Choose who is asked about next; give what can be said without asking."""
         yield from self._won()
+        self._spell()
         for name, person in self.waiting.items():
             person.leave_out(self._taken, self._unknown, self.belief)
             person.note_claims({local: contest.share(name) for local, contest in self._claims.of(name).items()})
@@ -136,7 +140,19 @@ class Conclusions:
     # Inside
 
     def _seek(self, name: Name) -> Sought:
-        return seek(name, self.belief.confirmed)
+        person = seek(name, self.belief.confirmed)
+        if (spelled := self._manners.spelled(name)) is not name:
+            person.spell(spelled)
+        return person
+
+    def _spell(self) -> None:
+        """Expect of everybody the manner of spelling that was seen of others."""
+        if self._spelled == self._manners.version:
+            return
+        self._spelled = self._manners.version
+        for name, person in self.waiting.items():
+            if (spelled := self._manners.spelled(name)) is not name:
+                person.spell(spelled)
 
     def _explorer(self) -> list[Sought]:
         """Choose somebody to be asked about more thoroughly: a second pattern may explain the others, too."""
@@ -224,6 +240,7 @@ class Conclusions:
             person = self.waiting.pop(name, None) or self._undecided.pop(name)
             self._taken.add(local_part)
             self._found.add(name)
+            self._manners.note(name, local_part, contest.claimants[name].pattern)
             self._claims.withdraw(name)
             yield self._owned(person, contest)
 

@@ -27,12 +27,11 @@ ANY_DOMAIN = PatternBelief()
 class Sought:
     """A person, the local parts not yet asked, and what is known from those that were.
 
-    `refused` holds, of each pattern, the share of the name's readings that the server does not know;
-    `doubtful` is a refusal that was only a transient one. `elsewhere` is the chance that none of the addresses that
-    the person shares a claim to is theirs. A candidate less likely than `worth` is not asked.
-    A pilot is asked about while the domain's pattern is unknown, for so many
-    people; somebody displaced has a usual address that is a colleague's. Who `comes_back` is sought again later if a
-    greylisting server asks for that.
+    `refused` holds, of each pattern, the share of the name's readings that the server does not know, `denied` their
+    local parts; `doubtful` is a refusal that was only a transient one. `elsewhere` is the chance that none of the
+    addresses that the person shares a claim to is theirs. A candidate less likely than `worth` is not asked. A pilot
+    is asked about while the domain's pattern is unknown, for so many people; somebody displaced has a usual address
+    that is a colleague's. Who `comes_back` is sought again later if a greylisting server asks for that.
     """
 
     name: Name
@@ -47,6 +46,7 @@ class Sought:
     pilot_for: int = 0
     comes_back: bool = False
     is_displaced: bool = False
+    denied: frozenset[str] = frozenset()
 
     def best(self, belief: PatternBelief) -> Candidate | None:
         """Choose what to ask about this person next; None when it is not worth it any more."""
@@ -68,7 +68,18 @@ class Sought:
 
     def note_refusal(self, local_part: str) -> None:
         """Remember that an address does not exist."""
+        self.denied |= {local_part}
         for pattern, weight in self.options.pop(local_part):
+            self.refused[pattern] = self.refused.get(pattern, 0.0) + weight
+
+    def spell(self, spelled: Name) -> None:
+        """Weigh what is left to ask, and what was refused, by the name as the domain spells it."""
+        ways = local_parts(spelled)
+        for local_part, plausible in self.options.items():
+            patterns = {pattern for pattern, _ in plausible}
+            self.options[local_part] = [way for way in ways[local_part] if way[0] in patterns]
+        self.refused.clear()
+        for pattern, weight in (way for local_part in self.denied for way in ways.get(local_part, ())):
             self.refused[pattern] = self.refused.get(pattern, 0.0) + weight
 
     def note_claims(self, shares: Mapping[str, float]) -> None:

@@ -9,7 +9,7 @@ from pipeline.lookup.naming.words import key
 
 ALL_AS_ONE = 0.3
 """The share of Vietnamese with a given name of two words whose address has both: minhchau."""
-_THE_ONE_IN_USE = {"spanish": 0, "portuguese": -1}
+_THE_ONE_IN_USE = {"spanish": (0, "first"), "portuguese": (-1, "last")}
 _PATRONYMICS = ("vich", "ovna", "evna", "ichna")
 
 
@@ -17,6 +17,7 @@ _PATRONYMICS = ("vich", "ovna", "evna", "ichna")
 class Split:
     """One way to see a name's words; the name that a person goes by is the first of the given ones.
 
+    `manner` is the choice that it makes, if others would make another one, such as the first of two family names.
     `joined` says that the given words are one name in several syllables: Min Jun, Xiao Ming.
     """
 
@@ -24,6 +25,7 @@ class Split:
     family: tuple[str, ...]
     weight: float
     joined: bool = False
+    manner: tuple[str, str] | None = None
 
 
 def split_fields(first: Sequence[str], last: Sequence[str], culture: str) -> list[Split]:
@@ -31,7 +33,7 @@ def split_fields(first: Sequence[str], last: Sequence[str], culture: str) -> lis
     doubt = 0.25 if _speaks_for_family_first([*first, *last], culture, within=0.8) else 0.0
     joined = culture in JOINED
     last = _without_conjunction(last, culture)
-    splits = [Split(given, tuple(last), (1 - doubt) * share, joined) for given, share in _called(first, culture)]
+    splits = [*_called(first, culture, Split((), tuple(last), 1 - doubt, joined))]
     if doubt:
         splits.append(Split(tuple(last), tuple(first), doubt, joined))
     return splits
@@ -73,15 +75,19 @@ def _eastern(words: Sequence[str], culture: str) -> list[Split]:
     joined = culture in JOINED
     return [
         Split(tuple(words[:-1]), (words[-1],), 1 - backwards, joined),
-        *(Split(given, (words[0],), backwards * share, joined) for given, share in _called(words[1:], culture)),
+        *_called(words[1:], culture, Split((), (words[0],), backwards, joined)),
     ]
 
 
-def _called(given: Sequence[str], culture: str) -> Sequence[tuple[tuple[str, ...], float]]:
+def _called(given: Sequence[str], culture: str, split: Split) -> Sequence[Split]:
     """Put the name that a person goes by first: in Vietnam the last of the given words, or all of them as one."""
-    if culture == "vietnamese" and len(given) > 1:
-        return [((given[-1], *given[:-1]), 1 - ALL_AS_ONE), (("".join(given),), ALL_AS_ONE)]
-    return [(tuple(given), 1.0)]
+    if culture != "vietnamese" or len(given) < 2:
+        return [replace(split, given=tuple(given))]
+    called, as_one = (given[-1], *given[:-1]), ("".join(given),)
+    return [
+        replace(split, given=called, weight=split.weight * (1 - ALL_AS_ONE), manner=("called", "last")),
+        replace(split, given=as_one, weight=split.weight * ALL_AS_ONE, manner=("called", "as one")),
+    ]
 
 
 def _western(words: Sequence[str]) -> list[Split]:
@@ -100,7 +106,8 @@ def _by_one_surname(split: Split, culture: str) -> list[Split]:
     surnames = [word for word in split.family if key(word) not in PARTICLES]
     if len(surnames) < 2 or culture not in _THE_ONE_IN_USE:
         return [split]
-    short = replace(split, family=(surnames[_THE_ONE_IN_USE[culture]],), weight=0.5 * split.weight)
+    one, manner = _THE_ONE_IN_USE[culture]
+    short = replace(split, family=(surnames[one],), weight=0.5 * split.weight, manner=("family", manner))
     return [short, replace(split, weight=0.5 * split.weight)]
 
 

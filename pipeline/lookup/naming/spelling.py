@@ -75,6 +75,33 @@ def _of_two_names(words: Sequence[str]) -> Spellings:
     )
 
 
+def manner_of(spelled: str, words: Sequence[str], kind: str) -> tuple[str, str] | None:
+    """Say what was chosen of a name of several parts; None where there is nothing to choose.
+
+    Names with particles, those with hyphens and those of two words are kinds of their own.
+    """
+    bare = [part for word in words if word not in PARTICLES for part in word.split("-")]
+    parts = [part for word in words for part in word.split("-")]
+    if len(parts) < 2:
+        return None
+    if len(bare) < len(parts):
+        kind = f"{kind} with particles" if len(bare) < 2 else kind
+    elif len(words) == 1:
+        kind = f"{kind} with hyphen"
+    forms = {
+        "without": "".join(bare) if len(bare) == 1 else "",
+        "joined": "".join(bare),
+        "all joined": "".join(parts),
+        "hyphen": "-".join(bare),
+        "all hyphen": "-".join(parts),
+        "dots": ".".join(bare),
+        "all dots": ".".join(parts),
+        "first": bare[0] if bare else "",
+        "last": parts[-1],
+    }
+    return kind, next((manner for manner, form in forms.items() if form == spelled), "otherwise")
+
+
 def weighed(*pairs: tuple[str, float]) -> Spellings:
     """Give spellings by their weights; equal ones add up."""
     spellings: dict[str, float] = {}
