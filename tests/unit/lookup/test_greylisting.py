@@ -46,28 +46,25 @@ def reasons(said: dict[int, Outcome | Deferral]) -> set[Reason]:
     return {each.reason for each in said.values()}
 
 
-@pytest.mark.parametrize(
-    ("pattern", "visits"), [("{0}.{1}", 2), ("{1}_{0}", 3), ("{1}.{2}", 3)], ids=["common", "rare", "rarest"]
-)
-def test_everybody_is_found_when_we_come_back_whatever_the_pattern(pattern: str, visits: int) -> None:
+@pytest.mark.parametrize("pattern", ["{0}.{1}", "{1}_{0}", "{1}.{2}"], ids=["common", "rare", "rarest"])
+def test_everybody_is_found_when_we_come_back_whatever_the_pattern(pattern: str) -> None:
     mailboxes = [pattern.format(*name.lower().split(), name[0].lower()) for name in NAMES]
 
     said, _ = passes(contacts(*NAMES), Greylist(mail_host(*mailboxes)))
 
-    assert len(said) <= visits
-    final = {position: each for one in said for position, each in one.items()}
-    found = [final[position] for position in range(7)]
+    assert [sorted(type(each).__name__ for each in one.values()) for one in said] == [["Deferral"] * 7, ["Outcome"] * 7]
+    found = [said[1][position] for position in range(7)]
     assert [each.email for each in found if isinstance(each, Outcome)] == [f"{each}@{ACME}" for each in mailboxes]
     assert all(each.evidence["catch_all"] is False for each in found if isinstance(each, Outcome))
 
 
-def test_nobody_else_is_found_where_one_has_a_mailbox() -> None:
+def test_it_is_known_of_everybody_else_that_they_have_no_mailbox() -> None:
     said, _ = passes(contacts(*NAMES), Greylist(mail_host("grace.hopper")))
 
-    final = {position: each for one in said for position, each in one.items()}
-    assert [each.reason for each in final.values()].count(Reason.MAILBOX_EXISTS) == 1
-    assert reasons(final) <= {Reason.MAILBOX_EXISTS, Reason.EVERY_CANDIDATE_REFUSED, Reason.GREYLISTED}
-    assert all(isinstance(each, Outcome) for each in final.values())
+    assert len(said) == 2
+    assert sorted(each.reason for each in said[1].values()) == [Reason.EVERY_CANDIDATE_REFUSED] * 6 + [
+        Reason.MAILBOX_EXISTS
+    ]
 
 
 def test_names_of_many_spellings_are_found_in_the_third_pass_at_the_latest() -> None:
@@ -77,6 +74,7 @@ def test_names_of_many_spellings_are_found_in_the_third_pass_at_the_latest() -> 
     said, _ = passes(contacts(*names), server)
 
     assert len(said) <= 3
+    assert not any(each.reason is Reason.GREYLISTED for each in said[-1].values())
     final = {position: each for one in said for position, each in one.items()}
     assert isinstance(final[2], Outcome)
     assert final[2].email == f"ghopper@{ACME}"
@@ -88,11 +86,11 @@ def test_a_catch_all_behind_a_greylist_is_recognised() -> None:
     assert [reasons(one) for one in said] == [{Reason.GREYLISTED}, {Reason.CATCH_ALL}]
 
 
-def test_a_fresh_process_asks_again_what_was_asked_before() -> None:
+def test_a_fresh_process_asks_the_same_questions() -> None:
     _, seen = passes(contacts(*NAMES), mail_host(replies={"RCPT": b"451 4.7.1 greylisted"}))
 
     assert len(seen) == 3
-    assert set(seen[0].commands) <= set(seen[1].commands)
+    assert seen[0].commands == seen[1].commands
 
 
 def test_no_question_is_asked_twice_in_a_pass() -> None:
