@@ -134,9 +134,11 @@ class Outcome:
     `email` is the address the statement is about (none when nothing was found). `source` names where an
     address came from: `input` (the contact brought it), `known` (an earlier run of the account found it),
     `pattern` (the domain's known pattern, confirmed by its server), `permutation` (a ranked candidate, confirmed by
-    its server), `directory` (the user's own file of people) or the name of a provider. `score` runs from 0 (surely
-    wrong) to 100 (surely right). `evidence` is JSON-ready; for an address found by asking it holds at least
-    `pattern`, `meaning`, `mail_host`, `reply_code`, `reply_text`, `catch_all` and `asked_at` (ISO 8601, UTC).
+    its server), `inferred` (the domain's pattern gives it, its catch-all server could not confirm it), `directory`
+    (the user's own file of people) or the name of a provider. `score` runs from 0 (surely wrong) to 100 (surely right).
+    `evidence` is JSON-ready; for an address found by asking it holds at least `pattern`, `confidence` (the chance that
+    it was given before it was confirmed), `meaning`, `mail_host`, `reply_code`, `reply_text`, `catch_all` and
+    `asked_at` (ISO 8601, UTC).
     """
 
     position: int

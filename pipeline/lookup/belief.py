@@ -18,7 +18,7 @@ CONFORMITY_WEIGHT = 4
 """As many addresses as this speak as loud as the CONFORMITY assumed at first."""
 OTHERS_WEIGHT = 2
 """As many addresses beside the dominant pattern speak as loud about the rest as the priors do."""
-STRAYS_EXIST = 0.35
+STRAYS_EXIST = 0.5
 """The chance that somebody whom the dominant pattern does not explain has an address, and by the next best pattern."""
 IN_VAIN = 0.4
 """What is left of the suspicion that there is a second pattern each time that it was looked for in vain."""

@@ -15,7 +15,7 @@ from pipeline.mail.answer import Answer
 OF_ONE_NAME = {"first", "last", "fl"}
 """Patterns whose addresses namesakes vie for."""
 CROWD = 10
-STRANGERS = 0.15
+STRANGERS = 0.08
 """The chance that an address of one name is a stranger's where so many contacts work."""
 CLEAR = 0.95
 """Whoever owns an address with this chance, all its claimants considered, gets it."""

@@ -16,8 +16,10 @@ from pipeline.outcomes import Reason
 
 PILOTS = 2
 """People of each group who are asked about while the domain's pattern is unknown."""
+LIKELY_ENOUGH = 0.4
+"""What can only be inferred is said from this chance on: below, it is more likely a stranger's or nobody's."""
 EXPLORERS = 2
-ENOUGH_UNEXPLAINED = 3
+ENOUGH_UNEXPLAINED = 2
 """From so many people on that the domain's pattern does not explain, a second pattern is looked for."""
 
 
@@ -259,6 +261,8 @@ class Conclusions:
         """At a catch-all only the pattern can speak, if enough addresses confirmed it elsewhere."""
         person.leave_out(self._taken, (), self.belief)
         inferred = likeliest(person.options, self.belief.chances_of({})) if self.belief.is_well_founded else None
+        if inferred is not None and inferred.probability < LIKELY_ENOUGH:
+            inferred = None
         if inferred is not None:
             self._taken.add(inferred.local_part)
         return Finding(

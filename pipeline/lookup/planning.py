@@ -21,8 +21,6 @@ HOPE = 0.08
 """A round asks about somebody until there is a hit with this chance: so much of a question a round trip is worth."""
 HOPE_FOR_A_VISIT = 0.3
 """A greylisting server is asked about somebody until there is a hit with this chance, if it is visited again."""
-FEW = 10
-"""Of so few people a greylisting server is asked everything at each visit: all is known at the second one."""
 HOPE_OF_THE_PATTERN = 0.75
 """On the last occasion, if the pattern is known by then."""
 WORTH_ON_THE_LAST_OCCASION = 0.5
@@ -50,10 +48,9 @@ def plan_visit(people: Sequence[Sought], last_time: Container[Name], belief: Pat
     """
     pairs: list[tuple[Sought, Candidate]] = []
     for person in people:
-        if person.name in last_time or len(people) <= FEW:
+        if person.name in last_time:
             person.worth = WORTH_ASKING * WORTH_ON_THE_LAST_OCCASION
-        hope = 1.0 if len(people) <= FEW else _hope_for_a_visit(person, last_time, belief)
-        pairs += _until_hopeful([person], belief, hope)
+        pairs += _until_hopeful([person], belief, _hope_for_a_visit(person, last_time, belief))
     return _questions(sorted(pairs, key=lambda pair: -pair[1].probability))
 
 

@@ -27,6 +27,8 @@ PATIENCE_WITH_A_SERVER = 10
 QUESTIONS_EACH = 4
 """Questions that a person takes on average, for the estimate of how many can be looked up in time."""
 
+FEW = 8
+"""So few people are found at the second visit to a greylisting server whatever the pattern, for few questions in all."""
 PROBES = 2
 """Rounds after which an invented address is asked about, until the server shows what its yes is worth."""
 
@@ -98,7 +100,13 @@ class DomainSearch:
         self._greylisting = self._greylisting and bool(coming_back)
         if not self._greylisting:
             return plan_round(people, belief)
-        return plan_visit(coming_back, {name for name, times in self._coming_back.items() if times == 1}, belief)
+        return plan_visit(coming_back, self._on_the_last_occasion, belief)
+
+    @property
+    def _on_the_last_occasion(self) -> Collection[Name]:
+        """Who is sought for the last time but one; where few are sought, all of them are asked about as thoroughly."""
+        are_few = len(self._coming_back) <= FEW
+        return {name for name, times in self._coming_back.items() if are_few or times == 1}
 
     async def _ask(self, questions: Questions) -> Sequence[Finding]:
         """Ask one round, and give what it settled."""

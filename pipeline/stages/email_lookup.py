@@ -35,6 +35,8 @@ BROUGHT_SCORE = 50
 """The score of an address that the contact brought: nobody has judged it yet."""
 STRANGER = 0.01
 """The chance that a guessed local part belongs to somebody else of a like name."""
+INFERRED = "inferred"
+"""The source of an address that the domain's pattern gives and its catch-all server could not confirm."""
 INFERRED_AT_MOST = 70
 """What rests on the domain's pattern alone scores less than what a server confirmed."""
 
@@ -309,10 +311,21 @@ def _outcome(record: Record, domain: str, finding: Finding) -> Outcome:
         OutcomeStatus.FOUND,
         finding.reason,
         email=f"{candidate.local_part}@{domain}",
-        source="pattern" if finding.by_pattern else "permutation",
+        source=_source(finding),
         score=_score(candidate.probability, catch_all=finding.catch_all),
-        evidence={"pattern": candidate.pattern, "catch_all": finding.catch_all, **evidence},
+        evidence={
+            "pattern": candidate.pattern,
+            "confidence": round(candidate.probability, 2),
+            "catch_all": finding.catch_all,
+            **evidence,
+        },
     )
+
+
+def _source(finding: Finding) -> str:
+    if finding.catch_all:
+        return INFERRED
+    return "pattern" if finding.by_pattern else "permutation"
 
 
 def _remembered(record: Record, domain: str, known: KnownPerson, candidate: Candidate | None) -> Outcome:

@@ -41,8 +41,8 @@ def given_spellings(words: Sequence[str], *, joined: bool) -> Spellings:
     if len(words[1]) == 1:
         return mixed((usual, 0.94), ({".".join(words[:2]): 1.0}, 0.06))
     whole = words[:3]
-    others = weighed(("".join(whole), 0.32), (words[1], 0.2), (".".join(whole), 0.32), ("-".join(whole), 0.16))
-    return mixed((usual, 0.8), (others, 0.2))
+    others = weighed(("".join(whole), 0.4), (words[1], 0.2), (".".join(whole), 0.22), ("-".join(whole), 0.18))
+    return mixed((usual, 0.72), (others, 0.28))
 
 
 def family_spellings(words: Sequence[str]) -> Spellings:

@@ -26,10 +26,19 @@ def test_at_a_catch_all_domain_a_well_confirmed_pattern_speaks() -> None:
 
     assert [email for email, _ in summary(outcomes)] == ["ghopper@acme.test", "aturinger@acme.test"]
     assert {(found.status, found.reason, found.source) for found in outcomes.values()} == {
-        (OutcomeStatus.FOUND, Reason.CATCH_ALL, "pattern")
+        (OutcomeStatus.FOUND, Reason.CATCH_ALL, "inferred")
     }
     assert all(found.evidence["catch_all"] is True for found in outcomes.values())
     assert all(40 <= found.score <= 70 for found in outcomes.values())
+    assert all(0.4 <= found.evidence["confidence"] <= 1 for found in outcomes.values())
+
+
+def test_at_a_catch_all_domain_nothing_is_inferred_from_a_name_that_may_be_spelled_in_many_ways() -> None:
+    known = {ACME: [PatternCount("first.last", 4)]}
+
+    outcomes, _ = look_up(contacts("Jean-Luc Müller-Köhler"), {ACME: EVERYBODY}, known)
+
+    assert summary(outcomes) == [(None, Reason.CATCH_ALL)]
 
 
 @pytest.mark.parametrize("known", [[PatternCount("flast", 2)], [PatternCount("flast", 3), PatternCount("first", 3)]])
