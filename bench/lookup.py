@@ -122,7 +122,8 @@ async def _work(records: Sequence[Record], internet: Internet, knowledge: Knowle
         deferred = []
         for start in range(0, len(left), CHUNK_SIZE):
             chunk = left[start : start + CHUNK_SIZE]
-            deferred += await _work_chunk(chunk, network, knowledge, worked.outcomes)
+            others = _colleagues(left[:start] + left[start + CHUNK_SIZE :], chunk, worked.outcomes)
+            deferred += await _work_chunk(chunk, others, network, knowledge, worked.outcomes)
         left = deferred
         if left:
             await asyncio.sleep(GREYLIST_SECONDS)
@@ -135,12 +136,29 @@ async def _work(records: Sequence[Record], internet: Internet, knowledge: Knowle
     return worked
 
 
+def _colleagues(others: Sequence[Record], chunk: Sequence[Record], outcomes: Mapping[int, Outcome]) -> Sequence[Record]:
+    """Who of the others works at the chunk's domains, and has no address yet."""
+    domains = {record.domain for record in chunk}
+    found = {position for position, outcome in outcomes.items() if outcome.email}
+    return [each for each in others if each.domain in domains and each.position not in found]
+
+
 async def _work_chunk(
-    chunk: Sequence[Record], network: MailNetwork, knowledge: Knowledge, outcomes: dict[int, Outcome]
+    chunk: Sequence[Record],
+    colleagues: Sequence[Record],
+    network: MailNetwork,
+    knowledge: Knowledge,
+    outcomes: dict[int, Outcome],
 ) -> list[Record]:
     """Work one chunk with what is known, learn from it as a flush does, and give who has to wait."""
     domains = {record.domain for record in chunk}
-    batch = Batch(chunk, knowledge.patterns(domains), known_people=knowledge.people, taken=knowledge.taken)
+    batch = Batch(
+        chunk,
+        knowledge.patterns(domains),
+        known_people=knowledge.people,
+        taken=knowledge.taken,
+        colleagues=colleagues,
+    )
     said = [each async for each in EmailLookup().work(batch, network)]
     new = {each.position: each for each in said if isinstance(each, Outcome)}
     outcomes |= new

@@ -28,7 +28,7 @@ QUESTIONS_EACH = 4
 """Questions that a person takes on average, for the estimate of how many can be looked up in time."""
 
 FEW = 8
-"""So few people are found at the second visit to a greylisting server whatever the pattern, for few questions in all."""
+"""So few people are found at the second visit to a greylisting server, whatever the pattern, for few questions."""
 PROBES = 2
 """Rounds after which an invented address is asked about, until the server shows what its yes is worth."""
 

@@ -11,34 +11,25 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from pipeline.lookup.belief import PatternBelief
-from pipeline.lookup.candidates import Candidate
 from pipeline.lookup.conclusions import Finding
 from pipeline.lookup.known import person_digest, recall
 from pipeline.lookup.names import Name, parse_name
 from pipeline.lookup.patterns import recognise
 from pipeline.lookup.search import DomainSearch
-from pipeline.lookup.sources.source import Person
 from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
 from pipeline.mail.do_not_contact import DoNotContact
 from pipeline.mail.enquiry import Enquiry
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.syntax import Address, normalise_domain, parse_address
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, KnownPerson, PatternCount, Record
+from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
+from pipeline.stages.colleagues import Colleagues, colleagues_of
 from pipeline.stages.deferral import put_off, put_off_for_dns, times_left
 from pipeline.stages.falling_back import FallBack, came_back_for_sources, person_of, unknown_so_far
 from pipeline.stages.in_parallel import then_in_parallel
-from pipeline.stages.withholding import Withheld, may_be_asked_about, read_people
-
-BROUGHT_SCORE = 50
-"""The score of an address that the contact brought: nobody has judged it yet."""
-STRANGER = 0.01
-"""The chance that a guessed local part belongs to somebody else of a like name."""
-INFERRED = "inferred"
-"""The source of an address that the domain's pattern gives and its catch-all server could not confirm."""
-INFERRED_AT_MOST = 70
-"""What rests on the domain's pattern alone scores less than what a server confirmed."""
+from pipeline.stages.looked_up import as_brought, found_out, not_found, remembered, suppressed
+from pipeline.stages.withholding import Withheld, read_people
 
 
 class EmailLookup:
@@ -64,7 +55,7 @@ async def _taken_in(batch: Batch, intake: "_Intake", sources: Waterfall) -> Sequ
     outcomes = [outcome for record in batch.records if (outcome := intake.take(record))]
     intake.withheld = await read_people(sources.do_not_contact, intake.addresses.values(), intake.people_asked_about())
     withheld = intake.leave_out(batch.known_patterns)
-    return [*(each for each in outcomes if each.position not in withheld), *map(_suppressed, withheld)]
+    return [*(each for each in outcomes if each.position not in withheld), *map(suppressed, withheld)]
 
 
 async def _ask_mail_servers(
@@ -78,12 +69,12 @@ async def _ask_mail_servers(
     for outcome in outcomes:
         yield outcome
 
-    colleagues = _colleagues(batch)
+    colleagues = colleagues_of(batch)
 
     def look_up(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
         people = intake.people(records)
         not_asked = intake.withheld.local_parts(people, domain)
-        brought, others = intake.brought.get(domain, ()), _Colleagues(colleagues.get(domain, {}), do_not_contact)
+        brought, others = intake.brought.get(domain, ()), Colleagues(colleagues.get(domain, {}), do_not_contact)
         return _look_up(domain, people, brought, others, not_asked, batch, network)
 
     at_once = network.config.conversations
@@ -99,19 +90,6 @@ class _Brought:
 
     local_part: str
     pattern: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Colleagues:
-    """People of one domain who are worked elsewhere, and the list of those about whom nobody may be asked."""
-
-    people: Mapping[Name, Person]
-    do_not_contact: DoNotContact
-
-    async def among(self, names: Sequence[Name]) -> list[Name]:
-        """Those of these people about whom the server may be asked."""
-        known = {name: self.people[name] for name in names if name in self.people}
-        return await may_be_asked_about(self.do_not_contact, known) if known else []
 
 
 @dataclass(slots=True)
@@ -136,9 +114,9 @@ class _Intake:
             return self._take_brought(record, address, name)
         domain = self._domain(record)
         if domain is None:
-            return _not_found(record, _without_domain(record))
+            return not_found(record, _without_domain(record))
         if name is None:
-            return _not_found(record, Reason.NAME_UNUSABLE)
+            return not_found(record, Reason.NAME_UNUSABLE)
         self.domain_of[record.position] = domain
         self._names[record.position] = name
         self._digests[record.position] = person_of(record, domain).digest
@@ -176,15 +154,7 @@ class _Intake:
         self.addresses[record.position] = address
         pattern = recognise(address.local, name) if name else None
         self.brought.setdefault(address.domain, []).append(_Brought(address.local.lower(), pattern))
-        return Outcome(
-            record.position,
-            OutcomeStatus.FOUND,
-            Reason.INPUT,
-            email=str(address),
-            source="input",
-            score=BROUGHT_SCORE,
-            evidence={"pattern": pattern},
-        )
+        return as_brought(record, address, pattern)
 
     def _domain(self, record: Record) -> str | None:
         if _has_company_only(record):
@@ -209,7 +179,7 @@ async def _look_up(
     domain: str,
     people: dict[Name, list[Record]],
     brought: Sequence[_Brought],
-    colleagues: _Colleagues,
+    colleagues: Colleagues,
     not_asked: Mapping[Name, set[str]],
     batch: Batch,
     network: MailNetwork,
@@ -224,7 +194,7 @@ async def _look_up(
     route = await network.route(domain)
     if route.problem is not None:
         for record in (record for records in people.values() for record in records):
-            yield put_off_for_dns(record, route, network.config) or _not_found(record, route.problem)
+            yield put_off_for_dns(record, route, network.config) or not_found(record, route.problem)
         return
     belief = _belief(batch.known_patterns.get(domain, ()), brought)
     coming_back = {
@@ -240,7 +210,7 @@ async def _look_up(
 
 
 async def _find(
-    search: DomainSearch, names: Sequence[Name], colleagues: _Colleagues, conversation: Enquiry
+    search: DomainSearch, names: Sequence[Name], colleagues: Colleagues, conversation: Enquiry
 ) -> AsyncIterator[Finding]:
     """Seek people group by group, then those colleagues who may own what was found."""
     for group in in_groups(names, conversation, lambda: search.questions_each):
@@ -251,17 +221,6 @@ async def _find(
             yield finding
     for finding in search.decide():
         yield finding
-
-
-def _colleagues(batch: Batch) -> Mapping[str, Mapping[Name, Person]]:
-    """Those who are worked elsewhere, by domain."""
-    people: dict[str, dict[Name, Person]] = {}
-    for each in batch.colleagues:
-        domain = normalise_domain(each.domain)
-        name = parse_name(first_name=each.first_name, last_name=each.last_name, full_name=each.full_name)
-        if domain and name:
-            people.setdefault(domain, {})[name] = person_of(each, domain)
-    return people
 
 
 def _local_parts(addresses: Iterable[str], domain: str) -> set[str]:
@@ -283,7 +242,7 @@ def _recall_people(domain: str, people: dict[Name, list[Record]], batch: Batch, 
         if known and (candidate or known.mailbox is None):
             taken |= {candidate.local_part} if candidate else set()
             for record in people.pop(name):
-                yield _remembered(record, domain, known, candidate)
+                yield remembered(record, domain, known, candidate)
 
 
 def _said(
@@ -292,68 +251,4 @@ def _said(
     for record in records:
         deferral = None if finding.candidate else put_off(record, finding.answer, network.config)
         is_theirs = finding.name in not_asked and (not finding.candidate or bool(finding.catch_all))
-        yield deferral or (_suppressed(record.position) if is_theirs else _outcome(record, domain, finding))
-
-
-def _outcome(record: Record, domain: str, finding: Finding) -> Outcome:
-    candidate = finding.candidate
-    evidence = {
-        "asked": finding.asked,
-        "domain": domain,
-        "person": person_digest(domain, finding.name).hex(),
-        "refused": list(finding.refused),
-        **(finding.answer.as_evidence() if finding.answer else {}),
-    }
-    if candidate is None:
-        return Outcome(record.position, OutcomeStatus.NOT_FOUND, finding.reason, evidence=evidence)
-    return Outcome(
-        record.position,
-        OutcomeStatus.FOUND,
-        finding.reason,
-        email=f"{candidate.local_part}@{domain}",
-        source=_source(finding),
-        score=_score(candidate.probability, catch_all=finding.catch_all),
-        evidence={
-            "pattern": candidate.pattern,
-            "confidence": round(candidate.probability, 2),
-            "catch_all": finding.catch_all,
-            **evidence,
-        },
-    )
-
-
-def _source(finding: Finding) -> str:
-    if finding.catch_all:
-        return INFERRED
-    return "pattern" if finding.by_pattern else "permutation"
-
-
-def _remembered(record: Record, domain: str, known: KnownPerson, candidate: Candidate | None) -> Outcome:
-    """The outcome of an earlier run; whether the mailbox is still there is for `email_verify` to ask."""
-    evidence = {"asked": 0, "known": dict(known.evidence)}
-    if candidate is None:
-        return Outcome(record.position, OutcomeStatus.NOT_FOUND, Reason(known.reason), evidence=evidence)
-    return Outcome(
-        record.position,
-        OutcomeStatus.FOUND,
-        Reason(known.reason),
-        email=f"{candidate.local_part}@{domain}",
-        source="known",
-        score=known.score,
-        evidence={"pattern": candidate.pattern, **evidence},
-    )
-
-
-def _score(probability: float, *, catch_all: bool | None) -> int:
-    """How sure it is that the address is the person's: a server's yes excludes all but a namesake."""
-    if catch_all:
-        return min(INFERRED_AT_MOST, round(100 * probability))
-    return round(100 * probability / (probability + STRANGER))
-
-
-def _suppressed(position: int) -> Outcome:
-    return Outcome(position, OutcomeStatus.NOT_FOUND, Reason.SUPPRESSED)
-
-
-def _not_found(record: Record, reason: Reason) -> Outcome:
-    return Outcome(record.position, OutcomeStatus.NOT_FOUND, reason)
+        yield deferral or (suppressed(record.position) if is_theirs else found_out(record, domain, finding))
