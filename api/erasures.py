@@ -44,12 +44,14 @@ def erase(request: Request, account_id: AccountId, body: Annotated[bytes, Depend
     contacts = step.erase_contacts()
     with step.database.transaction() as session:
         verdicts = erasure.forget_verdicts(session, account_id, step.wanted)
+        lookups = erasure.forget_lookups(session, account_id, step.wanted)
         answers = erasure.forget_answers(session, account_id, step.wanted)
     return ErasureDone(
         erasure_id=step.erasure_id,
         run_ids=step.run_ids,
         contacts=contacts,
         verdicts=verdicts,
+        lookups=lookups,
         provider_answers=answers,
         suppressed=suppressed,
     )

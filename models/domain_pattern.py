@@ -1,4 +1,4 @@
-"""Domain knowledge: which address patterns were confirmed at a domain, over all runs."""
+"""Domain knowledge: which address patterns were confirmed and refused at a domain, over all runs."""
 
 from datetime import datetime
 
@@ -9,12 +9,16 @@ from models.schema import Base
 
 
 class DomainPattern(Base):
-    """How often a pattern (such as `first.last`) was confirmed at a domain. It names no person."""
+    """For how many people a pattern (such as `first.last`) was confirmed and refused at a domain. It names nobody.
+
+    The counts are as of `updated_at`; since then they have faded (`pipeline.knowledge`).
+    """
 
     __tablename__ = "domain_patterns"
-    __table_args__ = (CheckConstraint("confirmed > 0", name="confirmed"),)
+    __table_args__ = (CheckConstraint("confirmed >= 0 AND refused >= 0", name="not_negative"),)
 
     domain: Mapped[str] = mapped_column(primary_key=True)
     pattern: Mapped[str] = mapped_column(primary_key=True)
-    confirmed: Mapped[int]
+    confirmed: Mapped[float]
+    refused: Mapped[float] = mapped_column(server_default="0")
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())

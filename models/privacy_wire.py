@@ -89,5 +89,6 @@ class ErasureDone(BaseModel):
     run_ids: list[UUID]
     contacts: int
     verdicts: int
+    lookups: int
     provider_answers: int
     suppressed: int

@@ -7,6 +7,7 @@ from models.contact import Contact
 from models.credit_ledger import LedgerEntry
 from models.deferral import DeferralRow
 from models.domain_pattern import DomainPattern
+from models.lookup import Lookup
 from models.outcome import OutcomeRow
 from models.provider_answer import ProviderAnswer
 from models.run import Run
@@ -26,6 +27,7 @@ __all__ = [
     "DeferralRow",
     "DomainPattern",
     "LedgerEntry",
+    "Lookup",
     "OutcomeRow",
     "ProviderAnswer",
     "Run",

@@ -5,7 +5,7 @@ gets `LeaseLost` and must write nothing. All of it happens under the run's row l
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -29,10 +29,11 @@ from models.transitions import (
     touch_run,
     withdraw_outcomes,
 )
-from pipeline import suppressions, verifications
+from pipeline import lookups, suppressions, verifications
 from pipeline.deferrals import let_rest, note_deferrals
 from pipeline.errors import LeaseLost
 from pipeline.knowledge import known_patterns, learn_patterns
+from pipeline.lookups import addresses_given, colleagues, known_people, remember_people
 from pipeline.mail.syntax import normalise_domain
 from pipeline.narrowing import is_suspect, narrow
 from pipeline.outcomes import Deferral, Outcome, Reason
@@ -52,6 +53,7 @@ SELECT :run_id, :stage, r.position, r.status, r.reason, r.email, r.source, r.sco
 FROM jsonb_to_recordset(CAST(:outcomes AS jsonb))
   AS r(position int, status text, reason text, email text, source text, score int, evidence jsonb)
 ON CONFLICT DO NOTHING
+RETURNING position
 """)
 
 # What is left of a chunk, with the nearest earlier stage's address and evidence. The LIMIT and the bounds keep
@@ -122,7 +124,7 @@ def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, m
 
 
 def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> Batch:
-    """What is left to do in a leased chunk, with what is known of its domains and of its addresses."""
+    """What is left to do in a leased chunk, with what is known of its domains, its people and its addresses."""
     rows = session.execute(
         UNDONE,
         {
@@ -134,11 +136,16 @@ def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> 
         },
     )
     records = [Record(**row._asdict()) for row in rows]
-    domains = {normalise_domain(record.domain) for record in records} - {None}
-    patterns = known_patterns(session, sorted(domain for domain in domains if domain))
-    if lease.stage != verifications.STAGE:
-        return Batch(records, patterns)
-    return Batch(records, patterns, fresh_answers(session, lease.run_id, records, freshness or Freshness()))
+    domains = sorted({domain for record in records if (domain := normalise_domain(record.domain))})
+    patterns = known_patterns(session, domains)
+    if lease.stage == lookups.STAGE:
+        people = known_people(session, lease.run_id, records)
+        here = lease.run_id, lease.first_position, lease.last_position
+        taken, others = addresses_given(session, *here, domains), colleagues(session, *here, records)
+        return Batch(records, patterns, known_people=people, taken=taken, colleagues=others)
+    if lease.stage == verifications.STAGE:
+        return Batch(records, patterns, fresh_answers(session, lease.run_id, records, freshness or Freshness()))
+    return Batch(records, patterns)
 
 
 def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:
@@ -152,10 +159,13 @@ def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
     _renew(session, lease, seconds)
     if outcomes:
         outcomes = suppressions.withhold(session, run.account_id, outcomes)
-        _count(session, lease, _insert(session, lease, outcomes))
+        outcomes = _insert(session, lease, outcomes)
+        _count(session, lease, len(outcomes))
         if suppressed := [outcome.position for outcome in outcomes if outcome.reason is Reason.SUPPRESSED]:
             withdraw_outcomes(session, run.id, suppressed, Reason.SUPPRESSED)
         learn_patterns(session, outcomes)
+        if lease.stage == lookups.STAGE:
+            remember_people(session, run.account_id, outcomes)
         if lease.stage == verifications.STAGE:
             remember_verdicts(session, run.account_id, outcomes)
     return touch_run(session, run.id, seconds)
@@ -250,10 +260,12 @@ def _renew(session: Session, lease: Lease, seconds: float) -> None:
         raise _lost(lease)
 
 
-def _insert(session: Session, lease: Lease, outcomes: Iterable[Outcome]) -> int:
+def _insert(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Write outcomes; give those that were not there yet: nothing is learned of one twice, or of who was erased."""
     rows = json.dumps([asdict(outcome) for outcome in outcomes])
-    inserted = session.execute(RECORD, {"run_id": lease.run_id, "stage": lease.stage, "outcomes": rows})
-    return _rowcount(inserted)
+    parameters = {"run_id": lease.run_id, "stage": lease.stage, "outcomes": rows}
+    inserted = set(session.scalars(RECORD, parameters))
+    return [outcome for outcome in outcomes if outcome.position in inserted]
 
 
 def _count(session: Session, lease: Lease, inserted: int) -> None:

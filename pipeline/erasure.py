@@ -17,12 +17,14 @@ from sqlalchemy import Row, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from models.events import EventKind, add_event
+from models.lookup import Lookup
 from models.provider_answer import ProviderAnswer
 from models.run import Run
 from models.run_chunk import COMPILE, RunChunk
 from models.status import TERMINAL_RUN_STATUSES, ChunkStatus
 from models.transitions import hand_back_chunk, lock_run, touch_run, withdraw_outcomes
 from models.verification import Verification
+from pipeline.lookup.known import mailbox_digest, person_digest
 from pipeline.lookup.names import Name, parse_name
 from pipeline.lookup.sources.source import Person, normalised
 from pipeline.mail.do_not_contact import mailbox_text, sha256_of
@@ -38,7 +40,9 @@ _ADDRESS = re.compile(r"""[^\s"'<>,;:()\\]+@[\w.-]*\w""")
 CONTACTS = text("""
 SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email, c.extra,
        ARRAY(SELECT o.email FROM outcomes o
-             WHERE o.run_id = c.run_id AND o.position = c.position AND o.email IS NOT NULL) AS emails
+             WHERE o.run_id = c.run_id AND o.position = c.position AND o.email IS NOT NULL) AS emails,
+       ARRAY(SELECT decode(o.evidence->>'person', 'hex') FROM outcomes o
+             WHERE o.run_id = c.run_id AND o.position = c.position AND o.evidence ? 'person') AS looked_up
 FROM contacts c
 WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last AND NOT c.erased
 """)
@@ -73,12 +77,14 @@ class Wanted:
     """Who is to be erased, by all that is known of them: what is found on the way is added.
 
     `people` are names with a domain or a company. `addresses` are spelled as they were found, for hashes of them.
+    `looked_up` are digests under which look-ups of them are kept.
     """
 
     mailboxes: set[str] = field(default_factory=set)
     people: set[tuple[Name, str]] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
     questions: set[bytes] = field(default_factory=set)
+    looked_up: set[bytes] = field(default_factory=set)
 
     def add_address(self, given: str) -> bool:
         """Want who has this address; false if it is none."""
@@ -95,6 +101,7 @@ class Wanted:
         if name is None or not places:
             return False
         self.people |= {(name, place) for place in places}
+        self.looked_up.add(person_digest(person.domain, name))
         self.questions |= {person.digest, Person(full_name=person.name, domain=person.domain).digest}
         return True
 
@@ -111,6 +118,7 @@ class Wanted:
         for given in (contact.email or "", *contact.emails):
             self.add_address(given)
         self.add_person(_person(contact))
+        self.looked_up |= {bytes(digest) for digest in contact.looked_up}
         for domain in {address.domain for address in _addresses(contact)}:
             self.questions.add(Person(full_name=_person(contact).name, domain=domain).digest)
 
@@ -152,6 +160,15 @@ def forget_verdicts(session: Session, account_id: UUID, wanted: Wanted) -> int:
     digests = [sha256_of(address) for address in wanted.addresses]
     theirs = delete(Verification).where(Verification.account_id == account_id, Verification.address.in_(digests))
     return len(session.scalars(theirs.returning(Verification.address)).all())
+
+
+def forget_lookups(session: Session, account_id: UUID, wanted: Wanted) -> int:
+    """Delete what the account's runs found out about them by asking mail servers; about how many people that was."""
+    mailboxes = [mailbox_digest(address) for address in wanted.addresses]
+    theirs = delete(Lookup).where(
+        Lookup.account_id == account_id, Lookup.mailbox.in_(mailboxes) | Lookup.person.in_(wanted.looked_up)
+    )
+    return len(session.scalars(theirs.returning(Lookup.person)).all())
 
 
 def forget_answers(session: Session, account_id: UUID, wanted: Wanted) -> int:

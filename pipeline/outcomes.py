@@ -58,6 +58,7 @@ class Reason(StrEnum):
     # the server says no
     NO_SUCH_MAILBOX = "no_such_mailbox"
     EVERY_CANDIDATE_REFUSED = "every_candidate_refused"
+    NAMESAKES = "namesakes"
     MAILBOX_DISABLED = "mailbox_disabled"
     # nobody could tell
     GREYLISTED = "greylisted"
@@ -104,6 +105,7 @@ REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.UNUSABLE_MAIL_HOST: "The domain's mail server has a private or reserved address, which is never contacted.",
     Reason.NO_SUCH_MAILBOX: "The domain's mail server says that there is no such mailbox.",
     Reason.EVERY_CANDIDATE_REFUSED: "The domain's mail server refused every likely address for this name.",
+    Reason.NAMESAKES: "Several contacts of like names may own the only address that exists: add middle names.",
     Reason.MAILBOX_DISABLED: "The mailbox exists but is disabled: the person has probably left.",
     Reason.GREYLISTED: "The mail server asks every stranger to come back later: run it again in an hour.",
     Reason.RATE_LIMITED: "The mail server says that it was asked too often: run it again later.",
@@ -130,11 +132,13 @@ class Outcome:
     """What one stage says about one record.
 
     `email` is the address the statement is about (none when nothing was found). `source` names where an
-    address came from: `input` (the contact brought it), `pattern` (the domain's known pattern, confirmed by
-    its server), `permutation` (a ranked candidate, confirmed by its server), `directory` (the user's own file of
-    people) or the name of a provider. `score` runs from 0 (surely
-    wrong) to 100 (surely right). `evidence` is JSON-ready; for an address found by asking it holds at least
-    `pattern`, `meaning`, `mail_host`, `reply_code`, `reply_text`, `catch_all` and `asked_at` (ISO 8601, UTC).
+    address came from: `input` (the contact brought it), `known` (an earlier run of the account found it),
+    `pattern` (the domain's known pattern, confirmed by its server), `permutation` (a ranked candidate, confirmed by
+    its server), `inferred` (the domain's pattern gives it, its catch-all server could not confirm it), `directory`
+    (the user's own file of people) or the name of a provider. `score` runs from 0 (surely wrong) to 100 (surely right).
+    `evidence` is JSON-ready; for an address found by asking it holds at least `pattern`, `confidence` (the chance that
+    it was given before it was confirmed), `meaning`, `mail_host`, `reply_code`, `reply_text`, `catch_all` and
+    `asked_at` (ISO 8601, UTC).
     """
 
     position: int

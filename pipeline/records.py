@@ -3,7 +3,7 @@
 A *record* is one contact as a stage sees it: what the client sent, plus what earlier stages found.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -33,10 +33,24 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class PatternCount:
-    """How often an address pattern was confirmed at a domain, by this run or by earlier ones."""
+    """How many people an address pattern was confirmed for at a domain, and how many it was refused for.
+
+    By this run or by earlier ones; what is long ago counts less, so the counts need not be whole.
+    """
 
     pattern: str
-    confirmed: int
+    confirmed: float = 0.0
+    refused: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPerson:
+    """What is known of somebody: the digest of their address, None if there is none, the reason, and the evidence."""
+
+    mailbox: bytes | None
+    reason: str
+    score: int
+    evidence: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +66,16 @@ class KnownAnswer:
 class Batch:
     """What a stage is asked to work at once: neighbours, so that one domain's contacts stand together.
 
-    `known_patterns` maps a domain (A-label form, lower case) to its confirmed patterns, most frequent first.
-    `known_answers` maps a normalised address to an answer that is fresh enough to be used again.
+    `known_patterns` maps a domain (A-label form, lower case) to its patterns, most confirmed first. `known_answers`
+    maps a normalised address to an answer that is fresh enough to be used again. `known_people` are those whom an
+    earlier run of the same account looked up lately, by `pipeline.lookup.known.person_digest`. `taken` are the
+    addresses that this run has found already for others at the same domains, `colleagues` contacts at the same domains
+    who are worked elsewhere and have no address yet.
     """
 
     records: Sequence[Record]
     known_patterns: Mapping[str, Sequence[PatternCount]] = field(default_factory=dict)
     known_answers: Mapping[str, KnownAnswer] = field(default_factory=dict)
+    known_people: Mapping[bytes, KnownPerson] = field(default_factory=dict)
+    taken: Collection[str] = ()
+    colleagues: Sequence[Record] = ()

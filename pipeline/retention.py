@@ -15,6 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from models.artifact import Artifact
 from models.contact import Contact
+from models.lookup import Lookup
 from models.provider_answer import ProviderAnswer
 from models.run import Run
 from models.run_chunk import RunChunk
@@ -74,6 +75,22 @@ def _delete_older(
     deleted = session.execute(
         delete(since.class_).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False)
     )
+    assert isinstance(deleted, CursorResult)  # noqa: S101 - a DELETE always gives one; this tells the type checker
+    return deleted.rowcount
+
+
+def delete_lookups(session: Session, days: float) -> int:
+    """A batch of kept look-ups that are older than they may get; how many there were."""
+    key = (Lookup.account_id, Lookup.person)
+    # One that is locked is just being renewed.
+    old = (
+        select(*key)
+        .where(Lookup.asked_at < _days_ago(days))
+        .order_by(Lookup.asked_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    deleted = session.execute(delete(Lookup).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False))
     assert isinstance(deleted, CursorResult)  # noqa: S101 - a DELETE always gives one; this tells the type checker
     return deleted.rowcount
 

@@ -5,7 +5,7 @@ recipient, `{client}` the client's address, `{greylist_seconds}` the wait; lines
 separated by CRLF.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +114,17 @@ GOOGLE = Dialect(
 )
 
 DIALECTS = {"postfix": POSTFIX, "exim": EXIM, "exchange": EXCHANGE, "google": GOOGLE}
+"""The dialects in common use."""
+
+QUIRKS = {
+    "postfix-soft": replace(
+        POSTFIX,
+        no_such_mailbox="450 4.1.1 <{address}>: Recipient address rejected: User unknown in local recipient table",
+    ),
+}
+"""Dialects that are seen now and then: a transient refusal where others give a permanent one."""
+
+
+def dialect_named(name: str) -> Dialect:
+    """Find a dialect. Raises KeyError if there is none of that name."""
+    return (DIALECTS | QUIRKS)[name]

@@ -46,12 +46,17 @@ class Habit(StrEnum):
     """Its name servers answer SERVFAIL."""
 
 
+RECIPIENT_LIMIT = 5
+"""Recipients per transaction where `Habit.RECIPIENT_LIMIT` holds, unless the domain has a limit of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Domain:
     """One company's domain: `pattern` is a key of `PATTERN_WEIGHTS`, `dialect` one of `DIALECTS`.
 
     `mail_hosts` are host names, the preferred one first; a host may serve several domains, all of which
-    then speak its dialect.
+    then speak its dialect. `slowness` is by how much a slow one is slower than others, `recipient_limit` how many
+    recipients a transaction may have where there is such a limit.
     """
 
     name: str
@@ -60,6 +65,13 @@ class Domain:
     pattern: str
     mail_hosts: tuple[str, ...]
     dialect: str
+    slowness: float = 1.0
+    recipient_limit: int = RECIPIENT_LIMIT
+
+    @property
+    def is_tarpit(self) -> bool:
+        """Whether nobody waits long enough for its replies."""
+        return self.habit is Habit.SLOW and self.slowness > 1
 
     @property
     def living_hosts(self) -> tuple[str, ...]:
@@ -120,10 +132,16 @@ def invent_domains(seed: int, count: int = 60) -> tuple[Domain, ...]:
     Raises ValueError for more than 2,240, where the names end.
     """
     rng = random.Random(f"domains {seed}")  # noqa: S311 - repeatable is the point
-    names = list(product(_COMPANY_BEGINNINGS, _COMPANY_ENDINGS, _TOP_LEVEL))
-    return tuple(
-        _invent(rng, HABITS[position % len(HABITS)], *name) for position, name in enumerate(rng.sample(names, count))
-    )
+    names = company_names(rng, count)
+    return tuple(_invent(rng, HABITS[position % len(HABITS)], *name) for position, name in enumerate(names))
+
+
+def company_names(rng: random.Random, count: int) -> list[tuple[str, str, str]]:
+    """As many companies' names, as a beginning and an ending, with the top-level domain of each.
+
+    Raises ValueError for more than there are.
+    """
+    return rng.sample(list(product(_COMPANY_BEGINNINGS, _COMPANY_ENDINGS, _TOP_LEVEL)), count)
 
 
 def _invent(rng: random.Random, habit: Habit, beginning: str, ending: str, top_level: str) -> Domain:
@@ -134,12 +152,13 @@ def _invent(rng: random.Random, habit: Habit, beginning: str, ending: str, top_l
         company=f"{beginning} {ending}",
         habit=habit,
         pattern=draw_pattern(rng),
-        mail_hosts=_mail_hosts(rng, habit, name, dialect),
+        mail_hosts=mail_hosts(rng, habit, name, dialect),
         dialect=dialect,
     )
 
 
-def _mail_hosts(rng: random.Random, habit: Habit, name: str, dialect: str) -> tuple[str, ...]:
+def mail_hosts(rng: random.Random, habit: Habit, name: str, dialect: str) -> tuple[str, ...]:
+    """The hosts that take a domain's mail, the preferred one first: its own, or a provider's."""
     match habit:
         case Habit.NO_MAIL_SERVER | Habit.NO_SUCH_DOMAIN | Habit.NULL_MX | Habit.DNS_SERVFAIL:
             return ()

@@ -14,9 +14,8 @@ from sandbox.counts import Counts, Tally
 from sandbox.dns_server import Answerer, OverTcp, OverUdp
 from sandbox.dns_zone import build_zone
 from sandbox.domains import Domain
-from sandbox.people import Person
 from sandbox.ports import open_on_one_port
-from sandbox.recipients import Greylist, mailbox_states
+from sandbox.recipients import Greylist, Somebody, mailbox_states
 from sandbox.smtp_server import MailHost, MailWorld
 
 SHARED_HOST = "mail.sandbox.example"
@@ -37,7 +36,7 @@ class Internet:
 
     def __init__(
         self,
-        people: Iterable[Person],
+        people: Iterable[Somebody],
         domains: Sequence[Domain],
         *,
         greylist_seconds: float = 300.0,

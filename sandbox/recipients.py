@@ -1,14 +1,11 @@
 """What the mail server of a domain answers to RCPT, and why."""
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
-from sandbox.dialects import DIALECTS
+from sandbox.dialects import dialect_named
 from sandbox.domains import Domain, Habit
-from sandbox.people import Person
 from sandbox.truth import Mailbox
-
-RECIPIENT_LIMIT = 5
-"""Recipients per transaction where `Habit.RECIPIENT_LIMIT` holds."""
 
 FUNCTION_MAILBOXES = ("postmaster", "abuse", "info")
 """Mailboxes that every domain with a mail server has (RFC 5321 section 4.5.1 and RFC 2142)."""
@@ -20,7 +17,21 @@ Triple = tuple[str, str, str]
 """A client's address, a sender and a recipient: what greylisting remembers."""
 
 
-def mailbox_states(people: Iterable[Person], domains: Iterable[Domain]) -> MailboxStates:
+class Somebody(Protocol):
+    """Whoever may have a mailbox: `email` is None for who has none."""
+
+    @property
+    def email(self) -> str | None:
+        """The address."""
+        ...
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The state of the mailbox."""
+        ...
+
+
+def mailbox_states(people: Iterable[Somebody], domains: Iterable[Domain]) -> MailboxStates:
     """Every mailbox that exists at the domains; raises KeyError for somebody who works at another."""
     states = {domain.name: dict.fromkeys(FUNCTION_MAILBOXES, Mailbox.OPEN) for domain in domains}
     for person in people:
@@ -50,7 +61,7 @@ def recipient_reply(domain: Domain, mailbox: Mailbox) -> str:
 
     It is a template of `sandbox.dialects`.
     """
-    dialect = DIALECTS[domain.dialect]
+    dialect = dialect_named(domain.dialect)
     if domain.habit in {Habit.REFUSING, Habit.REFUSING_AT_BANNER}:
         return dialect.blocked
     if domain.habit is Habit.CATCH_ALL:

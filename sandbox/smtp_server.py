@@ -11,9 +11,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from sandbox.connections import Connections
 from sandbox.counts import Tally
-from sandbox.dialects import DIALECTS
+from sandbox.dialects import dialect_named
 from sandbox.domains import Domain, Habit
-from sandbox.recipients import RECIPIENT_LIMIT, Greylist, MailboxStates, recipient_reply
+from sandbox.recipients import Greylist, MailboxStates, recipient_reply
 from sandbox.truth import Mailbox
 
 
@@ -40,10 +40,10 @@ class MailHost:
         self.world = world
         self.domains = {domain.name: domain for domain in domains}
         first = next(iter(self.domains.values()))
-        self.dialect = DIALECTS[first.dialect]
+        self.dialect = dialect_named(first.dialect)
         alike = all(domain.habit is first.habit for domain in self.domains.values())
         self.habit = first.habit if alike else Habit.ORDINARY
-        self.reply_seconds = world.slow_seconds if self.habit is Habit.SLOW else 0.0
+        self.reply_seconds = world.slow_seconds * first.slowness if self.habit is Habit.SLOW else 0.0
 
     def receive(self) -> asyncio.Protocol:
         """What talks to one client that connects."""
@@ -94,7 +94,7 @@ class MailHost:
         else:
             self.world.tally.recipient(domain.name)
             if domain.habit is Habit.SLOW and self.habit is not Habit.SLOW:
-                await asyncio.sleep(self.world.slow_seconds)
+                await asyncio.sleep(self.world.slow_seconds * domain.slowness)
             template = self._template(domain, server.recipients_asked, (client, str(envelope.mail_from), address))
         return template.format(
             address=address.encode("ascii", "replace").decode(),
@@ -103,8 +103,8 @@ class MailHost:
         )
 
     def _template(self, domain: Domain, recipients_asked: int, triple: tuple[str, str, str]) -> str:
-        dialect = DIALECTS[domain.dialect]
-        if domain.habit is Habit.RECIPIENT_LIMIT and recipients_asked > RECIPIENT_LIMIT:
+        dialect = dialect_named(domain.dialect)
+        if domain.habit is Habit.RECIPIENT_LIMIT and recipients_asked > domain.recipient_limit:
             return dialect.too_many_recipients
         now = asyncio.get_running_loop().time()
         if domain.habit is Habit.GREYLISTING and not self.world.greylist.lets_pass(triple, now):

@@ -51,7 +51,7 @@ _BY_MAILBOX = {
 
 def truth_about(domain: Domain, mailbox: Mailbox) -> Truth:
     """What can be established about somebody with this mailbox at this domain."""
-    silenced = _SILENCED_BY.get(domain.habit)
+    silenced = "time_limit" if domain.is_tarpit else _SILENCED_BY.get(domain.habit)
     if silenced:
         return Truth(findable=False, verdict=None, reason_not_found=silenced)
     return _BY_MAILBOX[mailbox]

@@ -22,8 +22,17 @@ from models.run import Run
 from models.settings import Settings
 from models.transitions import expire_run, lock_run, touch_run
 from pipeline import live_state
+from pipeline.lookups import FRESH_DAYS
 from pipeline.results.exports import has_exports, remove_exports
-from pipeline.retention import BATCH, delete_answers, delete_contacts, delete_verifications, find_expired, withdraw
+from pipeline.retention import (
+    BATCH,
+    delete_answers,
+    delete_contacts,
+    delete_lookups,
+    delete_verifications,
+    find_expired,
+    withdraw,
+)
 from worker.process import freshness_of, open_redis
 
 LOOK_EVERY_S = 60.0
@@ -64,6 +73,7 @@ def expire_due(expirer: Expirer) -> bool:
     went_well = [_expire_or_log(expirer, run_id) for run_id in due]
     _delete_all(expirer, delete_answers, days)
     _delete_all(expirer, delete_verifications, min(days, freshness_of(expirer.settings).longest))
+    _delete_all(expirer, delete_lookups, min(days, FRESH_DAYS))
     return all(went_well)
 
 

@@ -2,11 +2,11 @@
 
 The model: a domain has one dominant pattern, chosen as its priors say. Somebody looked for has an address there
 with chance EXISTENCE; it then follows the dominant pattern with the chance that the domain's conformity
-gives, and any pattern by the priors otherwise. What is seen updates the chance of each pattern's being the
-dominant one by Bayes' rule, and the conformity by counting.
+gives, and otherwise any pattern: by what else was seen at this domain, and by the priors. What is seen updates the
+chance of each pattern's being the dominant one by Bayes' rule, and the conformity by counting.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from pipeline.lookup.patterns import PRIORS, Ways
@@ -14,13 +14,19 @@ from pipeline.records import PatternCount
 
 EXISTENCE = 0.85
 CONFORMITY = 0.85
-CONFORMITY_WEIGHT = 6
+CONFORMITY_WEIGHT = 4
 """As many addresses as this speak as loud as the CONFORMITY assumed at first."""
+OTHERS_WEIGHT = 2
+"""As many addresses beside the dominant pattern speak as loud about the rest as the priors do."""
+STRAYS_EXIST = 0.5
+"""The chance that somebody whom the dominant pattern does not explain has an address, and by the next best pattern."""
+IN_VAIN = 0.4
+"""What is left of the suspicion that there is a second pattern each time that it was looked for in vain."""
 SURE = 0.6
 """From this chance on the dominant pattern counts as known."""
 ENOUGH_CONFIRMED = 3
 MOST_COUNTED = 20
-"""More confirmations of a pattern add nothing to what is believed."""
+"""More confirmations of a pattern, or refusals, add nothing to what is believed."""
 
 Coverage = Mapping[str, float]
 """Of each pattern, the share of a person's spellings that the server does not know."""
@@ -31,12 +37,15 @@ class PatternBelief:
 
     def __init__(self, known: Sequence[PatternCount] = (), priors: Mapping[str, float] = PRIORS) -> None:
         self._priors = priors
-        self._hits: Counter[str] = Counter()
-        self._confirmed: Counter[str] = Counter()
+        self._hits: defaultdict[str, float] = defaultdict(float)
+        self._confirmed: defaultdict[str, float] = defaultdict(float)
         self._chances: Mapping[str, float] = priors
-        self._chances_of_anybody = self._mixed_with_priors(priors)
+        self._strays: Mapping[str, float] = priors
+        self._unexplained = 0.0
+        self._explored = 1.0
         for count in known:
-            self.note_confirmed(count.pattern, count.confirmed)
+            self._note_count(count)
+        self._chances_of_anybody = self._mixed(self._chances)
 
     @property
     def dominant(self) -> str | None:
@@ -47,19 +56,25 @@ class PatternBelief:
     @property
     def confirmed(self) -> Collection[str]:
         """The patterns that addresses known for certain follow."""
-        return self._confirmed.keys()
+        return [pattern for pattern, times in self._confirmed.items() if times]
+
+    @property
+    def hits(self) -> float:
+        """How many addresses bear the dominant pattern out."""
+        return self._hits.get(self._likeliest, 0.0)
 
     @property
     def is_well_founded(self) -> bool:
         """Whether enough addresses confirmed one pattern to rely on it where the server can't be asked."""
-        total = self._confirmed.total()
+        total = sum(self._confirmed.values())
         return total >= ENOUGH_CONFIRMED and max(self._confirmed.values()) >= SURE * total
 
     def copy(self) -> "PatternBelief":
         """Give a belief of its own to somebody who wants to suppose something."""
         other = PatternBelief(priors=self._priors)
         other._hits, other._chances = self._hits.copy(), self._chances
-        other._chances_of_anybody = self._chances_of_anybody
+        other._strays, other._chances_of_anybody = self._strays, self._chances_of_anybody
+        other._unexplained, other._explored = self._unexplained, self._explored
         return other
 
     def chances_of(self, refused: Coverage) -> Mapping[str, float]:
@@ -70,16 +85,12 @@ class PatternBelief:
         if not refused:
             return self._chances_of_anybody
         missed = self._likelihoods(refused)
-        weights = {pattern: chance / (1 - missed[pattern]) for pattern, chance in self._chances.items()}
-        return self._mixed_with_priors(weights)
+        return self._mixed({pattern: chance / (1 - missed[pattern]) for pattern, chance in self._chances.items()})
 
-    def note_confirmed(self, pattern: str, times: int = 1) -> None:
-        """Learn from addresses that are known for certain; a pattern that is not ours is passed over."""
-        if pattern not in self._priors:
-            return
-        self._confirmed[pattern] += times
-        for _ in range(min(times, MOST_COUNTED)):
-            self.note_hit([(pattern, 1.0)], {})
+    def note_confirmed(self, pattern: str) -> None:
+        """Learn from an address that is known for certain; a pattern that is not ours is passed over."""
+        self._note_count(PatternCount(pattern, 1))
+        self._chances_of_anybody = self._mixed(self._chances)
 
     def note_hit(self, ways: Ways, refused: Coverage) -> None:
         """Learn that a person has the address that these ways lead to, after what was refused."""
@@ -94,6 +105,35 @@ class PatternBelief:
         """Learn that one more of a person's addresses does not exist."""
         old, new = self._likelihoods(before), self._likelihoods(after)
         self._update({pattern: (1 - new[pattern]) / (1 - old[pattern]) for pattern in self._priors})
+        self._note_stray_refusal({pattern: share - before.get(pattern, 0.0) for pattern, share in after.items()})
+
+    def note_unexplained(self, people: int) -> None:
+        """Learn how many people have no address by the dominant pattern: more than should, if there is a second one."""
+        if people != self._unexplained:
+            self._unexplained = people
+            self._chances_of_anybody = self._mixed(self._chances)
+
+    def note_explored_in_vain(self) -> None:
+        """Learn that somebody whom the dominant pattern does not explain has no address by any other, either."""
+        self._explored *= IN_VAIN
+
+    def _note_count(self, count: PatternCount) -> None:
+        """Take in what earlier runs saw of one pattern; counts need not be whole: they fade with time."""
+        if count.pattern not in self._priors:
+            return
+        likelihoods = self._likelihoods({count.pattern: 1.0})
+        confirmed, refused = min(count.confirmed, MOST_COUNTED), min(count.refused, MOST_COUNTED)
+        self._update({each: hit**confirmed * (1 - hit) ** refused for each, hit in likelihoods.items()})
+        self._confirmed[count.pattern] += count.confirmed
+        self._hits[count.pattern] += confirmed
+
+    def _note_stray_refusal(self, refused: Coverage) -> None:
+        """Somebody whom the dominant pattern does not explain is not explained by these either."""
+        dominant = self.dominant
+        if dominant:
+            kept = {p: 1.0 if p == dominant else 1 - STRAYS_EXIST * refused.get(p, 0.0) for p in self._priors}
+            total = sum(chance * kept[pattern] for pattern, chance in self._strays.items())
+            self._strays = {pattern: chance * kept[pattern] / total for pattern, chance in self._strays.items()}
 
     @property
     def _likeliest(self) -> str:
@@ -101,24 +141,37 @@ class PatternBelief:
 
     @property
     def _conformity(self) -> float:
-        conforming = self._hits[self._likeliest] + CONFORMITY * CONFORMITY_WEIGHT
-        return conforming / (self._hits.total() + CONFORMITY_WEIGHT)
+        hits = sum(self._hits.values())
+        conforming = self._hits.get(self._likeliest, 0.0) + CONFORMITY * CONFORMITY_WEIGHT
+        absent = (1 - EXISTENCE) * (hits + self._unexplained)
+        strays = max(0.0, self._unexplained - absent) * self._explored
+        return conforming / (hits + strays + CONFORMITY_WEIGHT)
+
+    def _others(self) -> Mapping[str, float]:
+        """The chance of each pattern for an address that does not follow the dominant one."""
+        seen = {pattern: hits for pattern, hits in self._hits.items() if pattern != self._likeliest}
+        if not seen:
+            return self._strays
+        total = sum(seen.values()) + OTHERS_WEIGHT
+        return {
+            pattern: (seen.get(pattern, 0.0) + OTHERS_WEIGHT * stray) / total for pattern, stray in self._strays.items()
+        }
 
     def _likelihoods(self, covered: Coverage) -> Mapping[str, float]:
         """Give the chance that one of these spellings is a person's address, for each dominant pattern."""
-        conformity = self._conformity
-        anyhow = (1 - conformity) * sum(weight * self._priors[pattern] for pattern, weight in covered.items())
+        conformity, others = self._conformity, self._others()
+        anyhow = (1 - conformity) * sum(weight * others[pattern] for pattern, weight in covered.items())
         return {pattern: EXISTENCE * (conformity * covered.get(pattern, 0.0) + anyhow) for pattern in self._priors}
 
     def _update(self, likelihoods: Mapping[str, float]) -> None:
         weighed = {pattern: chance * likelihoods[pattern] for pattern, chance in self._chances.items()}
         total = sum(weighed.values())
         self._chances = {pattern: weight / total for pattern, weight in weighed.items()}
-        self._chances_of_anybody = self._mixed_with_priors(self._chances)
+        self._chances_of_anybody = self._mixed(self._chances)
 
-    def _mixed_with_priors(self, weights: Mapping[str, float]) -> Mapping[str, float]:
-        conformity, total = self._conformity, sum(weights.values())
+    def _mixed(self, weights: Mapping[str, float]) -> Mapping[str, float]:
+        conformity, others, total = self._conformity, self._others(), sum(weights.values())
         return {
-            pattern: EXISTENCE * (conformity * weight + (1 - conformity) * total * self._priors[pattern])
+            pattern: EXISTENCE * (conformity * weight + (1 - conformity) * total * others[pattern])
             for pattern, weight in weights.items()
         }

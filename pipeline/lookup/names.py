@@ -5,13 +5,14 @@ Liu Yu is Yu of the Liu family or the other way round. Each has a weight, the sh
 the weights of a name's readings sum to 1.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
 
+from pipeline.lookup.naming import kana
 from pipeline.lookup.naming.culture import JOINED, culture_of
 from pipeline.lookup.naming.order import Split, split_fields, split_words
 from pipeline.lookup.naming.scripts import Convention, conventions_for
-from pipeline.lookup.naming.spelling import family_spellings, given_spellings
+from pipeline.lookup.naming.spelling import family_spellings, given_spellings, manner_of
 from pipeline.lookup.naming.syllables import family_first, syllables
 from pipeline.lookup.naming.words import Words, read_words
 
@@ -27,13 +28,15 @@ FORMERLY = 0.15
 class Reading:
     """One way to spell a name in an address: lower-case ASCII, `last` empty for people of one name.
 
-    `initials` are those of all given names, the one that the person goes by first.
+    `initials` are those of all given names, the one that the person goes by first. `manners` are the choices made:
+    of what there is to choose, and how.
     """
 
     first: str
     last: str
     weight: float
     initials: str = ""
+    manners: tuple[tuple[str, Hashable], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +82,31 @@ def _family_and_given(words: Words) -> tuple[Sequence[str], Sequence[str]] | Non
     """Tell the names apart where a comma or the script says which is which."""
     if words.after_comma:
         return words.main, words.after_comma
-    native = family_first(words.main)
+    native = family_first(words.main) or kana.family_first(words.main)
     return ([native[0]], [native[1]]) if native else None
 
 
 def _name(splits: Sequence[Split], words: Words, culture: str) -> Name | None:
     weights: dict[tuple[str, str, str], float] = {}
+    manners: dict[tuple[str, str, str], tuple[tuple[str, Hashable], ...]] = {}
     for split in _with_other_names(splits, words):
         lower = replace(split, given=_lower(split.given), family=_lower(split.family))
         for convention, share in conventions_for("".join((*lower.given, *lower.family))):
             for reading, weight in _readings(lower, convention):
                 weights[reading] = weights.get(reading, 0.0) + share * split.weight * weight
+                manners.setdefault(reading, _manners(reading, lower, convention))
     kept = sorted(weights.items(), key=lambda item: -item[1])[:MAX_READINGS]
     total = sum(weight for _, weight in kept)
-    readings = (Reading(first, last, weight / total, initials) for (first, last, initials), weight in kept)
+    readings = (Reading(*reading[:2], weight / total, reading[2], manners[reading]) for reading, weight in kept)
     return Name(tuple(readings), culture) if kept else None
+
+
+def _manners(reading: tuple[str, str, str], split: Split, convention: Convention) -> tuple[tuple[str, Hashable], ...]:
+    """The choices that lead to a reading: letters, of several given names which, of several family names which."""
+    first, last, _ = reading
+    given, family = ([convention(word) for word in words] for words in (split.given, split.family))
+    chosen = dict(filter(None, (split.manner, manner_of(first, given, "given"), manner_of(last, family, "family"))))
+    return (("letters", convention), *chosen.items())
 
 
 def _readings(split: Split, convention: Convention) -> Sequence[tuple[tuple[str, str, str], float]]:

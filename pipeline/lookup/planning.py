@@ -1,25 +1,32 @@
 """Chooses what to ask in the next round, so that few questions find much.
 
-Once the domain's pattern is known, everybody's likely address is asked at once. Before that a round asks only
-until a hit is likely enough, and each question is chosen as if those before it had been refused: so that
-several people's questions try different patterns, not the same one again.
+A question that turns out to be needless costs the server more than a round trip costs us. So a round asks only until
+a hit is likely enough that the questions after it would be wasted, and each question is chosen as if those before it
+had been refused. The *pilots*, a few people of clear names, show the domain's pattern. Once it is known, people are
+asked about by it side by side: a few at first, more with each hit that bears it out.
 
-A server that greylists is asked about everything in one go: whom it was not asked about, it does not know when
-we come back.
+A server that greylists tells nothing until we come back, and then only about whom it was asked about. It is asked
+in one go about all of the pilots' addresses and everybody else's likeliest; on the last occasion, about all that is
+left.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from pipeline.lookup.belief import PatternBelief
 from pipeline.lookup.candidates import Candidate
-from pipeline.lookup.sought import Sought
+from pipeline.lookup.names import Name
+from pipeline.lookup.sought import WORTH_ASKING, Sought
 
-PILOTS = 5
-"""People considered while the domain's pattern is unknown."""
-HOPE = 0.3
-"""While the pattern is unknown, a round asks until there is a hit with this chance."""
-HOPE_FOR_EACH = 0.3
-"""Once it is known, a round asks each person's candidates until one of them is right with this chance."""
+HOPE = 0.08
+"""A round asks about somebody until there is a hit with this chance: so much of a question a round trip is worth."""
+HOPE_FOR_A_VISIT = 0.3
+"""A greylisting server is asked about somebody until there is a hit with this chance, if it is visited again."""
+HOPE_OF_THE_PATTERN = 0.75
+"""On the last occasion, if the pattern is known by then."""
+WORTH_ON_THE_LAST_OCCASION = 0.5
+"""What others teach when we come back may make a question worthwhile that is not quite so now."""
+WIDEST = 1024
+"""The most people asked about side by side: two for a pattern known by no hit, twice as many for each hit."""
 
 Questions = dict[str, list[tuple[Sought, Candidate]]]
 """The local parts to ask about, each with the people who may own it, the likeliest owner first."""
@@ -28,14 +35,31 @@ Questions = dict[str, list[tuple[Sought, Candidate]]]
 def plan_round(people: Sequence[Sought], belief: PatternBelief) -> Questions:
     """Choose the next questions; nobody who is missing from them is worth asking about while this is believed."""
     if belief.dominant:
-        return _questions(pair for person in people for pair in _until_hopeful([person], belief, HOPE_FOR_EACH))
-    return _questions(_until_hopeful(people[:PILOTS], belief, HOPE))
+        width = min(WIDEST, 2 ** (1 + int(min(belief.hits, 9))))
+        return _questions(pair for person in people[:width] for pair in _until_hopeful([person], belief, HOPE))
+    pilots = [person for person in people if person.pilot_for]
+    return _questions(_until_hopeful(pilots or people, belief, HOPE))
 
 
-def plan_all(people: Sequence[Sought], belief: PatternBelief) -> Questions:
-    """Choose all that these people would ever be asked about if everything were refused, likely questions first."""
-    pairs = [pair for person in people for pair in _until_hopeful([person], belief, hope=1.0)]
+def plan_visit(people: Sequence[Sought], last_time: Container[Name], belief: PatternBelief) -> Questions:
+    """Choose what a greylisting server is asked about people who will be sought again; `last_time` those, but once.
+
+    The likely questions come first.
+    """
+    pairs: list[tuple[Sought, Candidate]] = []
+    for person in people:
+        if person.name in last_time:
+            person.worth = WORTH_ASKING * WORTH_ON_THE_LAST_OCCASION
+        pairs += _until_hopeful([person], belief, _hope_for_a_visit(person, last_time, belief))
     return _questions(sorted(pairs, key=lambda pair: -pair[1].probability))
+
+
+def _hope_for_a_visit(person: Sought, last_time: Container[Name], belief: PatternBelief) -> float:
+    if person.pilot_for:
+        return 1.0
+    if person.name in last_time:
+        return HOPE_OF_THE_PATTERN if belief.dominant else 1.0
+    return HOPE_FOR_A_VISIT
 
 
 def _until_hopeful(people: Sequence[Sought], belief: PatternBelief, hope: float) -> Iterable[tuple[Sought, Candidate]]:

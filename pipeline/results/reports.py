@@ -5,6 +5,7 @@ from typing import Any
 from models.run import Run
 from pipeline.credits import Delivered
 from pipeline.outcomes import REASON_SENTENCES, Reason
+from pipeline.results.advice import ADVICE
 from pipeline.results.counts import OutcomeGroup, finding_stage, tally
 
 
@@ -54,5 +55,6 @@ def gap_report(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> di
 
 def _explained(counts: dict[str, int]) -> dict[str, Any]:
     return {
-        reason: {"count": count, "explanation": REASON_SENTENCES[Reason(reason)]} for reason, count in counts.items()
+        reason: {"count": count, "explanation": REASON_SENTENCES[Reason(reason)], "advice": ADVICE[reason]}
+        for reason, count in counts.items()
     }

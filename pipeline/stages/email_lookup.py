@@ -1,36 +1,35 @@
 """The stage that finds people's work addresses.
 
-Cheapest first: an address that the contact brought is taken as it is (`email_verify` judges it); otherwise
-the domain's own mail server is asked about ranked candidates; what that leaves open is asked of other sources. A
-contact that brings a company and no domain gets that company's domain. Contacts of the same name at the same domain
-are one person to us and get the same address.
+Cheapest first: an address that the contact brought is taken as it is (`email_verify` judges it); what an earlier
+run found out lately is used again; otherwise the domain's own mail server is asked about ranked candidates; what that
+leaves open is asked of other sources. A contact that brings a company and no domain gets that company's domain.
+Contacts of the same name at the same domain are one person to us and get the same address.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from pipeline.lookup.belief import PatternBelief
+from pipeline.lookup.conclusions import Finding
+from pipeline.lookup.known import person_digest, recall
 from pipeline.lookup.names import Name, parse_name
 from pipeline.lookup.patterns import recognise
-from pipeline.lookup.search import DomainSearch, Finding
+from pipeline.lookup.search import DomainSearch
 from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
+from pipeline.mail.do_not_contact import DoNotContact
+from pipeline.mail.enquiry import Enquiry
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.syntax import Address, normalise_domain, parse_address
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
-from pipeline.stages.deferral import may_come_back, put_off, put_off_for_dns
+from pipeline.stages.colleagues import Colleagues, colleagues_of
+from pipeline.stages.deferral import put_off, put_off_for_dns, times_left
 from pipeline.stages.falling_back import FallBack, came_back_for_sources, person_of, unknown_so_far
 from pipeline.stages.in_parallel import then_in_parallel
+from pipeline.stages.looked_up import as_brought, found_out, not_found, remembered, suppressed
 from pipeline.stages.withholding import Withheld, read_people
-
-BROUGHT_SCORE = 50
-"""The score of an address that the contact brought: nobody has judged it yet."""
-STRANGER = 0.01
-"""The chance that a guessed local part belongs to somebody else of a like name."""
-INFERRED_AT_MOST = 70
-"""What rests on the domain's pattern alone scores less than what a server confirmed."""
 
 
 class EmailLookup:
@@ -44,7 +43,8 @@ class EmailLookup:
         records = {record.position: record for record in batch.records}
         fall_back = FallBack(sources, records, intake.domain_of, network.config)
         outcomes = await _taken_in(batch, intake, sources)
-        answers = then_in_parallel(_ask_mail_servers(batch, intake, outcomes, network), fall_back.step)
+        asking = _ask_mail_servers(batch, intake, outcomes, network, sources.do_not_contact)
+        answers = then_in_parallel(asking, fall_back.step)
         async with aclosing(answers):
             async for answer in answers:
                 yield answer
@@ -55,21 +55,27 @@ async def _taken_in(batch: Batch, intake: "_Intake", sources: Waterfall) -> Sequ
     outcomes = [outcome for record in batch.records if (outcome := intake.take(record))]
     intake.withheld = await read_people(sources.do_not_contact, intake.addresses.values(), intake.people_asked_about())
     withheld = intake.leave_out(batch.known_patterns)
-    return [*(each for each in outcomes if each.position not in withheld), *map(_suppressed, withheld)]
+    return [*(each for each in outcomes if each.position not in withheld), *map(suppressed, withheld)]
 
 
 async def _ask_mail_servers(
-    batch: Batch, intake: "_Intake", outcomes: Sequence[Outcome], network: MailNetwork
+    batch: Batch,
+    intake: "_Intake",
+    outcomes: Sequence[Outcome],
+    network: MailNetwork,
+    do_not_contact: DoNotContact,
 ) -> AsyncGenerator[Outcome | Deferral, None]:
     """The cheap front: what contacts brought, and what the domains' own servers say."""
     for outcome in outcomes:
         yield outcome
 
+    colleagues = colleagues_of(batch)
+
     def look_up(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
         people = intake.people(records)
-        colleagues = intake.brought.get(domain, ())
         not_asked = intake.withheld.local_parts(people, domain)
-        return _look_up(domain, people, batch.known_patterns.get(domain, ()), colleagues, not_asked, network)
+        brought, others = intake.brought.get(domain, ()), Colleagues(colleagues.get(domain, {}), do_not_contact)
+        return _look_up(domain, people, brought, others, not_asked, batch, network)
 
     at_once = network.config.conversations
     answers = work_by_domain(intake.domains, look_up, at_once=at_once, on_fault=OutcomeStatus.NOT_FOUND)
@@ -108,9 +114,9 @@ class _Intake:
             return self._take_brought(record, address, name)
         domain = self._domain(record)
         if domain is None:
-            return _not_found(record, _without_domain(record))
+            return not_found(record, _without_domain(record))
         if name is None:
-            return _not_found(record, Reason.NAME_UNUSABLE)
+            return not_found(record, Reason.NAME_UNUSABLE)
         self.domain_of[record.position] = domain
         self._names[record.position] = name
         self._digests[record.position] = person_of(record, domain).digest
@@ -148,15 +154,7 @@ class _Intake:
         self.addresses[record.position] = address
         pattern = recognise(address.local, name) if name else None
         self.brought.setdefault(address.domain, []).append(_Brought(address.local.lower(), pattern))
-        return Outcome(
-            record.position,
-            OutcomeStatus.FOUND,
-            Reason.INPUT,
-            email=str(address),
-            source="input",
-            score=BROUGHT_SCORE,
-            evidence={"pattern": pattern},
-        )
+        return as_brought(record, address, pattern)
 
     def _domain(self, record: Record) -> str | None:
         if _has_company_only(record):
@@ -180,60 +178,77 @@ def _without_domain(record: Record) -> Reason:
 async def _look_up(
     domain: str,
     people: dict[Name, list[Record]],
-    known: Sequence[PatternCount],
-    colleagues: Sequence[_Brought],
+    brought: Sequence[_Brought],
+    colleagues: Colleagues,
     not_asked: Mapping[Name, set[str]],
+    batch: Batch,
     network: MailNetwork,
 ) -> AsyncIterator[Outcome | Deferral]:
-    """Look for one domain's people, group by group."""
+    """Look for one domain's people: those who are known, then the others, group by group."""
+    taken = {colleague.local_part for colleague in brought} | _local_parts(batch.taken, domain)
+    taken = taken.union(*not_asked.values())
+    for outcome in _recall_people(domain, people, batch, taken):
+        yield outcome
+    if not people:
+        return
     route = await network.route(domain)
     if route.problem is not None:
         for record in (record for records in people.values() for record in records):
-            yield put_off_for_dns(record, route, network.config) or _not_found(record, route.problem)
+            yield put_off_for_dns(record, route, network.config) or not_found(record, route.problem)
         return
-    belief = PatternBelief(known)
-    for colleague in colleagues:
-        belief.note_confirmed(colleague.pattern or "")
-    taken = {colleague.local_part for colleague in colleagues}.union(*not_asked.values())
+    belief = _belief(batch.known_patterns.get(domain, ()), brought)
     coming_back = {
-        name for name, records in people.items() if any(may_come_back(record, network.config) for record in records)
+        name: max(times_left(record, network.config) for record in records) for name, records in people.items()
     }
     async with network.conversation(route) as conversation:
-        search = DomainSearch(conversation, network, belief, taken, coming_back)
-        for names in in_groups(list(people), conversation, lambda: search.questions_each):
-            async for finding in search.find(names):
-                for record in people[finding.name]:
-                    deferral = None if finding.candidate else put_off(record, finding.answer, network.config)
-                    is_theirs = finding.name in not_asked and (not finding.candidate or bool(finding.catch_all))
-                    yield deferral or (_suppressed(record.position) if is_theirs else _outcome(record, domain, finding))
+        search = DomainSearch(
+            conversation, network, belief, list(dict.fromkeys([*people, *colleagues.people])), taken, coming_back
+        )
+        async for finding in _find(search, list(people), colleagues, conversation):
+            for said in _said(people.get(finding.name, ()), domain, finding, not_asked, network):
+                yield said
 
 
-def _outcome(record: Record, domain: str, finding: Finding) -> Outcome:
-    candidate = finding.candidate
-    evidence = {"asked": finding.asked, **(finding.answer.as_evidence() if finding.answer else {})}
-    if candidate is None:
-        return Outcome(record.position, OutcomeStatus.NOT_FOUND, finding.reason, evidence=evidence)
-    return Outcome(
-        record.position,
-        OutcomeStatus.FOUND,
-        finding.reason,
-        email=f"{candidate.local_part}@{domain}",
-        source="pattern" if finding.by_pattern else "permutation",
-        score=_score(candidate.probability, catch_all=finding.catch_all),
-        evidence={"pattern": candidate.pattern, "catch_all": finding.catch_all, **evidence},
-    )
+async def _find(
+    search: DomainSearch, names: Sequence[Name], colleagues: Colleagues, conversation: Enquiry
+) -> AsyncIterator[Finding]:
+    """Seek people group by group, then those colleagues who may own what was found."""
+    for group in in_groups(names, conversation, lambda: search.questions_each):
+        async for finding in search.find(group):
+            yield finding
+    for group in in_groups(await colleagues.among(search.rivals), conversation, lambda: search.questions_each):
+        async for finding in search.find(group):
+            yield finding
+    for finding in search.decide():
+        yield finding
 
 
-def _score(probability: float, *, catch_all: bool | None) -> int:
-    """How sure it is that the address is the person's: a server's yes excludes all but a namesake."""
-    if catch_all:
-        return min(INFERRED_AT_MOST, round(100 * probability))
-    return round(100 * probability / (probability + STRANGER))
+def _local_parts(addresses: Iterable[str], domain: str) -> set[str]:
+    return {address.rpartition("@")[0].lower() for address in addresses if address.endswith(f"@{domain}")}
 
 
-def _suppressed(position: int) -> Outcome:
-    return Outcome(position, OutcomeStatus.NOT_FOUND, Reason.SUPPRESSED)
+def _belief(known: Sequence[PatternCount], brought: Sequence[_Brought]) -> PatternBelief:
+    belief = PatternBelief(known)
+    for colleague in brought:
+        belief.note_confirmed(colleague.pattern or "")
+    return belief
 
 
-def _not_found(record: Record, reason: Reason) -> Outcome:
-    return Outcome(record.position, OutcomeStatus.NOT_FOUND, reason)
+def _recall_people(domain: str, people: dict[Name, list[Record]], batch: Batch, taken: set[str]) -> Iterator[Outcome]:
+    """Say what an earlier run found out, and take those people and their local parts out of the search."""
+    for name in list(people):
+        known = batch.known_people.get(person_digest(domain, name))
+        candidate = recall(known, domain, name) if known else None
+        if known and (candidate or known.mailbox is None):
+            taken |= {candidate.local_part} if candidate else set()
+            for record in people.pop(name):
+                yield remembered(record, domain, known, candidate)
+
+
+def _said(
+    records: Sequence[Record], domain: str, finding: Finding, not_asked: Collection[Name], network: MailNetwork
+) -> Iterator[Outcome | Deferral]:
+    for record in records:
+        deferral = None if finding.candidate else put_off(record, finding.answer, network.config)
+        is_theirs = finding.name in not_asked and (not finding.candidate or bool(finding.catch_all))
+        yield deferral or (suppressed(record.position) if is_theirs else found_out(record, domain, finding))

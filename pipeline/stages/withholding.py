@@ -8,6 +8,7 @@ from pipeline.lookup.belief import PatternBelief
 from pipeline.lookup.names import Name
 from pipeline.lookup.patterns import local_parts
 from pipeline.lookup.sought import seek
+from pipeline.lookup.sources.source import Person
 from pipeline.mail.do_not_contact import (
     DoNotContact,
     address_digests,
@@ -49,6 +50,15 @@ class Withheld:
             return {}
         listed = {name: {each for each in local_parts(name) if self.has(Address(each, domain))} for name in names}
         return {name: parts for name, parts in listed.items() if parts}
+
+
+async def may_be_asked_about(do_not_contact: DoNotContact, people: Mapping[Name, Person]) -> list[Name]:
+    """Who of these people of one domain is not on the list, with none of the addresses they may have."""
+    named = [(name, person.domain, person.digest) for name, person in people.items()]
+    withheld = await read_people(do_not_contact, (), named)
+    return [
+        each[0] for each in named if not (withheld.has_person(*each, ()) or withheld.local_parts(each[:1], each[1]))
+    ]
 
 
 async def read_addresses(do_not_contact: DoNotContact, addresses: Iterable[Address]) -> Withheld:

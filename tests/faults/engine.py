@@ -136,7 +136,7 @@ class FaultEngine:
     def forget_patterns(self) -> None:
         """What earlier runs learned would make the next one quicker: rounds are to be alike."""
         with self.database.transaction() as session:
-            session.execute(text("TRUNCATE domain_patterns"))
+            session.execute(text("TRUNCATE domain_patterns, lookups"))
 
     def now(self) -> datetime:
         """The database's time: all times of a run are its."""

@@ -1,20 +1,24 @@
 """What erasure removes beside contacts, and that it is safe while others are at work."""
 
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 import redis
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from models.database import Database
 from models.run_chunk import COMPILE
 from models.schema import new_id
 from models.wire import ContactIn
-from pipeline import chunks, erasure, provider_answers, runs, suppressions
+from pipeline import chunks, erasure, lookups, provider_answers, runs, suppressions
 from pipeline.erasure import Wanted
 from pipeline.errors import LeaseLost
 from pipeline.intake import create_run
+from pipeline.lookup.known import person_digest
+from pipeline.lookup.names import Name, parse_name
 from pipeline.lookup.sources.journal import Question
 from pipeline.lookup.sources.source import Found, Person
 from pipeline.provider_answers import Caps
@@ -28,6 +32,7 @@ from tests.factories import (
     count,
     finish_chunk,
     found,
+    not_found,
     order_of,
     started_run,
     valid,
@@ -56,6 +61,16 @@ def run_of_two(database: Database) -> UUID:
         run_id = create_run(session, account(database).account_id, order_of(people)).run_id
         runs.begin_stage(session, run_id, LOOKUP, WORKER, 2)
     return run_id
+
+
+def named(full_name: str) -> Name:
+    name = parse_name(full_name=full_name)
+    assert name is not None
+    return name
+
+
+def owner_of(session: Session, run_id: UUID) -> UUID:
+    return session.execute(text("SELECT account_id FROM runs WHERE id = :id"), {"id": run_id}).scalar_one()
 
 
 def erase(database: Database, run_id: UUID, who: Wanted | None = None) -> int:
@@ -193,7 +208,63 @@ def test_kept_verdicts_on_their_addresses_are_deleted(database: Database) -> Non
             SELECT account_id, sha256('given.family0@alpha.test'), 'valid', 'mailbox_exists', 98, '{}' FROM runs
         """)
         )
-        owner = session.execute(text("SELECT account_id FROM runs WHERE id = :id"), {"id": run_id}).scalar_one()
+        owner = owner_of(session, run_id)
 
     with database.transaction() as session:
         assert erasure.forget_verdicts(session, owner, wanted("Given.Family0@alpha.test")) == 1
+
+
+def remember(session: Session, owner: UUID, position: int, name: str) -> None:
+    outcome = found(position)
+    evidence = {**outcome.evidence, "person": person_digest("alpha.test", named(name)).hex()}
+    lookups.remember_people(session, owner, [replace(outcome, evidence=evidence)])
+
+
+def test_what_look_ups_found_out_about_them_is_deleted_by_name_and_by_address(database: Database) -> None:
+    owner = account(database).account_id
+    with database.transaction() as session:
+        remember(session, owner, 0, "Ada Alder")
+        remember(session, owner, 1, "Cleo Cedar")
+        remember(session, owner, 2, "Dan Dogwood")
+
+    with database.transaction() as session:
+        assert erasure.forget_lookups(session, owner, wanted("Given.Family1@alpha.test")) == 2
+        assert count(session, "SELECT count(*) FROM lookups") == 1
+
+
+def test_what_is_known_of_another_account_stays(database: Database) -> None:
+    with database.transaction() as session:
+        remember(session, account(database).account_id, 0, "Ada Alder")
+
+    with database.transaction() as session:
+        assert erasure.forget_lookups(session, account(database).account_id, wanted()) == 0
+
+
+def test_a_lane_that_has_the_contact_in_hand_learns_nothing_of_it(database: Database) -> None:
+    run_id = run_of_two(database)
+    lease = claimed_chunk(database, run_id)
+    erase(database, run_id)
+
+    people = [named("Ada Alder"), named("Bea Birch")]
+    evidence = [{"domain": "alpha.test", "person": person_digest("alpha.test", each).hex()} for each in people]
+    finish_chunk(database, lease, [replace(not_found(position), evidence=evidence[position]) for position in (0, 1)])
+
+    with database.transaction() as session:
+        assert [bytes(person).hex() for person in session.scalars(text("SELECT person FROM lookups"))] == [
+            evidence[1]["person"]
+        ]
+
+
+def test_a_look_up_at_a_domain_that_the_company_led_to_is_found_by_its_outcome(database: Database) -> None:
+    run_id = run_of_two(database)
+    digest = person_digest("elsewhere.test", named("Ada Alder"))
+    evidence = {"domain": "elsewhere.test", "person": digest.hex()}
+    finish_chunk(database, claimed_chunk(database, run_id), [replace(not_found(0), evidence=evidence), found(1)])
+
+    who = wanted()
+    with database.transaction() as session:
+        for contact in erasure.find(session, run_id, 0, who):
+            who.learn(contact)
+
+    with database.transaction() as session:
+        assert erasure.forget_lookups(session, owner_of(session, run_id), who) == 1

@@ -1,6 +1,7 @@
 """The do-not-contact list: what it recognises, whose it is, and what is withheld because of it."""
 
 import hashlib
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,19 @@ from pipeline.errors import InvalidInput
 from pipeline.intake import create_run
 from pipeline.outcomes import OutcomeStatus, Reason
 from pipeline.runs import refreshed
-from tests.factories import LEASE_S, LOOKUP, VERIFY, WORKER, account, claimed_chunk, found, order_of, skipped, valid
+from tests.factories import (
+    LEASE_S,
+    LOOKUP,
+    VERIFY,
+    WORKER,
+    account,
+    claimed_chunk,
+    count,
+    found,
+    order_of,
+    skipped,
+    valid,
+)
 from tests.unit.old_runs import all_rows
 
 
@@ -124,6 +137,18 @@ def test_an_address_put_on_the_list_while_it_is_found_is_not_written(database: D
     rows = all_rows(database)
     assert "given.family0" not in rows
     assert "given.family1" in rows
+
+
+def test_what_is_withheld_teaches_nothing(database: Database, owner: UUID) -> None:
+    lease = claimed_chunk(database, begun(database, owner))
+    put(database, owner, "given.family0@alpha.test")
+    evidence = {**found(0).evidence, "domain": "alpha.test", "person": "ab" * 32, "refused": ["flast"]}
+
+    with database.transaction() as session:
+        chunks.record(session, lease, [replace(found(0), evidence=evidence)], LEASE_S)
+
+    with database.transaction() as session:
+        assert count(session, "SELECT (SELECT count(*) FROM lookups) + (SELECT count(*) FROM domain_patterns)") == 0
 
 
 def test_an_address_put_on_the_list_between_the_stages_is_taken_back_and_paid_back(

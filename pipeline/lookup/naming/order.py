@@ -7,7 +7,9 @@ from pipeline.lookup.naming.culture import EASTERN, JOINED
 from pipeline.lookup.naming.vocabulary import GIVEN, JOINING, PARTICLES, SURNAMES
 from pipeline.lookup.naming.words import key
 
-_THE_ONE_IN_USE = {"spanish": 0, "portuguese": -1}
+ALL_AS_ONE = 0.3
+"""The share of Vietnamese with a given name of two words whose address has both: minhchau."""
+_THE_ONE_IN_USE = {"spanish": (0, "first"), "portuguese": (-1, "last")}
 _PATRONYMICS = ("vich", "ovna", "evna", "ichna")
 
 
@@ -15,6 +17,7 @@ _PATRONYMICS = ("vich", "ovna", "evna", "ichna")
 class Split:
     """One way to see a name's words; the name that a person goes by is the first of the given ones.
 
+    `manner` is the choice that it makes, if others would make another one, such as the first of two family names.
     `joined` says that the given words are one name in several syllables: Min Jun, Xiao Ming.
     """
 
@@ -22,13 +25,15 @@ class Split:
     family: tuple[str, ...]
     weight: float
     joined: bool = False
+    manner: tuple[str, str] | None = None
 
 
 def split_fields(first: Sequence[str], last: Sequence[str], culture: str) -> list[Split]:
     """The fields say which is which; now and then they were filled in the wrong way round."""
     doubt = 0.25 if _speaks_for_family_first([*first, *last], culture, within=0.8) else 0.0
     joined = culture in JOINED
-    splits = [Split(_called_first(first, culture), tuple(last), 1 - doubt, joined)]
+    last = _without_conjunction(last, culture)
+    splits = [*_called(first, culture, Split((), tuple(last), 1 - doubt, joined))]
     if doubt:
         splits.append(Split(tuple(last), tuple(first), doubt, joined))
     return splits
@@ -70,15 +75,19 @@ def _eastern(words: Sequence[str], culture: str) -> list[Split]:
     joined = culture in JOINED
     return [
         Split(tuple(words[:-1]), (words[-1],), 1 - backwards, joined),
-        Split(_called_first(words[1:], culture), (words[0],), backwards, joined),
+        *_called(words[1:], culture, Split((), (words[0],), backwards, joined)),
     ]
 
 
-def _called_first(given: Sequence[str], culture: str) -> tuple[str, ...]:
-    """Put the name that a person goes by first: in Vietnam the last of the given words."""
-    if culture == "vietnamese" and len(given) > 1:
-        return (given[-1], *given[:-1])
-    return tuple(given)
+def _called(given: Sequence[str], culture: str, split: Split) -> Sequence[Split]:
+    """Put the name that a person goes by first: in Vietnam the last of the given words, or all of them as one."""
+    if culture != "vietnamese" or len(given) < 2:
+        return [replace(split, given=tuple(given))]
+    called, as_one = (given[-1], *given[:-1]), ("".join(given),)
+    return [
+        replace(split, given=called, weight=split.weight * (1 - ALL_AS_ONE), manner=("called", "last")),
+        replace(split, given=as_one, weight=split.weight * ALL_AS_ONE, manner=("called", "as one")),
+    ]
 
 
 def _western(words: Sequence[str]) -> list[Split]:
@@ -97,7 +106,8 @@ def _by_one_surname(split: Split, culture: str) -> list[Split]:
     surnames = [word for word in split.family if key(word) not in PARTICLES]
     if len(surnames) < 2 or culture not in _THE_ONE_IN_USE:
         return [split]
-    short = replace(split, family=(surnames[_THE_ONE_IN_USE[culture]],), weight=0.5 * split.weight)
+    one, manner = _THE_ONE_IN_USE[culture]
+    short = replace(split, family=(surnames[one],), weight=0.5 * split.weight, manner=("family", manner))
     return [short, replace(split, weight=0.5 * split.weight)]
 
 
@@ -120,9 +130,9 @@ def _share_of_family_first(words: Sequence[str]) -> float:
         return 0.97
     if len(words) > 2 and key(words[1]).endswith(_PATRONYMICS):
         return 0.0
-    if last in GIVEN and first not in GIVEN:
-        return 0.8 if first in SURNAMES["hungarian"] else 0.4
-    return 0.0
+    if first in SURNAMES["hungarian"] and last not in SURNAMES["hungarian"]:
+        return 0.8 if last in GIVEN and first not in GIVEN else 0.25 if first in GIVEN else 0.6
+    return 0.4 if last in GIVEN and first not in GIVEN else 0.0
 
 
 def _speaks_for_family_first(words: Sequence[str], culture: str, within: float) -> bool:
@@ -148,8 +158,10 @@ def _family_in_capitals(words: Sequence[str]) -> list[Split]:
 
 
 def _without_conjunction(words: Sequence[str], culture: str) -> Sequence[str]:
-    """Muñoz y Ruiz is the same name as Muñoz Ruiz."""
-    return [word for word in words if word.lower() != "y"] if culture == "spanish" else words
+    """Muñoz y Ruiz is the same name as Muñoz Ruiz, Sousa e Silva as Sousa Silva."""
+    conjunction = {"spanish": "y", "portuguese": "e"}.get(culture)
+    inside = range(1, len(words) - 1)
+    return [word for place, word in enumerate(words) if place not in inside or word.lower() != conjunction]
 
 
 def _with_joining_words_attached(words: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from anyascii import anyascii
 
+from pipeline.lookup.naming import kana
 from pipeline.lookup.naming.vocabulary import CHINESE_SURNAMES, CUSTOMARY, KOREAN_SURNAMES
 
 Convention = Callable[[str], str]
@@ -30,8 +31,12 @@ def conventions_for(text: str) -> Conventions:
     letters = frozenset(text)
     for alphabet, conventions in _BY_LETTERS:
         if letters & alphabet:
-            return conventions
+            return _PERHAPS_UKRAINIAN if conventions is _RUSSIAN_CONVENTIONS and _is_ukrainian(text) else conventions
     return _AS_IT_IS
+
+
+def _is_ukrainian(text: str) -> bool:
+    return _UKRAINIAN_ENDING.search(text) is not None
 
 
 def _by_table(table: Mapping[str, str], endings: Sequence[tuple[str, str]] = (), *, custom: int = 0) -> Convention:
@@ -80,14 +85,15 @@ _LONG_VOWELS: Conventions = (
 
 _RUSSIAN = _letters(
     "а=a б=b в=v г=g д=d е=e ё=e ж=zh з=z и=i й=y к=k л=l м=m н=n о=o п=p р=r с=s т=t у=u ф=f х=kh ц=ts ч=ch ш=sh "
-    "щ=shch ъ= ы=y ь= э=e ю=yu я=ya кс=x і=i ї=yi є=ye ґ=g ў=u"
+    "щ=shch ъ= ы=y ь= э=e ю=yu я=ya кс=x і=i ї=yi є=ye ґ=g ў=u ье=ie"
 )
-_ICAO = _RUSSIAN | _letters("й=i ъ=ie ю=iu я=ia кс=ks")
+_LOOSE = _RUSSIAN | _letters("ье=ye")
+_ICAO = _RUSSIAN | _letters("й=i ъ=ie ю=iu я=ia кс=ks ье=e")
 _CASUAL = _RUSSIAN | _letters("х=h ц=c щ=sch кс=ks ё=yo")
 _GERMANIC = _RUSSIAN | _letters("й=j ю=ju я=ja х=h ц=c щ=sch кс=ks")
 _RUSSIAN_CONVENTIONS: Conventions = (
     (_by_table(_RUSSIAN, [("ий", "y"), ("ый", "y"), ("ия", "ia")]), 0.45),
-    (_by_table(_RUSSIAN, custom=1), 0.2),
+    (_by_table(_LOOSE, custom=1), 0.2),
     (_by_table(_ICAO, custom=2), 0.2),
     (_by_table(_CASUAL, [("ий", "iy")], custom=1), 0.1),
     (_by_table(_GERMANIC, custom=3), 0.05),
@@ -109,6 +115,12 @@ def _ukrainian(table: Mapping[str, str], endings: Sequence[tuple[str, str]] = ()
     )
 
 
+# Of Ukrainian family names no letter tells that they are, but their endings do.
+_UKRAINIAN_ENDING = re.compile("(?:енко|чук|щук|юк|ник)$")
+_PERHAPS_UKRAINIAN: Conventions = (
+    *((convention, 0.75 * share) for convention, share in _RUSSIAN_CONVENTIONS),
+    (_by_table(_KMU_2010 | _letters("ы=y э=e ё=io ъ=")), 0.25),
+)
 _UKRAINIAN: Conventions = (
     (_ukrainian(_KMU_2010, [("ий", "yi"), ("ій", "ii")]), 0.5),
     (_ukrainian(_UKRAINIAN_LOOSE, [("ий", "y"), ("ій", "iy")]), 0.35),
@@ -192,6 +204,17 @@ def _han(custom: int) -> Convention:
 _CHINESE: Conventions = ((_han(0), 0.65), (_han(1), 0.35))
 
 
+def _of_kana(spell: Convention) -> Convention:
+    return lambda word: spell(word) if kana.is_kana(word) else ascii_letters(word)
+
+
+_KANA: Conventions = (
+    (_of_kana(kana.short), 0.65),
+    (_of_kana(kana.as_typed), 0.2),
+    (_of_kana(kana.with_h), 0.15),
+)
+
+
 def _range(first: int, last: int) -> frozenset[str]:
     return frozenset(map(chr, range(first, last + 1)))
 
@@ -213,6 +236,7 @@ _BY_LETTERS: Sequence[tuple[frozenset[str], Conventions]] = (
     (_range(0x600, 0x6FF), _ARABIC),
     (_range(0x590, 0x5FF), _CUSTOMARY_ONLY),
     (_range(0xAC00, 0xD7A3), _KOREAN),
+    (_range(0x3041, 0x30FC), _KANA),
     (_range(0x4E00, 0x9FFF), _CHINESE),
 )
 """The first row whose letters a name has decides: letters that one language alone uses stand first."""

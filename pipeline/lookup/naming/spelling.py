@@ -41,8 +41,8 @@ def given_spellings(words: Sequence[str], *, joined: bool) -> Spellings:
     if len(words[1]) == 1:
         return mixed((usual, 0.94), ({".".join(words[:2]): 1.0}, 0.06))
     whole = words[:3]
-    others = weighed(("".join(whole), 0.32), (words[1], 0.2), (".".join(whole), 0.32), ("-".join(whole), 0.16))
-    return mixed((usual, 0.8), (others, 0.2))
+    others = weighed(("".join(whole), 0.4), (words[1], 0.2), (".".join(whole), 0.22), ("-".join(whole), 0.18))
+    return mixed((usual, 0.72), (others, 0.28))
 
 
 def family_spellings(words: Sequence[str]) -> Spellings:
@@ -53,18 +53,53 @@ def family_spellings(words: Sequence[str]) -> Spellings:
         bare = [word for word in words if word not in PARTICLES] or words[-1:]
         joined = weighed(("".join(words), 0.82), (".".join(words), 0.1), ("-".join(words), 0.08))
         return mixed((joined, 0.75), (family_spellings(bare), 0.25))
+    bare = [word for word in words if word not in PARTICLES]
+    if len(bare) > 1 and bare != list(words):
+        # Pereira da Costa
+        return mixed((_of_two_names(words), 0.4), (_of_two_names(bare), 0.6))
     if len(words) > 1:
-        return weighed(
-            ("".join(words), 0.36),
-            (words[0], 0.33),
-            (words[-1], 0.18),
-            ("-".join(words), 0.07),
-            (".".join(words), 0.06),
-        )
+        return _of_two_names(words)
     parts = words[0].split("-")
     if len(parts) == 1:
         return {words[0]: 1.0}
     return weighed((words[0], 0.5), ("".join(parts), 0.26), (parts[0], 0.14), (parts[-1], 0.1))
+
+
+def _of_two_names(words: Sequence[str]) -> Spellings:
+    return weighed(
+        ("".join(words), 0.36),
+        (words[0], 0.33),
+        (words[-1], 0.18),
+        ("-".join(words), 0.07),
+        (".".join(words), 0.06),
+    )
+
+
+def manner_of(spelled: str, words: Sequence[str], kind: str) -> tuple[str, str] | None:
+    """Say what was chosen of a name of several parts; None where there is nothing to choose.
+
+    Names with particles, those with hyphens and those of two words are kinds of their own.
+    """
+    bare = [part for word in words if word not in PARTICLES for part in word.split("-")]
+    parts = [part for word in words for part in word.split("-")]
+    if len(parts) < 2:
+        return None
+    if len(bare) < len(parts):
+        kind = f"{kind} with particles" if len(bare) < 2 else kind
+    elif len(words) == 1:
+        kind = f"{kind} with hyphen"
+    forms = {
+        "without": "".join(bare) if len(bare) == 1 else "",
+        "joined": "".join(bare),
+        "all joined": "".join(parts),
+        "hyphen": "-".join(bare),
+        "all hyphen": "-".join(parts),
+        "dots": ".".join(bare),
+        "all dots": ".".join(parts),
+        "first": bare[0] if bare else "",
+        "last": parts[-1],
+    }
+    return kind, next((manner for manner, form in forms.items() if form == spelled), "otherwise")
 
 
 def weighed(*pairs: tuple[str, float]) -> Spellings:

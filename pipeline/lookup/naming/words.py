@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from anyascii import anyascii
 
+from pipeline.lookup.naming import kana
 from pipeline.lookup.naming.vocabulary import FAMILY_MARKERS, SUFFIXES, TITLES
 
 LONGEST = 200
@@ -69,7 +70,9 @@ def _without_employer(text: str) -> str:
 def key(word: str) -> str:
     """A word in the letters a to z, for looking it up in lists."""
     lower = word.lower()
-    return lower if lower.isascii() else anyascii(lower).lower()
+    if lower.isascii():
+        return lower
+    return kana.short(lower) if kana.is_kana(lower) else anyascii(lower).lower()
 
 
 def _split(text: str) -> list[str]:

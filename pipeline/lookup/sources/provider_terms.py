@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-OWN_WORDS = ("input", "pattern", "permutation", "directory")
+OWN_WORDS = ("input", "known", "pattern", "permutation", "inferred", "directory")
 """Sources of our own: a provider may not be called like them."""
 
 

@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from sandbox.domains import Domain, Habit
+from sandbox.domains import RECIPIENT_LIMIT, Domain, Habit
 from sandbox.internet import Internet
 from sandbox.people import Person
-from sandbox.recipients import RECIPIENT_LIMIT
 from sandbox.truth import Mailbox
 
 Dial = Callable[[Domain], smtplib.SMTP]

@@ -1,0 +1,82 @@
+"""Ten thousand contacts at one domain, and ten thousand domains with one contact each: time, memory, connections.
+
+The look-up stage works them chunk by chunk against the sandbox, which is a process of its own here, so that the
+memory is the engine's. Ends in one line of JSON.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import time
+from multiprocessing.connection import Connection
+
+import psutil
+
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.outcomes import Outcome
+from pipeline.records import Batch, Record
+from pipeline.stages.email_lookup import EmailLookup
+from sandbox.crowds import Crowd, at_one_domain, one_each
+from sandbox.internet import Internet
+
+CHUNK_SIZE = 200
+SHAPES = {"one_domain": at_one_domain, "one_each": one_each}
+
+
+def main() -> None:
+    """Work both lists, and print the figures."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--contacts", type=int, default=10_000)
+    contacts = arguments.parse_args().contacts
+    print(json.dumps({shape: _measure(shape, contacts) for shape in SHAPES}))
+
+
+def _measure(shape: str, contacts: int) -> dict[str, float]:
+    ours, theirs = multiprocessing.Pipe()
+    sandbox = multiprocessing.get_context("spawn").Process(target=_serve, args=(shape, contacts, theirs))
+    sandbox.start()
+    nameserver, smtp_port = ours.recv()
+    started = time.monotonic()
+    right, memory = asyncio.run(_work(SHAPES[shape](contacts), nameserver, smtp_port))
+    seconds = time.monotonic() - started
+    ours.send("done")
+    connections, most_at_once, commands = ours.recv()
+    sandbox.join()
+    return {
+        "found": right,
+        "seconds": round(seconds, 1),
+        "memory_after_a_tenth_mb": round(memory[len(memory) // 10] / 1e6, 1),
+        "memory_at_the_end_mb": round(memory[-1] / 1e6, 1),
+        "connections": connections,
+        "most_at_once_to_a_host": most_at_once,
+        "commands_per_found": round(commands / right, 3),
+    }
+
+
+def _serve(shape: str, contacts: int, pipe: Connection) -> None:
+    crowd = SHAPES[shape](contacts)
+    with Internet(crowd.people, crowd.domains) as internet:
+        host, _, port = internet.dns_address.partition(":")
+        pipe.send(((host, int(port)), internet.smtp_port))
+        pipe.recv()
+        hosts = internet.counts.hosts.values()
+        commands = sum(sum(host.commands.values()) for host in hosts)
+        pipe.send((sum(host.connections for host in hosts), max(host.most_at_once for host in hosts), commands))
+
+
+async def _work(crowd: Crowd, nameserver: tuple[str, int], smtp_port: int) -> tuple[int, list[int]]:
+    network = MailNetwork(MailNetworkConfig(nameservers=(nameserver,), smtp_port=smtp_port, allow_private=True))
+    right, memory = 0, []
+    for start in range(0, len(crowd.people), CHUNK_SIZE):
+        people = dict(enumerate(crowd.people[start : start + CHUNK_SIZE]))
+        records = [Record(n, who.first_name, who.last_name, domain=who.domain) for n, who in people.items()]
+        async for said in EmailLookup().work(Batch(records), network):
+            right += isinstance(said, Outcome) and said.email == people[said.position].email
+        memory.append(psutil.Process().memory_info().rss)
+    await network.close()
+    return right, memory
+
+
+if __name__ == "__main__":
+    main()

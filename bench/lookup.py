@@ -1,0 +1,259 @@
+"""How well addresses are found, and how little is asked, over a sandbox whose truth is known.
+
+The look-up stage works a truth set (`sandbox.truth_set`) as a worker would, chunk by chunk, against real servers on
+loopback: cold first, then once more with what the first run taught. Domains with one contact, with two to nine and
+with ten or more are worked apart, so that commands can be counted for each. Ends in one line of JSON:
+
+- `found_recall`: of those who can be found, the share whose right address was found;
+- `wrong_rate`: of the addresses found, the share that is not the person's;
+- `commands_per_found_10plus`, `commands_per_found_single`: SMTP commands of all kinds, EHLO to QUIT, by right
+  addresses, at domains with ten contacts or more, and with one;
+- `warm_ratio`: the second run's commands by the first one's.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bench.memory import Knowledge
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus
+from pipeline.records import Batch, Record
+from pipeline.stages.email_lookup import EmailLookup
+from sandbox.internet import Internet
+from sandbox.truth_set.companies import Company
+from sandbox.truth_set.employees import Employee, TruthSet, invent_truth_set
+
+CHUNK_SIZE = 200
+GREYLIST_SECONDS = 0.5
+SLOW_SECONDS = 0.05
+
+
+@dataclass
+class Worked:
+    """What one pass over some people came to."""
+
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    commands: Counter[str] = field(default_factory=Counter)
+    recipients: Counter[str] = field(default_factory=Counter)
+    most_at_once: int = 0
+
+
+def main() -> None:
+    """Invent, work cold, work warm, print the tables and the line of JSON."""
+    options = _options()
+    truth = invent_truth_set(options.seed, options.people, options.domains)
+    knowledge = Knowledge()
+    with Internet(
+        truth.employees, truth.domains, greylist_seconds=GREYLIST_SECONDS, slow_seconds=SLOW_SECONDS
+    ) as internet:
+        started = time.monotonic()
+        cold = _work_all(truth, internet, knowledge)
+        seconds = time.monotonic() - started
+        warm = _work_all(truth, internet, knowledge)
+        knowledge.forget_people()
+        others = _work_all(truth, internet, knowledge)
+    everything = _merged(cold.values())
+    _print_tables(truth, everything)
+    if options.misses:
+        _print_misses(truth, everything, options.misses)
+    for size_class, worked in cold.items():
+        print(size_class, dict(worked.commands), "most connections at once", worked.most_at_once)
+    print(f"cold: {seconds:.0f} s; " + ", ".join(f"{verb} {n}" for verb, n in everything.commands.most_common()))
+    print(f"with what is known of the domains alone: {_ratio(others.values(), cold.values()):.3f} of the cold commands")
+    figures = _figures(truth, cold, everything) | {"warm_ratio": _ratio(warm.values(), cold.values())}
+    print(json.dumps({name: round(figure, 4) for name, figure in figures.items()} | {"seed": options.seed}))
+
+
+def _options() -> argparse.Namespace:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--seed", type=int, default=2026)
+    arguments.add_argument("--people", type=int, default=5000)
+    arguments.add_argument("--domains", type=int, default=400)
+    arguments.add_argument("--misses", type=int, default=0, metavar="N", help="print so many that were not found")
+    return arguments.parse_args()
+
+
+def _size_class(company: Company) -> str:
+    return "1" if company.size == 1 else "2-9" if company.size < 10 else "10+"
+
+
+def _work_all(truth: TruthSet, internet: Internet, knowledge: Knowledge) -> Mapping[str, Worked]:
+    """Work each size class by itself, with a process of its own."""
+    knowledge.begin_run()
+    classes = {company.domain.name: _size_class(company) for company in truth.companies}
+    worked = {}
+    for size_class in ("1", "2-9", "10+"):
+        records = [
+            _record(position, employee)
+            for position, employee in enumerate(truth.employees)
+            if classes[employee.domain] == size_class
+        ]
+        worked[size_class] = asyncio.run(_work(records, internet, knowledge))
+    return worked
+
+
+def _record(position: int, employee: Employee) -> Record:
+    written = employee.written
+    return Record(position, written.first_name, written.last_name, written.full_name, domain=employee.domain)
+
+
+async def _work(records: Sequence[Record], internet: Internet, knowledge: Knowledge) -> Worked:
+    internet.reset_counts()
+    host, _, port = internet.dns_address.partition(":")
+    network = MailNetwork(
+        MailNetworkConfig(
+            nameservers=((host, int(port)),),
+            smtp_port=internet.smtp_port,
+            allow_private=True,
+            helo_name="bench.test",
+            command_timeout=4.0,
+            record_timeout=20.0,
+            defer_seconds=(GREYLIST_SECONDS, GREYLIST_SECONDS),
+        )
+    )
+    worked = Worked()
+    left = sorted(records, key=lambda record: (record.domain, record.position))
+    while left:
+        deferred = []
+        for start in range(0, len(left), CHUNK_SIZE):
+            chunk = left[start : start + CHUNK_SIZE]
+            others = _colleagues(left[:start] + left[start + CHUNK_SIZE :], chunk, worked.outcomes)
+            deferred += await _work_chunk(chunk, others, network, knowledge, worked.outcomes)
+        left = deferred
+        if left:
+            await asyncio.sleep(GREYLIST_SECONDS)
+    await network.close()
+    counts = internet.counts
+    for tally in counts.hosts.values():
+        worked.commands.update(tally.commands)
+        worked.most_at_once = max(worked.most_at_once, tally.most_at_once)
+    worked.recipients.update(counts.recipients)
+    return worked
+
+
+def _colleagues(others: Sequence[Record], chunk: Sequence[Record], outcomes: Mapping[int, Outcome]) -> Sequence[Record]:
+    """Who of the others works at the chunk's domains, and has no address yet."""
+    domains = {record.domain for record in chunk}
+    found = {position for position, outcome in outcomes.items() if outcome.email}
+    return [each for each in others if each.domain in domains and each.position not in found]
+
+
+async def _work_chunk(
+    chunk: Sequence[Record],
+    colleagues: Sequence[Record],
+    network: MailNetwork,
+    knowledge: Knowledge,
+    outcomes: dict[int, Outcome],
+) -> list[Record]:
+    """Work one chunk with what is known, learn from it as a flush does, and give who has to wait."""
+    domains = {record.domain for record in chunk}
+    batch = Batch(
+        chunk,
+        knowledge.patterns(domains),
+        known_people=knowledge.people,
+        taken=knowledge.taken,
+        colleagues=colleagues,
+    )
+    said = [each async for each in EmailLookup().work(batch, network)]
+    new = {each.position: each for each in said if isinstance(each, Outcome)}
+    outcomes |= new
+    knowledge.learn(list(new.values()))
+    waiting = {each.position for each in said if isinstance(each, Deferral)}
+    return [replace(record, deferrals=record.deferrals + 1) for record in chunk if record.position in waiting]
+
+
+# The figures
+
+
+def _merged(all_worked: Iterable[Worked]) -> Worked:
+    merged = Worked()
+    for worked in all_worked:
+        merged.outcomes |= worked.outcomes
+        merged.commands.update(worked.commands)
+        merged.recipients.update(worked.recipients)
+    return merged
+
+
+def _found(outcome: Outcome) -> bool:
+    return outcome.status is OutcomeStatus.FOUND
+
+
+def _right(employee: Employee, outcome: Outcome) -> bool:
+    return _found(outcome) and outcome.email == employee.email
+
+
+def _figures(truth: TruthSet, cold: Mapping[str, Worked], everything: Worked) -> dict[str, float]:
+    pairs = [(truth.employees[position], outcome) for position, outcome in everything.outcomes.items()]
+    findable = [_right(employee, outcome) for employee, outcome in pairs if employee.findable]
+    found = [_right(employee, outcome) for employee, outcome in pairs if _found(outcome)]
+    return {
+        "found_recall": sum(findable) / len(findable),
+        "wrong_rate": 1 - sum(found) / len(found),
+        "commands_per_found_10plus": _commands_per_found(truth, cold["10+"]),
+        "commands_per_found_single": _commands_per_found(truth, cold["1"]),
+    }
+
+
+def _commands_per_found(truth: TruthSet, worked: Worked) -> float:
+    right = sum(_right(truth.employees[position], outcome) for position, outcome in worked.outcomes.items())
+    return worked.commands.total() / right
+
+
+def _ratio(warm: Iterable[Worked], cold: Iterable[Worked]) -> float:
+    return sum(worked.commands.total() for worked in warm) / sum(worked.commands.total() for worked in cold)
+
+
+# The tables
+
+
+def _print_tables(truth: TruthSet, worked: Worked) -> None:
+    companies = {company.domain.name: company for company in truth.companies}
+    groups: Mapping[str, Callable[[Employee], str]] = {
+        "culture": lambda employee: employee.culture,
+        "servers": lambda employee: companies[employee.domain].domain.habit.value,
+        "naming": lambda employee: companies[employee.domain].scheme.naming.value,
+        "contacts": lambda employee: _size_class(companies[employee.domain]),
+    }
+    for title, group in groups.items():
+        print(f"{title:20} people findable   recall  wrong  RCPT each")
+        for name, row in sorted(_rows(truth, worked, group).items()):
+            recall = f"{row['recalled'] / row['findable']:8.1%}" if row["findable"] else "       –"
+            asked = row["asked"] / row["people"]
+            print(f"{name:20} {row['people']:6} {row['findable']:8} {recall} {row['wrong']:6} {asked:10.2f}")
+        print()
+
+
+def _rows(truth: TruthSet, worked: Worked, group: Callable[[Employee], str]) -> Mapping[str, Counter[str]]:
+    sizes = Counter(employee.domain for employee in truth.employees)
+    rows: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for position, employee in enumerate(truth.employees):
+        outcome, row = worked.outcomes[position], rows[group(employee)]
+        row["people"] += 1
+        row["findable"] += employee.findable
+        row["recalled"] += employee.findable and _right(employee, outcome)
+        row["wrong"] += _found(outcome) and not _right(employee, outcome)
+        # A domain's questions are its people's in equal parts: those of a greylist's first visits have no outcome.
+        row["asked"] += worked.recipients[employee.domain] / sizes[employee.domain]
+    return rows
+
+
+def _print_misses(truth: TruthSet, worked: Worked, count: int) -> None:
+    for position, employee in enumerate(truth.employees):
+        outcome = worked.outcomes[position]
+        wrong = _found(outcome) and not _right(employee, outcome)
+        if wrong or (employee.findable and not _right(employee, outcome)):
+            written = employee.written
+            shown = " | ".join(filter(None, (written.first_name, written.last_name, written.full_name)))
+            print(f"{employee.culture}: {shown}: {employee.email}, not {outcome.email} ({outcome.reason})")
+            count -= 1
+            if not count:
+                return
+
+
+if __name__ == "__main__":
+    main()

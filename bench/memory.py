@@ -1,0 +1,45 @@
+"""What runs teach, kept in memory as `pipeline.knowledge` and `pipeline.lookups` keep it in Postgres."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from pipeline.lookup.lessons import lessons
+from pipeline.lookups import known_person
+from pipeline.outcomes import Outcome
+from pipeline.records import KnownPerson, PatternCount
+
+
+class Knowledge:
+    """Confirmed and refused patterns by domain, and people by digest."""
+
+    def __init__(self) -> None:
+        self.people: dict[bytes, KnownPerson] = {}
+        self.taken: set[str] = set()
+        self._confirmed: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._refused: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def learn(self, outcomes: Sequence[Outcome]) -> None:
+        """Keep what they teach."""
+        for (domain, pattern), lesson in lessons(outcomes).items():
+            self._confirmed[domain][pattern] += lesson.confirmed
+            self._refused[domain][pattern] += lesson.refused
+        self.taken |= {outcome.email for outcome in outcomes if outcome.email}
+        for outcome in outcomes:
+            if known := known_person(outcome):
+                self.people[bytes.fromhex(outcome.evidence["person"])] = known
+
+    def begin_run(self) -> None:
+        """A later run: what this one has found is not its own."""
+        self.taken.clear()
+
+    def forget_people(self) -> None:
+        """Keep what is known of domains only."""
+        self.people.clear()
+
+    def patterns(self, domains: Iterable[str]) -> Mapping[str, Sequence[PatternCount]]:
+        """What is known of these domains."""
+        return {domain: self._patterns(domain) for domain in domains}
+
+    def _patterns(self, domain: str) -> Sequence[PatternCount]:
+        confirmed, refused = self._confirmed[domain], self._refused[domain]
+        return [PatternCount(pattern, confirmed[pattern], refused[pattern]) for pattern in confirmed | refused]

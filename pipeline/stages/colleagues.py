@@ -1,0 +1,36 @@
+"""Those who work at a batch's domains and are worked elsewhere: what is found may be theirs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.lookup.names import Name, parse_name
+from pipeline.lookup.sources.source import Person
+from pipeline.mail.do_not_contact import DoNotContact
+from pipeline.mail.syntax import normalise_domain
+from pipeline.records import Batch
+from pipeline.stages.falling_back import person_of
+from pipeline.stages.withholding import may_be_asked_about
+
+
+@dataclass(frozen=True, slots=True)
+class Colleagues:
+    """People of one domain who are worked elsewhere, and the list of those about whom nobody may be asked."""
+
+    people: Mapping[Name, Person]
+    do_not_contact: DoNotContact
+
+    async def among(self, names: Sequence[Name]) -> list[Name]:
+        """Those of these people about whom the server may be asked."""
+        known = {name: self.people[name] for name in names if name in self.people}
+        return await may_be_asked_about(self.do_not_contact, known) if known else []
+
+
+def colleagues_of(batch: Batch) -> Mapping[str, Mapping[Name, Person]]:
+    """Those who are worked elsewhere, by domain."""
+    people: dict[str, dict[Name, Person]] = {}
+    for each in batch.colleagues:
+        domain = normalise_domain(each.domain)
+        name = parse_name(first_name=each.first_name, last_name=each.last_name, full_name=each.full_name)
+        if domain and name:
+            people.setdefault(domain, {})[name] = person_of(each, domain)
+    return people

@@ -1,0 +1,97 @@
+"""What the look-up says about a record: an outcome with its source, its score and its evidence."""
+
+from pipeline.lookup.candidates import Candidate
+from pipeline.lookup.conclusions import Finding
+from pipeline.lookup.known import person_digest
+from pipeline.mail.syntax import Address
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.records import KnownPerson, Record
+
+BROUGHT_SCORE = 50
+"""The score of an address that the contact brought: nobody has judged it yet."""
+STRANGER = 0.01
+"""The chance that a guessed local part belongs to somebody else of a like name."""
+INFERRED = "inferred"
+"""The source of an address that the domain's pattern gives and its catch-all server could not confirm."""
+INFERRED_AT_MOST = 70
+"""What rests on the domain's pattern alone scores less than what a server confirmed."""
+
+
+def as_brought(record: Record, address: Address, pattern: str | None) -> Outcome:
+    """The address that the contact brought, as it is."""
+    return Outcome(
+        record.position,
+        OutcomeStatus.FOUND,
+        Reason.INPUT,
+        email=str(address),
+        source="input",
+        score=BROUGHT_SCORE,
+        evidence={"pattern": pattern},
+    )
+
+
+def found_out(record: Record, domain: str, finding: Finding) -> Outcome:
+    """What the search found, with what later runs may learn from it."""
+    candidate = finding.candidate
+    evidence = {
+        "asked": finding.asked,
+        "domain": domain,
+        "person": person_digest(domain, finding.name).hex(),
+        "refused": list(finding.refused),
+        **(finding.answer.as_evidence() if finding.answer else {}),
+    }
+    if candidate is None:
+        return Outcome(record.position, OutcomeStatus.NOT_FOUND, finding.reason, evidence=evidence)
+    return Outcome(
+        record.position,
+        OutcomeStatus.FOUND,
+        finding.reason,
+        email=f"{candidate.local_part}@{domain}",
+        source=_source(finding),
+        score=_score(candidate.probability, catch_all=finding.catch_all),
+        evidence={
+            "pattern": candidate.pattern,
+            "confidence": round(candidate.probability, 2),
+            "catch_all": finding.catch_all,
+            **evidence,
+        },
+    )
+
+
+def _source(finding: Finding) -> str:
+    if finding.catch_all:
+        return INFERRED
+    return "pattern" if finding.by_pattern else "permutation"
+
+
+def remembered(record: Record, domain: str, known: KnownPerson, candidate: Candidate | None) -> Outcome:
+    """The outcome of an earlier run; whether the mailbox is still there is for `email_verify` to ask."""
+    evidence = {"asked": 0, "known": dict(known.evidence)}
+    if candidate is None:
+        return Outcome(record.position, OutcomeStatus.NOT_FOUND, Reason(known.reason), evidence=evidence)
+    return Outcome(
+        record.position,
+        OutcomeStatus.FOUND,
+        Reason(known.reason),
+        email=f"{candidate.local_part}@{domain}",
+        source="known",
+        score=known.score,
+        evidence={"pattern": candidate.pattern, **evidence},
+    )
+
+
+def _score(probability: float, *, catch_all: bool | None) -> int:
+    """How sure it is that the address is the person's: a server's yes excludes all but a namesake."""
+    if catch_all:
+        return min(INFERRED_AT_MOST, round(100 * probability))
+    return round(100 * probability / (probability + STRANGER))
+
+
+def suppressed(position: int) -> Outcome:
+    """The account does not want to be told about this contact."""
+    return Outcome(position, OutcomeStatus.NOT_FOUND, Reason.SUPPRESSED)
+
+
+def not_found(record: Record, reason: Reason) -> Outcome:
+    """No address, for this reason."""
+    return Outcome(record.position, OutcomeStatus.NOT_FOUND, reason)

@@ -1,0 +1,55 @@
+"""Lists of extreme shape: very many people at one domain, and very many domains with one person each."""
+
+from dataclasses import dataclass
+from itertools import islice, product
+
+from sandbox.domains import Domain, Habit
+from sandbox.names import FIRST_NAMES, SURNAME_BEGINNINGS, SURNAME_ENDINGS
+from sandbox.truth import Mailbox
+
+HOSTS = 50
+"""Mail hosts that the domains of one person each share: providers, as in the world."""
+
+
+@dataclass(frozen=True, slots=True)
+class Somebody:
+    """A contact whose mailbox exists."""
+
+    first_name: str
+    last_name: str
+    domain: str
+    mailbox: Mailbox = Mailbox.OPEN
+
+    @property
+    def email(self) -> str:
+        """The address: every company here uses the commonest pattern."""
+        return f"{self.first_name}.{self.last_name}@{self.domain}".lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """People and their domains."""
+
+    people: list[Somebody]
+    domains: list[Domain]
+
+
+def at_one_domain(count: int) -> Crowd:
+    """So many colleagues. There are names for 1.5 million."""
+    domain = _domain("crowd.test", "mail.crowd.test")
+    return Crowd([Somebody(*name, domain.name) for name in _names(count)], [domain])
+
+
+def one_each(count: int) -> Crowd:
+    """So many companies with one contact each."""
+    domains = [_domain(f"company-{number}.test", f"mx{number % HOSTS}.hosting.example") for number in range(count)]
+    return Crowd([Somebody(*name, domain.name) for name, domain in zip(_names(count), domains, strict=True)], domains)
+
+
+def _domain(name: str, mail_host: str) -> Domain:
+    return Domain(name, name, Habit.ORDINARY, "first.last", (mail_host,), "postfix")
+
+
+def _names(count: int) -> list[tuple[str, str]]:
+    everybody = product(SURNAME_BEGINNINGS, SURNAME_ENDINGS, FIRST_NAMES)
+    return [(first, beginning + ending) for beginning, ending, first in islice(everybody, count)]

@@ -1,0 +1,74 @@
+"""Lists of extreme shape, over real sockets: memory stays flat, and no mail host sees more than its limit."""
+
+import asyncio
+import tracemalloc
+from collections.abc import Callable
+from functools import lru_cache
+
+import pytest
+
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.outcomes import Outcome
+from pipeline.records import Batch, Record
+from pipeline.stages.email_lookup import EmailLookup
+from sandbox.counts import Counts
+from sandbox.crowds import Crowd, at_one_domain, one_each
+from sandbox.internet import Internet
+
+Shape = Callable[[int], Crowd]
+PEOPLE, CHUNK, PER_HOST = 600, 100, 3
+"""`bench/large_lists.py` does the same with ten thousand."""
+
+
+@lru_cache
+def look_up(shape: Shape) -> tuple[list[str | None], list[int], Counts]:
+    """Each chunk's addresses, the most memory that each took, and what the servers saw."""
+    crowd = shape(PEOPLE)
+    emails: list[str | None] = []
+    peaks: list[int] = []
+
+    async def work(network: MailNetwork) -> None:
+        for start in range(0, PEOPLE, CHUNK):
+            records = [
+                Record(start + number, person.first_name, person.last_name, domain=person.domain)
+                for number, person in enumerate(crowd.people[start : start + CHUNK])
+            ]
+            tracemalloc.reset_peak()
+            said = [each async for each in EmailLookup().work(Batch(records), network)]
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            found = {each.position: each.email for each in said if isinstance(each, Outcome)}
+            emails.extend(found[record.position] for record in records)
+        await network.close()
+
+    with Internet(crowd.people, crowd.domains) as internet:
+        host, _, port = internet.dns_address.partition(":")
+        network = MailNetwork(
+            MailNetworkConfig(
+                nameservers=((host, int(port)),),
+                smtp_port=internet.smtp_port,
+                allow_private=True,
+                connections_per_host=PER_HOST,
+            )
+        )
+        tracemalloc.start()
+        try:
+            asyncio.run(work(network))
+        finally:
+            tracemalloc.stop()
+        return emails, peaks, internet.counts
+
+
+@pytest.mark.parametrize("shape", [at_one_domain, one_each])
+def test_memory_is_flat_and_connections_stay_within_their_limit(shape: Shape) -> None:
+    emails, peaks, counts = look_up(shape)
+
+    assert emails == [person.email for person in shape(PEOPLE).people]
+    assert peaks[-1] < 1.5 * peaks[1]
+    assert max(host.most_at_once for host in counts.hosts.values()) <= PER_HOST
+
+
+def test_few_sessions_and_little_more_than_one_command_each_are_enough_at_one_domain() -> None:
+    _, _, counts = look_up(at_one_domain)
+
+    assert sum(host.connections for host in counts.hosts.values()) <= PEOPLE / 25
+    assert sum(sum(host.commands.values()) for host in counts.hosts.values()) < 1.5 * PEOPLE

@@ -1,0 +1,68 @@
+"""How little is asked: what a search costs at a server that answers honestly."""
+
+from pipeline.outcomes import OutcomeStatus, Reason
+from pipeline.records import PatternCount
+from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
+from tests.unit.mail.scripted_servers import Seen, mail_host
+
+
+def crowd(size: int) -> list[str]:
+    return [
+        f"Person{chr(97 + n // 26)}{chr(97 + n % 26)} Family{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(size)
+    ]
+
+
+def commands(seen: Seen) -> int:
+    return len(seen.commands)
+
+
+def test_a_refusal_of_what_somebody_could_have_had_makes_an_invented_address_needless() -> None:
+    outcomes, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("ghopper")})
+
+    assert seen[ACME].verbs("RCPT") == ["RCPT TO:<grace.hopper@acme.test>", "RCPT TO:<ghopper@acme.test>"]
+    assert outcomes[0].evidence["catch_all"] is False
+
+
+def test_a_yes_to_the_first_question_is_checked_by_an_invented_address() -> None:
+    _, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("grace.hopper")})
+
+    assert len(seen[ACME].verbs("RCPT")) == 2
+
+
+def test_a_dozen_colleagues_cost_less_than_three_commands_each() -> None:
+    names = crowd(12)
+
+    outcomes, seen = look_up(
+        contacts(*names), {ACME: mail_host(*(f"{name[0]}{name.split()[1]}".lower() for name in names))}
+    )
+
+    assert {outcome.status for outcome in outcomes.values()} == {OutcomeStatus.FOUND}
+    assert commands(seen[ACME]) < 2 * 12
+
+
+def test_who_is_refused_the_domains_pattern_is_soon_given_up() -> None:
+    known = {ACME: [PatternCount("first.last", 40)]}
+
+    outcomes, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("alan.turinger")}, known)
+
+    assert summary(outcomes) == [(None, Reason.EVERY_CANDIDATE_REFUSED)]
+    assert len(seen[ACME].verbs("RCPT")) <= 4
+
+
+def test_a_second_pattern_is_looked_for_when_the_first_leaves_several_unexplained() -> None:
+    names = crowd(20)
+    newer = [name.lower().replace(" ", ".") for name in names[:14]]
+    older = ["".join(reversed(name.lower().split())) for name in names[14:]]
+
+    outcomes, seen = look_up(contacts(*names), {ACME: mail_host(*newer, *older)})
+
+    assert [email for email, _ in summary(outcomes)] == [f"{local_part}@{ACME}" for local_part in (*newer, *older)]
+    assert commands(seen[ACME]) < 4 * 20
+
+
+def test_patterns_that_were_refused_before_are_asked_last() -> None:
+    known = {ACME: [PatternCount("first.last", 0, 9)]}
+
+    _, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("ghopper")}, known)
+
+    assert seen[ACME].verbs("RCPT")[0] == "RCPT TO:<ghopper@acme.test>"

@@ -1,0 +1,142 @@
+"""What runs teach about domains and people, as Postgres keeps it."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from models.database import Database
+from pipeline import chunks
+from pipeline.knowledge import HALF_LIFE_DAYS, known_patterns, learn_patterns
+from pipeline.lookup.known import person_digest
+from pipeline.lookup.names import parse_name
+from pipeline.lookups import FRESH_DAYS, known_people, remember_people
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.records import PatternCount, Record
+from pipeline.retention import delete_lookups
+from tests.factories import account, claimed_chunk, count, found, pending_run, started_run
+
+ALPHA = "alpha.test"
+
+
+def not_found(position: int, *refused: str, domain: str = ALPHA) -> Outcome:
+    evidence = {"domain": domain, "refused": list(refused)}
+    return Outcome(position, OutcomeStatus.NOT_FOUND, Reason.EVERY_CANDIDATE_REFUSED, evidence=evidence)
+
+
+def learn(database: Database, outcomes: Sequence[Outcome]) -> None:
+    with database.transaction() as session:
+        learn_patterns(session, outcomes)
+
+
+def known(database: Database, domain: str = ALPHA) -> dict[str, PatternCount]:
+    with database.transaction() as session:
+        return {count.pattern: count for count in known_patterns(session, [domain]).get(domain, ())}
+
+
+def let_pass(database: Database, table: str, column: str, days: float) -> None:
+    with database.transaction() as session:
+        session.execute(text(f"UPDATE {table} SET {column} = {column} - make_interval(secs => {86_400 * days})"))
+
+
+def test_confirmations_and_refusals_of_a_pattern_are_counted_apart(database: Database) -> None:
+    learn(database, [found(0), found(1), not_found(2, "first.last", "flast")])
+    learn(database, [not_found(3, "flast")])
+
+    patterns = known(database)
+
+    assert patterns["first.last"] == PatternCount("first.last", pytest.approx(2), pytest.approx(1))  # type: ignore[arg-type]
+    assert patterns["flast"] == PatternCount("flast", 0, pytest.approx(2))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("half_lives", "left"), [(1, 2), (2, 1), (4, 0.25)])
+def test_what_is_known_fades_by_half_in_each_half_life(database: Database, half_lives: int, left: float) -> None:
+    learn(database, [found(position) for position in range(4)])
+
+    let_pass(database, "domain_patterns", "updated_at", half_lives * HALF_LIFE_DAYS)
+
+    assert known(database)["first.last"].confirmed == pytest.approx(left)
+
+
+def test_what_is_new_is_added_to_what_is_left(database: Database) -> None:
+    learn(database, [found(position) for position in range(4)])
+    let_pass(database, "domain_patterns", "updated_at", HALF_LIFE_DAYS)
+
+    learn(database, [found(9)])
+
+    assert known(database)["first.last"].confirmed == pytest.approx(3)
+
+
+def test_lanes_that_learn_about_the_same_domains_in_different_orders_lose_nothing(database: Database) -> None:
+    domains = [f"d{number}.test" for number in range(20)]
+    lessons = [[found(0, domain) for domain in order] for order in (domains, domains[::-1])] * 10
+
+    with ThreadPoolExecutor(max_workers=4) as lanes:
+        list(lanes.map(lambda outcomes: learn(database, outcomes), lessons))
+
+    assert [known(database, domain)["first.last"].confirmed for domain in domains] == [pytest.approx(20)] * 20
+
+
+# People
+
+GRACE = Record(0, full_name="Grace Hopper", domain=ALPHA)
+
+
+def grace_found() -> Outcome:
+    name = parse_name(full_name=GRACE.full_name)
+    assert name is not None
+    outcome = replace(found(0), email=f"ghopper@{ALPHA}")
+    return replace(outcome, evidence={**outcome.evidence, "person": person_digest(ALPHA, name).hex()})
+
+
+def remembered(database: Database, run_id: UUID) -> int:
+    with database.transaction() as session:
+        return len(known_people(session, run_id, [GRACE]))
+
+
+@pytest.fixture
+def owner(database: Database) -> UUID:
+    """An account whose run found Grace."""
+    account_id = account(database).account_id
+    with database.transaction() as session:
+        remember_people(session, account_id, [grace_found(), grace_found()])
+    return account_id
+
+
+def test_a_later_run_of_the_account_knows_whom_it_found(database: Database, owner: UUID) -> None:
+    assert remembered(database, pending_run(database, account_id=owner)) == 1
+
+
+def test_another_account_does_not(database: Database, owner: UUID) -> None:
+    assert remembered(database, pending_run(database)) == 0
+
+
+def test_what_is_old_is_found_out_anew_and_deleted(database: Database, owner: UUID) -> None:
+    let_pass(database, "lookups", "asked_at", FRESH_DAYS + 1)
+
+    assert remembered(database, pending_run(database, account_id=owner)) == 0
+    with database.transaction() as session:
+        assert delete_lookups(session, FRESH_DAYS) == 1
+
+
+def test_neither_a_name_nor_an_address_is_kept(database: Database, owner: UUID) -> None:
+    with database.transaction() as session:
+        row = str(session.execute(text("SELECT to_jsonb(l) FROM lookups l")).scalar_one())
+
+    assert "hopper" not in row.lower()
+
+
+def test_what_a_chunk_records_is_known_to_the_next_chunk_that_is_loaded(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    lease = claimed_chunk(database, run_id)
+
+    with database.transaction() as session:
+        name = parse_name(first_name="Given0", last_name="Family0")
+        assert name is not None
+        evidence = {**found(0).evidence, "person": person_digest(ALPHA, name).hex()}
+        chunks.record(session, lease, [replace(found(1), evidence=evidence)], 30.0)
+        assert person_digest(ALPHA, name) in chunks.load(session, lease).known_people
+        assert count(session, "SELECT count(*) FROM lookups") == 1
