@@ -1,7 +1,7 @@
 """One query to one name server and its answer, as octets: over UDP, and over TCP if that is too small (RFC 7766).
 
 Each query has an identity that can't be guessed, at a port that can't be guessed (RFC 5452): a port is shared by
-queries that are open at the same time, by a few of them, and closed with the last (docs/decisions/0020). Its socket is
+queries that are open at the same time, by a few of them, and closed with the last (docs/decisions/0015). Its socket is
 connected: what comes from elsewhere is not seen, and a server that is not there is noticed at once.
 """
 

@@ -175,9 +175,16 @@ class RemoteEnquiry:
         """Nothing is open."""
 
     async def ask(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
-        """Say of every address what the verifier says, be it that it says nothing."""
-        unique = list(dict.fromkeys(addresses))
-        return dict(zip(unique, await asyncio.gather(*map(self._ask, unique)), strict=True))
+        """Say of every address what the verifier says, be it that it says nothing.
+
+        The invented one waits for the others, whose answers may tell about it for nothing.
+        """
+        unique = dict.fromkeys(addresses)
+        real = [address for address in unique if address != self._invented]
+        answers = dict(zip(real, await asyncio.gather(*map(self._ask, real)), strict=True))
+        if self._invented in unique:
+            answers[self._invented] = await self._ask(self._invented)
+        return answers
 
     async def _ask(self, address: str) -> Answer:
         if address == self._invented and self._catch_all is not None:

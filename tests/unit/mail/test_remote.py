@@ -13,6 +13,7 @@ from pipeline.mail.outage import ENOUGH
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
+from pipeline.stages.email_verify import SURE_OF_A_YES
 from tests.unit.mail.reacher_server import Reacher, Response, failed, output, reacher
 from tests.unit.mail.scripted_servers import name_server
 
@@ -117,6 +118,15 @@ def test_each_address_is_asked_about_once_and_nobody_is_invented_where_catch_all
             return service.asked
 
     assert sorted(asyncio.run(scenario())) == ["ada@acme.test", "grace@acme.test"]
+
+
+def test_nobody_is_invented_beside_many_addresses_either() -> None:
+    many = [f"person{number}@acme.test" for number in range(SURE_OF_A_YES + 1)]
+
+    said, service = verify(lambda _: output(), *many)
+
+    assert sorted(service.asked) == many
+    assert {verdict(each) for each in said} == {VALID}
 
 
 def test_what_syntax_and_dns_settle_is_not_asked() -> None:
