@@ -1,9 +1,11 @@
 """The account's do-not-contact list over HTTP. Entries come in bodies only: an address in a URL ends up in logs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
+from sqlalchemy.orm import Session
 
 from api.access import AccountId, database_of
 from api.bodies import parse_body, read_body
@@ -23,21 +25,13 @@ BODY = {"requestBody": {"content": {"application/json": {"schema": SuppressionEn
 @suppressions.post("", openapi_extra=BODY)
 def add(request: Request, account_id: AccountId, body: Body) -> Changed:
     """Put entries on the list. All of them, or none when one is unusable."""
-    entries = _entries(body)
-    with database_of(request).transaction() as session:
-        changed = do_not_contact.add(session, account_id, entries)
-        total = do_not_contact.count(session, account_id)
-    return Changed(changed=changed, unchanged=len(entries) - changed, total=total)
+    return _change(request, account_id, body, do_not_contact.add)
 
 
 @suppressions.post("/remove", openapi_extra=BODY)
 def remove(request: Request, account_id: AccountId, body: Body) -> Changed:
     """Take entries off the list."""
-    entries = _entries(body)
-    with database_of(request).transaction() as session:
-        changed = do_not_contact.remove(session, account_id, entries)
-        total = do_not_contact.count(session, account_id)
-    return Changed(changed=changed, unchanged=len(entries) - changed, total=total)
+    return _change(request, account_id, body, do_not_contact.remove)
 
 
 @suppressions.post("/check", openapi_extra=BODY)
@@ -61,6 +55,16 @@ def show(
         total = do_not_contact.count(session, account_id)
     shown = [SuppressionShown(kind=row.kind, sha256=row.sha256.hex(), created_at=row.created_at) for row in rows]
     return SuppressionPage(entries=shown, total=total, next=shown[-1].sha256 if len(shown) == limit else None)
+
+
+def _change(
+    request: Request, account_id: UUID, body: bytes, change: Callable[[Session, UUID, Sequence[Entry]], int]
+) -> Changed:
+    entries = _entries(body)
+    with database_of(request).transaction() as session:
+        changed = change(session, account_id, entries)
+        total = do_not_contact.count(session, account_id)
+    return Changed(changed=changed, unchanged=len(entries) - changed, total=total)
 
 
 def _entries(body: bytes) -> Sequence[Entry]:
