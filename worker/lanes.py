@@ -1,4 +1,4 @@
-"""A lane's work on one chunk: what comes out is recorded about once a second, under the chunk's lease.
+"""A lane's work on one chunk: what comes out is recorded each `FLUSH_SECONDS`, under the chunk's lease.
 
 One step is one transaction; none is open while the world is asked. Readers are told after each commit.
 """

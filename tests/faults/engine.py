@@ -40,13 +40,6 @@ RELAYED = "worker-1"
 PROCESSES_EACH = 2
 Broker = Literal["redis", "rabbitmq"]
 CREDITS = 1_000_000_000
-SETTINGS = {
-    # Many chunks, so that a fault meets some that are done, some in hand and some open.
-    "CHUNK_SIZE": "50",
-    # A server that hangs is given up before a round's patience ends.
-    "SMTP_TIMEOUT_SECONDS": "3",
-}
-
 LIVE_LEASES = text("""
 SELECT stage, number, worker, first_position, last_position,
        extract(epoch FROM clock_timestamp() - lease_expires_at)::float8 AS overdue_s
@@ -160,7 +153,6 @@ def running_fault_engine(home: Path, broker: Broker = "redis") -> Iterator[Fault
         api_port = free_port(0)
         environment = {
             **world.settings,
-            **SETTINGS,
             "DATABASE_URL": postgres.url,
             "REDIS_URL": valkey.url,
             "BROKER_URL": rabbitmq.url if rabbitmq else "",

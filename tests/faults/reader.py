@@ -1,7 +1,7 @@
-"""A client that polls a run through the API for as long as the run lasts, as a product's front end would."""
+"""Clients that poll a run through the API for as long as the run lasts, as a product's front ends would."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,8 @@ import httpx
 from cli.client import Credentials
 from tests.faults.engine import wait_until
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.2
+READERS = 3
 FINISHED = {"completed", "failed", "cancelled"}
 
 
@@ -63,16 +64,18 @@ class Reader:
 
 
 @contextmanager
-def reading(credentials: Credentials, run_id: UUID) -> Iterator[Reader]:
-    """A reader at work until the block ends."""
-    reader, stopping = Reader(), threading.Event()
-    thread = threading.Thread(target=_poll, args=(credentials, run_id, reader, stopping), name="reader")
-    thread.start()
+def reading(credentials: Credentials, run_id: UUID) -> Iterator[Sequence[Reader]]:
+    """Readers at work until the block ends, each with a connection of its own."""
+    readers, stopping = [Reader() for _ in range(READERS)], threading.Event()
+    threads = [threading.Thread(target=_poll, args=(credentials, run_id, reader, stopping)) for reader in readers]
+    for thread in threads:
+        thread.start()
     try:
-        yield reader
+        yield readers
     finally:
         stopping.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 def _poll(credentials: Credentials, run_id: UUID, reader: Reader, stopping: threading.Event) -> None:
