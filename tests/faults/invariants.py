@@ -1,13 +1,11 @@
-"""What must be true of a run after any fault, and how long the engine took to be at work again."""
+"""What must be true of a run after any fault."""
 
 import csv
 import hashlib
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,13 +13,13 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.settings import Settings
-from tests.faults.engine import ChunkInHand, FaultEngine
+from tests.faults.engine import FaultEngine
 from tests.faults.reader import Reader
+from tests.faults.recovery import resume_seconds, unflushed_seconds
+from tests.faults.renewals import LEASE_S, Renewal
 from tests.faults.scene import Blow
 
 STAGES = ("email_lookup", "email_verify")
-LEASE_S = float(Settings.model_fields["lease_seconds"].default)
 UNFLUSHED_BOUND_S = 1.0
 """The work that the death of a process may cost: a flush interval, and as much again where a busy machine is late."""
 
@@ -47,23 +45,6 @@ SELECT stage, count(*) AS rows, count(DISTINCT position) AS positions
 FROM outcomes WHERE run_id = :run_id GROUP BY stage ORDER BY stage
 """)
 
-# When anything of the run was moved on: an outcome recorded, a chunk claimed, the run finished.
-ACTIVITY = text("""
-SELECT at FROM (
-  SELECT DISTINCT recorded_at AS at FROM outcomes WHERE run_id = :run_id
-  UNION SELECT at FROM run_events WHERE run_id = :run_id AND kind IN ('chunk_claimed', 'chunk_finished', 'completed')
-) moments ORDER BY at
-""")
-
-TAKEN_UP = text("""
-SELECT least(
-  (SELECT min(at) FROM run_events WHERE run_id = :run_id AND stage = :stage AND at > :struck_at
-     AND kind IN ('chunk_claimed', 'chunk_finished') AND (detail ->> 'chunk')::int = :number),
-  (SELECT min(recorded_at) FROM outcomes WHERE run_id = :run_id AND stage = :stage AND recorded_at > :struck_at
-     AND position BETWEEN :first AND :last)
-)
-""")
-
 # Under its old lease, that is: it may have claimed the chunk anew, like anybody.
 FINISHED_BY_SLEEPER = text("""
 SELECT EXISTS (
@@ -85,15 +66,6 @@ WHERE run_id = :run_id AND kind = 'chunk_claimed'
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
-    """`resume_s`: within how many seconds all work must go on. `silence_s`: how long a run that is at work may have
-    nothing to record, as it waits for a mail server's reply: that long it does not stand still."""
-
-    resume_s: float
-    silence_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """What is wrong (nothing, if all is well), which faults struck, and the measurements.
 
@@ -110,11 +82,19 @@ class Verdict:
 
 
 def judge(
-    engine: FaultEngine, run_id: UUID, readers: Sequence[Reader], blows: Sequence[Blow], allowed: Allowed
+    engine: FaultEngine,
+    run_id: UUID,
+    readers: Sequence[Reader],
+    blows: Sequence[Blow],
+    renewals: Collection[Renewal],
+    bound_s: float,
 ) -> Verdict:
-    """Check a run that is over, against everything that was promised."""
+    """Check a run that is over, against everything that was promised.
+
+    `renewals` are signs of work where lanes may have nothing to record for a while.
+    """
     with engine.database.transaction() as session:
-        resume_s = max(_resume_seconds(session, run_id, blows, allowed.silence_s), default=0.0)
+        resume_s = max(resume_seconds(session, run_id, blows, renewals), default=0.0)
         unflushed_s = max(unflushed_seconds(blows), default=0.0)
         violations = (
             *(fall for reader in readers for fall in reader.falls),
@@ -122,7 +102,7 @@ def judge(
             *wrong_counts(session, run_id),
             *_written_by_the_frozen(session, run_id, blows),
             *wrong_exports(engine.export_dir, run_id, readers[0].state),
-            *_over("at work again", resume_s, allowed.resume_s),
+            *_over("at work again", resume_s, bound_s),
             *_over("worked and not flushed when it struck", unflushed_s, UNFLUSHED_BOUND_S),
             *(f"{name} ended by itself" for name in engine.fleet.dead()),
         )
@@ -191,54 +171,3 @@ def wrong_exports(directory: Path, run_id: UUID, state: dict[str, Any]) -> Itera
 
 def _rows(export_format: str, content: str) -> int:
     return len(json.loads(content)) if export_format == "json" else sum(1 for _ in csv.reader(content.splitlines())) - 1
-
-
-def _resume_seconds(session: Session, run_id: UUID, blows: Sequence[Blow], silence_s: float) -> Iterator[float]:
-    """For each blow: the longest standstill of the whole run, and the wait of each chunk that was in hand."""
-    moments = list(session.execute(ACTIVITY, {"run_id": run_id}).scalars())
-    ends = [*(blow.struck_at for blow in blows[1:]), moments[-1]]
-    for blow, end in zip(blows, ends, strict=False):
-        yield longest_standstill(moments, blow.since, end) - silence_s
-        for chunk in blow.orphans:
-            taken_up_at = _taken_up_at(session, run_id, chunk, blow)
-            # A later fault that struck meanwhile may have kept away what the recovery needs: time runs from its end.
-            interrupted = [later.since for later in blows if blow.struck_at < later.struck_at < taken_up_at]
-            yield (taken_up_at - max([blow.since, *interrupted])).total_seconds()
-
-
-def longest_standstill(moments: Sequence[datetime], since: datetime, end: datetime) -> float:
-    """The longest time without activity between `since` and `end`, in seconds."""
-    inside = [since, *(moment for moment in moments if since < moment < end), max(since, end)]
-    return max((later - earlier).total_seconds() for earlier, later in pairwise(inside))
-
-
-def _taken_up_at(session: Session, run_id: UUID, chunk: ChunkInHand, blow: Blow) -> datetime:
-    """When somebody worked a chunk again that was in hand when the fault struck."""
-    key = {
-        "run_id": run_id,
-        "stage": chunk.stage,
-        "number": chunk.number,
-        "struck_at": blow.struck_at,
-        "first": chunk.first_position,
-        "last": chunk.last_position,
-    }
-    moment: datetime | None = session.execute(TAKEN_UP, key).scalar_one()
-    # Nobody had to: it was finished just before the blow landed.
-    return moment or blow.since
-
-
-def unflushed_seconds(blows: Sequence[Blow]) -> Iterator[float]:
-    """How old each struck lane's last flush was: a flush sets the lease's end anew.
-
-    A lane that an earlier blow killed flushes no more: until its lease ends, its chunk looks like one in hand. Nor
-    could it flush while an earlier fault kept a server away: its time runs from that server's return.
-    """
-    struck_before: set[tuple[str, int, str]] = set()
-    returned_at: datetime | None = None
-    for blow in blows:
-        could_flush_for = (blow.struck_at - returned_at).total_seconds() if returned_at else math.inf
-        lanes = {(chunk.stage, chunk.number, chunk.worker): LEASE_S + chunk.overdue_s for chunk in blow.orphans}
-        yield from (min(seconds, could_flush_for) for lane, seconds in lanes.items() if lane not in struck_before)
-        struck_before |= set(lanes)
-        if blow.since > blow.struck_at:
-            returned_at = blow.since

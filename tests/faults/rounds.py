@@ -4,18 +4,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from models.settings import Settings
 from tests.faults.bounds import BOUNDS
 from tests.faults.engine import FaultEngine
-from tests.faults.invariants import Allowed, Verdict, judge
+from tests.faults.invariants import Verdict, judge
 from tests.faults.reader import Reader, reading
+from tests.faults.renewals import watching_renewals
 from tests.faults.scene import Blow, Fault, RunOver, Scene
 
 PATIENCE_S = 90
 """No run may take longer than this to end by itself, whatever was done to it."""
 FIRST_SENT_BOUND_S = 10.0
 """Within which a run starts whose creator died before sending it."""
-SMTP_TIMEOUT_S = float(Settings.model_fields["smtp_timeout_seconds"].default)
 OUTAGE_SECONDS = 2
 """How long servers are away in a round with one fault."""
 STRIKE_AT_PERCENT = 15
@@ -31,12 +30,10 @@ class Plan:
     creator_dies: bool = False
 
     @property
-    def allowed(self) -> Allowed:
+    def bound_s(self) -> float:
         """However many faults strike, the engine is at work again within the longest of their bounds."""
         bounds = [BOUNDS[fault] for fault in self.strikes]
-        if self.creator_dies:
-            bounds.append(FIRST_SENT_BOUND_S)
-        return Allowed(max(bounds, default=0.0), SMTP_TIMEOUT_S if self.hostile else 0.0)
+        return max([*bounds, *([FIRST_SENT_BOUND_S] if self.creator_dies else [])], default=0.0)
 
     def __str__(self) -> str:
         """What is done, in one line."""
@@ -60,11 +57,12 @@ def play(engine: FaultEngine, plan: Plan) -> Verdict:
     run_id = engine.create_run_and_die(people) if plan.creator_dies else engine.create_run(people)
     created_at = engine.now()
     blows = [Blow("create_run_and_die", created_at, created_at)] if plan.creator_dies else []
-    with reading(engine.credentials, run_id) as readers:
+    with reading(engine.credentials, run_id) as readers, watching_renewals(engine, run_id) as renewals:
         blows += _strike(engine, run_id, plan, readers[0])
         for reader in readers:
             reader.wait_for_end(PATIENCE_S)
-    return judge(engine, run_id, readers, blows, plan.allowed)
+    # Among mail servers that answer, only what is recorded counts as work.
+    return judge(engine, run_id, readers, blows, renewals if plan.hostile else (), plan.bound_s)
 
 
 def _strike(engine: FaultEngine, run_id: UUID, plan: Plan, reader: Reader) -> Iterator[Blow]:

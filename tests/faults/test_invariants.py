@@ -27,7 +27,7 @@ from tests.factories import (
     skipped,
     valid,
 )
-from tests.faults import invariants
+from tests.faults import invariants, recovery
 from tests.faults.engine import ChunkInHand
 from tests.faults.reader import Reader
 from tests.faults.scene import Blow
@@ -132,11 +132,11 @@ def after(seconds: float) -> datetime:
 
 
 def test_a_standstill_counts_from_the_blow_also_if_it_lasts_to_the_end() -> None:
-    assert invariants.longest_standstill([after(1), after(3)], after(2), after(12)) == 9
+    assert recovery.longest_standstill([after(1), after(3)], after(2), after(12)) == 9
 
 
 def test_what_a_struck_lane_had_not_flushed_is_the_age_of_its_last_flush_and_counted_once() -> None:
     chunk = ChunkInHand(LOOKUP, 0, WORKER, 0, 49, overdue_s=-5.0)
     blows = [Blow("kill_worker", after(0), after(0), (chunk,)), Blow("kill_worker", after(1), after(1), (chunk,))]
 
-    assert list(invariants.unflushed_seconds(blows)) == [3.0]
+    assert list(recovery.unflushed_seconds(blows)) == [3.0]
