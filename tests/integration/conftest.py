@@ -18,6 +18,7 @@ from cli.accounts import NewAccount, create_account
 from cli.client import ApiClient, Credentials
 from cli.stack import Ports, Stack, running_stack
 from models.database import Database, open_database
+from pipeline.mail.network import MailNetworkConfig
 from sandbox.domains import Domain, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_exactly, invent_people
@@ -69,6 +70,12 @@ class Client:
 def contacts_of(people: Sequence[Person]) -> list[Mapping[str, str]]:
     columns = ("first_name", "last_name", "company", "domain", "crm_id")
     return [{column: getattr(person, column) for column in columns} for person in people]
+
+
+def way_into(internet: Internet, **settings: Any) -> MailNetworkConfig:
+    """How a mail network of the test's own reaches the sandbox's servers."""
+    host, _, port = internet.dns_address.rpartition(":")
+    return MailNetworkConfig(((host, int(port)),), internet.smtp_port, allow_private=True, **settings)
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,14 @@ from functools import lru_cache
 
 import pytest
 
-from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Outcome
 from pipeline.records import Batch, Record
 from pipeline.stages.email_lookup import EmailLookup
 from sandbox.counts import Counts
 from sandbox.crowds import Crowd, at_one_domain, one_each
 from sandbox.internet import Internet
+from tests.integration.conftest import way_into
 
 Shape = Callable[[int], Crowd]
 PEOPLE, CHUNK, PER_HOST = 600, 100, 3
@@ -41,15 +42,7 @@ def look_up(shape: Shape) -> tuple[list[str | None], list[int], Counts]:
         await network.close()
 
     with Internet(crowd.people, crowd.domains) as internet:
-        host, _, port = internet.dns_address.partition(":")
-        network = MailNetwork(
-            MailNetworkConfig(
-                nameservers=((host, int(port)),),
-                smtp_port=internet.smtp_port,
-                allow_private=True,
-                connections_per_host=PER_HOST,
-            )
-        )
+        network = MailNetwork(way_into(internet, connections_per_host=PER_HOST))
         tracemalloc.start()
         try:
             asyncio.run(work(network))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import PRESETS, STAGES, stage_named
@@ -18,6 +18,7 @@ from sandbox.domains import Habit, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 from sandbox.truth import Mailbox
+from tests.integration.conftest import way_into
 from tests.unit.mail.scripted_servers import Greylist, drips, mail_host, world
 
 CONNECTIONS_PER_HOST = 3
@@ -28,16 +29,7 @@ GREYLIST_SECONDS = 0.5
 async def through_both_stages(
     people: Sequence[Person], internet: Internet
 ) -> tuple[dict[int, Outcome], dict[int, Outcome]]:
-    host, _, port = internet.dns_address.rpartition(":")
-    network = MailNetwork(
-        MailNetworkConfig(
-            nameservers=((host, int(port)),),
-            smtp_port=internet.smtp_port,
-            allow_private=True,
-            connections_per_host=CONNECTIONS_PER_HOST,
-            defer_seconds=(),
-        )
-    )
+    network = MailNetwork(way_into(internet, connections_per_host=CONNECTIONS_PER_HOST, defer_seconds=()))
     contacts = [
         Record(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
         for position, person in enumerate(people)
@@ -140,15 +132,13 @@ def test_few_questions_find_much(run: Run, capsys: pytest.CaptureFixture[str]) -
 
 async def come_back(people: Sequence[Person], internet: Internet) -> list[dict[int, Outcome | Deferral]]:
     """Look people up again and again, each time as a fresh process would, until all have an outcome."""
-    host, _, port = internet.dns_address.rpartition(":")
-    config = MailNetworkConfig(((host, int(port)),), internet.smtp_port, allow_private=True)
     left = [
         Record(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
         for position, person in enumerate(people)
     ]
     passes: list[dict[int, Outcome | Deferral]] = []
     while left:
-        network = MailNetwork(config)
+        network = MailNetwork(way_into(internet))
         said = stage_named("email_lookup").stage.work(Batch(left), network)
         passes.append({each.position: each async for each in said})
         await network.close()
