@@ -46,9 +46,9 @@ class Owner:
         with self.database.transaction() as session:
             return runs.cancel(session, account_id or self.account_id, self.run_id)
 
-    def retry(self) -> CreatedRun:
+    def retry(self, account_id: UUID | None = None) -> CreatedRun:
         with self.database.transaction() as session:
-            return retry_run(session, self.account_id, self.run_id)
+            return retry_run(session, account_id or self.account_id, self.run_id)
 
     @property
     def balance(self) -> int:
@@ -162,6 +162,13 @@ def test_retrying_twice_gives_the_same_run_and_charges_once(owner: Owner) -> Non
 def test_only_a_failed_or_cancelled_run_can_be_retried(owner: Owner) -> None:
     with pytest.raises(RunStateConflict, match="This run is running"):
         owner.retry()
+
+
+def test_another_accounts_run_can_not_be_retried(owner: Owner, database: Database) -> None:
+    owner.cancel()
+
+    with pytest.raises(UnknownRun):
+        owner.retry(account(database).account_id)
 
 
 def test_a_retry_that_can_not_be_paid_leaves_nothing_behind(owner: Owner, database: Database) -> None:

@@ -1,0 +1,96 @@
+"""The sweeper as the process that it is, on a broker that works: what it sends, and how often."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import redis
+from sqlalchemy import text
+
+from cli.processes import sweeper_command
+from models.database import Database
+from pipeline import runs
+from tests.factories import count, pending_run
+from worker.app import QUEUE
+from worker.sentinel import KEY
+
+
+@pytest.fixture
+def broker_url(valkey_url: str) -> str:
+    return f"{valkey_url.rpartition('/')[0]}/5"
+
+
+@pytest.fixture
+def broker(broker_url: str) -> Iterator[redis.Redis]:
+    """Empty, without the sentinel."""
+    with redis.Redis.from_url(broker_url) as client:
+        client.flushdb()
+        yield client
+
+
+@pytest.fixture
+def sweeper(
+    database_url: str, valkey_url: str, broker_url: str, broker: redis.Redis, project_root: Path
+) -> Iterator[None]:
+    assert not broker.exists(KEY)
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "REDIS_URL": valkey_url,
+        "BROKER_URL": broker_url,
+        "SWEEP_SECONDS": "0.1",
+    }
+    with subprocess.Popen([sys.executable, "-m", *sweeper_command()], cwd=project_root, env=environment) as process:
+        yield
+        process.terminate()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def change(database: Database, statement: str, run_id: UUID) -> None:
+    with database.transaction() as session:
+        session.execute(text(statement), {"id": run_id})
+
+
+def times_sent(database: Database, run_id: UUID) -> int:
+    with database.transaction() as session:
+        return count(session, "SELECT count(*) FROM run_events WHERE kind = 'resent' AND run_id = :id", id=run_id)
+
+
+def test_what_a_broker_lost_is_sent_again_once(database: Database, broker: redis.Redis, sweeper: None) -> None:
+    lost = pending_run(database)
+    wait_until(lambda: times_sent(database, lost) and broker.exists(KEY))
+
+    later = pending_run(database)
+    change(database, "UPDATE runs SET resend_at = now() WHERE id = :id", later)
+    wait_until(lambda: times_sent(database, later))
+
+    assert times_sent(database, lost) == 1
+
+
+def test_the_exports_of_a_cancelled_run_that_nobody_wrote_are_asked_for(
+    database: Database, broker: redis.Redis, sweeper: None
+) -> None:
+    run_id = pending_run(database)
+    with database.transaction() as session:
+        account_id = session.execute(text("SELECT account_id FROM runs")).scalar_one()
+        runs.cancel(session, account_id, run_id)
+    statement = "UPDATE runs SET finished_at = now() - interval '1 minute', resend_at = now() WHERE id = :id"
+    change(database, statement, run_id)
+
+    wait_until(lambda: broker.llen(QUEUE))
+
+    message = json.loads(str(broker.lindex(QUEUE, 0), "utf-8"))
+    assert message["headers"]["task"] == "growth.export"
+    assert str(run_id) in message["headers"]["argsrepr"]
