@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from pipeline.mail.answer import Answer, answer_to_recipient, answer_to_refused_session
+from pipeline.mail.answer import Answer, answer_to_refused_session, answers_to_recipients
 from pipeline.mail.catch_all import invented_address
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
@@ -135,19 +135,23 @@ class Conversation:
             self._heard += len(heard)
             self._refused += sum(reply.code >= 400 for reply in heard)
             surplus = self._learn_from_surplus(session, heard, already)
-            for address, reply in zip(batch, heard, strict=False):
-                if not (surplus and is_too_many_recipients(reply)):
-                    answers[address] = answer_to_recipient(
-                        reply,
-                        self._host,
-                        asked_at,
-                        seconds,
-                        address=address,
-                        book=self._config.reply_rules,
-                        provider=provider_of(self._host),
-                    )
-                    if answers[address].meaning is Meaning.RATE_LIMITED:
-                        self._connector.heard(session, reply)
+            replies = [
+                (address, reply)
+                for address, reply in zip(batch, heard, strict=False)
+                if not (surplus and is_too_many_recipients(reply))
+            ]
+            told = answers_to_recipients(
+                replies,
+                self._host,
+                asked_at,
+                seconds,
+                book=self._config.reply_rules,
+                provider=provider_of(self._host),
+            )
+            answers |= told
+            for address, reply in replies:
+                if told[address].meaning is Meaning.RATE_LIMITED:
+                    self._connector.heard(session, reply)
 
     async def _session_with_room(self) -> SmtpSession | None:
         """Give the session in hand, or a new one; None, and give up, when no host lets us begin one."""
