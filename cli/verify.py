@@ -119,7 +119,7 @@ def run_until_signal(work: Coroutine[Any, Any, T]) -> T | None:
     """Run to the end; None when Ctrl-C or SIGTERM came first.
 
     The work is cancelled then, and can take leave of its servers. uvloop takes a seventh less processor time than
-    asyncio's own event loop, or a third where each domain has one address (docs/decisions/0017).
+    asyncio's own event loop (docs/decisions/0017).
     """
 
     async def run() -> T | None:
