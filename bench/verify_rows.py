@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from io import StringIO
 from typing import Any
 
+import uvloop
 from verify_servers import postfix_program
 
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
@@ -81,7 +82,10 @@ def mail_host(number: int) -> tuple[str, str]:
 
 
 def engine(target: Target) -> int:
-    """The whole engine: address in; syntax, DNS, RCPT, catch-all probe; verdict with evidence out; as a worker runs."""
+    """The whole engine: address in; syntax, DNS, RCPT, catch-all probe; verdict with evidence out.
+
+    In an event loop as `growth verify` has it.
+    """
     collect_rarely()
     config = MailNetworkConfig(
         nameservers=(("127.0.0.1", target.dns_port),),
@@ -91,7 +95,7 @@ def engine(target: Target) -> int:
         mail_from=SENDER,
     )
     records = [Record(position, email=email) for position, email in enumerate(target.addresses)]
-    return asyncio.run(_verify(MailNetwork(config), Batch(records)))
+    return uvloop.run(_verify(MailNetwork(config), Batch(records)))
 
 
 async def _verify(network: MailNetwork, batch: Batch) -> int:

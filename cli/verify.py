@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, IntEnum, auto
 from typing import Any, TypeVar
 
+import uvloop
 from dns.resolver import NoResolverConfiguration
 from rich.console import Console
 
@@ -117,7 +118,8 @@ def say_port_is_shut(errors: Console) -> None:
 def run_until_signal(work: Coroutine[Any, Any, T]) -> T | None:
     """Run to the end; None when Ctrl-C or SIGTERM came first.
 
-    The work is cancelled then, and can take leave of its servers.
+    The work is cancelled then, and can take leave of its servers. uvloop takes a seventh less processor time than
+    asyncio's own event loop (docs/decisions/0017).
     """
 
     async def run() -> T | None:
@@ -127,7 +129,7 @@ def run_until_signal(work: Coroutine[Any, Any, T]) -> T | None:
         await asyncio.wait({task})
         return None if task.cancelled() else task.result()
 
-    return asyncio.run(run())
+    return uvloop.run(run())
 
 
 async def _check(

@@ -1,9 +1,9 @@
 """What came out of asking a mail server about one address, with the evidence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pipeline.mail.meanings import EXISTS, REASONS, Meaning
@@ -23,7 +23,7 @@ TEXT_KEPT = 200
 """Characters of a reply's text that are kept as evidence."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """What a server's reply, or its silence, means about one address.
 
@@ -69,48 +69,57 @@ class Answer:
 
     def as_evidence(self) -> dict[str, Any]:
         """The answer as an outcome keeps it: JSON-ready, short, without the address (docs/verdicts.md)."""
-        return dict(_evidence_of(self))
+        return dict(self._evidence)
+
+    @cached_property
+    def _evidence(self) -> Mapping[str, Any]:
+        """Made once for all recipients who share the answer; each gets a copy."""
+        evidence: dict[str, Any] = {
+            "meaning": self.meaning.value,
+            "mail_host": self.mail_host,
+            "reply_code": self.code or None,
+            "reply_text": self.text,
+            "asked_at": self.asked_at.isoformat(timespec="milliseconds"),
+            "seconds": round(self.seconds, 3),
+        }
+        finer = {"enhanced_code": self.enhanced, "rule": self.rule, "detail": self.detail}
+        return evidence | {key: value for key, value in finer.items() if value}
 
 
-@lru_cache(maxsize=256)
-def _evidence_of(answer: Answer) -> Mapping[str, Any]:
-    """Made once for all recipients who were told the same in the same breath; each gets a copy."""
-    evidence: dict[str, Any] = {
-        "meaning": answer.meaning.value,
-        "mail_host": answer.mail_host,
-        "reply_code": answer.code or None,
-        "reply_text": answer.text,
-        "asked_at": answer.asked_at.isoformat(timespec="milliseconds"),
-        "seconds": round(answer.seconds, 3),
-    }
-    finer = {"enhanced_code": answer.enhanced, "rule": answer.rule, "detail": answer.detail}
-    return evidence | {key: value for key, value in finer.items() if value}
-
-
-def answer_to_recipient(
-    reply: Reply,
+def answers_to_recipients(
+    replies: Iterable[tuple[str, Reply]],
     mail_host: str,
     asked_at: datetime,
     seconds: float,
     *,
-    address: str = "",
     book: RuleBook | None = None,
     provider: str = "",
-) -> Answer:
-    """Make an answer of a reply to RCPT for `address`; `book` holds an operator's rules, if there are any."""
-    heard = _heard(without_addresses(reply), provider, book or standard_book())
-    return Answer(
-        heard.judgement.meaning,
-        reply.code,
-        without_local_part(heard.text, address),
-        mail_host,
-        asked_at,
-        seconds,
-        heard.denied,
-        heard.enhanced,
-        heard.judgement.rule,
-        heard.judgement.detail,
-    )
+) -> dict[str, Answer]:
+    """Make answers of replies to RCPT, each given for an address; addresses that were told the same share one.
+
+    `book` holds an operator's rules, if there are any.
+    """
+    alike: dict[tuple[Reply, str], Answer] = {}
+    answers: dict[str, Answer] = {}
+    for address, reply in replies:
+        anonymous = without_addresses(reply)
+        heard = _heard(anonymous, provider, book or standard_book())
+        text = without_local_part(heard.text, address)
+        if (anonymous, text) not in alike:
+            alike[anonymous, text] = Answer(
+                heard.judgement.meaning,
+                reply.code,
+                text,
+                mail_host,
+                asked_at,
+                seconds,
+                heard.denied,
+                heard.enhanced,
+                heard.judgement.rule,
+                heard.judgement.detail,
+            )
+        answers[address] = alike[anonymous, text]
+    return answers
 
 
 def answer_to_refused_session(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from pipeline.mail.answer import Answer, answer_to_recipient, answer_to_refused_session
+from pipeline.mail.answer import Answer, answer_to_refused_session, answers_to_recipients
 from pipeline.mail.catch_all import invented_address
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
@@ -49,6 +49,7 @@ class Conversation:
         self._session: SmtpSession | None = None
         self._per_session = self._per_transaction = config.recipients_per_session
         self._refused = self._breaks = 0
+        self._leaves = False
         self._given_up: Answer | None = None
         self._stopwatch = Stopwatch(config.record_timeout)
         self._heard = 0
@@ -80,6 +81,10 @@ class Conversation:
             self._session.quit()
             self._session = None
 
+    def expect_no_more(self) -> None:
+        """Have the next questions be the last ones: QUIT is said together with them where that is possible."""
+        self._leaves = True
+
     async def ask(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
         """Say of every address what came out of asking, be it that nothing did.
 
@@ -97,6 +102,9 @@ class Conversation:
             pending = [address for address in pending if address not in answers]
         if self._given_up is not None:
             answers |= dict.fromkeys(pending, self._given_up)
+        if self._leaves:
+            self._leaves = False
+            self.hang_up()
         return answers
 
     async def _ask_some(self, pending: Sequence[str], answers: dict[str, Answer]) -> None:
@@ -107,6 +115,8 @@ class Conversation:
         batch = self._batch(session, pending, answers)
         if not batch:
             return
+        if self._leaves and len(batch) == len(pending):
+            session.end_with_quit()
         already, heard = session.recipients, list[Reply]()
         asked_at, started = datetime.now(UTC), asyncio.get_running_loop().time()
         try:
@@ -125,19 +135,23 @@ class Conversation:
             self._heard += len(heard)
             self._refused += sum(reply.code >= 400 for reply in heard)
             surplus = self._learn_from_surplus(session, heard, already)
-            for address, reply in zip(batch, heard, strict=False):
-                if not (surplus and is_too_many_recipients(reply)):
-                    answers[address] = answer_to_recipient(
-                        reply,
-                        self._host,
-                        asked_at,
-                        seconds,
-                        address=address,
-                        book=self._config.reply_rules,
-                        provider=provider_of(self._host),
-                    )
-                    if answers[address].meaning is Meaning.RATE_LIMITED:
-                        self._connector.heard(session, reply)
+            replies = [
+                (address, reply)
+                for address, reply in zip(batch, heard, strict=False)
+                if not (surplus and is_too_many_recipients(reply))
+            ]
+            told = answers_to_recipients(
+                replies,
+                self._host,
+                asked_at,
+                seconds,
+                book=self._config.reply_rules,
+                provider=provider_of(self._host),
+            )
+            answers |= told
+            for address, reply in replies:
+                if told[address].meaning is Meaning.RATE_LIMITED:
+                    self._connector.heard(session, reply)
 
     async def _session_with_room(self) -> SmtpSession | None:
         """Give the session in hand, or a new one; None, and give up, when no host lets us begin one."""
@@ -150,7 +164,11 @@ class Conversation:
         return self._session
 
     def _is_used_up(self, session: SmtpSession) -> bool:
-        return session.asked >= self._per_session or self._refused >= self._config.refusals_per_session
+        return (
+            session.has_said_quit
+            or session.asked >= self._per_session
+            or self._refused >= self._config.refusals_per_session
+        )
 
     async def _begin_session(self) -> SmtpSession | None:
         refusals: list[Answer] = []

@@ -31,6 +31,13 @@ class Enquiry(Protocol):
         """How many questions can be expected to be answered within half the time limit of one record."""
         ...
 
+    def expect_no_more(self) -> None:
+        """Have the next questions be the last ones: leave may be taken together with them.
+
+        Questions that follow all the same are answered, too, but may take another session.
+        """
+        ...
+
     def hang_up(self) -> None:
         """End the session, if there is any; the next question opens another one."""
         ...

@@ -33,6 +33,7 @@ AT_ONCE = 200
 MAX_ALIASES = 8
 """Aliases that are followed by asking again, where a server does not bring what they point to."""
 DETAIL_KEPT = 120
+ROOT = "."
 ENDLESS = "aliases without end"
 
 _SETTLED = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
@@ -94,7 +95,7 @@ class NameServers:
         before = self.silences.successes
         try:
             async with self._at_once:
-                found = await self._follow(dns.name.from_text(host), kind)
+                found = await self._follow(host, kind)
         except _NoAnswerError as nothing:
             await self._note_failure(host, nothing.failures, before)
             return Found((), FAILURE_TTL, Reason.DNS_FAILURE, _most_telling(nothing.failures))
@@ -107,7 +108,7 @@ class NameServers:
             self._probe.cancel()
             await asyncio.gather(self._probe, return_exceptions=True)
 
-    async def _follow(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> Found:
+    async def _follow(self, name: str, kind: dns.rdatatype.RdataType) -> Found:
         """Ask, and ask again about what an alias points to if the answer ends there (RFC 1034 3.6.2)."""
         ttl = MAX_TTL
         for hops in range(MAX_ALIASES):
@@ -123,15 +124,19 @@ class NameServers:
             ttl = min(ttl, chain.minimum_ttl)
             if chain.answer is not None:
                 return Found(tuple(record.to_text() for record in chain.answer), ttl)
-            if chain.canonical_name == name or response.rcode() == dns.rcode.NXDOMAIN or _has_soa(response):
+            if (
+                chain.canonical_name == dns.name.from_text(name)
+                or response.rcode() == dns.rcode.NXDOMAIN
+                or _has_soa(response)
+            ):
                 # A name that is an alias does exist, whatever it points to does not.
                 gone = response.rcode() == dns.rcode.NXDOMAIN and not (chain.cnames or hops)
                 return Found((), min(ttl, NEGATIVE_TTL), Reason.NO_SUCH_DOMAIN if gone else None)
-            name = chain.canonical_name
+            name = chain.canonical_name.to_text()
         raise _NoAnswerError([_Failure(ENDLESS, dns.rcode.NOERROR)])
 
     async def _ask(
-        self, name: dns.name.Name, kind: dns.rdatatype.RdataType, seconds: float
+        self, name: str, kind: dns.rdatatype.RdataType, seconds: float
     ) -> dns.message.QueryMessage | PlainAnswer:
         """Give the first answer that settles the question. Raises `_NoAnswerError`."""
         loop, failures = asyncio.get_running_loop(), list[_Failure]()
@@ -174,7 +179,7 @@ class NameServers:
     async def _ask_about_root(self) -> None:
         """Ask what every resolver knows; nobody needs the answer but whoever wants to know if there is one."""
         try:
-            await self._ask(dns.name.root, dns.rdatatype.NS, self._patience)
+            await self._ask(ROOT, dns.rdatatype.NS, self._patience)
         except _NoAnswerError as nothing:
             if all(failure.is_silence for failure in nothing.failures):
                 return

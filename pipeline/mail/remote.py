@@ -171,6 +171,9 @@ class RemoteEnquiry:
         """As many as are asked at once."""
         return self._verifier.at_once
 
+    def expect_no_more(self) -> None:
+        """There is no session."""
+
     def hang_up(self) -> None:
         """Nothing is open."""
 

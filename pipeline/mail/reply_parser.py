@@ -26,6 +26,7 @@ class ReplyParser:
         self._rest = b""
         self._code = b""
         self._lines: list[str] = []
+        self._latest: tuple[bytes, Reply | None] = b"", None
 
     @property
     def is_empty(self) -> bool:
@@ -46,7 +47,7 @@ class ReplyParser:
     def _take(self, line: bytes) -> None:
         if not line:
             return
-        if not self._code and (whole := _whole_reply(line)):
+        if not self._code and (whole := self._whole_reply(line)):
             self.replies.append(whole)
             return
         code, separator = line[:3], line[3:4]
@@ -62,6 +63,13 @@ class ReplyParser:
             self.replies.append(Reply(int(code), tuple(self._lines)))
             self._code, self._lines = b"", []
 
+    def _whole_reply(self, line: bytes) -> Reply | None:
+        """Read a line that is a reply by itself, as most are; most servers then say the same again and again."""
+        if line != self._latest[0]:
+            is_whole = line[:3] in _CODES and line[3:4] in _SEPARATORS and line[3:4] != b"-"
+            self._latest = line, Reply(int(line[:3]), (_printable(line[4:]),)) if is_whole else None
+        return self._latest[1]
+
     def _take_uncoded(self, line: bytes) -> None:
         # Some servers break a long text into lines and forget the code: harmless inside a reply.
         if not self._code:
@@ -72,13 +80,6 @@ class ReplyParser:
         if len(self._lines) == MAX_LINES:
             raise MalformedReplyError(f"The server sent a reply of more than {MAX_LINES} lines.")
         self._lines.append(_printable(text))
-
-
-def _whole_reply(line: bytes) -> Reply | None:
-    """Read a line that is a reply by itself, as most are."""
-    if line[:3] in _CODES and line[3:4] in _SEPARATORS and line[3:4] != b"-":
-        return Reply(int(line[:3]), (_printable(line[4:]),))
-    return None
 
 
 def _printable(text: bytes) -> str:

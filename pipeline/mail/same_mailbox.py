@@ -21,6 +21,7 @@ class _Habit:
     domain: str = ""
 
 
+_NONE = _Habit()
 _GMAIL = _Habit("+", ".", "gmail.com")
 _OUTLOOK = _Habit("+")
 _ICLOUD = _Habit("+", domain="icloud.com")
@@ -64,7 +65,7 @@ def same_mailbox_key(address: Address, provider: str = "") -> str:
     Local parts that differ in case only are taken for the same: RFC 5321 2.4 lets servers tell them apart, and
     discourages it.
     """
-    habit = _BY_DOMAIN.get(address.domain) or _BY_PROVIDER.get(provider) or _Habit()
+    habit = _BY_DOMAIN.get(address.domain) or _BY_PROVIDER.get(provider) or _NONE
     local = address.local.lower()
     if habit.tag and not local.startswith(('"', habit.tag)):
         local = local.partition(habit.tag)[0]

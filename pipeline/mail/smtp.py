@@ -12,7 +12,7 @@ from typing import cast
 
 from pipeline.mail.named_recipient import names_another
 from pipeline.mail.reply import Reply
-from pipeline.mail.reply_parser import ReplyParser
+from pipeline.mail.reply_queue import ReplyQueue
 from pipeline.mail.smtp_errors import (
     ConnectionLostError,
     MalformedReplyError,
@@ -25,10 +25,6 @@ from pipeline.mail.transcript import Wiretap
 
 QUIT_LINGER = 2.0
 """Seconds that a server has to close the connection after QUIT, before we cut it."""
-MAX_UNREAD = 1000
-"""Replies that may wait to be read; a server that sends more is not answering anybody."""
-
-
 HELO_MAY_DO = frozenset({500, 501, 502, 504})
 """Replies to EHLO after which an older server may still take HELO (RFC 5321 3.2, 4.2.4)."""
 
@@ -38,6 +34,7 @@ class SmtpSession(asyncio.Protocol):
 
     `recipients` counts what was asked in the open transaction, `asked` in the whole session; `closed` is done
     once the connection is gone. `one_by_one` has it wait for each reply even where the server offers pipelining.
+    After `has_said_quit` nothing more can be asked.
     """
 
     def __init__(self, command_timeout: float, wiretap: Wiretap | None = None) -> None:
@@ -49,12 +46,11 @@ class SmtpSession(asyncio.Protocol):
         self.recipients = 0
         self._mail = ""
         self._reset_first = False
-        self._owed = False
+        self._quit_last = False
+        self.has_said_quit = False
         self._linger: asyncio.TimerHandle | None = None
         self._command_timeout = command_timeout
-        self._parser = ReplyParser()
-        self._failure: SmtpError | None = None
-        self._arrival: asyncio.Future[None] | None = None
+        self._replies = ReplyQueue(command_timeout)
         self._transport: asyncio.Transport
 
     # What asyncio calls
@@ -72,19 +68,15 @@ class SmtpSession(asyncio.Protocol):
         if self._linger is not None:
             return
         try:
-            self._parser.feed(data)
-            if len(self._parser.replies) > MAX_UNREAD:
-                raise MalformedReplyError("The server sends replies that nobody asked for.")
-        except MalformedReplyError as error:
-            self._fail(error)
+            self._replies.feed(data)
+        except MalformedReplyError:
             self._transport.pause_reading()
-        self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits for a reply, or for the end."""
         cause = "The connection broke" if exc else "The server closed the connection"
-        self._fail(ConnectionLostError(f"{cause} before a reply came."))
-        self._wake()
+        self._replies.fail(ConnectionLostError(f"{cause} before a reply came."))
+        self._replies.close()
         if self._linger is not None:
             self._linger.cancel()
         if not self.closed.done():
@@ -97,7 +89,7 @@ class SmtpSession(asyncio.Protocol):
 
         Raises SmtpError.
         """
-        banner = await self._reply("its greeting")
+        banner = await self._replies.next("its greeting")
         if banner.code != 220:
             raise SessionRefusedError(banner)
         await self._hello(name)
@@ -112,7 +104,8 @@ class SmtpSession(asyncio.Protocol):
         commands = self._transaction(mail_from, recipients)
         commands += [f"RCPT TO:<{recipient}>" for recipient in recipients]
         if self.pipelines:
-            self._send(commands)
+            self.has_said_quit = self._quit_last
+            self._send([*commands, "QUIT"] if self._quit_last else commands)
         try:
             for command in commands:
                 if not self.pipelines:
@@ -139,6 +132,10 @@ class SmtpSession(asyncio.Protocol):
         self._reset_first = self.recipients > 0 or self._reset_first
         self.recipients = 0
 
+    def end_with_quit(self) -> None:
+        """Have the next question be the last: where commands are sent together, QUIT is with them (RFC 2920 3.1)."""
+        self._quit_last = True
+
     def quit(self) -> None:
         """Say QUIT and let the server close, within QUIT_LINGER; nobody needs to wait for it.
 
@@ -146,18 +143,22 @@ class SmtpSession(asyncio.Protocol):
         """
         if self._linger is not None or self._transport.is_closing():
             return
-        self._write(b"QUIT\r\n")
-        if self._owed or self._failure is not None:
+        if not self.has_said_quit:
+            self._write(b"QUIT\r\n")
+        if self._replies.owes or self._replies.failure is not None:
             self._transport.close()
         self._linger = asyncio.get_running_loop().call_later(QUIT_LINGER, self._transport.abort)
 
     # Inside
 
     async def _hear(self, command: str, heard: list[Reply]) -> None:
-        reply = await self._reply(command.partition(":")[0])
+        reply = await self._replies.next(command.partition(":")[0])
         is_recipient = command.startswith("RCPT")
         if reply.code == 421 or not (is_recipient or reply.code == 250):
             raise SessionRefusedError(reply)
+        if is_recipient and self.has_said_quit and reply.code == 221:
+            heard.clear()
+            raise self._replies.fail(MalformedReplyError("The server took leave before it had answered all questions."))
         if is_recipient:
             self.asked += 1
             self.recipients += 1
@@ -183,9 +184,9 @@ class SmtpSession(asyncio.Protocol):
             raise SessionRefusedError(ready)
         if ready.code != 220:
             return
-        if not self._parser.is_empty:
+        if not self._replies.is_empty:
             # Bytes that somebody on the way put there, to be read as the server's after the handshake.
-            raise self._fail(MalformedReplyError("The server said more before the TLS handshake."))
+            raise self._replies.fail(MalformedReplyError("The server said more before the TLS handshake."))
         await self._shake_hands(tls)
         try:
             await self._hello(name)
@@ -194,9 +195,10 @@ class SmtpSession(asyncio.Protocol):
             raise TlsError("The session ended right after the TLS handshake.") from error
 
     async def _shake_hands(self, tls: ssl.SSLContext) -> None:
-        if self._failure is not None:
-            raise self._failure
-        self._parser, self.extensions = ReplyParser(), frozenset()
+        if self._replies.failure is not None:
+            raise self._replies.failure
+        self._replies.forget()
+        self.extensions = frozenset()
         try:
             encrypted = await asyncio.get_running_loop().start_tls(
                 self._transport,
@@ -227,11 +229,11 @@ class SmtpSession(asyncio.Protocol):
 
     async def _command(self, line: str) -> Reply:
         self._send([line])
-        return await self._reply(line.split(" ")[0])
+        return await self._replies.next(line.split(" ")[0])
 
     def _send(self, lines: Sequence[str]) -> None:
-        if self._parser.replies:
-            raise self._out_of_turn()
+        if self._replies.unread is not None:
+            raise self._out_of_turn(self._replies.unread)
         data = "\r\n".join(lines)
         if len(data.splitlines()) != len(lines) or "\0" in data:
             raise ValueError("A command may not hold a line break or NUL.")
@@ -242,53 +244,19 @@ class SmtpSession(asyncio.Protocol):
             self._wiretap.sent(data)
         self._transport.write(data)
 
-    async def _reply(self, about: str) -> Reply:
-        """Give the next reply, once it is there."""
-        if not self._parser.replies:
-            self._owed = True
-            await self._arrive(about)
-            self._owed = False
-        return self._parser.replies.popleft()
-
-    async def _arrive(self, about: str) -> None:
-        """Wait for a whole reply; its time runs from now, however busily its bytes drip."""
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._command_timeout, self._interrupt, about)
-        try:
-            while not self._parser.replies:
-                if self._failure is not None:
-                    raise self._failure
-                self._arrival = loop.create_future()
-                await self._arrival
-        finally:
-            timer.cancel()
-
     def _trust(self, recipients: Sequence[str], heard: list[Reply]) -> None:
         """Refuse a batch whose replies can't be told apart: one too many, or one that names another's address."""
-        unread = self._parser.replies
-        if unread and unread[0].code != 421:
+        unread = self._replies.unread
+        if unread is not None and unread.code not in ((221, 421) if self.has_said_quit else (421,)):
             heard.clear()
-            raise self._out_of_turn()
+            raise self._out_of_turn(unread)
         if self.pipelines and names_another(recipients, heard):
             heard.clear()
-            raise self._fail(MalformedReplyError("The server's replies come in another order than the commands."))
+            raise self._replies.fail(
+                MalformedReplyError("The server's replies come in another order than the commands.")
+            )
 
-    def _out_of_turn(self) -> SmtpError:
-        reply = self._parser.replies[0]
+    def _out_of_turn(self, reply: Reply) -> SmtpError:
         if reply.code == 421:
-            return self._fail(SessionRefusedError(reply))
-        return self._fail(MalformedReplyError("The server replied to something that was not asked."))
-
-    def _fail(self, error: SmtpError) -> SmtpError:
-        """Note what ended the session; the first cause counts."""
-        self._failure = self._failure or error
-        return self._failure
-
-    def _interrupt(self, about: str) -> None:
-        if self._arrival is not None and not self._arrival.done():
-            why = f"No reply to {about} within {self._command_timeout:g} s."
-            self._arrival.set_exception(ReplyTimeoutError(why))
-
-    def _wake(self) -> None:
-        if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
+            return self._replies.fail(SessionRefusedError(reply))
+        return self._replies.fail(MalformedReplyError("The server replied to something that was not asked."))

@@ -116,7 +116,8 @@ async def _verify(
     async with network.conversation(route) as conversation:
         questions = _Questions(conversation, network)
         for members in in_groups(addressed, conversation, lambda: 1):
-            answers = await questions.ask([str(address) for _, address in members])
+            is_last = members[-1] is addressed[-1]
+            answers = await questions.ask([str(address) for _, address in members], is_last=is_last)
             for record, address in members:
                 answer = answers[str(address)]
                 nobody = questions.nobody if answer.meaning is Meaning.ACCEPTED else None
@@ -157,22 +158,27 @@ class _Questions:
         self._network = network
         self._hopeless: Answer | None = None
 
-    async def ask(self, addresses: Sequence[str]) -> Mapping[str, Answer]:
+    async def ask(self, addresses: Sequence[str], *, is_last: bool) -> Mapping[str, Answer]:
         if self._hopeless is not None:
             return dict.fromkeys(addresses, self._hopeless)
         self._conversation.restart_clock()
-        answers = await self._ask_all(addresses)
+        answers = await self._ask_all(addresses, is_last=is_last)
         meanings = {answer.meaning for answer in answers.values()}
         if meanings <= HOPELESS:
             self._hopeless = answers[addresses[0]]
         if meanings & _WORTH_ASKING and self.nobody is None:
+            if is_last:
+                self._conversation.expect_no_more()
             self.nobody = await self._network.ask_about_nobody(self._conversation)
         return answers
 
-    async def _ask_all(self, addresses: Sequence[str]) -> Mapping[str, Answer]:
+    async def _ask_all(self, addresses: Sequence[str], *, is_last: bool) -> Mapping[str, Answer]:
         """Ask, and in the same breath about the invented address, where a yes is as good as certain to come."""
         domain, config = self._conversation.domain, self._network.config
-        if len(addresses) < SURE_OF_A_YES or self.nobody or await self._network.known_of_nobody(domain):
+        nobody_known = self.nobody or await self._network.known_of_nobody(domain)
+        if is_last and (nobody_known or len(addresses) >= SURE_OF_A_YES):
+            self._conversation.expect_no_more()
+        if nobody_known or len(addresses) < SURE_OF_A_YES:
             return await self._conversation.ask(addresses)
         invented = invented_address(domain, config.mail_from)
         answers = dict(await self._conversation.ask([*addresses, invented]))

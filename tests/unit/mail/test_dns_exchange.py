@@ -6,16 +6,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import dns.exception
 import dns.message
 import dns.name
 import dns.rdatatype
 import dns.rrset
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from pipeline.mail.dns_exchange import QUERIES_PER_PORT, NameServer
+from pipeline.mail.dns_exchange import QUERIES_PER_PORT, NameServer, octets_of
 from pipeline.mail.plain_dns_answer import PlainAnswer
 
 PATIENCE = 30.0
+LABELS = st.text("abz09-_A\\.é", min_size=1, max_size=64)
 
 
 class Collector(asyncio.DatagramProtocol):
@@ -68,7 +72,7 @@ async def name_server(protocol: Collector) -> AsyncIterator[NameServer]:
 
 
 def ask(server: NameServer, number: int) -> Any:
-    return server.ask(dns.name.from_text(f"host{number}.test"), dns.rdatatype.A, PATIENCE)
+    return server.ask(f"host{number}.test", dns.rdatatype.A, PATIENCE)
 
 
 def test_questions_that_are_open_at_once_share_ports_a_few_to_each() -> None:
@@ -112,3 +116,21 @@ def test_a_server_that_is_not_there_is_noticed_at_once_by_all_who_ask(at_once: i
             return await asyncio.gather(*(ask(server, number) for number in range(at_once)), return_exceptions=True)
 
     assert [type(each) for each in asyncio.run(scenario())] == [ConnectionRefusedError] * at_once
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(LABELS, min_size=1, max_size=5).map(".".join))
+@example("mx.acme.test")
+@example("mx.acme.test.")
+@example(".")
+@example(f"{'a' * 63}.test")
+@example(f"{'a' * 64}.test")
+@example(".".join(["a" * 50] * 5))
+def test_a_name_goes_over_the_wire_as_dnspython_would_send_it(name: str) -> None:
+    try:
+        expected = dns.name.from_text(name).to_digestable()
+    except dns.exception.DNSException as refusal:
+        with pytest.raises(type(refusal)):
+            octets_of(name)
+    else:
+        assert octets_of(name) == expected

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.mail.dialling import connect
 from pipeline.mail.meanings import Meaning
-from pipeline.mail.smtp import MAX_UNREAD
+from pipeline.mail.reply_queue import MAX_UNREAD
 from pipeline.mail.smtp_errors import SmtpError
 from tests.unit.mail.scripted_servers import Talk, ask, drips, mail_host, mail_server, world
 
@@ -104,7 +104,7 @@ def test_a_flood_is_not_kept_while_nobody_reads() -> None:
             with pytest.raises(SmtpError):
                 await session.greet("client.test")
             await asyncio.sleep(0.1)  # as a conversation does between two rounds
-            kept = len(session._parser.replies)  # noqa: SLF001 - the bound is the point
+            kept = len(session._replies._parser.replies)  # noqa: SLF001 - the bound is the point
             session.quit()
             await session.closed
             return kept
