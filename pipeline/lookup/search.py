@@ -106,8 +106,13 @@ class DomainSearch:
         self._greylisting = self._greylisting and bool(coming_back)
         if not self._greylisting:
             return plan_round(people, belief)
-        hope = 1.0 if self._are_few else HOPE_OF_MANY
-        return plan_visit(coming_back, self._on_the_last_occasion, hope, belief)
+        return plan_visit(coming_back, self._on_the_last_occasion, self._hope_for_a_visit, belief)
+
+    @property
+    def _hope_for_a_visit(self) -> float:
+        """How sure to be of somebody while the pattern is unknown; a lone person has another visit to be found at."""
+        is_alone = len(self._coming_back) == 1 and max(self._coming_back.values()) > 1
+        return 1.0 if self._are_few and not is_alone else HOPE_OF_MANY
 
     def _put_off(self, names: Iterable[Name]) -> Iterator[Finding]:
         """Have those wait who need not be asked about before the pilots have shown the pattern."""
