@@ -87,11 +87,6 @@ class PatternBelief:
         missed = self._likelihoods(refused)
         return self._mixed({pattern: chance / (1 - missed[pattern]) for pattern, chance in self._chances.items()})
 
-    def note_confirmed(self, pattern: str) -> None:
-        """Learn from an address that is known for certain; a pattern that is not ours is passed over."""
-        self._note_count(PatternCount(pattern, 1))
-        self._chances_of_anybody = self._mixed(self._chances)
-
     def note_hit(self, ways: Ways, refused: Coverage) -> None:
         """Learn that a person has the address that these ways lead to, after what was refused."""
         matching: dict[str, float] = {}

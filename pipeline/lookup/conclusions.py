@@ -107,6 +107,11 @@ class Conclusions:
                 del self.waiting[person.name]
                 yield self.not_found(person)
 
+    def put_off(self, names: Container[Name], answer: Answer) -> Iterator[Finding]:
+        """Let these people wait, with what somebody else was told for a reason."""
+        for name in [each for each in self.waiting if each in names]:
+            yield self._finding(self.waiting.pop(name), answer.reason, answer)
+
     def decide(self) -> Iterator[Finding]:
         """Give the rest, when everybody was sought: who is left with a claim of their own, and who is not."""
         self.waiting |= self._undecided

@@ -5,9 +5,8 @@ a hit is likely enough that the questions after it would be wasted, and each que
 had been refused. The *pilots*, a few people of clear names, show the domain's pattern. Once it is known, people are
 asked about by it side by side: a few at first, more with each hit that bears it out.
 
-A server that greylists tells nothing until we come back, and then only about whom it was asked about. It is asked
-in one go about all of the pilots' addresses and everybody else's likeliest; on the last occasion, about all that is
-left.
+A server that greylists tells nothing until we come back, and then only about whom it was asked about: each question
+costs two. It is asked about the pilots alone at first; when these have shown the pattern, about everybody by it.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -21,8 +20,10 @@ HOPE = 0.08
 """A round asks about somebody until there is a hit with this chance: so much of a question a round trip is worth."""
 HOPE_FOR_A_VISIT = 0.3
 """A greylisting server is asked about somebody until there is a hit with this chance, if it is visited again."""
-HOPE_OF_THE_PATTERN = 0.75
+HOPE_OF_THE_PATTERN = 0.7
 """On the last occasion, if the pattern is known by then."""
+HOPE_OF_MANY = 0.6
+"""On the last occasion, of many people, if it is not: that costs most and finds least."""
 WORTH_ON_THE_LAST_OCCASION = 0.5
 """What others teach when we come back may make a question worthwhile that is not quite so now."""
 WIDEST = 1024
@@ -41,25 +42,22 @@ def plan_round(people: Sequence[Sought], belief: PatternBelief) -> Questions:
     return _questions(_until_hopeful(pilots or people, belief, HOPE))
 
 
-def plan_visit(people: Sequence[Sought], last_time: Container[Name], belief: PatternBelief) -> Questions:
+def plan_visit(people: Sequence[Sought], last_time: Container[Name], hope: float, belief: PatternBelief) -> Questions:
     """Choose what a greylisting server is asked about people who will be sought again; `last_time` those, but once.
 
-    The likely questions come first.
+    Somebody of these is asked about until there is a hit with the chance of `hope` if the pattern is unknown, of the
+    others only the pilots are. The likely questions come first.
     """
     pairs: list[tuple[Sought, Candidate]] = []
     for person in people:
         if person.name in last_time:
             person.worth = WORTH_ASKING * WORTH_ON_THE_LAST_OCCASION
-        pairs += _until_hopeful([person], belief, _hope_for_a_visit(person, last_time, belief))
+            pairs += _until_hopeful([person], belief, HOPE_OF_THE_PATTERN if belief.dominant else hope)
+        elif belief.dominant:
+            pairs += _until_hopeful([person], belief, HOPE_FOR_A_VISIT)
+        elif person.pilot_for:
+            pairs += _until_hopeful([person], belief, 1.0)
     return _questions(sorted(pairs, key=lambda pair: -pair[1].probability))
-
-
-def _hope_for_a_visit(person: Sought, last_time: Container[Name], belief: PatternBelief) -> float:
-    if person.pilot_for:
-        return 1.0
-    if person.name in last_time:
-        return HOPE_OF_THE_PATTERN if belief.dominant else 1.0
-    return HOPE_FOR_A_VISIT
 
 
 def _until_hopeful(people: Sequence[Sought], belief: PatternBelief, hope: float) -> Iterable[tuple[Sought, Candidate]]:

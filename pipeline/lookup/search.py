@@ -4,8 +4,9 @@ The measure is few questions per found address: `planning` chooses each round's,
 next one. A yes counts for something once the server was seen to refuse a local part: one that somebody could have
 had, or else an invented one. What the answers mean for the people is for `conclusions` to say.
 
-A server that greylists is asked about everything at once instead, the invented address included, so that all of
-it has passed the greylist when the same people are sought again.
+A server that greylists is asked in one go at each visit, about the invented address, too, so that all of it has
+passed the greylist when the same people are sought again. Of many people only the pilots are asked about at the first
+visit. If it then turns out to greylist clients rather than recipients, everything is known at the second one.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from pipeline.lookup.belief import PatternBelief
 from pipeline.lookup.candidates import LIMIT
 from pipeline.lookup.conclusions import Conclusions, Finding
 from pipeline.lookup.names import Name
-from pipeline.lookup.planning import Questions, plan_round, plan_visit
+from pipeline.lookup.planning import HOPE_OF_MANY, Questions, plan_round, plan_visit
 from pipeline.lookup.sought import Sought
 from pipeline.mail.answer import Answer
 from pipeline.mail.enquiry import Enquiry
@@ -55,6 +56,7 @@ class DomainSearch:
         self._conclusions = Conclusions(belief, taken, everybody)
         self._coming_back = {name: times for name, times in (coming_back or {}).items() if times}
         self._greylisting = False
+        self._greylisted: Answer | None = None
         self._kept: Mapping[str, Answer] = {}
         self._told_something = False
         self._asked = 0
@@ -70,12 +72,16 @@ class DomainSearch:
         self._conversation.restart_clock()
         conclusions = self._conclusions
         conclusions.seek(names, self._coming_back)
+        for finding in self._put_off(names):
+            yield finding
         while conclusions.stopped is None:
             for finding in conclusions.prepare():
                 yield finding
             if not conclusions.waiting:
                 return
             for finding in await self._ask(self._plan(conclusions.asking)):
+                yield finding
+            for finding in self._put_off([person.name for person in conclusions.asking if not person.pilot_for]):
                 yield finding
         late = conclusions.stopped.meaning is Meaning.TIME_LIMIT and len(conclusions.waiting) < len(names)
         for person in conclusions.waiting.values():
@@ -100,13 +106,28 @@ class DomainSearch:
         self._greylisting = self._greylisting and bool(coming_back)
         if not self._greylisting:
             return plan_round(people, belief)
-        return plan_visit(coming_back, self._on_the_last_occasion, belief)
+        return plan_visit(coming_back, self._on_the_last_occasion, self._hope_for_a_visit, belief)
+
+    @property
+    def _hope_for_a_visit(self) -> float:
+        """How sure to be of somebody while the pattern is unknown; a lone person has another visit to be found at."""
+        is_alone = len(self._coming_back) == 1 and max(self._coming_back.values()) > 1
+        return 1.0 if self._are_few and not is_alone else HOPE_OF_MANY
+
+    def _put_off(self, names: Iterable[Name]) -> Iterator[Finding]:
+        """Have those wait who need not be asked about before the pilots have shown the pattern."""
+        if self._greylisting and self._greylisted and not self._conclusions.belief.dominant:
+            may_wait = self._coming_back.keys() - self._on_the_last_occasion
+            yield from self._conclusions.put_off(may_wait.intersection(names), self._greylisted)
 
     @property
     def _on_the_last_occasion(self) -> Collection[Name]:
         """Who is sought for the last time but one; where few are sought, all of them are asked about as thoroughly."""
-        are_few = len(self._coming_back) <= FEW
-        return {name for name, times in self._coming_back.items() if are_few or times == 1}
+        return {name for name, times in self._coming_back.items() if self._are_few or times == 1}
+
+    @property
+    def _are_few(self) -> bool:
+        return len(self._coming_back) <= FEW
 
     async def _ask(self, questions: Questions) -> Sequence[Finding]:
         """Ask one round, and give what it settled."""
@@ -137,6 +158,7 @@ class DomainSearch:
         if self._greylisting or asked_about.isdisjoint(self._coming_back):
             return False
         self._greylisting = _are_greylisted(answers)
+        self._greylisted = next(iter(answers))
         return self._greylisting
 
     def _is_pointless(self, answers: Collection[Answer]) -> bool:

@@ -17,6 +17,8 @@ WHILE_UNKNOWN = 0.5
 """While the domain's pattern is unknown so much of that is enough: what is found says more than one address."""
 PATIENCE = 3
 """Answers that settle nothing, until a person is given up."""
+PATIENCE_WITH_A_GREYLIST = 2
+"""Candidates that a greylist had not seen before, until a person who will not be sought again is given up."""
 USUAL = 0.3
 """From this chance on a local part is what a person would usually have."""
 ANY_DOMAIN = PatternBelief()
@@ -50,7 +52,11 @@ class Sought:
 
     def best(self, belief: PatternBelief) -> Candidate | None:
         """Choose what to ask about this person next; None when it is not worth it any more."""
-        if self.asked >= LIMIT or sum(map(self._settles_nothing, self.open_answers)) >= PATIENCE:
+        if (
+            self.asked >= LIMIT
+            or sum(map(self._settles_nothing, self.open_answers)) >= PATIENCE
+            or self._comes_too_late(belief)
+        ):
             return None
         worth = self.worth if belief.dominant else self.worth * WHILE_UNKNOWN / max(1, self.pilot_for)
         is_usual = self.elsewhere == 1 and not self.is_displaced
@@ -111,6 +117,11 @@ class Sought:
 
     def _settles_nothing(self, answer: Answer) -> bool:
         return self.comes_back or answer.meaning is not Meaning.GREYLISTED
+
+    def _comes_too_late(self, belief: PatternBelief) -> bool:
+        """Whether a greylist has not seen what the pattern suggests: it passes only what was asked before."""
+        greylisted = sum(answer.meaning is Meaning.GREYLISTED for answer in self.open_answers)
+        return bool(belief.dominant) and not self.comes_back and greylisted >= PATIENCE_WITH_A_GREYLIST
 
     @property
     def refused_patterns(self) -> Sequence[str]:

@@ -14,7 +14,7 @@ from pipeline.lookup.belief import PatternBelief
 from pipeline.lookup.conclusions import Finding
 from pipeline.lookup.known import person_digest, recall
 from pipeline.lookup.names import Name, parse_name
-from pipeline.lookup.patterns import recognise
+from pipeline.lookup.patterns import count_patterns, recognise
 from pipeline.lookup.search import DomainSearch
 from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
 from pipeline.mail.do_not_contact import DoNotContact
@@ -86,10 +86,10 @@ async def _ask_mail_servers(
 
 @dataclass(frozen=True, slots=True)
 class _Brought:
-    """An address that a contact brought, and the pattern that made it of the contact's name, if any did."""
+    """An address that a contact brought, and the contact's name, if it can be read."""
 
     local_part: str
-    pattern: str | None
+    name: Name | None
 
 
 @dataclass(slots=True)
@@ -132,9 +132,13 @@ class _Intake:
 
     def leave_out(self, known: Mapping[str, Sequence[PatternCount]]) -> set[int]:
         """Drop whom the account must not contact: nobody is asked about them, no name server either."""
+        if not self.withheld.listed:
+            return set()
         withheld = {position for position, address in self.addresses.items() if self.withheld.has(address)}
+        domains = set(self.domain_of.values())
+        patterns = {each: [*known.get(each, ()), *_patterns_of(self.brought.get(each, ()))] for each in domains}
         for position, domain in self.domain_of.items():
-            person = self._names[position], domain, self._digests[position], known.get(domain, ())
+            person = self._names[position], domain, self._digests[position], patterns[domain]
             if self.withheld.has_person(*person):
                 withheld.add(position)
         for domain, records in list(self.domains.items()):
@@ -153,7 +157,7 @@ class _Intake:
     def _take_brought(self, record: Record, address: Address, name: Name | None) -> Outcome:
         self.addresses[record.position] = address
         pattern = recognise(address.local, name) if name else None
-        self.brought.setdefault(address.domain, []).append(_Brought(address.local.lower(), pattern))
+        self.brought.setdefault(address.domain, []).append(_Brought(address.local.lower(), name))
         return as_brought(record, address, pattern)
 
     def _domain(self, record: Record) -> str | None:
@@ -196,7 +200,7 @@ async def _look_up(
         for record in (record for records in people.values() for record in records):
             yield put_off_for_dns(record, route, network.config) or not_found(record, route.problem)
         return
-    belief = _belief(batch.known_patterns.get(domain, ()), brought)
+    belief = PatternBelief([*batch.known_patterns.get(domain, ()), *_patterns_of(brought)])
     coming_back = {
         name: max(times_left(record, network.config) for record in records) for name, records in people.items()
     }
@@ -227,11 +231,9 @@ def _local_parts(addresses: Iterable[str], domain: str) -> set[str]:
     return {address.rpartition("@")[0].lower() for address in addresses if address.endswith(f"@{domain}")}
 
 
-def _belief(known: Sequence[PatternCount], brought: Sequence[_Brought]) -> PatternBelief:
-    belief = PatternBelief(known)
-    for colleague in brought:
-        belief.note_confirmed(colleague.pattern or "")
-    return belief
+def _patterns_of(brought: Sequence[_Brought]) -> Sequence[PatternCount]:
+    """What the addresses that contacts brought show together about their domain."""
+    return count_patterns((each.name, each.local_part) for each in brought if each.name)
 
 
 def _recall_people(domain: str, people: dict[Name, list[Record]], batch: Batch, taken: set[str]) -> Iterator[Outcome]:

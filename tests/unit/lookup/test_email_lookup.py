@@ -143,6 +143,19 @@ def test_addresses_that_contacts_brought_teach_the_pattern() -> None:
     assert seen[ACME].verbs("RCPT")[0] == "RCPT TO:<hopperg@acme.test>"
 
 
+def test_what_some_of_the_brought_addresses_leave_open_the_others_decide() -> None:
+    names = ["Anna Falk", "Ben Birch", "Cleo Ashby", "Zoe Tellering", "Kurt Godelinger", "Ida Weylander"]
+    brought = [
+        Record(position, full_name=name, email=f"{name[0]}{name.split()[1][:7]}@acme.test".lower())
+        for position, name in enumerate(names)
+    ]
+    records = [*brought, Record(9, full_name="Grace Hopperling", domain=ACME)]
+
+    _, seen = look_up(records, {ACME: mail_host("ghopperl")})
+
+    assert seen[ACME].verbs("RCPT")[0] == "RCPT TO:<ghopperl@acme.test>"
+
+
 def test_a_malformed_address_is_looked_up_if_name_and_domain_allow_it() -> None:
     records = [
         Record(0, full_name="Grace Hopper", domain=ACME, email="grace at acme"),

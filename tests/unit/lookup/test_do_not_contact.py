@@ -1,0 +1,83 @@
+"""What mail servers see of addresses that the account's do-not-contact list holds: nothing, by their own logs."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from pipeline.lookup.sources.waterfall import NO_SOURCES
+from pipeline.mail.do_not_contact import sha256_of
+from pipeline.outcomes import Outcome, Reason
+from pipeline.records import Batch, Record
+from pipeline.stages.email_lookup import EmailLookup
+from tests.unit.lookup.looking_up import ACME, contacts
+from tests.unit.mail.scripted_servers import Greylist, Reply, Seen, mail_host, world
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A do-not-contact list of these texts."""
+
+    texts: Collection[str]
+
+    async def among(self, digests: Iterable[bytes]) -> Collection[bytes]:
+        return {sha256_of(text) for text in self.texts}.intersection(digests)
+
+
+def look_up(records: Sequence[Record], server: Reply, listed: str) -> tuple[dict[int, Outcome], Seen]:
+    """Look up with this on the list, and come back twice if the server asks for that."""
+    sources = replace(NO_SOURCES, do_not_contact=Listed({listed}))
+
+    async def scenario() -> tuple[dict[int, Outcome], Seen]:
+        left, outcomes = list(records), dict[int, Outcome]()
+        async with world({ACME: server}, defer_seconds=(300.0, 900.0)) as scripted:
+            while left:
+                async for said in EmailLookup().work(Batch(left), scripted.network, sources):
+                    if isinstance(said, Outcome):
+                        outcomes[said.position] = said
+                left = [replace(each, deferrals=each.deferrals + 1) for each in left if each.position not in outcomes]
+                if isinstance(server, Greylist):
+                    server.let_time_pass()
+            return outcomes, scripted.seen[ACME]
+
+    return asyncio.run(scenario())
+
+
+def asked_about(seen: Seen) -> set[str]:
+    return {command[len("RCPT TO:<") : -1] for command in seen.verbs("RCPT")}
+
+
+@pytest.mark.parametrize("server", [mail_host("ghopper"), Greylist(mail_host("ghopper"))], ids=["ordinary", "greylist"])
+def test_a_candidate_on_the_list_is_the_only_one_not_asked_about(server: Reply) -> None:
+    outcomes, seen = look_up(contacts("Grace Hopper"), server, "ghopper@acme.test")
+
+    assert {"grace.hopper@acme.test", "graceh@acme.test"} <= asked_about(seen)
+    assert "ghopper@acme.test" not in asked_about(seen)
+    assert (outcomes[0].email, outcomes[0].reason) == (None, Reason.SUPPRESSED)
+
+
+def test_a_colleague_who_may_have_it_as_well_is_not_asked_about_it() -> None:
+    people = contacts("Grace Hopper", "Gus Hopper", "Alan Turinger")
+
+    outcomes, seen = look_up(people, mail_host("ghopper", "aturinger"), "ghopper@acme.test")
+
+    assert "ghopper@acme.test" not in asked_about(seen)
+    assert outcomes[2].email == "aturinger@acme.test"
+
+
+def test_of_who_most_likely_has_it_nobody_is_asked_about_anything() -> None:
+    outcomes, seen = look_up(contacts("Grace Hopper"), mail_host("ghopper"), "grace.hopper@acme.test")
+
+    assert (seen.sessions, outcomes[0].reason) == (0, Reason.SUPPRESSED)
+
+
+def test_who_most_likely_has_it_is_also_told_by_the_addresses_that_colleagues_brought() -> None:
+    brought = [
+        Record(position, full_name=name, email=f"{name[0]}{name.split()[1]}@acme.test".lower())
+        for position, name in enumerate(["Ada Lovell", "Alan Turinger", "Kurt Godelin"], start=1)
+    ]
+
+    outcomes, seen = look_up([*contacts("Grace Hopper"), *brought], mail_host("grace.hopper"), "ghopper@acme.test")
+
+    assert (seen.sessions, outcomes[0].reason) == (0, Reason.SUPPRESSED)
