@@ -101,7 +101,7 @@ def take_back(session: Session, run_ids: Sequence[UUID]) -> None:
     """Of these runs, just found, no chain could be sent: that is not held against them, the next sweep finds them."""
     session.execute(
         update(Run)
-        .where(Run.id.in_(run_ids), Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]))
+        .where(Run.id.in_(run_ids))
         .values(resends=func.greatest(Run.resends - 1, 0), resend_at=func.now())
         .execution_options(synchronize_session=False)
     )

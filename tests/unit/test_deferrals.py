@@ -125,6 +125,15 @@ def test_readers_and_operators_are_told(database: Database) -> None:
     assert event.detail == {"chunk": 0, "contacts": 2, "seconds": 300, "reasons": ["greylisted"]}
 
 
+def test_nobody_is_said_to_wait_whose_time_has_come(database: Database) -> None:
+    run_id = started_run(database, count=1, chunk_size=1)
+    put_off(database, claimed_chunk(database, run_id), greylisted(0))
+    let_time_pass(database)
+
+    with database.transaction() as session:
+        assert waiting(session, run_id) is None
+
+
 def test_who_is_put_off_again_waits_until_the_later_time(database: Database) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
     put_off(database, claimed_chunk(database, run_id), greylisted(0, seconds=60))

@@ -68,6 +68,17 @@ def test_a_run_found_again_and_again_is_sent_ever_more_rarely(
     assert pause_s - 1 < float(pause) <= pause_s
 
 
+def test_a_run_that_was_at_work_again_is_sent_as_soon_as_a_new_one(database: Database) -> None:
+    run_id = started_run(database)
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET resends = 8"))
+
+    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+
+    with database.transaction() as session:
+        assert count(session, "SELECT resends FROM runs") == 0
+
+
 def test_several_sweepers_at_once_find_each_run_once(database: Database) -> None:
     run_ids = [pending_run(database) for _ in range(6)]
     with database.transaction() as session:

@@ -24,6 +24,7 @@ from tests.factories import (
     found,
     not_found,
     pending_run,
+    skipped,
     valid,
 )
 
@@ -125,6 +126,24 @@ def test_a_retry_keeps_outcomes_that_hold_and_asks_again_where_things_may_have_p
         assert stages_of_run(session, retried.run_id)[0].done == 3
         left = chunks.load(session, claimed_chunk(database, retried.run_id)).records
     assert [record.position for record in left] == list(range(3, 10))
+
+
+def test_a_retry_verifies_again_whom_a_mail_server_put_off_and_looks_nobody_up_again(
+    owner: Owner, database: Database
+) -> None:
+    finish_chunk(database, claimed_chunk(database, owner.run_id), [found(position) for position in range(4, 8)])
+    finish_chunk(database, claimed_chunk(database, owner.run_id), [found(8), found(9)])
+    with database.transaction() as session:
+        runs.begin_stage(session, owner.run_id, VERIFY, WORKER, 4)
+    put_off = Outcome(1, OutcomeStatus.UNKNOWN, Reason.GREYLISTED, email=found(1).email)
+    finish_chunk(database, claimed_chunk(database, owner.run_id, VERIFY), [valid(0), put_off, valid(2), skipped(3)])
+    owner.cancel()
+
+    retried = owner.retry()
+
+    with database.transaction() as session:
+        lookup, verify, *_ = stages_of_run(session, retried.run_id)
+    assert (lookup.done, verify.done) == (9, 2)
 
 
 def test_a_retry_that_finds_all_ends_at_the_full_price_and_one_that_finds_nothing_at_none_more(
