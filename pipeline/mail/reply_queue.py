@@ -77,11 +77,11 @@ class ReplyQueue:
     async def _arrive(self, about: str) -> None:
         loop = asyncio.get_running_loop()
         self._about, self._deadline = about, loop.time() + self._seconds
-        # One timer for all waits: setting it anew for each reply would cost more than reading it.
-        self._timer = self._timer or loop.call_at(self._deadline, self._look_at_clock)
         while not self._parser.replies:
             if self.failure is not None:
                 raise self.failure
+            # One timer for all waits: setting it anew for each reply would cost more than reading it.
+            self._timer = self._timer or loop.call_at(self._deadline, self._look_at_clock)
             self._arrival = loop.create_future()
             await self._arrival
 
