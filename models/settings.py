@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     chunk_size: int = Field(200, ge=1, le=10_000, description="Contacts that a lane claims at once")
     max_lanes: int = Field(8, ge=1, le=1000, description="Lanes that may work one run at the same time")
     lease_seconds: Seconds = Field(8, description="How long a silent lane keeps its chunk")
-    flush_seconds: Seconds = Field(0.5, description="How often a lane writes what it has: the work a crash may cost")
+    flush_seconds: Seconds = Field(0.25, description="How often a lane writes what it has: the work a crash may cost")
     chunk_seconds: Seconds = Field(60, description="After this a lane hands back what is left of its chunk")
     run_hours: float = Field(48, gt=0, le=24 * 90, description="A run that takes longer than this is failed")
     stage_hours: float = Field(24, gt=0, le=24 * 90, description="A run with a stage that takes longer is failed")

@@ -1,6 +1,6 @@
 """Rows in the state that a test needs, made by the same functions that production calls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import text, update
@@ -14,7 +14,9 @@ from models.wire import ContactIn, GoalPlan, InputAssets, Output
 from pipeline import chunks, runs
 from pipeline.chunks import Lease
 from pipeline.intake import create_run
-from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.lookup.lessons import lessons
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
+from pipeline.records import PatternCount
 
 LOOKUP, VERIFY = "email_lookup", "email_verify"
 WORKER = "worker-1@test/1"
@@ -123,3 +125,12 @@ def count(session: Session, query: str, **parameters: object) -> int:
 
 def skipped(position: int) -> Outcome:
     return Outcome(position, OutcomeStatus.SKIPPED, Reason.NO_EMAIL)
+
+
+def taught_by(passes: Sequence[Mapping[int, Outcome | Deferral]]) -> dict[str, list[PatternCount]]:
+    """What all outcomes until now teach of their domains, as a later chunk loads it."""
+    outcomes = [each for said in passes for each in said.values() if isinstance(each, Outcome)]
+    taught: dict[str, list[PatternCount]] = {}
+    for (domain, pattern), lesson in lessons(outcomes).items():
+        taught.setdefault(domain, []).append(PatternCount(pattern, *lesson))
+    return taught

@@ -18,6 +18,7 @@ from sandbox.domains import Habit, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 from sandbox.truth import Mailbox
+from tests.factories import taught_by
 from tests.integration.conftest import way_into
 from tests.unit.mail.scripted_servers import Greylist, drips, mail_host, world
 
@@ -131,7 +132,10 @@ def test_few_questions_find_much(run: Run, capsys: pytest.CaptureFixture[str]) -
 
 
 async def come_back(people: Sequence[Person], internet: Internet) -> list[dict[int, Outcome | Deferral]]:
-    """Look people up again and again, each time as a fresh process would, until all have an outcome."""
+    """Look people up again and again, each time as a fresh process would, until all have an outcome.
+
+    It loads what the outcomes until then teach of the domains.
+    """
     left = [
         Record(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
         for position, person in enumerate(people)
@@ -139,7 +143,7 @@ async def come_back(people: Sequence[Person], internet: Internet) -> list[dict[i
     passes: list[dict[int, Outcome | Deferral]] = []
     while left:
         network = MailNetwork(way_into(internet))
-        said = stage_named("email_lookup").stage.work(Batch(left), network)
+        said = stage_named("email_lookup").stage.work(Batch(left, taught_by(passes)), network)
         passes.append({each.position: each async for each in said})
         await network.close()
         left = [

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.lookup.lessons import lessons
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, PatternCount, Record
+from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
+from tests.factories import taught_by
 from tests.unit.lookup.looking_up import ACME, contacts
 from tests.unit.mail.scripted_servers import Greylist, Reply, Seen, mail_host, world
 
@@ -28,7 +28,7 @@ def passes(
 
     async def one_pass() -> None:
         async with world({ACME: server}, defer_seconds=defer_seconds) as scripted:
-            work = stage_named("email_lookup").stage.work(Batch(left, {ACME: learned(said)}), scripted.network)
+            work = stage_named("email_lookup").stage.work(Batch(left, taught_by(said)), scripted.network)
             said.append({each.position: each async for each in work})
             seen.append(scripted.seen[ACME])
 
@@ -44,11 +44,6 @@ def passes(
         if isinstance(server, Greylist):
             server.let_time_pass()
     return said, seen
-
-
-def learned(said: Sequence[dict[int, Outcome | Deferral]]) -> list[PatternCount]:
-    outcomes = [each for one in said for each in one.values() if isinstance(each, Outcome)]
-    return [PatternCount(pattern, *lesson) for (_, pattern), lesson in lessons(outcomes).items()]
 
 
 def reasons(said: dict[int, Outcome | Deferral]) -> set[Reason]:
