@@ -21,7 +21,7 @@ from tests.faults.scene import Blow
 
 STAGES = ("email_lookup", "email_verify")
 UNFLUSHED_BOUND_S = 1.0
-"""The work that the death of a process may cost: a flush interval, and three times as much where a busy machine is late."""
+"""The work that the death of a process may cost: a flush interval, and as much again thrice for a busy machine."""
 
 COUNTS = text("""
 SELECT
