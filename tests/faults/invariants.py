@@ -21,7 +21,7 @@ from tests.faults.scene import Blow
 
 STAGES = ("email_lookup", "email_verify")
 UNFLUSHED_BOUND_S = 1.0
-"""The work that the death of a process may cost: a flush interval, and as much again thrice for a busy machine."""
+"""The work that the death of a process may cost: a flush interval, the rest is for a machine that is late."""
 
 COUNTS = text("""
 SELECT

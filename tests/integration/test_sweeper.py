@@ -4,8 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from cli.processes import sweeper_command
 from models.database import Database
 from pipeline import runs
 from tests.factories import count, pending_run
+from tests.faults.engine import wait_until
 from worker.app import QUEUE
 from worker.sentinel import KEY
 
@@ -51,13 +51,6 @@ def sweeper(
         process.terminate()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def change(database: Database, statement: str, run_id: UUID) -> None:
     with database.transaction() as session:
         session.execute(text(statement), {"id": run_id})
@@ -70,11 +63,11 @@ def times_sent(database: Database, run_id: UUID) -> int:
 
 def test_what_a_broker_lost_is_sent_again_once(database: Database, broker: redis.Redis, sweeper: None) -> None:
     lost = pending_run(database)
-    wait_until(lambda: times_sent(database, lost) and broker.exists(KEY))
+    wait_until(lambda: times_sent(database, lost) == 1 and bool(broker.exists(KEY)), "the sentinel", seconds=30)
 
     later = pending_run(database)
     change(database, "UPDATE runs SET resend_at = now() WHERE id = :id", later)
-    wait_until(lambda: times_sent(database, later))
+    wait_until(lambda: times_sent(database, later) == 1, "a later sweep", seconds=30)
 
     assert times_sent(database, lost) == 1
 
@@ -89,7 +82,7 @@ def test_the_exports_of_a_cancelled_run_that_nobody_wrote_are_asked_for(
     statement = "UPDATE runs SET finished_at = now() - interval '1 minute', resend_at = now() WHERE id = :id"
     change(database, statement, run_id)
 
-    wait_until(lambda: broker.llen(QUEUE))
+    wait_until(lambda: bool(broker.llen(QUEUE)), "a message", seconds=30)
 
     message = json.loads(str(broker.lindex(QUEUE, 0), "utf-8"))
     assert message["headers"]["task"] == "growth.export"
