@@ -8,6 +8,7 @@ those pass who come back with the same client address, sender and recipient.
 """
 
 import hashlib
+from functools import lru_cache
 
 from pipeline.mail.answer import Answer
 from pipeline.mail.enquiry import Enquiry
@@ -33,6 +34,7 @@ def invented_address(domain: str, mail_from: str) -> str:
     return f"{invented_local_part(domain, mail_from)}@{domain}"
 
 
+@lru_cache(maxsize=1024)
 def invented_local_part(domain: str, mail_from: str) -> str:
     """Make up the local part that no mailbox of this domain has, for this sender."""
     return hashlib.sha256(f"{mail_from} {domain}".encode()).hexdigest()[:LENGTH].translate(_LETTERS)

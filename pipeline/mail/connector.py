@@ -16,7 +16,7 @@ from pipeline.mail.smtp import SmtpSession
 from pipeline.mail.smtp_errors import ConnectError, SessionRefusedError, SmtpError, TlsError, WayOutError
 from pipeline.mail.starttls import opportunistic_tls
 from pipeline.mail.stopwatch import Stopwatch
-from pipeline.mail.ways_out import WaysOut
+from pipeline.mail.ways_out import WayOut, WaysOut
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +109,8 @@ class Connector:
         if self._health.is_down(ip):
             raise ConnectError("The host did not answer a moment ago.")
         try:
-            async with stopwatch.running():
-                session = await self._dial(domain, ip)
+            with stopwatch as deadline:
+                session = await self._dial(domain, ip, deadline)
         except (ConnectError, TimeoutError) as error:
             if not isinstance(error, WayOutError):
                 self._health.failed(ip)
@@ -120,21 +120,25 @@ class Connector:
         session.one_by_one = self.habits.loses_commands(ip)
         return session
 
-    async def _dial(self, domain: str, ip: str) -> SmtpSession:
+    async def _dial(self, domain: str, ip: str, deadline: float) -> SmtpSession:
         """Connect by the domain's own way out, or by the next one if that way is not to be used at all."""
-        config = self._config
         *others, last = self._ways_out.towards(domain, ip)
         for way in others:
             try:
-                return await connect(ip, config.smtp_port, config.connect_timeout, config.command_timeout, way)
+                return await self._dial_by(way, ip, deadline)
             except WayOutError as error:
                 log.warning("%s Its domains leave by another way.", error)
-        return await connect(ip, config.smtp_port, config.connect_timeout, config.command_timeout, last)
+        return await self._dial_by(last, ip, deadline)
+
+    async def _dial_by(self, way: WayOut, ip: str, deadline: float) -> SmtpSession:
+        config = self._config
+        return await connect(ip, config.smtp_port, config.connect_timeout, config.command_timeout, way, until=deadline)
 
     async def _introduce(self, session: SmtpSession, ip: str, stopwatch: Stopwatch) -> None:
         try:
-            async with stopwatch.running():
-                await session.greet(self._config.helo_name, None if self.habits.fails_at_tls(ip) else self._tls)
+            with stopwatch as deadline:
+                tls = None if self.habits.fails_at_tls(ip) else self._tls
+                await session.greet(self._config.helo_name, tls, until=deadline)
         except BaseException as error:
             session.quit()
             if isinstance(error, TlsError):

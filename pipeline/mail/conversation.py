@@ -120,8 +120,8 @@ class Conversation:
         already, heard = session.recipients, list[Reply]()
         asked_at, started = datetime.now(UTC), asyncio.get_running_loop().time()
         try:
-            async with self._stopwatch.running():
-                await session.ask(self._config.mail_from, batch, heard)
+            with self._stopwatch as deadline:
+                await session.ask(self._config.mail_from, batch, heard, until=deadline)
         except SmtpError as error:
             if isinstance(error, SessionRefusedError):
                 self._connector.heard(session, error.reply)

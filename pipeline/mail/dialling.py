@@ -1,6 +1,7 @@
 """Opens a connection to a mail host, by one way out or another, within a time."""
 
 import asyncio
+import math
 import os
 from collections.abc import Awaitable
 
@@ -11,24 +12,33 @@ from pipeline.mail.ways_out import DefaultAddress, WayOut
 
 
 async def connect(
-    ip: str, port: int, connect_timeout: float, command_timeout: float, way: WayOut | None = None
+    ip: str,
+    port: int,
+    connect_timeout: float,
+    command_timeout: float,
+    way: WayOut | None = None,
+    *,
+    until: float = math.inf,
 ) -> SmtpSession:
-    """Open a connection. Raises ConnectError."""
+    """Open a connection. Raises ConnectError, and TimeoutError at `until` (on the event loop's clock)."""
     wiretap = wiretap_for(ip)
     opening = (way or DefaultAddress()).connect(lambda: SmtpSession(command_timeout, wiretap), ip, port)
     try:
-        return await _within(connect_timeout, opening)
+        return await _within(connect_timeout, until, opening)
     except ConnectError as error:
         if wiretap is not None:
             wiretap.failed(str(error))
         raise
 
 
-async def _within(connect_timeout: float, opening: Awaitable[SmtpSession]) -> SmtpSession:
+async def _within(connect_timeout: float, until: float, opening: Awaitable[SmtpSession]) -> SmtpSession:
+    latest = asyncio.get_running_loop().time() + connect_timeout
     try:
-        async with asyncio.timeout(connect_timeout):
+        async with asyncio.timeout_at(min(latest, until)) as limit:
             return await opening
     except TimeoutError as error:
+        if limit.expired() and until < latest:
+            raise
         raise ConnectError(f"No connection within {connect_timeout:g} seconds.") from error
     except OSError as error:
         cause = os.strerror(error.errno) if error.errno else str(error)

@@ -21,6 +21,8 @@ HOSTS_AT_ONCE = 5
 """More of a domain's hosts are looked up only if none of these can be contacted: RFC 5321 5.1 asks for two."""
 LOCALHOST = ("127.0.0.1", "::1")
 
+_RANDOM = secrets.SystemRandom()
+
 
 @dataclass(frozen=True, slots=True)
 class MailHost:
@@ -146,7 +148,8 @@ class Resolver:
 def _by_preference(records: Iterable[str]) -> list[tuple[int, str]]:
     """Order hosts by preference, equals at random (RFC 5321 5.1); a null MX (".") is no host."""
     pairs = [(int(preference), host) for preference, host in (record.split() for record in records)]
-    pairs.sort(key=lambda pair: (pair[0], secrets.randbits(16)))
+    _RANDOM.shuffle(pairs)
+    pairs.sort(key=lambda pair: pair[0])
     hosts: dict[str, int] = {}
     for preference, host in pairs:
         if host != ".":
@@ -158,8 +161,9 @@ def _with_equals_at_random(route: MailRoute) -> MailRoute:
     """A route that is remembered, by other processes too, must not send everybody to the same one of equals."""
     if len({host.preference for host in route.hosts}) == len(route.hosts):
         return route
-    hosts = sorted(route.hosts, key=lambda host: (host.preference, secrets.randbits(16)))
-    return MailRoute(route.domain, tuple(hosts))
+    hosts = list(route.hosts)
+    _RANDOM.shuffle(hosts)
+    return MailRoute(route.domain, tuple(sorted(hosts, key=lambda host: host.preference)))
 
 
 def _written_in(host: str) -> tuple[str, ...]:
@@ -169,6 +173,8 @@ def _written_in(host: str) -> tuple[str, ...]:
     """
     if host == "localhost" or host.endswith(".localhost"):
         return LOCALHOST
+    if not (host[-1:].isdigit() or ":" in host):
+        return ()  # as nearly all are: an exception takes longer
     try:
         return (str(ipaddress.ip_address(host)),)
     except ValueError:

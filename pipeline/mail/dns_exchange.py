@@ -55,8 +55,8 @@ class NameServer:
         if int.from_bytes(answer[2:4], "big") & _TRUNCATED:
             async with asyncio.timeout_at(deadline):
                 answer = await _over_tcp(self._address, query)
-        if not _is_answer(answer, query[:2], question):
-            raise dns.message.NotQueryResponse
+            if not _is_answer(answer, query[:2], question):
+                raise dns.message.NotQueryResponse
         plain = read_plain(answer, kind)
         if plain is not None:
             return plain

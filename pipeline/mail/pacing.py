@@ -7,7 +7,7 @@ book (`worker.pacing`).
 
 import re
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.mail_providers import provider_of
@@ -21,8 +21,7 @@ _OF_ONE_SESSION = re.compile(
 _SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "gv", "ltd", "ne", "net", "or", "org"})
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a connection goes: a mail host's IP address, and the provider that runs it."""
 
     ip: str

@@ -1,15 +1,14 @@
 """Reads the DNS answers that nearly all are: the name's own A or MX records, no alias, no error.
 
 dnspython reads every answer, and takes longer for one than a domain's whole SMTP session takes us. It stays in charge
-of whatever is not of this plain form, and of names, compressed or not.
+of whatever is not of this plain form, be it only a host's name with characters that would have to be escaped.
 """
 
+import re
 import socket
 import struct
 from dataclasses import dataclass
 
-import dns.exception
-import dns.name
 import dns.rdatatype
 
 _HEADER = struct.Struct("!HHHHHH")
@@ -20,6 +19,8 @@ _RCODE, _TRUNCATED = 0x000F, 0x0200
 _INTERNET = 1
 _LONGEST_TTL = 2**31 - 1
 _READ = (dns.rdatatype.A, dns.rdatatype.MX)
+_POINTER, _LONGEST_LABEL, _LONGEST_NAME = 0xC0, 63, 255
+_PLAIN_NAME = re.compile(rb"(?:[A-Za-z0-9_-]+\.)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def read_plain(message: bytes, kind: dns.rdatatype.RdataType) -> PlainAnswer | N
         if flags & (_RCODE | _TRUNCATED) or questions != 1 or not answers or kind not in _READ:
             return None
         return _read_records(message, kind, answers)
-    except (struct.error, ValueError, OSError, dns.exception.DNSException):
+    except (struct.error, ValueError, IndexError, OSError):
         return None
 
 
@@ -58,7 +59,27 @@ def _text(message: bytes, kind: dns.rdatatype.RdataType, start: int, size: int) 
     """Give a record's data as text. Raises ValueError if it is not `size` octets long."""
     if kind == dns.rdatatype.A:
         return socket.inet_ntoa(message[start : start + size])
-    exchange, used = dns.name.from_wire(message, start + 2)
-    if used != size - 2:
+    exchange, end = _name(message, start + 2)
+    if end != start + size:
         raise ValueError("The data of an MX record is longer or shorter than it says.")
-    return f"{int.from_bytes(message[start : start + 2], 'big')} {exchange.to_text()}"
+    return f"{int.from_bytes(message[start : start + 2], 'big')} {exchange}"
+
+
+def _name(message: bytes, start: int) -> tuple[str, int]:
+    """Give a plain name, compressed or not (RFC 1035 4.1.4), and where it ends. Raises ValueError and IndexError."""
+    name, position, lowest, end = b"", start, start, 0
+    while size := message[position]:
+        if size >= _POINTER:
+            end = end or position + 2
+            position = int.from_bytes(message[position : position + 2], "big") - (_POINTER << 8)
+            if position >= lowest:
+                raise ValueError("A pointer may only lead back.")
+            lowest = position
+        else:
+            name += message[position + 1 : position + 1 + size] + b"."
+            position += 1 + size
+            if size > _LONGEST_LABEL or len(name) >= _LONGEST_NAME:
+                raise ValueError("A label or a name is too long.")
+    if name and not _PLAIN_NAME.fullmatch(name):
+        raise ValueError("A name is not a plain one.")
+    return name.decode() or ".", end or position + 1

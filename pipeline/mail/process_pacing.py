@@ -13,6 +13,8 @@ LOOK_AGAIN = 1.0
 LIMITS_KEPT = 1000
 """Limits above which those that have nothing to say any more are forgotten."""
 
+_Limits = tuple[AdaptiveLimit, AdaptiveLimit]
+
 
 @dataclass(slots=True, eq=False)
 class _Turn:
@@ -35,6 +37,10 @@ class ProcessPacing:
 
     async def take(self, place: Place) -> Slot:
         """See `Pacing`. Who waits at one host takes nothing from who waits at another."""
+        if not self._line and self._held < self._total:
+            limits, now = self._both(place), self._clock()
+            if not _wait(limits, now):
+                return self._grant(place, limits, now)
         turn = _Turn(place, asyncio.get_running_loop().create_future())
         self._line[turn] = None
         self._call()
@@ -89,19 +95,18 @@ class ProcessPacing:
     def _of_provider(self) -> tuple[int, float]:
         return self._in_force.connections_per_provider, self._in_force.recipients_per_second_per_provider
 
-    def _both(self, place: Place) -> tuple[AdaptiveLimit, AdaptiveLimit]:
+    def _both(self, place: Place) -> _Limits:
         return (
-            self._limit(self._hosts, place.ip, self._of_host),
-            self._limit(self._providers, place.provider, self._of_provider),
+            self._hosts.get(place.ip) or self._new(self._hosts, place.ip, self._of_host),
+            self._providers.get(place.provider) or self._new(self._providers, place.provider, self._of_provider),
         )
 
-    def _limit(self, limits: dict[str, AdaptiveLimit], name: str, configured: tuple[int, float]) -> AdaptiveLimit:
-        if name not in limits:
-            if len(limits) >= LIMITS_KEPT:
-                now = self._clock()
-                for known in [known for known, limit in limits.items() if limit.is_fresh(now)]:
-                    del limits[known]
-            limits[name] = AdaptiveLimit(*configured)
+    def _new(self, limits: dict[str, AdaptiveLimit], name: str, configured: tuple[int, float]) -> AdaptiveLimit:
+        if len(limits) >= LIMITS_KEPT:
+            now = self._clock()
+            for known in [known for known, limit in limits.items() if limit.is_fresh(now)]:
+                del limits[known]
+        limits[name] = AdaptiveLimit(*configured)
         return limits[name]
 
     def _call(self) -> None:
@@ -117,18 +122,25 @@ class ProcessPacing:
             if turn.place in full or turn.called.done():
                 continue
             limits = self._both(turn.place)
-            if wait := max(limit.wait(now) for limit in limits):
+            if wait := _wait(limits, now):
                 full.add(turn.place)
                 look_again = min(look_again, wait)
             else:
-                self._grant(turn, limits, now)
+                del self._line[turn]
+                turn.called.set_result(self._grant(turn.place, limits, now))
         if self._line:
             self._timer = asyncio.get_running_loop().call_later(look_again, self._call)
 
-    def _grant(self, turn: _Turn, limits: tuple[AdaptiveLimit, AdaptiveLimit], now: float) -> None:
-        del self._line[turn]
+    def _grant(self, place: Place, limits: _Limits, now: float) -> Slot:
+        host, provider = limits
+        slot = Slot(place, now, host.held > 0 or provider.held > 0)
         self._held += 1
-        turn.called.set_result(Slot(turn.place, now, any(limit.held for limit in limits)))
         for limit in limits:
             limit.held += 1
             limit.spend(1, now)
+        return slot
+
+
+def _wait(limits: _Limits, now: float) -> float:
+    host, provider = limits
+    return max(host.wait(now), provider.wait(now))

@@ -1,6 +1,7 @@
 """The replies of one connection: fed as bytes arrive, awaited one by one, each within a time."""
 
 import asyncio
+import math
 
 from pipeline.mail.reply import Reply
 from pipeline.mail.reply_parser import ReplyParser
@@ -13,11 +14,13 @@ MAX_UNREAD = 1000
 class ReplyQueue:
     """Awaited by one task at a time. `owes` tells that a reply was awaited in vain: it may still come.
 
-    `failure` is what ended the connection, if anything did: the first cause counts.
+    `failure` is what ended the connection, if anything did: the first cause counts. `until` is when all waiting ends
+    (on the event loop's clock), for whatever reply it is.
     """
 
     def __init__(self, seconds: float) -> None:
         self.failure: SmtpError | None = None
+        self.until = math.inf
         self.owes = False
         self._seconds = seconds
         self._parser = ReplyParser()
@@ -48,6 +51,7 @@ class ReplyQueue:
         """Nobody waits any more."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def forget(self) -> None:
         """Begin anew, with nothing heard."""
@@ -66,7 +70,7 @@ class ReplyQueue:
     async def next(self, about: str) -> Reply:
         """Give the next reply, once it is there; `about` says in an error what it would have answered.
 
-        Its time runs from now, however busily its bytes drip. Raises SmtpError.
+        Its time runs from now, however busily its bytes drip. Raises SmtpError, and TimeoutError at `until`.
         """
         if not self._parser.replies:
             self.owes = True
@@ -76,21 +80,28 @@ class ReplyQueue:
 
     async def _arrive(self, about: str) -> None:
         loop = asyncio.get_running_loop()
-        self._about, self._deadline = about, loop.time() + self._seconds
+        self._about, self._deadline = about, min(loop.time() + self._seconds, self.until)
         while not self._parser.replies:
             if self.failure is not None:
                 raise self.failure
-            # One timer for all waits: setting it anew for each reply would cost more than reading it.
-            self._timer = self._timer or loop.call_at(self._deadline, self._look_at_clock)
+            self._watch(loop)
             self._arrival = loop.create_future()
             await self._arrival
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have one timer for all waits: setting it anew for each reply would cost more than reading it."""
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self.close()
+        self._timer = self._timer or loop.call_at(self._deadline, self._look_at_clock)
 
     def _look_at_clock(self) -> None:
         loop, self._timer = asyncio.get_running_loop(), None
         if self._arrival is None or self._arrival.done():
             return
         if loop.time() < self._deadline:
-            self._timer = loop.call_at(self._deadline, self._look_at_clock)
+            self._watch(loop)
+        elif self._deadline == self.until:
+            self._arrival.set_exception(TimeoutError())
         else:
             why = f"No reply to {self._about} within {self._seconds:g} s."
             self._arrival.set_exception(ReplyTimeoutError(why))

@@ -28,26 +28,40 @@ class SharedQuestion(Generic[T]):
         self._shelf = shelf
         self._worth_sharing = worth_sharing
         self._known: TtlCache[str, T] = TtlCache(CACHE_SIZE)
-        self._open: dict[str, asyncio.Task[T]] = {}
+        self._open: dict[str, tuple[asyncio.Task[T], list[asyncio.Future[T]]]] = {}
 
     async def ask(self, name: str) -> T:
         """Give the answer from memory, from whoever is asking already, or by asking."""
         known = self._known.get(name)
         if known is not None:
             return known
-        task = self._open.get(name)
-        if task is None:
-            task = self._open[name] = asyncio.create_task(self._answer(name))
-            task.add_done_callback(lambda _: self._open.pop(name, None))
-        # One asker's cancellation must not take the answer from the others.
-        return await asyncio.shield(task)
+        if name not in self._open:
+            task = asyncio.create_task(self._answer(name))
+            self._open[name] = task, []
+            task.add_done_callback(lambda task: self._hand_out(name, task))
+        # Each has a future: one asker's cancellation must not take the answer from the others.
+        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._open[name][1].append(told)
+        return await told
 
     async def close(self) -> None:
         """Cancel what is being asked."""
-        tasks = list(self._open.values())
+        tasks = [task for task, _ in self._open.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _hand_out(self, name: str, task: asyncio.Task[T]) -> None:
+        _, askers = self._open.pop(name)
+        for told in askers:
+            if told.done():
+                continue
+            if task.cancelled():
+                told.cancel()
+            elif (error := task.exception()) is not None:
+                told.set_exception(error)
+            else:
+                told.set_result(task.result())
 
     async def _answer(self, name: str) -> T:
         told = await self._shelf.get(name) if self._shelf else None

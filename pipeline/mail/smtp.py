@@ -6,6 +6,7 @@ there is no DATA in it.
 """
 
 import asyncio
+import math
 import ssl
 from collections.abc import Sequence
 from typing import cast
@@ -84,23 +85,28 @@ class SmtpSession(asyncio.Protocol):
 
     # What a conversation calls
 
-    async def greet(self, name: str, tls: ssl.SSLContext | None = None) -> None:
+    async def greet(self, name: str, tls: ssl.SSLContext | None = None, *, until: float = math.inf) -> None:
         """Wait for the banner and introduce ourselves as `name`, encrypted if the server offers it and `tls` is given.
 
-        Raises SmtpError.
+        Raises SmtpError, and TimeoutError at `until` (on the event loop's clock).
         """
+        self._replies.until = until
         banner = await self._replies.next("its greeting")
         if banner.code != 220:
             raise SessionRefusedError(banner)
         await self._hello(name)
         if tls is not None and "STARTTLS" in self.extensions:
-            await self._start_tls(tls, name)
+            await self._start_tls(tls, name, until)
 
-    async def ask(self, mail_from: str, recipients: Sequence[str], heard: list[Reply]) -> None:
+    async def ask(
+        self, mail_from: str, recipients: Sequence[str], heard: list[Reply], *, until: float = math.inf
+    ) -> None:
         """Ask about each recipient, appending to `heard` one reply each, in their order.
 
-        When the session breaks, `heard` keeps what was said until then. Raises SmtpError.
+        When the session breaks, `heard` keeps what was said until then. Raises SmtpError, and TimeoutError at `until`
+        (on the event loop's clock).
         """
+        self._replies.until = until
         commands = self._transaction(mail_from, recipients)
         commands += [f"RCPT TO:<{recipient}>" for recipient in recipients]
         if self.pipelines:
@@ -174,7 +180,7 @@ class SmtpSession(asyncio.Protocol):
         if hello.code != 250:
             raise SessionRefusedError(hello)
 
-    async def _start_tls(self, tls: ssl.SSLContext, name: str) -> None:
+    async def _start_tls(self, tls: ssl.SSLContext, name: str, until: float) -> None:
         """Encrypt, forget what was said in the clear, and introduce ourselves again (RFC 3207 4.2).
 
         A server that would rather not (454) is talked to in the clear.
@@ -187,7 +193,8 @@ class SmtpSession(asyncio.Protocol):
         if not self._replies.is_empty:
             # Bytes that somebody on the way put there, to be read as the server's after the handshake.
             raise self._replies.fail(MalformedReplyError("The server said more before the TLS handshake."))
-        await self._shake_hands(tls)
+        async with asyncio.timeout_at(until):
+            await self._shake_hands(tls)
         try:
             await self._hello(name)
         except (ConnectionLostError, MalformedReplyError) as error:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.mail.plain_dns_answer import PlainAnswer, read_plain
 
 A, MX = dns.rdatatype.A, dns.rdatatype.MX
-LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+LABELS = st.from_regex(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[a-z0-9])?", fullmatch=True)
 HOSTS = st.lists(LABELS, min_size=1, max_size=4).map(lambda labels: ".".join(labels) + ".") | st.just(".")
 ADDRESSES = st.ip_addresses(v=4).map(str)
 EXCHANGES = st.tuples(st.integers(0, 65535), HOSTS).map(lambda record: f"{record[0]} {record[1]}")
@@ -43,6 +43,29 @@ def test_a_plain_answer_is_read_as_dnspython_reads_it(
     chain = dns.message.from_wire(wire).resolve_chaining()  # type: ignore[attr-defined]
 
     assert read_plain(wire, kind) == PlainAnswer(tuple(record.to_text() for record in chain.answer), chain.minimum_ttl)
+
+
+@given(LABELS, st.lists(LABELS, min_size=1, max_size=3).map(lambda labels: ".".join(labels) + "."))
+@settings(max_examples=60, deadline=None)
+def test_a_compressed_name_is_read_as_dnspython_reads_it(label: str, name: str) -> None:
+    records = [f"10 {label}.{name}", f"20 other.{label}.{name}", f"30 {name}"]
+
+    plain = read_plain(response(name, MX, records).to_wire(), MX)
+
+    assert plain is not None
+    assert sorted(plain.records) == records
+
+
+@pytest.mark.parametrize(
+    "exchange", [b"\xc0\x29", b"\xc0\xff", b"\x40" + b"a" * 64 + b"\0", b"\x02a.\0", b"\x02mx", b"\x09mx\0"]
+)
+def test_a_name_that_is_not_plain_or_leads_nowhere_is_left_to_dnspython(exchange: bytes) -> None:
+    good = response("acme.test.", MX, ["10 ."]).to_wire()
+    assert read_plain(good, MX) == PlainAnswer(("10 .",), 300)
+
+    size = (2 + len(exchange)).to_bytes(2, "big")
+
+    assert read_plain(good[:-5] + size + good[-3:-1] + exchange, MX) is None
 
 
 def test_whatever_is_not_plain_is_left_to_dnspython() -> None:

@@ -21,3 +21,20 @@ def test_bytes_that_arrive_as_the_time_is_over_prolong_it_for_nobody() -> None:
 
     with pytest.raises(ReplyTimeoutError):
         asyncio.run(drip())
+
+
+@pytest.mark.parametrize("earlier", [[], [60.0]], ids=["the first wait", "a wait after one that had more time"])
+def test_all_waiting_ends_with_the_time_of_the_record(earlier: list[float]) -> None:
+    async def wait() -> None:
+        loop, queue = asyncio.get_running_loop(), ReplyQueue(seconds=60)
+        for seconds in earlier:
+            queue.until = loop.time() + seconds
+            loop.call_soon(queue.feed, b"220 hello\r\n")
+            await queue.next("its greeting")
+        queue.until = loop.time() + 0.05
+        await asyncio.wait_for(queue.next("EHLO"), 5)
+
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(wait())
+    assert time.monotonic() - started < 2
