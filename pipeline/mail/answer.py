@@ -99,14 +99,16 @@ def answers_to_recipients(
 
     `book` holds an operator's rules, if there are any.
     """
+    book = book or standard_book()
     alike: dict[tuple[Reply, str], Answer] = {}
     answers: dict[str, Answer] = {}
     for address, reply in replies:
-        anonymous = without_addresses(reply)
-        heard = _heard(anonymous, provider, book or standard_book())
+        anonymous = without_addresses(reply, address)
+        heard = _heard(anonymous, provider, book)
         text = without_local_part(heard.text, address)
-        if (anonymous, text) not in alike:
-            alike[anonymous, text] = Answer(
+        answer = alike.get((anonymous, text))
+        if answer is None:
+            answer = alike[anonymous, text] = Answer(
                 heard.judgement.meaning,
                 reply.code,
                 text,
@@ -118,7 +120,7 @@ def answers_to_recipients(
                 heard.judgement.rule,
                 heard.judgement.detail,
             )
-        answers[address] = alike[anonymous, text]
+        answers[address] = answer
     return answers
 
 
