@@ -1,8 +1,7 @@
 """What an address and its mail host tell by themselves, without asking about the mailbox."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.mail.lists import Lists
 from pipeline.mail.mail_providers import provider_of
@@ -11,8 +10,7 @@ from pipeline.mail.syntax import Address
 from pipeline.mail.typos import did_you_mean
 
 
-@dataclass(frozen=True, slots=True)
-class AddressFacts:
+class AddressFacts(NamedTuple):
     """Facts that a verdict may rest on, and hints for a person.
 
     `disposable`: the domain, or the one that takes its mail, hands out addresses that live for minutes. `free`:

@@ -78,4 +78,5 @@ _SUFFIX = re.compile(r"[._-]?\d*$")
 
 def function_of(local_part: str) -> str:
     """A local part without the `+tag` or digits that follow a function's name, in lower case."""
-    return _SUFFIX.sub("", local_part.lower().partition("+")[0])
+    name = local_part.lower().partition("+")[0]
+    return name if name[-1:].isalpha() else _SUFFIX.sub("", name, count=1)

@@ -81,7 +81,8 @@ def _without_address(record: Record) -> Outcome:
 def _was_asked(evidence: Mapping[str, Any]) -> bool:
     """Say whether an earlier stage left all that a verdict needs."""
     return (
-        all(evidence.get(key) for key in ("mail_host", "reply_code", "meaning"))
+        bool(evidence)
+        and all(evidence.get(key) for key in ("mail_host", "reply_code", "meaning"))
         and evidence.get("catch_all") is not None
     )
 
@@ -128,9 +129,9 @@ async def _verify(
 def _judged(record: Record, address: Address, answer: Answer, nobody: Answer | None, facts: AddressFacts) -> Outcome:
     catch_all = nobody.says_catch_all if nobody else None
     verdict = _verdict(answer.meaning, answer.mail_host, facts, catch_all=catch_all)
-    evidence = {**answer.as_evidence(), "catch_all": catch_all, **facts.as_evidence()}
+    evidence = {**answer.evidence, "catch_all": catch_all, **facts.as_evidence()}
     if nobody is not None:
-        evidence["invented"] = nobody.as_evidence()
+        evidence["invented"] = nobody.evidence
     return _outcome(record.position, str(address), verdict, evidence)
 
 
