@@ -54,11 +54,7 @@ class DomainFacts:
 
     def about(self, address: Address) -> AddressFacts:
         """Gather the facts about an address of the domain."""
-        return AddressFacts(
-            disposable=self._disposable,
-            free=self._free,
-            role=self._lists.is_role(address.local),
-            provider=self._provider,
-            did_you_mean=f"{address.local}@{self._meant}" if self._meant else None,
-            same_mailbox=same_mailbox_key(address, self._provider),
-        )
+        role = self._lists.is_role(address.local)
+        meant = f"{address.local}@{self._meant}" if self._meant else None
+        same = same_mailbox_key(address, self._provider)
+        return AddressFacts(self._disposable, self._free, role, self._provider, meant, same)

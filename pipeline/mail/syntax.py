@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
@@ -31,8 +32,7 @@ _NUMERIC = "An address at a bare IP address ([...]) belongs to no domain and is 
 _TOP_LEVEL = re.compile(r"[a-z]$")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """A valid address (RFC 5321 4.1.2, RFC 6531): `local` as written, `domain` as lower-case A-labels."""
 
     local: str
