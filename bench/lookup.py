@@ -17,7 +17,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bench.memory import Knowledge
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
@@ -164,7 +164,7 @@ async def _work_chunk(
     outcomes |= new
     knowledge.learn(list(new.values()))
     waiting = {each.position for each in said if isinstance(each, Deferral)}
-    return [replace(record, deferrals=record.deferrals + 1) for record in chunk if record.position in waiting]
+    return [record._replace(deferrals=record.deferrals + 1) for record in chunk if record.position in waiting]
 
 
 # The figures

@@ -6,7 +6,7 @@ gets `LeaseLost` and must write nothing. All of it happens under the run's row l
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -262,7 +262,7 @@ def _renew(session: Session, lease: Lease, seconds: float) -> None:
 
 def _insert(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
     """Write outcomes; give those that were not there yet: nothing is learned of one twice, or of who was erased."""
-    rows = json.dumps([asdict(outcome) for outcome in outcomes])
+    rows = json.dumps([outcome._asdict() for outcome in outcomes])
     parameters = {"run_id": lease.run_id, "stage": lease.stage, "outcomes": rows}
     inserted = set(session.scalars(RECORD, parameters))
     return [outcome for outcome in outcomes if outcome.position in inserted]

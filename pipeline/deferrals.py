@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -58,7 +58,7 @@ class Waiting:
 
 def note_deferrals(session: Session, run_id: UUID, stage: str, deferrals: Sequence[Deferral]) -> None:
     """Count these deferrals of contacts, and when their time comes."""
-    rows = json.dumps([asdict(deferral) for deferral in deferrals])
+    rows = json.dumps([deferral._asdict() for deferral in deferrals])
     session.execute(NOTE, {"run_id": run_id, "stage": stage, "deferrals": rows})
 
 

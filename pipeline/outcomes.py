@@ -5,9 +5,8 @@ An outcome is written once: `(run_id, stage, position)` is its primary key. What
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class OutcomeStatus(StrEnum):
@@ -127,8 +126,7 @@ REASON_SENTENCES: Mapping[Reason, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one stage says about one record.
 
     `email` is the address the statement is about (none when nothing was found). `source` names where an
@@ -147,11 +145,10 @@ class Outcome:
     email: str | None = None
     source: str | None = None
     score: int = 0
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Deferral:
+class Deferral(NamedTuple):
     """ "Ask again later": a stage says nothing about the record yet.
 
     The record is worked again after `seconds`, without holding a worker meanwhile. How often that may happen

@@ -6,11 +6,10 @@ A *record* is one contact as a stage sees it: what the client sent, plus what ea
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One contact on its way through the stages.
 
     `position` identifies it within its run. Empty strings mean "not given". `email` is the best address
@@ -28,7 +27,7 @@ class Record:
     email: str | None = None
     deferrals: int = 0
     deferred_for: str = ""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)

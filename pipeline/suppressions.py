@@ -5,7 +5,7 @@ Kept are hashes only. Reads are for a whole batch at once; an account without a 
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -125,7 +125,7 @@ def _is_listed(addresses: Mapping[int, Address], outcome: Outcome, listed: Colle
 
 def _withheld(outcome: Outcome) -> Outcome:
     status = OutcomeStatus.NOT_FOUND if outcome.status is OutcomeStatus.FOUND else OutcomeStatus.SKIPPED
-    return replace(outcome, status=status, reason=Reason.SUPPRESSED, email=None, source=None, score=0, evidence={})
+    return outcome._replace(status=status, reason=Reason.SUPPRESSED, email=None, source=None, score=0, evidence={})
 
 
 def _address(outcome: Outcome) -> Address | None:

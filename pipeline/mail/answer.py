@@ -49,7 +49,7 @@ class Answer:
         """The reason word for an outcome that rests on this answer."""
         return REASONS[self.meaning]
 
-    @property
+    @cached_property
     def may_change(self) -> bool:
         """Whether the server asks us to come back later: the same question may then get another answer.
 
@@ -67,13 +67,12 @@ class Answer:
             return True
         return False if self.denied else None
 
-    def as_evidence(self) -> dict[str, Any]:
-        """The answer as an outcome keeps it: JSON-ready, short, without the address (docs/verdicts.md)."""
-        return dict(self._evidence)
-
     @cached_property
-    def _evidence(self) -> Mapping[str, Any]:
-        """Made once for all recipients who share the answer; each gets a copy."""
+    def evidence(self) -> Mapping[str, Any]:
+        """The answer as an outcome keeps it: JSON-ready, short, without the address (docs/verdicts.md).
+
+        Made once for all recipients who share the answer.
+        """
         evidence: dict[str, Any] = {
             "meaning": self.meaning.value,
             "mail_host": self.mail_host,
@@ -99,14 +98,16 @@ def answers_to_recipients(
 
     `book` holds an operator's rules, if there are any.
     """
+    book = book or standard_book()
     alike: dict[tuple[Reply, str], Answer] = {}
     answers: dict[str, Answer] = {}
     for address, reply in replies:
-        anonymous = without_addresses(reply)
-        heard = _heard(anonymous, provider, book or standard_book())
+        anonymous = without_addresses(reply, address)
+        heard = _heard(anonymous, provider, book)
         text = without_local_part(heard.text, address)
-        if (anonymous, text) not in alike:
-            alike[anonymous, text] = Answer(
+        answer = alike.get((anonymous, text))
+        if answer is None:
+            answer = alike[anonymous, text] = Answer(
                 heard.judgement.meaning,
                 reply.code,
                 text,
@@ -118,7 +119,7 @@ def answers_to_recipients(
                 heard.judgement.rule,
                 heard.judgement.detail,
             )
-        answers[address] = alike[anonymous, text]
+        answers[address] = answer
     return answers
 
 

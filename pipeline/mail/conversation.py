@@ -133,13 +133,11 @@ class Conversation:
             seconds = asyncio.get_running_loop().time() - started
             self._seconds += seconds
             self._heard += len(heard)
-            self._refused += sum(reply.code >= 400 for reply in heard)
-            surplus = self._learn_from_surplus(session, heard, already)
-            replies = [
-                (address, reply)
-                for address, reply in zip(batch, heard, strict=False)
-                if not (surplus and is_too_many_recipients(reply))
-            ]
+            refused = sum([reply.code >= 400 for reply in heard])
+            self._refused += refused
+            replies = list(zip(batch, heard, strict=False))
+            if refused and self._learn_from_surplus(session, heard, already):
+                replies = [each for each in replies if not is_too_many_recipients(each[1])]
             told = answers_to_recipients(
                 replies,
                 self._host,
@@ -149,7 +147,7 @@ class Conversation:
                 provider=provider_of(self._host),
             )
             answers |= told
-            for address, reply in replies:
+            for address, reply in replies if refused else ():
                 if told[address].meaning is Meaning.RATE_LIMITED:
                     self._connector.heard(session, reply)
 
@@ -191,11 +189,10 @@ class Conversation:
 
     def _batch(self, session: SmtpSession, pending: Sequence[str], answers: dict[str, Answer]) -> Sequence[str]:
         """Choose what to ask next, and answer for what can't be named in this session."""
-        for address in pending:
-            if not session.takes(address):
-                why = "The server takes no international addresses (RFC 6531)."
-                answers[address] = self._silence(Meaning.UNCLEAR, why)
-        left = [address for address in pending if address not in answers]
+        left = [address for address in pending if session.takes(address)]
+        if len(left) < len(pending):
+            unclear = self._silence(Meaning.UNCLEAR, "The server takes no international addresses (RFC 6531).")
+            answers |= dict.fromkeys(set(pending).difference(left), unclear)
         room = min(self._per_session - session.asked, self._per_transaction - session.recipients)
         return left[: min(room, self._risk(left))]
 

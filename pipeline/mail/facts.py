@@ -1,8 +1,7 @@
 """What an address and its mail host tell by themselves, without asking about the mailbox."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.mail.lists import Lists
 from pipeline.mail.mail_providers import provider_of
@@ -11,8 +10,7 @@ from pipeline.mail.syntax import Address
 from pipeline.mail.typos import did_you_mean
 
 
-@dataclass(frozen=True, slots=True)
-class AddressFacts:
+class AddressFacts(NamedTuple):
     """Facts that a verdict may rest on, and hints for a person.
 
     `disposable`: the domain, or the one that takes its mail, hands out addresses that live for minutes. `free`:
@@ -56,11 +54,7 @@ class DomainFacts:
 
     def about(self, address: Address) -> AddressFacts:
         """Gather the facts about an address of the domain."""
-        return AddressFacts(
-            disposable=self._disposable,
-            free=self._free,
-            role=self._lists.is_role(address.local),
-            provider=self._provider,
-            did_you_mean=f"{address.local}@{self._meant}" if self._meant else None,
-            same_mailbox=same_mailbox_key(address, self._provider),
-        )
+        role = self._lists.is_role(address.local)
+        meant = f"{address.local}@{self._meant}" if self._meant else None
+        same = same_mailbox_key(address, self._provider)
+        return AddressFacts(self._disposable, self._free, role, self._provider, meant, same)

@@ -16,9 +16,13 @@ def names_another(recipients: Sequence[str], heard: Sequence[Reply]) -> bool:
     """Say whether a reply names an address that was asked about together with its own, and not its own."""
     if len(recipients) == 1:
         return False
-    asked = {recipient.lower() for recipient in recipients}
+    asked: set[str] = set()
     for recipient, reply in zip(recipients, heard, strict=False):
-        named = {address.lower() for line in reply.lines if "@" in line for address in _ADDRESS.findall(line)}
+        said = "\n".join(reply.lines)
+        if "@" not in said or f"<{recipient}>" in said:
+            continue
+        asked = asked or {each.lower() for each in recipients}
+        named = {address.lower() for address in _ADDRESS.findall(said)}
         if not named.isdisjoint(asked) and recipient.lower() not in named:
             return True
     return False

@@ -99,11 +99,21 @@ def words_of(reply: Reply) -> str:
     return fold(_IP.sub("IP", text))
 
 
-def without_addresses(reply: Reply) -> Reply:
-    """Take the addresses out of a reply: it still means the same, and replies to many recipients become equal."""
-    if not any("@" in line or "<" in line for line in reply.lines):
-        return reply
-    return Reply(reply.code, tuple(_ADDRESS.sub("<address>", line) for line in reply.lines))
+def without_addresses(reply: Reply, asked: str = "") -> Reply:
+    """Take the addresses out of a reply: it still means the same, and replies to many recipients become equal.
+
+    The one that was `asked` about is most likely named, and costs less to take out than to look for.
+    """
+    for line in reply.lines:
+        if "@" in line or "<" in line:
+            return Reply(reply.code, tuple([_without_addresses(line, f"<{asked}>") for line in reply.lines]))
+    return reply
+
+
+def _without_addresses(line: str, asked: str) -> str:
+    shorter = line.replace(asked, "<address>")
+    has_others = "@" in shorter or shorter.count("<") > shorter.count("<address>")
+    return _ADDRESS.sub("<address>", shorter) if has_others else shorter
 
 
 def without_local_part(text: str, address: str) -> str:

@@ -1,14 +1,13 @@
 """What a mail server answers to one command (RFC 5321 4.2, RFC 3463 for enhanced codes)."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ENHANCED = re.compile(r"(?:^|\(#|#)([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _ENHANCED_INSIDE = re.compile(r"(?<=[\s(\[])([245]\.[0-7]\.\d{1,3})(?=[\s)\]:;,]|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole reply: the three-digit code, and its lines without codes, fit for printing."""
 
     code: int

@@ -14,8 +14,9 @@ MAX_LINE = 2048
 MAX_LINES = 100
 """Lines of one reply; more is not a reply but a flood."""
 
-_CODES = frozenset(str(code).encode() for code in range(200, 600))
-_SEPARATORS = (b" ", b"-", b"\t", b"")
+_CODES = {str(code).encode(): code for code in range(200, 600)}
+_LAST = (b" ", b"\t", b"")
+"""What follows the code on a reply's last line; on the others it is a hyphen."""
 
 
 class ReplyParser:
@@ -51,7 +52,7 @@ class ReplyParser:
             self.replies.append(whole)
             return
         code, separator = line[:3], line[3:4]
-        if code not in _CODES or separator not in _SEPARATORS:
+        if code not in _CODES or not (separator == b"-" or separator in _LAST):
             self._take_uncoded(line)
             return
         if self._code not in (b"", code):
@@ -60,14 +61,14 @@ class ReplyParser:
         if separator == b"-":
             self._code = code
         else:
-            self.replies.append(Reply(int(code), tuple(self._lines)))
+            self.replies.append(Reply(_CODES[code], tuple(self._lines)))
             self._code, self._lines = b"", []
 
     def _whole_reply(self, line: bytes) -> Reply | None:
         """Read a line that is a reply by itself, as most are; most servers then say the same again and again."""
         if line != self._latest[0]:
-            is_whole = line[:3] in _CODES and line[3:4] in _SEPARATORS and line[3:4] != b"-"
-            self._latest = line, Reply(int(line[:3]), (_printable(line[4:]),)) if is_whole else None
+            code = _CODES.get(line[:3]) if line[3:4] in _LAST else None
+            self._latest = line, Reply(code, (_printable(line[4:]),)) if code else None
         return self._latest[1]
 
     def _take_uncoded(self, line: bytes) -> None:

@@ -1,8 +1,6 @@
 """Local parts that stand for a function, not a person (RFC 2142, and common use in several languages)."""
 # ruff: noqa: SIM905 - a block of words is easier to read and to extend than a list of strings
 
-import re
-
 ROLES = frozenset(
     """
     abuse hostmaster mailer-daemon news noc postmaster root security spam support trouble usenet uucp webmaster www
@@ -73,9 +71,9 @@ ROLES = frozenset(
     bilgi destek iletisim insankaynaklari muhasebe satis
     """.split()
 )  # fmt: skip
-_SUFFIX = re.compile(r"[._-]?\d*$")
 
 
 def function_of(local_part: str) -> str:
     """A local part without the `+tag` or digits that follow a function's name, in lower case."""
-    return _SUFFIX.sub("", local_part.lower().partition("+")[0])
+    name = local_part.lower().partition("+")[0].rstrip("0123456789")
+    return name[:-1] if name.endswith((".", "_", "-")) else name

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
@@ -19,18 +20,19 @@ _AFTER_THE_HOST = re.compile(r"[/?#\\\s]")
 _PORT = re.compile(r":\d*$")
 # What most files hold: lower-case letter-digit-hyphen labels (RFC 5321 2.3.5), nothing to clean or convert. Two
 # hyphens in a row may be an A-label, whose validity is for the library to say.
-_PLAIN = re.compile(r"(?=.{1,253}\Z)(?!.*[^.]{64})(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,}")
+_NAME = r"(?:(?![^.]{64})[a-z0-9]++(?:-[a-z0-9]++)*+\.)+[a-z]{2,63}"
+_PLAIN_NAME = re.compile(rf"(?=.{{1,253}}\Z){_NAME}")
+# The same for an address: a dot-string (RFC 5321 4.1.2) of at most 64 octets at such a name.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
+_PLAIN_ADDRESS = re.compile(
+    rf"(?=.{{1,{ADDRESS_OCTETS}}}\Z)(?=.{{1,{LOCAL_PART_OCTETS}}}@)({_ATOM}(?:\.{_ATOM})*+)@({_NAME})"
+)
 _ADDRESS_LITERAL = re.compile(r"@\[[0-9a-f.:]+\]>?$|@\[ipv6:[0-9a-f.:]+\]>?$", re.IGNORECASE)
 _NUMERIC = "An address at a bare IP address ([...]) belongs to no domain and is not checked: give the domain's name."
-# The same for an address: a dot-string (RFC 5321 4.1.2) of at most 64 octets at such a name.
-_PLAIN_LOCAL = re.compile(
-    r"(?=.{1,64}\Z)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.IGNORECASE | re.ASCII
-)
 _TOP_LEVEL = re.compile(r"[a-z]$")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """A valid address (RFC 5321 4.1.2, RFC 6531): `local` as written, `domain` as lower-case A-labels."""
 
     local: str
@@ -49,9 +51,8 @@ class SyntaxProblem:
 
 def parse_address(text: str) -> Address | SyntaxProblem:
     """Read an address, forgiving what surrounds it (blanks, quotes, `mailto:`, a display name in front of `<…>`)."""
-    local, _, domain = text.partition("@")
-    if len(text) <= ADDRESS_OCTETS and _PLAIN.fullmatch(domain) and _PLAIN_LOCAL.fullmatch(local):
-        return Address(local, domain)
+    if plain := _PLAIN_ADDRESS.fullmatch(text):
+        return Address(plain[1], plain[2])
     cleaned = text.strip(_AROUND_AN_ADDRESS)
     if cleaned[:1] in _QUOTES and cleaned.endswith(cleaned[:1]) and len(cleaned) > 2:
         cleaned = cleaned[1:-1].strip()
@@ -74,7 +75,7 @@ def normalise_domain(text: str) -> str | None:
     Scheme, user, port, path and a leading `www.` are dropped: `https://www.Example.com/about` is
     `example.com`. International names become A-labels (RFC 5890).
     """
-    if _PLAIN.fullmatch(text) and not text.startswith("www."):
+    if _PLAIN_NAME.fullmatch(text) and not text.startswith("www."):
         return text
     cleaned = _SCHEME.sub("", text.strip(_AROUND_A_DOMAIN))
     host = _AFTER_THE_HOST.split(cleaned.strip(), maxsplit=1)[0].rpartition("@")[2]

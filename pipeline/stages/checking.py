@@ -6,7 +6,7 @@ Needs a mail network and nothing else: no Postgres, no Redis.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline.lookup.sources.waterfall import NO_SOURCES
 from pipeline.mail.dns import MailRoute
@@ -67,7 +67,7 @@ async def check_domain(
             await asyncio.sleep(seconds)
             patience -= seconds
         waiting = {deferral.position for deferral in deferrals}
-        records = [replace(each, deferrals=each.deferrals + 1) for each in records if each.position in waiting]
+        records = [each._replace(deferrals=each.deferrals + 1) for each in records if each.position in waiting]
     return DomainCheck(emails, [outcomes[n] for n in range(len(emails))], route, route_seconds, transcript)
 
 

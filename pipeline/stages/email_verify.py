@@ -43,13 +43,12 @@ class EmailVerify:
 
         Records without an address are `skipped`, and so are those whose address must not be contacted.
         """
-        parsed = {each.position: parse_address(each.email) for each in batch.records if each.email}
-        given = [address for address in parsed.values() if isinstance(address, Address)]
+        parsed = [(each, parse_address(each.email) if each.email else None) for each in batch.records]
+        given = [address for _, address in parsed if isinstance(address, Address)]
         withheld = await read_addresses(sources.do_not_contact, given)
         addresses: dict[int, Address] = {}
         domains: dict[str, list[Record]] = {}
-        for record in batch.records:
-            address = parsed.get(record.position)
+        for record, address in parsed:
             if not isinstance(address, Address):
                 yield _without_address(record)
             elif withheld.has(address):
@@ -81,7 +80,8 @@ def _without_address(record: Record) -> Outcome:
 def _was_asked(evidence: Mapping[str, Any]) -> bool:
     """Say whether an earlier stage left all that a verdict needs."""
     return (
-        all(evidence.get(key) for key in ("mail_host", "reply_code", "meaning"))
+        bool(evidence)
+        and all(evidence.get(key) for key in ("mail_host", "reply_code", "meaning"))
         and evidence.get("catch_all") is not None
     )
 
@@ -119,19 +119,20 @@ async def _verify(
             is_last = members[-1] is addressed[-1]
             answers = await questions.ask([str(address) for _, address in members], is_last=is_last)
             for record, address in members:
-                answer = answers[str(address)]
+                email = str(address)
+                answer = answers[email]
                 nobody = questions.nobody if answer.meaning is Meaning.ACCEPTED else None
                 deferral = put_off(record, answer, network.config) or put_off(record, nobody, network.config)
-                yield deferral or _judged(record, address, answer, nobody, facts.about(address))
+                yield deferral or _judged(record, email, answer, nobody, facts.about(address))
 
 
-def _judged(record: Record, address: Address, answer: Answer, nobody: Answer | None, facts: AddressFacts) -> Outcome:
+def _judged(record: Record, email: str, answer: Answer, nobody: Answer | None, facts: AddressFacts) -> Outcome:
     catch_all = nobody.says_catch_all if nobody else None
     verdict = _verdict(answer.meaning, answer.mail_host, facts, catch_all=catch_all)
-    evidence = {**answer.as_evidence(), "catch_all": catch_all, **facts.as_evidence()}
+    evidence = {**answer.evidence, "catch_all": catch_all, **facts.as_evidence()}
     if nobody is not None:
-        evidence["invented"] = nobody.as_evidence()
-    return _outcome(record.position, str(address), verdict, evidence)
+        evidence["invented"] = nobody.evidence
+    return _outcome(record.position, email, verdict, evidence)
 
 
 def _verdict(meaning: Meaning, mail_host: str, facts: AddressFacts, *, catch_all: bool | None) -> Verdict:
@@ -190,4 +191,4 @@ class _Questions:
 
 
 def _outcome(position: int, email: str, verdict: Verdict, evidence: Mapping[str, Any]) -> Outcome:
-    return Outcome(position, verdict.status, verdict.reason, email=email, score=verdict.score, evidence=evidence)
+    return Outcome(position, verdict.status, verdict.reason, email, None, verdict.score, evidence)

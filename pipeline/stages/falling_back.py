@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.lookup.sources.metered import NotAsked
@@ -65,7 +65,7 @@ class FallBack:
             conclusion = await self.sources.ask(self._person(record), only_free=outcome.reason in NOT_WORTH_PAYING)
         except Exception:
             log.exception("The sources broke on the record at position %s", outcome.position)
-            return replace(outcome, reason=Reason.INTERNAL_ERROR)
+            return outcome._replace(reason=Reason.INTERNAL_ERROR)
         return self._put_off(record, conclusion.missed) or _concluded(outcome, conclusion)
 
     def _person(self, record: Record) -> Person:
@@ -87,8 +87,7 @@ def _concluded(outcome: Outcome, conclusion: Conclusion) -> Outcome:
     evidence: dict[str, Any] = {**outcome.evidence, "sources": dict(conclusion.said)}
     found = conclusion.found
     if found is not None:
-        return replace(
-            outcome,
+        return outcome._replace(
             status=OutcomeStatus.FOUND,
             reason=Reason.PROVIDED,
             email=found.email,
@@ -98,5 +97,5 @@ def _concluded(outcome: Outcome, conclusion: Conclusion) -> Outcome:
         )
     if conclusion.missed is not None:
         evidence["mail_server"] = outcome.reason
-        return replace(outcome, reason=conclusion.missed.reason, evidence=evidence)
-    return replace(outcome, evidence=evidence)
+        return outcome._replace(reason=conclusion.missed.reason, evidence=evidence)
+    return outcome._replace(evidence=evidence)

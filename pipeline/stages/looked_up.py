@@ -38,7 +38,7 @@ def found_out(record: Record, domain: str, finding: Finding) -> Outcome:
         "domain": domain,
         "person": person_digest(domain, finding.name).hex(),
         "refused": list(finding.refused),
-        **(finding.answer.as_evidence() if finding.answer else {}),
+        **(finding.answer.evidence if finding.answer else {}),
     }
     if candidate is None:
         return Outcome(record.position, OutcomeStatus.NOT_FOUND, finding.reason, evidence=evidence)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 
 import pytest
 
@@ -147,7 +146,7 @@ async def come_back(people: Sequence[Person], internet: Internet) -> list[dict[i
         passes.append({each.position: each async for each in said})
         await network.close()
         left = [
-            replace(record, deferrals=record.deferrals + 1)
+            record._replace(deferrals=record.deferrals + 1)
             for record in left
             if isinstance(passes[-1][record.position], Deferral)
         ]

@@ -1,6 +1,5 @@
 """What erasure removes beside contacts, and that it is safe while others are at work."""
 
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -217,7 +216,7 @@ def test_kept_verdicts_on_their_addresses_are_deleted(database: Database) -> Non
 def remember(session: Session, owner: UUID, position: int, name: str) -> None:
     outcome = found(position)
     evidence = {**outcome.evidence, "person": person_digest("alpha.test", named(name)).hex()}
-    lookups.remember_people(session, owner, [replace(outcome, evidence=evidence)])
+    lookups.remember_people(session, owner, [outcome._replace(evidence=evidence)])
 
 
 def test_what_look_ups_found_out_about_them_is_deleted_by_name_and_by_address(database: Database) -> None:
@@ -247,7 +246,7 @@ def test_a_lane_that_has_the_contact_in_hand_learns_nothing_of_it(database: Data
 
     people = [named("Ada Alder"), named("Bea Birch")]
     evidence = [{"domain": "alpha.test", "person": person_digest("alpha.test", each).hex()} for each in people]
-    finish_chunk(database, lease, [replace(not_found(position), evidence=evidence[position]) for position in (0, 1)])
+    finish_chunk(database, lease, [not_found(position)._replace(evidence=evidence[position]) for position in (0, 1)])
 
     with database.transaction() as session:
         assert [bytes(person).hex() for person in session.scalars(text("SELECT person FROM lookups"))] == [
@@ -259,7 +258,7 @@ def test_a_look_up_at_a_domain_that_the_company_led_to_is_found_by_its_outcome(d
     run_id = run_of_two(database)
     digest = person_digest("elsewhere.test", named("Ada Alder"))
     evidence = {"domain": "elsewhere.test", "person": digest.hex()}
-    finish_chunk(database, claimed_chunk(database, run_id), [replace(not_found(0), evidence=evidence), found(1)])
+    finish_chunk(database, claimed_chunk(database, run_id), [not_found(0)._replace(evidence=evidence), found(1)])
 
     who = wanted()
     with database.transaction() as session:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -88,8 +87,8 @@ GRACE = Record(0, full_name="Grace Hopper", domain=ALPHA)
 def grace_found() -> Outcome:
     name = parse_name(full_name=GRACE.full_name)
     assert name is not None
-    outcome = replace(found(0), email=f"ghopper@{ALPHA}")
-    return replace(outcome, evidence={**outcome.evidence, "person": person_digest(ALPHA, name).hex()})
+    outcome = found(0)._replace(email=f"ghopper@{ALPHA}")
+    return outcome._replace(evidence={**outcome.evidence, "person": person_digest(ALPHA, name).hex()})
 
 
 def remembered(database: Database, run_id: UUID) -> int:
@@ -137,6 +136,6 @@ def test_what_a_chunk_records_is_known_to_the_next_chunk_that_is_loaded(database
         name = parse_name(first_name="Given0", last_name="Family0")
         assert name is not None
         evidence = {**found(0).evidence, "person": person_digest(ALPHA, name).hex()}
-        chunks.record(session, lease, [replace(found(1), evidence=evidence)], 30.0)
+        chunks.record(session, lease, [found(1)._replace(evidence=evidence)], 30.0)
         assert person_digest(ALPHA, name) in chunks.load(session, lease).known_people
         assert count(session, "SELECT count(*) FROM lookups") == 1

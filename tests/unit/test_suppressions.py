@@ -1,7 +1,6 @@
 """The do-not-contact list: what it recognises, whose it is, and what is withheld because of it."""
 
 import hashlib
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -145,7 +144,7 @@ def test_what_is_withheld_teaches_nothing(database: Database, owner: UUID) -> No
     evidence = {**found(0).evidence, "domain": "alpha.test", "person": "ab" * 32, "refused": ["flast"]}
 
     with database.transaction() as session:
-        chunks.record(session, lease, [replace(found(0), evidence=evidence)], LEASE_S)
+        chunks.record(session, lease, [found(0)._replace(evidence=evidence)], LEASE_S)
 
     with database.transaction() as session:
         assert count(session, "SELECT (SELECT count(*) FROM lookups) + (SELECT count(*) FROM domain_patterns)") == 0

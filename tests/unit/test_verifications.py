@@ -105,10 +105,10 @@ def test_an_address_is_the_same_however_its_domain_is_written(database: Database
 def test_each_status_is_fresh_for_its_own_time(
     database: Database, owner: UUID, status: OutcomeStatus, reason: Reason, days: float
 ) -> None:
-    settle(database, owner, replace(VALID, status=status, reason=reason), days_ago=days - 0.01)
+    settle(database, owner, VALID._replace(status=status, reason=reason), days_ago=days - 0.01)
     assert list(known_to(database, owner)) == [GRACE]
 
-    settle(database, owner, replace(VALID, email="ada@alpha.test"), days_ago=0.02)
+    settle(database, owner, VALID._replace(email="ada@alpha.test"), days_ago=0.02)
     assert list(known_to(database, owner)) == []
 
 
@@ -122,7 +122,7 @@ def test_a_run_may_ask_for_fresh_verdicts_only_and_others_profit_from_them(datab
     settle(database, owner, VALID)
 
     assert known_to(database, owner, fresh=True) == {}
-    settle(database, owner, replace(VALID, evidence={**SEEN, "mail_host": "mx2.alpha.test"}), fresh=True)
+    settle(database, owner, VALID._replace(evidence={**SEEN, "mail_host": "mx2.alpha.test"}), fresh=True)
     assert known_to(database, owner)[GRACE].evidence["mail_host"] == "mx2.alpha.test"
 
 
@@ -148,7 +148,7 @@ def test_a_retry_wants_what_its_run_wanted(database: Database, owner: UUID) -> N
 def test_what_no_mail_server_settled_for_days_is_not_kept(
     database: Database, owner: UUID, changes: dict[str, object]
 ) -> None:
-    settle(database, owner, replace(VALID, status=OutcomeStatus.RISKY, evidence={**SEEN, **changes}))
+    settle(database, owner, VALID._replace(status=OutcomeStatus.RISKY, evidence={**SEEN, **changes}))
 
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM verifications") == 0
@@ -157,7 +157,7 @@ def test_what_no_mail_server_settled_for_days_is_not_kept(
 def test_a_no_is_kept_whether_or_not_the_domain_is_a_catch_all(database: Database, owner: UUID) -> None:
     no = {"meaning": "no_such_mailbox", "mail_host": "mx.alpha.test", "reply_code": 550}
 
-    settle(database, owner, replace(VALID, status=OutcomeStatus.INVALID, reason=Reason.NO_SUCH_MAILBOX, evidence=no))
+    settle(database, owner, VALID._replace(status=OutcomeStatus.INVALID, reason=Reason.NO_SUCH_MAILBOX, evidence=no))
 
     assert known_to(database, owner)[GRACE].evidence["catch_all"] is None
 
@@ -165,7 +165,7 @@ def test_a_no_is_kept_whether_or_not_the_domain_is_a_catch_all(database: Databas
 def test_a_verdict_does_not_get_younger_by_being_used(database: Database, owner: UUID) -> None:
     settle(database, owner, VALID, days_ago=5)
 
-    settle(database, owner, replace(VALID, evidence={**SEEN, "cache": {"age_seconds": 432_000}}))
+    settle(database, owner, VALID._replace(evidence={**SEEN, "cache": {"age_seconds": 432_000}}))
 
     assert known_to(database, owner)[GRACE].age_seconds > 4 * 86_400
 
@@ -173,14 +173,14 @@ def test_a_verdict_does_not_get_younger_by_being_used(database: Database, owner:
 def test_a_newer_verdict_replaces_an_older_one(database: Database, owner: UUID) -> None:
     settle(database, owner, VALID, days_ago=5)
 
-    settle(database, owner, replace(VALID, evidence={**SEEN, "meaning": "no_such_mailbox"}))
+    settle(database, owner, VALID._replace(evidence={**SEEN, "meaning": "no_such_mailbox"}))
 
     known = known_to(database, owner)[GRACE]
     assert (known.evidence["meaning"], known.age_seconds < 60) == ("no_such_mailbox", True)
 
 
 def test_an_address_that_comes_twice_in_a_flush_is_kept_once(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID, replace(VALID, position=1))
+    settle(database, owner, VALID, VALID._replace(position=1))
 
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM verifications") == 1
@@ -196,7 +196,7 @@ def test_a_row_does_not_tell_whom_it_is_about(database: Database, owner: UUID) -
 
 
 def test_what_an_earlier_stage_saw_is_fresher_and_nothing_is_looked_up_for_it(database: Database, owner: UUID) -> None:
-    settle(database, owner, replace(VALID, email="given.family0@alpha.test"))
+    settle(database, owner, VALID._replace(email="given.family0@alpha.test"))
     people = [ContactIn(first_name="Given", last_name="Family", domain="alpha.test")]
     with database.transaction() as session:
         run_id = create_run(session, owner, order_of(people)).run_id

@@ -110,7 +110,7 @@ def test_it_is_whoevers_whose_namesake_in_another_chunk_has_another_one() -> Non
 
 
 def test_nobody_is_asked_about_a_namesake_who_is_not_to_be_contacted() -> None:
-    jane = replace(contacts("Jane Hopper")[0], position=1)
+    jane = contacts("Jane Hopper")[0]._replace(position=1)
     listed = Listed(frozenset([person_of(jane, ACME).digest]))
     batch = Batch(contacts("John Hopper"), BY_INITIAL, colleagues=[jane])
 

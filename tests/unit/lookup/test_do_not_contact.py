@@ -36,7 +36,7 @@ def look_up(records: Sequence[Record], server: Reply, listed: str) -> tuple[dict
                 async for said in EmailLookup().work(Batch(left), scripted.network, sources):
                     if isinstance(said, Outcome):
                         outcomes[said.position] = said
-                left = [replace(each, deferrals=each.deferrals + 1) for each in left if each.position not in outcomes]
+                left = [each._replace(deferrals=each.deferrals + 1) for each in left if each.position not in outcomes]
                 if isinstance(server, Greylist):
                     server.let_time_pass()
             return outcomes, scripted.seen[ACME]

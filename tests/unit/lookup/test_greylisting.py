@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -37,7 +36,7 @@ def passes(
         asyncio.run(one_pass())
         assert sorted(said[-1]) == sorted(record.position for record in left)
         left = [
-            replace(record, deferrals=record.deferrals + 1)
+            record._replace(deferrals=record.deferrals + 1)
             for record in left
             if isinstance(said[-1][record.position], Deferral)
         ]
@@ -138,7 +137,7 @@ def test_at_a_server_that_greylists_clients_all_are_found_at_the_second_visit() 
             first = [each async for each in work(Batch(records), scripted.network)]
             assert {type(each) for each in first} == {Deferral}
             greylist.let_time_pass()
-            again = [replace(record, deferrals=1) for record in records]
+            again = [record._replace(deferrals=1) for record in records]
             return [each async for each in work(Batch(again), scripted.network)]
 
     assert {each.reason for each in asyncio.run(scenario())} == {Reason.MAILBOX_EXISTS}
@@ -179,7 +178,7 @@ def test_a_wait_that_the_server_names_is_kept() -> None:
 def test_contacts_of_one_name_are_deferred_each_by_its_own_count() -> None:
     first, second = contacts("Grace Hopper", "GRACE HOPPER")
 
-    said, _ = passes([first, replace(second, deferrals=2)], mail_host(replies={"RCPT": b"451 4.7.1 greylisted"}))
+    said, _ = passes([first, second._replace(deferrals=2)], mail_host(replies={"RCPT": b"451 4.7.1 greylisted"}))
 
     assert said[0][0] == Deferral(0, 300.0, Reason.GREYLISTED)
     assert isinstance(said[0][1], Outcome)
@@ -239,7 +238,7 @@ def test_a_server_that_checks_recipients_before_it_greylists_is_understood() -> 
             work = stage_named("email_lookup").stage.work
             said = [each async for each in work(Batch(records), scripted.network)]
             greylist.let_time_pass()
-            again = [replace(records[each.position], deferrals=1) for each in said if isinstance(each, Deferral)]
+            again = [records[each.position]._replace(deferrals=1) for each in said if isinstance(each, Deferral)]
             return [*said, *[each async for each in work(Batch(again), scripted.network)]]
 
     found = {each.position: each.email for each in asyncio.run(scenario()) if isinstance(each, Outcome)}

@@ -41,7 +41,7 @@ def test_a_second_round_goes_on_in_the_same_transaction() -> None:
 def test_an_answer_carries_its_evidence() -> None:
     answers, _ = ask(mail_host("grace"))
 
-    evidence = answers["grace"].as_evidence()
+    evidence = answers["grace"].evidence
 
     assert evidence["mail_host"] == "mx.acme.test"
     assert evidence["reply_code"] == 250

@@ -226,3 +226,10 @@ def test_a_redacted_text_means_the_same(seen: tuple[str, str, Reply]) -> None:
     meaning, _, reply = seen
 
     assert classify(without_addresses(reply)) == meaning
+
+
+@given(st.lists(st.sampled_from(["<ada@x.test>", "<bob@x.test>", "ada@x.test", "<ada>", "<", ">", " ", "5.1.1 no"])))
+def test_who_was_asked_about_is_taken_out_like_anybody_else(words: list[str]) -> None:
+    reply = Reply(550, ("".join(words), "5.1.1 <ada@x.test> gone"))
+
+    assert without_addresses(reply, "ada@x.test") == without_addresses(reply)

@@ -1,7 +1,6 @@
 """The verifying stage at servers that ask strangers to come back later."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -33,7 +32,7 @@ def passes(server: Reply, *records: Record) -> list[dict[int, Deferral | tuple[O
         asyncio.run(one_pass())
         assert sorted(said[-1]) == sorted(record.position for record in left)
         left = [
-            replace(record, deferrals=record.deferrals + 1)
+            record._replace(deferrals=record.deferrals + 1)
             for record in left
             if isinstance(said[-1][record.position], Deferral)
         ]
@@ -122,13 +121,13 @@ def test_a_transient_no_to_the_invented_address_still_shows_that_the_server_tell
 @pytest.mark.parametrize("stage", ["email_verify", "email_lookup"])
 def test_a_domain_whose_name_servers_fail_is_asked_about_again_until_nobody_can_wait_any_more(stage: str) -> None:
     record = Record(0, email="grace@broken.test" if stage == "email_verify" else "", full_name="Grace Hopper")
-    record = replace(record, domain="broken.test")
+    record = record._replace(domain="broken.test")
 
     async def scenario() -> list[Outcome | Deferral]:
         async with name_server({("broken.test", "MX"): SERVFAIL}) as (_, resolver):
             network = MailNetwork(MailNetworkConfig(nameservers=(resolver,)))
             work = stage_named(stage).stage.work
-            passes = [Batch([replace(record, deferrals=deferrals)]) for deferrals in (0, 1, 2)]
+            passes = [Batch([record._replace(deferrals=deferrals)]) for deferrals in (0, 1, 2)]
             said = [each for batch in passes async for each in work(batch, network)]
             await network.close()
             return said
