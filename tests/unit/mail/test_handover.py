@@ -53,17 +53,13 @@ def at_each(count: int, *local_parts: str) -> list[str]:
     return [f"{local_part}@d{number}.test" for number in range(count) for local_part in local_parts]
 
 
-def verbs(seen: Seen) -> list[str]:
-    return [command[:4] for command in seen.commands]
-
-
 def test_domains_that_wait_for_the_same_host_share_a_session_and_each_has_a_transaction_of_its_own() -> None:
     statuses, seen = verify(mail_host("grace"), [f"grace@{FIRST}", f"grace@{SECOND}", f"grace@{THIRD}"])
 
     assert set(statuses.values()) == {OutcomeStatus.VALID}
     assert seen.sessions == 1
     turn = ["MAIL", "RCPT", "RCPT"]
-    assert verbs(seen) == ["EHLO", *turn, "RSET", *turn, "RSET", *turn, "QUIT"]
+    assert [command[:4] for command in seen.commands] == ["EHLO", *turn, "RSET", *turn, "RSET", *turn, "QUIT"]
 
 
 def test_the_next_domain_costs_no_round_trip_more_than_its_questions() -> None:
