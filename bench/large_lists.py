@@ -1,4 +1,4 @@
-"""Ten thousand contacts at one domain, and ten thousand domains with one contact each: time, memory, connections.
+"""Ten thousand contacts at one domain, or each at a domain of their own: time, memory, connections.
 
 The look-up stage works them chunk by chunk against the sandbox, which is a process of its own here, so that the
 memory is the engine's. Ends in one line of JSON.
@@ -17,11 +17,11 @@ from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome
 from pipeline.records import Batch, Record
 from pipeline.stages.email_lookup import EmailLookup
-from sandbox.crowds import Crowd, at_one_domain, one_each
+from sandbox.crowds import Crowd, at_one_domain, one_each, one_each_at_three_hosts
 from sandbox.internet import Internet
 
 CHUNK_SIZE = 200
-SHAPES = {"one_domain": at_one_domain, "one_each": one_each}
+SHAPES = {"one_domain": at_one_domain, "one_each": one_each, "one_each_at_three_hosts": one_each_at_three_hosts}
 
 
 def main() -> None:

@@ -40,10 +40,15 @@ def at_one_domain(count: int) -> Crowd:
     return Crowd([Somebody(*name, domain.name) for name in _names(count)], [domain])
 
 
-def one_each(count: int) -> Crowd:
-    """So many companies with one contact each."""
-    domains = [_domain(f"company-{number}.test", f"mx{number % HOSTS}.hosting.example") for number in range(count)]
+def one_each(count: int, hosts: int = HOSTS) -> Crowd:
+    """So many companies with one contact each, at so many mail hosts."""
+    domains = [_domain(f"company-{number}.test", f"mx{number % hosts}.hosting.example") for number in range(count)]
     return Crowd([Somebody(*name, domain.name) for name, domain in zip(_names(count), domains, strict=True)], domains)
+
+
+def one_each_at_three_hosts(count: int) -> Crowd:
+    """So many companies with one contact each, all at three mail hosts."""
+    return one_each(count, hosts=3)
 
 
 def _domain(name: str, mail_host: str) -> Domain:

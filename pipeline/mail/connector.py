@@ -6,16 +6,18 @@ from weakref import WeakKeyDictionary
 
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.dialling import connect
+from pipeline.mail.handover import Handover, Line
 from pipeline.mail.host_habits import HostHabits
 from pipeline.mail.host_health import HostHealth
 from pipeline.mail.outage import FailuresInARow
-from pipeline.mail.pacing import Pacing, PacingLimits, Slot, asks_to_slow_down, place_of
+from pipeline.mail.pacing import Pacing, PacingLimits, Place, Slot, asks_to_slow_down, place_of
 from pipeline.mail.process_pacing import ProcessPacing
 from pipeline.mail.reply import Reply
 from pipeline.mail.smtp import SmtpSession
 from pipeline.mail.smtp_errors import ConnectError, SessionRefusedError, SmtpError, TlsError, WayOutError
 from pipeline.mail.starttls import opportunistic_tls
 from pipeline.mail.stopwatch import Stopwatch
+from pipeline.mail.transcript import TRANSCRIPT
 from pipeline.mail.ways_out import WayOut, WaysOut
 
 log = logging.getLogger(__name__)
@@ -41,14 +43,19 @@ class Connector:
         self._tls = opportunistic_tls() if config.starttls else None
         self.failures = FailuresInARow()
         self.habits = HostHabits()
+        self._handover = Handover(self._pacing, config)
         self._open: set[SmtpSession] = set()
         self._slots: WeakKeyDictionary[SmtpSession, Slot] = WeakKeyDictionary()
+        self._ways: WeakKeyDictionary[SmtpSession, WayOut] = WeakKeyDictionary()
         self._complaints: dict[SmtpSession, asyncio.Task[bool]] = {}
 
     async def session(
-        self, domain: str, mail_host: str, ip: str, stopwatch: Stopwatch, successes_before: int
+        self, domain: str, mail_host: str, ip: str, stopwatch: Stopwatch, successes_before: int, questions: int = 0
     ) -> SmtpSession:
-        """Open a session on behalf of a domain and introduce ourselves.
+        """Open a session on behalf of a domain and introduce ourselves, or take over one in which that was done.
+
+        One is taken over only by who says how many `questions` there will be at first, and where slots are scarce:
+        another domain's conversation ended well in it while we waited for a slot (`pipeline.mail.handover`).
 
         Only waiting for a slot is not on the stopwatch. The slot stays taken until the connection is closed. Where
         a host takes no more of our connections at once, we wait until it has fewer, and try again.
@@ -59,13 +66,16 @@ class Connector:
         while True:
             stopwatch.check()
             tries += 1
-            slot = await self._pacing.take(place)
+            slot = await self._slot_or_session(domain, place, questions)
+            if isinstance(slot, SmtpSession):
+                return slot
             session = await self._session_in(slot, domain, stopwatch, successes_before)
             try:
                 await self._introduce(session, ip, stopwatch)
             except SessionRefusedError as error:
                 if not asks_to_slow_down(error.reply):
                     raise
+                self._end_turns_at(place.ip)
                 if not await self._pacing.slow_down(slot) or tries == TRIES:
                     raise
             else:
@@ -74,9 +84,18 @@ class Connector:
     def heard(self, session: SmtpSession, reply: Reply) -> None:
         """Take note of what a server says in a session that may be about our pace."""
         if session not in self._complaints and asks_to_slow_down(reply):
+            self._end_turns_at(self._slots[session].place.ip)
             task = asyncio.create_task(self._pacing.slow_down(self._slots[session]))
             self._complaints[session] = task
             task.add_done_callback(lambda _: self._complaints.pop(session))
+
+    def has_next(self, session: SmtpSession) -> bool:
+        """Say whether somebody waits who could go on in the session."""
+        return self._handover.has_next(session, self._line(session))
+
+    def hand_on(self, session: SmtpSession) -> None:
+        """End a conversation's turn in a session, which goes to the next one that waits for it, or is over."""
+        self._handover.hand_on(session, self._line(session))
 
     async def settle(self) -> None:
         """Wait a moment until the connections of ended sessions are closed, and their slots are given back."""
@@ -93,6 +112,21 @@ class Connector:
             await asyncio.wait([session.closed for session in self._open])
         await asyncio.gather(*self._complaints.values())
         await self._pacing.close()
+
+    async def _slot_or_session(self, domain: str, place: Place, questions: int) -> Slot | SmtpSession:
+        """Who has the conversation written down has it alone, so that it reads as what it was."""
+        way = self._ways_out.own(domain, place.ip)
+        if not questions or way is None or TRANSCRIPT.get() is not None:
+            return await self._pacing.take(place)
+        return await self._handover.slot_or_session((place, way), questions)
+
+    def _line(self, session: SmtpSession) -> Line:
+        return self._slots[session].place, self._ways[session]
+
+    def _end_turns_at(self, ip: str) -> None:
+        """After a complaint there should be fewer connections soon: those that are open serve nobody else."""
+        for session in self._open:
+            session.is_last_turn = session.is_last_turn or self._slots[session].place.ip == ip
 
     async def _session_in(self, slot: Slot, domain: str, stopwatch: Stopwatch, successes_before: int) -> SmtpSession:
         try:
@@ -117,7 +151,7 @@ class Connector:
             self.failures.failed(domain, ip, successes_before=successes_before)
             raise
         self.failures.succeeded()
-        session.one_by_one = self.habits.loses_commands(ip)
+        session.one_by_one = session.is_last_turn = self.habits.loses_commands(ip)
         return session
 
     async def _dial(self, domain: str, ip: str, deadline: float) -> SmtpSession:
@@ -132,7 +166,10 @@ class Connector:
 
     async def _dial_by(self, way: WayOut, ip: str, deadline: float) -> SmtpSession:
         config = self._config
-        return await connect(ip, config.smtp_port, config.connect_timeout, config.command_timeout, way, until=deadline)
+        limits = config.connect_timeout, config.command_timeout
+        session = await connect(ip, config.smtp_port, *limits, way, until=deadline)
+        self._ways[session] = way
+        return session
 
     async def _introduce(self, session: SmtpSession, ip: str, stopwatch: Stopwatch) -> None:
         try:

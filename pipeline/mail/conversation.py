@@ -17,7 +17,7 @@ from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
 from pipeline.mail.dns import MailRoute
 from pipeline.mail.mail_providers import provider_of
-from pipeline.mail.meanings import Meaning
+from pipeline.mail.meanings import SETTLED, Meaning
 from pipeline.mail.replies import is_too_many_recipients
 from pipeline.mail.reply import Reply
 from pipeline.mail.smtp import SmtpSession
@@ -47,8 +47,9 @@ class Conversation:
         self._successes_before = connector.failures.successes
         self._hosts = deque((host.name, ip) for host in route.hosts for ip in host.addresses)
         self._session: SmtpSession | None = None
+        self._has_begun = self._took_over = False
         self._per_session = self._per_transaction = config.recipients_per_session
-        self._refused = self._breaks = 0
+        self._breaks = 0
         self._leaves = False
         self._given_up: Answer | None = None
         self._stopwatch = Stopwatch(config.record_timeout)
@@ -61,7 +62,10 @@ class Conversation:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.hang_up()
+        if error is None:
+            self._leave()
+        else:
+            self.hang_up()
 
     def restart_clock(self) -> None:
         """Give the time limit for one record anew, for the next records."""
@@ -76,9 +80,14 @@ class Conversation:
 
     def hang_up(self) -> None:
         """End the session; the next question opens another one."""
-        self._refused = 0
         if self._session is not None:
             self._session.quit()
+            self._session = None
+
+    def _leave(self) -> None:
+        """Have somebody else go on in the session, if it is of use to anybody."""
+        if self._session is not None:
+            self._connector.hand_on(self._session)
             self._session = None
 
     def expect_no_more(self) -> None:
@@ -104,20 +113,20 @@ class Conversation:
             answers |= dict.fromkeys(pending, self._given_up)
         if self._leaves:
             self._leaves = False
-            self.hang_up()
+            self._leave()
         return answers
 
     async def _ask_some(self, pending: Sequence[str], answers: dict[str, Answer]) -> None:
         """Ask about as many of the pending addresses as fit into the session. Raises TimeoutError."""
-        session = await self._session_with_room()
+        session = await self._session_with_room(len(pending))
         if session is None:
             return
         batch = self._batch(session, pending, answers)
         if not batch:
             return
-        if self._leaves and len(batch) == len(pending):
+        if self._leaves and len(batch) == len(pending) and not self._connector.has_next(session):
             session.end_with_quit()
-        already, heard = session.recipients, list[Reply]()
+        already, refused_before, heard = session.recipients, session.refused, list[Reply]()
         asked_at, started = datetime.now(UTC), asyncio.get_running_loop().time()
         try:
             with self._stopwatch as deadline:
@@ -127,16 +136,14 @@ class Conversation:
                 self._connector.heard(session, error.reply)
             if session.pipelines and isinstance(error, ReplyTimeoutError | MalformedReplyError):
                 self._connector.habits.note_lost_command(self._hosts[0][1])
-            self._learn_from_break(error, len(heard))
+            self._learn_from_break(error, len(heard), asyncio.get_running_loop().time() - started)
         finally:
             # Also when time is up: what was heard until then is known.
             seconds = asyncio.get_running_loop().time() - started
             self._seconds += seconds
             self._heard += len(heard)
-            refused = sum([reply.code >= 400 for reply in heard])
-            self._refused += refused
             replies = list(zip(batch, heard, strict=False))
-            if refused and self._learn_from_surplus(session, heard, already):
+            if session.refused > refused_before and self._learn_from_surplus(session, heard, already):
                 replies = [each for each in replies if not is_too_many_recipients(each[1])]
             told = answers_to_recipients(
                 replies,
@@ -147,16 +154,17 @@ class Conversation:
                 provider=provider_of(self._host),
             )
             answers |= told
-            for address, reply in replies if refused else ():
-                if told[address].meaning is Meaning.RATE_LIMITED:
-                    self._connector.heard(session, reply)
+            self._learn_from_answers(session, replies, told)
+            session.is_last_turn = session.is_last_turn or len(told) < len(batch)
 
-    async def _session_with_room(self) -> SmtpSession | None:
+    async def _session_with_room(self, questions: int) -> SmtpSession | None:
         """Give the session in hand, or a new one; None, and give up, when no host lets us begin one."""
         if self._session is not None and self._is_used_up(self._session):
             self.hang_up()
         if self._session is None:
-            self._session = await self._begin_session()
+            self._session = await self._begin_session(0 if self._has_begun else questions)
+            # Only the first session may be one that is handed on: whoever needs another has its reasons.
+            self._has_begun, self._took_over = True, self._session is not None and self._session.asked > 0
         elif self._session.recipients >= self._per_transaction:
             self._session.end_transaction()
         return self._session
@@ -165,14 +173,14 @@ class Conversation:
         return (
             session.has_said_quit
             or session.asked >= self._per_session
-            or self._refused >= self._config.refusals_per_session
+            or session.refused >= self._config.refusals_per_session
         )
 
-    async def _begin_session(self) -> SmtpSession | None:
+    async def _begin_session(self, questions: int) -> SmtpSession | None:
         refusals: list[Answer] = []
         for _ in range(len(self._hosts)):
             try:
-                return await self._open_session()
+                return await self._open_session(questions)
             except SmtpError as error:
                 refusals.append(self._refusal(error, Meaning.UNREACHABLE))
                 self._hosts.rotate(-1)
@@ -180,12 +188,13 @@ class Conversation:
         self._given_up = max(refusals, key=lambda refusal: refusal.code > 0)
         return None
 
-    async def _open_session(self) -> SmtpSession:
+    async def _open_session(self, questions: int) -> SmtpSession:
+        host, stopwatch, before = self._hosts[0], self._stopwatch, self._successes_before
         try:
-            return await self._connector.session(self.domain, *self._hosts[0], self._stopwatch, self._successes_before)
+            return await self._connector.session(self.domain, *host, stopwatch, before, questions)
         except TlsError:
             # Better in the clear than not at all (RFC 7435 3): the connector remembers that this host can't.
-            return await self._connector.session(self.domain, *self._hosts[0], self._stopwatch, self._successes_before)
+            return await self._connector.session(self.domain, *host, stopwatch, before, questions)
 
     def _batch(self, session: SmtpSession, pending: Sequence[str], answers: dict[str, Answer]) -> Sequence[str]:
         """Choose what to ask next, and answer for what can't be named in this session."""
@@ -194,21 +203,38 @@ class Conversation:
             unclear = self._silence(Meaning.UNCLEAR, "The server takes no international addresses (RFC 6531).")
             answers |= dict.fromkeys(set(pending).difference(left), unclear)
         room = min(self._per_session - session.asked, self._per_transaction - session.recipients)
-        return left[: min(room, self._risk(left))]
+        return left[: min(room, self._risk(left, session.refused))]
 
-    def _risk(self, left: Sequence[str]) -> int:
+    def _risk(self, left: Sequence[str], refused: int) -> int:
         """How many may be asked in one go, seeing that all of them may be refused.
 
         Who asks about the invented address together with others is as good as sure that one of them exists. So two
         more than may be refused still end it in one round trip; should all be refused, one reply comes a second late.
         """
-        refusals = self._config.refusals_per_session - self._refused
+        refusals = self._config.refusals_per_session - refused
         ends_with_nobody = left[-1:] == [self._nobody]
         return len(left) if ends_with_nobody and len(left) <= refusals + 2 else refusals
 
-    def _learn_from_break(self, error: SmtpError, answered: int) -> None:
-        """After a session that ended early: ask less per session, try once more elsewhere, or give up."""
+    def _learn_from_answers(
+        self, session: SmtpSession, replies: Sequence[tuple[str, Reply]], told: Mapping[str, Answer]
+    ) -> None:
+        """Note complaints; and what settles nothing may be the session's fault, which nobody else shall have."""
+        if {answer.meaning for answer in told.values()} <= SETTLED:
+            return
+        session.is_last_turn = True
+        for address, reply in replies:
+            if told[address].meaning is Meaning.RATE_LIMITED:
+                self._connector.heard(session, reply)
+
+    def _learn_from_break(self, error: SmtpError, answered: int, seconds: float) -> None:
+        """After a session that ended early: ask less per session, try once more elsewhere, or give up.
+
+        One that was taken over may have ended for what others did in it: a session of our own will tell.
+        """
         self.hang_up()
+        if self._took_over:
+            self._stopwatch.left += seconds
+            return
         if answered:
             self._breaks = 0
             self._per_session = max(1, answered // 2)
@@ -229,7 +255,8 @@ class Conversation:
         if already + surplus:
             self._per_transaction = already + surplus
         else:
-            self._per_session = session.asked - len(heard)
+            if not self._took_over:
+                self._per_session = session.asked - len(heard)
             self.hang_up()
         return True
 

@@ -35,7 +35,8 @@ class SmtpSession(asyncio.Protocol):
 
     `recipients` counts what was asked in the open transaction, `asked` in the whole session; `closed` is done
     once the connection is gone. `one_by_one` has it wait for each reply even where the server offers pipelining.
-    After `has_said_quit` nothing more can be asked.
+    After `has_said_quit` nothing more can be asked. `refused` counts the recipients that were not taken, `turns` the
+    transactions; in its last turn it is handed on to nobody.
     """
 
     def __init__(self, command_timeout: float, wiretap: Wiretap | None = None) -> None:
@@ -44,6 +45,9 @@ class SmtpSession(asyncio.Protocol):
         self.extensions: frozenset[str] = frozenset()
         self.one_by_one = False
         self.asked = 0
+        self.refused = 0
+        self.turns = 0
+        self.is_last_turn = False
         self.recipients = 0
         self._mail = ""
         self._reset_first = False
@@ -129,6 +133,13 @@ class SmtpSession(asyncio.Protocol):
         """Whether commands are sent together (RFC 2920)."""
         return "PIPELINING" in self.extensions and not self.one_by_one
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether somebody else may go on in it: everything is answered, nothing ended, and nobody writes it down."""
+        replies = self._replies
+        is_open = self._linger is None and not self._quit_last and not self._transport.is_closing()
+        return is_open and replies.failure is None and replies.is_empty and not replies.owes and self._wiretap is None
+
     def takes(self, recipient: str) -> bool:
         """Say whether the address may be named in this session at all (RFC 6531 3.2)."""
         return recipient.isascii() or "SMTPUTF8" in self.extensions
@@ -168,6 +179,7 @@ class SmtpSession(asyncio.Protocol):
         if is_recipient:
             self.asked += 1
             self.recipients += 1
+            self.refused += reply.code >= 400
             heard.append(reply)
 
     async def _hello(self, name: str) -> None:
@@ -232,6 +244,7 @@ class SmtpSession(asyncio.Protocol):
         self.end_transaction()
         setup = ["RSET", mail] if self._reset_first else [mail]
         self._mail, self._reset_first = mail, False
+        self.turns += 1
         return setup
 
     async def _command(self, line: str) -> Reply:

@@ -122,6 +122,11 @@ class WaysOut:
     def __init__(self, source_ips: Iterable[str] = (), proxies: Iterable[SocksProxy] = ()) -> None:
         self._ways: Sequence[WayOut] = [*map(SourceAddress, source_ips), *proxies] or [DefaultAddress()]
 
+    def own(self, domain: str, ip: str) -> WayOut | None:
+        """Give the domain's own way to its host; None if none leads there."""
+        ways = [way for way in self._ways if way.leads_to(ip)]
+        return min(ways, key=lambda way: _rank(domain, way)) if len(ways) > 1 else next(iter(ways), None)
+
     def towards(self, domain: str, ip: str) -> Sequence[WayOut]:
         """Give the ways to a domain's host, the domain's own first. Raises WayOutError if none leads there."""
         ways = [way for way in self._ways if way.leads_to(ip)]

@@ -12,7 +12,7 @@ from pipeline.outcomes import Outcome
 from pipeline.records import Batch, Record
 from pipeline.stages.email_lookup import EmailLookup
 from sandbox.counts import Counts
-from sandbox.crowds import Crowd, at_one_domain, one_each
+from sandbox.crowds import Crowd, at_one_domain, one_each, one_each_at_three_hosts
 from sandbox.internet import Internet
 from tests.integration.conftest import way_into
 
@@ -51,7 +51,7 @@ def look_up(shape: Shape) -> tuple[list[str | None], list[int], Counts]:
         return emails, peaks, internet.counts
 
 
-@pytest.mark.parametrize("shape", [at_one_domain, one_each])
+@pytest.mark.parametrize("shape", [at_one_domain, one_each, one_each_at_three_hosts])
 def test_memory_is_flat_and_connections_stay_within_their_limit(shape: Shape) -> None:
     emails, peaks, counts = look_up(shape)
 
@@ -65,3 +65,9 @@ def test_few_sessions_and_little_more_than_one_command_each_are_enough_at_one_do
 
     assert sum(host.connections for host in counts.hosts.values()) <= PEOPLE / 25
     assert sum(sum(host.commands.values()) for host in counts.hosts.values()) < 1.5 * PEOPLE
+
+
+def test_companies_at_the_same_host_share_sessions() -> None:
+    _, _, counts = look_up(one_each_at_three_hosts)
+
+    assert sum(host.connections for host in counts.hosts.values()) <= PEOPLE / 4
