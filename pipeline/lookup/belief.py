@@ -8,6 +8,7 @@ chance of each pattern's being the dominant one by Bayes' rule, and the conformi
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from math import exp
 
 from pipeline.lookup.patterns import PRIORS, Ways
 from pipeline.records import PatternCount
@@ -20,8 +21,7 @@ OTHERS_WEIGHT = 2
 """As many addresses beside the dominant pattern speak as loud about the rest as the priors do."""
 STRAYS_EXIST = 0.5
 """The chance that somebody whom the dominant pattern does not explain has an address, and by the next best pattern."""
-IN_VAIN = 0.4
-"""What is left of the suspicion that there is a second pattern each time that it was looked for in vain."""
+MOST_SUSPICIOUS = 20
 SURE = 0.6
 """From this chance on the dominant pattern counts as known."""
 ENOUGH_CONFIRMED = 3
@@ -43,6 +43,7 @@ class PatternBelief:
         self._strays: Mapping[str, float] = priors
         self._unexplained = 0.0
         self._explored = 1.0
+        self._beside: PatternBelief | None = None
         for count in known:
             self._note_count(count)
         self._chances_of_anybody = self._mixed(self._chances)
@@ -108,10 +109,6 @@ class PatternBelief:
             self._unexplained = people
             self._chances_of_anybody = self._mixed(self._chances)
 
-    def note_explored_in_vain(self) -> None:
-        """Learn that somebody whom the dominant pattern does not explain has no address by any other, either."""
-        self._explored *= IN_VAIN
-
     def _note_count(self, count: PatternCount) -> None:
         """Take in what earlier runs saw of one pattern; counts need not be whole: they fade with time."""
         if count.pattern not in self._priors:
@@ -129,28 +126,42 @@ class PatternBelief:
             kept = {p: 1.0 if p == dominant else 1 - STRAYS_EXIST * refused.get(p, 0.0) for p in self._priors}
             total = sum(chance * kept[pattern] for pattern, chance in self._strays.items())
             self._strays = {pattern: chance * kept[pattern] / total for pattern, chance in self._strays.items()}
+            self._explored *= total
 
     @property
     def _likeliest(self) -> str:
         return max(self._chances, key=self._chances.__getitem__)
 
     @property
+    def strays(self) -> float:
+        """How many of those whom the dominant pattern does not explain are thought to have an address by another."""
+        absent = (1 - EXISTENCE) * (sum(self._hits.values()) + self._unexplained)
+        excess = max(0.0, self._unexplained - absent)
+        odds = self._explored * exp(min(excess**2 / (2 * (absent + 1)), MOST_SUSPICIOUS))
+        return excess * odds / (1 + odds)
+
+    def beside_the_dominant(self) -> "PatternBelief":
+        """What is believed of people whose address by the dominant pattern is a colleague's: theirs is another one."""
+        if self._beside is None:
+            self._beside = PatternBelief(priors=self._beside_the_dominant(self._priors, OTHERS_WEIGHT))
+        return self._beside
+
+    @property
     def _conformity(self) -> float:
-        hits = sum(self._hits.values())
         conforming = self._hits.get(self._likeliest, 0.0) + CONFORMITY * CONFORMITY_WEIGHT
-        absent = (1 - EXISTENCE) * (hits + self._unexplained)
-        strays = max(0.0, self._unexplained - absent) * self._explored
-        return conforming / (hits + strays + CONFORMITY_WEIGHT)
+        return conforming / (sum(self._hits.values()) + self.strays + CONFORMITY_WEIGHT)
 
     def _others(self) -> Mapping[str, float]:
         """The chance of each pattern for an address that does not follow the dominant one."""
+        return self._beside_the_dominant(self._strays, OTHERS_WEIGHT + self.strays)
+
+    def _beside_the_dominant(self, expected: Mapping[str, float], weight: float) -> Mapping[str, float]:
+        """What was seen beside the dominant pattern, and what is expected, as if so many addresses showed it."""
         seen = {pattern: hits for pattern, hits in self._hits.items() if pattern != self._likeliest}
         if not seen:
-            return self._strays
-        total = sum(seen.values()) + OTHERS_WEIGHT
-        return {
-            pattern: (seen.get(pattern, 0.0) + OTHERS_WEIGHT * stray) / total for pattern, stray in self._strays.items()
-        }
+            return expected
+        total = sum(seen.values()) + weight
+        return {pattern: (seen.get(pattern, 0.0) + weight * share) / total for pattern, share in expected.items()}
 
     def _likelihoods(self, covered: Coverage) -> Mapping[str, float]:
         """Give the chance that one of these spellings is a person's address, for each dominant pattern."""
@@ -162,7 +173,7 @@ class PatternBelief:
         weighed = {pattern: chance * likelihoods[pattern] for pattern, chance in self._chances.items()}
         total = sum(weighed.values())
         self._chances = {pattern: weight / total for pattern, weight in weighed.items()}
-        self._chances_of_anybody = self._mixed(self._chances)
+        self._chances_of_anybody, self._beside = self._mixed(self._chances), None
 
     def _mixed(self, weights: Mapping[str, float]) -> Mapping[str, float]:
         conformity, others, total = self._conformity, self._others(), sum(weights.values())

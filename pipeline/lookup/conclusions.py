@@ -9,7 +9,7 @@ from pipeline.lookup.claims import Claims, Contest
 from pipeline.lookup.manners import Manners
 from pipeline.lookup.names import Name
 from pipeline.lookup.planning import Questions
-from pipeline.lookup.sought import WORTH_ASKING, Sought, seek
+from pipeline.lookup.sought import USUAL, WORTH_ASKING, Sought, seek
 from pipeline.mail.answer import Answer
 from pipeline.mail.meanings import EXISTS, Meaning
 from pipeline.outcomes import Reason
@@ -18,7 +18,6 @@ PILOTS = 2
 """People of each group who are asked about while the domain's pattern is unknown."""
 LIKELY_ENOUGH = 0.4
 """What can only be inferred is said from this chance on: below, it is more likely a stranger's or nobody's."""
-EXPLORERS = 2
 ENOUGH_UNEXPLAINED = 2
 """From so many people on that the domain's pattern does not explain, a second pattern is looked for."""
 
@@ -62,8 +61,7 @@ class Conclusions:
         self._sought: set[Name] = set()
         self._found: set[Name] = set()
         self._undecided: dict[Name, Sought] = {}
-        self._explorers = 0
-        self._exploring: Name | None = None
+        self._given_up: dict[Name, Sought] = {}
         self._lost = 0
         self._manners = Manners()
         self._spelled = 0
@@ -82,13 +80,13 @@ class Conclusions:
         """Choose who is asked about next; give what can be said without asking."""
         yield from self._won()
         self._spell()
-        for name, person in self.waiting.items():
+        for person in self.waiting.values():
             person.leave_out(self._taken, self._unknown, self.belief)
-            person.note_claims({local: contest.share(name) for local, contest in self._claims.of(name).items()})
-        self.belief.note_unexplained(self._lost + sum(map(self._is_unexplained, self.waiting.values())))
+            self._note_claims(person)
+        self.belief.note_unexplained(self._lost + sum(map(self._is_unexplained, self._held.values())))
         self.asking = [person for person in self.waiting.values() if person.best(self.belief)] or self._explorer()
         if not self.asking:
-            yield from self._given_up()
+            yield from self.give_up()
 
     def settle(self, questions: Questions, answers: Mapping[str, Answer]) -> Iterator[Finding]:
         """Draw the conclusions of a round: refusals first, which tell what a yes is worth, then the likeliest."""
@@ -112,9 +110,24 @@ class Conclusions:
         for name in [each for each in self.waiting if each in names]:
             yield self._finding(self.waiting.pop(name), answer.reason, answer)
 
+    def give_up(self) -> Iterator[Finding]:
+        """Nobody who waits is worth asking about any more; who claims something waits for what becomes of it.
+
+        So does who was refused: others may yet show a pattern that explains them, too.
+        """
+        for person in self.waiting.values():
+            if self._claims.of(person.name):
+                self._undecided[person.name] = person
+            elif not person.open_answers:
+                self._given_up[person.name] = person
+            else:
+                self._lost += self._is_unexplained(person)
+                yield self.not_found(person)
+        self.waiting.clear()
+
     def decide(self) -> Iterator[Finding]:
         """Give the rest, when everybody was sought: who is left with a claim of their own, and who is not."""
-        self.waiting |= self._undecided
+        self.waiting |= self._held
         self._claims.forget_strangers()
         yield from self._won()
         for person in self.waiting.values():
@@ -126,11 +139,21 @@ class Conclusions:
         if self.is_catch_all:
             return self._inferred(person)
         answer = person.explanation
-        if self.stopped is not None and not person.open_answers:
+        if self.stopped is not None and not person.open_answers and person.name not in self._given_up:
             answer = self.stopped
         if answer is None or answer.meaning is Meaning.NO_SUCH_MAILBOX:
             return self._finding(person, Reason.EVERY_CANDIDATE_REFUSED, answer)
         return self._finding(person, answer.reason, answer)
+
+    @property
+    def worth_another_look(self) -> Sequence[Name]:
+        """Who was given up, and is worth asking about by what others have shown since."""
+        if self.belief.dominant is None:
+            return []
+        for person in self._held.values():
+            person.leave_out(self._taken, self._unknown, self.belief)
+            self._note_claims(person)
+        return [name for name, person in self._held.items() if person.best(self.belief)]
 
     @property
     def rivals(self) -> Sequence[Name]:
@@ -146,7 +169,23 @@ class Conclusions:
 
     # Inside
 
+    @property
+    def _held(self) -> Mapping[Name, Sought]:
+        """Everybody who has no finding yet."""
+        return self.waiting | self._undecided | self._given_up
+
     def _seek(self, name: Name) -> Sought:
+        known = self._given_up.pop(name, None) or self._undecided.pop(name, None)
+        return known or self._new(name)
+
+    def _note_claims(self, person: Sought) -> None:
+        contests = self._claims.of(person.name)
+        shares = {local_part: contest.share(person.name) for local_part, contest in contests.items()}
+        claims = [contest.claimants[person.name] for contest in contests.values()]
+        usual = any(claim.pattern == self.belief.dominant and claim.probability >= USUAL for claim in claims)
+        person.note_claims(shares, to_the_usual=usual)
+
+    def _new(self, name: Name) -> Sought:
         person = seek(name, self.belief.confirmed)
         if (spelled := self._manners.spelled(name)) is not name:
             person.spell(spelled)
@@ -157,39 +196,23 @@ class Conclusions:
         if self._spelled == self._manners.version:
             return
         self._spelled = self._manners.version
-        for name, person in self.waiting.items():
+        for name, person in self._held.items():
             if (spelled := self._manners.spelled(name)) is not name:
                 person.spell(spelled)
 
     def _explorer(self) -> list[Sought]:
-        """Choose somebody to be asked about more thoroughly: a second pattern may explain the others, too."""
-        if self._exploring in self.waiting:
-            self.belief.note_explored_in_vain()
-        if self._explorers == EXPLORERS or len(self.waiting) < ENOUGH_UNEXPLAINED:
+        """Choose whom to ask about beyond what is worthwhile for them: a second pattern may explain others, too."""
+        worth = WORTH_ASKING / (1 + self.belief.strays)
+        unexplained = [replace(person, worth=worth) for person in self.waiting.values() if person.elsewhere == 1]
+        likely = {candidate: person for person in unexplained if (candidate := person.best(self.belief))}
+        if len(unexplained) < ENOUGH_UNEXPLAINED or not likely:
             return []
-        worth = WORTH_ASKING / len(self.waiting)
-        options = [replace(person, worth=worth) for person in self.waiting.values() if person.elsewhere == 1]
-        likely = {candidate: person for person in options if (candidate := person.best(self.belief))}
-        if not likely:
-            return []
-        self._explorers += 1
         explorer = self.waiting[likely[max(likely, key=lambda candidate: candidate.probability)].name]
         explorer.worth = worth
-        self._exploring = explorer.name
         return [explorer]
 
     def _is_unexplained(self, person: Sought) -> bool:
         return self.belief.dominant in person.refused_patterns
-
-    def _given_up(self) -> Iterator[Finding]:
-        """Nobody who waits is worth asking about any more; who claims something waits for what becomes of it."""
-        self._lost += sum(map(self._is_unexplained, self.waiting.values()))
-        for person in self.waiting.values():
-            if self._claims.of(person.name):
-                self._undecided[person.name] = person
-            else:
-                yield self.not_found(person)
-        self.waiting.clear()
 
     def _conclude(self, local_part: str, owners: Sequence[Sought], answer: Answer) -> Iterator[Finding]:
         """Take in the answer about one local part."""
@@ -225,7 +248,7 @@ class Conclusions:
         """An address exists: find out who of all that are not found yet may own it, and learn its pattern."""
         people = {person.name: person for person in owners}
         for name in self._claims.rivals(local_part, self._found):
-            people.setdefault(name, self.waiting.get(name) or self._undecided.get(name) or self._seek(name))
+            people.setdefault(name, self._held.get(name) or self._new(name))
         claimants = {
             name: candidate for name, person in people.items() if (candidate := self._candidate(person, local_part))
         }
@@ -242,9 +265,11 @@ class Conclusions:
 
     def _won(self) -> Iterator[Finding]:
         """Give addresses to those who own them without doubt; each that is found leaves what else they claimed."""
-        while won := next(self._claims.won_by(self.waiting.keys() | self._undecided.keys()), None):
+        while won := next(self._claims.won_by(self._held), None):
             local_part, contest, name = won
-            person = self.waiting.pop(name, None) or self._undecided.pop(name)
+            person = self._held[name]
+            for holder in (self.waiting, self._undecided, self._given_up):
+                holder.pop(name, None)
             self._taken.add(local_part)
             self._found.add(name)
             self._manners.note(name, local_part, contest.claimants[name].pattern)

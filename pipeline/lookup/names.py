@@ -16,7 +16,7 @@ from pipeline.lookup.naming.spelling import family_spellings, given_spellings, m
 from pipeline.lookup.naming.syllables import family_first, syllables
 from pipeline.lookup.naming.words import Words, read_words
 
-MAX_READINGS = 12
+MAX_READINGS = 24
 
 CALLED = 0.35
 """The share of people with a name in quotes or brackets whose address has that one."""

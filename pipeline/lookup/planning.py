@@ -25,7 +25,9 @@ HOPE_OF_THE_PATTERN = 0.7
 HOPE_OF_MANY = 0.6
 """On the last occasion, of many people, if it is not: that costs most and finds least."""
 WORTH_ON_THE_LAST_OCCASION = 0.5
-"""What others teach when we come back may make a question worthwhile that is not quite so now."""
+"""While the pattern is unknown, what others teach when we come back may make worthwhile what is not quite so now."""
+WORTH_OF_A_PILOT = 0.05
+"""Pilots are asked about as long as a question shows the pattern with this chance, shared among all who wait for it."""
 WIDEST = 1024
 """The most people asked about side by side: two for a pattern known by no hit, twice as many for each hit."""
 
@@ -42,22 +44,35 @@ def plan_round(people: Sequence[Sought], belief: PatternBelief) -> Questions:
     return _questions(_until_hopeful(pilots or people, belief, HOPE))
 
 
-def plan_visit(people: Sequence[Sought], last_time: Container[Name], hope: float, belief: PatternBelief) -> Questions:
+def plan_visit(
+    people: Sequence[Sought], last_time: Container[Name], hope: float, everybody: int, belief: PatternBelief
+) -> Questions:
     """Choose what a greylisting server is asked about people who will be sought again; `last_time` those, but once.
 
     Somebody of these is asked about until there is a hit with the chance of `hope` if the pattern is unknown, of the
     others only the pilots are. The likely questions come first.
     """
-    pairs: list[tuple[Sought, Candidate]] = []
+    pilots = [person for person in people if person.pilot_for and person.name not in last_time]
+    pairs = [] if belief.dominant else list(_until_it_does_not_pay(pilots, WORTH_OF_A_PILOT / everybody, belief))
     for person in people:
         if person.name in last_time:
-            person.worth = WORTH_ASKING * WORTH_ON_THE_LAST_OCCASION
+            person.worth = WORTH_ASKING * (1 if belief.dominant else WORTH_ON_THE_LAST_OCCASION)
             pairs += _until_hopeful([person], belief, HOPE_OF_THE_PATTERN if belief.dominant else hope)
         elif belief.dominant:
             pairs += _until_hopeful([person], belief, HOPE_FOR_A_VISIT)
-        elif person.pilot_for:
-            pairs += _until_hopeful([person], belief, 1.0)
     return _questions(sorted(pairs, key=lambda pair: -pair[1].probability))
+
+
+def _until_it_does_not_pay(
+    pilots: Sequence[Sought], worth: float, belief: PatternBelief
+) -> Iterable[tuple[Sought, Candidate]]:
+    """Yield what to ask about pilots together: each pattern of one of them, and the common ones of others, too."""
+    hopeless = 1.0
+    for person, candidate in _until_hopeful(pilots, belief, 1.0):
+        if hopeless < 1 and hopeless * candidate.probability < worth:
+            return
+        hopeless *= 1 - candidate.probability
+        yield person, candidate
 
 
 def _until_hopeful(people: Sequence[Sought], belief: PatternBelief, hope: float) -> Iterable[tuple[Sought, Candidate]]:

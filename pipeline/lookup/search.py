@@ -60,6 +60,7 @@ class DomainSearch:
         self._kept: Mapping[str, Answer] = {}
         self._told_something = False
         self._asked = 0
+        self._asked_before_the_last_look = 0
         self._probes = 0
 
     @property
@@ -68,7 +69,10 @@ class DomainSearch:
         return LIMIT if self._greylisting else QUESTIONS_EACH
 
     async def find(self, names: Sequence[Name]) -> AsyncIterator[Finding]:
-        """Yield a finding per name, in any order, as each is known; who shares a claim may wait for `decide`."""
+        """Yield a finding per name, in any order, as each is known.
+
+        Who was refused, or shares a claim, waits for what others show: until `decide`, or for another look.
+        """
         self._conversation.restart_clock()
         conclusions = self._conclusions
         conclusions.seek(names, self._coming_back)
@@ -79,7 +83,8 @@ class DomainSearch:
                 yield finding
             if not conclusions.waiting:
                 return
-            for finding in await self._ask(self._plan(conclusions.asking)):
+            questions = self._plan(conclusions.asking)
+            for finding in await self._ask(questions) if questions else conclusions.give_up():
                 yield finding
             for finding in self._put_off([person.name for person in conclusions.asking if not person.pilot_for]):
                 yield finding
@@ -90,6 +95,14 @@ class DomainSearch:
         if late:
             # The time was too short for this group, but the server does answer: the next one has its own.
             conclusions.stopped = None
+
+    @property
+    def worth_another_look(self) -> Sequence[Name]:
+        """Who was given up, and is worth asking about by what others have shown since: to be sought again."""
+        if self._conclusions.stopped is not None or self._asked == self._asked_before_the_last_look:
+            return []
+        self._asked_before_the_last_look = self._asked
+        return self._conclusions.worth_another_look
 
     @property
     def rivals(self) -> Sequence[Name]:
@@ -106,7 +119,9 @@ class DomainSearch:
         self._greylisting = self._greylisting and bool(coming_back)
         if not self._greylisting:
             return plan_round(people, belief)
-        return plan_visit(coming_back, self._on_the_last_occasion, self._hope_for_a_visit, belief)
+        return plan_visit(
+            coming_back, self._on_the_last_occasion, self._hope_for_a_visit, len(self._coming_back), belief
+        )
 
     @property
     def _hope_for_a_visit(self) -> float:

@@ -48,6 +48,7 @@ class Sought:
     pilot_for: int = 0
     comes_back: bool = False
     is_displaced: bool = False
+    vies_for_the_usual: bool = False
     denied: frozenset[str] = frozenset()
 
     def best(self, belief: PatternBelief) -> Candidate | None:
@@ -59,8 +60,8 @@ class Sought:
         ):
             return None
         worth = self.worth if belief.dominant else self.worth * WHILE_UNKNOWN / max(1, self.pilot_for)
-        is_usual = self.elsewhere == 1 and not self.is_displaced
-        candidate = likeliest(self.options, (belief if is_usual else ANY_DOMAIN).chances_of(self.refused))
+        theirs = belief.beside_the_dominant() if self.is_displaced or self.vies_for_the_usual else belief
+        candidate = likeliest(self.options, theirs.chances_of(self.refused))
         return candidate if candidate and self.elsewhere * candidate.probability >= worth else None
 
     def leave_out(self, taken: Container[str], unknown: Container[str], belief: PatternBelief) -> None:
@@ -88,10 +89,11 @@ class Sought:
         for pattern, weight in (way for local_part in self.denied for way in ways.get(local_part, ())):
             self.refused[pattern] = self.refused.get(pattern, 0.0) + weight
 
-    def note_claims(self, shares: Mapping[str, float]) -> None:
+    def note_claims(self, shares: Mapping[str, float], *, to_the_usual: bool) -> None:
         """Remember the addresses that exist and are this person's with these chances only."""
         for local_part in shares:
             self.options.pop(local_part, None)
+        self.vies_for_the_usual = to_the_usual
         self.elsewhere = prod(1 - share for share in shares.values())
 
     def supposing_refused(self, local_part: str) -> "Sought":

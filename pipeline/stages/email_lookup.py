@@ -220,6 +220,10 @@ async def _find(
     for group in in_groups(names, conversation, lambda: search.questions_each):
         async for finding in search.find(group):
             yield finding
+    while again := search.worth_another_look:
+        for group in in_groups(again, conversation, lambda: search.questions_each):
+            async for finding in search.find(group):
+                yield finding
     for group in in_groups(await colleagues.among(search.rivals), conversation, lambda: search.questions_each):
         async for finding in search.find(group):
             yield finding

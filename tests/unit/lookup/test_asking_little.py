@@ -60,6 +60,41 @@ def test_a_second_pattern_is_looked_for_when_the_first_leaves_several_unexplaine
     assert commands(seen[ACME]) < 4 * 20
 
 
+def test_a_third_pattern_is_looked_for_as_long_as_more_people_are_unexplained_than_should_be() -> None:
+    names = crowd(60)
+    forms = ["{0}.{1}"] * 30 + ["{0[0]}.{1}"] * 15 + ["{1}{0}"] * 15
+    mailboxes = [form.format(*name.lower().split()) for form, name in zip(forms, names, strict=True)]
+
+    outcomes, seen = look_up(contacts(*names), {ACME: mail_host(*mailboxes)})
+
+    assert [email for email, _ in summary(outcomes)] == [f"{local_part}@{ACME}" for local_part in mailboxes]
+    assert commands(seen[ACME]) < 4 * 60
+
+
+def test_who_was_given_up_is_asked_about_by_a_pattern_that_others_show_later() -> None:
+    names = crowd(60)
+    older = {0, *range(45, 60)}
+    mailboxes = [
+        "".join(reversed(name.lower().split())) if place in older else name.lower().replace(" ", ".")
+        for place, name in enumerate(names)
+    ]
+
+    outcomes, _ = look_up(contacts(*names), {ACME: mail_host(*mailboxes)})
+
+    assert outcomes[0].email == f"{mailboxes[0]}@{ACME}"
+
+
+def test_where_no_more_are_unexplained_than_should_be_no_second_pattern_is_looked_for() -> None:
+    names = crowd(40)
+
+    outcomes, seen = look_up(
+        contacts(*names), {ACME: mail_host(*(name.lower().replace(" ", ".") for name in names[:36]))}
+    )
+
+    assert [outcomes[place].reason for place in range(36, 40)] == [Reason.EVERY_CANDIDATE_REFUSED] * 4
+    assert len(seen[ACME].verbs("RCPT")) < 36 + 4 * 5
+
+
 def test_patterns_that_were_refused_before_are_asked_last() -> None:
     known = {ACME: [PatternCount("first.last", 0, 9)]}
 

@@ -36,6 +36,14 @@ def test_it_is_whoevers_whose_namesake_is_found_elsewhere() -> None:
     ]
 
 
+def test_namesakes_are_told_apart_by_the_patterns_that_the_domain_shows() -> None:
+    known = {ACME: [PatternCount("first.l", 10), PatternCount("first", 5)]}
+
+    outcomes, _ = look_up(contacts("Anna Bergmann", "Anna Castell"), {ACME: mail_host("anna", "anna.c")}, known)
+
+    assert [email for email, _ in summary(outcomes)] == ["anna@acme.test", "anna.c@acme.test"]
+
+
 def test_it_is_nobodys_as_long_as_it_may_be_eithers() -> None:
     outcomes, _ = look_up(contacts("Jane Hopper", "John Hopper"), {ACME: mail_host("jhopper")}, BY_INITIAL)
 
