@@ -113,7 +113,7 @@ async def _work(records: Sequence[Record], internet: Internet, knowledge: Knowle
             helo_name="bench.test",
             command_timeout=4.0,
             record_timeout=20.0,
-            defer_seconds=(GREYLIST_SECONDS, GREYLIST_SECONDS),
+            defer_seconds=(GREYLIST_SECONDS,) * len(MailNetworkConfig().defer_seconds),
         )
     )
     worked = Worked()

@@ -92,10 +92,7 @@ class Conclusions:
         """Draw the conclusions of a round: refusals first, which tell what a yes is worth, then the likeliest."""
         by_weight = sorted(
             questions,
-            key=lambda local_part: (
-                answers[local_part].meaning in EXISTS,
-                -questions[local_part][0][1].probability,
-            ),
+            key=lambda each: (answers[each].meaning in EXISTS, -questions[each][0][1].probability),
         )
         for local_part in by_weight:
             owners = [person for person, _ in questions[local_part] if person.name in self.waiting]
@@ -296,11 +293,5 @@ class Conclusions:
         if inferred is not None:
             self._taken.add(inferred.local_part)
         return Finding(
-            person.name,
-            Reason.CATCH_ALL,
-            self.stopped,
-            person.asked,
-            inferred,
-            by_pattern=True,
-            catch_all=True,
+            person.name, Reason.CATCH_ALL, self.stopped, person.asked, inferred, by_pattern=True, catch_all=True
         )

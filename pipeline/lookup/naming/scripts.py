@@ -134,13 +134,21 @@ _SERBIAN: Conventions = ((_by_table(_SERBIAN_LETTERS), 0.75), (_by_table(_SERBIA
 
 _ELOT_743 = _letters(
     "α=a β=v γ=g δ=d ε=e ζ=z η=i θ=th ι=i κ=k λ=l μ=m ν=n ξ=x ο=o π=p ρ=r σ=s ς=s τ=t υ=y φ=f χ=ch ψ=ps ω=o ου=ou "
-    "αυ=av ευ=ev γγ=ng γξ=nx γχ=nch γκ=gk μπ=b ντ=nt ά=a έ=e ή=i ί=i ό=o ύ=y ώ=o ϊ=i ϋ=y ΐ=i ΰ=y ού=ou αύ=av εύ=ev "
+    "αυ=av ευ=ev γγ=ng γξ=nx γχ=nch γκ=gk μπ=mp ντ=nt ά=a έ=e ή=i ί=i ό=o ύ=y ώ=o ϊ=i ϋ=y ΐ=i ΰ=y ού=ou αύ=av εύ=ev "
     "ευθ=efth ευτ=eft ευκ=efk ευσ=efs ευχ=efch αυτ=aft αυσ=afs"
 )
+
+
+def _greek(letters: str = "", *, custom: int = 0) -> Convention:
+    """ELOT 743 with other letters; a word that begins with μπ is spoken, and written, with b."""
+    spell = _by_table(_ELOT_743 | _letters(letters), custom=custom)
+    return lambda word: spell(word if word in CUSTOMARY or not word.startswith("μπ") else f"b{word[2:]}")
+
+
 _GREEK: Conventions = (
-    (_by_table(_ELOT_743), 0.55),
-    (_by_table(_ELOT_743 | _letters("χ=h γχ=nh ντ=d ου=ou"), custom=1), 0.25),
-    (_by_table(_ELOT_743 | _letters("φ=ph υ=i ύ=i ου=u ού=u μπ=mp"), custom=2), 0.2),
+    (_greek(), 0.55),
+    (_greek("χ=h γχ=nh ντ=d μπ=b", custom=1), 0.25),
+    (_greek("φ=ph υ=i ύ=i ου=u ού=u", custom=2), 0.2),
 )
 
 _CUSTOMARY_ONLY: Conventions = tuple(
@@ -160,17 +168,19 @@ def _arabic(article: str, custom: int) -> Convention:
     return spell
 
 
-_ARABIC: Conventions = ((_arabic("al", 0), 0.6), (_arabic("el", 1), 0.25), (_arabic("al", 1), 0.15))
+_ARABIC: Conventions = (
+    (_arabic("al", 0), 0.45),
+    (_arabic("el", 0), 0.2),
+    (_arabic("el", 1), 0.2),
+    (_arabic("al", 1), 0.15),
+)
 
 
-_USUAL_HANGUL = {
-    "u": "woo",
-    "yeong": "young",
-    "hun": "hoon",
-    "gyeong": "kyung",
-    "hyeon": "hyun",
-    "seon": "sun",
-}
+_USUAL_HANGUL = _letters(
+    "u=woo uk=wook un=woon ung=woong yun=yoon yeong=young hui=hee hun=hoon hyeon=hyun gyeong=kyung gyu=kyu gi=ki "
+    "gwang=kwang geun=keun guk=kook seon=sun seong=sung sun=soon suk=sook cheol=chul jeong=jung byeong=byung "
+    "myeong=myung"
+)
 """Where Koreans write their given names otherwise than the Revised Romanization does."""
 
 
@@ -179,8 +189,12 @@ def _hangul(surname: int, usual: Mapping[str, str]) -> Convention:
         if word in KOREAN_SURNAMES:
             forms = KOREAN_SURNAMES[word]
             return forms[min(surname, len(forms) - 1)]
-        syllables = [ascii_letters(syllable) for syllable in word]
-        return "".join(usual.get(syllable, syllable) for syllable in syllables)
+        spelled = ""
+        for syllable in map(ascii_letters, word):
+            # ㄹ is r but where two of them meet (Revised Romanization, 2000).
+            romanized = f"r{syllable[1:]}" if syllable[:1] == "l" and spelled[-1:] != "l" else syllable
+            spelled += usual.get(romanized, romanized)
+        return spelled
 
     return spell
 

@@ -23,6 +23,8 @@ _ASIDE = re.compile(
 _DEGREE = re.compile(r"\b(?:Ph\.? ?D|[MB]\. ?(?:Sc|Eng|Ed|Tech|Com|Phil)|Dott\.ssa|Dipl\.?-\w+)\b\.?", re.IGNORECASE)
 _AFTER_DASH = re.compile(r"(?<=\w\s)[-–—|/•]\s.*$")
 _APOSTROPHES = re.compile(r"['’`´ʼ‘ʻ\u05f3\u05f4]")
+_CLITIC = re.compile(r"(?<!\S)['’`´ʼ‘]([ts])\s+(?=[^\W\d_])", re.IGNORECASE)
+"""Dutch articles, written with the name that they belong to: 't Hooft is thooft."""
 _RUN_TOGETHER = re.compile(r"(?<=[^\W\d_]{2}\.)(?=[^\W\d_])|(?<=\b[^\W\d_]\.)(?=[^\W\d_])")
 """Where a space is missing: "S.P.Balan", "Dr.Hopper"."""
 
@@ -42,7 +44,7 @@ def read_words(text: str) -> Words:
     if text.isascii() and text.replace(" ", "").isalpha():
         return Words(_stripped(text[:LONGEST].split()))
     text = unicodedata.normalize("NFKC", _TAG.sub(" ", html.unescape(text[:LONGEST])))
-    text = _ADDRESS.sub(" ", text)
+    text = _CLITIC.sub(r"\1", _ADDRESS.sub(" ", text))
     called: list[str] = []
     formerly: list[str] = []
     for aside in _ASIDE.findall(text):
