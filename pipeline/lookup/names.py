@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.lookup.naming import kana
 from pipeline.lookup.naming.culture import JOINED, culture_of
 from pipeline.lookup.naming.order import Split, split_fields, split_words
-from pipeline.lookup.naming.scripts import Convention, conventions_for
+from pipeline.lookup.naming.scripts import Convention, pairs_of_conventions
 from pipeline.lookup.naming.spelling import family_spellings, given_spellings, manner_of
 from pipeline.lookup.naming.syllables import family_first, syllables
 from pipeline.lookup.naming.words import Words, read_words
@@ -91,35 +91,47 @@ def _name(splits: Sequence[Split], words: Words, culture: str) -> Name | None:
     manners: dict[tuple[str, str, str], tuple[tuple[str, Hashable], ...]] = {}
     for split in _with_other_names(splits, words):
         lower = replace(split, given=_lower(split.given), family=_lower(split.family))
-        for convention, share in conventions_for("".join((*lower.given, *lower.family))):
-            for reading, weight in _readings(lower, convention):
-                weights[reading] = weights.get(reading, 0.0) + share * split.weight * weight
-                manners.setdefault(reading, _manners(reading, lower, convention))
+        for conventions in pairs_of_conventions("".join((*lower.given, *lower.family))):
+            spelled = _spelled(lower, *conventions[:2])
+            for reading, weight in _readings(spelled):
+                weights[reading] = weights.get(reading, 0.0) + conventions[2] * split.weight * weight
+                manners.setdefault(reading, _manners(reading, spelled, *conventions[:2]))
     kept = sorted(weights.items(), key=lambda item: -item[1])[:MAX_READINGS]
     total = sum(weight for _, weight in kept)
     readings = (Reading(*reading[:2], weight / total, reading[2], manners[reading]) for reading, weight in kept)
     return Name(tuple(readings), culture) if kept else None
 
 
-def _manners(reading: tuple[str, str, str], split: Split, convention: Convention) -> tuple[tuple[str, Hashable], ...]:
+def _spelled(split: Split, given: Convention, family: Convention) -> Split:
+    """Spell all words in the letters of addresses; those that have none are empty."""
+    return replace(split, given=tuple(map(given, split.given)), family=tuple(map(family, split.family)))
+
+
+def _manners(
+    reading: tuple[str, str, str], spelled: Split, given: Convention, family: Convention
+) -> tuple[tuple[str, Hashable], ...]:
     """The choices that lead to a reading: letters, of several given names which, of several family names which."""
     first, last, _ = reading
-    given, family = ([convention(word) for word in words] for words in (split.given, split.family))
-    chosen = dict(filter(None, (split.manner, manner_of(first, given, "given"), manner_of(last, family, "family"))))
-    return (("letters", convention), *chosen.items())
+    chosen = dict(
+        filter(
+            None,
+            (spelled.manner, manner_of(first, spelled.given, "given"), manner_of(last, spelled.family, "family")),
+        )
+    )
+    letters = {"letters": given} if given is family else {}
+    return tuple((letters | chosen).items())
 
 
-def _readings(split: Split, convention: Convention) -> Sequence[tuple[tuple[str, str, str], float]]:
-    given = [spelled for word in split.given if (spelled := convention(word))]
-    family = [spelled for word in split.family if (spelled := convention(word))]
+def _readings(spelled: Split) -> Sequence[tuple[tuple[str, str, str], float]]:
+    given, family = list(filter(None, spelled.given)), list(filter(None, spelled.family))
     if not given:
         given, family = family, []
     if not given:
         return ()
     lasts = family_spellings(family)
     return [
-        ((first, last, _initials(first, given, in_syllables=split.joined)), first_weight * last_weight)
-        for first, first_weight in given_spellings(given, joined=split.joined).items()
+        ((first, last, _initials(first, given, in_syllables=spelled.joined)), first_weight * last_weight)
+        for first, first_weight in given_spellings(given, joined=spelled.joined).items()
         for last, last_weight in lasts.items()
     ]
 

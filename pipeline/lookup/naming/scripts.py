@@ -12,6 +12,11 @@ from anyascii import anyascii
 from pipeline.lookup.naming import kana
 from pipeline.lookup.naming.vocabulary import CHINESE_SURNAMES, CUSTOMARY, KOREAN_SURNAMES
 
+COMBINED = 0.3
+"""The share of people whose given and family name are spelled by conventions that have nothing to do with each other."""
+_OTHER_SCRIPTS = re.compile("[\u0370-\u1cff\u1f00-\u1fff\uac00-\ud7a3]")
+"""Greek, Cyrillic, Arabic, Hangul and others; not the kana and Han, of which a word has one customary form."""
+
 Convention = Callable[[str], str]
 Conventions = Sequence[tuple[Convention, float]]
 
@@ -33,6 +38,21 @@ def conventions_for(text: str) -> Conventions:
         if letters & alphabet:
             return _PERHAPS_UKRAINIAN if conventions is _RUSSIAN_CONVENTIONS and _is_ukrainian(text) else conventions
     return _AS_IT_IS
+
+
+def pairs_of_conventions(text: str) -> Sequence[tuple[Convention, Convention, float]]:
+    """Give the conventions for given and family names of another script than ours, and who combines them, by share.
+
+    A family name is often spelled as the family has long done, and the given name as it is customary.
+    """
+    conventions = conventions_for(text)
+    if len(conventions) == 1 or not _OTHER_SCRIPTS.search(text):
+        return [(convention, convention, share) for convention, share in conventions]
+    return [
+        (given, family, share * ((1 - COMBINED if given is family else 0.0) + COMBINED * other))
+        for given, share in conventions
+        for family, other in conventions
+    ]
 
 
 def _is_ukrainian(text: str) -> bool:
@@ -72,7 +92,7 @@ _NORDIC_SHORT = _by_table(_letters("ø=o å=a ä=a ö=o æ=ae"))
 _NORDIC: Conventions = ((_NORDIC_SHORT, 0.75), (_NORDIC_LONG, 0.25))
 _ICELANDIC: Conventions = (
     (_by_table(_letters("þ=th ð=d æ=ae ö=o")), 0.8),
-    (_by_table(_letters("þ=th ð=d æ=ae ö=oe")), 0.2),
+    (_by_table(_letters("þ=th ð=d æ=ae ö=oe ø=oe ä=ae å=aa")), 0.2),
 )
 _DJ: Conventions = ((_by_table(_letters("đ=dj")), 0.55), (_by_table(_letters("đ=d")), 0.45))
 # Japanese long vowels: modified Hepburn without its macrons, as passports write oh, as typed (wāpuro) ou.
@@ -178,7 +198,7 @@ _ARABIC: Conventions = (
 
 _USUAL_HANGUL = _letters(
     "u=woo uk=wook un=woon ung=woong yun=yoon yeong=young hui=hee hun=hoon hyeon=hyun gyeong=kyung gyu=kyu gi=ki "
-    "gwang=kwang geun=keun guk=kook seon=sun seong=sung sun=soon suk=sook cheol=chul jeong=jung byeong=byung "
+    "gwang=kwang geun=keun guk=kook seon=sun seong=sung su=soo sun=soon suk=sook cheol=chul jeong=jung byeong=byung "
     "myeong=myung"
 )
 """Where Koreans write their given names otherwise than the Revised Romanization does."""

@@ -21,7 +21,13 @@ _BY_RANK = (0.6, 0.25, 0.15)
 def given_spellings(words: Sequence[str], *, joined: bool) -> Spellings:
     """Spell the given names: usually the first alone, in the East all syllables together."""
     if joined and len(words) > 1:
-        return weighed(("".join(words), 0.72), (words[0], 0.08), ("-".join(words), 0.12), (".".join(words), 0.08))
+        return weighed(
+            ("".join(words), 0.66),
+            (words[0], 0.07),
+            (words[-1], 0.09),
+            ("-".join(words), 0.11),
+            (".".join(words), 0.07),
+        )
     if len(words) > 1 and len(words[0]) == len(words[1]) == 1:
         # "S. P. Balan"
         return weighed((words[0], 0.55), ("".join(words[:2]), 0.3), (".".join(words[:2]), 0.15))

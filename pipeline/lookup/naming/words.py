@@ -25,6 +25,8 @@ _AFTER_DASH = re.compile(r"(?<=\w\s)[-–—|/•]\s.*$")
 _APOSTROPHES = re.compile(r"['’`´ʼ‘ʻ\u05f3\u05f4]")
 _CLITIC = re.compile(r"(?<!\S)['’`´ʼ‘]([ts])\s+(?=[^\W\d_])", re.IGNORECASE)
 """Dutch articles, written with the name that they belong to: 't Hooft is thooft."""
+_SERVANT_OF = re.compile(r"\bعبد\s+(?=ال)")
+"""Of Arabic names that are one in Latin letters: Abdullah, Abdulrahman."""
 _RUN_TOGETHER = re.compile(r"(?<=[^\W\d_]{2}\.)(?=[^\W\d_])|(?<=\b[^\W\d_]\.)(?=[^\W\d_])")
 """Where a space is missing: "S.P.Balan", "Dr.Hopper"."""
 
@@ -44,7 +46,7 @@ def read_words(text: str) -> Words:
     if text.isascii() and text.replace(" ", "").isalpha():
         return Words(_stripped(text[:LONGEST].split()))
     text = unicodedata.normalize("NFKC", _TAG.sub(" ", html.unescape(text[:LONGEST])))
-    text = _CLITIC.sub(r"\1", _ADDRESS.sub(" ", text))
+    text = _SERVANT_OF.sub("عبد", _CLITIC.sub(r"\1", _ADDRESS.sub(" ", text)))
     called: list[str] = []
     formerly: list[str] = []
     for aside in _ASIDE.findall(text):
