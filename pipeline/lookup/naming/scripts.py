@@ -13,7 +13,7 @@ from pipeline.lookup.naming import kana
 from pipeline.lookup.naming.vocabulary import CHINESE_SURNAMES, CUSTOMARY, KOREAN_SURNAMES
 
 COMBINED = 0.3
-"""The share of people whose given and family name are spelled by conventions that have nothing to do with each other."""
+"""The share of people whose given and family name follow conventions that have nothing to do with each other."""
 _OTHER_SCRIPTS = re.compile("[\u0370-\u1cff\u1f00-\u1fff\uac00-\ud7a3]")
 """Greek, Cyrillic, Arabic, Hangul and others; not the kana and Han, of which a word has one customary form."""
 
