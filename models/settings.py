@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     )
 
     defer_seconds: Annotated[tuple[Seconds, ...], NoDecode] = Field(
-        (300, 900, 1800),
+        (300, 900),
         description="How long a contact waits, each time a mail server asks us to come back later, "
         "or mail or name servers are in trouble",
     )

@@ -52,7 +52,7 @@ class MailNetworkConfig:
     conversations: int = 400
     recipients_per_session: int = 50
     refusals_per_session: int = 9
-    defer_seconds: tuple[float, ...] = (300.0, 900.0, 1800.0)
+    defer_seconds: tuple[float, ...] = (300.0, 900.0)
     reply_rules: RuleBook | None = None
     ipv6: bool = False
     lists_dir: Path | None = None
