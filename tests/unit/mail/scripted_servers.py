@@ -136,13 +136,16 @@ async def mail_server(behaviour: Reply | Talk, ip: str = "127.0.0.1", port: int 
         connections.add(task)  # type: ignore[arg-type]
         seen.came()
         try:
-            await converse(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client left, or the test is over
+            try:
+                await converse(reader, writer)
+            finally:
+                seen.left()
+                writer.close()
+            await writer.wait_closed()
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            writer.transport.abort()  # the client left, or the test is over
         finally:
-            seen.left()
             connections.discard(task)  # type: ignore[arg-type]
-            writer.close()
 
     server = await asyncio.start_server(serve, ip, port)
     try:
