@@ -84,6 +84,9 @@ class ReplyQueue:
         while not self._parser.replies:
             if self.failure is not None:
                 raise self.failure
+            if loop.time() >= self._deadline:
+                # A server that never pauses has the timer find us just woken, each time.
+                raise self._late()
             self._watch(loop)
             self._arrival = loop.create_future()
             await self._arrival
@@ -100,11 +103,13 @@ class ReplyQueue:
             return
         if loop.time() < self._deadline:
             self._watch(loop)
-        elif self._deadline == self.until:
-            self._arrival.set_exception(TimeoutError())
         else:
-            why = f"No reply to {self._about} within {self._seconds:g} s."
-            self._arrival.set_exception(ReplyTimeoutError(why))
+            self._arrival.set_exception(self._late())
+
+    def _late(self) -> Exception:
+        if self._deadline == self.until:
+            return TimeoutError()
+        return ReplyTimeoutError(f"No reply to {self._about} within {self._seconds:g} s.")
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():

@@ -20,6 +20,8 @@ Reply = Callable[[str], bytes | None]
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
+LONGEST_S = 60
+"""A client that has not come to an end by then never will."""
 SILENT = "silent"
 SERVFAIL = "servfail"
 
@@ -235,7 +237,7 @@ def ask(
         async with world({"acme.test": behaviour}, **config) as scripted:
             route = await scripted.network.route("acme.test")
             answers: dict[str, Answer] = {}
-            async with scripted.network.conversation(route) as conversation:
+            async with asyncio.timeout(LONGEST_S), scripted.network.conversation(route) as conversation:
                 for start in range(rounds):
                     part = [f"{local}@acme.test" for local in locals_[start::rounds]]
                     answers |= await conversation.ask(part)

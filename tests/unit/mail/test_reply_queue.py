@@ -23,6 +23,21 @@ def test_bytes_that_arrive_as_the_time_is_over_prolong_it_for_nobody() -> None:
         asyncio.run(drip())
 
 
+def test_bytes_that_never_pause_prolong_it_for_nobody() -> None:
+    async def flood() -> None:
+        loop, queue = asyncio.get_running_loop(), ReplyQueue(seconds=0.05)
+
+        def feed() -> None:
+            queue.feed(b"2")
+            loop.call_soon(feed)
+
+        feed()
+        await asyncio.wait_for(queue.next("EHLO"), 5)
+
+    with pytest.raises(ReplyTimeoutError):
+        asyncio.run(flood())
+
+
 @pytest.mark.parametrize("earlier", [[], [60.0]], ids=["the first wait", "a wait after one that had more time"])
 def test_all_waiting_ends_with_the_time_of_the_record(earlier: list[float]) -> None:
     async def wait() -> None:
