@@ -1,7 +1,7 @@
-"""Whatever process dies, freezes or loses the time in the middle of a run, the run ends by itself.
+"""Whatever process dies, freezes or loses the time in the middle of a run, however often it is sent, it ends by itself.
 
-What is checked after each fault, and the bounds: `invariants.judge`, `bounds.BOUNDS`. What befalls servers and
-messages: `test_faults_outside.py`. All faults, each alone: `make faults ALONE=1`; at random in sequence: `make faults`.
+What is checked after each fault, and the bounds: `invariants.judge`, `bounds.BOUNDS`. What befalls the
+servers: `test_faults_outside.py`. All faults, each alone: `make faults ALONE=1`; at random in sequence: `make faults`.
 """
 
 import pytest
@@ -10,6 +10,7 @@ from tests.faults.bounds import is_possible
 from tests.faults.clocks import CAN_NOT_JUMP
 from tests.faults.engine import FaultEngine
 from tests.faults.injections.clocks import jump_worker_clock
+from tests.faults.injections.messages import send_chain_three_times
 from tests.faults.injections.processes import (
     freeze_worker,
     kill_all_workers,
@@ -27,6 +28,7 @@ CHOSEN = (
     kill_sweeper,
     freeze_worker,
     jump_worker_clock,
+    send_chain_three_times,
 )
 
 

@@ -1,4 +1,4 @@
-"""Whatever befalls the servers, the network and the messages in the middle of a run, the run ends by itself."""
+"""Whatever befalls the servers and the network in the middle of a run, the run ends by itself."""
 
 from uuid import UUID
 
@@ -6,13 +6,12 @@ import pytest
 from sqlalchemy import text
 
 from tests.faults.engine import FaultEngine
-from tests.faults.injections.messages import send_chain_three_times
 from tests.faults.injections.postgres import postgres_down
 from tests.faults.injections.valkey import flush_redis, valkey_down, valkey_out_of_memory
 from tests.faults.rounds import OUTAGE_SECONDS, Plan, play, play_alone
 from tests.faults.scene import Fault
 
-CHOSEN = (flush_redis, valkey_down, valkey_out_of_memory, postgres_down, send_chain_three_times)
+CHOSEN = (flush_redis, valkey_down, valkey_out_of_memory, postgres_down)
 
 
 @pytest.mark.parametrize("fault", CHOSEN, ids=lambda fault: fault.__name__)
