@@ -45,14 +45,16 @@ class Conclusions:
     """The people sought at one domain, and what is known of them and of the domain.
 
     `waiting` are those who are sought now, `asking` those of them that are worth asking about; `nobody` is the answer
-    about an invented address, `stopped` the one for which nothing more is asked. `taken` are local parts known
-    to belong to others; those that are found join them.
+    about an invented address, `stopped` the one for which nothing more is asked. Who is `resting` is asked about when
+    this visit has shown all it can, for the next one. `taken` are local parts known to belong to others; those that
+    are found join them.
     """
 
     def __init__(self, belief: PatternBelief, taken: set[str], everybody: Collection[Name]) -> None:
         self.belief = belief
         self.waiting: dict[Name, Sought] = {}
         self.asking: list[Sought] = []
+        self.resting: set[Name] = set()
         self.nobody: Answer | None = None
         self.stopped: Answer | None = None
         self._taken = taken
@@ -84,8 +86,9 @@ class Conclusions:
             person.leave_out(self._taken, self._unknown, self.belief)
             self._note_claims(person)
         self.belief.note_unexplained(self._lost + sum(map(self._is_unexplained, self._held.values())))
-        self.asking = [person for person in self.waiting.values() if person.best(self.belief)] or self._explorer()
-        if not self.asking:
+        active = [person for name, person in self.waiting.items() if name not in self.resting]
+        self.asking = [person for person in active if person.best(self.belief)] or self._explorer(active)
+        if not self.asking and not self.resting:
             yield from self.give_up()
 
     def settle(self, questions: Questions, answers: Mapping[str, Answer]) -> Iterator[Finding]:
@@ -197,10 +200,10 @@ class Conclusions:
             if (spelled := self._manners.spelled(name)) is not name:
                 person.spell(spelled)
 
-    def _explorer(self) -> list[Sought]:
+    def _explorer(self, people: Sequence[Sought]) -> list[Sought]:
         """Choose whom to ask about beyond what is worthwhile for them: a second pattern may explain others, too."""
         worth = WORTH_ASKING / (1 + self.belief.strays)
-        unexplained = [replace(person, worth=worth) for person in self.waiting.values() if person.elsewhere == 1]
+        unexplained = [replace(person, worth=worth) for person in people if person.elsewhere == 1]
         likely = {candidate: person for person in unexplained if (candidate := person.best(self.belief))}
         if len(unexplained) < ENOUGH_UNEXPLAINED or not likely:
             return []

@@ -6,7 +6,8 @@ had, or else an invented one. What the answers mean for the people is for `concl
 
 A server that greylists is asked in one go at each visit, about the invented address, too, so that all of it has
 passed the greylist when the same people are sought again. Of many people only the pilots are asked about at the first
-visit. If it then turns out to greylist clients rather than recipients, everything is known at the second one.
+visit. If it then turns out to greylist clients rather than recipients, everything is known at the second one. At later
+visits some are answered and others put off: these are asked about once more, by what those have shown.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,7 +40,8 @@ class DomainSearch:
 
     `everybody` are all people who will be sought here, and those colleagues who are sought elsewhere. `taken` are
     local parts known to belong to others; those that are found join them. `coming_back` are people who will be sought
-    again if the server asks for that, with how often.
+    again if the server asks for that, with how often. `was_told_something` says that the server has settled something
+    about somebody so far.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class DomainSearch:
         self._greylisting = False
         self._greylisted: Answer | None = None
         self._kept: Mapping[str, Answer] = {}
-        self._told_something = False
+        self._for_the_next_visit: Questions = {}
+        self._greylisted_by_now: dict[str, Answer] = {}
+        self.was_told_something = False
         self._asked = 0
         self._asked_before_the_last_look = 0
         self._probes = 0
@@ -83,11 +87,15 @@ class DomainSearch:
                 yield finding
             if not conclusions.waiting:
                 return
-            questions = self._plan(conclusions.asking)
+            questions = self._plan(conclusions.asking) if conclusions.asking else self._plan_the_next_visit()
             for finding in await self._ask(questions) if questions else conclusions.give_up():
                 yield finding
-            for finding in self._put_off([person.name for person in conclusions.asking if not person.pilot_for]):
+            for finding in self._put_off(
+                [name for name, person in conclusions.waiting.items() if not person.pilot_for]
+            ):
                 yield finding
+        for finding in conclusions.settle(self._for_the_next_visit, self._greylisted_by_now):
+            yield finding
         late = conclusions.stopped.meaning is Meaning.TIME_LIMIT and len(conclusions.waiting) < len(names)
         for person in conclusions.waiting.values():
             yield conclusions.not_found(person)
@@ -123,6 +131,15 @@ class DomainSearch:
             coming_back, self._on_the_last_occasion, self._hope_for_a_visit, len(self._coming_back), belief
         )
 
+    def _plan_the_next_visit(self) -> Questions:
+        """Choose what those who must come back are asked about, now that the others have shown what they can."""
+        conclusions = self._conclusions
+        conclusions.resting.clear()
+        self._greylisting, self._kept = True, self._greylisted_by_now
+        self._greylisted = next(iter(self._kept.values()))
+        asked, self._for_the_next_visit, self._greylisted_by_now = self._for_the_next_visit, {}, {}
+        return self._plan(list(conclusions.waiting.values())) | asked
+
     @property
     def _hope_for_a_visit(self) -> float:
         """How sure to be of somebody while the pattern is unknown; a lone person has another visit to be found at."""
@@ -157,8 +174,28 @@ class DomainSearch:
             self._conclusions.stopped = next(iter(answers.values()))
             return []
         await self._probe(answers)
+        if not self._greylisting:
+            questions = self._without_those_who_rest(questions, answers)
         self._greylisting = self._greylisting and _are_greylisted(answers.values())
         return [] if self._conclusions.is_catch_all else list(self._conclusions.settle(questions, answers))
+
+    def _without_those_who_rest(self, questions: Questions, answers: Mapping[str, Answer]) -> Questions:
+        """Leave aside who was greylisted while others were answered: what these show may be worth asking, too."""
+        heard = {
+            person.name
+            for local_part, owners in questions.items()
+            for person, _ in owners
+            if answers[local_part].meaning is not Meaning.GREYLISTED or not person.comes_back
+        }
+        going_on: Questions = {}
+        for local_part, owners in questions.items():
+            for owner in owners:
+                rests = owner[0].name not in heard
+                (self._for_the_next_visit if rests else going_on).setdefault(local_part, []).append(owner)
+                if rests:
+                    self._conclusions.resting.add(owner[0].name)
+                    self._greylisted_by_now[local_part] = answers[local_part]
+        return going_on
 
     async def _answers(self, local_parts: Iterable[str]) -> Mapping[str, Answer]:
         """Ask about what the round before did not: its answers, if kept, count in this one."""
@@ -179,12 +216,12 @@ class DomainSearch:
     def _is_pointless(self, answers: Collection[Answer]) -> bool:
         """Say whether to leave a server that refuses us, or has told nothing about anybody so far."""
         if any(answer.meaning in SETTLED or answer.denied for answer in answers):
-            self._told_something = True
+            self.was_told_something = True
         self._asked += len(answers)
         if self._greylisting:
             return False
         refused = all(answer.meaning in ABOUT_US - {Meaning.GREYLISTED} for answer in answers)
-        return refused or (not self._told_something and self._asked >= PATIENCE_WITH_A_SERVER)
+        return refused or (not self.was_told_something and self._asked >= PATIENCE_WITH_A_SERVER)
 
     async def _probe(self, answers: Mapping[str, Answer]) -> None:
         """After a yes and no refusal, find out what a yes is worth here; of a greylist ask to find it out next time."""

@@ -1,8 +1,13 @@
-"""When a record is put off: its server asked us to come back later, or the DNS failed, and there is a later."""
+"""When a record is put off: its server asked us to come back later, or the DNS failed, and there is a later.
+
+A look-up has one visit more than `defer_seconds` has numbers, at a server whose greylist was seen to let pass what had
+waited: what one visit teaches is asked at the next, and answered at the one after it.
+"""
 
 from pipeline.mail.answer import Answer
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.dns import MailRoute
+from pipeline.mail.meanings import Meaning
 from pipeline.mail.stated_wait import stated_wait
 from pipeline.outcomes import Deferral, Reason
 from pipeline.records import Record
@@ -18,6 +23,11 @@ def may_come_back(record: Record, config: MailNetworkConfig) -> bool:
     return times_left(record, config) > 0
 
 
+def visits_left(record: Record, config: MailNetworkConfig) -> int:
+    """Say how often a look-up may still come back to a server that greylists."""
+    return max(0, len(config.defer_seconds) + 1 - record.deferrals) if config.defer_seconds else 0
+
+
 def put_off(record: Record, answer: Answer | None, config: MailNetworkConfig) -> Deferral | None:
     """Defer a record that rests on this answer, for as long as the server says or else as configured.
 
@@ -26,6 +36,14 @@ def put_off(record: Record, answer: Answer | None, config: MailNetworkConfig) ->
     if answer is None or not answer.may_change:
         return None
     return _later(record, answer.reason, config, stated_wait(answer.text))
+
+
+def put_off_once_more(record: Record, answer: Answer | None, config: MailNetworkConfig) -> Deferral | None:
+    """Defer a record as `put_off` does, or for the last visit that a look-up has."""
+    is_last = record.deferrals == len(config.defer_seconds) > 0
+    if answer is not None and answer.meaning is Meaning.GREYLISTED and is_last:
+        return Deferral(record.position, stated_wait(answer.text) or config.defer_seconds[-1], answer.reason)
+    return put_off(record, answer, config)
 
 
 def put_off_for_dns(record: Record, route: MailRoute, config: MailNetworkConfig) -> Deferral | None:

@@ -25,7 +25,7 @@ from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.colleagues import Colleagues, colleagues_of
-from pipeline.stages.deferral import put_off, put_off_for_dns, times_left
+from pipeline.stages.deferral import put_off, put_off_for_dns, put_off_once_more, visits_left
 from pipeline.stages.falling_back import FallBack, came_back_for_sources, person_of, unknown_so_far
 from pipeline.stages.in_parallel import then_in_parallel
 from pipeline.stages.looked_up import as_brought, found_out, not_found, remembered, suppressed
@@ -202,15 +202,17 @@ async def _look_up(
         return
     belief = PatternBelief([*batch.known_patterns.get(domain, ()), *_patterns_of(brought)])
     coming_back = {
-        name: max(times_left(record, network.config) for record in records) for name, records in people.items()
+        name: max(visits_left(record, network.config) for record in records) for name, records in people.items()
     }
     async with network.conversation(route) as conversation:
         search = DomainSearch(
             conversation, network, belief, list(dict.fromkeys([*people, *colleagues.people])), taken, coming_back
         )
         async for finding in _find(search, list(people), colleagues, conversation):
-            for said in _said(people.get(finding.name, ()), domain, finding, not_asked, network):
-                yield said
+            wait = put_off_once_more if search.was_told_something else put_off
+            for record in people.get(finding.name, ()):
+                deferral = None if finding.candidate else wait(record, finding.answer, network.config)
+                yield deferral or _concluded(record, domain, finding, not_asked)
 
 
 async def _find(
@@ -251,10 +253,6 @@ def _recall_people(domain: str, people: dict[Name, list[Record]], batch: Batch, 
                 yield remembered(record, domain, known, candidate)
 
 
-def _said(
-    records: Sequence[Record], domain: str, finding: Finding, not_asked: Collection[Name], network: MailNetwork
-) -> Iterator[Outcome | Deferral]:
-    for record in records:
-        deferral = None if finding.candidate else put_off(record, finding.answer, network.config)
-        is_theirs = finding.name in not_asked and (not finding.candidate or bool(finding.catch_all))
-        yield deferral or (suppressed(record.position) if is_theirs else found_out(record, domain, finding))
+def _concluded(record: Record, domain: str, finding: Finding, not_asked: Collection[Name]) -> Outcome:
+    is_theirs = finding.name in not_asked and (not finding.candidate or bool(finding.catch_all))
+    return suppressed(record.position) if is_theirs else found_out(record, domain, finding)

@@ -115,15 +115,48 @@ def test_large_domains_are_asked_about_everybody() -> None:
     assert reasons(final) == {Reason.MAILBOX_EXISTS}
 
 
-def test_at_a_large_domain_of_two_patterns_everybody_is_found_at_the_fourth_visit_if_there_is_one() -> None:
+def test_at_a_large_domain_of_two_patterns_everybody_is_found_at_the_fourth_visit() -> None:
     names = [f"Grace Family{letter}" for letter in ascii_lowercase]
     mailboxes = [f"grace.family{letter}" if letter > "h" else f"gfamily{letter}" for letter in ascii_lowercase]
 
-    said, _ = passes(contacts(*names), Greylist(mail_host(*mailboxes)), (300.0, 900.0, 1800.0))
+    said, _ = passes(contacts(*names), Greylist(mail_host(*mailboxes)))
 
     final = {position: each for one in said for position, each in one.items()}
     assert len(said) == 4
+    assert {each.seconds for each in said[2].values() if isinstance(each, Deferral)} == {900.0}
     assert reasons(final) == {Reason.MAILBOX_EXISTS}
+
+
+@pytest.mark.parametrize("spelled", ["garcia", "garcialopez"])
+def test_who_is_put_off_among_others_is_asked_about_so_that_the_last_visit_finds_them(spelled: str) -> None:
+    names = [*NAMES, "José García López"]
+    people = mail_host(*[name.lower().replace(" ", ".") for name in NAMES], f"jose.{spelled}")
+    greylist = Greylist(people)
+
+    def greylists_one(command: str) -> bytes | None:
+        return (greylist if command.startswith("RCPT") and "garcia" in command else people)(command)
+
+    async def visit(deferrals: int) -> Outcome | Deferral:
+        records = [record._replace(deferrals=deferrals) for record in contacts(*names)]
+        async with world({ACME: greylists_one}, defer_seconds=(300.0, 900.0)) as scripted:
+            work = stage_named("email_lookup").stage.work(Batch(records), scripted.network)
+            return {each.position: each async for each in work}[len(NAMES)]
+
+    assert isinstance(asyncio.run(visit(deferrals=2)), Deferral)
+    greylist.let_time_pass()
+    found = asyncio.run(visit(deferrals=3))
+
+    assert isinstance(found, Outcome)
+    assert found.email == f"jose.{spelled}@{ACME}"
+
+
+def test_without_patience_there_is_no_visit_more_either() -> None:
+    names = [f"Grace Family{letter}" for letter in ascii_lowercase]
+    refuses_some = {f"RCPT TO:<grace.family{letter}@": b"451 4.7.1 greylisted" for letter in "abc"}
+
+    said, _ = passes(contacts(*names), mail_host("grace.familyz", replies=refuses_some), ())
+
+    assert len(said) == 1
 
 
 def test_a_greylisting_server_is_not_asked_about_all_that_its_people_might_have() -> None:
