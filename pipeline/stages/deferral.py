@@ -13,14 +13,9 @@ from pipeline.outcomes import Deferral, Reason
 from pipeline.records import Record
 
 
-def times_left(record: Record, config: MailNetworkConfig) -> int:
-    """Say how often the record may still be put off."""
-    return max(0, len(config.defer_seconds) - record.deferrals)
-
-
 def may_come_back(record: Record, config: MailNetworkConfig) -> bool:
     """Say whether the record may be put off once more."""
-    return times_left(record, config) > 0
+    return record.deferrals < len(config.defer_seconds)
 
 
 def visits_left(record: Record, config: MailNetworkConfig) -> int:
