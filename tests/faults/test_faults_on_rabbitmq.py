@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-import pytest
 from sqlalchemy import text
 
 from pipeline.intake import create_run
@@ -10,15 +9,16 @@ from tests.factories import order
 from tests.faults.engine import FaultEngine, wait_until
 from tests.faults.injections.processes import kill_worker
 from tests.faults.injections.rabbitmq import lose_queues
-from tests.faults.rounds import OUTAGE_SECONDS, play_alone
-from tests.faults.scene import Fault, Scene
+from tests.faults.rounds import OUTAGE_SECONDS, Plan, play
+from tests.faults.scene import Scene
 
 
-@pytest.mark.parametrize("fault", [kill_worker, lose_queues], ids=lambda fault: fault.__name__)
-def test_a_run_over_a_quorum_queue_survives(rabbitmq_engine: FaultEngine, fault: Fault) -> None:
-    verdict = play_alone(rabbitmq_engine, fault)
+def test_a_run_over_a_quorum_queue_survives_a_worker_s_death_and_then_the_loss_of_its_queues(
+    rabbitmq_engine: FaultEngine,
+) -> None:
+    verdict = play(rabbitmq_engine, Plan({kill_worker: 15, lose_queues: 50}, OUTAGE_SECONDS))
 
-    assert verdict.struck == (fault.__name__,)
+    assert verdict.struck == ("kill_worker", "lose_queues")
     assert verdict.violations == ()
 
 
