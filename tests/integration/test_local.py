@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -41,23 +42,41 @@ def wait_for_text(path: Path, text: str, process: "subprocess.Popen[bytes]") -> 
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP])
-def test_up_serves_until_it_is_ended_and_leaves_no_process_behind(home: Path, ending: signal.Signals) -> None:
+@contextmanager
+def running_up(home: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """`growth up` that says it is ready; killed if it should outlive its test."""
     output = home / "up.log"
     with output.open("wb") as log:
         command = [*COMMAND, "up", "--sandbox", "--port", "0"]
         up = subprocess.Popen(command, env=environment(home), stdout=log, stderr=subprocess.STDOUT)
-    wait_for_text(output, "Ctrl-C", up)
+    try:
+        wait_for_text(output, "Ctrl-C", up)
+        yield up
+    finally:
+        up.kill()
 
-    done = growth(home, "submit", str(home / "sandbox-contacts.csv"), "--watch")
-    created = growth(home, "account", "create", "Example Buyer")
-    started = psutil.Process(up.pid).children(recursive=True)
-    up.send_signal(ending)
 
-    assert done.returncode == 0, done.stderr
-    assert "completed, 100%" in done.stdout
-    assert "API key" in created.stdout
-    assert up.wait(30) == 0
+def test_up_serves_until_ctrl_c_and_leaves_no_process_behind(home: Path) -> None:
+    with running_up(home) as up:
+        done = growth(home, "submit", str(home / "sandbox-contacts.csv"), "--watch")
+        created = growth(home, "account", "create", "Example Buyer")
+        started = psutil.Process(up.pid).children(recursive=True)
+        up.send_signal(signal.SIGINT)
+
+        assert done.returncode == 0, done.stderr
+        assert "completed, 100%" in done.stdout
+        assert "API key" in created.stdout
+        assert up.wait(30) == 0
+    assert len(started) > 5
+    assert [process for process in started if process.is_running()] == []
+
+
+def test_a_terminal_that_is_closed_ends_up_as_well(home: Path) -> None:
+    with running_up(home) as up:
+        started = psutil.Process(up.pid).children(recursive=True)
+        up.send_signal(signal.SIGHUP)
+
+        assert up.wait(30) == 0
     assert len(started) > 5
     assert [process for process in started if process.is_running()] == []
 
