@@ -7,12 +7,12 @@ repetitions in which every row has its turn; `bench/verify_rows.py` says what ea
 `smtp-sink` accepts everybody, so every domain is a catch-all, which our engine finds out on the way.
 
     apt-get install postfix             # smtp-sink and smtp-source; choose "No configuration", it need not run
-    pip install -e .[bench]             # the Python peers; rows of missing ones are left out
+    pip install -e .[bench]             # the Python peers; a missing one is left out, and named
     python bench/verify.py [--runs 5]
 
 Ends in one line of JSON: `sink_ratio_best_peer` and `link_ratio_best_peer` (our speed as a multiple of the best Python
 peer's), `sink_ratio_smtp_source` (of smtp-source with one recipient a session), `addresses_per_cpu_s` (ours, on the
-sink, by one process's processor time).
+sink, by one process's processor time), `peers_missing` (not installed, so the ratios say nothing about them).
 """
 
 import argparse
@@ -75,12 +75,13 @@ def _median_per_cpu(measured: Sequence[Measured]) -> float:
     return statistics.median(each.addresses / each.cpu_seconds for each in measured)
 
 
-def _figures(on_sink: Speeds, over_link: Speeds) -> Mapping[str, float | None]:
+def _figures(on_sink: Speeds, over_link: Speeds) -> Mapping[str, float | None | list[str]]:
     return {
         "sink_ratio_best_peer": _ratio(on_sink, PEERS),
         "sink_ratio_smtp_source": _ratio(on_sink, [SMTP_SOURCE]),
         "link_ratio_best_peer": _ratio(over_link, PEERS),
         "addresses_per_cpu_s": round(_median_per_cpu(on_sink[OURS])),
+        "peers_missing": [row for row in PEERS if not is_installed(row)],
     }
 
 
