@@ -75,7 +75,7 @@ def _median_per_cpu(measured: Sequence[Measured]) -> float:
     return statistics.median(each.addresses / each.cpu_seconds for each in measured)
 
 
-def _figures(on_sink: Speeds, over_link: Speeds) -> Mapping[str, float | None | list[str]]:
+def _figures(on_sink: Speeds, over_link: Speeds) -> Mapping[str, float | list[str] | None]:
     return {
         "sink_ratio_best_peer": _ratio(on_sink, PEERS),
         "sink_ratio_smtp_source": _ratio(on_sink, [SMTP_SOURCE]),
