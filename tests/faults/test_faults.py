@@ -21,15 +21,14 @@ from tests.faults.injections.processes import (
 from tests.faults.rounds import OUTAGE_SECONDS, Plan, play, play_alone
 from tests.faults.scene import Fault
 
-# Those first that bound no lane's work in hand: while RabbitMQ starts beside them, lanes are late.
 CHOSEN = (
-    kill_sweeper,
-    jump_worker_clock,
-    send_chain_three_times,
     kill_pool_process,
     kill_worker,
     kill_all_workers,
+    kill_sweeper,
     freeze_worker,
+    jump_worker_clock,
+    send_chain_three_times,
 )
 
 
