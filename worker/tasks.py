@@ -15,6 +15,7 @@ from models.settings import load_settings
 from worker.app import app
 from worker.compiling import compile_run, export_stopped_run
 from worker.garbage import collect_rarely
+from worker.leaving import leave_soon
 from worker.links import work_lane, work_link
 from worker.process import Process, open_process
 from worker.sources import sources_or_exit
@@ -62,6 +63,7 @@ def _check(**_: Any) -> None:
 
 @worker_process_init.connect
 def _open(**_: Any) -> None:
+    leave_soon()
     this_process()
 
 

