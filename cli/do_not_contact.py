@@ -1,4 +1,7 @@
-"""The do-not-contact list and erasure, on the command line: over the API, like everybody else."""
+"""The do-not-contact list and erasure, on the command line: over the API, like everybody else.
+
+As in `cli.main`, what takes long to load is imported where it is used.
+"""
 
 import csv
 import sys
@@ -13,9 +16,6 @@ from rich.console import Console
 from cli.address_csv import decode_rows
 from cli.client import ApiClient, ApiError, find_credentials
 from cli.contacts_csv import COLUMN_NAMES, read_contacts
-from models.privacy_wire import MOST_PEOPLE
-from pipeline.errors import InvalidInput
-from pipeline.suppressions import parse_entry
 
 AT_ONCE = 5000
 HASH_COLUMNS = {"sha256", "hash", "email_sha256", "email_hash", "address_sha256"}
@@ -104,6 +104,8 @@ def erase(
     home: Home = HOME,
 ) -> None:
     """Erase people from all runs and from all that is known. This can't be undone."""
+    from models.privacy_wire import MOST_PEOPLE
+
     people = _people(who, name, domain)
     if not yes:
         typer.confirm(f"Erase {len(people)} people for good?", abort=True, err=True)
@@ -132,6 +134,9 @@ def _people(who: str, name: str, domain: str) -> Sequence[dict[str, str]]:
 
 def _usable(file: Path, refuse: Callable[[int, str], None]) -> Iterator[str]:
     """The entries of a file, one a row; blank lines are left out."""
+    from pipeline.errors import InvalidInput
+    from pipeline.suppressions import parse_entry
+
     column: int | None = None
     for line, row in decode_rows(file):
         if column is None:

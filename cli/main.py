@@ -1,5 +1,8 @@
 """The `growth` command."""
 
+# What only some commands need is imported when they run: libraries for databases and mail take a second to load, and
+# `growth status` needs neither.
+
 import json
 import signal
 import sys
@@ -7,30 +10,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from cli.accounts import create_account
-from cli.candidates import print_candidates, rank_candidates
 from cli.client import ApiClient, ApiError, find_credentials
 from cli.contacts_csv import UnusableFile, read_contacts
 from cli.do_not_contact import erase, suppressions
-from cli.doctor import print_diagnosis
 from cli.embedded import EmbeddedServersMissing
-from cli.local import run_up
+from cli.exit_codes import ExitCode, UnableToCheck
 from cli.processes import ProcessEnded
 from cli.summary import print_summary, print_timeline
-from cli.verdict_files import VerdictFormat
-from cli.verify import ExitCode, Shown, UnableToCheck, verify_addresses
-from cli.verify_file import LIST_PATIENCE_S, verify_file
+from cli.verdict_format import Shown, VerdictFormat
 from cli.watching import watch
-from models.database import Database, open_database
-from models.migrate import migrate as migrate_database
-from models.settings import load_settings
 from pipeline.lookup.habits import Size
+
+if TYPE_CHECKING:
+    from models.database import Database
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
@@ -57,6 +54,8 @@ def up(
     ] = False,
 ) -> None:
     """Start everything on this machine, until Ctrl-C."""
+    from cli.local import run_up
+
     run_up(console, home, port, workers, with_sandbox=sandbox)
 
 
@@ -172,6 +171,8 @@ def show_candidates(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
 ) -> None:
     """Show the addresses that a person may have, the likeliest first. Asks nobody."""
+    from cli.candidates import print_candidates, rank_candidates
+
     ranked = rank_candidates(name, domain, known or (), size, limit)
     print_candidates(console, ranked, as_json=as_json)
 
@@ -201,6 +202,10 @@ def verify(
     """
     if bool(addresses) == bool(file) or bool(file) != bool(output):
         raise typer.BadParameter("give addresses, or --file with --output.")
+    from cli.verify import verify_addresses
+    from cli.verify_file import LIST_PATIENCE_S, verify_file
+    from models.settings import load_settings
+
     settings = load_settings()
     if file and output:
         waits = LIST_PATIENCE_S if patience is None else patience
@@ -218,6 +223,8 @@ def doctor(
     mail_domain: Annotated[str | None, typer.Option(help="A domain of yours: ask its mail server a question.")] = None,
 ) -> None:
     """Say what is reachable, what is not, and what to do."""
+    from cli.doctor import print_diagnosis
+
     if not print_diagnosis(console, home, mail_domain):
         raise typer.Exit(1)
 
@@ -225,6 +232,8 @@ def doctor(
 @app.command()
 def migrate(home: Home = HOME) -> None:
     """Bring the database to the schema of this version."""
+    from models.migrate import migrate as migrate_database
+
     with _database(home) as database:
         migrate_database(database)
     console.print("The database has the schema of this version.")
@@ -237,6 +246,8 @@ def create(
     home: Home = HOME,
 ) -> None:
     """Open an account and print its API key, this once."""
+    from cli.accounts import create_account
+
     with _database(home) as database:
         created = create_account(database, name, credits_granted)
     console.print(f"Account {created.account_id}, {credits_granted} credits.", soft_wrap=True)
@@ -244,8 +255,13 @@ def create(
 
 
 @contextmanager
-def _database(home: Path) -> Iterator[Database]:
+def _database(home: Path) -> "Iterator[Database]":
     """The operator's database where set, otherwise the one that the running `growth up` started."""
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    from models.database import open_database
+    from models.settings import load_settings
+
     url = load_settings().database_url or find_credentials(home).database_url
     if not url:
         raise ApiError("DATABASE_URL must be set: it says which database to use.")

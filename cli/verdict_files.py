@@ -4,12 +4,12 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from cli.address_csv import AddressFile
+from cli.verdict_format import VerdictFormat
 from cli.verify_json import outcome_as_json, outcome_as_reacher
 from cli.worklist import Worklist
 from pipeline.mail.syntax import Address, SyntaxProblem, parse_address
@@ -19,17 +19,6 @@ from pipeline.results.rows import result_column
 
 COLUMNS = ("email_status", "email_reason", "email_score", "email_mail_host", "email_reply")
 ROWS_AT_ONCE = 500
-
-
-class VerdictFormat(StrEnum):
-    """How a list with verdicts can be written."""
-
-    CSV = "csv"
-    """The list itself, with further columns."""
-    JSONL = "jsonl"
-    """A JSON object for each row."""
-    REACHER = "reacher"
-    """The same in the shape of Reacher's answers."""
 
 
 Judged = Iterator[tuple[Sequence[str], Outcome]]

@@ -6,14 +6,15 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum, IntEnum, auto
 from typing import Any, TypeVar
 
 import uvloop
 from dns.resolver import NoResolverConfiguration
 from rich.console import Console
 
+from cli.exit_codes import ExitCode, UnableToCheck
 from cli.verdict_files import no_address
+from cli.verdict_format import Shown
 from cli.verify_json import check_as_json, check_as_reacher, outcome_as_json, outcome_as_reacher
 from cli.verify_steps import print_check, print_verdict
 from models.settings import Settings
@@ -27,32 +28,7 @@ from worker.mail_settings import mail_network_config
 T = TypeVar("T")
 
 
-class ExitCode(IntEnum):
-    """How `growth verify` ends: of several addresses the worst verdict counts, invalid before unknown before risky."""
-
-    VALID = 0
-    INVALID = 1
-    USAGE = 2
-    RISKY = 3
-    UNKNOWN = 4
-    UNABLE = 5
-    """Nothing can be checked from here: no resolver, or the file can't be used."""
-    INTERRUPTED = 130
-
-
-class Shown(Enum):
-    """How checked addresses can be printed."""
-
-    STEPS = auto()
-    JSON = auto()
-    REACHER = auto()
-
-
 WORST_FIRST = (OutcomeStatus.INVALID, OutcomeStatus.UNKNOWN, OutcomeStatus.RISKY, OutcomeStatus.VALID)
-
-
-class UnableToCheck(Exception):
-    """Raised when nothing can be checked from here; its text is a sentence that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli.address_csv import AddressFile, open_addresses
+from cli.exit_codes import ExitCode, UnableToCheck
 from cli.list_check import check_list
-from cli.verdict_files import VerdictFormat, write_verdicts
-from cli.verify import (
-    ExitCode,
-    UnableToCheck,
-    is_unreachable,
-    mail_config,
-    open_network,
-    run_until_signal,
-    say_port_is_shut,
-)
+from cli.verdict_files import write_verdicts
+from cli.verdict_format import VerdictFormat
+from cli.verify import is_unreachable, mail_config, open_network, run_until_signal, say_port_is_shut
 from cli.worklist import Worklist
 from models.settings import Settings
 from pipeline.mail.outage import Outage

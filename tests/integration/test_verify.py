@@ -6,7 +6,9 @@ import json
 import pytest
 from rich.console import Console
 
-from cli.verify import ExitCode, Shown, UnableToCheck, verify_addresses
+from cli.exit_codes import ExitCode, UnableToCheck
+from cli.verdict_format import Shown
+from cli.verify import verify_addresses
 from models.settings import Settings
 from sandbox.domains import Habit
 from sandbox.internet import Internet
