@@ -56,11 +56,15 @@ class Fleet:
     def stop(self, name: str, seconds: float) -> None:
         """SIGTERM to a process alone, as a supervisor does; it has ended by itself when this returns.
 
-        Raises `subprocess.TimeoutExpired` when it did not.
+        Raises `subprocess.TimeoutExpired` when it did not; it is killed then.
         """
         process = self._running[name]
         process.terminate()
-        process.wait(seconds)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill(name)
+            raise
         del self._running[name]
 
     def freeze(self, name: str) -> None:

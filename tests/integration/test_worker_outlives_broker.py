@@ -96,11 +96,16 @@ def send(task: str, argument: Path, broker: Broker, project_root: Path) -> None:
     subprocess.run(command, env=environment, cwd=project_root, check=True)
 
 
+def put_in_hand(place: Path, broker: Broker, project_root: Path) -> None:
+    """Send a task that stays in hand until there is a file `release`."""
+    send("probe.hold", place, broker, project_root)
+    wait_for((place / "held").exists, "the task in hand")
+
+
 def test_a_worker_with_work_in_hand_and_a_free_process_outlives_its_broker(
     broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
 ) -> None:
-    send("probe.hold", tmp_path, broker, project_root)
-    wait_for((tmp_path / "held").exists, "the first task")
+    put_in_hand(tmp_path, broker, project_root)
 
     broker.kill()
     wait_for(lambda: b"Connection to broker lost" in (tmp_path / "worker.log").read_bytes(), "the worker's notice")
@@ -129,8 +134,7 @@ def test_a_worker_looks_for_its_broker_each_second_however_long_that_is_away(
 def test_a_worker_ends_soon_although_nobody_reads_that_its_last_task_is_done(
     broker: Broker, deaf_worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
 ) -> None:
-    send("probe.hold", tmp_path, broker, project_root)
-    wait_for((tmp_path / "held").exists, "the task")
+    put_in_hand(tmp_path, broker, project_root)
 
     deaf_worker.terminate()
     wait_for((tmp_path / "deaf").exists, "the end of listening")

@@ -43,8 +43,11 @@ def replace_worker(scene: Scene) -> Blow:
     name = chunk_in_hand(scene).worker_name
     orphans = chunks_of(scene, name)
     blow = blow_of(scene, replace_worker, orphans)
-    scene.engine.fleet.stop(name, STOP_SECONDS)
-    scene.engine.fleet.restart(name)
+    try:
+        scene.engine.fleet.stop(name, STOP_SECONDS)
+    finally:
+        # Also when it did not end: that is this round's violation, not those of later ones.
+        scene.engine.fleet.restart(name)
     return blow
 
 
