@@ -1,17 +1,27 @@
-"""A worker's main process that looks for its broker each second while it is away."""
+"""A worker's main process that looks for its broker each second while it is away, and survives what it lost."""
 
+import logging
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import celery.worker.consumer
-from kombu import Connection
+from kombu import Connection, Message
+from kombu.transport import virtual
 
 RECONNECT_S = 1
 
+log = logging.getLogger(__name__)
+
 
 class Consumer(celery.worker.consumer.Consumer):
-    """Celery's, but for its pauses between attempts: 2, 4, 6 ... up to 30 s, and no setting changes them.
+    """Celery's, but for two things that no setting changes.
 
-    After an outage of 20 s nobody would take a message for ten seconds more, after one of five minutes for up to 30.
+    Its pauses between attempts: 2, 4, 6 ... up to 30 s. After an outage of 20 s nobody would take a message for ten
+    seconds more, after one of five minutes for up to 30.
+
+    And acknowledgements that come after their channel was let go: kombu's channel of Redis raises an `AttributeError`
+    then, which ends the worker.
     """
 
     def ensure_connected(self, conn: Connection) -> Connection:
@@ -20,3 +30,22 @@ class Consumer(celery.worker.consumer.Consumer):
             conn.ensure_connection, interval_start=RECONNECT_S, interval_step=0, interval_max=RECONNECT_S
         )
         return super().ensure_connected(conn)
+
+    def call_soon(self, p: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Have a step done by the event loop; acknowledging a message is one."""
+        return super().call_soon(partial(_unless_let_go, p), *args, **kwargs)
+
+
+def _unless_let_go(step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    message = getattr(step, "__self__", None)
+    if isinstance(message, Message) and _is_let_go(message.channel):
+        log.warning("message %s can't be acknowledged any more: it comes again", message.delivery_tag)
+        return None
+    return step(*args, **kwargs)
+
+
+def _is_let_go(channel: Any) -> bool:
+    """Whether a channel over Redis has neither connections nor the address to make new ones."""
+    if not isinstance(channel, virtual.Channel) or getattr(channel, "_pool", None) is not None:
+        return False
+    return getattr(channel.connection, "client", None) is None

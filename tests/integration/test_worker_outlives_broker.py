@@ -86,6 +86,12 @@ def deaf_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator[
         yield process
 
 
+@pytest.fixture
+def letting_go_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with running_worker("letting_go_app", broker, tmp_path / "worker.log", project_root) as process:
+        yield process
+
+
 SEND = "import sys; from tests.integration.broker_probe import app; app.send_task(sys.argv[1], [sys.argv[2]])"
 
 
@@ -94,6 +100,10 @@ def send(task: str, argument: Path, broker: Broker, project_root: Path) -> None:
     environment = {**os.environ, "REDIS_URL": f"redis://127.0.0.1:{broker.port}/0"}
     command = [sys.executable, "-c", SEND, task, str(argument)]
     subprocess.run(command, env=environment, cwd=project_root, check=True)
+
+
+def is_running(process: "subprocess.Popen[bytes]") -> bool:
+    return process.poll() is None
 
 
 def put_in_hand(place: Path, broker: Broker, project_root: Path) -> None:
@@ -116,6 +126,20 @@ def test_a_worker_with_work_in_hand_and_a_free_process_outlives_its_broker(
     send("probe.mark", tmp_path / "marked", broker, project_root)
     wait_for((tmp_path / "marked").exists, "a task after the broker's return")
     assert worker.poll() is None
+
+
+def test_a_worker_outlives_a_task_whose_end_it_can_not_acknowledge_any_more(
+    broker: Broker, letting_go_worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
+) -> None:
+    put_in_hand(tmp_path, broker, project_root)
+
+    (tmp_path / "release").touch()
+
+    wait_for(
+        lambda: b"can't be acknowledged" in (tmp_path / "worker.log").read_bytes() or not is_running(letting_go_worker),
+        "the task's end",
+    )
+    assert is_running(letting_go_worker)
 
 
 def test_a_worker_looks_for_its_broker_each_second_however_long_that_is_away(
