@@ -42,7 +42,7 @@ Broker = Literal["redis", "rabbitmq"]
 CREDITS = 1_000_000_000
 LIVE_LEASES = text("""
 SELECT stage, number, worker, first_position, last_position,
-       extract(epoch FROM clock_timestamp() - lease_expires_at)::float8 AS overdue_s
+       extract(epoch FROM coalesce(CAST(:at AS timestamptz), clock_timestamp()) - lease_expires_at)::float8 AS overdue_s
 FROM run_chunks WHERE run_id = :run_id AND status = 'leased' AND lease_expires_at > clock_timestamp()
 ORDER BY stage, number
 """)
@@ -50,7 +50,7 @@ ORDER BY stage, number
 
 @dataclass(frozen=True, slots=True)
 class ChunkInHand:
-    """A chunk that a lane worked when the fault struck. `overdue_s` is negative while its lease lives."""
+    """A chunk that a lane worked when the fault struck. `overdue_s` is negative while its lease lived then."""
 
     stage: str
     number: int
@@ -106,10 +106,11 @@ class FaultEngine:
             command, cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, check=False, timeout=30
         )
 
-    def chunks_in_hand(self, run_id: UUID) -> list[ChunkInHand]:
-        """What lanes are working on right now."""
+    def chunks_in_hand(self, run_id: UUID, at: datetime | None = None) -> list[ChunkInHand]:
+        """What lanes are working on right now; how long overdue they were `at` some moment before, or are now."""
         with self.database.transaction() as session:
-            return [ChunkInHand(**row._asdict()) for row in session.execute(LIVE_LEASES, {"run_id": run_id})]
+            rows = session.execute(LIVE_LEASES, {"run_id": run_id, "at": at})
+            return [ChunkInHand(**row._asdict()) for row in rows]
 
     def knows_event(self, run_id: UUID, stage: str, kind: str) -> bool:
         """Whether this has happened in a stage of a run."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -47,11 +48,13 @@ class Fleet:
         """Start a process that was killed, with its old command."""
         self.start(name, self._commands[name])
 
-    def kill(self, name: str) -> None:
-        """`kill -9` to a process and its children; it is gone when this returns."""
+    def kill(self, name: str) -> datetime:
+        """`kill -9` to a process and its children; it is gone when this returns. When it was struck, by our clock."""
         process = self._running.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
+        struck_at = datetime.now(UTC)
         process.wait()
+        return struck_at
 
     def stop(self, name: str, seconds: float) -> None:
         """SIGTERM to a process alone, as a supervisor does; it has ended by itself when this returns.
@@ -67,9 +70,10 @@ class Fleet:
             raise
         del self._running[name]
 
-    def freeze(self, name: str) -> None:
-        """SIGSTOP to a process and its children."""
+    def freeze(self, name: str) -> datetime:
+        """SIGSTOP to a process and its children. When it was struck, by our clock."""
         os.killpg(self._running[name].pid, signal.SIGSTOP)
+        return datetime.now(UTC)
 
     def thaw(self, name: str) -> None:
         """SIGCONT to a process and its children."""

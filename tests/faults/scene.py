@@ -75,6 +75,6 @@ def chunk_in_hand(scene: Scene, worker_name: str = "") -> ChunkInHand:
     return found[0]
 
 
-def chunks_of(scene: Scene, worker_name: str) -> list[ChunkInHand]:
-    """What a worker has in hand."""
-    return [chunk for chunk in scene.engine.chunks_in_hand(scene.run_id) if chunk.worker_name == worker_name]
+def chunks_of(scene: Scene, worker_name: str, at: datetime | None = None) -> list[ChunkInHand]:
+    """What a worker has in hand; or had, if it was struck `at` a moment before."""
+    return [chunk for chunk in scene.engine.chunks_in_hand(scene.run_id, at) if chunk.worker_name == worker_name]

@@ -1,9 +1,14 @@
-"""Processes of the engine killed, stopped, frozen."""
+"""Processes of the engine killed, stopped, frozen.
+
+What a victim had in hand is read after the blow, which may take a while on a machine that is busy. So it is judged by
+the moment of the blow: Postgres runs on this machine, its clock is ours.
+"""
 
 import os
 import signal
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from tests.faults.engine import WORKERS, ChunkInHand
 from tests.faults.scene import Blow, Scene, blow_of, chunk_in_hand, chunks_of
@@ -21,17 +26,17 @@ def kill_pool_process(scene: Scene) -> Blow:
 def kill_worker(scene: Scene) -> Blow:
     """`kill -9` of a whole worker, children included; its supervisor starts it again at once."""
     name = chunk_in_hand(scene).worker_name
-    scene.engine.fleet.kill(name)
-    blow = blow_of(scene, kill_worker, chunks_of(scene, name))
+    killed_at = scene.engine.fleet.kill(name)
+    blow = blow_of(scene, kill_worker, chunks_of(scene, name, killed_at))
     scene.engine.fleet.restart(name)
     return blow
 
 
 def kill_all_workers(scene: Scene) -> Blow:
     """`kill -9` of all workers, started again after an outage."""
-    for name in WORKERS:
-        scene.engine.fleet.kill(name)
-    struck_at, orphans = scene.engine.now(), scene.engine.chunks_in_hand(scene.run_id)
+    killed_at = {name: scene.engine.fleet.kill(name) for name in WORKERS}
+    struck_at = scene.engine.now()
+    orphans = [chunk for name, at in killed_at.items() for chunk in chunks_of(scene, name, at)]
     time.sleep(scene.outage_seconds)
     for name in WORKERS:
         scene.engine.fleet.restart(name)
@@ -73,8 +78,8 @@ def kill_api(scene: Scene) -> Blow:
 def freeze_worker(scene: Scene) -> Blow:
     """SIGSTOP to a worker past its leases, then SIGCONT: what it had in hand it must not write."""
     name = chunk_in_hand(scene).worker_name
-    scene.engine.fleet.freeze(name)
-    blow = blow_of(scene, freeze_worker, chunks_of(scene, name), frozen=True)
+    frozen_at = scene.engine.fleet.freeze(name)
+    blow = blow_of(scene, freeze_worker, chunks_of(scene, name, frozen_at), frozen=True)
     time.sleep(FROZEN_SECONDS)
     scene.engine.fleet.thaw(name)
     return blow
@@ -84,4 +89,5 @@ def _kill_a_lane(scene: Scene) -> Sequence[ChunkInHand]:
     """`kill -9` of a process that works a chunk; what it leaves behind."""
     victim = chunk_in_hand(scene)
     os.kill(victim.pid, signal.SIGKILL)
-    return [chunk for chunk in scene.engine.chunks_in_hand(scene.run_id) if chunk.worker == victim.worker]
+    chunks = scene.engine.chunks_in_hand(scene.run_id, datetime.now(UTC))
+    return [chunk for chunk in chunks if chunk.worker == victim.worker]
