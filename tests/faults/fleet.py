@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,7 +51,9 @@ class Fleet:
     def kill(self, name: str) -> datetime:
         """`kill -9` to a process and its children; it is gone when this returns. When it was struck, by our clock."""
         process = self._running.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
+        # Whoever ended by itself, children included, has no group any more: `dead` tells of it, and the others still end.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         struck_at = datetime.now(UTC)
         process.wait()
         return struck_at
