@@ -51,7 +51,7 @@ class Fleet:
     def kill(self, name: str) -> datetime:
         """`kill -9` to a process and its children; it is gone when this returns. When it was struck, by our clock."""
         process = self._running.pop(name)
-        # Whoever ended by itself, children included, has no group any more: `dead` tells of it, and the others still end.
+        # Whoever ended by itself, children included, has no group any more: `dead` tells of it.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         struck_at = datetime.now(UTC)
