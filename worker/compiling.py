@@ -20,9 +20,11 @@ from models.transitions import lock_run, touch_run
 from pipeline import chunks, live_state, runs
 from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost
+from pipeline.live_state import LiveState
 from pipeline.results.artifacts import add_artifacts, withdraw_exports
 from pipeline.results.exports import ExportFile, remove_exports, write_export
 from pipeline.retention import is_withdrawn
+from worker.insisting import insist, insist_on_end
 from worker.links import begin
 from worker.process import Process
 from worker.publishing import publish
@@ -86,36 +88,37 @@ def _export_as_it_stands(process: Process, run_id: UUID, worker: str) -> bool:
 
 
 def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> None:
-    with process.database.transaction() as session:
+    def end(session: Session) -> LiveState:
         run = runs.complete(session, lease, exports, process.settings.lease_seconds)
-        state = live_state.build(session, run, process.settings.public_url)
-    publish(process, state)
+        return live_state.build(session, run, process.settings.public_url)
+
+    publish(process, insist_on_end(process, lease, end))
 
 
 def _try_to_write(process: Process, lease: Lease) -> Sequence[ExportFile] | None:
     """The export files; none when the disk did not take them. That is not the run's fault: it waits for room."""
     try:
-        return _write_exports(process, lease)
+        return insist(process, lambda session: _write_exports(process, lease, session))
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, type(error).__name__)
         log.error("run %s: its export files can't be written (%s); next try in %g s", lease.run_id, name, DISK_PAUSE_S)
-    with process.database.transaction() as session:
+
+    def end(session: Session) -> LiveState:
         run = chunks.record(session, lease, (), process.settings.lease_seconds)
         chunks.pause(session, lease, DISK_PAUSE_S, reason=name)
-        state = live_state.build(session, run, process.settings.public_url)
-    publish(process, state)
+        return live_state.build(session, run, process.settings.public_url)
+
+    publish(process, insist_on_end(process, lease, end))
     return None
 
 
-def _write_exports(process: Process, lease: Lease) -> list[ExportFile]:
-    directory = process.settings.export_dir
-    with process.database.transaction() as session:
-        allow_idle_transaction(session)
-        run = runs.refreshed(session, lease.run_id)
-        return [
-            write_export(directory, run.id, name, run.extra_columns, _rows(process, lease, session))
-            for name in run.export_formats
-        ]
+def _write_exports(process: Process, lease: Lease, session: Session) -> list[ExportFile]:
+    allow_idle_transaction(session)
+    run = runs.refreshed(session, lease.run_id)
+    return [
+        write_export(process.settings.export_dir, run.id, name, run.extra_columns, _rows(process, lease, session))
+        for name in run.export_formats
+    ]
 
 
 def _rows(process: Process, lease: Lease, session: Session) -> Iterator[Row[Any]]:

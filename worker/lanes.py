@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -19,12 +18,11 @@ from pipeline.errors import LeaseLost, StageFault, WorldGone
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.records import Batch
 from pipeline.stages import stage_named
+from worker.insisting import insist, insist_on_end
 from worker.process import Process, freshness_of
 from worker.publishing import publish
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +104,6 @@ async def _flush(process: Process, lease: Lease, hand: _Hand) -> None:
         hand.outcomes[:0] = outcomes
 
 
-def _insist(process: Process, step: Callable[[Session], T]) -> T:
-    """One transaction, tried again while Postgres is away, for as long as the lease may still live."""
-    give_up_at = time.monotonic() + process.settings.lease_seconds
-    while True:
-        try:
-            with process.database.transaction() as session:
-                return step(session)
-        except OperationalError:
-            if time.monotonic() > give_up_at:
-                raise
-            time.sleep(process.settings.flush_seconds / 4)
-
-
 def _check_world(process: Process) -> None:
     """Raises `WorldGone` rather than have each contact reported as one that could not be asked about."""
     if outage := process.outage():
@@ -154,7 +139,7 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
 
 
 def _load(process: Process, lease: Lease) -> Batch:
-    return _insist(process, lambda session: chunks.load(session, lease, freshness_of(process.settings)))
+    return insist(process, lambda session: chunks.load(session, lease, freshness_of(process.settings)))
 
 
 def _record(process: Process, lease: Lease, outcomes: list[Outcome]) -> None:
@@ -200,6 +185,6 @@ def _end(process: Process, lease: Lease, outcomes: list[Outcome], end_chunk: Cal
         left = StageLeft(complete, chunks.claimable(session, lease.run_id, lease.stage))
         return left, live_state.build(session, run, process.settings.public_url)
 
-    left, state = _insist(process, end)
+    left, state = insist_on_end(process, lease, end)
     publish(process, state)
     return left

@@ -12,6 +12,8 @@ import logging
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from models.queries import preset_of_run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError, lock_run, touch_run
@@ -19,8 +21,10 @@ from pipeline import chunks, live_state, runs
 from pipeline.chunks import Lease
 from pipeline.deferrals import let_rest
 from pipeline.errors import ChunkExhausted, WorldGone
+from pipeline.live_state import LiveState
 from pipeline.runs import Beginning
 from worker.dispatch import broker_may_be_away, send_export, send_lanes, send_rest_of_chain
+from worker.insisting import insist, insist_on_lease
 from worker.lanes import StageLeft, work_chunk
 from worker.process import Process
 from worker.publishing import publish
@@ -66,33 +70,40 @@ def work_lane(process: Process, run_id: UUID, stage: str, worker: str) -> None:
 def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
     """Begin a stage and claim its first free chunk, in one transaction."""
     settings = process.settings
+
+    def step(session: Session) -> tuple[Claim, LiveState | None]:
+        beginning = runs.begin_stage(session, run_id, stage, worker, settings.chunk_size)
+        if beginning is not Beginning.WORK:
+            return Claim(beginning), None
+        run = touch_run(session, run_id, settings.lease_seconds)
+        lease = chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
+        left_over = chunks.claimable(session, run_id, stage)
+        if lease is None:
+            let_rest(session, run_id)
+        return Claim(beginning, lease, left_over), live_state.build(session, run, settings.public_url)
+
     try:
-        with process.database.transaction() as session:
-            beginning = runs.begin_stage(session, run_id, stage, worker, settings.chunk_size)
-            if beginning is not Beginning.WORK:
-                return Claim(beginning)
-            run = touch_run(session, run_id, settings.lease_seconds)
-            lease = chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
-            left_over = chunks.claimable(session, run_id, stage)
-            if lease is None:
-                let_rest(session, run_id)
-            state = live_state.build(session, run, settings.public_url)
+        claim, state = insist_on_lease(process, step, lambda begun: begun[0].lease)
     except ChunkExhausted as error:
         log.error("%s", error)
         _fail(process, run_id, _exhausted(stage), worker)
         return Claim(Beginning.OVER)
-    publish(process, state)
-    return Claim(beginning, lease, left_over)
+    if state:
+        publish(process, state)
+    return claim
 
 
 def _claim(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | None:
     settings = process.settings
+
+    def step(session: Session) -> Lease | None:
+        run = lock_run(session, run_id)
+        if run is None or run.status in TERMINAL_RUN_STATUSES:
+            return None
+        return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
+
     try:
-        with process.database.transaction() as session:
-            run = lock_run(session, run_id)
-            if run is None or run.status in TERMINAL_RUN_STATUSES:
-                return None
-            return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
+        return insist_on_lease(process, step, lambda lease: lease)
     except ChunkExhausted as error:
         log.error("%s", error)
         _fail(process, run_id, _exhausted(stage), worker)
@@ -114,17 +125,18 @@ def _exhausted(stage: str) -> RunError:
 
 def _fail(process: Process, run_id: UUID, error: RunError, worker: str) -> None:
     log.error("run %s, stage %s: failed with %s", run_id, error.stage, error.code)
-    with process.database.transaction() as session:
+
+    def step(session: Session) -> LiveState | None:
         run = runs.fail(session, run_id, error, worker)
-        state = live_state.build(session, run, process.settings.public_url) if run else None
-    if state:
+        return live_state.build(session, run, process.settings.public_url) if run else None
+
+    if state := insist(process, step):
         publish(process, state)
         with broker_may_be_away(run_id):
             send_export(run_id)
 
 
 def _send_rest(process: Process, run_id: UUID, stage: str) -> None:
-    with process.database.transaction() as session:
-        preset = preset_of_run(session, run_id)
+    preset = insist(process, lambda session: preset_of_run(session, run_id))
     with broker_may_be_away(run_id):
         send_rest_of_chain(run_id, preset, stage)
