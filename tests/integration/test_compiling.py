@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 from uuid import UUID
 
 import pytest
@@ -13,12 +12,12 @@ from models.database import Database
 from models.queries import events_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
-from models.settings import load_settings
 from pipeline import live_state, runs, standstill
 from pipeline.narrowing import MAX_ATTEMPTS
 from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, count, finish_chunk, found, pending_run, valid
+from tests.integration.worker_process import opened_process
 from worker.compiling import compile_run, export_stopped_run
-from worker.process import Process, open_process
+from worker.process import Process
 
 
 @pytest.fixture
@@ -31,14 +30,9 @@ def export_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def process(database_url: str, valkey_url: str, export_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("REDIS_URL", valkey_url)
-    monkeypatch.setenv("EXPORT_DIR", str(export_dir))
-    load_settings.cache_clear()
-    opened = open_process(Event())
-    yield opened
-    opened.close()
-    load_settings.cache_clear()
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(export_dir)}
+    with opened_process(settings, monkeypatch) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Event
 from uuid import UUID
 
 import pytest
@@ -14,7 +13,6 @@ import pytest
 from models.database import Database
 from models.queries import events_of_run, stages_of_run
 from models.run import Run
-from models.settings import load_settings
 from models.wire import ContactIn
 from pipeline import live_state, runs, stages
 from pipeline.chunks import Lease
@@ -30,8 +28,9 @@ from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 from tests.factories import LOOKUP, WORKER, account, claim, claimed_chunk, count, not_found, order_of
 from tests.integration.conftest import contacts_of
+from tests.integration.worker_process import opened_process
 from worker.lanes import StageLeft, work_chunk
-from worker.process import Process, open_process
+from worker.process import Process
 
 CANCEL_TAKES_EFFECT_S = 2.0
 SLOW_S = 15.0
@@ -65,13 +64,9 @@ def internet(domains: dict[Habit, Domain], people: Sequence[Person], put_off: Se
 def process(
     internet: Internet, database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Process]:
-    for name, value in {**internet.settings(), "DATABASE_URL": database_url, "REDIS_URL": valkey_url}.items():
-        monkeypatch.setenv(name, value)
-    load_settings.cache_clear()
-    opened = open_process(Event())
-    yield opened
-    opened.close()
-    load_settings.cache_clear()
+    settings = {**internet.settings(), "DATABASE_URL": database_url, "REDIS_URL": valkey_url}
+    with opened_process(settings, monkeypatch) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 from uuid import UUID
 
 import psycopg
@@ -18,27 +17,22 @@ from models.events import EventKind
 from models.queries import events_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
-from models.settings import load_settings
 from pipeline import live_state, runs
 from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, count, finish_chunk, not_found, pending_run, skipped
+from tests.integration.worker_process import opened_process
 from worker.compiling import compile_run
 from worker.lanes import work_chunk
 from worker.links import begin
-from worker.process import Process, open_process
+from worker.process import Process
 
 CONTACTS = 3
 
 
 @pytest.fixture
 def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("REDIS_URL", valkey_url)
-    monkeypatch.setenv("EXPORT_DIR", str(tmp_path))
-    load_settings.cache_clear()
-    opened = open_process(Event())
-    yield opened
-    opened.close()
-    load_settings.cache_clear()
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(tmp_path)}
+    with opened_process(settings, monkeypatch) as opened:
+        yield opened
 
 
 @pytest.fixture

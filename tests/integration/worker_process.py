@@ -1,0 +1,24 @@
+"""A worker process's connections, opened in the test's own process."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event
+
+import pytest
+
+from models.settings import load_settings
+from worker.process import Process, open_process
+
+
+@contextmanager
+def opened_process(settings: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+    """What tasks work with, under these settings, until the block ends."""
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    load_settings.cache_clear()
+    process = open_process(Event())
+    try:
+        yield process
+    finally:
+        process.close()
+        load_settings.cache_clear()
