@@ -98,7 +98,8 @@ class Conclusions:
             key=lambda each: (answers[each].meaning in EXISTS, -questions[each][0][1].probability),
         )
         for local_part in by_weight:
-            owners = [person for person, _ in questions[local_part] if person.name in self.waiting]
+            # While somebody rested, the address may have become a colleague's.
+            owners = [p for p, _ in questions[local_part] if p.name in self.waiting and local_part in p.options]
             yield from self._conclude(local_part, owners, answers[local_part])
         for person in (person for owners in questions.values() for person, _ in owners):
             if person.is_put_off and person.name in self.waiting:
@@ -290,9 +291,8 @@ class Conclusions:
     def _inferred(self, person: Sought) -> Finding:
         """At a catch-all only the pattern can speak, if enough addresses confirmed it elsewhere."""
         person.leave_out(self._taken, (), self.belief)
-        inferred = likeliest(person.options, self.belief.chances_of({})) if self.belief.is_well_founded else None
-        if inferred is not None and inferred.probability < LIKELY_ENOUGH:
-            inferred = None
+        likely = likeliest(person.options, self.belief.chances_of({})) if self.belief.is_well_founded else None
+        inferred = likely if likely and likely.probability >= LIKELY_ENOUGH else None
         if inferred is not None:
             self._taken.add(inferred.local_part)
         return Finding(

@@ -7,7 +7,7 @@ from string import ascii_lowercase
 import pytest
 
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
+from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages import stage_named
 from tests.factories import taught_by
 from tests.unit.lookup.looking_up import ACME, contacts
@@ -148,6 +148,30 @@ def test_who_is_put_off_among_others_is_asked_about_so_that_the_last_visit_finds
 
     assert isinstance(found, Outcome)
     assert found.email == f"jose.{spelled}@{ACME}"
+
+
+def test_whose_likeliest_address_is_let_pass_for_a_colleague_meanwhile_is_not_asked_about_it_again() -> None:
+    names = ["Tuan Bradfordson", *NAMES[:3], "Tuan Whitfieldson"]
+    people = mail_host("tuan", *[name.lower().split()[0] for name in NAMES])
+    put_off: list[str] = []
+
+    def greylists_the_first(command: str) -> bytes | None:
+        if command.startswith("RCPT TO:<tuan@") and not put_off:
+            put_off.append(command)
+            return b"451 4.7.1 greylisted"
+        return people(command)
+
+    async def visit() -> dict[int, Outcome | Deferral]:
+        known = {ACME: [PatternCount("first", 1.0)]}
+        async with world({ACME: greylists_the_first}, defer_seconds=(300.0, 900.0)) as scripted:
+            work = stage_named("email_lookup").stage.work(Batch(contacts(*names), known), scripted.network)
+            return {each.position: each async for each in work}
+
+    said = asyncio.run(visit())
+
+    assert put_off
+    assert [said[position].reason for position in (0, 4)] == [Reason.NAMESAKES, Reason.NAMESAKES]
+    assert [said[position].reason for position in (1, 2, 3)] == [Reason.MAILBOX_EXISTS] * 3
 
 
 def test_without_patience_there_is_no_visit_more_either() -> None:
