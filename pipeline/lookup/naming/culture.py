@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from pipeline.lookup.naming.scripts import VIETNAMESE_LETTERS
 from pipeline.lookup.naming.syllables import PINYIN
 from pipeline.lookup.naming.vocabulary import GIVEN, SURNAMES
 from pipeline.lookup.naming.words import key
@@ -31,6 +32,8 @@ def culture_of(words: Sequence[str]) -> str:
     keys = [key(word) for word in words]
     if len(keys) < 2:
         return ""
+    if not VIETNAMESE_LETTERS.isdisjoint("".join(words).lower()) and _score("vietnamese", keys):
+        return "vietnamese"
     scores = {culture: _score(culture, keys) for culture in SURNAMES}
     best = max(scores, key=scores.__getitem__)
     return best if scores[best] >= 1 else ""
@@ -50,6 +53,9 @@ def _score(culture: str, keys: Sequence[str]) -> float:
     share = _share_of_shape(shape, others)
     if keys[-1] not in names and (share <= 0.5 or _has_one_syllable(culture, keys[1:])):
         # "Lee Smith" is not of the Lee family.
+        return 0.0
+    if others and share <= 0.5 and culture != "hongkong_taiwan":
+        # "Marta Moreno Gil" is no Korean, but "Peter Cheung" is from Hong Kong.
         return 0.0
     return 1.0 + weight * share
 

@@ -74,7 +74,7 @@ def _eastern(words: Sequence[str], culture: str) -> list[Split]:
         backwards = 0.3 if first else 0.03
     joined = culture in JOINED
     return [
-        Split(tuple(words[:-1]), (words[-1],), 1 - backwards, joined),
+        *_called(words[:-1], culture, Split((), (words[-1],), 1 - backwards, joined)),
         *_called(words[1:], culture, Split((), (words[0],), backwards, joined)),
     ]
 
@@ -139,8 +139,9 @@ def _speaks_for_family_first(words: Sequence[str], culture: str, within: float) 
     if len(words) < 2:
         return False
     splits = _eastern(words, culture) if culture in EASTERN else []
-    backwards = splits[1].weight if splits else _share_of_family_first(words)
-    return backwards >= within
+    if not splits:
+        return _share_of_family_first(words) >= within
+    return sum(split.weight for split in splits if split.family == (words[0],)) >= within
 
 
 def _family_in_capitals(words: Sequence[str]) -> list[Split]:

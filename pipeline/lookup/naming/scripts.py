@@ -17,6 +17,9 @@ COMBINED = 0.3
 _OTHER_SCRIPTS = re.compile("[\u0370-\u1cff\u1f00-\u1fff\uac00-\ud7a3]")
 """Greek, Cyrillic, Arabic, Hangul and others; not the kana and Han, of which a word has one customary form."""
 
+VIETNAMESE_LETTERS = frozenset("ơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ")
+"""Letters that no other language has."""
+
 Convention = Callable[[str], str]
 Conventions = Sequence[tuple[Convention, float]]
 
@@ -255,10 +258,10 @@ def _range(first: int, last: int) -> frozenset[str]:
 
 _BY_LETTERS: Sequence[tuple[frozenset[str], Conventions]] = (
     (frozenset("ıİşğ"), _AS_IT_IS),
-    (frozenset("ơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ"), _AS_IT_IS),
+    (VIETNAMESE_LETTERS, _AS_IT_IS),
     (frozenset("đ"), _DJ),
-    (frozenset("áíőűúąęłńśźżčřěšžýœçñãõ"), _AS_IT_IS),
     (frozenset("þð"), _ICELANDIC),
+    (frozenset("áíőűúąęłńśźżčřěšžýœçñãõ"), _AS_IT_IS),
     (frozenset("øåæ"), _NORDIC),
     (frozenset("üß"), _UMLAUTS),
     (frozenset("äö"), _UMLAUTS_OR_SWEDISH),
