@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sandbox.truth_set.cultures import TrueName
 
 PARTICLES = frozenset(
-    "van von der den de del della di da do dos das du la le ter ten zu af op 't al el ben lo dell d".split()
+    "van von der den de del della di da do dos das du la le ter ten zu af op t al el ben lo dell d".split()
 )
 
 _LETTERS = str.maketrans(
