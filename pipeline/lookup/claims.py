@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pipeline.lookup.candidates import Candidate
 from pipeline.lookup.names import Name
 from pipeline.lookup.patterns import local_parts
+from pipeline.lookup.sought import USUAL
 from pipeline.mail.answer import Answer
 
 OF_ONE_NAME = {"first", "last", "fl"}
@@ -43,6 +44,14 @@ class Contest:
         """The chance that a claimant owns it."""
         total = sum(each.probability for each in self.claimants.values())
         return (1 - self.stranger) * self.claimants[name].probability / total
+
+    def is_for_the_usual(self, name: Name, dominant: str | None) -> bool:
+        """Whether it is about the address that a claimant would usually have, now that this is the domain's pattern.
+
+        As long as no pattern was known no claim was likely.
+        """
+        claim = self.claimants[name]
+        return claim.pattern == dominant and (claim.probability >= USUAL or self.dominant is None)
 
 
 class Claims:

@@ -9,7 +9,7 @@ from pipeline.lookup.claims import Claims, Contest
 from pipeline.lookup.manners import Manners
 from pipeline.lookup.names import Name
 from pipeline.lookup.planning import Questions
-from pipeline.lookup.sought import USUAL, WORTH_ASKING, Sought, seek
+from pipeline.lookup.sought import WORTH_ASKING, Sought, seek
 from pipeline.mail.answer import Answer
 from pipeline.mail.meanings import EXISTS, Meaning
 from pipeline.outcomes import Reason
@@ -182,8 +182,7 @@ class Conclusions:
     def _note_claims(self, person: Sought) -> None:
         contests = self._claims.of(person.name)
         shares = {local_part: contest.share(person.name) for local_part, contest in contests.items()}
-        claims = [contest.claimants[person.name] for contest in contests.values()]
-        usual = any(claim.pattern == self.belief.dominant and claim.probability >= USUAL for claim in claims)
+        usual = any(contest.is_for_the_usual(person.name, self.belief.dominant) for contest in contests.values())
         person.note_claims(shares, to_the_usual=usual)
 
     def _new(self, name: Name) -> Sought:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from string import ascii_lowercase
 
 from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
 from pipeline.outcomes import Deferral, Outcome, Reason
@@ -34,6 +35,16 @@ def test_it_is_whoevers_whose_namesake_is_found_elsewhere() -> None:
         ("jhopper@acme.test", Reason.MAILBOX_EXISTS),
         ("john.hopper@acme.test", Reason.MAILBOX_EXISTS),
     ]
+
+
+def test_an_address_that_was_found_before_the_pattern_was_known_is_asked_beside_like_any_other_usual_one() -> None:
+    # Names of several spellings: nobody begins with them.
+    others = [f"Person{letter} van der Family{letter}" for letter in ascii_lowercase[:18]]
+    mailboxes = ["anoukh", *(f"person{letter}v" for letter in ascii_lowercase[:18]), "anouk.hofstra"]
+
+    outcomes, _ = look_up(contacts("Anouk Hofkamp", *others, "Anouk Hofstra"), {ACME: mail_host(*mailboxes)})
+
+    assert [outcomes[position].email for position in range(20)] == [f"{each}@{ACME}" for each in mailboxes]
 
 
 def test_namesakes_are_told_apart_by_the_patterns_that_the_domain_shows() -> None:
