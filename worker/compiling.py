@@ -24,7 +24,7 @@ from pipeline.live_state import LiveState
 from pipeline.results.artifacts import add_artifacts, withdraw_exports
 from pipeline.results.exports import ExportFile, remove_exports, write_export
 from pipeline.retention import is_withdrawn
-from worker.insisting import insist, insist_on_end
+from worker.insisting import insist, insist_on_end, work_under
 from worker.links import begin
 from worker.process import Process
 from worker.publishing import publish
@@ -98,7 +98,7 @@ def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> 
 def _try_to_write(process: Process, lease: Lease) -> Sequence[ExportFile] | None:
     """The export files; none when the disk did not take them. That is not the run's fault: it waits for room."""
     try:
-        return insist(process, lambda session: _write_exports(process, lease, session))
+        return insist(process, work_under(lease), lambda session: _write_exports(process, lease, session))
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, type(error).__name__)
         log.error("run %s: its export files can't be written (%s); next try in %g s", lease.run_id, name, DISK_PAUSE_S)

@@ -27,11 +27,14 @@ T = TypeVar("T")
 _LEFT = (ChunkStatus.OPEN, ChunkStatus.DONE)
 
 
-def insist(process: Process, step: Callable[[Session], T], came_about: Callable[[Session, T], bool] | None = None) -> T:
+def insist(
+    process: Process, work: str, step: Callable[[Session], T], came_about: Callable[[Session, T], bool] | None = None
+) -> T:
     """One transaction, tried again while Postgres is away, for as long as a lease may still live.
 
-    `came_about` says, of what an earlier try gave, whether that try was committed after all; without it the step must
-    be one that may be done twice. Raises `OperationalError` in the end, and whatever the step does.
+    `work` names run and stage in the log. `came_about` says, of what an earlier try gave, whether that try was
+    committed after all; without it the step must be one that may be done twice. Raises `OperationalError` in the end, and
+    whatever the step does.
     """
     given: list[T] = []
     give_up_at = math.inf
@@ -43,26 +46,33 @@ def insist(process: Process, step: Callable[[Session], T], came_about: Callable[
             return given[-1]
         except OperationalError as error:
             if give_up_at == math.inf:
-                log.warning("Postgres does not answer, it is asked again and again: %s", type(error.orig).__name__)
+                log.warning("%s: Postgres does not answer (%s), it is asked again", work, type(error.orig).__name__)
                 give_up_at = time.monotonic() + process.settings.lease_seconds
             if time.monotonic() > give_up_at:
                 raise
             time.sleep(process.settings.flush_seconds / 4)
 
 
-def insist_on_lease(process: Process, claim: Callable[[Session], T], lease_of: Callable[[T], Lease | None]) -> T:
+def insist_on_lease(
+    process: Process, work: str, claim: Callable[[Session], T], lease_of: Callable[[T], Lease | None]
+) -> T:
     """Insist on a step that may claim a chunk: it is claimed once, also if nobody heard that it was."""
 
     def is_held(session: Session, claimed: T) -> bool:
         lease = lease_of(claimed)
         return lease is not None and _status_under(session, lease) == ChunkStatus.LEASED
 
-    return insist(process, claim, is_held)
+    return insist(process, work, claim, is_held)
 
 
 def insist_on_end(process: Process, lease: Lease, end: Callable[[Session], T]) -> T:
     """Insist on a step that ends a lease: what it gave holds, also if nobody heard that it was committed."""
-    return insist(process, end, lambda session, _: _status_under(session, lease) in _LEFT)
+    return insist(process, work_under(lease), end, lambda session, _: _status_under(session, lease) in _LEFT)
+
+
+def work_under(lease: Lease) -> str:
+    """Name a lease's work in the log."""
+    return f"run {lease.run_id}, stage {lease.stage}, chunk {lease.number}"
 
 
 def _status_under(session: Session, lease: Lease) -> ChunkStatus | None:

@@ -18,7 +18,7 @@ from pipeline.errors import LeaseLost, StageFault, WorldGone
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.records import Batch
 from pipeline.stages import stage_named
-from worker.insisting import insist, insist_on_end
+from worker.insisting import insist, insist_on_end, work_under
 from worker.process import Process, freshness_of
 from worker.publishing import publish
 
@@ -139,7 +139,8 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
 
 
 def _load(process: Process, lease: Lease) -> Batch:
-    return insist(process, lambda session: chunks.load(session, lease, freshness_of(process.settings)))
+    freshness = freshness_of(process.settings)
+    return insist(process, work_under(lease), lambda session: chunks.load(session, lease, freshness))
 
 
 def _record(process: Process, lease: Lease, outcomes: list[Outcome]) -> None:

@@ -83,7 +83,7 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
         return Claim(beginning, lease, left_over), live_state.build(session, run, settings.public_url)
 
     try:
-        claim, state = insist_on_lease(process, step, lambda begun: begun[0].lease)
+        claim, state = insist_on_lease(process, _of_stage(run_id, stage), step, lambda begun: begun[0].lease)
     except ChunkExhausted as error:
         log.error("%s", error)
         _fail(process, run_id, _exhausted(stage), worker)
@@ -103,7 +103,7 @@ def _claim(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | N
         return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
 
     try:
-        return insist_on_lease(process, step, lambda lease: lease)
+        return insist_on_lease(process, _of_stage(run_id, stage), step, lambda lease: lease)
     except ChunkExhausted as error:
         log.error("%s", error)
         _fail(process, run_id, _exhausted(stage), worker)
@@ -124,19 +124,24 @@ def _exhausted(stage: str) -> RunError:
 
 
 def _fail(process: Process, run_id: UUID, error: RunError, worker: str) -> None:
-    log.error("run %s, stage %s: failed with %s", run_id, error.stage, error.code)
+    work = _of_stage(run_id, error.stage)
+    log.error("%s: failed with %s", work, error.code)
 
     def step(session: Session) -> LiveState | None:
         run = runs.fail(session, run_id, error, worker)
         return live_state.build(session, run, process.settings.public_url) if run else None
 
-    if state := insist(process, step):
+    if state := insist(process, work, step):
         publish(process, state)
         with broker_may_be_away(run_id):
             send_export(run_id)
 
 
 def _send_rest(process: Process, run_id: UUID, stage: str) -> None:
-    preset = insist(process, lambda session: preset_of_run(session, run_id))
+    preset = insist(process, _of_stage(run_id, stage), lambda session: preset_of_run(session, run_id))
     with broker_may_be_away(run_id):
         send_rest_of_chain(run_id, preset, stage)
+
+
+def _of_stage(run_id: UUID, stage: str | None) -> str:
+    return f"run {run_id}, stage {stage}"

@@ -118,6 +118,16 @@ def test_a_link_whose_session_ends_as_it_claims_a_chunk_claims_it_all_the_same(
     assert kinds(database, looked_up_run, VERIFY).count(EventKind.CHUNK_CLAIMED) == 1
 
 
+def test_the_log_names_the_run_and_the_stage_of_what_is_tried_again(
+    process: Process, looked_up_run: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ending_session_before(process.database, "UPDATE run_chunks"):
+        begin(process, looked_up_run, VERIFY, WORKER)
+
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "worker.insisting"]
+    assert warning.startswith(f"run {looked_up_run}, stage {VERIFY}: Postgres does not answer")
+
+
 def test_a_link_that_did_not_hear_that_it_has_a_chunk_works_that_one(
     process: Process, database: Database, looked_up_run: UUID
 ) -> None:
