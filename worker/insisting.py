@@ -33,8 +33,8 @@ def insist(
     """One transaction, tried again while Postgres is away, for as long as a lease may still live.
 
     `work` names run and stage in the log. `came_about` says, of what an earlier try gave, whether that try was
-    committed after all; without it the step must be one that may be done twice. Raises `OperationalError` in the end, and
-    whatever the step does.
+    committed after all; without it the step must be one that may be done twice. Raises `OperationalError` in the end,
+    and whatever the step does.
     """
     given: list[T] = []
     give_up_at = math.inf
