@@ -26,7 +26,7 @@ HOPE_OF_MANY = 0.6
 """On the last occasion, of many people, if it is not: that costs most and finds least."""
 WORTH_ON_THE_LAST_OCCASION = 0.5
 """While the pattern is unknown, what others teach when we come back may make worthwhile what is not quite so now."""
-WORTH_OF_A_PILOT = 0.05
+WORTH_OF_A_PILOT = 0.15
 """Pilots are asked about as long as a question shows the pattern with this chance, shared among all who wait for it."""
 WIDEST = 1024
 """The most people asked about side by side: two for a pattern known by no hit, twice as many for each hit."""
