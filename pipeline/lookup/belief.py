@@ -43,7 +43,7 @@ class PatternBelief:
         self._strays: Mapping[str, float] = priors
         self._unexplained = 0.0
         self._explored = 1.0
-        self._beside: Mapping[str, float] | None = None
+        self._beside: PatternBelief | None = None
         for count in known:
             self._note_count(count)
         self._chances_of_anybody = self._mixed(self._chances)
@@ -140,21 +140,11 @@ class PatternBelief:
         odds = self._explored * exp(min(excess**2 / (2 * (absent + 1)), MOST_SUSPICIOUS))
         return excess * odds / (1 + odds)
 
-    def chances_beside(self, refused: Coverage, existence: float) -> Mapping[str, float]:
-        """Give the chances of somebody whose address by the dominant pattern is a colleague's, after what was refused.
-
-        Theirs is of another pattern, with this chance of its existence before anything was refused.
-        """
+    def beside_the_dominant(self) -> "PatternBelief":
+        """What is believed of people whose address by the dominant pattern is a colleague's: theirs is another one."""
         if self._beside is None:
-            self._beside = self._without_the_dominant()
-        missed = sum(share * self._beside[pattern] for pattern, share in refused.items())
-        scale = existence / (1 - existence * missed)
-        return {pattern: share * scale for pattern, share in self._beside.items()}
-
-    def _without_the_dominant(self) -> Mapping[str, float]:
-        shares = {**self._beside_the_dominant(self._priors, OTHERS_WEIGHT), self._likeliest: 0.0}
-        total = sum(shares.values())
-        return {pattern: share / total for pattern, share in shares.items()}
+            self._beside = PatternBelief(priors=self._beside_the_dominant(self._priors, OTHERS_WEIGHT))
+        return self._beside
 
     @property
     def _conformity(self) -> float:

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from pipeline.lookup.belief import PatternBelief
 from pipeline.lookup.candidates import Candidate, likeliest
 from pipeline.lookup.claims import Claims, Contest
-from pipeline.lookup.explorers import Explorers
 from pipeline.lookup.manners import Manners
 from pipeline.lookup.names import Name
 from pipeline.lookup.planning import Questions
-from pipeline.lookup.sought import Sought, seek
+from pipeline.lookup.sought import WORTH_ASKING, Sought, seek
 from pipeline.mail.answer import Answer
 from pipeline.mail.meanings import EXISTS, Meaning
 from pipeline.outcomes import Reason
@@ -19,6 +18,8 @@ PILOTS = 2
 """People of each group who are asked about while the domain's pattern is unknown."""
 LIKELY_ENOUGH = 0.4
 """What can only be inferred is said from this chance on: below, it is more likely a stranger's or nobody's."""
+ENOUGH_UNEXPLAINED = 2
+"""From so many people on that the domain's pattern does not explain, a second pattern is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Conclusions:
     def __init__(self, belief: PatternBelief, taken: set[str], everybody: Collection[Name]) -> None:
         self.belief = belief
         self.waiting: dict[Name, Sought] = {}
-        self.asking: Sequence[Sought] = []
+        self.asking: list[Sought] = []
         self.resting: set[Name] = set()
         self.nobody: Answer | None = None
         self.stopped: Answer | None = None
@@ -64,7 +65,6 @@ class Conclusions:
         self._undecided: dict[Name, Sought] = {}
         self._given_up: dict[Name, Sought] = {}
         self._lost = 0
-        self._explorers = Explorers()
         self._manners = Manners()
         self._spelled = 0
 
@@ -87,8 +87,7 @@ class Conclusions:
             self._note_claims(person)
         self.belief.note_unexplained(self._lost + sum(map(self._is_unexplained, self._held.values())))
         active = [person for name, person in self.waiting.items() if name not in self.resting]
-        worthwhile = [person for person in active if person.best(self.belief)]
-        self.asking = worthwhile or self._explorers.next(active, self._held, self.belief)
+        self.asking = [person for person in active if person.best(self.belief)] or self._explorer(active)
         if not self.asking and not self.resting:
             yield from self.give_up()
 
@@ -200,6 +199,17 @@ class Conclusions:
         for name, person in self._held.items():
             if (spelled := self._manners.spelled(name)) is not name:
                 person.spell(spelled)
+
+    def _explorer(self, people: Sequence[Sought]) -> list[Sought]:
+        """Choose whom to ask about beyond what is worthwhile for them: a second pattern may explain others, too."""
+        worth = WORTH_ASKING / (1 + self.belief.strays)
+        unexplained = [replace(person, worth=worth) for person in people if person.elsewhere == 1]
+        likely = {candidate: person for person in unexplained if (candidate := person.best(self.belief))}
+        if len(unexplained) < ENOUGH_UNEXPLAINED or not likely:
+            return []
+        explorer = self.waiting[likely[max(likely, key=lambda candidate: candidate.probability)].name]
+        explorer.worth = worth
+        return [explorer]
 
     def _is_unexplained(self, person: Sought) -> bool:
         return self.belief.dominant in person.refused_patterns

@@ -4,7 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
-from pipeline.lookup.belief import EXISTENCE, STRAYS_EXIST, PatternBelief
+from pipeline.lookup.belief import PatternBelief
 from pipeline.lookup.candidates import LIMIT, Candidate, likeliest
 from pipeline.lookup.names import Name
 from pipeline.lookup.patterns import COMMON, Ways, local_parts
@@ -60,17 +60,9 @@ class Sought:
         ):
             return None
         worth = self.worth if belief.dominant else self.worth * WHILE_UNKNOWN / max(1, self.pilot_for)
-        candidate = likeliest(self.options, self._chances(belief))
+        theirs = belief.beside_the_dominant() if self.is_displaced or self.vies_for_the_usual else belief
+        candidate = likeliest(self.options, theirs.chances_of(self.refused))
         return candidate if candidate and self.elsewhere * candidate.probability >= worth else None
-
-    def _chances(self, belief: PatternBelief) -> Mapping[str, float]:
-        """Of each pattern, by what is known of the address that the person would usually have."""
-        if self.is_displaced:
-            return belief.chances_beside(self.refused, EXISTENCE)
-        if self.vies_for_the_usual:
-            # Many companies number the second one, and who is to know that number?
-            return belief.chances_beside(self.refused, STRAYS_EXIST)
-        return belief.chances_of(self.refused)
 
     def leave_out(self, taken: Container[str], unknown: Container[str], belief: PatternBelief) -> None:
         """Drop local parts that belong to others, and those that the server is known not to have."""

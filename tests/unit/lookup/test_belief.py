@@ -105,33 +105,3 @@ def test_whatever_is_seen_chances_stay_chances(seen: list[tuple[str, dict[str, f
         chances = belief.chances_of({})
         assert all(0 <= chance <= 1 for chance in chances.values())
         assert sum(chances.values()) == pytest.approx(EXISTENCE)
-
-
-@given(PATTERN, PATTERN, COVERAGE)
-def test_who_has_a_colleague_at_the_usual_address_has_another_one_or_none(
-    hit: str, other: str, refused: dict[str, float]
-) -> None:
-    belief = PatternBelief([PatternCount(hit, 10)])
-    belief.note_hit([(other, 1.0)], {})
-
-    chances = belief.chances_beside(refused, EXISTENCE)
-
-    assert chances[hit] == 0
-    assert sum(chance * (1 - refused.get(pattern, 0.0)) for pattern, chance in chances.items()) <= EXISTENCE + 1e-9
-
-
-@given(PATTERN, PATTERN)
-def test_what_is_refused_to_them_makes_the_rest_likelier_but_never_certain(refused: str, rest: str) -> None:
-    belief = PatternBelief([PatternCount("first", 10), PatternCount("first.last", 4)])
-    before, after = belief.chances_beside({}, EXISTENCE), belief.chances_beside({refused: 1.0}, EXISTENCE)
-
-    assert before[rest] <= after[rest]
-    assert refused == rest or after[rest] < 1
-
-
-def test_what_was_seen_beside_the_dominant_pattern_is_likelier_for_them_than_what_was_not() -> None:
-    belief = PatternBelief([PatternCount("first", 10), PatternCount("lastfirst", 4)])
-
-    chances = belief.chances_beside({}, EXISTENCE)
-
-    assert max(chances, key=chances.__getitem__) == "lastfirst"

@@ -47,16 +47,6 @@ def test_an_address_that_was_found_before_the_pattern_was_known_is_asked_beside_
     assert [outcomes[position].email for position in range(20)] == [f"{each}@{ACME}" for each in mailboxes]
 
 
-def test_the_more_people_vie_in_vain_the_more_patterns_are_tried_on_one_of_them() -> None:
-    known = {ACME: [PatternCount("first", 12), PatternCount("first.last", 8)]}
-    names = ["Emi Ogawada", "Emi Okadara", "Jun Tanabeno", "Jun Fujimori", "Ken Satohara", "Ken Moritani"]
-    mailboxes = ["eogawada", "emi", "jtanabeno", "jun", "ksatohara", "ken"]
-
-    outcomes, _ = look_up(contacts(*names), {ACME: mail_host(*mailboxes)}, known)
-
-    assert [outcomes[position].email for position in range(6)] == [f"{each}@acme.test" for each in mailboxes]
-
-
 def test_namesakes_are_told_apart_by_the_patterns_that_the_domain_shows() -> None:
     known = {ACME: [PatternCount("first.l", 10), PatternCount("first", 5)]}
 
