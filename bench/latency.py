@@ -9,7 +9,6 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from sqlalchemy import text
 
 from cli.client import ApiClient
 from cli.stack import Ports, Stack, running_stack
+from cli.watching import FINISHED
 from models.database import Database, open_database
 from sandbox.domains import invent_domains
 from sandbox.internet import Internet
@@ -52,15 +52,15 @@ def _measure(stack: Stack, groups: Sequence[Sequence[Person]]) -> Iterator[float
     database = open_database(stack.database_url, pool_size=1)
     with ApiClient(stack.credentials) as client:
         for people in groups:
-            yield _one_run(client, database, people)
+            yield _one_run(stack, client, database, people)
     database.close()
 
 
-def _one_run(client: ApiClient, database: Database, people: Sequence[Person]) -> float:
+def _one_run(stack: Stack, client: ApiClient, database: Database, people: Sequence[Person]) -> float:
     contacts = [{"first_name": p.first_name, "last_name": p.last_name, "domain": p.domain} for p in people]
     run_id = client.create_run(contacts, "full_pipeline")
-    while (state := client.read_run(run_id))["status"] not in {"completed", "failed"}:
-        time.sleep(0.02)
+    stack.engine.wait_until(lambda: client.read_run(run_id)["status"] in FINISHED, f"run {run_id}")
+    state = client.read_run(run_id)
     if state["preview"].get("delivered_counts", {}).get("verified_emails") != CONTACTS:
         raise SystemExit(f"run {run_id} did not find all of its contacts: {json.dumps(state['gap_report'])}")
     with database.transaction() as session:
