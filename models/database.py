@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, text
+from psycopg.types.numeric import Int8Dumper
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
@@ -62,7 +63,13 @@ def open_database(
         },
         **engine_options,
     )
+    event.listen(engine, "connect", _send_integers_as_bigint)
     return Database(engine)
+
+
+def _send_integers_as_bigint(connection: Any, _record: Any) -> None:
+    """The driver sends an integer as the smallest type that holds it, and `smallint + smallint` overflows at 32,767."""
+    connection.adapters.register_dumper(int, Int8Dumper)
 
 
 def allow_idle_transaction(session: Session) -> None:

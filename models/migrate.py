@@ -12,12 +12,13 @@ from models.database import Database
 
 # Any number will do, as long as all who migrate use the same: two at once take turns.
 MIGRATION_LOCK = 0x67726F77
+TAKE_TURNS = text("SELECT pg_advisory_xact_lock(:lock)")
 
 
 def migrate(database: Database) -> None:
     """Run the migrations that are missing. Safe when several processes do it at once."""
     with database.engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        connection.execute(TAKE_TURNS, {"lock": MIGRATION_LOCK})
         command.upgrade(alembic_config(connection), "head")
 
 

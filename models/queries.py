@@ -30,7 +30,8 @@ LEFT JOIN LATERAL (
 ) v ON true
 WHERE c.run_id = :run_id AND NOT c.erased
 """
-IN_THEIR_ORDER = " ORDER BY c.input_row"
+ALL_RESULTS = text(f"{RESULT_ROWS} ORDER BY c.input_row")
+FIRST_RESULTS = text(f"{RESULT_ROWS} AND c.input_row < :count ORDER BY c.input_row LIMIT :count")
 
 
 def account_of_key(session: Session, key: str) -> Account | None:
@@ -93,11 +94,9 @@ def events_of_run(session: Session, run_id: UUID) -> Sequence[RunEvent]:
 
 def first_results(session: Session, run_id: UUID, count: int) -> Sequence[Row[Any]]:
     """The results of the first `count` contacts that came: of these only, also when they are deleted by now."""
-    first = f"{RESULT_ROWS} AND c.input_row < :count {IN_THEIR_ORDER} LIMIT :count"
-    return session.execute(text(first), {"run_id": run_id, "count": count}).all()
+    return session.execute(FIRST_RESULTS, {"run_id": run_id, "count": count}).all()
 
 
 def stream_results(session: Session, run_id: UUID, batch: int = 2000) -> Iterator[Row[Any]]:
     """All result rows through a server-side cursor: memory stays flat whatever the run's size."""
-    statement = text(RESULT_ROWS + IN_THEIR_ORDER)
-    yield from session.execute(statement, {"run_id": run_id}, execution_options={"yield_per": batch})
+    yield from session.execute(ALL_RESULTS, {"run_id": run_id}, execution_options={"yield_per": batch})

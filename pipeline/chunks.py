@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from models.events import EventKind, add_event
@@ -42,8 +42,9 @@ from pipeline.verifications import Freshness, fresh_answers, remember_verdicts
 
 PLAN = text("""
 INSERT INTO run_chunks (run_id, stage, number, first_position, last_position)
-SELECT :run_id, :stage, first / :size, first, least(first + :size, :contacts) - 1
-FROM generate_series(0, :contacts - 1, :size) AS first
+SELECT :run_id, :stage, first / o.size, first, least(first + o.size, o.contacts) - 1
+FROM (SELECT CAST(:contacts AS bigint) AS contacts, CAST(:size AS bigint) AS size) o,
+  generate_series(0, o.contacts - 1, o.size) AS first
 ON CONFLICT DO NOTHING
 """)
 
@@ -243,7 +244,7 @@ def _claimable() -> Any:
 
 
 def _renew(session: Session, lease: Lease, seconds: float) -> None:
-    renewed = session.execute(
+    renewed = session.scalar(
         update(RunChunk)
         .where(
             RunChunk.run_id == lease.run_id,
@@ -254,9 +255,10 @@ def _renew(session: Session, lease: Lease, seconds: float) -> None:
             RunChunk.lease_expires_at > func.clock_timestamp(),
         )
         .values(lease_expires_at=end_of_lease(seconds))
+        .returning(RunChunk.number)
         .execution_options(synchronize_session=False)
     )
-    if not _rowcount(renewed):
+    if renewed is None:
         raise _lost(lease)
 
 
@@ -293,8 +295,3 @@ def _named(lease: Lease) -> dict[str, Any]:
 
 def _lost(lease: Lease) -> LeaseLost:
     return LeaseLost(f"run {lease.run_id}, stage {lease.stage}, chunk {lease.number}: the lease is gone")
-
-
-def _rowcount(result: Any) -> int:
-    assert isinstance(result, CursorResult)  # noqa: S101 - a write always gives one; this tells the type checker
-    return result.rowcount

@@ -26,14 +26,14 @@ KEPT = ("pattern", "mail_host", "reply_code", "asked_at")
 FRESH = text("""
 SELECT l.person, l.mailbox, l.reason, l.score, l.evidence
 FROM runs r JOIN lookups l ON l.account_id = r.account_id AND l.person = ANY(:people)
-WHERE r.id = :run_id AND NOT r.fresh AND l.asked_at > now() - make_interval(days => :days)
+WHERE r.id = :run_id AND NOT r.fresh AND l.asked_at > now() - make_interval(days => CAST(:days AS int))
 """)
 
 # In one order, so that lanes which learn about the same people lock the rows alike.
 REMEMBER = text("""
 INSERT INTO lookups (account_id, person, mailbox, reason, score, evidence)
 SELECT :account_id, decode(r.person, 'hex'), decode(r.mailbox, 'hex'), r.reason, r.score, r.evidence
-FROM jsonb_to_recordset(CAST(:people AS jsonb))
+FROM jsonb_to_recordset(CAST(:kept AS jsonb))
   AS r(person text, mailbox text, reason text, score int, evidence jsonb)
 ORDER BY r.person
 ON CONFLICT (account_id, person) DO UPDATE SET
@@ -45,7 +45,8 @@ REACH = 2000
 """Contacts are ordered by domain, so colleagues in other chunks are near. Further than this they are not looked for."""
 GIVEN = text("""
 SELECT email FROM outcomes
-WHERE run_id = :run_id AND stage = :stage AND position BETWEEN :first - :reach AND :last + :reach
+WHERE run_id = :run_id AND stage = :stage AND position
+  BETWEEN CAST(:first AS bigint) - CAST(:reach AS bigint) AND CAST(:last AS bigint) + CAST(:reach AS bigint)
   AND split_part(email, '@', 2) = ANY(:domains)
 """)
 
@@ -54,7 +55,8 @@ NEAR = 250
 """So near are colleagues who may own what a chunk finds: reading a thousand names takes a third of a second."""
 COLLEAGUES = text("""
 SELECT c.position, c.first_name, c.last_name, c.full_name, c.domain FROM contacts c
-WHERE c.run_id = :run_id AND c.position BETWEEN :first - :reach AND :last + :reach
+WHERE c.run_id = :run_id AND c.position
+  BETWEEN CAST(:first AS bigint) - CAST(:reach AS bigint) AND CAST(:last AS bigint) + CAST(:reach AS bigint)
   AND c.position NOT BETWEEN :first AND :last AND lower(c.domain) = ANY(:domains)
   AND NOT EXISTS (
     SELECT FROM outcomes o
@@ -104,7 +106,7 @@ def remember_people(session: Session, account_id: UUID, outcomes: Iterable[Outco
         if (known := known_person(outcome))
     }
     if people:
-        session.execute(REMEMBER, {"account_id": account_id, "people": json.dumps(list(people.values()))})
+        session.execute(REMEMBER, {"account_id": account_id, "kept": json.dumps(list(people.values()))})
 
 
 def known_person(outcome: Outcome) -> KnownPerson | None:

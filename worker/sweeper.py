@@ -24,6 +24,7 @@ from worker.expiring import keep_expiring
 from worker.sentinel import Sentinel, open_sentinel
 
 SWEEP_LOCK = 0x73776570
+TAKE_TURNS = text("SELECT pg_advisory_xact_lock(:lock)")
 STOP_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ def _send_chains(database: Database, stalled: Sequence[Stalled]) -> None:
 def _my_turn(database: Database) -> Iterator[Session]:
     """A transaction in which no other sweeper sweeps; waiting for one is short, since nothing is sent in it."""
     with database.transaction() as session:
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK})
+        session.execute(TAKE_TURNS, {"lock": SWEEP_LOCK})
         yield session
 
 
