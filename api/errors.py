@@ -7,10 +7,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic_core import ErrorDetails
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
+from models.postgres_errors import Meaning, PostgresUnavailable, described, meaning_of
 from pipeline.errors import (
     GrowthError,
     IdempotencyConflict,
@@ -39,8 +39,8 @@ def add_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, _sentence_with(status))
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
-    for database_error in (OperationalError, InterfaceError, PoolTimeout):
-        app.add_exception_handler(database_error, _database_away)
+    app.add_exception_handler(PostgresUnavailable, _postgres_unavailable)
+    app.add_exception_handler(DBAPIError, _postgres_error)
     app.add_exception_handler(Exception, _fault)
 
 
@@ -87,10 +87,17 @@ async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
     return answer(422, sentence_of(list(error.errors())))
 
 
-async def _database_away(_request: Request, error: Exception) -> JSONResponse:
-    log.warning("Postgres does not answer: %s", type(error).__name__)
+async def _postgres_unavailable(_request: Request, error: Exception) -> JSONResponse:
+    log.warning("Postgres is not available: %s", error)
     sentence = f"The database can't be reached right now. Try again in {RETRY_AFTER_S} seconds; nothing was changed."
     return answer(503, sentence, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+async def _postgres_error(request: Request, error: Exception) -> JSONResponse:
+    if meaning_of(error) is Meaning.CLIENTS:
+        log.warning("%s %s: a value can't be stored: %s", request.method, request.url.path, described(error))
+        return answer(422, "A value can't be stored: it is too large, or has characters that no text has. Correct it.")
+    return await _fault(request, error)
 
 
 async def _fault(request: Request, error: Exception) -> JSONResponse:

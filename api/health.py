@@ -5,10 +5,10 @@ import logging
 import redis
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
 
 from api.access import database_of, redis_of
 from models.migrate import is_migrated
+from models.postgres_errors import PostgresUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ def ready(request: Request) -> JSONResponse:
 def _postgres(request: Request) -> str:
     try:
         return "ok" if is_migrated(database_of(request)) else "not migrated: run `growth migrate`"
-    except SQLAlchemyError as error:
-        log.warning("not ready: %s", type(error).__name__)
+    except PostgresUnavailable as error:
+        log.warning("not ready: %s", error)
         return "unreachable"
 
 

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import redis
 from rich.console import Console
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from cli.client import ApiClient, ApiError, find_credentials
+from cli.database import sentence_of
 from cli.doctor_mail import look_at_mail
 from cli.finding import Finding, fine, wrong
 from models.database import open_database
 from models.migrate import is_migrated
+from models.postgres_errors import PostgresUnavailable
 from models.settings import Settings, load_settings
 from pipeline.errors import SourcesMisconfigured
 from worker.sources import open_sources
@@ -50,8 +52,8 @@ def _postgres(settings: Settings) -> Finding:
         if is_migrated(database):
             return fine("Postgres", "reachable, with the schema of this version.")
         return wrong("Postgres", "reachable, but its schema is not this version's: run `growth migrate`.")
-    except SQLAlchemyError as error:
-        return wrong("Postgres", f"not reachable ({type(error).__name__}): check DATABASE_URL and the server.")
+    except (PostgresUnavailable, DBAPIError) as error:
+        return wrong("Postgres", sentence_of(error))
     finally:
         database.close()
 

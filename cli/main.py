@@ -6,8 +6,6 @@
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -27,6 +25,8 @@ from cli.watching import watch
 from pipeline.lookup.habits import Size
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from models.database import Database
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -254,26 +254,12 @@ def create(
     console.print(f"API key (shown this once, keep it safe): {created.api_key}", soft_wrap=True, highlight=False)
 
 
-@contextmanager
-def _database(home: Path) -> "Iterator[Database]":
+def _database(home: Path) -> "AbstractContextManager[Database]":
     """The operator's database where set, otherwise the one that the running `growth up` started."""
-    from sqlalchemy.exc import OperationalError, ProgrammingError
-
-    from models.database import open_database
+    from cli.database import opened_database
     from models.settings import load_settings
 
-    url = load_settings().database_url or find_credentials(home).database_url
-    if not url:
-        raise ApiError("DATABASE_URL must be set: it says which database to use.")
-    database = open_database(url, pool_size=1)
-    try:
-        yield database
-    except OperationalError as error:
-        raise ApiError(f"The database does not answer ({type(error.orig).__name__}): check DATABASE_URL.") from error
-    except ProgrammingError as error:
-        raise ApiError("The database lacks this version's schema: run `growth migrate` first.") from error
-    finally:
-        database.close()
+    return opened_database(load_settings().database_url or find_credentials(home).database_url)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import httpx
 
 from cli.accounts import create_account
 from cli.client import Credentials
+from cli.database import opened_database
 from cli.embedded import embedded_postgres, embedded_valkey
 from cli.processes import (
     Engine,
@@ -20,7 +21,6 @@ from cli.processes import (
     sweeper_command,
     worker_command,
 )
-from models.database import open_database
 from models.migrate import migrate
 
 LOCAL_CREDITS = 10_000_000
@@ -84,12 +84,9 @@ def _servers(stack: ExitStack, home: Path) -> dict[str, str]:
 
 def _prepare(database_url: str, api_url: str) -> Credentials:
     """Migrate, and open an account for whoever sits at this machine."""
-    database = open_database(database_url, pool_size=1)
-    try:
+    with opened_database(database_url) as database:
         migrate(database)
         return Credentials(api_url, create_account(database, "local", LOCAL_CREDITS).api_key, database_url)
-    finally:
-        database.close()
 
 
 def _answers(url: str) -> bool:

@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, ExceptionContext, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
+
+from models.postgres_errors import hide_data, is_of_no_more_use, unavailable_translated
 
 CONNECT_TIMEOUT_S = 5
 # A network that drops packets without a word is noticed within seconds; the system's defaults take from 15 minutes
@@ -32,9 +34,9 @@ class Database:
     def transaction(self) -> Iterator[Session]:
         """A session that commits when the block ends, and rolls back when it raises.
 
-        Raises `sqlalchemy.exc.OperationalError` when Postgres can't be reached.
+        Raises `models.postgres_errors.PostgresUnavailable` when Postgres is away or refuses for now.
         """
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with unavailable_translated(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -55,6 +57,7 @@ def open_database(
         max_overflow=pool_size,
         # A restarted Postgres leaves dead connections in the pool: notice before use, not in use.
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             **SILENT_NETWORK,
@@ -64,6 +67,7 @@ def open_database(
         **engine_options,
     )
     event.listen(engine, "connect", _send_integers_as_bigint)
+    event.listen(engine, "handle_error", _heed_error)
     return Database(engine)
 
 
@@ -75,3 +79,11 @@ def _send_integers_as_bigint(connection: Any, _record: Any) -> None:
 def allow_idle_transaction(session: Session) -> None:
     """For a transaction that only reads, and writes a file meanwhile: a slow disk must not end it."""
     session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+
+
+def _heed_error(context: ExceptionContext) -> None:
+    """Whoever prints the error prints no value; and no pool keeps a connection that is of no more use."""
+    hide_data(context.original_exception)
+    hide_data(context.sqlalchemy_exception)
+    if is_of_no_more_use(context.original_exception):
+        context.is_disconnect = True

@@ -17,14 +17,16 @@ TAKE_TURNS = text("SELECT pg_advisory_xact_lock(:lock)")
 
 def migrate(database: Database) -> None:
     """Run the migrations that are missing. Safe when several processes do it at once."""
-    with database.engine.begin() as connection:
+    with database.transaction() as session:
+        connection = session.connection()
         connection.execute(TAKE_TURNS, {"lock": MIGRATION_LOCK})
         command.upgrade(alembic_config(connection), "head")
 
 
 def is_migrated(database: Database) -> bool:
     """Whether the database has the schema that this version of the code needs."""
-    with database.engine.connect() as connection:
+    with database.transaction() as session:
+        connection = session.connection()
         current = MigrationContext.configure(connection).get_current_revision()
         return current == ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
 

@@ -5,9 +5,8 @@ import logging
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
-from sqlalchemy.exc import OperationalError
-
 from models.database import Database
+from models.postgres_errors import PostgresUnavailable
 from pipeline import suppressions
 from pipeline.provider_answers import account_of_run
 
@@ -30,8 +29,8 @@ class PostgresDoNotContact:
         while asked:
             try:
                 return await asyncio.to_thread(self._read, asked)
-            except OperationalError as error:
-                log.warning("run %s: its list is not known yet: %s", self._run_id, type(error.orig).__name__)
+            except PostgresUnavailable as error:
+                log.warning("run %s: its list is not known yet: %s", self._run_id, error)
                 await asyncio.sleep(POSTGRES_AWAY)
         return frozenset()
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import redis
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.artifact import EXPORT
 from models.database import Database, open_database
+from models.postgres_errors import PostgresUnavailable
 from models.queries import artifacts_of_run
 from models.run import Run
 from models.settings import Settings
@@ -65,7 +65,7 @@ def keep_expiring(settings: Settings, stopping: threading.Event) -> None:
 def expire_due(expirer: Expirer) -> bool:
     """Delete all that is older than `RETENTION_DAYS`; whether every run let itself be expired.
 
-    Raises `OperationalError` when Postgres is away.
+    Raises `PostgresUnavailable`.
     """
     days = expirer.settings.retention_days
     with expirer.database.transaction() as session:
@@ -87,8 +87,8 @@ def _delete_all(expirer: Expirer, delete_batch: Callable[[Session, float], int],
 def _look(expirer: Expirer) -> bool:
     try:
         return expire_due(expirer)
-    except OperationalError as error:
-        log.warning("nothing expires: Postgres does not answer: %s", type(error.orig).__name__)
+    except PostgresUnavailable as error:
+        log.warning("nothing expires: Postgres is not available: %s", error)
     except Exception:
         # A fault of ours must neither end the thread for good nor touch the sweeps.
         log.exception("nothing expires")

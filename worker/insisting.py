@@ -1,4 +1,4 @@
-"""Transactions of who holds a lease, or wants one: tried again while Postgres is away.
+"""Transactions of who holds a lease, or wants one: tried again while Postgres is away or refuses.
 
 A session that ends in a COMMIT leaves open whether it came about. Once Postgres is back, the chunk's row tells: nobody
 else writes this lease's token with this worker's name.
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from models.postgres_errors import PostgresUnavailable
 from models.run_chunk import RunChunk
 from models.status import ChunkStatus
 from models.transitions import lock_run
@@ -30,11 +30,11 @@ _LEFT = (ChunkStatus.OPEN, ChunkStatus.DONE)
 def insist(
     process: Process, work: str, step: Callable[[Session], T], came_about: Callable[[Session, T], bool] | None = None
 ) -> T:
-    """One transaction, tried again while Postgres is away, for as long as a lease may still live.
+    """One transaction, tried again while Postgres is away or refuses, for as long as a lease may still live.
 
     `work` names run and stage in the log. `came_about` says, of what an earlier try gave, whether that try was
-    committed after all; without it the step must be one that may be done twice. Raises `OperationalError` in the end,
-    and whatever the step does.
+    committed after all; without it the step must be one that may be done twice. In the end it raises
+    `PostgresUnavailable`, and whatever the step does.
     """
     given: list[T] = []
     give_up_at = math.inf
@@ -44,9 +44,9 @@ def insist(
                 if not (given and came_about and came_about(session, given[-1])):
                     given.append(step(session))
             return given[-1]
-        except OperationalError as error:
+        except PostgresUnavailable as error:
             if give_up_at == math.inf:
-                log.warning("%s: Postgres does not answer (%s), it is asked again", work, type(error.orig).__name__)
+                log.warning("%s: Postgres is not available (%s), it is asked again", work, error)
                 give_up_at = time.monotonic() + process.settings.lease_seconds
             if time.monotonic() > give_up_at:
                 raise

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.database import Database
+from models.postgres_errors import PostgresUnavailable
 from pipeline import provider_answers, suppressions
 from pipeline.lookup.sources.journal import Claimed, Known, OverBudget, Question
 from pipeline.lookup.sources.source import Found, NotFound
@@ -85,8 +85,8 @@ class PostgresJournal:
         while True:
             try:
                 return await asyncio.to_thread(self._transact, entries)
-            except OperationalError as error:
-                log.warning("run %s: paid answers not written yet: %s", self._run_id, type(error.orig).__name__)
+            except PostgresUnavailable as error:
+                log.warning("run %s: paid answers not written yet: %s", self._run_id, error)
                 await asyncio.sleep(POSTGRES_AWAY)
 
     def _transact(self, entries: list[_Entry]) -> list[Any]:

@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from models.postgres_errors import PostgresUnavailable
 from pipeline import chunks, live_state, runs
 from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost, StageFault, WorldGone
@@ -99,8 +99,8 @@ async def _flush(process: Process, lease: Lease, hand: _Hand) -> None:
     outcomes = hand.take()
     try:
         await asyncio.to_thread(_record, process, lease, outcomes)
-    except OperationalError as error:
-        log.warning("run %s: not recorded yet: %s", lease.run_id, type(error.orig).__name__)
+    except PostgresUnavailable as error:
+        log.warning("run %s: not recorded yet: %s", lease.run_id, error)
         hand.outcomes[:0] = outcomes
 
 

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.database import Database, open_database
-from models.settings import load_settings, required
+from models.postgres_errors import PostgresUnavailable
+from models.settings import Settings, load_settings, required
 from pipeline.runs import fail
 from pipeline.standstill import Stalled, find_all_active, find_overdue, find_stalled, find_unexported, take_back
 from worker.dispatch import DispatchFailed, send_chain, send_export
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def sweep(database: Database, sentinel: Sentinel, run_hours: float, stage_hours: float) -> None:
-    """One sweep. Raises `OperationalError` when Postgres is away, `DispatchFailed` when the broker is."""
+    """One sweep. Raises `PostgresUnavailable`, and `DispatchFailed` when the broker is away."""
     _fail_overdue(database, run_hours, stage_hours)
     # Asked first: while the broker is away nothing is found, and so nothing is put off.
     lost_its_data = sentinel.is_gone()
@@ -62,15 +62,23 @@ def main() -> None:
     sentinel = open_sentinel(settings)
     log.info("sweeping every %s s", settings.sweep_seconds)
     while not stopping.wait(settings.sweep_seconds):
-        try:
-            sweep(database, sentinel, settings.run_hours, settings.stage_hours)
-        except OperationalError as error:
-            log.warning("Postgres does not answer: %s", type(error.orig).__name__)
-        except DispatchFailed as error:
-            log.warning("runs may wait for their chains: %s", error)
+        _sweep_or_log(database, sentinel, settings)
     database.close()
     # A step in hand is finished; a disk that hangs is not waited for.
     expiry.join(STOP_S)
+
+
+def _sweep_or_log(database: Database, sentinel: Sentinel, settings: Settings) -> None:
+    """One sweep; whatever befalls it, the next one comes."""
+    try:
+        sweep(database, sentinel, settings.run_hours, settings.stage_hours)
+    except PostgresUnavailable as error:
+        log.warning("Postgres is not available: %s", error)
+    except DispatchFailed as error:
+        log.warning("runs may wait for their chains: %s", error)
+    except Exception:
+        # A fault of ours: who watches must see it, and all other runs need the next sweep.
+        log.exception("a sweep broke")
 
 
 def _fail_overdue(database: Database, run_hours: float, stage_hours: float) -> None:

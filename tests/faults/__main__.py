@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from cli.client import ApiError
+from models.postgres_errors import PostgresUnavailable
 from tests.faults.bounds import AT_THE_END, faults_on, is_possible
 from tests.faults.engine import Broker, FaultEngine, running_fault_engine
 from tests.faults.invariants import Verdict
@@ -87,7 +88,7 @@ def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verd
         began = time.monotonic()
         try:
             verdict = play(engine, plan)
-        except (TimeoutError, ApiError, SubprocessError, SQLAlchemyError, RedisError) as error:
+        except (TimeoutError, ApiError, SubprocessError, PostgresUnavailable, SQLAlchemyError, RedisError) as error:
             # One promise broken does not hide how the other rounds go.
             verdict = Verdict(None, (f"{type(error).__name__}: {error}",), (), 0.0, 0.0, 0)
         words = "ok" if not verdict.violations else f"VIOLATED, seed {options.seed}: {'; '.join(verdict.violations)}"

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
+from models.postgres_errors import PostgresUnavailable
 from models.settings import Settings
 from tests.faults.engine import FaultEngine
 
@@ -45,7 +45,7 @@ def _watch(engine: FaultEngine, run_id: UUID, renewals: set[Renewal], stopping: 
     while not stopping.wait(POLL_SECONDS):
         try:
             renewals.update(_renewals(engine, run_id))
-        except OperationalError:
+        except PostgresUnavailable:
             # Postgres is away: nobody can renew a lease.
             continue
 

@@ -120,7 +120,8 @@ def test_a_database_that_does_not_answer_is_said(growth: Growth) -> None:
     done = growth("migrate", DATABASE_URL="postgresql://nobody@127.0.0.1:9/none")
 
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "The database does not answer" in done.stderr
+    assert "The database is not available" in done.stderr
+    assert "Connection refused" in done.stderr
 
 
 def test_a_database_that_is_not_migrated_is_said(growth: Growth, postgres_url: str) -> None:

@@ -4,8 +4,8 @@ import time
 from contextlib import ExitStack, suppress
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
 
+from models.postgres_errors import PostgresUnavailable
 from models.transitions import lock_run
 from tests.faults.scene import Blow, Fault, Scene, blow_of
 
@@ -30,7 +30,7 @@ def hold_run_lock(scene: Scene) -> Blow:
     """A lane freezes in a transaction, with the run's row locked: so does a machine that loses its network."""
     struck_at = scene.engine.now()
     # The server may end the session meanwhile: that is how an engine can defend itself.
-    with suppress(DBAPIError), scene.engine.database.transaction() as session:
+    with suppress(PostgresUnavailable), scene.engine.database.transaction() as session:
         lock_run(session, scene.run_id)
         time.sleep(LOCK_HELD_SECONDS)
     return Blow(hold_run_lock.__name__, struck_at, struck_at)

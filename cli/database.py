@@ -1,0 +1,36 @@
+"""The operator's database: what goes wrong with it becomes a sentence that holds what the server said."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError
+
+from cli.client import ApiError
+from models.database import Database, open_database
+from models.postgres_errors import Meaning, PostgresUnavailable, meaning_of, said_by, sqlstate_of
+
+NO_SCHEMA = ("3F000", "42P01", "42703", "42883")
+
+
+@contextmanager
+def opened_database(url: str) -> Iterator[Database]:
+    """A database until the block ends. Raises `ApiError` instead of whatever Postgres says."""
+    if not url:
+        raise ApiError("DATABASE_URL must be set: it says which database to use.")
+    database = open_database(url, pool_size=1)
+    try:
+        yield database
+    except (PostgresUnavailable, DBAPIError) as error:
+        raise ApiError(sentence_of(error)) from error
+    finally:
+        database.close()
+
+
+def sentence_of(error: PostgresUnavailable | DBAPIError) -> str:
+    """What is wrong, in the server's words, and what to do."""
+    said = said_by(error).rstrip(".")
+    if meaning_of(error) is Meaning.UNAVAILABLE:
+        return f"The database is not available: {said}. Check DATABASE_URL and the server."
+    if sqlstate_of(error) in NO_SCHEMA:
+        return "The database lacks this version's schema: run `growth migrate` first."
+    return f"The database refused: {said}. Check DATABASE_URL, and the rights of its role."

@@ -1,0 +1,157 @@
+"""What an error of Postgres means: the one place that decides it, from the SQLSTATE.
+
+SQLAlchemy's classes do not tell: a server that turned read-only raises an `InternalError`, a query canceled by its
+timeout an `OperationalError`. Errors of the driver count as well, since COPY raises them as they are.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+import psycopg
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+AWAY_OR_REFUSING = (
+    "08",  # connection exceptions; PgBouncer reports all of its own errors as 08P01
+    "25006",  # the server is read-only: a standby, or a primary that was demoted
+    "25P03",  # idle in a transaction for too long
+    "25P04",  # a transaction that took too long
+    "26000",  # a prepared statement that this server connection does not have, behind a pooler
+    "40001",  # serialization failure, or a conflict with recovery on a standby
+    "40003",  # nobody knows whether the statement was completed
+    "40P01",  # deadlock
+    "42P05",  # a prepared statement that somebody else made, behind a pooler
+    "53",  # out of disk, memory, connections
+    "55000",  # such as a lock that is not to be had during recovery
+    "55P03",  # a lock was not to be had within lock_timeout
+    "57",  # canceled (57014), shut down, crashed, starting up, database dropped, session idle for too long
+    "58000",  # errors of the system below Postgres
+    "58030",  # input or output failed
+)
+"""SQLSTATEs, or their first characters, of what may go well when it is tried again later."""
+
+OF_THE_VALUES = (
+    "22001",  # too long
+    "22021",  # a character that the encoding does not have, such as NUL
+    "22P05",  # a character that can't be converted, such as \\u0000 in JSON
+    "54",  # a limit of Postgres: too large for an index, too deep, too many
+)
+"""SQLSTATEs of values that can't be stored, whoever sends them and whenever."""
+
+OF_NO_MORE_USE = ("08", "25006", "26000", "42P05", "57P")
+"""SQLSTATEs after which a connection must not be used again, even if it is still open."""
+
+
+class Meaning(Enum):
+    """Whose an error is, and so what is to be done about it."""
+
+    UNAVAILABLE = "Postgres is away or refuses for now: try again later"
+    OURS = "a fault of the code or of the schema"
+    CLIENTS = "a value that can't be stored"
+
+
+class PostgresUnavailable(Exception):
+    """Raised when Postgres is away, or refuses for now. Whether a COMMIT in progress succeeded is unknown.
+
+    Its text holds the error's class and SQLSTATE, and never a value. `said` is the first line of what the server
+    said, for operators: it may name the host and the role.
+    """
+
+    def __init__(self, text: str, sqlstate: str | None = None, said: str = "") -> None:
+        super().__init__(text)
+        self.sqlstate = sqlstate
+        self.said = said
+
+
+@contextmanager
+def unavailable_translated() -> Iterator[None]:
+    """Raise `PostgresUnavailable` for every error that means it; all other errors stay as they are.
+
+    The original is not chained: a traceback would print the address of the server, and what it said.
+    """
+    try:
+        yield
+    except (DBAPIError, PendingRollbackError, PoolTimeout, psycopg.Error) as error:
+        if meaning_of(error) is not Meaning.UNAVAILABLE:
+            raise
+        translated = PostgresUnavailable(described(error), sqlstate_of(error), said_by(error))
+        raise translated.with_traceback(error.__traceback__) from None
+
+
+def meaning_of(error: BaseException) -> Meaning | None:
+    """What an error means; None if it is none of Postgres's."""
+    if isinstance(error, PostgresUnavailable | PoolTimeout) or _is_left_over(error):
+        return Meaning.UNAVAILABLE
+    driver_error = _driver_error(error)
+    if driver_error is None:
+        return None
+    sqlstate = sqlstate_of(driver_error)
+    if sqlstate is None:
+        return _meaning_without_sqlstate(driver_error)
+    if sqlstate.startswith(AWAY_OR_REFUSING):
+        return Meaning.UNAVAILABLE
+    return Meaning.CLIENTS if sqlstate.startswith(OF_THE_VALUES) else Meaning.OURS
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The SQLSTATE; None when the server did not get as far as giving one."""
+    if isinstance(error, PostgresUnavailable):
+        return error.sqlstate
+    driver_error = _driver_error(error)
+    return (driver_error.diag.sqlstate or driver_error.sqlstate) if driver_error else None
+
+
+def described(error: BaseException) -> str:
+    """Class, SQLSTATE and constraint of an error: what a log may say of it."""
+    driver_error = _driver_error(error)
+    if driver_error is None:
+        return str(error) if isinstance(error, PostgresUnavailable) else type(error).__name__
+    sqlstate, constraint = sqlstate_of(driver_error), driver_error.diag.constraint_name
+    text = type(driver_error).__name__ + (f" ({sqlstate})" if sqlstate else "")
+    return text + (f", constraint {constraint}" if constraint else "")
+
+
+def said_by(error: BaseException) -> str:
+    """The first line of what the server said: for operators who set it up, never for a log."""
+    if isinstance(error, PostgresUnavailable):
+        return error.said
+    driver_error = _driver_error(error)
+    if driver_error is None:
+        return type(error).__name__
+    text = driver_error.diag.message_primary or str(driver_error)
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(driver_error).__name__)
+
+
+def is_of_no_more_use(error: BaseException) -> bool:
+    """Whether the connection that raised this must be dropped."""
+    return (sqlstate_of(error) or "").startswith(OF_NO_MORE_USE)
+
+
+def hide_data(error: BaseException | None) -> None:
+    """Take all but class, SQLSTATE and constraint out of an error's text.
+
+    What Postgres says holds values, in its first line too (`invalid input syntax for type integer: "…"`), and more in
+    DETAIL, and in the CONTEXT of COPY. Errors of connecting hold none, and stay.
+    """
+    if isinstance(error, psycopg.Error) and error.diag.sqlstate:
+        error.args = (described(error),)
+    elif isinstance(error, DBAPIError) and (driver_error := _driver_error(error)) and driver_error.diag.sqlstate:
+        error.args = (f"({type(driver_error).__module__}) {described(driver_error)}",)
+
+
+def _meaning_without_sqlstate(error: psycopg.Error) -> Meaning:
+    """The driver's own errors: no connection, a lost one, or a value that it can't send."""
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return Meaning.UNAVAILABLE
+    return Meaning.CLIENTS if isinstance(error, psycopg.DataError) else Meaning.OURS
+
+
+def _is_left_over(error: BaseException) -> bool:
+    """Whether a session goes on although its connection was lost: SQLAlchemy asks for a rollback first."""
+    return isinstance(error, PendingRollbackError) and error.code == "8s2b"
+
+
+def _driver_error(error: BaseException) -> psycopg.Error | None:
+    wrapped = error.orig if isinstance(error, DBAPIError) else error
+    return wrapped if isinstance(wrapped, psycopg.Error) else None
