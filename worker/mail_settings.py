@@ -1,12 +1,12 @@
 """The mail settings as the pipeline takes them."""
 
-import ipaddress
 import socket
 import sys
 from pathlib import Path
 
 from models.settings import Settings
 from pipeline.mail.config import MailNetworkConfig, RemoteVerifierConfig
+from pipeline.mail.public_addresses import is_public
 from pipeline.mail.replies import RuleBook
 from pipeline.mail.reply_rules import UnusableRulesError, load_rules
 from pipeline.mail.ways_out import SocksProxy
@@ -64,7 +64,7 @@ def has_ipv6_route() -> bool:
             probe.connect(("2001:db8::1", 9))  # documentation's (RFC 3849): whatever leads there leads everywhere
         except OSError:
             return False
-        return ipaddress.ip_address(probe.getsockname()[0]).is_global
+        return is_public(probe.getsockname()[0])
 
 
 def _nameserver(text: str) -> tuple[str, int]:

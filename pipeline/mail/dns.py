@@ -13,6 +13,7 @@ import dns.rdatatype
 
 from pipeline.mail.mail_providers import provider_of
 from pipeline.mail.name_servers import MAX_TTL, Found, NameServers
+from pipeline.mail.public_addresses import is_public
 from pipeline.mail.shared_memory import Shelf
 from pipeline.mail.shared_question import SharedQuestion
 from pipeline.outcomes import Reason
@@ -142,7 +143,7 @@ class Resolver:
         return found, found.ttl
 
     def _contactable(self, addresses: Iterable[str]) -> tuple[str, ...]:
-        return tuple(address for address in addresses if self._allow_private or _is_public(address))
+        return tuple(address for address in addresses if self._allow_private or is_public(address))
 
 
 def _by_preference(records: Iterable[str]) -> list[tuple[int, str]]:
@@ -204,8 +205,3 @@ def _why_no_host(found: Iterable[Found]) -> tuple[Reason, str]:
 def _is_news(route: MailRoute) -> bool:
     """Whether it is the DNS that speaks: what failed here may work for others."""
     return route.problem is not Reason.DNS_FAILURE
-
-
-def _is_public(text: str) -> bool:
-    address = ipaddress.ip_address(text)
-    return address.is_global and not address.is_multicast

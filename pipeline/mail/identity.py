@@ -4,7 +4,6 @@ Forward-confirmed reverse DNS (RFC 8601 2.7.3): the address has a PTR whose name
 refuse strangers without it, and most want the name to be the one that we introduce ourselves with.
 """
 
-import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ import dns.exception
 import dns.nameserver
 import dns.rdatatype
 import dns.reversename
+
+from pipeline.mail.public_addresses import is_public
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Identity:
     @property
     def is_behind_nat(self) -> bool:
         """Whether others see another address than `source`."""
-        return not ipaddress.ip_address(self.source).is_global
+        return not is_public(self.source)
 
     @property
     def problem(self) -> str | None:
@@ -61,7 +62,7 @@ async def find_identity(nameservers: Sequence[tuple[str, int]], name: str, sourc
     addresses = [
         text for kind in (dns.rdatatype.A, dns.rdatatype.AAAA) for text in await _look_up(resolver, name, kind)
     ]
-    seen = [source] if ipaddress.ip_address(source).is_global else addresses
+    seen = [source] if is_public(source) else addresses
     names = {
         address: [
             found.rstrip(".").lower()

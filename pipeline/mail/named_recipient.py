@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pipeline.mail.reply import Reply
 
-_ADDRESS = re.compile(r"<([^<>\s]+@[^<>\s]+)>")
+_IN_BRACKETS = re.compile(r"<([^<>\s]++)>")
 
 
 def names_another(recipients: Sequence[str], heard: Sequence[Reply]) -> bool:
@@ -22,7 +22,7 @@ def names_another(recipients: Sequence[str], heard: Sequence[Reply]) -> bool:
         if "@" not in said or f"<{recipient}>" in said:
             continue
         asked = asked or {each.lower() for each in recipients}
-        named = {address.lower() for address in _ADDRESS.findall(said)}
+        named = {address.lower() for address in _IN_BRACKETS.findall(said)}
         if not named.isdisjoint(asked) and recipient.lower() not in named:
             return True
     return False

@@ -14,6 +14,9 @@ MAX_LINE = 2048
 MAX_LINES = 100
 """Lines of one reply; more is not a reply but a flood."""
 
+MAX_TEXT = 8192
+"""Bytes kept of all lines of one reply together: replies are remembered, and looked through more than once."""
+
 _CODES = {str(code).encode(): code for code in range(200, 600)}
 _LAST = (b" ", b"\t", b"")
 """What follows the code on a reply's last line; on the others it is a hyphen."""
@@ -27,6 +30,7 @@ class ReplyParser:
         self._rest = b""
         self._code = b""
         self._lines: list[str] = []
+        self._room = MAX_TEXT
         self._latest: tuple[bytes, Reply | None] = b"", None
 
     @property
@@ -62,7 +66,7 @@ class ReplyParser:
             self._code = code
         else:
             self.replies.append(Reply(_CODES[code], tuple(self._lines)))
-            self._code, self._lines = b"", []
+            self._code, self._lines, self._room = b"", [], MAX_TEXT
 
     def _whole_reply(self, line: bytes) -> Reply | None:
         """Read a line that is a reply by itself, as most are; most servers then say the same again and again."""
@@ -80,7 +84,8 @@ class ReplyParser:
     def _append(self, text: bytes) -> None:
         if len(self._lines) == MAX_LINES:
             raise MalformedReplyError(f"The server sent a reply of more than {MAX_LINES} lines.")
-        self._lines.append(_printable(text))
+        self._lines.append(_printable(text[: self._room]))
+        self._room = max(0, self._room - len(text))
 
 
 def _printable(text: bytes) -> str:

@@ -10,6 +10,9 @@ from pipeline.mail.smtp_errors import MalformedReplyError, ReplyTimeoutError, Sm
 MAX_UNREAD = 1000
 """Replies that may wait to be read; a server that sends more is not answering anybody."""
 
+MAX_BYTES = 1 << 20
+"""Bytes that may come until the next reply is read: a line without end must not keep us reading."""
+
 
 class ReplyQueue:
     """Awaited by one task at a time. `owes` tells that a reply was awaited in vain: it may still come.
@@ -24,6 +27,7 @@ class ReplyQueue:
         self.owes = False
         self._seconds = seconds
         self._parser = ReplyParser()
+        self._unread_bytes = 0
         self._arrival: asyncio.Future[None] | None = None
         self._about = ""
         self._deadline = 0.0
@@ -31,10 +35,13 @@ class ReplyQueue:
 
     def feed(self, data: bytes) -> None:
         """Take in what arrived. Raises MalformedReplyError, which is noted as the failure, too."""
+        self._unread_bytes += len(data)
         try:
             self._parser.feed(data)
             if len(self._parser.replies) > MAX_UNREAD:
                 raise MalformedReplyError("The server sends replies that nobody asked for.")
+            if self._unread_bytes > MAX_BYTES:
+                raise MalformedReplyError("The server sends more than anybody would read.")
         except MalformedReplyError as error:
             self.fail(error)
             raise
@@ -76,6 +83,7 @@ class ReplyQueue:
             self.owes = True
             await self._arrive(about)
             self.owes = False
+        self._unread_bytes = 0
         return self._parser.replies.popleft()
 
     async def _arrive(self, about: str) -> None:

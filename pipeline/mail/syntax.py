@@ -11,6 +11,8 @@ LOCAL_PART_OCTETS = 64
 """RFC 5321 4.5.3.1.1; in UTF-8 (RFC 6531), where a letter may take four."""
 ADDRESS_OCTETS = 254
 """RFC 5321 4.5.3.1.3, less the angle brackets."""
+LONGEST_TEXT = 1000
+"""Characters of a text in which an address is looked for: a display name, or a URL, may stand around it."""
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
 _AROUND_AN_ADDRESS = " \t\r\n;," + _INVISIBLE
 _AROUND_A_DOMAIN = _AROUND_AN_ADDRESS + "'\"<>()[]"
@@ -29,6 +31,7 @@ _PLAIN_ADDRESS = re.compile(
 )
 _ADDRESS_LITERAL = re.compile(r"@\[[0-9a-f.:]+\]>?$|@\[ipv6:[0-9a-f.:]+\]>?$", re.IGNORECASE)
 _NUMERIC = "An address at a bare IP address ([...]) belongs to no domain and is not checked: give the domain's name."
+_TOO_LONG = f"An address has at most {ADDRESS_OCTETS} octets: this text is far too long to be one."
 _TOP_LEVEL = re.compile(r"[a-z]$")
 
 
@@ -53,6 +56,9 @@ def parse_address(text: str) -> Address | SyntaxProblem:
     """Read an address, forgiving what surrounds it (blanks, quotes, `mailto:`, a display name in front of `<…>`)."""
     if plain := _PLAIN_ADDRESS.fullmatch(text):
         return Address(plain[1], plain[2])
+    if len(text) > LONGEST_TEXT:
+        # Also for the library's sake: what it does with a text is not always linear in its length.
+        return SyntaxProblem(_TOO_LONG)
     cleaned = text.strip(_AROUND_AN_ADDRESS)
     if cleaned[:1] in _QUOTES and cleaned.endswith(cleaned[:1]) and len(cleaned) > 2:
         cleaned = cleaned[1:-1].strip()

@@ -16,12 +16,12 @@ LONGEST = 200
 MOST_WORDS = 8
 
 _TAG = re.compile(r"<[^<>]*>")
-_ADDRESS = re.compile(r"\S+@\S+|https?:\S+|www\.\S+")
+_ADDRESS = re.compile(r"(?<!\S)\S[^\s@]*+@\S++|https?:\S++|www\.\S++")
 _ASIDE = re.compile(
-    r"\(([^()]*)\)|\[([^\[\]]*)\]|\"([^\"]*)\"|“([^”]*)”|„([^“”]*)[“”]|«([^»]*)»|(?:^|\s)'([^']+)'(?=\s|$)"
+    r"\(([^()]*)\)|\[([^\[\]]*)\]|\"([^\"]*)\"|“([^“”]*)”|„([^„“”]*)[“”]|«([^«»]*)»|(?:^|\s)'([^']+)'(?=\s|$)"
 )
 _DEGREE = re.compile(r"\b(?:Ph\.? ?D|[MB]\. ?(?:Sc|Eng|Ed|Tech|Com|Phil)|Dott\.ssa|Dipl\.?-\w+)\b\.?", re.IGNORECASE)
-_AFTER_DASH = re.compile(r"(?<=\w\s)[-–—|/•]\s.*$")
+_AFTER_DASH = re.compile(r"(?<=\w\s)[-–—|/•]\s.*+$", re.DOTALL)
 _APOSTROPHES = re.compile(r"['’`´ʼ‘ʻ\u05f3\u05f4]")
 _CLITIC = re.compile(r"(?<!\S)['’`´ʼ‘]([ts])\s+(?=[^\W\d_])", re.IGNORECASE)
 """Dutch articles, written with the name that they belong to: 't Hooft is thooft."""
@@ -45,7 +45,7 @@ def read_words(text: str) -> Words:
     """Take a name apart: no titles, suffixes, addresses, markup, emoji or digits."""
     if text.isascii() and text.replace(" ", "").isalpha():
         return Words(_stripped(text[:LONGEST].split()))
-    text = unicodedata.normalize("NFKC", _TAG.sub(" ", html.unescape(text[:LONGEST])))
+    text = unicodedata.normalize("NFKC", _TAG.sub(" ", html.unescape(text[:LONGEST])))[:LONGEST]
     text = _SERVANT_OF.sub("عبد", _CLITIC.sub(r"\1", _ADDRESS.sub(" ", text)))
     called: list[str] = []
     formerly: list[str] = []

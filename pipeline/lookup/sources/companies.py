@@ -11,10 +11,11 @@ from pipeline.lookup.sources.source import normalised
 from pipeline.mail.syntax import normalise_domain
 
 # What companies are called by law, which lists write or leave out as they like.
-_LEGAL_FORM = re.compile(
-    r"(?:[\s,]+(?:inc|incorporated|corp|corporation|co|company|ltd|limited|llc|llp|plc|gmbh|ag|kg|se|sa|sas|sarl|srl|spa"
-    r"|bv|nv|ab|as|oy|aps|pty|kk)\.?)+$"
-)
+_LEGAL_FORMS = {
+    "inc", "incorporated", "corp", "corporation", "co", "company", "ltd", "limited", "llc", "llp", "plc", "gmbh", "ag",
+    "kg", "se", "sa", "sas", "sarl", "srl", "spa", "bv", "nv", "ab", "as", "oy", "aps", "pty", "kk",
+}  # fmt: skip
+_WORD = re.compile(r"[^\s,]++")
 
 
 class Companies(Protocol):
@@ -57,4 +58,7 @@ def read_companies(path: Path) -> CompaniesFile:
 def company_key(company: str) -> str:
     """The name by which a company is looked up."""
     name = normalised(company).replace(".", "")
-    return _LEGAL_FORM.sub("", name).strip(" ,") or name
+    words = list(_WORD.finditer(name))
+    while len(words) > 1 and words[-1][0] in _LEGAL_FORMS:
+        del words[-1]
+    return name[words[0].start() : words[-1].end()] if words else name
