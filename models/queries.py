@@ -4,15 +4,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, exists, func, select, text
 from sqlalchemy.orm import Session
 
 from models.account import Account
 from models.api_key import ApiKey, hash_api_key
 from models.artifact import EXPORT, Artifact
 from models.run import Run
+from models.run_chunk import RunChunk
 from models.run_event import RunEvent
 from models.run_stage import RunStage
+from models.schema import word
+from models.status import ChunkStatus
 
 # One row per contact, with what the stages said; a stage that said nothing leaves its columns NULL.
 # The address is the lookup's; with no lookup stage it is the verified one. The LIMITs keep the planner to one
@@ -32,6 +35,25 @@ WHERE c.run_id = :run_id AND NOT c.erased
 """
 ALL_RESULTS = text(f"{RESULT_ROWS} ORDER BY c.input_row")
 FIRST_RESULTS = text(f"{RESULT_ROWS} AND c.input_row < :count ORDER BY c.input_row LIMIT :count")
+
+# The three ways in which a chunk is free. Each reads the beginning of an index, however many chunks a stage has, and
+# however many of them wait. What came to its time goes before what nobody has tried yet.
+CLAIMABLE = text("""
+SELECT number FROM (
+  (SELECT number, 1 AS turn FROM run_chunks
+   WHERE run_id = :run_id AND stage = :stage AND status = 'leased' AND lease_expires_at <= clock_timestamp()
+   ORDER BY number LIMIT :count)
+  UNION ALL
+  (SELECT number, 2 FROM run_chunks
+   WHERE run_id = :run_id AND stage = :stage AND status = 'open' AND not_before <= now()
+   ORDER BY not_before, number LIMIT :count)
+  UNION ALL
+  (SELECT number, 3 FROM run_chunks
+   WHERE run_id = :run_id AND stage = :stage AND status = 'open' AND not_before IS NULL
+   ORDER BY not_before, number LIMIT :count)
+) free
+ORDER BY turn LIMIT :count
+""")
 
 
 def account_of_key(session: Session, key: str) -> Account | None:
@@ -100,3 +122,27 @@ def first_results(session: Session, run_id: UUID, count: int) -> Sequence[Row[An
 def stream_results(session: Session, run_id: UUID, batch: int = 2000) -> Iterator[Row[Any]]:
     """All result rows through a server-side cursor: memory stays flat whatever the run's size."""
     yield from session.execute(ALL_RESULTS, {"run_id": run_id}, execution_options={"yield_per": batch})
+
+
+def claimable_chunks(session: Session, run_id: UUID, stage: str, count: int) -> Sequence[int]:
+    """The numbers of the next chunks that may be claimed right now, at most `count` of them."""
+    return session.scalars(CLAIMABLE, {"run_id": run_id, "stage": stage, "count": count}).all()
+
+
+def live_leases(session: Session, run_id: UUID) -> int:
+    """How many lanes are at work on a run."""
+    statement = select(func.count()).where(
+        RunChunk.run_id == run_id,
+        RunChunk.status == word(ChunkStatus.LEASED),
+        RunChunk.lease_expires_at > func.clock_timestamp(),
+    )
+    return session.scalar(statement) or 0
+
+
+def has_unfinished_chunks(session: Session, run_id: UUID, stage: str) -> bool:
+    """Whether a stage has chunks that are not done."""
+    of_stage = (RunChunk.run_id == run_id, RunChunk.stage == stage)
+    is_open, is_leased = (
+        exists().where(*of_stage, RunChunk.status == word(status)) for status in (ChunkStatus.OPEN, ChunkStatus.LEASED)
+    )
+    return bool(session.scalar(select(is_open | is_leased)))

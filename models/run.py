@@ -48,7 +48,8 @@ class Run(Base):
         Index(
             "ix_runs_unexpired", "finished_at", postgresql_where=text("expired_at IS NULL AND finished_at IS NOT NULL")
         ),
-        Index("ix_runs_resend_at", "resend_at", postgresql_where=text("status IN ('pending', 'running')")),
+        # Not on `resend_at`, which changes with each flush: with it no flush would be a cheap (HOT) update.
+        Index("ix_runs_active", "id", postgresql_where=text("status IN ('pending', 'running')")),
     )
 
     id: Mapped[IdKey]

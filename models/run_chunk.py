@@ -19,19 +19,25 @@ class RunChunk(Base):
     `token` rises with each claim and fences the claims before it: who holds an older one may not write.
     `attempts` counts the claims since somebody last handed it back, so that a chunk which breaks its lane
     again and again is noticed.
-    `not_before` is set on an open chunk all of whose contacts wait: mail servers asked us to come back later.
+    `not_before` is set on an open chunk all of whose contacts wait: mail servers asked us to come back later. `waiting`
+    is how many contacts these are, until somebody claims it.
+    A lease is renewed with each flush: `lease_expires_at` is in no index, so that this stays a cheap (HOT) update.
     Compiling the results is a chunk too, of the stage `compile`, since it needs the same lease.
     """
 
     __tablename__ = "run_chunks"
     __table_args__ = (
         one_of("status", ChunkStatus),
-        not_negative("number", "token", "attempts", "first_position"),
+        not_negative("number", "token", "attempts", "first_position", "waiting"),
         CheckConstraint("last_position >= first_position", name="positions"),
         CheckConstraint("(status = 'leased') = (lease_expires_at IS NOT NULL)", name="lease"),
         CheckConstraint("not_before IS NULL OR status = 'open'", name="not_before"),
+        CheckConstraint("waiting = 0 OR status = 'open'", name="waiting"),
         CheckConstraint("(status = 'leased') <= (worker IS NOT NULL)", name="worker"),
-        Index("ix_run_chunks_unfinished", "run_id", "stage", "number", postgresql_where=text("status <> 'done'")),
+        Index(
+            "ix_run_chunks_open", "run_id", "stage", "not_before", "number", postgresql_where=text("status = 'open'")
+        ),
+        Index("ix_run_chunks_leased", "run_id", "stage", "number", postgresql_where=text("status = 'leased'")),
     )
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
@@ -45,3 +51,4 @@ class RunChunk(Base):
     worker: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
     not_before: Mapped[datetime | None]
+    waiting: Mapped[int] = mapped_column(server_default="0")

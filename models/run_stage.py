@@ -11,12 +11,15 @@ from models.status import StageStatus
 
 
 class RunStage(Base):
-    """A stage of a run. `done` is the number of its outcome rows, kept in the transaction that writes them."""
+    """A stage of a run. `done` is the number of its outcome rows, kept in the transaction that writes them.
+
+    `waiting` is the sum of what waits in its chunks.
+    """
 
     __tablename__ = "run_stages"
     __table_args__ = (
         one_of("status", StageStatus),
-        not_negative("ordinal", "done"),
+        not_negative("ordinal", "done", "waiting"),
         CheckConstraint("done <= total", name="done_within_total"),
         CheckConstraint("status <> 'completed' OR done = total", name="completed_means_all_done"),
         CheckConstraint("(status = 'pending') = (started_at IS NULL)", name="started_at"),
@@ -29,5 +32,6 @@ class RunStage(Base):
     status: Mapped[str] = mapped_column(server_default=StageStatus.PENDING.value)
     done: Mapped[int] = mapped_column(server_default="0")
     total: Mapped[int]
+    waiting: Mapped[int] = mapped_column(server_default="0")
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

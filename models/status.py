@@ -43,6 +43,8 @@ class ChunkStatus(StrEnum):
     """A lane works it until its lease ends; after that anybody may claim it, under a new token."""
     DONE = "done"
     """Each of its contacts has an outcome. Final."""
+    STOPPED = "stopped"
+    """Its run failed or was cancelled before all of its contacts had an outcome. Final."""
 
 
 class SubscriptionStatus(StrEnum):

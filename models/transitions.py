@@ -107,7 +107,7 @@ def complete_run(session: Session, run_id: UUID, worker: str, **results: Any) ->
 
 
 def fail_run(session: Session, run_id: UUID, error: RunError, worker: str | None = None, **results: Any) -> bool:
-    """`pending` or `running` to `failed`, and its running stage with it; `worker` is none for the sweeper."""
+    """`pending` or `running` to `failed`, with its running stage and its chunks; `worker` is none for the sweeper."""
     landed = _move_run(
         session,
         run_id,
@@ -120,15 +120,17 @@ def fail_run(session: Session, run_id: UUID, error: RunError, worker: str | None
     )
     if landed:
         _end_running_stage(session, run_id, StageStatus.FAILED)
+        _stop_chunks(session, run_id)
         add_event(session, run_id, EventKind.FAILED, stage=error.stage, worker=worker, code=error.code)
     return landed
 
 
 def cancel_run(session: Session, run_id: UUID, **results: Any) -> bool:
-    """`pending` or `running` to `cancelled`, and its running stage with it."""
+    """`pending` or `running` to `cancelled`, with its running stage and its chunks."""
     landed = _move_run(session, run_id, RunStatus.CANCELLED, finished_at=func.now(), **results)
     if landed:
         _end_running_stage(session, run_id, StageStatus.CANCELLED)
+        _stop_chunks(session, run_id)
         add_event(session, run_id, EventKind.CANCELLED)
     return landed
 
@@ -171,6 +173,7 @@ def lease_chunk(session: Session, chunk: RunChunk, worker: str, lease_seconds: f
             worker=worker,
             lease_expires_at=end_of_lease(lease_seconds),
             not_before=None,
+            waiting=0,
         )
         .returning(RunChunk.token)
         .execution_options(synchronize_session=False)
@@ -193,10 +196,13 @@ def give_up_chunk(session: Session, run_id: UUID, stage: str, number: int, token
     return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN)
 
 
-def put_off_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int, seconds: float) -> bool:
-    """`leased` under this token to `open`, to be claimed only after so many seconds."""
+def put_off_chunk(
+    session: Session, run_id: UUID, stage: str, number: int, token: int, seconds: float, waiting: int = 0
+) -> bool:
+    """`leased` under this token to `open`, to be claimed only after so many seconds, for which contacts wait."""
     not_before = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-    return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0, not_before=not_before)
+    until = {"not_before": not_before, "waiting": waiting}
+    return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0, **until)
 
 
 def _release(session: Session, run_id: UUID, stage: str, number: int, token: int, **values: Any) -> bool:
@@ -221,7 +227,17 @@ def _end_running_stage(session: Session, run_id: UUID, status: StageStatus) -> N
     session.execute(
         update(RunStage)
         .where(RunStage.run_id == run_id, RunStage.status == StageStatus.RUNNING)
-        .values(status=status, finished_at=func.now())
+        .values(status=status, finished_at=func.now(), waiting=0)
+    )
+
+
+def _stop_chunks(session: Session, run_id: UUID) -> None:
+    """Nobody claims what is left, and whoever holds a lease has lost it."""
+    session.execute(
+        update(RunChunk)
+        .where(RunChunk.run_id == run_id, RunChunk.status.in_([ChunkStatus.OPEN, ChunkStatus.LEASED]))
+        .values(status=ChunkStatus.STOPPED, lease_expires_at=None, not_before=None, waiting=0)
+        .execution_options(synchronize_session=False)
     )
 
 

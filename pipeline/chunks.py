@@ -14,6 +14,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from models.events import EventKind, add_event
+from models.queries import claimable_chunks, live_leases
 from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_stage import RunStage
@@ -30,7 +31,7 @@ from models.transitions import (
     withdraw_outcomes,
 )
 from pipeline import lookups, suppressions, verifications
-from pipeline.deferrals import let_rest, note_deferrals
+from pipeline.deferrals import count_waiting, let_rest, note_deferrals
 from pipeline.errors import LeaseLost
 from pipeline.knowledge import known_patterns, learn_patterns
 from pipeline.lookups import addresses_given, colleagues, known_people, remember_people
@@ -65,14 +66,15 @@ SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain,
        coalesce(d.times, 0) AS deferrals, coalesce(d.reason, '') AS deferred_for
 FROM contacts c
 LEFT JOIN deferrals d ON d.run_id = c.run_id AND d.stage = :stage AND d.position = c.position
+  AND d.position BETWEEN :first AND :last
 LEFT JOIN LATERAL (
   SELECT e.email, e.evidence FROM outcomes e
   WHERE e.run_id = c.run_id AND e.stage = :earlier_stage AND e.position = c.position LIMIT 1
 ) earlier ON true
 WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last
-  AND c.position NOT IN (
-    SELECT o.position FROM outcomes o
-    WHERE o.run_id = :run_id AND o.stage = :stage AND o.position BETWEEN :first AND :last
+  AND NOT EXISTS (
+    SELECT FROM outcomes o
+    WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position AND o.position BETWEEN :first AND :last
   )
 ORDER BY c.position
 """)
@@ -106,18 +108,13 @@ def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, m
     """
     if live_leases(session, run.id) >= max_lanes:
         return None
-    chunk = session.scalar(
-        select(RunChunk)
-        .where(RunChunk.run_id == run.id, RunChunk.stage == stage, _claimable())
-        .order_by(RunChunk.number)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .execution_options(populate_existing=True)
-    )
-    if chunk is None:
+    number = next(iter(claimable_chunks(session, run.id, stage, 1)), None)
+    if number is None:
         return None
+    chunk = session.get_one(RunChunk, (run.id, stage, number), populate_existing=True)
     if chunk.status == ChunkStatus.LEASED:
         add_event(session, run.id, EventKind.LEASE_LOST, stage=stage, worker=chunk.worker, chunk=chunk.number)
+    count_waiting(session, run.id, stage, -chunk.waiting)
     condemned = is_suspect(chunk) and narrow(session, chunk, worker)
     token = lease_chunk(session, chunk, worker, seconds)
     add_event(session, run.id, EventKind.CHUNK_CLAIMED, stage=stage, worker=worker, chunk=chunk.number)
@@ -196,12 +193,14 @@ def put_off(session: Session, lease: Lease, deferrals: Sequence[Deferral]) -> No
     """All that is left of the chunk waits: nobody claims it before the first of it is due. Raises `LeaseLost`."""
     note_deferrals(session, lease.run_id, lease.stage, deferrals)
     seconds = min(deferral.seconds for deferral in deferrals)
-    if not put_off_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds):
+    waiting = len(deferrals)
+    if not put_off_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds, waiting):
         raise _lost(lease)
+    count_waiting(session, lease.run_id, lease.stage, waiting)
     reasons = sorted({deferral.reason for deferral in deferrals})
-    detail = _named(lease) | {"contacts": len(deferrals), "seconds": round(seconds), "reasons": reasons}
+    detail = _named(lease) | {"contacts": waiting, "seconds": round(seconds), "reasons": reasons}
     add_event(session, lease.run_id, EventKind.CHUNK_DEFERRED, **detail)
-    let_rest(session, lease.run_id)
+    let_rest(session, lease.run_id, lease.stage)
 
 
 def pause(session: Session, lease: Lease, seconds: float, reason: str) -> None:
@@ -210,37 +209,7 @@ def pause(session: Session, lease: Lease, seconds: float, reason: str) -> None:
         raise _lost(lease)
     detail = _named(lease) | {"seconds": round(seconds), "reasons": [reason]}
     add_event(session, lease.run_id, EventKind.CHUNK_DEFERRED, **detail)
-    let_rest(session, lease.run_id)
-
-
-def live_leases(session: Session, run_id: UUID) -> int:
-    """How many lanes are at work on a run."""
-    statement = select(func.count()).where(
-        RunChunk.run_id == run_id,
-        RunChunk.status == ChunkStatus.LEASED,
-        RunChunk.lease_expires_at > func.clock_timestamp(),
-    )
-    return session.scalar(statement) or 0
-
-
-def unfinished(session: Session, run_id: UUID, stage: str) -> int:
-    """How many chunks of a stage are not done."""
-    statement = select(func.count()).where(
-        RunChunk.run_id == run_id, RunChunk.stage == stage, RunChunk.status != ChunkStatus.DONE
-    )
-    return session.scalar(statement) or 0
-
-
-def claimable(session: Session, run_id: UUID, stage: str) -> int:
-    """How many chunks of a stage a lane could claim right now."""
-    statement = select(func.count()).where(RunChunk.run_id == run_id, RunChunk.stage == stage, _claimable())
-    return session.scalar(statement) or 0
-
-
-def _claimable() -> Any:
-    expired = (RunChunk.status == ChunkStatus.LEASED) & (RunChunk.lease_expires_at <= func.clock_timestamp())
-    waits = RunChunk.not_before > func.now()
-    return ((RunChunk.status == ChunkStatus.OPEN) & waits.is_not(True)) | expired
+    let_rest(session, lease.run_id, lease.stage)
 
 
 def _renew(session: Session, lease: Lease, seconds: float) -> None:

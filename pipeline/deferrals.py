@@ -21,25 +21,44 @@ DO UPDATE SET times = deferrals.times + 1, until = excluded.until, reason = excl
 
 # The run rests when no lane works it and none could: all that is left waits for its time.
 REST = text("""
-UPDATE runs SET resend_at = (
-  SELECT min(c.not_before) FROM run_chunks c WHERE c.run_id = runs.id AND c.status <> 'done'
-)
-WHERE id = :run_id AND EXISTS (SELECT FROM run_chunks c WHERE c.run_id = runs.id AND c.status <> 'done')
+UPDATE runs SET resend_at = first.not_before FROM (
+  SELECT not_before FROM run_chunks WHERE run_id = :run_id AND stage = :stage AND status = 'open'
+  ORDER BY not_before, number LIMIT 1
+) first
+WHERE id = :run_id AND first.not_before > now()
   AND NOT EXISTS (
-    SELECT FROM run_chunks c WHERE c.run_id = runs.id AND c.status <> 'done'
-      AND (c.not_before IS NULL OR c.not_before <= now())
+    SELECT FROM run_chunks WHERE run_id = :run_id AND stage = :stage AND status = 'open' AND not_before IS NULL
   )
+  AND NOT EXISTS (SELECT FROM run_chunks WHERE run_id = :run_id AND stage = :stage AND status = 'leased')
 """)
 
+# Counted where it changes, not each time that somebody looks: a state is built with each flush.
 WAITING = text("""
-SELECT count(*) AS contacts, min(d.until) AS until
-FROM run_chunks c
-JOIN deferrals d ON d.run_id = c.run_id AND d.stage = c.stage
-  AND d.position BETWEEN c.first_position AND c.last_position
-WHERE c.run_id = :run_id AND c.status = 'open' AND c.not_before > now()
-  AND NOT EXISTS (
-    SELECT FROM outcomes o WHERE o.run_id = d.run_id AND o.stage = d.stage AND o.position = d.position
+SELECT s.waiting AS contacts, first.not_before AS until
+FROM run_stages s, LATERAL (
+  SELECT c.not_before FROM run_chunks c
+  WHERE c.run_id = s.run_id AND c.stage = s.stage AND c.status = 'open' AND c.not_before > now()
+  ORDER BY c.not_before, c.number LIMIT 1
+) first
+WHERE s.run_id = :run_id AND s.status = 'running' AND s.waiting > 0
+""")
+
+COUNT_WAITING = text("UPDATE run_stages SET waiting = waiting + :more WHERE run_id = :run_id AND stage = :stage")
+
+RECOUNT_WAITING = text("""
+WITH recounted AS (
+  UPDATE run_chunks c SET waiting = (
+    SELECT count(*) FROM deferrals d
+    WHERE d.run_id = c.run_id AND d.stage = c.stage AND d.position BETWEEN c.first_position AND c.last_position
+      AND NOT EXISTS (
+        SELECT FROM outcomes o WHERE o.run_id = d.run_id AND o.position = d.position AND o.stage = d.stage
+      )
   )
+  WHERE c.run_id = :run_id AND c.status = 'open' AND c.waiting > 0
+  RETURNING c.stage, c.waiting
+)
+UPDATE run_stages s SET waiting = (SELECT coalesce(sum(r.waiting), 0) FROM recounted r WHERE r.stage = s.stage)
+WHERE s.run_id = :run_id
 """)
 
 EXPORTS_WAIT = text("""
@@ -62,15 +81,26 @@ def note_deferrals(session: Session, run_id: UUID, stage: str, deferrals: Sequen
     session.execute(NOTE, {"run_id": run_id, "stage": stage, "deferrals": rows})
 
 
-def let_rest(session: Session, run_id: UUID) -> None:
-    """If all that is left of a run waits, let the sweeper wait as well: it sends the chain when it is time."""
-    session.execute(REST, {"run_id": run_id})
+def count_waiting(session: Session, run_id: UUID, stage: str, more: int) -> None:
+    """So many contacts more wait in a stage, or less."""
+    if more:
+        session.execute(COUNT_WAITING, {"run_id": run_id, "stage": stage, "more": more})
+
+
+def recount_waiting(session: Session, run_id: UUID) -> None:
+    """Count anew who waits: some of them do not any more."""
+    session.execute(RECOUNT_WAITING, {"run_id": run_id})
+
+
+def let_rest(session: Session, run_id: UUID, stage: str) -> None:
+    """If all that is left of a stage waits, let the sweeper wait as well: it sends the chain when it is time."""
+    session.execute(REST, {"run_id": run_id, "stage": stage})
 
 
 def waiting(session: Session, run_id: UUID) -> Waiting | None:
     """What of a run waits; none if nothing does."""
-    row = session.execute(WAITING, {"run_id": run_id}).one()
-    return Waiting(row.contacts, row.until) if row.contacts else None
+    row = session.execute(WAITING, {"run_id": run_id}).one_or_none()
+    return Waiting(row.contacts, row.until) if row else None
 
 
 def exports_wait(session: Session, run_id: UUID) -> datetime | None:

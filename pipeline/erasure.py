@@ -24,6 +24,7 @@ from models.run_chunk import COMPILE, RunChunk
 from models.status import TERMINAL_RUN_STATUSES, ChunkStatus
 from models.transitions import hand_back_chunk, lock_run, touch_run, withdraw_outcomes
 from models.verification import Verification
+from pipeline.deferrals import recount_waiting
 from pipeline.lookup.known import mailbox_digest, person_digest
 from pipeline.lookup.names import Name, parse_name
 from pipeline.lookup.sources.source import Person, normalised
@@ -150,6 +151,7 @@ def erase_contacts(session: Session, run_id: UUID, first: int, wanted: Wanted, e
     withdraw_outcomes(session, run_id, of_them["positions"], Reason.SUPPRESSED)
     if run.status not in TERMINAL_RUN_STATUSES:
         session.execute(SETTLE, of_them | {"reason": Reason.SUPPRESSED.value})
+    recount_waiting(session, run_id)
     _void_exports(session, run_id)
     add_event(session, run_id, EventKind.ERASED, erasure_id=str(erasure_id), contacts=len(found))
     return touch_run(session, run_id, 0), len(found)

@@ -23,9 +23,9 @@ PIECES = 10
 
 UNDONE_POSITIONS = text("""
 SELECT c.position FROM contacts c
-WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last AND c.position NOT IN (
-  SELECT o.position FROM outcomes o
-  WHERE o.run_id = :run_id AND o.stage = :stage AND o.position BETWEEN :first AND :last
+WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last AND NOT EXISTS (
+  SELECT FROM outcomes o
+  WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position AND o.position BETWEEN :first AND :last
 )
 ORDER BY c.position
 """)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.queries import stages_of_run
+from models.queries import has_unfinished_chunks, stages_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
 from models.status import TERMINAL_RUN_STATUSES, StageStatus
@@ -63,7 +63,7 @@ def begin_stage(session: Session, run_id: UUID, stage: str, worker: str, chunk_s
 
 def advance(session: Session, run_id: UUID, stage: str, worker: str) -> bool:
     """Complete a stage whose chunks are all done; says whether it is complete now."""
-    return not chunks.unfinished(session, run_id, stage) and complete_stage(session, run_id, stage, worker)
+    return not has_unfinished_chunks(session, run_id, stage) and complete_stage(session, run_id, stage, worker)
 
 
 def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seconds: float) -> Run:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ColumnElement, cast, exists, func, select, text, update
+from sqlalchemy import JSON, ColumnElement, Select, cast, exists, func, select, text, union, update
 from sqlalchemy.orm import Session
 
 from models.artifact import EXPORT, Artifact
@@ -14,6 +15,7 @@ from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_event import RunEvent
 from models.run_stage import RunStage
+from models.schema import word
 from models.status import TERMINAL_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus
 from models.transitions import RunError
 
@@ -21,7 +23,7 @@ MAX_RESEND_PAUSE_S = 300
 
 UNTRUE_RESENT = text("""
 DELETE FROM run_events USING (
-  SELECT max(id) AS id FROM run_events WHERE run_id = ANY(:run_ids) AND kind = :kind GROUP BY run_id
+  SELECT max(id) AS id FROM run_events WHERE run_id = ANY(:run_ids) AND kind = 'resent' GROUP BY run_id
 ) untrue WHERE run_events.id = untrue.id
 """)
 
@@ -48,28 +50,9 @@ def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
     Each one found is put off before it is found again: 1, 2, 4 ... seconds, at most five minutes, until a
     lane gets through. Locked rows are skipped: whoever holds one is at work on it.
     """
-    live_lease = exists().where(
-        RunChunk.run_id == Run.id,
-        RunChunk.status == ChunkStatus.LEASED,
-        RunChunk.lease_expires_at > func.now(),
-    )
-    # A chunk whose lane died does not wait until the others are quiet: one chain is sent for each lease that ran out.
-    orphan = exists().where(
-        RunChunk.run_id == Run.id,
-        RunChunk.status == ChunkStatus.LEASED,
-        RunChunk.lease_expires_at <= func.now(),
-        ~exists().where(
-            RunEvent.run_id == RunChunk.run_id,
-            RunEvent.kind == EventKind.RESENT.value,
-            RunEvent.at >= RunChunk.lease_expires_at,
-        ),
-    )
     stalled = (
         select(Run.id)
-        .where(
-            Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]),
-            ((Run.resend_at <= func.now()) & ~live_lease) | orphan,
-        )
+        .where(_is_active(), Run.id.in_(union(_at_rest(), _orphaned())))
         .order_by(Run.resend_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -88,9 +71,31 @@ def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
     return found
 
 
+def _at_rest() -> Select[Any]:
+    """Runs that are due, and that nobody works."""
+    is_leased = (RunChunk.run_id == Run.id, RunChunk.status == word(ChunkStatus.LEASED))
+    live_lease = exists().where(*is_leased, RunChunk.lease_expires_at > func.now())
+    return select(Run.id).where(_is_active(), Run.resend_at <= func.now(), ~live_lease)
+
+
+def _orphaned() -> Select[Any]:
+    """Runs with a chunk whose lane died: it does not wait until the others are quiet, it is sent once."""
+    resent = exists().where(
+        RunEvent.run_id == RunChunk.run_id,
+        RunEvent.kind == word(EventKind.RESENT),
+        RunEvent.at >= RunChunk.lease_expires_at,
+    )
+    is_leased = RunChunk.status == word(ChunkStatus.LEASED)
+    return select(RunChunk.run_id).where(is_leased, RunChunk.lease_expires_at <= func.now(), ~resent)
+
+
+def _is_active() -> ColumnElement[bool]:
+    return Run.status.in_([word(RunStatus.PENDING), word(RunStatus.RUNNING)])
+
+
 def find_all_active(session: Session) -> Sequence[Stalled]:
     """Every pending or running run, for when the broker forgot all of its messages."""
-    active = select(Run.id, Run.preset).where(Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]))
+    active = select(Run.id, Run.preset).where(_is_active())
     found = [Stalled(run_id, preset) for run_id, preset in session.execute(active)]
     for run in found:
         add_event(session, run.run_id, EventKind.RESENT, reason="the broker lost its data")
@@ -106,7 +111,7 @@ def take_back(session: Session, run_ids: Sequence[UUID]) -> None:
         .execution_options(synchronize_session=False)
     )
     # The timeline tells of nothing that did not happen, and an orphan without this event is found again.
-    session.execute(UNTRUE_RESENT, {"run_ids": list(run_ids), "kind": EventKind.RESENT.value})
+    session.execute(UNTRUE_RESENT, {"run_ids": list(run_ids)})
 
 
 def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: int = 100) -> Sequence[Overdue]:
@@ -117,7 +122,7 @@ def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: 
         select(Run.id, RunStage.stage, run_is_overdue)
         .outerjoin(RunStage, running_stage)
         .where(
-            Run.status.in_([RunStatus.PENDING, RunStatus.RUNNING]),
+            _is_active(),
             run_is_overdue | (RunStage.started_at < _hours_ago(stage_hours)),
         )
         .limit(limit)

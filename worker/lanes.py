@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from models.postgres_errors import PostgresUnavailable
+from models.queries import claimable_chunks
 from pipeline import chunks, live_state, runs
 from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost, StageFault, WorldGone
@@ -30,7 +31,7 @@ class StageLeft:
     """What is left of a stage after a lane's work."""
 
     complete: bool
-    claimable: int
+    is_claimable: bool
 
 
 @dataclass(slots=True)
@@ -183,7 +184,7 @@ def _end(process: Process, lease: Lease, outcomes: list[Outcome], end_chunk: Cal
     def end(session: Session) -> tuple[StageLeft, live_state.LiveState]:
         run = chunks.record(session, lease, outcomes, process.settings.lease_seconds)
         complete = end_chunk(session)
-        left = StageLeft(complete, chunks.claimable(session, lease.run_id, lease.stage))
+        left = StageLeft(complete, bool(claimable_chunks(session, lease.run_id, lease.stage, 1)))
         return left, live_state.build(session, run, process.settings.public_url)
 
     left, state = insist_on_end(process, lease, end)

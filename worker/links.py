@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.queries import preset_of_run
+from models.queries import claimable_chunks, preset_of_run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError, lock_run, touch_run
 from pipeline import chunks, live_state, runs
@@ -49,7 +49,7 @@ def work_link(process: Process, run_id: UUID, stage: str, worker: str, helper_la
     with broker_may_be_away(run_id):
         send_lanes(run_id, stage, min(helper_lanes, claim.left_over))
     left = _work(process, claim.lease)
-    if left is not None and not left.complete and left.claimable:
+    if left is not None and not left.complete and left.is_claimable:
         _send_rest(process, run_id, stage)
     return left is not None and left.complete
 
@@ -62,7 +62,7 @@ def work_lane(process: Process, run_id: UUID, stage: str, worker: str) -> None:
         return
     if left.complete:
         _send_rest(process, run_id, stage)
-    elif left.claimable:
+    elif left.is_claimable:
         with broker_may_be_away(run_id):
             send_lanes(run_id, stage, 1)
 
@@ -77,9 +77,9 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
             return Claim(beginning), None
         run = touch_run(session, run_id, settings.lease_seconds)
         lease = chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
-        left_over = chunks.claimable(session, run_id, stage)
+        left_over = len(claimable_chunks(session, run_id, stage, settings.max_lanes))
         if lease is None:
-            let_rest(session, run_id)
+            let_rest(session, run_id, stage)
         return Claim(beginning, lease, left_over), live_state.build(session, run, settings.public_url)
 
     try:

@@ -127,7 +127,7 @@ def test_a_lane_hands_back_what_is_left_when_its_chunks_time_is_up(
 
     left = work_chunk(replace(process, settings=settings), claimed_chunk(database, run_id))
 
-    assert left == StageLeft(complete=False, claimable=1)
+    assert left == StageLeft(complete=False, is_claimable=True)
     assert reasons_for_handing_back(database, run_id) == ["the chunk's time is up"]
     assert done(database, run_id) == QUICK
 
@@ -140,7 +140,7 @@ def test_a_lane_hands_back_what_is_left_when_its_worker_stops(
 
         process.draining.set()  # type: ignore[attr-defined]
 
-        assert lane.result(timeout=SLOW_S) == StageLeft(complete=False, claimable=1)
+        assert lane.result(timeout=SLOW_S) == StageLeft(complete=False, is_claimable=True)
     assert reasons_for_handing_back(database, run_id) == ["the worker stops"]
 
 
@@ -152,7 +152,7 @@ def test_a_lane_leaves_those_who_were_put_off_and_holds_its_process_no_longer(
     with working(process, claimed_chunk(database, run_id)) as lane:
         left = lane.result(timeout=min(process.settings.defer_seconds) / 10)
 
-    assert left == StageLeft(complete=False, claimable=0)
+    assert left == StageLeft(complete=False, is_claimable=False)
     with database.transaction() as session:
         told = waiting(session, run_id)
         assert told is not None

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database import Database
-from models.queries import stages_of_run
+from models.queries import live_leases, stages_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
 from models.status import TERMINAL_RUN_STATUSES
@@ -197,6 +197,20 @@ class AnyInterleaving(RuleBasedStateMachine):
     # What must always hold
 
     @invariant()
+    def a_run_that_is_over_leaves_no_chunk_behind(self) -> None:
+        left = "SELECT count(*) FROM run_chunks WHERE run_id = :r AND status IN ('open', 'leased')"
+        with self.database.transaction() as session:
+            if self.status(session) in TERMINAL_RUN_STATUSES:
+                assert count(session, left, r=self.run_id) == 0
+
+    @invariant()
+    def the_waiting_are_counted_where_they_wait(self) -> None:
+        by_chunk = "SELECT coalesce(sum(waiting), 0) FROM run_chunks WHERE run_id = :r"
+        by_stage = "SELECT coalesce(sum(waiting), 0) FROM run_stages WHERE run_id = :r"
+        with self.database.transaction() as session:
+            assert count(session, by_chunk, r=self.run_id) == count(session, by_stage, r=self.run_id)
+
+    @invariant()
     def each_contact_is_counted_once(self) -> None:
         with self.database.transaction() as session:
             for stage in stages_of_run(session, self.run_id):
@@ -234,7 +248,7 @@ class AnyInterleaving(RuleBasedStateMachine):
     @invariant()
     def no_more_lanes_are_at_work_than_allowed(self) -> None:
         with self.database.transaction() as session:
-            assert chunks.live_leases(session, self.run_id) <= MAX_LANES
+            assert live_leases(session, self.run_id) <= MAX_LANES
 
     @invariant()
     def what_is_over_stays_as_it_is(self) -> None:

@@ -7,11 +7,13 @@ from sqlalchemy import text
 from models.database import Database
 from models.queries import events_of_run
 from models.run import Run
+from models.schema import new_id
 from pipeline import chunks, live_state, standstill
 from pipeline.chunks import Lease
 from pipeline.deferrals import waiting
+from pipeline.erasure import Wanted, erase_contacts
 from pipeline.outcomes import Deferral, Reason
-from tests.factories import LEASE_S, claim, claimed_chunk, count, found, started_run
+from tests.factories import LEASE_S, claim, claimed_chunk, count, expire, found, started_run
 
 
 def put_off(database: Database, lease: Lease, *deferrals: Deferral) -> None:
@@ -52,6 +54,34 @@ def test_a_chunk_that_waited_is_claimed_again_when_its_time_has_come(database: D
 
     with database.transaction() as session:
         assert [record.deferrals for record in chunks.load(session, lease).records] == [0, 1]
+
+
+def test_a_chunk_whose_time_has_come_goes_before_those_that_nobody_has_tried(database: Database) -> None:
+    run_id = started_run(database, count=6, chunk_size=2)
+    first = claimed_chunk(database, run_id)
+    put_off(database, claimed_chunk(database, run_id), greylisted(2))
+    let_time_pass(database)
+    expire(database, first)
+
+    assert [claimed_chunk(database, run_id).number for _ in range(3)] == [0, 1, 2]
+
+
+def test_who_is_erased_waits_no_more(database: Database) -> None:
+    run_id = started_run(database, count=4, chunk_size=2)
+    put_off(database, claimed_chunk(database, run_id), greylisted(0), greylisted(1))
+    put_off(database, claimed_chunk(database, run_id), greylisted(2), greylisted(3))
+    wanted = Wanted()
+    wanted.add_address("ada@alpha.test")
+    with database.transaction() as session:
+        session.execute(text("UPDATE contacts SET email = 'ada@alpha.test' WHERE position = 1"))
+
+    with database.transaction() as session:
+        erase_contacts(session, run_id, 0, wanted, new_id())
+
+    with database.transaction() as session:
+        told = waiting(session, run_id)
+    assert told is not None
+    assert told.contacts == 3
 
 
 def test_a_contact_that_is_put_off_again_is_counted(database: Database) -> None:

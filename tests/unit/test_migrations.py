@@ -6,6 +6,7 @@ from sqlalchemy import inspect, text
 
 from models.database import Database
 from models.migrate import alembic_config, is_migrated, migrate
+from tests.factories import claimed_chunk, started_run
 
 
 def test_the_migrated_schema_is_what_the_tables_say(database: Database) -> None:
@@ -33,3 +34,24 @@ def test_a_database_without_the_schema_is_told_apart(database: Database) -> None
         connection.execute(text("DELETE FROM alembic_version"))
 
     assert not is_migrated(database)
+
+
+def test_chunks_that_stopped_runs_left_behind_are_stopped(database: Database) -> None:
+    run_id, working = started_run(database, count=4), started_run(database, count=4)
+    leased = claimed_chunk(database, run_id)
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0006")
+        connection.execute(
+            text("UPDATE runs SET status = 'cancelled', finished_at = now() WHERE id = :id"), {"id": run_id}
+        )
+
+    migrate(database)
+
+    with database.transaction() as session:
+        left = session.execute(text("SELECT run_id, number, status FROM run_chunks ORDER BY run_id, number")).all()
+    assert [tuple(row) for row in left] == [
+        (run_id, leased.number, "stopped"),
+        (run_id, 1, "stopped"),
+        (working, 0, "open"),
+        (working, 1, "open"),
+    ]

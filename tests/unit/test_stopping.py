@@ -1,16 +1,21 @@
 """Cancelled and failed runs keep what was found and pay the rest back; a retry pays only for what is missing."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from models.database import Database
-from models.queries import stages_of_run
+from models.queries import claimable_chunks, stages_of_run
 from models.run import Run
+from models.transitions import RunError
 from pipeline import chunks, runs
+from pipeline.chunks import Lease
 from pipeline.errors import InsufficientCredits, LeaseLost, RunStateConflict, UnknownRun
 from pipeline.intake import CreatedRun
-from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.retrying import retry_run
 from tests.factories import (
     LEASE_S,
@@ -89,6 +94,79 @@ def test_a_lane_of_a_cancelled_run_can_not_write(owner: Owner, database: Databas
 
     with pytest.raises(LeaseLost, match="the run is over"), database.transaction() as session:
         chunks.record(session, lease, [found(5)], LEASE_S)
+
+
+def fail(owner: Owner) -> None:
+    with owner.database.transaction() as session:
+        runs.fail(session, owner.run_id, RunError("code", "A sentence.", LOOKUP))
+
+
+@pytest.fixture(params=[Owner.cancel, fail], ids=["cancelled", "failed"])
+def stopped_lease(request: pytest.FixtureRequest, owner: Owner, database: Database) -> Lease:
+    """The lease of a lane at work, whose run was stopped; its other chunks were done, waiting, handed back and open."""
+    waits, handed_back = claimed_chunk(database, owner.run_id), claimed_chunk(database, owner.run_id)
+    with database.transaction() as session:
+        chunks.put_off(session, waits, [Deferral(waits.first_position, 300, Reason.GREYLISTED)])
+        chunks.hand_back(session, handed_back, "the worker stops")
+    lease = claimed_chunk(database, owner.run_id)
+    with database.transaction() as session:
+        chunks.plan(session, owner.run_id, VERIFY, contacts=10, size=4)
+    request.param(owner)
+    return lease
+
+
+def test_a_stopped_run_leaves_no_chunk_open_or_leased(owner: Owner, stopped_lease: Lease, database: Database) -> None:
+    by_status = "SELECT status, count(*) FROM run_chunks WHERE run_id = :id GROUP BY status ORDER BY status"
+    with database.transaction() as session:
+        left = session.execute(text(by_status), {"id": owner.run_id}).all()
+        waiting = session.scalar(text("SELECT sum(waiting) FROM run_stages"))
+        assert claimable_chunks(session, owner.run_id, LOOKUP, 10) == []
+
+    assert [tuple(row) for row in left] == [("done", 1), ("stopped", 5)]
+    assert waiting == 0
+
+
+@pytest.mark.parametrize("end", [chunks.finish, chunks.give_up])
+def test_a_lane_that_comes_back_to_a_stopped_run_has_lost_its_lease(
+    stopped_lease: Lease, database: Database, end: Callable[[Session, Lease], None]
+) -> None:
+    with pytest.raises(LeaseLost), database.transaction() as session:
+        end(session, stopped_lease)
+
+
+def test_what_is_handed_back_of_a_stopped_run_stays_stopped(stopped_lease: Lease, database: Database) -> None:
+    with database.transaction() as session:
+        chunks.hand_back(session, stopped_lease, "the worker stops")
+
+    with database.transaction() as session:
+        assert count(session, "SELECT count(*) FROM run_chunks WHERE status IN ('open', 'leased')") == 0
+
+
+def test_a_retry_of_a_stopped_run_has_chunks_of_its_own(owner: Owner, stopped_lease: Lease, database: Database) -> None:
+    retried = owner.retry()
+    with database.transaction() as session:
+        runs.begin_stage(session, retried.run_id, LOOKUP, WORKER, 4)
+
+    assert claimed_chunk(database, retried.run_id).number == 0
+
+
+def test_compiling_stops_with_its_run(database: Database) -> None:
+    run_id = pending_run(database, count=1)
+    for stage, outcome in ((LOOKUP, found(0)), (VERIFY, valid(0))):
+        with database.transaction() as session:
+            runs.begin_stage(session, run_id, stage, WORKER, 1)
+        finish_chunk(database, claimed_chunk(database, run_id, stage), [outcome])
+    with database.transaction() as session:
+        runs.begin_stage(session, run_id, "compile", WORKER, 1)
+    lease = claimed_chunk(database, run_id, "compile")
+
+    with database.transaction() as session:
+        runs.fail(session, run_id, RunError("code", "A sentence.", "compile"))
+
+    with pytest.raises(LeaseLost), database.transaction() as session:
+        runs.complete(session, lease, [], LEASE_S)
+    with database.transaction() as session:
+        assert count(session, "SELECT count(*) FROM run_chunks WHERE status = 'stopped'") == 1
 
 
 def test_a_finished_run_can_not_be_cancelled(owner: Owner) -> None:
