@@ -1,12 +1,12 @@
 """Shows the addresses that a person may have at a domain; asks nobody."""
 
-import json
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from cli.client import ApiError
+from cli.terminal import write_json
 from pipeline.lookup.candidates import Candidate, candidates
 from pipeline.lookup.habits import Size
 from pipeline.lookup.names import parse_name
@@ -29,7 +29,7 @@ def rank_candidates(name: str, domain: str, known: Sequence[str], size: Size, li
 def print_candidates(console: Console, ranked: Sequence[dict[str, object]], *, as_json: bool) -> None:
     """Print the ranked list, for a person or as JSON."""
     if as_json:
-        console.print_json(json.dumps(ranked))
+        write_json(ranked)
         return
     table = Table("chance", "address", "pattern", box=None, pad_edge=False)
     for row in ranked:

@@ -2,20 +2,30 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Self
-from uuid import uuid4
+from urllib.parse import quote, urlsplit
+from uuid import UUID, uuid4
 
 import httpx
 
+from cli.exit_codes import CommandFailed
+from cli.whole_file import whole_file
+
 TIMEOUT_S = 60.0
+CREATING_TIMEOUT_S = 300.0
 ERASING_TIMEOUT_S = 1800.0
 CREDENTIALS_FILE = "credentials.json"
+COME_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers after which the same request may well succeed."""
+STATE_KEYS = ("run_id", "status", "stage_status", "progress", "preview", "export_handles")
 
 
-class ApiError(Exception):
+class ApiError(CommandFailed):
     """Raised when the API refuses or can't be reached; its text is a sentence for the user.
 
     `status` is the answer's HTTP status, None when there was no answer.
@@ -26,30 +36,75 @@ class ApiError(Exception):
         self.status = status
 
 
+class ApiAway(ApiError):
+    """Raised when the API can't be reached now, or says so itself: the same request may succeed later.
+
+    `retry_after` is the number of seconds that it asks us to wait.
+    """
+
+    def __init__(self, sentence: str, status: int | None = None, retry_after: float = 0.0) -> None:
+        super().__init__(sentence, status)
+        self.retry_after = retry_after
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Where the API is, and the key to it; for an engine of one's own also where its database is."""
+    """Where the API is, and the key to it; for an engine of one's own also its database and its other settings."""
 
     api_url: str
     api_key: str
     database_url: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def save(self, home: Path) -> None:
-        """Keep them for the next `growth` command, readable by this user only."""
-        path = home / CREDENTIALS_FILE
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(asdict(self)))
+        """Keep them for the next `growth` command, readable by this user only. Raises `Unwritable`."""
+        with whole_file(home / CREDENTIALS_FILE, mode=0o600) as file:
+            file.write(json.dumps(asdict(self), indent=1).encode())
 
 
 def find_credentials(home: Path) -> Credentials:
     """From GROWTH_API_URL and GROWTH_API_KEY, or from the running `growth up`. Raises `ApiError`."""
-    url, key = os.environ.get("GROWTH_API_URL"), os.environ.get("GROWTH_API_KEY")
-    if url and key:
-        return Credentials(url.rstrip("/"), key)
-    path = home / CREDENTIALS_FILE
-    if not path.exists():
+    url, key = (os.environ.get(name, "").strip() for name in ("GROWTH_API_URL", "GROWTH_API_KEY"))
+    if bool(url) != bool(key):
+        given, missing = ("GROWTH_API_URL", "GROWTH_API_KEY") if url else ("GROWTH_API_KEY", "GROWTH_API_URL")
+        raise ApiError(f"{given} is set and {missing} is not: set both, or neither to use the home of `growth up`.")
+    if url:
+        return Credentials(_usable_url(url), _usable_key(key))
+    saved = read_credentials(home)
+    if saved is None:
         raise ApiError("No API is known: set GROWTH_API_URL and GROWTH_API_KEY, or start one with `growth up`.")
-    return Credentials(**json.loads(path.read_text()))
+    return saved
+
+
+def read_credentials(home: Path) -> Credentials | None:
+    """What `growth up` left in its home, if it did. Raises `ApiError` when that can't be read."""
+    path = home / CREDENTIALS_FILE
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        return Credentials(**{each.name: saved[each.name] for each in fields(Credentials) if each.name in saved})
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ApiError(f"{path} can't be read: {error.strerror}.") from error
+    except (ValueError, TypeError) as error:
+        raise ApiError(f"{path} is damaged: delete it and start `growth up` again.") from error
+
+
+def _usable_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        if is_usable and not (parts.username or parts.password or parts.query or parts.fragment):
+            return str(httpx.URL(url)).rstrip("/")
+    except (ValueError, httpx.InvalidURL):
+        pass
+    raise ApiError("GROWTH_API_URL is not usable: give the API's address, such as http://127.0.0.1:8000.")
+
+
+def _usable_key(key: str) -> str:
+    if not (key.isascii() and key.isprintable()):
+        raise ApiError("GROWTH_API_KEY holds characters that no API key has: copy it again.")
+    return key
 
 
 class ApiClient:
@@ -92,40 +147,37 @@ class ApiClient:
             "input_assets": {"contacts": list(contacts)},
             "output": {"required_fields": ["email"], "preview_rows": preview_rows},
         }
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        created = self._request("POST", "/api/v1/growth/run", json={"goal_plan": plan}, headers=headers).json()
-        return str(created["run_id"])
+        headers = {} if idempotency_key is None else {"Idempotency-Key": _usable_header(idempotency_key)}
+        options = {"json": {"goal_plan": plan}, "headers": headers, "timeout": CREATING_TIMEOUT_S}
+        return str(self._object("POST", "/api/v1/growth/run", "run_id", **options)["run_id"])
 
     def read_run(self, run_id: str) -> dict[str, Any]:
         """A run's state. Raises `ApiError`."""
-        state: dict[str, Any] = self._request("GET", f"/api/v1/growth/runs/{run_id}").json()
-        return state
+        return self._object("GET", _path_of(run_id), *STATE_KEYS)
 
     def cancel_run(self, run_id: str) -> dict[str, Any]:
         """Cancel a run; its final state. Raises `ApiError`."""
-        state: dict[str, Any] = self._request("POST", f"/api/v1/growth/runs/{run_id}/cancel").json()
-        return state
+        return self._object("POST", f"{_path_of(run_id)}/cancel", *STATE_KEYS, timeout=CREATING_TIMEOUT_S)
 
     def retry_run(self, run_id: str) -> str:
         """Retry a failed or cancelled run; the new run's id. Raises `ApiError`."""
-        return str(self._request("POST", f"/api/v1/growth/runs/{run_id}/retry").json()["run_id"])
+        answer = self._object("POST", f"{_path_of(run_id)}/retry", "run_id", timeout=CREATING_TIMEOUT_S)
+        return str(answer["run_id"])
 
     def read_events(self, run_id: str) -> list[dict[str, Any]]:
         """A run's timeline, oldest first. Raises `ApiError`."""
-        events: list[dict[str, Any]] = self._request("GET", f"/api/v1/growth/runs/{run_id}/events").json()["events"]
+        events: list[dict[str, Any]] = self._object("GET", f"{_path_of(run_id)}/events", "events")["events"]
         return events
 
     def change_suppressions(self, action: str, entries: Sequence[str]) -> dict[str, Any]:
         """Add to the do-not-contact list; `/remove` and `/check` do that instead. Raises `ApiError`."""
-        body = {"entries": list(entries)}
-        answer: dict[str, Any] = self._request("POST", f"/api/v1/growth/suppressions{action}", json=body).json()
-        return answer
+        return self._object("POST", f"/api/v1/growth/suppressions{action}", json={"entries": list(entries)})
 
     def read_suppressions(self) -> Iterator[dict[str, Any]]:
         """The whole do-not-contact list, page by page. Raises `ApiError`."""
         after: str | None = ""
         while after is not None:
-            page = self._request("GET", "/api/v1/growth/suppressions", params={"after": after}).json()
+            page = self._object("GET", "/api/v1/growth/suppressions", "entries", "next", params={"after": after})
             yield from page["entries"]
             after = page["next"]
 
@@ -133,39 +185,95 @@ class ApiClient:
         """Erase people; what was removed. Looks through all runs, which may take minutes. Raises `ApiError`."""
         body = {"people": list(people), "suppress": suppress}
         url = "/api/v1/growth/erasures"
-        done: dict[str, Any] = self._request("POST", url, json=body, timeout=ERASING_TIMEOUT_S).json()
-        return done
+        return self._object("POST", url, "erasure_id", json=body, timeout=ERASING_TIMEOUT_S)
 
-    def download(self, run_id: str, asset_id: str, path: Path) -> None:
-        """Save an export file. Raises `ApiError`."""
-        url = f"/api/v1/growth/runs/{run_id}/exports/{asset_id}"
+    def export_pieces(self, run_id: str, asset_id: str) -> Iterator[bytes]:
+        """An export file as it comes; whoever reads it checks that it is whole. Raises `ApiError`."""
+        url = f"{_path_of(run_id)}/exports/{quote(asset_id, safe='')}"
         try:
             with self._http.stream("GET", url) as response:
-                if response.is_error:
+                if not response.is_success:
                     response.read()
-                _checked(response)
-                with path.open("wb") as file:
-                    for piece in response.iter_bytes():
-                        file.write(piece)
-        except httpx.TransportError as error:
-            raise ApiError(self._unreachable(error)) from error
+                self._check(response)
+                yield from response.iter_bytes()
+        except httpx.HTTPError as error:
+            raise self._away(error) from error
 
-    def _request(self, method: str, url: str, **options: Any) -> httpx.Response:
+    def _object(self, method: str, url: str, *keys: str, **options: Any) -> dict[str, Any]:
+        """The JSON object of an answer, which must have these keys."""
         try:
-            return _checked(self._http.request(method, url, **options))
-        except httpx.TransportError as error:
-            raise ApiError(self._unreachable(error)) from error
+            response = self._http.request(method, url, **options)
+        except httpx.HTTPError as error:
+            raise self._away(error) from error
+        self._check(response)
+        body = _json_of(response)
+        if not isinstance(body, dict) or any(key not in body for key in keys):
+            raise ApiAway(
+                f"What answers at {self.api_url} is no growth engine, or a proxy before it: check GROWTH_API_URL."
+            )
+        return body
 
-    def _unreachable(self, error: httpx.TransportError) -> str:
-        return f"The API at {self.api_url} does not answer ({type(error).__name__}): is `growth up` running?"
+    def _check(self, response: httpx.Response) -> None:
+        """Raises `ApiError` unless the request was successful."""
+        if response.is_success:
+            return
+        status, sentence = response.status_code, self._sentence_of(response)
+        if status in COME_AGAIN:
+            raise ApiAway(sentence, status, _retry_after(response))
+        raise ApiError(sentence, status)
+
+    def _sentence_of(self, response: httpx.Response) -> str:
+        body = _json_of(response)
+        detail = body.get("detail") if isinstance(body, dict) else None
+        if isinstance(detail, str) and detail != response.reason_phrase:
+            return detail
+        if response.is_redirect:
+            place = response.headers.get("location", "another place")
+            return f"{self.api_url} sends us on to {place}: set GROWTH_API_URL to where the API is."
+        reason = f"{response.status_code} {response.reason_phrase}".strip()
+        return f"{self.api_url} answers “{reason}” and no reason: check GROWTH_API_URL, and a proxy before the API."
+
+    def _away(self, error: httpx.HTTPError) -> ApiAway:
+        is_here = urlsplit(self.api_url).hostname in ("127.0.0.1", "localhost", "::1")
+        what = "is `growth up` running?" if is_here else "is it running, and is GROWTH_API_URL right?"
+        return ApiAway(f"The API at {self.api_url} does not answer ({_why(error)}): {what}")
 
 
-def _checked(response: httpx.Response) -> httpx.Response:
-    if response.is_error:
-        try:
-            sentence = response.json()["detail"]
-        except (ValueError, KeyError) as error:
-            sentence = f"The API answered {response.status_code} without a reason: is its address right?"
-            raise ApiError(sentence, response.status_code) from error
-        raise ApiError(sentence, response.status_code)
-    return response
+def _path_of(run_id: str) -> str:
+    try:
+        return f"/api/v1/growth/runs/{UUID(run_id)}"
+    except ValueError as error:
+        example = "7c3e1d22-9b4a-4f8c-b1e2-3d5f0a7c9e1b"
+        raise ApiError(f"{run_id!r} is not a run's id: `growth submit` printed it, such as {example}.") from error
+
+
+def _usable_header(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise ApiError("An idempotency key has only letters, digits and punctuation of ASCII: choose another.")
+    return text
+
+
+def _json_of(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds, from a number or a date; 0 when it says neither."""
+    text = response.headers.get("retry-after", "")
+    try:
+        return float(text) if text.isdecimal() else max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _why(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "it takes too long"
+    if isinstance(error, httpx.ConnectError):
+        return str(error).rpartition("] ")[2].lower() or "no connection"
+    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+        return "the connection was cut"
+    return type(error).__name__

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cli.exit_codes import CommandFailed
+
 DELIMITERS = ",;\t|"
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 MAX_FIELD_CHARS = 100_000
@@ -23,7 +25,7 @@ COLUMN_NAMES = {
 }
 
 
-class UnusableFile(Exception):
+class UnusableFile(CommandFailed):
     """Raised when a contacts file can't be used; its text lists every problem, a sentence each."""
 
 

@@ -1,15 +1,25 @@
 """The operator's database: what goes wrong with it becomes a sentence that holds what the server said."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError
+from alembic.util import CommandError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from cli.client import ApiError
+from cli.client import ApiError, find_credentials
+from cli.home import adopt_settings
 from models.database import Database, open_database
 from models.postgres_errors import Meaning, PostgresUnavailable, meaning_of, said_by, sqlstate_of
+from models.settings import load_settings
 
 NO_SCHEMA = ("3F000", "42P01", "42703", "42883")
+
+
+def database_of_operator(home: Path) -> AbstractContextManager[Database]:
+    """The operator's database where set, otherwise the one of the `growth up` that runs in this home."""
+    adopt_settings(home)
+    return opened_database(load_settings().database_url or find_credentials(home).database_url)
 
 
 @contextmanager
@@ -17,11 +27,16 @@ def opened_database(url: str) -> Iterator[Database]:
     """A database until the block ends. Raises `ApiError` instead of whatever Postgres says."""
     if not url:
         raise ApiError("DATABASE_URL must be set: it says which database to use.")
-    database = open_database(url, pool_size=1)
+    try:
+        database = open_database(url, pool_size=1)
+    except (ArgumentError, ValueError) as error:
+        raise ApiError("DATABASE_URL is not usable: it looks like postgresql://user:password@host/database.") from error
     try:
         yield database
     except (PostgresUnavailable, DBAPIError) as error:
         raise ApiError(sentence_of(error)) from error
+    except CommandError as error:
+        raise ApiError("The database has the schema of another version of growth: install that version.") from error
     finally:
         database.close()
 

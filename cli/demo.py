@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cli.client import ApiClient
 from cli.contacts_csv import read_contacts
+from cli.downloads import choose_export, save_export
 from cli.local import DEFER_SECONDS, GREYLIST_S, wait_for_interrupt
 from cli.stack import Ports, Stack, running_stack
 from cli.summary import print_summary
@@ -64,7 +65,7 @@ def _run(console: Console, stack: Stack, people: Sequence[Person], contacts_csv:
         run_id = client.create_run(read_contacts(contacts_csv).contacts, "full_pipeline", PREVIEW_ROWS)
         state = watch(client, run_id, console, stack.engine.check)
         seconds = time.monotonic() - started
-        client.download(run_id, "contacts_csv", exported)
+        save_export(client, run_id, choose_export(state, "csv"), exported)
     console.print("\nThe final state, as the API says it:")
     console.print_json(json.dumps(state))
     print_summary(console, state)

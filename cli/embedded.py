@@ -9,11 +9,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.exit_codes import CommandFailed
+
 # An evicted queue is lost work; an append-only file survives a crash.
 VALKEY_OPTIONS = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
 
 
-class EmbeddedServersMissing(Exception):
+class EmbeddedServersMissing(CommandFailed):
     """Raised when the servers' wheels are not installed."""
 
 

@@ -1,6 +1,18 @@
-"""How `growth verify` ends, for the shell; and the failure that has an exit code of its own."""
+"""How commands end: with a code for the shell, and a sentence on stderr when it is not 0; never with a traceback."""
 
+import signal
+import sys
+import traceback
+from collections.abc import Callable
 from enum import IntEnum
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from cli.terminal import flush_stdout, prepare_streams, say_error
+
+FAULT = 70
+"""EX_SOFTWARE of sysexits.h: no command says anything else with it."""
 
 
 class ExitCode(IntEnum):
@@ -16,5 +28,75 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-class UnableToCheck(Exception):
+class CommandFailed(Exception):
+    """Raised when a command can't do what it should; its text is a sentence that says why, and what to do.
+
+    CommandFailed
+    ├── ApiError: the API refuses
+    │   └── ApiAway: it does not answer, or asks to come again
+    ├── UnusableFile, Unwritable: a file can't be read, or written
+    ├── HomeUnusable, PortTaken, EmbeddedServersMissing, EmbeddedServerFailed, ProcessEnded: `growth up` can't run
+    ├── UnableToCheck: nothing can be verified from here
+    └── Interrupted: Ctrl-C
+    """
+
+    exit_code = 1
+
+
+class UnableToCheck(CommandFailed):
     """Raised when nothing can be checked from here; its text is a sentence that says what to do."""
+
+    exit_code = ExitCode.UNABLE
+
+
+class Interrupted(CommandFailed):
+    """Raised when Ctrl-C ended a command; its text says how to go on."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+def run_to_its_end(command: Callable[[], object]) -> NoReturn:
+    """Run the command of this process, and end the process."""
+    prepare_streams()
+    # A closed terminal or a SIGTERM must not leave the servers and workers behind that we started.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _exit)
+    sys.exit(flush_stdout(_exit_code_of(command)))
+
+
+def _exit_code_of(command: Callable[[], object]) -> int:
+    try:
+        command()
+    except SystemExit as ending:
+        return _code_and_sentence(ending)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except CommandFailed as error:
+        say_error(error)
+        return error.exit_code
+    except OSError as error:
+        what = f"{error.filename} can't be used" if error.filename else "The output can't be written"
+        say_error(f"{what}: {error.strerror or type(error).__name__}.")
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last resort: a message may hold a person's address, a place does not
+        say_error(f"This is a fault of ours ({type(error).__name__} at {_place_of(error)}): please report it.")
+        return FAULT
+    return 0
+
+
+def _code_and_sentence(ending: SystemExit) -> int:
+    """An invalid setting ends the process with a sentence instead of a number."""
+    if isinstance(ending.code, str):
+        say_error(ending.code)
+        return 1
+    return ending.code or 0
+
+
+def _place_of(error: Exception) -> str:
+    ours = Path(__file__).parent.parent
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(ours)]
+    return ", ".join(f"{Path(frame.filename).relative_to(ours)}:{frame.lineno}" for frame in frames[-3:])
+
+
+def _exit(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

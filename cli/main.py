@@ -3,31 +3,24 @@
 # What only some commands need is imported when they run: libraries for databases and mail take a second to load, and
 # `growth status` needs neither.
 
-import json
-import signal
-import sys
+import os
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, Any
+from uuid import uuid4
 
 import typer
 from rich.console import Console
 
-from cli.client import ApiClient, ApiError, find_credentials
-from cli.contacts_csv import UnusableFile, read_contacts
+from cli.client import ApiAway, ApiClient, ApiError, find_credentials
+from cli.contacts_csv import read_contacts
 from cli.do_not_contact import erase, suppressions
-from cli.embedded import EmbeddedServersMissing
-from cli.exit_codes import ExitCode, UnableToCheck
-from cli.processes import ProcessEnded
+from cli.downloads import STDOUT, choose_export, save_export
+from cli.exit_codes import run_to_its_end
 from cli.summary import print_summary, print_timeline
+from cli.terminal import console, errors, say, write_json
 from cli.verdict_format import Shown, VerdictFormat
-from cli.watching import watch
+from cli.watching import Patience, going_on_with, watch
 from pipeline.lookup.habits import Size
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from models.database import Database
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
@@ -37,11 +30,19 @@ app.command("erase")(erase)
 runs = typer.Typer(no_args_is_help=True, help="What happened to runs.")
 app.add_typer(runs, name="runs")
 
-console = Console()
-errors = Console(stderr=True)
-
 Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="Where embedded servers keep their data.")]
 HOME = Path(".growth")
+
+
+@app.callback()
+def anywhere(
+    home: Annotated[
+        Path | None, typer.Option(help="Where embedded servers keep their data; for every command.")
+    ] = None,
+) -> None:
+    """Runs email-enrichment jobs, on this machine or over an API."""
+    if home is not None:
+        os.environ["GROWTH_HOME"] = str(home)
 
 
 @app.command()
@@ -84,16 +85,27 @@ def submit(
     """Create a run from a CSV file."""
     file = read_contacts(contacts, preset)
     for notice in file.notices:
-        errors.print(notice, style="yellow")
+        say(notice, style="yellow", to=errors)
+    # With a key, sending it again after a lost answer gives the same run.
+    key = str(uuid4()) if idempotency_key is None else idempotency_key
+    again = f"The same command with `--idempotency-key {key}` gives this run, if it was created."
+
+    def create_run(client: ApiClient) -> str:
+        return client.create_run(file.contacts, preset, preview_rows, key)
+
     with ApiClient(find_credentials(home)) as client:
-        run_id = client.create_run(file.contacts, preset, preview_rows, idempotency_key)
-        console.print(f"Run {run_id}: {len(file.contacts)} contacts queued.", soft_wrap=True)
+        try:
+            with going_on_with(f"Stopped. {again}"):
+                run_id = Patience(errors)(lambda: create_run(client)) if watching else create_run(client)
+        except ApiAway as away:
+            raise ApiError(f"{away} {again}", away.status) from away
+        say(f"Run {run_id}: {len(file.contacts)} contacts queued.")
         if not watching:
-            console.print(f"Follow it with: growth status {run_id}", soft_wrap=True)
+            say(f"Follow it with: {_following(run_id, home)}")
             return
-        state = watch(client, run_id, console)
+        state = _watched(client, run_id, home, console)
     print_summary(console, state)
-    raise typer.Exit(0 if state["status"] == "completed" else 1)
+    _end_as(state)
 
 
 @app.command()
@@ -103,13 +115,15 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="The status response itself.")] = False,
     watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
 ) -> None:
-    """Show how a run stands."""
+    """Show how a run stands. With --watch, exit code 1 unless it was completed."""
     with ApiClient(find_credentials(home)) as client:
-        state = watch(client, run_id, errors) if watching else client.read_run(run_id)
+        state = _watched(client, run_id, home, errors) if watching else client.read_run(run_id)
     if as_json:
-        sys.stdout.write(json.dumps(state, indent=2, ensure_ascii=False) + "\n")
+        write_json(state)
     else:
         print_summary(console, state)
+    if watching:
+        _end_as(state)
 
 
 @app.command()
@@ -127,10 +141,14 @@ def retry(
 ) -> None:
     """Go on where a failed or cancelled run stopped, as a new run."""
     with ApiClient(find_credentials(home)) as client:
-        new_id = client.retry_run(run_id)
-        console.print(f"Run {new_id} goes on where {run_id} stopped.", soft_wrap=True)
-        if watching:
-            print_summary(console, watch(client, new_id, console))
+        # Retrying twice gives the same new run.
+        new_id = Patience(errors)(lambda: client.retry_run(run_id)) if watching else client.retry_run(run_id)
+        say(f"Run {new_id} goes on where {run_id} stopped.")
+        if not watching:
+            return
+        state = _watched(client, new_id, home, console)
+    print_summary(console, state)
+    _end_as(state)
 
 
 @runs.command("show")
@@ -145,18 +163,16 @@ def export(
     run_id: str,
     home: Home = HOME,
     export_format: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
-    output: Annotated[Path | None, typer.Option(help="The file to write; RUN.csv or RUN.json if not given.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The file to write, - for stdout; RUN.csv or RUN.json if not given.")
+    ] = None,
 ) -> None:
-    """Download a finished run's results."""
+    """Download a finished run's results: the whole file, or nothing."""
+    path = output or Path(f"{run_id}.{export_format}")
     with ApiClient(find_credentials(home)) as client:
-        state = client.read_run(run_id)
-        handles = {handle["format"]: handle for handle in state["export_handles"]}
-        if export_format not in handles:
-            offered = f"Offered: {', '.join(handles)}." if handles else state["progress"]["message"]
-            raise ApiError(f"This run has no {export_format} export. {offered}")
-        path = output or Path(f"{run_id}.{export_format}")
-        client.download(run_id, handles[export_format]["asset_id"], path)
-    console.print(f"{handles[export_format]['rows']} contacts in {path}", soft_wrap=True)
+        handle = choose_export(client.read_run(run_id), export_format)
+        save_export(client, run_id, handle, path)
+    say(f"{handle['rows']} contacts in {path}", to=errors if path in STDOUT else console)
 
 
 @app.command("candidates")
@@ -194,6 +210,7 @@ def verify(
             show_default="0; with --file 900",
         ),
     ] = None,
+    home: Home = HOME,
 ) -> None:
     """Check addresses from this machine and show each step; or a whole list, with --file and --output.
 
@@ -202,17 +219,13 @@ def verify(
     """
     if bool(addresses) == bool(file) or bool(file) != bool(output):
         raise typer.BadParameter("give addresses, or --file with --output.")
-    from cli.verify import verify_addresses
+    from cli.verify import settings_here, verify_addresses
     from cli.verify_file import LIST_PATIENCE_S, verify_file
-    from models.settings import load_settings
 
-    settings = load_settings()
+    settings = settings_here(home)
     if file and output:
         waits = LIST_PATIENCE_S if patience is None else patience
-        try:
-            raise typer.Exit(verify_file(settings, file, output, output_format, waits, console, errors))
-        except UnusableFile as error:
-            raise UnableToCheck(str(error)) from error
+        raise typer.Exit(verify_file(settings, file, output, output_format, waits, console, errors))
     shown = Shown.REACHER if output_format is VerdictFormat.REACHER else Shown.JSON if as_json else Shown.STEPS
     raise typer.Exit(verify_addresses(settings, addresses or [], patience or 0, console, errors, shown))
 
@@ -224,7 +237,9 @@ def doctor(
 ) -> None:
     """Say what is reachable, what is not, and what to do."""
     from cli.doctor import print_diagnosis
+    from cli.home import adopt_settings
 
+    adopt_settings(home)
     if not print_diagnosis(console, home, mail_domain):
         raise typer.Exit(1)
 
@@ -232,9 +247,10 @@ def doctor(
 @app.command()
 def migrate(home: Home = HOME) -> None:
     """Bring the database to the schema of this version."""
+    from cli.database import database_of_operator
     from models.migrate import migrate as migrate_database
 
-    with _database(home) as database:
+    with database_of_operator(home) as database:
         migrate_database(database)
     console.print("The database has the schema of this version.")
 
@@ -247,39 +263,28 @@ def create(
 ) -> None:
     """Open an account and print its API key, this once."""
     from cli.accounts import create_account
+    from cli.database import database_of_operator
 
-    with _database(home) as database:
+    with database_of_operator(home) as database:
         created = create_account(database, name, credits_granted)
     console.print(f"Account {created.account_id}, {credits_granted} credits.", soft_wrap=True)
     console.print(f"API key (shown this once, keep it safe): {created.api_key}", soft_wrap=True, highlight=False)
 
 
-def _database(home: Path) -> "AbstractContextManager[Database]":
-    """The operator's database where set, otherwise the one that the running `growth up` started."""
-    from cli.database import opened_database
-    from models.settings import load_settings
+def _watched(client: ApiClient, run_id: str, home: Path, shown_on: Console) -> dict[str, Any]:
+    with going_on_with(f"Stopped watching; the run goes on. Follow it with: {_following(run_id, home)}"):
+        return watch(client, run_id, shown_on)
 
-    return opened_database(load_settings().database_url or find_credentials(home).database_url)
+
+def _following(run_id: str, home: Path) -> str:
+    where = "" if home == HOME or "GROWTH_HOME" in os.environ else f" --home {home}"
+    return f"growth status {run_id} --watch{where}"
+
+
+def _end_as(state: dict[str, Any]) -> None:
+    raise typer.Exit(0 if state["status"] == "completed" else 1)
 
 
 def main() -> None:
     """The entry point: expected failures end in a sentence, never in a traceback."""
-    # A closed terminal or a SIGTERM must not leave the servers and workers behind that we started.
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _exit)
-    try:
-        app()
-    except UnableToCheck as error:
-        _say(error)
-        sys.exit(ExitCode.UNABLE)
-    except (ApiError, UnusableFile, EmbeddedServersMissing, ProcessEnded, TimeoutError) as error:
-        _say(error)
-        sys.exit(1)
-
-
-def _say(error: Exception) -> None:
-    errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
-
-
-def _exit(number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+    run_to_its_end(app)

@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cli.exit_codes import CommandFailed
+
 STOP_SECONDS = 15
 POLL_SECONDS = 0.05
 FLOWER_COLUMNS = "name,args,state,received,runtime,worker"
@@ -18,7 +20,7 @@ FLOWER_COLUMNS = "name,args,state,received,runtime,worker"
 log = logging.getLogger(__name__)
 
 
-class ProcessEnded(Exception):
+class ProcessEnded(CommandFailed):
     """Raised when a process ended that should be running; its text names the log to read."""
 
 

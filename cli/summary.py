@@ -4,15 +4,15 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
 def print_summary(console: Console, state: dict[str, Any]) -> None:
     """Delivered, verified, unresolved with reasons; or why the run failed."""
     progress = state["progress"]
-    console.print(
-        f"\nRun {state['run_id']}: [bold]{state['status']}[/bold], {progress['percent']}%. {progress['message']}"
-    )
+    message = escape(progress["message"])
+    console.print(f"\nRun {state['run_id']}: [bold]{state['status']}[/bold], {progress['percent']}%. {message}")
     if state["preview"]:
         console.print(_table(state))
 

@@ -1,8 +1,8 @@
 """A list with a verdict on each of its rows, as CSV or as JSON lines; whole, or not there at all."""
 
 import csv
+import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from cli.address_csv import AddressFile
 from cli.verdict_format import VerdictFormat
 from cli.verify_json import outcome_as_json, outcome_as_reacher
+from cli.whole_file import whole_file
 from cli.worklist import Worklist
 from pipeline.mail.syntax import Address, SyntaxProblem, parse_address
 from pipeline.mail.verdict import INVALID_SYNTAX
@@ -28,12 +29,10 @@ Writer = Callable[[TextIO, AddressFile, Judged], int]
 
 def write_verdicts(output: Path, output_format: VerdictFormat, file: AddressFile, worklist: Worklist) -> int:
     """Write the list beside its place, and put it there once it is whole; how many rows there are."""
-    unfinished = output.with_name(f".{output.name}.unfinished")
-    with unfinished.open("w", encoding="utf-8", newline="") as stream:
+    with whole_file(output) as place:
+        stream = io.TextIOWrapper(place, encoding="utf-8", newline="")
         rows = WRITERS[output_format](stream, file, _judged(file, worklist))
-        stream.flush()
-        os.fsync(stream.fileno())
-    unfinished.replace(output)
+        stream.detach()
     return rows
 
 

@@ -1,23 +1,25 @@
 """`growth verify`: addresses are checked from this machine at once, without a run, Postgres or Redis."""
 
 import asyncio
-import json
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import uvloop
 from dns.resolver import NoResolverConfiguration
 from rich.console import Console
 
+from cli.client import ApiError
 from cli.exit_codes import ExitCode, UnableToCheck
+from cli.home import adopt_settings
+from cli.terminal import write_json
 from cli.verdict_files import no_address
 from cli.verdict_format import Shown
 from cli.verify_json import check_as_json, check_as_reacher, outcome_as_json, outcome_as_reacher
 from cli.verify_steps import print_check, print_verdict
-from models.settings import Settings
+from models.settings import Settings, load_settings
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.outage import SMTP_PORT_BLOCKED
 from pipeline.mail.syntax import Address, SyntaxProblem, parse_address
@@ -42,6 +44,17 @@ class Checked:
     def outcomes(self) -> list[Outcome]:
         """All outcomes."""
         return [*self.no_addresses.values(), *(outcome for check in self.checks for outcome in check.outcomes)]
+
+
+def settings_here(home: Path) -> Settings:
+    """The settings of this machine, or of the engine that runs in this home. Raises `UnableToCheck`."""
+    try:
+        adopt_settings(home)
+        return load_settings()
+    except ApiError as error:
+        raise UnableToCheck(str(error)) from error
+    except SystemExit as ending:
+        raise UnableToCheck(str(ending.code)) from ending
 
 
 def verify_addresses(
@@ -146,7 +159,7 @@ def _print_reacher(_: Console, checked: Checked) -> None:
 def _write(objects: Sequence[Mapping[str, Any]]) -> None:
     indent = 2 if len(objects) == 1 else None
     for each in objects:
-        sys.stdout.write(json.dumps(each, indent=indent, ensure_ascii=False) + "\n")
+        write_json(each, indent=indent)
 
 
 _PRINTERS: Mapping[Shown, Callable[[Console, Checked], None]] = {

@@ -11,11 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli.address_csv import AddressFile, open_addresses
+from cli.contacts_csv import UnusableFile
 from cli.exit_codes import ExitCode, UnableToCheck
 from cli.list_check import check_list
 from cli.verdict_files import write_verdicts
 from cli.verdict_format import VerdictFormat
 from cli.verify import is_unreachable, mail_config, open_network, run_until_signal, say_port_is_shut
+from cli.whole_file import Unwritable, check_place, sentence_of
 from cli.worklist import Worklist
 from models.settings import Settings
 from pipeline.mail.outage import Outage
@@ -36,8 +38,24 @@ def verify_file(
     console: Console,
     errors: Console,
 ) -> ExitCode:
-    """Check each address of a list and write the list with verdicts. Raises `UnusableFile`, `UnableToCheck`."""
+    """Check each address of a list and write the list with verdicts. Raises `UnableToCheck`."""
+    try:
+        return _verify_file(settings, path, output, output_format, patience, console, errors)
+    except (UnusableFile, Unwritable) as error:
+        raise UnableToCheck(str(error)) from error
+
+
+def _verify_file(
+    settings: Settings,
+    path: Path,
+    output: Path,
+    output_format: VerdictFormat,
+    patience: float,
+    console: Console,
+    errors: Console,
+) -> ExitCode:
     started, file = time.monotonic(), open_addresses(path)
+    check_place(output)
     collect_rarely()
     for notice in file.notices:
         errors.print(notice, style="yellow", soft_wrap=True, highlight=False, markup=False)
@@ -63,8 +81,10 @@ def _worklist(output: Path) -> Iterator[Worklist]:
             yield worklist
         finally:
             worklist.close()
-    except (OSError, sqlite3.Error) as error:
-        raise UnableToCheck(f"{output} can't be written ({error}): choose another place for it.") from error
+    except OSError as error:
+        raise UnableToCheck(sentence_of(error, output)) from error
+    except sqlite3.Error as error:
+        raise UnableToCheck(f"There is no writing beside {output} ({error}): free some space there.") from error
 
 
 def _load(worklist: Worklist, file: AddressFile) -> None:

@@ -1,0 +1,89 @@
+"""Downloads an export: each byte is checked before anything is where it was asked for."""
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cli.client import ApiAway, ApiClient, ApiError
+from cli.terminal import leave_closed_pipe
+from cli.whole_file import Unwritable, sentence_of, whole_file
+
+STDOUT = (Path("-"), Path("/dev/stdout"), Path("/dev/fd/1"))
+
+
+def choose_export(state: Mapping[str, Any], export_format: str) -> Mapping[str, Any]:
+    """The handle of a run's export. Raises `ApiError` when there is none."""
+    handles: dict[str, Mapping[str, Any]] = {handle["format"]: handle for handle in state["export_handles"]}
+    if export_format in handles:
+        return handles[export_format]
+    if handles:
+        raise ApiError(f"This run has no {export_format} export. Offered: {', '.join(handles)}.")
+    if state["status"] in ("pending", "running"):
+        raise ApiError(
+            f"This run has no export yet: it is {state['status']}, {state['progress']['percent']}%. "
+            f"Wait for it with `growth status {state['run_id']} --watch`."
+        )
+    raise ApiError(f"This run has no {export_format} export. {state['progress']['message']}")
+
+
+def save_export(client: ApiClient, run_id: str, handle: Mapping[str, Any], place: Path) -> None:
+    """Download an export: the whole file comes in its place, or nothing; `-` and pipes get it once it is checked.
+
+    Raises `ApiError`, `Unwritable`.
+    """
+    pieces = client.export_pieces(run_id, handle["asset_id"])
+    try:
+        if place in STDOUT or _is_pipe(place):
+            _save_to_stream(pieces, handle, place)
+            return
+        with whole_file(place) as file:
+            _copy(pieces, handle, file)
+    except ApiAway as away:
+        raise ApiError(f"{away} Nothing was written: run the command again.", away.status) from away
+
+
+def _save_to_stream(pieces: Iterable[bytes], handle: Mapping[str, Any], place: Path) -> None:
+    """What was written to a pipe can't be taken back: so it is kept in a temporary file until all of it is right."""
+    try:
+        with tempfile.TemporaryFile() as spool:
+            _copy(pieces, handle, spool)
+            spool.seek(0)
+            _write_out(spool, place)
+    except BrokenPipeError:
+        leave_closed_pipe()
+    except OSError as error:
+        raise Unwritable(sentence_of(error, place)) from error
+
+
+def _write_out(spool: BinaryIO, place: Path) -> None:
+    # Not through sys.stdout.buffer: what a closed pipe leaves in it would fail again when Python ends.
+    sys.stdout.flush()
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb", 0) if place in STDOUT else place.open("wb") as stream:
+        shutil.copyfileobj(spool, stream)
+
+
+def _copy(pieces: Iterable[bytes], handle: Mapping[str, Any], file: BinaryIO) -> None:
+    size, digest = 0, hashlib.sha256()
+    for piece in pieces:
+        size += len(piece)
+        if size > handle["bytes"]:
+            raise ApiError("The API sends more than the export holds. Nothing was written: run the command again.")
+        digest.update(piece)
+        file.write(piece)
+    if size < handle["bytes"]:
+        raise ApiError(f"Only {size} of {handle['bytes']} bytes came. Nothing was written: run the command again.")
+    if digest.hexdigest() != handle["sha256"]:
+        raise ApiError("What came has another checksum than the export. Nothing was written: run the command again.")
+
+
+def _is_pipe(place: Path) -> bool:
+    """Whether it is a device or a pipe, such as `/dev/null`: that must be written to, not replaced."""
+    try:
+        return place.exists() and not place.is_file() and not place.is_dir()
+    except OSError:
+        return False

@@ -1,0 +1,122 @@
+"""The folder of `growth up`: readable by its owner only, used by one engine at a time, and what it leaves there."""
+
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from cli.client import ApiError, read_credentials
+from cli.exit_codes import CommandFailed
+from models.settings import Settings
+
+LOCK_FILE = ".lock"
+LOCK_ATTEMPTS = 20
+"""Whoever only looks whether a home is in use holds its lock for a moment: twenty looks, a tenth of a second each."""
+
+
+class HomeUnusable(CommandFailed):
+    """Raised when a home can't be used, or is in use; its text is a sentence that says what to do."""
+
+
+@contextmanager
+def locked_home(path: Path) -> Iterator[Path]:
+    """A home that nobody else can read, and no second engine uses until the block ends. Raises `HomeUnusable`.
+
+    The lock is the kernel's: whatever ends this process ends the lock.
+    """
+    home = _private(path)
+    with (home / LOCK_FILE).open("w") as lock:
+        _lock(lock.fileno(), home)
+        yield home
+
+
+def settings_of_running_engine(home: Path) -> Mapping[str, str]:
+    """The settings of the `growth up` that runs in a home; none if none does. Raises `ApiError`."""
+    saved = read_credentials(home) if is_in_use(home) else None
+    return saved.settings if saved else {}
+
+
+def is_in_use(home: Path) -> bool:
+    """Whether a `growth up` runs in this home."""
+    try:
+        with (home / LOCK_FILE).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def adopt_settings(home: Path) -> None:
+    """Let this command have the settings of the engine in this home: its name servers, its mail servers' port, its
+    database. What is set in the environment itself stays. Raises `ApiError`."""
+    for name, value in settings_of_running_engine(home).items():
+        os.environ.setdefault(name, value)
+
+
+def settings_to_keep(environment: Mapping[str, str]) -> dict[str, str]:
+    """Those of an engine's variables that are settings; paths from the root, since others start elsewhere."""
+    names = {name: field for name, field in Settings.model_fields.items() if environment.get(name.upper())}
+    return {
+        name.upper(): str(Path(environment[name.upper()]).resolve())
+        if field.annotation in (Path, Path | None)
+        else environment[name.upper()]
+        for name, field in names.items()
+    }
+
+
+def private_folder(path: Path) -> Path:
+    """A folder that only its owner can look into."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def _private(path: Path) -> Path:
+    home = path.resolve()
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = home.stat()
+        if found.st_mode & stat.S_ISVTX or home in (Path("/"), _own_home()):
+            raise HomeUnusable(
+                f"{home} holds other things, too: give --home a folder of its own, such as {home}/growth."
+            )
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            home.chmod(0o700)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise HomeUnusable(f"{home} is not a folder: give --home another one.") from error
+    except OSError as error:
+        raise HomeUnusable(
+            f"The home {home} can't be used ({error.strerror}): give --home a folder that is yours and can be written."
+        ) from error
+    return home
+
+
+def _own_home() -> Path | None:
+    try:
+        return Path.home().resolve()
+    except RuntimeError:
+        return None
+
+
+def _lock(descriptor: int, home: Path) -> None:
+    for _ in range(LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.1)
+        else:
+            return
+    raise HomeUnusable(f"{_who_is_there(home)} Use it, stop it with Ctrl-C, or give --home another folder.")
+
+
+def _who_is_there(home: Path) -> str:
+    try:
+        saved = read_credentials(home)
+    except ApiError:
+        saved = None
+    return f"An engine runs in {home} already{f', with its API at {saved.api_url}' if saved else ''}."

@@ -1,0 +1,75 @@
+"""What the command writes: sentences for people, JSON for programs, whatever the streams and the locale are."""
+
+import io
+import json
+import os
+import sys
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+PIPE_CLOSED = 128 + 13
+"""As of a program that SIGPIPE ended: the reader had enough, and nothing is wrong."""
+
+
+class _Terminal(Console):
+    """A console whose reader may have enough."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        leave_closed_pipe()
+
+
+console = _Terminal()
+errors = _Terminal(stderr=True)
+
+
+def say(text: str, *, style: str | None = None, to: Console = console) -> None:
+    """Print a sentence as it is: names of files and domains are no markup."""
+    to.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
+
+
+def say_error(text: object) -> None:
+    """Print what went wrong, on stderr."""
+    say(str(text), style="red", to=errors)
+
+
+def write_json(value: object, *, indent: int | None = 2) -> None:
+    """Write a JSON value and a new line; where stdout is not UTF-8, with escapes, so that it stays JSON."""
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(value, indent=indent, ensure_ascii=not is_utf8) + "\n")
+
+
+def prepare_streams() -> None:
+    """Let no character that the locale lacks end the command, nor a stream that is closed."""
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open until the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flush_stdout(exit_code: int) -> int:
+    """Write what is left; the exit code if that works, else one that says it did not."""
+    if not isinstance(sys.stdout, io.TextIOBase):
+        return PIPE_CLOSED  # Typer has put a stand-in there: it does so when a pipe is closed.
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        leave_closed_pipe()
+    except OSError as error:
+        _write_nowhere()
+        say_error(f"The output can't be written: {error.strerror}.")
+        return exit_code or 1
+    return exit_code
+
+
+def leave_closed_pipe() -> NoReturn:
+    """End without a word: whoever read the output had enough."""
+    _write_nowhere()
+    raise SystemExit(PIPE_CLOSED)
+
+
+def _write_nowhere() -> None:
+    # Python would try once more on its way out, and print a traceback.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
