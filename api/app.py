@@ -11,7 +11,7 @@ from api.errors import add_error_handlers
 from api.health import health
 from api.runs import runs
 from api.suppressions import suppressions
-from models.database import open_database
+from models.database import check_at_start, open_database
 from models.settings import load_settings, required
 
 REDIS_TIMEOUT_S = 0.5
@@ -20,6 +20,7 @@ REDIS_TIMEOUT_S = 0.5
 def create_app() -> FastAPI:
     """The application, on the settings of this process."""
     settings = required(load_settings(), "database_url", "redis_url")
+    check_at_start(settings.database_url)
     app = FastAPI(title="Growth engine", version="1", lifespan=_lifespan, redirect_slashes=False)
     app.state.settings = settings
     app.state.database = open_database(settings.database_url, pool_size=10, pool_timeout=5)

@@ -12,6 +12,8 @@ from models.postgres_errors import PostgresUnavailable
 
 log = logging.getLogger(__name__)
 
+READ_ONLY = "read-only: it takes no writes now, as a standby or a demoted primary"
+
 health = APIRouter()
 
 
@@ -23,18 +25,22 @@ def alive() -> dict[str, str]:
 
 @health.get("/readyz")
 def ready(request: Request) -> JSONResponse:
-    """Postgres answers and has the schema of this version. Redis is reported, but only Postgres is needed."""
+    """Postgres answers, takes writes, and has this version's schema. Redis is reported, but only Postgres is needed."""
     checks = {"postgres": _postgres(request), "redis": _redis(request)}
     is_ready = checks["postgres"] == "ok"
     return JSONResponse({"status": "ok" if is_ready else "not ready", **checks}, 200 if is_ready else 503)
 
 
 def _postgres(request: Request) -> str:
+    database = database_of(request)
     try:
-        return "ok" if is_migrated(database_of(request)) else "not migrated: run `growth migrate`"
+        if not database.takes_writes():
+            return READ_ONLY
+        return "ok" if is_migrated(database) else "not migrated: run `growth migrate`"
     except PostgresUnavailable as error:
         log.warning("not ready: %s", error)
-        return "unreachable"
+        # Of several hosts one is wanted that takes writes: where none does, there is no connection.
+        return READ_ONLY if "read-only" in error.said else "unreachable"
 
 
 def _redis(request: Request) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from cli.client import ApiError, find_credentials
 from cli.home import adopt_settings
 from models.database import Database, open_database
-from models.postgres_errors import Meaning, PostgresUnavailable, meaning_of, said_by, sqlstate_of
+from models.postgres_errors import DatabaseUnusable, Meaning, PostgresUnavailable, meaning_of, said_by, sqlstate_of
 from models.settings import load_settings
 
 NO_SCHEMA = ("3F000", "42P01", "42703", "42883")
@@ -43,6 +43,8 @@ def opened_database(url: str) -> Iterator[Database]:
 
 def sentence_of(error: PostgresUnavailable | DBAPIError) -> str:
     """What is wrong, in the server's words, and what to do."""
+    if isinstance(error, DatabaseUnusable):
+        return str(error)
     said = said_by(error).rstrip(".")
     if meaning_of(error) is Meaning.UNAVAILABLE:
         return f"The database is not available: {said}. Check DATABASE_URL and the server."

@@ -1,27 +1,37 @@
 """The one place that opens transactions and commits them."""
 
-from collections.abc import Iterator
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Engine, ExceptionContext, create_engine, event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models.postgres_errors import hide_data, is_of_no_more_use, unavailable_translated
+from models.connections import ON_A_CLIENTS_BEHALF, Connector, Timeouts, set_for_transaction, url_of
+from models.postgres_errors import (
+    DatabaseUnusable,
+    PostgresUnavailable,
+    hide_data,
+    is_of_no_more_use,
+    unavailable_translated,
+)
 
-CONNECT_TIMEOUT_S = 5
-# A network that drops packets without a word is noticed within seconds; the system's defaults take from 15 minutes
-# to hours, in which a sweeper would sweep nothing. A Unix socket has no use for these.
-SILENT_NETWORK = {
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
-IDLE_IN_TRANSACTION_S = 5
-"""A process that is frozen in a transaction holds its run's row; Postgres takes it back before a lease ends."""
+MS_PER_CONTACT = 0.5
+"""What a contact may cost a statement that handles all contacts of a run: some twenty times of what it does."""
+
+# The timeout of the session, and more for a run that is large; none stays none.
+ALLOW_TIME = text("""
+SELECT set_config('statement_timeout', (allowed + CAST(:milliseconds AS bigint))::text, true)
+FROM (SELECT (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint AS allowed) AS now
+WHERE allowed > 0
+""")
+
+log = logging.getLogger(__name__)
 
 
 class Database:
@@ -39,36 +49,62 @@ class Database:
         with unavailable_translated(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def takes_writes(self) -> bool:
+        """Whether the server takes writes. If not, all connections are dropped: new ones may lead to one that does."""
+        with self.transaction() as session:
+            is_read_only: bool = session.execute(
+                text("SELECT current_setting('transaction_read_only')::bool")
+            ).scalar_one()
+        if is_read_only:
+            self.engine.dispose()
+        return not is_read_only
+
     def close(self) -> None:
         """Close all connections of the pool."""
         self.engine.dispose()
 
 
 def open_database(
-    url: str, *, pool_size: int = 5, application_name: str = "growth-engine", **engine_options: Any
+    url: str,
+    *,
+    pool_size: int = 5,
+    application_name: str = "growth-engine",
+    timeouts: Timeouts = ON_A_CLIENTS_BEHALF,
+    **engine_options: Any,
 ) -> Database:
     """A database for a `postgresql://` URL; the driver is always psycopg 3. Nothing is connected yet.
 
     `application_name` tells the connections apart in `pg_stat_activity`.
     """
     engine = create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
+        url_of(url),
         pool_size=pool_size,
         max_overflow=pool_size,
         # A restarted Postgres leaves dead connections in the pool: notice before use, not in use.
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            **SILENT_NETWORK,
-            "application_name": application_name,
-            "options": f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S * 1000}",
-        },
+        isolation_level="READ COMMITTED",
         **engine_options,
     )
+    event.listen(engine, "do_connect", Connector(application_name, timeouts).connect)
     event.listen(engine, "connect", _send_integers_as_bigint)
+    event.listen(engine, "begin", set_for_transaction)
     event.listen(engine, "handle_error", _heed_error)
     return Database(engine)
+
+
+def check_at_start(url: str) -> None:
+    """End a process that starts if its database can never be used; one that is away may come back."""
+    database = open_database(url, pool_size=1)
+    try:
+        with database.transaction() as session:
+            session.connection()
+    except DatabaseUnusable as error:
+        sys.exit(str(error))
+    except PostgresUnavailable as error:
+        log.warning("Postgres is not available: %s", error.said)
+    finally:
+        database.close()
 
 
 def _send_integers_as_bigint(connection: Any, _record: Any) -> None:
@@ -79,6 +115,35 @@ def _send_integers_as_bigint(connection: Any, _record: Any) -> None:
 def allow_idle_transaction(session: Session) -> None:
     """For a transaction that only reads, and writes a file meanwhile: a slow disk must not end it."""
     session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+
+
+def allow_time_for(session: Session, contacts: int) -> None:
+    """For a transaction that handles all contacts of a run in one statement: their number bounds it, not a constant."""
+    session.execute(ALLOW_TIME, {"milliseconds": round(contacts * MS_PER_CONTACT)})
+
+
+def allow_any_time(session: Session) -> None:
+    """For a migration: it takes as long as the tables are large, and waits for whoever migrates already."""
+    session.execute(text("SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"))
+
+
+def copy_rows(session: Session, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    """COPY … FROM STDIN. Its errors are SQLAlchemy's, like those of any other statement."""
+    connection = session.connection()
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as error:
+        hide_data(error)
+        is_gone = driver.closed or is_of_no_more_use(error)
+        if is_gone:
+            connection.invalidate(error)
+        wrapped = DBAPIError.instance(
+            statement, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=is_gone
+        )
+        raise wrapped from error
 
 
 def _heed_error(context: ExceptionContext) -> None:

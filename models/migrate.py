@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from models.database import Database
+from models.database import Database, allow_any_time
 
 # Any number will do, as long as all who migrate use the same: two at once take turns.
 MIGRATION_LOCK = 0x67726F77
@@ -18,6 +18,7 @@ TAKE_TURNS = text("SELECT pg_advisory_xact_lock(:lock)")
 def migrate(database: Database) -> None:
     """Run the migrations that are missing. Safe when several processes do it at once."""
     with database.transaction() as session:
+        allow_any_time(session)
         connection = session.connection()
         connection.execute(TAKE_TURNS, {"lock": MIGRATION_LOCK})
         command.upgrade(alembic_config(connection), "head")

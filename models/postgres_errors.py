@@ -64,6 +64,10 @@ class PostgresUnavailable(Exception):
         self.said = said
 
 
+class DatabaseUnusable(PostgresUnavailable):
+    """Raised for a database that will never do as it is; its text is a sentence that says what to do."""
+
+
 @contextmanager
 def unavailable_translated() -> Iterator[None]:
     """Raise `PostgresUnavailable` for every error that means it; all other errors stay as they are.

@@ -140,7 +140,12 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, value: str) -> str:
-        return _with_scheme(value, "postgresql")
+        if _with_scheme(value, "postgresql", "postgres"):
+            # Here, since it takes a moment to load, and not all that read settings have a database.
+            from models.connections import url_of
+
+            url_of(value)
+        return value
 
     @field_validator("redis_url")
     @classmethod

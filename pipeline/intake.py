@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from models.database import allow_time_for, copy_rows
 from models.events import EventKind, add_event
 from models.run import Run
 from models.run_stage import RunStage
@@ -53,6 +54,7 @@ def create_run(
     run = _insert_run(session, account_id, plan, rate_card or RateCard(), idempotency_key)
     if run is None:
         return _earlier_run(session, account_id, plan, idempotency_key)
+    allow_time_for(session, run.contact_count)
     charge(session, run)
     _insert_stages(session, run)
     _copy_contacts(session, run.id, plan.input_assets.contacts)
@@ -117,11 +119,7 @@ def _insert_stages(session: Session, run: Run) -> None:
 
 
 def _copy_contacts(session: Session, run_id: UUID, contacts: Iterable[ContactIn]) -> None:
-    driver = session.connection().connection.driver_connection
-    assert driver is not None  # noqa: S101 - the session is in a transaction, so it has a connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY contacts ({CONTACT_COLUMNS}) FROM STDIN") as copy:
-        for row in _contact_rows(run_id, contacts):
-            copy.write_row(row)
+    copy_rows(session, f"COPY contacts ({CONTACT_COLUMNS}) FROM STDIN", _contact_rows(run_id, contacts))
 
 
 def _contact_rows(run_id: UUID, contacts: Iterable[ContactIn]) -> Iterator[tuple[Any, ...]]:

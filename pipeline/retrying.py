@@ -10,6 +10,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from models.database import allow_time_for
 from models.events import EventKind, add_event
 from models.run import Run
 from models.run_stage import RunStage
@@ -89,6 +90,7 @@ def retry_run(session: Session, account_id: UUID, run_id: UUID) -> CreatedRun:
         return CreatedRun(earlier.id, earlier.preset, is_new=False)
     if is_withdrawn(session, run_id):
         raise RunStateConflict("The data of this run has expired and was deleted: create a new run.")
+    allow_time_for(session, old.contact_count)
     new = _insert_run(session, old)
     _copy(session, old, new)
     charge(session, new)

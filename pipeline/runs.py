@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from models.database import allow_time_for
 from models.queries import has_unfinished_chunks, stages_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
@@ -86,6 +87,7 @@ def cancel(session: Session, account_id: UUID, run_id: UUID) -> Run:
     run = lock_run(session, run_id)
     if run is None or run.account_id != account_id:
         raise UnknownRun.with_this_id()
+    allow_time_for(session, run.contact_count)
     if not _stop(session, run, partial(cancel_run, session, run_id)):
         raise RunStateConflict(f"This run is {run.status} already: only a pending or running one can be cancelled.")
     return refreshed(session, run_id)

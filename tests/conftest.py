@@ -45,7 +45,7 @@ def valkey_url(servers_home: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template_database(postgres_url: str) -> str:
     """The schema, migrated once; each test gets a clone."""
-    _run_on_server(postgres_url, f"CREATE DATABASE {TEMPLATE}")
+    run_on_server(postgres_url, f"CREATE DATABASE {TEMPLATE}")
     database = open_database(url_of(postgres_url, TEMPLATE), pool_size=1)
     migrate(database)
     database.close()
@@ -55,9 +55,9 @@ def template_database(postgres_url: str) -> str:
 @pytest.fixture
 def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
-    _run_on_server(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    run_on_server(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
     yield url_of(postgres_url, name)
-    _run_on_server(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+    run_on_server(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def url_of(server_url: str, database: str) -> str:
     return make_url(server_url).set(database=database).render_as_string(hide_password=False)
 
 
-def _run_on_server(url: str, statement: str) -> None:
+def run_on_server(url: str, statement: str) -> None:
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text(statement))

@@ -15,6 +15,7 @@ import redis
 from sqlalchemy.orm import Session
 
 from models.artifact import EXPORT
+from models.connections import IN_THE_BACKGROUND
 from models.database import Database, open_database
 from models.postgres_errors import PostgresUnavailable
 from models.queries import artifacts_of_run
@@ -54,7 +55,9 @@ class Expirer:
 
 def keep_expiring(settings: Settings, stopping: threading.Event) -> None:
     """Look at once, then each minute, until told to stop."""
-    database = open_database(settings.database_url, pool_size=1, application_name="growth-expirer")
+    database = open_database(
+        settings.database_url, pool_size=1, application_name="growth-expirer", timeouts=IN_THE_BACKGROUND
+    )
     expirer = Expirer(settings, database, open_redis(settings.redis_url), stopping)
     pause = 0.0
     while not stopping.wait(pause):

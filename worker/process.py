@@ -8,6 +8,7 @@ from uuid import UUID
 
 import redis
 
+from models.connections import IN_THE_BACKGROUND
 from models.database import Database, open_database
 from models.settings import Settings, load_settings, required
 from pipeline.lookup.sources.waterfall import Waterfall
@@ -71,7 +72,7 @@ def open_process(draining: Flag) -> Process:
     mail = mail_network_config(settings)
     return Process(
         settings=settings,
-        database=open_database(settings.database_url, pool_size=2),
+        database=open_database(settings.database_url, pool_size=2, timeouts=IN_THE_BACKGROUND),
         redis=open_redis(settings.redis_url),
         network=MailNetwork(
             mail,

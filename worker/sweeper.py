@@ -14,7 +14,8 @@ from types import FrameType
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.database import Database, open_database
+from models.connections import IN_THE_BACKGROUND
+from models.database import Database, check_at_start, open_database
 from models.postgres_errors import PostgresUnavailable
 from models.settings import Settings, load_settings, required
 from pipeline.runs import fail
@@ -49,6 +50,7 @@ def main() -> None:
     """Sweep until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = required(load_settings(), "database_url", "redis_url")
+    check_at_start(settings.database_url)
     stopping = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -58,7 +60,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, stop)
     expiry = threading.Thread(target=keep_expiring, args=(settings, stopping), name="expiry", daemon=True)
     expiry.start()
-    database = open_database(settings.database_url, pool_size=1, application_name="growth-sweeper")
+    database = open_database(
+        settings.database_url, pool_size=1, application_name="growth-sweeper", timeouts=IN_THE_BACKGROUND
+    )
     sentinel = open_sentinel(settings)
     log.info("sweeping every %s s", settings.sweep_seconds)
     while not stopping.wait(settings.sweep_seconds):

@@ -11,6 +11,7 @@ from uuid import UUID
 from celery import Task
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
 
+from models.database import check_at_start
 from models.settings import load_settings
 from worker.app import app
 from worker.compiling import compile_run, export_stopped_run
@@ -57,8 +58,9 @@ def _drain(**_: Any) -> None:
 
 @worker_init.connect
 def _check(**_: Any) -> None:
-    """Files that can't be used end the worker at once, not one pool process after the other."""
+    """What can't be used ends the worker at once, not one pool process after the other."""
     sources_or_exit(load_settings())
+    check_at_start(load_settings().database_url)
 
 
 @worker_process_init.connect

@@ -17,14 +17,15 @@ def running(command: Sequence[str], log: Path, address: tuple[str, int]) -> Iter
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:
-        _wait_until_it_listens(process, log, address)
+        wait_until_it_listens(process, log, address)
         yield
     finally:
         process.terminate()
         process.wait(END_SECONDS)
 
 
-def _wait_until_it_listens(process: "subprocess.Popen[bytes]", log: Path, address: tuple[str, int]) -> None:
+def wait_until_it_listens(process: "subprocess.Popen[bytes]", log: Path, address: tuple[str, int]) -> None:
+    """Await that a process listens. Raises `TimeoutError` with what it said when it does not, or ends."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:

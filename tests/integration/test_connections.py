@@ -1,0 +1,305 @@
+"""Connections to Postgres as it is in production: roles with odd defaults, poolers, several hosts, other encodings."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from api.app import create_app
+from models.connections import IN_THE_BACKGROUND, Timeouts
+from models.database import Database, allow_time_for, copy_rows, open_database
+from models.migrate import migrate
+from models.postgres_errors import DatabaseUnusable, PostgresUnavailable
+from models.queries import run_of_account
+from models.settings import load_settings
+from pipeline.intake import create_run
+from tests.conftest import run_on_server, url_of
+from tests.factories import account, claimed_chunk, contacts, finish_chunk, found, order, started_run
+from tests.pgbouncer import IS_INSTALLED, NOT_INSTALLED, PgBouncer, running_pgbouncer
+
+needs_pgbouncer = pytest.mark.skipif(not IS_INSTALLED, reason=NOT_INSTALLED)
+POOLERS = {"by its defaults": "", "ignoring what it does not know": "ignore_startup_parameters = options"}
+
+
+@contextmanager
+def opened(url: str, **options: Any) -> Iterator[Database]:
+    database = open_database(url, **options)
+    yield database
+    database.close()
+
+
+def setting(database: Database, name: str) -> str:
+    with database.transaction() as session:
+        return str(session.execute(text("SELECT current_setting(:name)"), {"name": name}).scalar_one())
+
+
+def with_query(url: str, **query: str) -> str:
+    return make_url(url).update_query_dict(query).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="module", params=POOLERS.values(), ids=POOLERS)
+def pooler(request: pytest.FixtureRequest, postgres_url: str, servers_home: Path) -> Iterator[PgBouncer]:
+    home = servers_home / f"pgbouncer-{uuid4().hex[:8]}"
+    with running_pgbouncer(home, postgres_url, request.param) as running:
+        yield running
+
+
+ODD_DEFAULTS = {
+    "DateStyle": "'SQL, DMY'",
+    "IntervalStyle": "'sql_standard'",
+    "TimeZone": "'Pacific/Chatham'",
+    "default_transaction_isolation": "'serializable'",
+    "client_encoding": "'LATIN1'",
+    "statement_timeout": "'1s'",
+    "lock_timeout": "'1s'",
+}
+
+
+@pytest.fixture
+def odd_database_url(postgres_url: str, database_url: str) -> str:
+    """A database whose sessions begin with other settings than ours."""
+    name = make_url(database_url).database
+    for parameter, value in ODD_DEFAULTS.items():
+        run_on_server(postgres_url, f"ALTER DATABASE {name} SET {parameter} = {value}")
+    return database_url
+
+
+def assert_ours(database: Database) -> None:
+    """All settings, and a run whose times and names come back as they went in."""
+    shown = {name: setting(database, name) for name in ("TimeZone", "IntervalStyle", "client_encoding")}
+    assert shown == {"TimeZone": "UTC", "IntervalStyle": "postgres", "client_encoding": "UTF8"}
+    assert setting(database, "DateStyle").startswith("ISO")
+    assert setting(database, "transaction_isolation") == "read committed"
+    assert (setting(database, "statement_timeout"), setting(database, "lock_timeout")) == ("15s", "3s")
+    assert setting(database, "idle_in_transaction_session_timeout") == "5s"
+    owner = account(database).account_id
+    with database.transaction() as session:
+        run_id = create_run(session, owner, order(3)).run_id
+    with database.transaction() as session:
+        run = run_of_account(session, run_id, owner)
+        assert run is not None
+        assert abs((datetime.now(UTC) - run.created_at).total_seconds()) < 600
+
+
+def test_defaults_of_the_role_or_the_database_do_not_hold(odd_database_url: str) -> None:
+    with opened(odd_database_url) as database:
+        assert_ours(database)
+
+
+@needs_pgbouncer
+def test_defaults_of_the_role_or_the_database_do_not_hold_behind_a_pooler(
+    odd_database_url: str, pooler: PgBouncer
+) -> None:
+    with opened(pooler.url_of(make_url(odd_database_url).database)) as database:
+        assert_ours(database)
+
+
+@needs_pgbouncer
+def test_transactions_that_take_turns_behind_a_pooler_see_no_prepared_statement_of_another(
+    database_url: str, pooler: PgBouncer
+) -> None:
+    url = pooler.url_of(make_url(database_url).database)
+    with opened(url) as one, opened(url) as two:
+        for _ in range(8):
+            with one.transaction() as first, two.transaction() as second:
+                for session in (first, second):
+                    session.execute(text("SELECT count(*) FROM runs WHERE preset = :preset"), {"preset": "none"})
+        with one.transaction() as session:
+            assert session.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
+
+
+@needs_pgbouncer
+def test_a_run_is_created_migrated_and_worked_behind_a_pooler(database_url: str, pooler: PgBouncer) -> None:
+    with opened(pooler.url_of(make_url(database_url).database), timeouts=IN_THE_BACKGROUND) as database:
+        migrate(database)
+        run_id = started_run(database, count=2, chunk_size=2)
+        assert finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+
+
+def test_a_direct_connection_prepares_statements_and_asks_nothing_at_the_beginning_of_a_transaction(
+    database: Database,
+) -> None:
+    for _ in range(6):
+        setting(database, "lock_timeout")
+    with database.transaction() as session:
+        prepared = session.execute(text("SELECT statement FROM pg_prepared_statements")).scalars().all()
+    assert any("current_setting" in statement for statement in prepared)
+    assert not any("set_config" in statement for statement in prepared)
+
+
+def test_options_of_the_url_are_kept_beside_ours(database_url: str) -> None:
+    url = with_query(database_url, options='-c work_mem=7MB --search-path="a\\ b",public -cstatement_timeout=9s')
+    with opened(url) as database:
+        assert setting(database, "work_mem") == "7MB"
+        assert setting(database, "search_path") == '"a b",public'
+        assert (setting(database, "statement_timeout"), setting(database, "lock_timeout")) == ("9s", "3s")
+
+
+@needs_pgbouncer
+def test_options_of_the_url_are_kept_behind_a_pooler(database_url: str, pooler: PgBouncer) -> None:
+    url = pooler.url_of(make_url(database_url).database)
+    with opened(with_query(url, options="-c work_mem=7MB", search_path="elsewhere, public")) as database:
+        assert setting(database, "work_mem") == "7MB"
+        assert setting(database, "search_path") == "elsewhere, public"
+        assert setting(database, "lock_timeout") == "3s"
+
+
+def test_a_schema_of_its_own_is_migrated_and_used(database_url: str) -> None:
+    run_on_server(database_url, "CREATE SCHEMA elsewhere")
+    with opened(with_query(database_url, search_path="elsewhere")) as database:
+        migrate(database)
+        account(database)
+        with database.transaction() as session:
+            assert session.execute(text("SELECT count(*) FROM elsewhere.accounts")).scalar_one() == 1
+
+
+def test_of_several_hosts_one_that_answers_is_used(database_url: str) -> None:
+    url = make_url(database_url)
+    socket = str(url.query["host"]).replace("/", "%2F")
+    with opened(f"postgresql://{url.username}@127.0.0.1:9,{socket}:5432/{url.database}") as database:
+        assert setting(database, "lock_timeout") == "3s"
+
+
+def test_of_several_hosts_one_that_is_read_only_is_not_used(postgres_url: str, database_url: str) -> None:
+    url = make_url(database_url)
+    socket = str(url.query["host"]).replace("/", "%2F")
+    run_on_server(postgres_url, f"ALTER DATABASE {url.database} SET default_transaction_read_only = on")
+    with (
+        opened(f"postgresql://{url.username}@{socket},{socket}/{url.database}") as database,
+        pytest.raises(PostgresUnavailable) as caught,
+    ):
+        setting(database, "lock_timeout")
+    assert "read-only" in caught.value.said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://growth:p%40ss@db.example:5432/growth?sslmode=require",
+        "postgres://db.example/growth",
+        "postgresql+psycopg://db.example/growth",
+        "postgresql://growth@[::1]:5432,[::2]:5433/growth",
+        "postgresql://one.example,two.example/growth?target_session_attrs=any",
+        "postgresql:///growth?host=one.example:1&host=two.example:2",
+    ],
+)
+def test_a_url_as_libpq_or_sqlalchemy_write_it_is_taken(url: str) -> None:
+    open_database(url).close()
+
+
+@pytest.mark.parametrize("url", ["postgresql://db.example:port/growth", "postgresql://one:1,two:x/growth?nothing=1"])
+def test_a_url_that_is_none_ends_the_process_with_a_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    load_settings.cache_clear()
+
+    with pytest.raises(SystemExit, match=r"^Setting DATABASE_URL is not usable: it"):
+        load_settings()
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_is_not_utf8_is_refused_with_a_sentence(postgres_url: str, encoding: str) -> None:
+    name = f"in_{encoding.lower()}"
+    run_on_server(postgres_url, f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    with (
+        opened(url_of(postgres_url, name)) as database,
+        pytest.raises(DatabaseUnusable, match=f"^The database's encoding is {encoding}, .* ENCODING 'UTF8'"),
+    ):
+        migrate(database)
+
+
+def test_a_statement_may_take_longer_for_a_large_run_and_no_limit_stays_none(database_url: str) -> None:
+    with opened(database_url, timeouts=Timeouts(0.5, 3)) as database, database.transaction() as session:
+        allow_time_for(session, 1000)
+        assert session.execute(text("SHOW statement_timeout")).scalar_one() == "1s"
+    with opened(database_url, timeouts=Timeouts(0, 3)) as database, database.transaction() as session:
+        allow_time_for(session, 1000)
+        assert session.execute(text("SHOW statement_timeout")).scalar_one() == "0"
+
+
+def test_copy_that_breaks_raises_what_any_statement_raises_and_shows_no_row(database: Database) -> None:
+    with pytest.raises(DBAPIError, match=r"NotNullViolation \(23502\)") as caught, database.transaction() as session:
+        copy_rows(session, "COPY accounts (name) FROM STDIN", [["Grace Hopper"]])
+
+    assert "Hopper" not in f"{caught.value} {caught.value.orig} {caught.value.__cause__}"
+
+
+def test_copy_that_takes_too_long_is_unavailability(database_url: str) -> None:
+    with (
+        opened(database_url, timeouts=Timeouts(0.05, 3)) as database,
+        pytest.raises(PostgresUnavailable, match=r"^QueryCanceled \(57014\)$"),
+        database.transaction() as session,
+    ):
+        session.execute(text("CREATE TEMP TABLE slow (n int DEFAULT length(pg_sleep(1)::text), name text)"))
+        copy_rows(session, "COPY slow (name) FROM STDIN", [["Grace Hopper"]])
+
+
+@pytest.fixture
+def api(database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FastAPI]:
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(tmp_path)}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    load_settings.cache_clear()
+    app = create_app()
+    yield app
+    app.state.database.close()
+    app.state.redis.close()
+    load_settings.cache_clear()
+
+
+def ask(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
+    async def request() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+            return await client.request(method, path, **options)
+
+    return asyncio.run(request())
+
+
+def body(count: int = 2) -> dict[str, Any]:
+    people = [person.model_dump() for person in contacts(count)]
+    return {
+        "goal_plan": {
+            "pipeline_id": "email_discovery_v1",
+            "preset": "full_pipeline",
+            "input_assets": {"contacts": people},
+        }
+    }
+
+
+def test_a_server_that_turned_read_only_is_a_503_and_said_by_readyz(
+    api: FastAPI, database: Database, postgres_url: str, database_url: str
+) -> None:
+    key = {"Authorization": f"Bearer {account(database).api_key}"}
+    assert ask(api, "GET", "/readyz").status_code == 200
+    name = make_url(database_url).database
+    run_on_server(postgres_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    api.state.database.close()
+
+    refused = ask(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
+    ready = ask(api, "GET", "/readyz")
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert (ready.status_code, ready.json()["postgres"].partition(":")[0]) == (503, "read-only")
+    run_on_server(postgres_url, f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert ask(api, "GET", "/readyz").status_code == 200
+
+
+def test_a_request_that_waits_for_a_lock_is_a_503_with_retry_after(api: FastAPI, database: Database) -> None:
+    owner = account(database)
+    with database.transaction() as session:
+        session.execute(text("SELECT FROM accounts WHERE id = :id FOR UPDATE"), {"id": owner.account_id})
+
+        key = {"Authorization": f"Bearer {owner.api_key}"}
+        refused = ask(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")

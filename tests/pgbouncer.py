@@ -1,0 +1,80 @@
+"""PgBouncer out of Debian's package, in transaction mode before a Postgres of ours; it can die and come back."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from cli.stack import free_port
+from tests.mail_servers.processes import wait_until_it_listens
+
+PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+IS_INSTALLED = PROGRAM is not None
+NOT_INSTALLED = "needs Debian's package pgbouncer"
+END_SECONDS = 10
+
+# Nobody here has a password; a server that was away is asked again at once, not after 15 seconds.
+SETTINGS = """
+[databases]
+* = host={host} port=5432 user={user}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+max_client_conn = 200
+default_pool_size = 10
+server_login_retry = 1
+{more}
+"""
+
+
+class PgBouncer:
+    """A pooler on one port through its deaths."""
+
+    def __init__(self, home: Path, postgres_url: str, more: str = "") -> None:
+        home.mkdir(parents=True)
+        self.port, self._postgres = free_port(0), make_url(postgres_url)
+        host, user = self._postgres.query["host"], self._postgres.username
+        self._settings, self._log = home / "pgbouncer.ini", home / "log"
+        self._settings.write_text(SETTINGS.format(host=host, user=user, port=self.port, more=more))
+        self.start()
+
+    def url_of(self, database: str | None = None) -> str:
+        """The URL of a database by way of it."""
+        return self.url_by(self.port, database)
+
+    def url_by(self, port: int, database: str | None = None) -> str:
+        """The same by way of something that leads to it."""
+        return f"postgresql://{self._postgres.username}@127.0.0.1:{port}/{database or self._postgres.database}"
+
+    def start(self) -> None:
+        """Start it; it takes connections when this returns."""
+        assert PROGRAM
+        # Where root runs the tests it refuses to be root, and Postgres's socket is for Postgres's user only.
+        user = Path(str(self._postgres.query["host"])).stat().st_uid if os.getuid() == 0 else None
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [PROGRAM, self._settings.name], cwd=self._settings.parent, stdout=log, stderr=log, user=user
+            )
+        wait_until_it_listens(self._process, self._log, ("127.0.0.1", self.port))
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        self._process.kill()
+        self._process.wait(END_SECONDS)
+
+
+@contextmanager
+def running_pgbouncer(home: Path, postgres_url: str, more: str = "") -> Iterator[PgBouncer]:
+    """A pooler that is gone when the block ends. `more` are lines of its settings."""
+    pooler = PgBouncer(home, postgres_url, more)
+    try:
+        yield pooler
+    finally:
+        pooler.kill()
