@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from alembic.util import CommandError
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
 from cli.client import ApiError, find_credentials
 from cli.home import adopt_settings
@@ -29,7 +29,7 @@ def opened_database(url: str) -> Iterator[Database]:
         raise ApiError("DATABASE_URL must be set: it says which database to use.")
     try:
         database = open_database(url, pool_size=1)
-    except (ArgumentError, ValueError) as error:
+    except ValueError as error:
         raise ApiError("DATABASE_URL is not usable: it looks like postgresql://user:password@host/database.") from error
     try:
         yield database
