@@ -14,6 +14,9 @@ from cli.exit_codes import CommandFailed
 # An evicted queue is lost work; an append-only file survives a crash.
 VALKEY_OPTIONS = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
 
+# Without DETAIL, CONTEXT and the statement: all three can hold a contact.
+POSTGRES_LOG = {"log_error_verbosity": "terse", "log_min_error_statement": "panic"}
+
 
 class EmbeddedServersMissing(CommandFailed):
     """Raised when the servers' wheels are not installed."""
@@ -49,9 +52,19 @@ def embedded_postgres(data: Path) -> Iterator[str]:
     data.parent.mkdir(parents=True, exist_ok=True)
     server = get_server(data, cleanup_mode="stop")
     try:
+        _keep_rows_out_of_the_log(server.get_uri())
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+def _keep_rows_out_of_the_log(url: str) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name, value in POSTGRES_LOG.items():
+            connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @contextmanager
