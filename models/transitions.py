@@ -148,16 +148,6 @@ def expire_run(session: Session, run_id: UUID) -> bool:
     return landed
 
 
-def forget_exports(session: Session, run_id: UUID) -> None:
-    """No export files are to be written, and nobody is at it: another run of the account may have its turn."""
-    session.execute(
-        update(Run)
-        .where(Run.id == run_id)
-        .values(export_retry_at=None, exporter=None, export_attempts=0)
-        .execution_options(synchronize_session=False)
-    )
-
-
 def withdraw_outcomes(session: Session, run_id: UUID, positions: Sequence[int], reason: str) -> None:
     """Take back what all stages said of these contacts. Each is still counted as done: no address, and why."""
     session.execute(WITHDRAW, {"run_id": run_id, "positions": list(positions), "reason": reason})
@@ -201,9 +191,21 @@ def hand_back_chunk(session: Session, run_id: UUID, stage: str, number: int, tok
     return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0)
 
 
-def give_up_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:
-    """`leased` under this token to `open`: it broke its lane, which counts as an attempt."""
-    return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN)
+def give_up_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int, longest_s: int) -> int | None:
+    """`leased` under this token to `open`: a step of it failed, which counts as an attempt; how many there were.
+
+    To be claimed only after 1, 2, 4 ... seconds, at most `longest_s`. None when it was not leased under this token.
+    """
+    pause = func.least(longest_s, func.power(2, func.least(RunChunk.attempts - 1, 10)))
+    not_before = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, pause)
+    statement = (
+        update(RunChunk)
+        .where(*_is_chunk(run_id, stage, number), RunChunk.token == token, RunChunk.status == ChunkStatus.LEASED)
+        .values(status=ChunkStatus.OPEN, lease_expires_at=None, not_before=not_before)
+        .returning(RunChunk.attempts)
+        .execution_options(synchronize_session=False)
+    )
+    return session.scalars(statement).one_or_none()
 
 
 def put_off_chunk(

@@ -30,15 +30,16 @@ from models.transitions import (
     touch_run,
     withdraw_outcomes,
 )
-from pipeline import lookups, suppressions, verifications
+from pipeline import lookups, suppressions, trouble, verifications
 from pipeline.deferrals import count_waiting, let_rest, note_deferrals
 from pipeline.errors import LeaseLost
 from pipeline.knowledge import known_patterns, learn_patterns
 from pipeline.lookups import addresses_given, colleagues, known_people, remember_people
 from pipeline.mail.syntax import normalise_domain
-from pipeline.narrowing import is_suspect, narrow
+from pipeline.narrowing import narrow
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.records import Batch, Record
+from pipeline.trouble import StepFailed, Trouble
 from pipeline.verifications import Freshness, fresh_answers, remember_verdicts
 
 PLAN = text("""
@@ -92,7 +93,7 @@ class Lease:
     first_position: int
     last_position: int
     condemned: bool = False
-    """It broke its lane again and again, and holds one record: that one is given up, not worked."""
+    """It broke its lane again and again, and is one record: that one is given up, neither loaded nor worked."""
 
 
 def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -> None:
@@ -104,9 +105,9 @@ def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, m
     """Lease a chunk that is open or whose lease ran out; none if there is none, or enough lanes are at work.
 
     A chunk that broke its lane again and again is narrowed down first. `run` must be locked by the caller.
-    Raises `ChunkExhausted` for one that can't be narrowed down.
+    Raises `ChunkExhausted` for one that can't be narrowed down, and for a run all of whose lanes are lost.
     """
-    if live_leases(session, run.id) >= max_lanes:
+    if live_leases(session, run.id) >= max_lanes or trouble.must_rest(session, run):
         return None
     number = next(iter(claimable_chunks(session, run.id, stage, 1)), None)
     if number is None:
@@ -114,8 +115,9 @@ def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, m
     chunk = session.get_one(RunChunk, (run.id, stage, number), populate_existing=True)
     if chunk.status == ChunkStatus.LEASED:
         add_event(session, run.id, EventKind.LEASE_LOST, stage=stage, worker=chunk.worker, chunk=chunk.number)
+        trouble.note_lost_lease(session, run, chunk)
     count_waiting(session, run.id, stage, -chunk.waiting)
-    condemned = is_suspect(chunk) and narrow(session, chunk, worker)
+    condemned = narrow(session, chunk, worker)
     token = lease_chunk(session, chunk, worker, seconds)
     add_event(session, run.id, EventKind.CHUNK_CLAIMED, stage=stage, worker=worker, chunk=chunk.number)
     return Lease(run.id, stage, chunk.number, token, worker, chunk.first_position, chunk.last_position, condemned)
@@ -123,16 +125,8 @@ def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, m
 
 def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> Batch:
     """What is left to do in a leased chunk, with what is known of its domains, its people and its addresses."""
-    rows = session.execute(
-        UNDONE,
-        {
-            "run_id": lease.run_id,
-            "stage": lease.stage,
-            "earlier_stage": _earlier_stage(session, lease),
-            "first": lease.first_position,
-            "last": lease.last_position,
-        },
-    )
+    of_stage = {"run_id": lease.run_id, "stage": lease.stage, "earlier_stage": _earlier_stage(session, lease)}
+    rows = session.execute(UNDONE, of_stage | {"first": lease.first_position, "last": lease.last_position})
     records = [Record(**row._asdict()) for row in rows]
     domains = sorted({domain for record in records if (domain := normalise_domain(record.domain))})
     patterns = known_patterns(session, domains)
@@ -158,6 +152,7 @@ def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
     if outcomes:
         outcomes = suppressions.withhold(session, run.account_id, outcomes)
         outcomes = _insert(session, lease, outcomes)
+        trouble.overcome_by(session, run.id, outcomes)
         _count(session, lease, len(outcomes))
         if suppressed := [outcome.position for outcome in outcomes if outcome.reason is Reason.SUPPRESSED]:
             withdraw_outcomes(session, run.id, suppressed, Reason.SUPPRESSED)
@@ -174,6 +169,8 @@ def finish(session: Session, lease: Lease) -> None:
     if not finish_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
         raise _lost(lease)
     add_event(session, lease.run_id, EventKind.CHUNK_FINISHED, **_named(lease))
+    if not lease.condemned:
+        trouble.overcome(session, lease.run_id)
 
 
 def hand_back(session: Session, lease: Lease, reason: str) -> None:
@@ -182,16 +179,21 @@ def hand_back(session: Session, lease: Lease, reason: str) -> None:
         add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **_named(lease), reason=reason)
 
 
-def give_up(session: Session, lease: Lease) -> None:
-    """The chunk broke its lane: another one may try, and the attempt counts. Raises `LeaseLost`."""
-    if not give_up_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
+def give_up(session: Session, lease: Lease, failed: StepFailed) -> None:
+    """A step of the chunk failed: another lane may try after a pause, and the attempt counts. Raises `LeaseLost`."""
+    times = give_up_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, trouble.LONGEST_PAUSE_S)
+    if times is None:
         raise _lost(lease)
-    add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **_named(lease), reason="the chunk broke")
+    told = _named(lease) | {"step": failed.step.value, "fault": failed.fault, "times": times}
+    add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **told, reason="the chunk broke")
+    trouble.note(session, lease.run_id, Trouble(failed.step, lease.stage, failed.fault, times))
+    let_rest(session, lease.run_id, lease.stage)
 
 
 def put_off(session: Session, lease: Lease, deferrals: Sequence[Deferral]) -> None:
     """All that is left of the chunk waits: nobody claims it before the first of it is due. Raises `LeaseLost`."""
     note_deferrals(session, lease.run_id, lease.stage, deferrals)
+    trouble.overcome(session, lease.run_id)
     seconds = min(deferral.seconds for deferral in deferrals)
     waiting = len(deferrals)
     if not put_off_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds, waiting):

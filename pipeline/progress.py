@@ -8,6 +8,7 @@ from models.run import Run
 from models.status import RunStatus, StageStatus
 from pipeline.deferrals import Waiting
 from pipeline.stages import stage_named
+from pipeline.trouble import trouble_of
 
 PENDING_MESSAGE = "Waiting for a worker to start this run..."
 COMPILING_MESSAGE = "Compiling results..."
@@ -20,9 +21,6 @@ ENDINGS = {
     RunStatus.FAILED: "Run failed.",
     RunStatus.CANCELLED: "Run cancelled.",
 }
-EXPORTS_GIVEN_UP_MESSAGE = (
-    " Its export files could not be written, again and again, and are not tried any more: have the operator write them."
-)
 EXPIRED_MESSAGE = "Its data has expired: contacts, results and exports were deleted, only the counts are left."
 
 
@@ -51,22 +49,27 @@ def percent(status: str, stages: Sequence[StageCount]) -> int:
 def message(
     run: Run, stages: Sequence[StageCount], waiting: Waiting | None = None, exports_wait: datetime | None = None
 ) -> str:
-    """What the run does right now, as a sentence for a person."""
+    """What the run does right now, and what is wrong with it, as sentences for a person."""
     status = RunStatus(run.status)
     if run.expired_at:
         return f"{ENDINGS[status]} {EXPIRED_MESSAGE}"
     if status is RunStatus.PENDING:
-        return PENDING_MESSAGE
+        return PENDING_MESSAGE + _trouble_message(run)
+    if status is RunStatus.FAILED:
+        return f"Run failed. {run.error_message}"
     if status is RunStatus.RUNNING:
-        return _running_message(stages) + _waiting_message(waiting) + _exports_message(exports_wait)
-    ended = f"Run failed. {run.error_message}" if status is RunStatus.FAILED else FINAL_MESSAGES[status]
-    return ended + _missing_exports_message(run)
+        wrong = _trouble_message(run) or _exports_message(exports_wait)
+        return _running_message(stages) + _waiting_message(waiting) + wrong
+    return FINAL_MESSAGES[status]
 
 
-def _missing_exports_message(run: Run) -> str:
-    if not run.export_attempts or run.exporter:
+def _trouble_message(run: Run) -> str:
+    trouble = trouble_of(run)
+    if trouble is None or run.retry_at is None:
         return ""
-    return _exports_message(run.export_retry_at) if run.export_retry_at else EXPORTS_GIVEN_UP_MESSAGE
+    waits = run.retry_at > run.updated_at
+    then = f"the next try is at {run.retry_at:%H:%M:%S} UTC" if waits else "it is tried again"
+    return f" {trouble.sentence}; {then}."
 
 
 def _exports_message(until: datetime | None) -> str:

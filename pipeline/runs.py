@@ -19,20 +19,19 @@ from models.transitions import (
     complete_run,
     complete_stage,
     fail_run,
-    forget_exports,
     lock_run,
     start_run,
     start_stage,
 )
-from pipeline import chunks
+from pipeline import chunks, trouble
 from pipeline.chunks import Lease
 from pipeline.credits import Delivered, at_most_charged, rebate, rebate_of_completed, rebate_of_stopped
 from pipeline.errors import RunStateConflict, UnknownRun
 from pipeline.results.artifacts import add_artifacts, verified_contacts
 from pipeline.results.counts import OutcomeGroup, count_outcomes, delivered, finding_stage
-from pipeline.results.export_lease import ask_for_exports
 from pipeline.results.exports import ExportFile
 from pipeline.results.reports import data_source_mix, gap_report, preview
+from pipeline.trouble import Step
 
 
 class Beginning(Enum):
@@ -60,7 +59,8 @@ def begin_stage(session: Session, run_id: UUID, stage: str, worker: str, chunk_s
     if stage == COMPILE:
         chunks.plan(session, run_id, COMPILE, contacts=1, size=1)
     elif start_stage(session, run_id, stage, worker):
-        chunks.plan(session, run_id, stage, run.contact_count, chunk_size)
+        with trouble.step(Step.PLAN):
+            chunks.plan(session, run_id, stage, run.contact_count, chunk_size)
     return Beginning.WORK
 
 
@@ -76,7 +76,6 @@ def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seco
     credits_back = at_most_charged(run, rebate_of_completed(run, counts))
     add_artifacts(session, run.id, [verified_contacts(counts), *exports])
     chunks.finish(session, lease)
-    forget_exports(session, run.id)
     rebate(session, run, credits_back)
     complete_run(session, run.id, lease.worker, **_results(run, counts, groups, credits_back))
     return refreshed(session, run.id)
@@ -120,7 +119,6 @@ def _stop(session: Session, run: Run, transition: Callable[..., bool]) -> bool:
     landed = transition(**_results(run, counts, groups, credits_back))
     if landed:
         rebate(session, run, credits_back)
-        ask_for_exports(session, run)
     return landed
 
 

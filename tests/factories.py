@@ -89,6 +89,18 @@ def expire(database: Database, lease: Lease, ended: str = "now() - interval '1 s
     return lease
 
 
+def let_pauses_pass(database: Database) -> None:
+    """As if everything that waits had waited for its time."""
+    statements = (
+        "UPDATE runs SET troubled_since = troubled_since - (retry_at - now()), retry_at = now() WHERE retry_at > now()",
+        "UPDATE runs SET resend_at = now()",
+        "UPDATE run_chunks SET not_before = now() WHERE not_before IS NOT NULL",
+    )
+    with database.transaction() as session:
+        for statement in statements:
+            session.execute(text(statement))
+
+
 def found(position: int, domain: str = "alpha.test") -> Outcome:
     return Outcome(
         position,

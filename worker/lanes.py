@@ -13,12 +13,14 @@ from sqlalchemy.orm import Session
 
 from models.postgres_errors import PostgresUnavailable
 from models.queries import claimable_chunks
-from pipeline import chunks, live_state, runs
+from pipeline import chunks, live_state, runs, trouble
 from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost, StageFault, WorldGone
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.records import Batch
 from pipeline.stages import stage_named
+from pipeline.trouble import Step, StepFailed
+from worker.attempts import fail_attempt
 from worker.insisting import insist, insist_on_end, work_under
 from worker.process import Process, freshness_of
 from worker.publishing import publish
@@ -59,39 +61,43 @@ def work_chunk(process: Process, lease: Lease) -> StageLeft | None:
 
     Raises `WorldGone`: what is in hand then says nothing about the contacts, and is dropped.
     """
+    hand = _Hand()
     try:
-        return process.loop.run_until_complete(_work_and_settle(process, lease))
+        with trouble.step(Step.WORK):
+            return process.loop.run_until_complete(_work_and_settle(process, lease, hand))
+    except StepFailed as failed:
+        is_claimable = fail_attempt(process, lease, failed, hand.outcomes)
+        return None if is_claimable is None else StageLeft(complete=False, is_claimable=is_claimable)
     except LeaseLost as lost:
         log.warning("%s; what was in hand is dropped", lost)
         return None
 
 
-async def _work_and_settle(process: Process, lease: Lease) -> StageLeft:
+async def _work_and_settle(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
     """Afterwards the event loop stands still until the next chunk: let nothing of the mail network hang meanwhile."""
     try:
-        return await _work(process, lease)
+        return await _work(process, lease, hand)
     finally:
         await process.network.settle()
 
 
-async def _work(process: Process, lease: Lease) -> StageLeft:
-    settings, hand = process.settings, _Hand()
-    stage_work = asyncio.create_task(_collect(process, lease, _load(process, lease), hand))
+async def _work(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
+    settings = process.settings
+    results = _condemned(lease) if lease.condemned else _worked(process, lease, _load(process, lease))
+    stage_work = asyncio.create_task(_collect(results, hand))
     hand_back_at = time.monotonic() + settings.chunk_seconds
     try:
         while not (await asyncio.wait({stage_work}, timeout=settings.flush_seconds))[0]:
             if process.draining.is_set() or time.monotonic() > hand_back_at:
                 reason = "the worker stops" if process.draining.is_set() else "the chunk's time is up"
                 await _cancel(stage_work)
-                return await asyncio.to_thread(_hand_back, process, lease, hand.take(), reason)
+                return await asyncio.to_thread(_hand_back, process, lease, hand, reason)
             _check_world(process)
             await _flush(process, lease, hand)
     finally:
         await _cancel(stage_work)
     _check_world(process)
-    if fault := stage_work.exception():
-        log.error("run %s, stage %s, chunk %s broke", lease.run_id, lease.stage, lease.number, exc_info=fault)
-        return await asyncio.to_thread(_give_up, process, lease, hand.take())
+    stage_work.result()
     return await asyncio.to_thread(_finish, process, lease, hand)
 
 
@@ -103,6 +109,9 @@ async def _flush(process: Process, lease: Lease, hand: _Hand) -> None:
     except PostgresUnavailable as error:
         log.warning("run %s: not recorded yet: %s", lease.run_id, error)
         hand.outcomes[:0] = outcomes
+    except StepFailed:
+        hand.outcomes[:0] = outcomes
+        raise
 
 
 def _check_world(process: Process) -> None:
@@ -111,27 +120,26 @@ def _check_world(process: Process) -> None:
         raise WorldGone(outage.code, outage.message)
 
 
-async def _collect(process: Process, lease: Lease, batch: Batch, hand: _Hand) -> None:
-    stage = lease.stage
-    missing = {record.position for record in batch.records}
-    results = _condemned(stage, batch) if lease.condemned else _worked(process, lease, batch)
-    async for result in results:
-        hand.put(result)
+async def _collect(results: AsyncIterator[Outcome | Deferral], hand: _Hand) -> None:
+    with trouble.step(Step.WORK):
+        async for result in results:
+            hand.put(result)
+
+
+async def _worked(process: Process, lease: Lease, batch: Batch) -> AsyncIterator[Outcome | Deferral]:
+    stage, missing = stage_named(lease.stage).stage, {record.position for record in batch.records}
+    async for result in stage.work(batch, process.network, process.sources_of(lease.run_id)):
         missing.discard(result.position)
+        yield result
     if missing:
         raise StageFault(
-            f"stage {stage} gave no outcome for {len(missing)} records, the first at position {min(missing)}"
+            f"stage {lease.stage} gave no outcome for {len(missing)} records, the first at position {min(missing)}"
         )
 
 
-def _worked(process: Process, lease: Lease, batch: Batch) -> AsyncIterator[Outcome | Deferral]:
-    return stage_named(lease.stage).stage.work(batch, process.network, process.sources_of(lease.run_id))
-
-
-async def _condemned(stage: str, batch: Batch) -> AsyncIterator[Outcome]:
-    """The outcome of the record that broke its lanes: it is not worked any more."""
-    for record in batch.records:
-        yield Outcome(record.position, stage_named(stage).on_fault, Reason.INTERNAL_ERROR)
+async def _condemned(lease: Lease) -> AsyncIterator[Outcome]:
+    """The outcome of the contact that broke its lanes: it is neither loaded nor worked any more."""
+    yield Outcome(lease.first_position, stage_named(lease.stage).on_fault, Reason.INTERNAL_ERROR)
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:
@@ -141,11 +149,12 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
 
 def _load(process: Process, lease: Lease) -> Batch:
     freshness = freshness_of(process.settings)
-    return insist(process, work_under(lease), lambda session: chunks.load(session, lease, freshness))
+    with trouble.step(Step.LOAD):
+        return insist(process, work_under(lease), lambda session: chunks.load(session, lease, freshness))
 
 
 def _record(process: Process, lease: Lease, outcomes: list[Outcome]) -> None:
-    with process.database.transaction() as session:
+    with trouble.step(Step.RECORD), process.database.transaction() as session:
         run = chunks.record(session, lease, outcomes, process.settings.lease_seconds)
         state = live_state.build(session, run, process.settings.public_url)
     publish(process, state)
@@ -157,36 +166,31 @@ def _finish(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
             chunks.put_off(session, lease, hand.deferrals)
             return False
         chunks.finish(session, lease)
-        return runs.advance(session, lease.run_id, lease.stage, lease.worker)
+        with trouble.step(Step.ADVANCE):
+            return runs.advance(session, lease.run_id, lease.stage, lease.worker)
 
-    return _end(process, lease, hand.take(), end)
+    return _end(process, lease, hand.outcomes, end)
 
 
-def _hand_back(process: Process, lease: Lease, outcomes: list[Outcome], reason: str) -> StageLeft:
+def _hand_back(process: Process, lease: Lease, hand: _Hand, reason: str) -> StageLeft:
     def end(session: Session) -> bool:
         chunks.hand_back(session, lease, reason)
         return False
 
-    return _end(process, lease, outcomes, end)
-
-
-def _give_up(process: Process, lease: Lease, outcomes: list[Outcome]) -> StageLeft:
-    def end(session: Session) -> bool:
-        chunks.give_up(session, lease)
-        return False
-
-    return _end(process, lease, outcomes, end)
+    return _end(process, lease, hand.outcomes, end)
 
 
 def _end(process: Process, lease: Lease, outcomes: list[Outcome], end_chunk: Callable[[Session], bool]) -> StageLeft:
     """Record what is in hand and end the lease, in one transaction; `end_chunk` says if the stage is complete."""
 
     def end(session: Session) -> tuple[StageLeft, live_state.LiveState]:
-        run = chunks.record(session, lease, outcomes, process.settings.lease_seconds)
+        with trouble.step(Step.RECORD):
+            run = chunks.record(session, lease, outcomes, process.settings.lease_seconds)
         complete = end_chunk(session)
         left = StageLeft(complete, bool(claimable_chunks(session, lease.run_id, lease.stage, 1)))
         return left, live_state.build(session, run, process.settings.public_url)
 
-    left, state = insist_on_end(process, lease, end)
+    with trouble.step(Step.FINISH):
+        left, state = insist_on_end(process, lease, end)
     publish(process, state)
     return left

@@ -9,6 +9,8 @@ worked in place, in three messages. After its one chunk:
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,13 +19,15 @@ from sqlalchemy.orm import Session
 from models.queries import claimable_chunks, preset_of_run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError, lock_run, touch_run
-from pipeline import chunks, live_state, runs
+from pipeline import chunks, live_state, runs, trouble
 from pipeline.chunks import Lease
 from pipeline.deferrals import let_rest
 from pipeline.errors import ChunkExhausted, WorldGone
 from pipeline.live_state import LiveState
 from pipeline.runs import Beginning
-from worker.dispatch import broker_may_be_away, send_export, send_lanes, send_rest_of_chain
+from pipeline.trouble import Step, StepFailed
+from worker.attempts import fail_exhausted, fail_run, note_failure
+from worker.dispatch import broker_may_be_away, send_lanes, send_rest_of_chain
 from worker.insisting import insist, insist_on_lease
 from worker.lanes import StageLeft, work_chunk
 from worker.process import Process
@@ -39,6 +43,8 @@ class Claim:
     beginning: Beginning
     lease: Lease | None = None
     left_over: int = 0
+    in_trouble: bool = False
+    """The run fails again and again: others are asked to help only once a chunk of it went well."""
 
 
 def work_link(process: Process, run_id: UUID, stage: str, worker: str, helper_lanes: int) -> bool:
@@ -46,11 +52,13 @@ def work_link(process: Process, run_id: UUID, stage: str, worker: str, helper_la
     claim = begin(process, run_id, stage, worker)
     if claim.lease is None:
         return claim.beginning is Beginning.DONE
-    with broker_may_be_away(run_id):
-        send_lanes(run_id, stage, min(helper_lanes, claim.left_over))
+    if not claim.in_trouble:
+        _send_lanes(run_id, stage, min(helper_lanes, claim.left_over))
     left = _work(process, claim.lease)
     if left is not None and not left.complete and left.is_claimable:
-        _send_rest(process, run_id, stage)
+        if claim.in_trouble:
+            _send_lanes(run_id, stage, min(helper_lanes, claim.left_over))
+        _send_rest(process, run_id, stage, worker)
     return left is not None and left.complete
 
 
@@ -61,10 +69,9 @@ def work_lane(process: Process, run_id: UUID, stage: str, worker: str) -> None:
     if left is None:
         return
     if left.complete:
-        _send_rest(process, run_id, stage)
+        _send_rest(process, run_id, stage, worker)
     elif left.is_claimable:
-        with broker_may_be_away(run_id):
-            send_lanes(run_id, stage, 1)
+        _send_lanes(run_id, stage, 1)
 
 
 def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
@@ -76,21 +83,22 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
         if beginning is not Beginning.WORK:
             return Claim(beginning), None
         run = touch_run(session, run_id, settings.lease_seconds)
-        lease = chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
+        with trouble.step(Step.CLAIM):
+            lease = chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
         left_over = len(claimable_chunks(session, run_id, stage, settings.max_lanes))
         if lease is None:
             let_rest(session, run_id, stage)
-        return Claim(beginning, lease, left_over), live_state.build(session, run, settings.public_url)
+            trouble.let_rest(session, run)
+        state = live_state.build(session, run, settings.public_url)
+        return Claim(beginning, lease, left_over, trouble.is_throttled(run)), state
 
-    try:
-        claim, state = insist_on_lease(process, _of_stage(run_id, stage), step, lambda begun: begun[0].lease)
-    except ChunkExhausted as error:
-        log.error("%s", error)
-        _fail(process, run_id, _exhausted(stage), worker)
-        return Claim(Beginning.OVER)
-    if state:
-        publish(process, state)
-    return claim
+    with noting(process, run_id, stage, worker):
+        with trouble.step(Step.BEGIN):
+            claim, state = insist_on_lease(process, _of_stage(run_id, stage), step, lambda begun: begun[0].lease)
+        if state:
+            publish(process, state)
+        return claim
+    return Claim(Beginning.OVER)
 
 
 def _claim(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | None:
@@ -102,12 +110,9 @@ def _claim(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | N
             return None
         return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
 
-    try:
+    with noting(process, run_id, stage, worker), trouble.step(Step.CLAIM):
         return insist_on_lease(process, _of_stage(run_id, stage), step, lambda lease: lease)
-    except ChunkExhausted as error:
-        log.error("%s", error)
-        _fail(process, run_id, _exhausted(stage), worker)
-        return None
+    return None
 
 
 def _work(process: Process, lease: Lease) -> StageLeft | None:
@@ -115,32 +120,33 @@ def _work(process: Process, lease: Lease) -> StageLeft | None:
     try:
         return work_chunk(process, lease)
     except WorldGone as gone:
-        _fail(process, lease.run_id, RunError(gone.code, str(gone), lease.stage), lease.worker)
+        fail_run(process, lease.run_id, RunError(gone.code, str(gone), lease.stage), lease.worker)
         return None
 
 
-def _exhausted(stage: str) -> RunError:
-    return RunError("stage_failed", "A part of this run failed again and again. Contact support, or retry it.", stage)
-
-
-def _fail(process: Process, run_id: UUID, error: RunError, worker: str) -> None:
-    work = _of_stage(run_id, error.stage)
-    log.error("%s: failed with %s", work, error.code)
-
-    def step(session: Session) -> LiveState | None:
-        run = runs.fail(session, run_id, error, worker)
-        return live_state.build(session, run, process.settings.public_url) if run else None
-
-    if state := insist(process, work, step):
-        publish(process, state)
-        with broker_may_be_away(run_id):
-            send_export(run_id)
-
-
-def _send_rest(process: Process, run_id: UUID, stage: str) -> None:
-    preset = insist(process, _of_stage(run_id, stage), lambda session: preset_of_run(session, run_id))
+def _send_lanes(run_id: UUID, stage: str, count: int) -> None:
     with broker_may_be_away(run_id):
-        send_rest_of_chain(run_id, preset, stage)
+        send_lanes(run_id, stage, count)
+
+
+def _send_rest(process: Process, run_id: UUID, stage: str, worker: str) -> None:
+    with noting(process, run_id, stage, worker):
+        with trouble.step(Step.CONTINUE):
+            preset = insist(process, _of_stage(run_id, stage), lambda session: preset_of_run(session, run_id))
+        with broker_may_be_away(run_id):
+            send_rest_of_chain(run_id, preset, stage)
+
+
+@contextmanager
+def noting(process: Process, run_id: UUID, stage: str, worker: str) -> Iterator[None]:
+    """For steps without a lease: when one fails the block ends, and the run's row tells of it."""
+    try:
+        yield
+    except ChunkExhausted as error:
+        log.error("%s", error)
+        fail_exhausted(process, run_id, stage, worker)
+    except StepFailed as failed:
+        note_failure(process, run_id, failed, stage, worker)
 
 
 def _of_stage(run_id: UUID, stage: str | None) -> str:

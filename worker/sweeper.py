@@ -18,9 +18,18 @@ from models.connections import IN_THE_BACKGROUND
 from models.database import Database, check_at_start, open_database
 from models.postgres_errors import PostgresUnavailable
 from models.settings import Settings, load_settings, required
-from pipeline.results.export_lease import find_unexported
+from models.transitions import lock_run
 from pipeline.runs import fail
-from pipeline.standstill import Stalled, find_all_active, find_overdue, find_stalled, take_back
+from pipeline.standstill import (
+    Overdue,
+    Stalled,
+    find_all_active,
+    find_overdue,
+    find_stalled,
+    find_unexported,
+    take_back,
+)
+from pipeline.trouble import Step, StepFailed, note_step, step
 from worker.dispatch import DispatchFailed, send_chain, send_export
 from worker.expiring import keep_expiring
 from worker.sentinel import Sentinel, open_sentinel
@@ -90,10 +99,28 @@ def _fail_overdue(database: Database, run_hours: float, stage_hours: float) -> N
     with database.transaction() as session:
         overdue = find_overdue(session, run_hours, stage_hours)
     for late in overdue:
-        with database.transaction() as session:
-            failed = fail(session, late.run_id, late.error)
-        if failed:
-            log.error("run %s, stage %s: failed with %s", late.run_id, late.error.stage, late.error.code)
+        try:
+            _fail(database, late)
+        except StepFailed as failed:
+            # One run that can't be ended holds up no other; it is found again after a pause.
+            log.error("run %s, stage %s: %s", late.run_id, late.error.stage, failed)
+            _note(database, late, failed)
+
+
+def _fail(database: Database, late: Overdue) -> None:
+    with step(Step.FAIL), database.transaction() as session:
+        failed = fail(session, late.run_id, late.error)
+    if failed:
+        log.error("run %s, stage %s: failed with %s", late.run_id, late.error.stage, late.error.code)
+
+
+def _note(database: Database, late: Overdue, failed: StepFailed) -> None:
+    try:
+        with step(Step.FAIL), database.transaction() as session:
+            if run := lock_run(session, late.run_id):
+                note_step(session, run, failed, late.error.stage)
+    except StepFailed as error:
+        log.error("run %s: its failure was not noted: %s", late.run_id, error)
 
 
 def _send_chains(database: Database, stalled: Sequence[Stalled]) -> None:

@@ -39,6 +39,4 @@ def withdraw_exports(session: Session, run_id: UUID) -> None:
 
 
 def _row(export: ExportFile) -> dict[str, Any]:
-    columns = asdict(export)
-    del columns["unfinished"]
-    return {"label": f"Contacts ({export.format.upper()})", "kind": EXPORT, **columns}
+    return {"label": f"Contacts ({export.format.upper()})", "kind": EXPORT, **asdict(export)}

@@ -26,7 +26,17 @@ from pipeline.records import Batch
 from sandbox.domains import Domain, Habit, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
-from tests.factories import LOOKUP, WORKER, account, claim, claimed_chunk, count, not_found, order_of
+from tests.factories import (
+    LOOKUP,
+    WORKER,
+    account,
+    claim,
+    claimed_chunk,
+    count,
+    let_pauses_pass,
+    not_found,
+    order_of,
+)
 from tests.integration.conftest import contacts_of
 from tests.integration.worker_process import opened_process
 from worker.lanes import StageLeft, work_chunk
@@ -182,6 +192,7 @@ def test_a_record_that_breaks_the_stage_itself_is_narrowed_down_to_and_given_up(
     lanes = 0
     while (lease := claim(database, run_id)) is not None:
         work_chunk(process, lease)
+        let_pauses_pass(database)
         lanes += 1
 
     with database.transaction() as session:

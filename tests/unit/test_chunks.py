@@ -14,6 +14,7 @@ from pipeline import chunks, runs
 from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost
 from pipeline.narrowing import SUSPECT_ATTEMPTS
+from pipeline.trouble import Step, StepFailed
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -102,7 +103,11 @@ def pause(session: Session, lease: Lease) -> None:
     chunks.pause(session, lease, 5, "ENOSPC")
 
 
-@pytest.mark.parametrize("end", [chunks.finish, chunks.give_up, hand_back, pause])
+def give_up(session: Session, lease: Lease) -> None:
+    chunks.give_up(session, lease, StepFailed(Step.LOAD, "database error 22003"))
+
+
+@pytest.mark.parametrize("end", [chunks.finish, give_up, hand_back, pause])
 @pytest.mark.parametrize("is_done", [False, True], ids=["another lane took it over", "another lane finished it"])
 def test_a_lane_whose_lease_is_gone_can_not_end_the_chunk(
     database: Database, end: Callable[[Session, Lease], None], is_done: bool

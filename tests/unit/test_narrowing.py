@@ -58,6 +58,30 @@ def test_a_suspect_chunk_is_cut_into_pieces_that_cover_what_is_undone_once(datab
     assert sorted(undone) == list(range(1, 40, 2))
 
 
+def test_a_suspect_pair_is_cut_however_many_attempts_it_had(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=2)
+    with database.transaction() as session:
+        session.execute(text("UPDATE run_chunks SET attempts = :attempts"), {"attempts": MAX_ATTEMPTS + 1})
+
+    pieces = [claimed_chunk(database, run_id) for _ in range(2)]
+
+    assert sorted((piece.first_position, piece.last_position) for piece in pieces) == [(0, 0), (1, 1)]
+    assert not any(piece.condemned for piece in pieces)
+
+
+def test_the_lease_of_a_condemned_contact_is_of_that_contact_alone(database: Database) -> None:
+    run_id = started_run(database, count=5, chunk_size=5)
+    lease = claimed_chunk(database, run_id)
+    with database.transaction() as session:
+        chunks.record(session, lease, [found(n) for n in (0, 1, 2, 4)], LEASE_S)
+        session.execute(text("UPDATE run_chunks SET attempts = :attempts"), {"attempts": CONDEMNED_ATTEMPTS})
+    expire(database, lease)
+
+    condemned = claimed_chunk(database, run_id)
+
+    assert (condemned.condemned, condemned.first_position, condemned.last_position) == (True, 3, 3)
+
+
 def work_unless_culprit(database: Database, lease: Lease) -> list[int]:
     """What a lane does in whose way one record stands: it dies on that one. The positions it finished."""
     with database.transaction() as session:

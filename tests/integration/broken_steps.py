@@ -1,0 +1,85 @@
+"""Ways in which one step of a run fails for real: Postgres refuses a write, or can't read a contact.
+
+As a value does that no column takes, a constraint that a new version brought, or a right that was taken away.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from models.database import Database
+from models.run_chunk import COMPILE
+from tests.factories import LOOKUP
+
+COLUMNS = "run_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra, erased"
+
+
+@dataclass(frozen=True)
+class BrokenStep:
+    """What breaks a step, what mends it, and what readers are told meanwhile."""
+
+    broken: tuple[str, ...]
+    mended: tuple[str, ...]
+    told: str
+    stage: str = LOOKUP
+    fault: str = "database error 22003"
+
+    def break_in(self, database: Database) -> None:
+        """From now on the step fails."""
+        _execute(database, self.broken)
+
+    def mend_in(self, database: Database) -> None:
+        """From now on it works."""
+        _execute(database, self.mended)
+
+
+def refused(on: str, table: str, when: str, told: str, stage: str = LOOKUP) -> BrokenStep:
+    """Writes are refused that match a condition on their new row; the refusal names somebody, as DETAILs do."""
+    function = (
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'not given.family@alpha.test' USING ERRCODE = '22003'; END $$"
+    )
+    trigger = f"CREATE TRIGGER refuse BEFORE {on} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()"
+    return BrokenStep((function, trigger), (f"DROP TRIGGER refuse ON {table}", "DROP FUNCTION refuse()"), told, stage)
+
+
+def unreadable(column: str, when: str, told: str, stage: str = LOOKUP) -> BrokenStep:
+    """A column of the contacts that match a condition can't be read: a view takes the table's place."""
+    kind = "json" if column == "extra" else "text"
+    read = (
+        f"CASE WHEN {when} THEN CAST(CAST(1 / (position - position) AS text) AS {kind}) ELSE {column} END AS {column}"
+    )
+    view = f"CREATE VIEW contacts AS SELECT {COLUMNS.replace(column, read)} FROM readable"
+    mended = ("DROP VIEW contacts", "ALTER TABLE readable RENAME TO contacts")
+    return BrokenStep(("ALTER TABLE contacts RENAME TO readable", view), mended, told, stage, "database error 22012")
+
+
+_LOOKING_UP = f"NEW.stage = '{LOOKUP}'"
+BROKEN_STEPS = {
+    "begin": refused(
+        "UPDATE", "runs", "NEW.status = 'running' AND OLD.status = 'pending'", "failed {} while it was begun"
+    ),
+    "plan": refused("INSERT", "run_chunks", _LOOKING_UP, "failed {} while its contacts were divided into parts"),
+    "claim": refused(
+        "UPDATE",
+        "run_chunks",
+        f"NEW.status = 'leased' AND {_LOOKING_UP}",
+        "failed {} while a part was handed to a worker",
+    ),
+    "load": unreadable("company", "true", "failed {} while its contacts were loaded"),
+    "record": refused("INSERT", "outcomes", _LOOKING_UP, "failed {} while its results were recorded"),
+    "finish": refused(
+        "UPDATE", "run_chunks", f"NEW.status = 'done' AND {_LOOKING_UP}", "failed {} while it was finished"
+    ),
+    "advance": refused(
+        "UPDATE", "run_stages", f"NEW.status = 'completed' AND {_LOOKING_UP}", "failed {} while the stage was completed"
+    ),
+    "write exports": unreadable("extra", "true", "failed {} while the export files were written", COMPILE),
+    "complete": refused("INSERT", "artifacts", "true", "failed {} while the results were compiled", COMPILE),
+}
+
+
+def _execute(database: Database, statements: tuple[str, ...]) -> None:
+    with database.transaction() as session:
+        for statement in statements:
+            session.execute(text(statement))

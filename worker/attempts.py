@@ -1,0 +1,120 @@
+"""What a worker does about a step that failed: the attempt is noted and backed off, in the end the run is failed."""
+
+import logging
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from models.postgres_errors import Meaning, meaning_of
+from models.queries import claimable_chunks
+from models.run import Run
+from models.transitions import RunError, lock_run
+from pipeline import chunks, live_state, runs, trouble
+from pipeline.chunks import Lease
+from pipeline.errors import LeaseLost
+from pipeline.live_state import LiveState
+from pipeline.outcomes import Outcome
+from pipeline.trouble import Step, StepFailed
+from worker.dispatch import broker_may_be_away, send_export
+from worker.insisting import insist, insist_on_end, work_under
+from worker.process import Process
+from worker.publishing import publish
+
+log = logging.getLogger(__name__)
+
+
+def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: Sequence[Outcome]) -> bool | None:
+    """End the lease of a chunk whose step failed; whether a chunk of its stage can be claimed.
+
+    Of the outcomes in hand, those that Postgres takes are kept. None when the attempt could not be noted: its lease
+    then runs out, which counts as well; or its lease is lost, and what is in hand dropped.
+    """
+    span = f"contacts {lease.first_position} to {lease.last_position}"
+    log.error("%s, %s: %s", work_under(lease), span, failed)
+
+    def end(session: Session) -> tuple[bool, Run, LiveState]:
+        chunks.record(session, lease, (), process.settings.lease_seconds)
+        record_what_can_be(session, lease, outcomes, process.settings.lease_seconds)
+        chunks.give_up(session, lease, failed)
+        run = runs.refreshed(session, lease.run_id)
+        state = live_state.build(session, run, process.settings.public_url)
+        return bool(claimable_chunks(session, lease.run_id, lease.stage, 1)), run, state
+
+    try:
+        with trouble.step(Step.FINISH):
+            is_claimable, run, state = insist_on_end(process, lease, end)
+    except StepFailed as error:
+        log.error("%s: its failed attempt was not noted: %s", work_under(lease), error)
+        return None
+    except LeaseLost as lost:
+        log.warning("%s; what was in hand is dropped", lost)
+        return None
+    publish(process, state)
+    if trouble.is_hopeless(run):
+        fail_run(process, lease.run_id, trouble.error_of(run, lease.stage), lease.worker)
+    return is_claimable
+
+
+def record_what_can_be(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> None:
+    """Record those of the outcomes that Postgres takes, where it may refuse some; those stay undone."""
+    try:
+        with session.begin_nested():
+            chunks.record(session, lease, outcomes, seconds)
+    except Exception as error:
+        if isinstance(error, LeaseLost) or meaning_of(error) is Meaning.UNAVAILABLE:
+            raise
+        half = len(outcomes) // 2
+        for part in (outcomes[:half], outcomes[half:]) if half else ():
+            record_what_can_be(session, lease, part, seconds)
+
+
+def note_failure(process: Process, run_id: UUID, failed: StepFailed, stage: str | None, worker: str) -> None:
+    """Note that a step failed for which there is no lease: the sweeper sends the chain again after a pause."""
+    log.error("run %s, stage %s: %s", run_id, stage, failed)
+
+    def step(session: Session) -> tuple[Run, LiveState] | None:
+        run = lock_run(session, run_id)
+        if run is None or not trouble.note_step(session, run, failed, stage, worker):
+            return None
+        run = runs.refreshed(session, run_id)
+        return run, live_state.build(session, run, process.settings.public_url)
+
+    try:
+        with trouble.step(failed.step):
+            noted = insist(process, f"run {run_id}, stage {stage}", step)
+    except StepFailed as error:
+        log.error("run %s: its failure was not noted: %s", run_id, error)
+        return
+    if noted is None:
+        return
+    run, state = noted
+    publish(process, state)
+    if trouble.is_hopeless(run) and failed.step is not Step.FAIL:
+        fail_run(process, run_id, trouble.error_of(run, stage), worker)
+
+
+def fail_exhausted(process: Process, run_id: UUID, stage: str, worker: str) -> None:
+    """Fail a run one of whose chunks failed again and again."""
+    run = insist(process, f"run {run_id}, stage {stage}", lambda session: session.get_one(Run, run_id))
+    fail_run(process, run_id, trouble.error_of(run, stage), worker)
+
+
+def fail_run(process: Process, run_id: UUID, error: RunError, worker: str) -> None:
+    """Fail a run, with the credits back for what was not delivered; if even that fails, it is tried again later."""
+    log.error("run %s, stage %s: failed with %s", run_id, error.stage, error.code)
+
+    def end(session: Session) -> LiveState | None:
+        run = runs.fail(session, run_id, error, worker)
+        return live_state.build(session, run, process.settings.public_url) if run else None
+
+    try:
+        with trouble.step(Step.FAIL):
+            state = insist(process, f"run {run_id}, stage {error.stage}", end)
+    except StepFailed as failed:
+        note_failure(process, run_id, failed, error.stage, worker)
+        return
+    if state:
+        publish(process, state)
+        with broker_may_be_away(run_id):
+            send_export(run_id)
