@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import redis
 from fastapi import FastAPI
 
 from api.erasures import erasures
@@ -12,6 +11,7 @@ from api.health import health
 from api.runs import runs
 from api.suppressions import suppressions
 from models.database import check_at_start, open_database
+from models.redis_server import open_redis
 from models.settings import load_settings, required
 
 REDIS_TIMEOUT_S = 0.5
@@ -24,9 +24,7 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Growth engine", version="1", lifespan=_lifespan, redirect_slashes=False)
     app.state.settings = settings
     app.state.database = open_database(settings.database_url, pool_size=10, pool_timeout=5)
-    app.state.redis = redis.Redis.from_url(
-        settings.redis_url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
-    )
+    app.state.redis = open_redis(settings.redis_url, REDIS_TIMEOUT_S)
     app.include_router(runs)
     app.include_router(suppressions)
     app.include_router(erasures)

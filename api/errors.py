@@ -17,6 +17,7 @@ from pipeline.errors import (
     InsufficientCredits,
     InvalidInput,
     RunStateConflict,
+    UnknownAccount,
     UnknownRun,
 )
 
@@ -25,6 +26,7 @@ STATUS_CODES: Mapping[type[GrowthError], int] = {
     InsufficientCredits: 402,
     IdempotencyConflict: 409,
     RunStateConflict: 409,
+    UnknownAccount: 404,
     UnknownRun: 404,
 }
 MOST_PROBLEMS = 10

@@ -128,8 +128,7 @@ def _accepted(created: CreatedRun) -> RunAccepted:
 
 
 def _create(request: Request, account_id: UUID, plan: GoalPlan, idempotency_key: str | None) -> CreatedRun:
-    settings = settings_of(request)
-    rates = RateCard(settings.credits_per_contact, settings.rebate_per_unresolved, settings.rebate_per_unverified)
+    rates = RateCard.of(settings_of(request))
     with database_of(request).transaction() as session:
         return create_run(session, account_id, plan, rate_card=rates, idempotency_key=idempotency_key)
 

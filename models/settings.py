@@ -1,7 +1,6 @@
 """Every setting, read from the environment. Only doors read it; they pass values on."""
 
 import re
-import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Self
@@ -10,10 +9,16 @@ from urllib.parse import urlsplit
 from pydantic import Field, IPvAnyAddress, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from models.redis_url import normal_url, with_another_database
+
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Credits = Annotated[int, Field(ge=0, le=1_000_000)]
 FreshDays = Annotated[float, Field(ge=0, le=365)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class UnusableSettings(SystemExit):
+    """Raised when settings are missing or wrong. Unless it is caught it ends the process with its sentence."""
 
 
 class Settings(BaseSettings):
@@ -23,7 +28,9 @@ class Settings(BaseSettings):
 
     database_url: str = Field("", description="PostgreSQL, as `postgresql://user:password@host/database`")
     redis_url: str = Field("", description="Redis or Valkey for the live copy of run states, as `redis://host:6379/0`")
-    broker_url: str = Field("", description="Celery's broker; unset: the server of `REDIS_URL`, database 1")
+    broker_url: str = Field(
+        "", description="Celery's broker, Redis or `amqp://…` for RabbitMQ; unset: `REDIS_URL` with database 1"
+    )
 
     export_dir: Path = Field(Path("exports"), description="Where export files go; API and workers share it")
     public_url: str = Field("", description="Put before `download_url` in answers, such as `https://api.example.com`")
@@ -150,7 +157,12 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _check_redis_url(cls, value: str) -> str:
-        return _with_scheme(value, "redis", "rediss", "unix")
+        return normal_url(value) if value else ""
+
+    @field_validator("broker_url")
+    @classmethod
+    def _check_broker_url(cls, value: str) -> str:
+        return normal_url(value) if value and not value.startswith(("amqp://", "amqps://")) else value
 
     @field_validator("verifier_url")
     @classmethod
@@ -181,8 +193,7 @@ class Settings(BaseSettings):
         """Where Celery's messages go: a database of their own, so that neither evicts the other."""
         if self.broker_url or not self.redis_url:
             return self.broker_url
-        server, _, _ = self.redis_url.rpartition("/") if self.redis_url.count("/") > 2 else (self.redis_url, "", "")
-        return f"{server}/1"
+        return with_another_database(self.redis_url)
 
 
 def _with_scheme(url: str, *schemes: str) -> str:
@@ -202,11 +213,12 @@ def _is_socks_proxy(url: str) -> bool:
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """The settings of this process. An invalid one ends the process with a sentence that names it."""
+    """The settings of this process. Raises `UnusableSettings`, whose sentence names each one that is invalid."""
     try:
         return Settings()
     except ValidationError as error:
-        sys.exit("\n".join(_sentence(problem["loc"], problem["msg"]) for problem in error.errors()))
+        sentences = [_sentence(problem["loc"], problem["msg"]) for problem in error.errors()]
+        raise UnusableSettings("\n".join(sentences)) from None
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
@@ -216,8 +228,10 @@ def _sentence(location: tuple[int | str, ...], message: str) -> str:
 
 
 def required(settings: Settings, *names: str) -> Settings:
-    """The same settings, once each of `names` is set; ends the process with a sentence otherwise."""
+    """The same settings, once each of `names` is set. Raises `UnusableSettings`, which names those that are not."""
     missing = [name.upper() for name in names if not getattr(settings, name)]
     if missing:
-        sys.exit(f"{' and '.join(missing)} must be set. On one machine, `growth up` does all of it for you.")
+        raise UnusableSettings(
+            f"{' and '.join(missing)} must be set. On one machine, `growth up` does all of it for you."
+        )
     return settings

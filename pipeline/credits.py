@@ -1,6 +1,7 @@
 """Credits: charged once when a run is created, given back once when it ends."""
 
 from dataclasses import dataclass
+from typing import Protocol, Self
 from uuid import UUID
 
 from sqlalchemy import CursorResult, update
@@ -15,6 +16,25 @@ from models.status import LedgerKind
 from pipeline.errors import InsufficientCredits
 
 
+class Rates(Protocol):
+    """The settings that say what a run costs."""
+
+    @property
+    def credits_per_contact(self) -> int:
+        """See `RateCard.per_contact`."""
+        ...
+
+    @property
+    def rebate_per_unresolved(self) -> int:
+        """See `RateCard`."""
+        ...
+
+    @property
+    def rebate_per_unverified(self) -> int:
+        """See `RateCard`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RateCard:
     """What a contact costs, and what is given back for one that was not delivered. In credits."""
@@ -22,6 +42,11 @@ class RateCard:
     per_contact: int = 4
     rebate_per_unresolved: int = 4
     rebate_per_unverified: int = 0
+
+    @classmethod
+    def of(cls, rates: Rates) -> Self:
+        """The rate card that an operator has set."""
+        return cls(rates.credits_per_contact, rates.rebate_per_unresolved, rates.rebate_per_unverified)
 
 
 @dataclass(frozen=True, slots=True)

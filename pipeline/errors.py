@@ -3,6 +3,7 @@
 GrowthError
 ├── InvalidInput             what the caller sent can't be used
 ├── SourcesMisconfigured     a file that describes sources can't be used
+├── UnknownAccount           no such account
 ├── InsufficientCredits      the account's balance does not cover the run
 ├── IdempotencyConflict      the key was used before, with another body
 ├── UnknownRun               no such run, or another account's
@@ -26,6 +27,10 @@ class InvalidInput(GrowthError):
 
 class SourcesMisconfigured(GrowthError):
     """Raised when a file that describes sources of addresses can't be used; names the file and what to correct."""
+
+
+class UnknownAccount(GrowthError):
+    """Raised when a run is to be created for an account that does not exist."""
 
 
 class InsufficientCredits(GrowthError):

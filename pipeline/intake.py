@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from models.account import Account
 from models.database import allow_time_for, copy_rows
 from models.events import EventKind, add_event
 from models.run import Run
@@ -18,7 +19,7 @@ from models.run_stage import RunStage
 from models.schema import new_id
 from models.wire import ContactIn, GoalPlan
 from pipeline.credits import RateCard, charge
-from pipeline.errors import IdempotencyConflict
+from pipeline.errors import IdempotencyConflict, UnknownAccount
 from pipeline.mail.syntax import normalise_domain
 from pipeline.stages import PRESETS
 
@@ -42,16 +43,18 @@ def create_run(
     account_id: UUID,
     plan: GoalPlan,
     *,
-    rate_card: RateCard | None = None,
+    rate_card: RateCard,
     idempotency_key: str | None = None,
 ) -> CreatedRun:
     """Write a run, its contacts and its charge in the caller's transaction; nothing is sent.
 
     After the commit send its chain: `worker.dispatch.send_chain(created.run_id, created.preset)`. If that
-    is never done, the sweeper does it some seconds later. Raises `InsufficientCredits`, and
-    `IdempotencyConflict` when the key was used with another body.
+    is never done, the sweeper does it some seconds later. The operator's rate card is `RateCard.of(load_settings())`.
+    Raises `UnknownAccount`, `InsufficientCredits`, and `IdempotencyConflict` when the key was used with another body.
     """
-    run = _insert_run(session, account_id, plan, rate_card or RateCard(), idempotency_key)
+    if session.scalar(select(Account.id).where(Account.id == account_id)) is None:
+        raise UnknownAccount("There is no account with this id: `growth account create` opens one.")
+    run = _insert_run(session, account_id, plan, rate_card, idempotency_key)
     if run is None:
         return _earlier_run(session, account_id, plan, idempotency_key)
     allow_time_for(session, run.contact_count)

@@ -23,13 +23,13 @@ from pipeline.results.rows import result_record
 
 FINISHED_STATE_SECONDS = 3600
 
-# KEYS: the copy. ARGV: version, JSON, seconds to live, channel.
+# KEYS: the copy. ARGV: version, JSON, seconds to live, channel. A user without rights on channels keeps the copy.
 STORE_IF_NEWER = """
 local held = redis.call('HGET', KEYS[1], 'version')
 if held and tonumber(held) > tonumber(ARGV[1]) then return 0 end
 redis.call('HSET', KEYS[1], 'version', ARGV[1], 'state', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-if not held or tonumber(held) < tonumber(ARGV[1]) then redis.call('PUBLISH', ARGV[4], ARGV[2]) end
+if not held or tonumber(held) < tonumber(ARGV[1]) then redis.pcall('PUBLISH', ARGV[4], ARGV[2]) end
 return 1
 """
 

@@ -13,6 +13,7 @@ from models.transitions import lock_run
 from models.wire import ContactIn, GoalPlan, InputAssets, Output
 from pipeline import chunks, runs
 from pipeline.chunks import Lease
+from pipeline.credits import RateCard
 from pipeline.intake import create_run
 from pipeline.lookup.lessons import lessons
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
@@ -47,7 +48,7 @@ def order_of(people: Sequence[ContactIn], preset: str = "full_pipeline", **outpu
 def pending_run(database: Database, count: int = 3, account_id: UUID | None = None, **output: object) -> UUID:
     owner = account_id or account(database).account_id
     with database.transaction() as session:
-        return create_run(session, owner, order(count, **output)).run_id
+        return create_run(session, owner, order(count, **output), rate_card=RateCard()).run_id
 
 
 def started_run(database: Database, count: int = 3, chunk_size: int = 2) -> UUID:

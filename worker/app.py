@@ -4,44 +4,27 @@ Settings are read when the application is first used, not when this module is im
 Facts and measurements behind the choices: docs/decisions/0003-celery.md.
 """
 
-import sys
 from typing import Any
 
 from celery import Celery
 from kombu import Exchange, Queue
 
-from models.settings import load_settings
+from models.settings import UnusableSettings, load_settings
+from worker.broker import QUEUE, connection_settings, is_rabbitmq
 
-QUEUE = "growth"
 QUORUM = {"x-queue-type": "quorum"}
 """RabbitMQ's replicated queue: the only kind that outlives a node."""
 
 SOFT_TIME_LIMIT_S = 90
 TIME_LIMIT_S = 120
-VISIBILITY_TIMEOUT_S = 300
-
-# A publish is done when the broker has it: one that got lost on a dying connection is noticed, and sent again.
-RABBITMQ_TRANSPORT = {"confirm_publish": True}
-
-REDIS_TRANSPORT = {
-    "visibility_timeout": VISIBILITY_TIMEOUT_S,
-    # Messages of a dead worker come back in seconds, not minutes.
-    "unacked_restore_interval": 5,
-    "unacked_restore_throttle": 1,
-    # A publish must not wait for ever on a dead connection.
-    "socket_timeout": 30,
-    "socket_connect_timeout": 5,
-    "socket_keepalive": True,
-}
 
 
 def _configuration() -> dict[str, Any]:
     settings = load_settings()
     if not settings.celery_broker_url:
-        sys.exit("REDIS_URL or BROKER_URL must be set, so that tasks can be sent.")
-    is_rabbitmq = settings.celery_broker_url.startswith("amqp")
+        raise UnusableSettings("REDIS_URL or BROKER_URL must be set, so that tasks can be sent.")
     return {
-        "broker_url": settings.celery_broker_url,
+        **connection_settings(settings.celery_broker_url),
         # Postgres is the truth: there is nothing to lose or to expire in a result backend.
         "result_backend": None,
         "task_ignore_result": True,
@@ -54,7 +37,6 @@ def _configuration() -> dict[str, Any]:
         # No live task is redelivered: it ends long before its message becomes visible again.
         "task_soft_time_limit": SOFT_TIME_LIMIT_S,
         "task_time_limit": TIME_LIMIT_S,
-        "broker_transport_options": RABBITMQ_TRANSPORT if is_rabbitmq else REDIS_TRANSPORT,
         "broker_connection_timeout": 5,
         # On RabbitMQ a connection that went silent is given up after twice this, not after four minutes.
         "broker_heartbeat": 10,
@@ -71,7 +53,7 @@ def _configuration() -> dict[str, Any]:
         "task_serializer": "json",
         "accept_content": ["json"],
         # One direct queue. A publish to a topic exchange whose bindings were flushed is lost without a word.
-        "task_queues": [_queue(is_rabbitmq)],
+        "task_queues": [_queue(settings.celery_broker_url)],
         "task_default_queue": QUEUE,
         "task_default_exchange": QUEUE,
         "task_default_exchange_type": "direct",
@@ -88,8 +70,8 @@ def _configuration() -> dict[str, Any]:
     }
 
 
-def _queue(is_rabbitmq: bool) -> Queue:  # noqa: FBT001 - a fact about the broker, decided once
-    arguments = QUORUM if is_rabbitmq else None
+def _queue(broker_url: str) -> Queue:
+    arguments = QUORUM if is_rabbitmq(broker_url) else None
     return Queue(QUEUE, Exchange(QUEUE, type="direct"), routing_key=QUEUE, queue_arguments=arguments)
 
 

@@ -1,27 +1,36 @@
 """Sends a run's chain. Sending it again, or twice at once, is always safe: Postgres says what is left."""
 
 import logging
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from uuid import UUID
 
-from amqp.exceptions import MessageNacked
 from celery import Signature, chain
-from kombu.exceptions import OperationalError
 
 from models.run_chunk import COMPILE
-from models.settings import load_settings
+from models.settings import UnusableSettings, load_settings
 from pipeline.stages import PRESETS
-from worker.app import QUEUE, app
+from worker.app import app
+from worker.broker import QUEUE, find_broker_trouble, why_not_sent
+
+__all__ = ["DispatchFailed", "broker_may_be_away", "find_broker_trouble", "send_chain", "send_export"]
 
 CONFIRM_TIMEOUT_S = 5
 """How long RabbitMQ may take to say that it has a message."""
+SENT_WITHIN_S = 1.8
+"""How long whoever sends waits for all of it: finding the host, connecting, TLS, the broker's answer."""
+SENDERS = 10
+"""Sends that may be on their way at once: as many as Celery keeps connections for."""
 
 log = logging.getLogger(__name__)
+_senders = threading.BoundedSemaphore(SENDERS)
 
 
 class DispatchFailed(Exception):
-    """Raised when the broker did not take the message; the sweeper will send it."""
+    """Raised when the broker did not take the message; the sweeper will send it. Its text says why, and what to do."""
 
 
 @contextmanager
@@ -36,32 +45,41 @@ def broker_may_be_away(run_id: UUID) -> Iterator[None]:
 def send_chain(run_id: UUID, preset: str) -> None:
     """Send `email_lookup → email_verify → compile`, or what the preset has of it.
 
-    Call it after the transaction that created the run is committed. Raises `DispatchFailed`; then nothing
-    is lost, since the sweeper sends it some seconds later.
+    Call it after the transaction that created the run is committed. Raises `DispatchFailed`, and nothing else, within
+    two seconds; then nothing is lost, since the sweeper sends it some seconds later.
     """
-    helpers = load_settings().max_lanes - 1
-    _send(chain(*(_stage_task(stage, run_id, helpers) for stage in PRESETS[preset]), _compile_task(run_id)))
+
+    stages = PRESETS[preset]
+
+    def whole_chain() -> Signature[None]:
+        helpers = load_settings().max_lanes - 1
+        return chain(*(_stage_task(stage, run_id, helpers) for stage in stages), _compile_task(run_id))
+
+    _send(whole_chain)
 
 
 def send_rest_of_chain(run_id: UUID, preset: str, stage: str) -> None:
     """Send the chain from `stage` on. Its first link starts no helper lanes: they are at work already."""
     stages = PRESETS[preset]
     later = stages[stages.index(stage) + 1 :]
-    helpers = load_settings().max_lanes - 1
-    first = _stage_task(stage, run_id, helper_lanes=0)
-    _send(chain(first, *(_stage_task(name, run_id, helpers) for name in later), _compile_task(run_id)))
+
+    def rest_of_chain() -> Signature[None]:
+        helpers = load_settings().max_lanes - 1
+        first = _stage_task(stage, run_id, helper_lanes=0)
+        return chain(first, *(_stage_task(name, run_id, helpers) for name in later), _compile_task(run_id))
+
+    _send(rest_of_chain)
 
 
 def send_export(run_id: UUID) -> None:
     """Have the exports of a failed or cancelled run written. Raises `DispatchFailed`; the sweeper repairs it."""
-    _send(_task("export", str(run_id)))
+    _send(lambda: _task("export", str(run_id)))
 
 
 def send_lanes(run_id: UUID, stage: str, count: int) -> None:
     """Send `count` lanes to help with a stage."""
-    lane = _task("lane", str(run_id), stage)
     for _ in range(count):
-        _send(lane)
+        _send(lambda: _task("lane", str(run_id), stage))
 
 
 def _stage_task(stage: str, run_id: UUID, helper_lanes: int) -> Signature[None]:
@@ -77,8 +95,48 @@ def _task(name: str, *args: str | int) -> Signature[None]:
     return app.signature(f"growth.{name}", args=args, immutable=True, confirm_timeout=CONFIRM_TIMEOUT_S)
 
 
-def _send(signature: Signature[None]) -> None:
+def _send(message: Callable[[], Signature[None]]) -> None:
+    if app.current_worker_task is None:
+        _send_within_limit(message)
+    else:
+        # Tasks have limits of their own, and Celery knows by the thread which of them is the parent.
+        _hand_over(message)
+
+
+def _send_within_limit(message: Callable[[], Signature[None]]) -> None:
+    """Send in a thread: nothing else bounds a name server that does not answer, or a broker that takes a byte a second.
+
+    What comes too late is sent twice, which is always safe.
+    """
+    deadline = time.monotonic() + SENT_WITHIN_S
+    sent: Future[None] = Future()
+    if not _senders.acquire(timeout=SENT_WITHIN_S):
+        raise DispatchFailed(_TOO_LATE)
+    threading.Thread(target=_carry, args=(message, sent), name="growth-dispatch", daemon=True).start()
     try:
-        signature.apply_async(queue=QUEUE)
-    except (OperationalError, MessageNacked) as error:
-        raise DispatchFailed(f"the broker does not answer: {type(error).__name__}") from error
+        sent.result(deadline - time.monotonic())
+    except TimeoutError:
+        raise DispatchFailed(_TOO_LATE) from None
+
+
+_TOO_LATE = f"the broker did not take the message within {SENT_WITHIN_S} s: check its URL, and the way to its server."
+
+
+def _carry(message: Callable[[], Signature[None]], sent: "Future[None]") -> None:
+    try:
+        _hand_over(message)
+    except DispatchFailed as failure:
+        sent.set_exception(failure)
+    else:
+        sent.set_result(None)
+    finally:
+        _senders.release()
+
+
+def _hand_over(message: Callable[[], Signature[None]]) -> None:
+    try:
+        message().apply_async(queue=QUEUE)
+    except UnusableSettings as error:
+        raise DispatchFailed(str(error)) from error
+    except Exception as error:
+        raise DispatchFailed(f"the broker is {why_not_sent(error, load_settings())}") from error

@@ -19,6 +19,7 @@ from models.connections import IN_THE_BACKGROUND
 from models.database import Database, open_database
 from models.postgres_errors import PostgresUnavailable
 from models.queries import artifacts_of_run
+from models.redis_server import open_redis
 from models.run import Run
 from models.settings import Settings
 from models.transitions import expire_run, lock_run, touch_run
@@ -34,7 +35,7 @@ from pipeline.retention import (
     find_expired,
     withdraw,
 )
-from worker.process import freshness_of, open_redis
+from worker.process import REDIS_TIMEOUT_S, freshness_of
 
 LOOK_EVERY_S = 60.0
 LATER_S = 900.0
@@ -58,7 +59,7 @@ def keep_expiring(settings: Settings, stopping: threading.Event) -> None:
     database = open_database(
         settings.database_url, pool_size=1, application_name="growth-expirer", timeouts=IN_THE_BACKGROUND
     )
-    expirer = Expirer(settings, database, open_redis(settings.redis_url), stopping)
+    expirer = Expirer(settings, database, open_redis(settings.redis_url, REDIS_TIMEOUT_S), stopping)
     pause = 0.0
     while not stopping.wait(pause):
         pause = LOOK_EVERY_S if _look(expirer) else LATER_S

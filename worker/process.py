@@ -10,6 +10,7 @@ import redis
 
 from models.connections import IN_THE_BACKGROUND
 from models.database import Database, open_database
+from models.redis_server import open_redis
 from models.settings import Settings, load_settings, required
 from pipeline.lookup.sources.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
@@ -24,6 +25,7 @@ from worker.shared_memory import RedisMemory
 from worker.sources import OpenSources, sources_or_exit
 
 REDIS_TIMEOUT_S = 1.0
+"""The live copy is not worth waiting for."""
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,7 @@ def open_process(draining: Flag) -> Process:
     return Process(
         settings=settings,
         database=open_database(settings.database_url, pool_size=2, timeouts=IN_THE_BACKGROUND),
-        redis=open_redis(settings.redis_url),
+        redis=open_redis(settings.redis_url, REDIS_TIMEOUT_S),
         network=MailNetwork(
             mail,
             RedisMemory(settings.redis_url),
@@ -83,11 +85,6 @@ def open_process(draining: Flag) -> Process:
         draining=draining,
         sources=sources_or_exit(settings),
     )
-
-
-def open_redis(url: str) -> redis.Redis:
-    """A client that gives up soon: the live copy is not worth waiting for."""
-    return redis.Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
 
 
 def freshness_of(settings: Settings) -> Freshness:

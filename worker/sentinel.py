@@ -11,15 +11,17 @@ import redis
 from amqp.exceptions import NotFound
 from kombu import Connection
 
-from models.settings import Settings
+from models.redis_server import open_redis
+from models.settings import Settings, load_settings
 from worker.app import QUORUM, app
+from worker.broker import is_rabbitmq, why_not_sent
 from worker.dispatch import DispatchFailed
-from worker.process import open_redis
 
 KEY = "growth:sentinel"
 QUEUE = "growth.sentinel"
 """Nothing is ever sent to it."""
 READ_TIMEOUT_S = 5
+REDIS_TIMEOUT_S = 1.0
 
 
 class Sentinel(Protocol):
@@ -84,9 +86,9 @@ class RabbitmqSentinel:
 
 def open_sentinel(settings: Settings) -> Sentinel:
     """The sentinel of the broker in the settings; nothing is contacted yet."""
-    if settings.celery_broker_url.startswith("amqp"):
+    if is_rabbitmq(settings.celery_broker_url):
         return RabbitmqSentinel(app.connection_for_write(transport_options={"read_timeout": READ_TIMEOUT_S}))
-    return RedisSentinel(open_redis(settings.celery_broker_url))
+    return RedisSentinel(open_redis(settings.celery_broker_url, REDIS_TIMEOUT_S))
 
 
 @contextmanager
@@ -98,4 +100,4 @@ def _redis_may_be_away() -> Iterator[None]:
 
 
 def _failed(error: BaseException) -> DispatchFailed:
-    return DispatchFailed(f"the broker does not answer: {type(error).__name__}")
+    return DispatchFailed(f"the broker is {why_not_sent(error, load_settings())}")

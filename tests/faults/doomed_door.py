@@ -11,6 +11,7 @@ from uuid import UUID
 from models.database import open_database
 from models.settings import load_settings
 from models.wire import GoalPlan
+from pipeline.credits import RateCard
 from pipeline.intake import create_run
 
 
@@ -18,7 +19,7 @@ def main() -> None:
     database = open_database(load_settings().database_url, pool_size=1)
     plan = GoalPlan.model_validate_json(sys.stdin.read())
     with database.transaction() as session:
-        created = create_run(session, UUID(sys.argv[1]), plan)
+        created = create_run(session, UUID(sys.argv[1]), plan, rate_card=RateCard())
     sys.stdout.write(f"{created.run_id}\n")
     sys.stdout.flush()
     os.kill(os.getpid(), signal.SIGKILL)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from pipeline.credits import RateCard
 from pipeline.intake import create_run
 from tests.factories import order
 from tests.faults.engine import FaultEngine, wait_until
@@ -35,7 +36,7 @@ def test_a_run_that_would_have_waited_for_an_hour_is_sent_again_when_all_queues_
 def run_whose_pause_is_long(engine: FaultEngine) -> UUID:
     """A run whose only message waited in a queue."""
     with engine.database.transaction() as session:
-        run_id = create_run(session, engine.account.account_id, order()).run_id
+        run_id = create_run(session, engine.account.account_id, order(), rate_card=RateCard()).run_id
         session.execute(text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id"), {"id": run_id})
     return run_id
 

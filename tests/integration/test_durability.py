@@ -9,6 +9,7 @@ from sqlalchemy import text
 from models.database import Database
 from models.queries import events_of_run
 from models.wire import ContactIn
+from pipeline.credits import RateCard
 from pipeline.intake import create_run
 from tests.factories import count, order_of
 from tests.integration.conftest import Client, Population, contacts_of
@@ -93,7 +94,7 @@ def test_a_run_whose_chain_was_lost_before_it_started_is_sent_by_the_sweeper(
 ) -> None:
     with stack_database.transaction() as session:
         people = [ContactIn.model_validate(contact) for contact in contacts_of(population.hundred)]
-        run_id = str(create_run(session, client.account.account_id, order_of(people)).run_id)
+        run_id = str(create_run(session, client.account.account_id, order_of(people), rate_card=RateCard()).run_id)
 
     assert client.finished(run_id)["status"] == "completed"
     with stack_database.transaction() as session:

@@ -16,6 +16,7 @@ from models.run import Run
 from models.wire import ContactIn
 from pipeline import live_state, runs, stages
 from pipeline.chunks import Lease
+from pipeline.credits import RateCard
 from pipeline.deferrals import waiting
 from pipeline.intake import create_run
 from pipeline.lookup.sources.waterfall import Waterfall
@@ -88,7 +89,7 @@ def started_run_of(database: Database, people: Sequence[Person]) -> UUID:
     """A run of these people, in one chunk that nobody has claimed."""
     contacts = [ContactIn.model_validate(contact) for contact in contacts_of(people)]
     with database.transaction() as session:
-        run_id = create_run(session, account(database).account_id, order_of(contacts)).run_id
+        run_id = create_run(session, account(database).account_id, order_of(contacts), rate_card=RateCard()).run_id
         runs.begin_stage(session, run_id, LOOKUP, WORKER, len(people))
     return run_id
 

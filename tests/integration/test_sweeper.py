@@ -17,7 +17,7 @@ from models.database import Database
 from pipeline import runs
 from tests.factories import count, pending_run
 from tests.faults.engine import wait_until
-from worker.app import QUEUE
+from worker.broker import QUEUE
 from worker.sentinel import KEY
 
 

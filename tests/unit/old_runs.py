@@ -24,6 +24,7 @@ from models.tables import Base
 from models.transitions import RunError
 from models.wire import ContactIn
 from pipeline import live_state, runs
+from pipeline.credits import RateCard
 from pipeline.intake import create_run
 from pipeline.mail.network import MailNetwork
 from pipeline.results.exports import write_export
@@ -144,7 +145,7 @@ class House:
         ]
         owner = account(self.database, credits_granted=4 * count).account_id
         with self.database.transaction() as session:
-            run_id = create_run(session, owner, order_of(people, preview_rows=2)).run_id
+            run_id = create_run(session, owner, order_of(people, preview_rows=2), rate_card=RateCard()).run_id
         self._work(run_id, LOOKUP, [found(n) for n in range(count)])
         return run_id
 

@@ -6,6 +6,7 @@ import pytest
 
 from models.database import Database
 from models.run import Run
+from models.settings import Settings
 from pipeline.credits import Delivered, RateCard, at_most_charged, rebate, rebate_of_completed, rebate_of_stopped
 from pipeline.errors import InsufficientCredits
 from pipeline.intake import create_run
@@ -86,6 +87,12 @@ def test_a_retry_never_gives_back_more_than_it_was_charged() -> None:
     retry_for_two = Run(charge_per_contact=4, charged_contacts=2)
 
     assert [at_most_charged(retry_for_two, credits_back) for credits_back in (4, 8, 12)] == [4, 8, 8]
+
+
+def test_the_rate_card_is_the_one_that_the_settings_say() -> None:
+    settings = Settings(credits_per_contact=7, rebate_per_unresolved=6, rebate_per_unverified=5)
+
+    assert RateCard.of(settings) == RateCard(per_contact=7, rebate_per_unresolved=6, rebate_per_unverified=5)
 
 
 def test_a_new_price_does_not_change_an_old_run(database: Database) -> None:

@@ -13,6 +13,7 @@ from models.run_chunk import COMPILE
 from models.schema import new_id
 from models.wire import ContactIn
 from pipeline import chunks, erasure, lookups, provider_answers, runs, suppressions
+from pipeline.credits import RateCard
 from pipeline.erasure import Wanted
 from pipeline.errors import LeaseLost
 from pipeline.intake import create_run
@@ -57,7 +58,7 @@ def run_of_two(database: Database) -> UUID:
     """Ada Alder and Bea Birch; their look-up has begun."""
     people = [ContactIn(full_name=name, domain="alpha.test") for name in ("Ada Alder", "Bea Birch")]
     with database.transaction() as session:
-        run_id = create_run(session, account(database).account_id, order_of(people)).run_id
+        run_id = create_run(session, account(database).account_id, order_of(people), rate_card=RateCard()).run_id
         runs.begin_stage(session, run_id, LOOKUP, WORKER, 2)
     return run_id
 

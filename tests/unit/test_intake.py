@@ -1,6 +1,7 @@
 """Intake: an order becomes a run in the caller's own transaction, once per idempotency key."""
 
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -8,7 +9,8 @@ from sqlalchemy import text
 from models.database import Database
 from models.run import Run
 from models.wire import ContactIn
-from pipeline.errors import IdempotencyConflict
+from pipeline.credits import RateCard
+from pipeline.errors import IdempotencyConflict, UnknownAccount
 from pipeline.intake import CreatedRun, create_run
 from tests.factories import account, count, order, order_of
 
@@ -17,12 +19,21 @@ def test_a_run_is_part_of_the_callers_transaction(database: Database) -> None:
     owner = account(database)
 
     with pytest.raises(RuntimeError, match="the caller changed its mind"), database.transaction() as session:
-        create_run(session, owner.account_id, order())
+        create_run(session, owner.account_id, order(), rate_card=RateCard())
         raise RuntimeError("the caller changed its mind")
 
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM runs") == 0
         assert count(session, "SELECT count(*) FROM credit_ledger WHERE kind = 'charge'") == 0
+
+
+def test_an_account_that_does_not_exist_is_a_sentence_and_leaves_the_callers_transaction_whole(
+    database: Database,
+) -> None:
+    with database.transaction() as session:
+        with pytest.raises(UnknownAccount, match="no account with this id"):
+            create_run(session, uuid4(), order(), rate_card=RateCard())
+        assert count(session, "SELECT count(*) FROM runs") == 0
 
 
 def test_contacts_of_one_domain_become_neighbours_and_remember_their_row(database: Database) -> None:
@@ -31,7 +42,7 @@ def test_contacts_of_one_domain_become_neighbours_and_remember_their_row(databas
     people = [ContactIn(full_name=f"Person {n}", domain=domain) for n, domain in enumerate(domains)]
 
     with database.transaction() as session:
-        create_run(session, owner.account_id, order_of(people))
+        create_run(session, owner.account_id, order_of(people), rate_card=RateCard())
 
     with database.transaction() as session:
         rows = session.execute(text("SELECT input_row, domain FROM contacts ORDER BY position")).all()
@@ -50,7 +61,7 @@ def test_columns_that_nobody_knows_are_kept_untouched(database: Database) -> Non
     )
 
     with database.transaction() as session:
-        create_run(session, owner.account_id, order_of([person]))
+        create_run(session, owner.account_id, order_of([person]), rate_card=RateCard())
 
     with database.transaction() as session:
         extra = session.execute(text("SELECT extra FROM contacts")).scalar_one()
@@ -64,7 +75,7 @@ def test_the_same_key_gives_the_same_run_and_charges_once(database: Database) ->
 
     def attempt(_: int) -> CreatedRun:
         with database.transaction() as session:
-            return create_run(session, owner.account_id, order(), idempotency_key="order-1")
+            return create_run(session, owner.account_id, order(), idempotency_key="order-1", rate_card=RateCard())
 
     with ThreadPoolExecutor(4) as clients:
         created = list(clients.map(attempt, range(8)))
@@ -78,17 +89,21 @@ def test_the_same_key_gives_the_same_run_and_charges_once(database: Database) ->
 def test_the_same_key_with_another_body_is_refused(database: Database) -> None:
     owner = account(database)
     with database.transaction() as session:
-        create_run(session, owner.account_id, order(2), idempotency_key="order-1")
+        create_run(session, owner.account_id, order(2), idempotency_key="order-1", rate_card=RateCard())
 
     with pytest.raises(IdempotencyConflict, match="another body"), database.transaction() as session:
-        create_run(session, owner.account_id, order(3), idempotency_key="order-1")
+        create_run(session, owner.account_id, order(3), idempotency_key="order-1", rate_card=RateCard())
 
 
 def test_the_same_key_of_another_account_is_another_run(database: Database) -> None:
     with database.transaction() as session:
-        first = create_run(session, account(database).account_id, order(), idempotency_key="order-1")
+        first = create_run(
+            session, account(database).account_id, order(), idempotency_key="order-1", rate_card=RateCard()
+        )
     with database.transaction() as session:
-        second = create_run(session, account(database).account_id, order(), idempotency_key="order-1")
+        second = create_run(
+            session, account(database).account_id, order(), idempotency_key="order-1", rate_card=RateCard()
+        )
 
     assert first.run_id != second.run_id
     with database.transaction() as session:

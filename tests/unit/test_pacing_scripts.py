@@ -19,7 +19,7 @@ from worker.pacing.registry import LEASE, PROCESSES, Granted, InLine, keys_of, l
 CLOCK = "local now = tonumber(redis.call('GET', 'now'))"
 NO_EXPIRY = """
 local server = redis
-local redis = {call = function(command, ...)
+local redis = {pcall = server.pcall, call = function(command, ...)
   if command ~= 'PEXPIRE' then return server.call(command, ...) end
 end}
 """

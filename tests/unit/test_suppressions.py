@@ -9,7 +9,7 @@ from models.database import Database
 from models.run import Run
 from models.wire import ContactIn
 from pipeline import chunks, runs, suppressions
-from pipeline.credits import Delivered, rebate_of_completed
+from pipeline.credits import Delivered, RateCard, rebate_of_completed
 from pipeline.errors import InvalidInput
 from pipeline.intake import create_run
 from pipeline.outcomes import OutcomeStatus, Reason
@@ -121,7 +121,7 @@ def test_adding_twice_counts_once_and_removing_lets_ask_again(database: Database
 def begun(database: Database, owner: UUID, people: int = 2) -> UUID:
     contacts = [ContactIn(first_name=f"Given{n}", last_name="F", domain="alpha.test") for n in range(people)]
     with database.transaction() as session:
-        run_id = create_run(session, owner, order_of(contacts)).run_id
+        run_id = create_run(session, owner, order_of(contacts), rate_card=RateCard()).run_id
         runs.begin_stage(session, run_id, LOOKUP, WORKER, people)
     return run_id
 

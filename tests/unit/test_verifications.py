@@ -10,6 +10,7 @@ from sqlalchemy import text
 from models.database import Database
 from models.wire import ContactIn
 from pipeline import chunks, retention, runs
+from pipeline.credits import RateCard
 from pipeline.intake import create_run
 from pipeline.mail.meanings import Meaning
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
@@ -49,7 +50,9 @@ def verifying(database: Database, owner: UUID, emails: Sequence[str] = (GRACE,),
     """A run that verifies these addresses, its stage begun."""
     people = [ContactIn(email=email) for email in emails]
     with database.transaction() as session:
-        run_id = create_run(session, owner, order_of(people, "verify_existing_emails", **output)).run_id
+        run_id = create_run(
+            session, owner, order_of(people, "verify_existing_emails", **output), rate_card=RateCard()
+        ).run_id
         runs.begin_stage(session, run_id, VERIFY, WORKER, len(people))
     return run_id
 
@@ -199,7 +202,7 @@ def test_what_an_earlier_stage_saw_is_fresher_and_nothing_is_looked_up_for_it(da
     settle(database, owner, VALID._replace(email="given.family0@alpha.test"))
     people = [ContactIn(first_name="Given", last_name="Family", domain="alpha.test")]
     with database.transaction() as session:
-        run_id = create_run(session, owner, order_of(people)).run_id
+        run_id = create_run(session, owner, order_of(people), rate_card=RateCard()).run_id
         runs.begin_stage(session, run_id, LOOKUP, WORKER, 1)
     finish_chunk(database, claimed_chunk(database, run_id), [found(0)])
     with database.transaction() as session:

@@ -83,11 +83,12 @@ local function leave_line(id, limit)
   return false
 end
 
--- Tells the first in the line, and nobody else, that it may be its turn. A ticket is "time process-number".
+-- Tells the first in the line, and nobody else, that it may be its turn. A ticket is "time process-number". Where our
+-- user has no rights on channels, whoever waits looks by themselves.
 local function call_next(limit)
   local first = limit.line[1]
   if first and room(limit) > 0 then
     local id, process = first:match(' ((%w+)-%d+)$')
-    redis.call('PUBLISH', TURNS .. process, id)
+    redis.pcall('PUBLISH', TURNS .. process, id)
   end
 end

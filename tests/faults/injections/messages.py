@@ -1,7 +1,7 @@
 """Messages that come more often than they need."""
 
 from tests.faults.scene import Blow, Scene, blow_of
-from worker.app import QUEUE
+from worker.broker import QUEUE
 
 
 def send_chain_three_times(scene: Scene) -> Blow:

@@ -1,0 +1,169 @@
+"""Whether a Redis or Valkey server can be used, found out without changing anything in it, and said in a sentence."""
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import redis
+from redis import exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from models.redis_url import database_of
+
+
+class Need(NamedTuple):
+    """A command that must be allowed, as it is sent, and the ACL rule for its key or channel."""
+
+    words: Sequence[str]
+    rule: str = ""
+
+
+LIVE_COPY_NEEDS = (
+    *(Need((command, *rest), "~growth:*") for command, *rest in (
+        ("HGET", "growth:run", "state"), ("HMGET", "growth:run", "state"), ("HSET", "growth:run", "version", "1"),
+        ("PEXPIRE", "growth:run", "1"), ("EXPIRE", "growth:requests", "60"), ("INCR", "growth:requests"),
+        ("TTL", "growth:requests"), ("MGET", "growth:mail"), ("SET", "growth:mail", ""), ("DEL", "growth:run"),
+        ("EVAL", "return 0", "1", "growth:run"), ("EVALSHA", "0" * 40, "1", "growth:{pacing}:host"),
+        ("ZADD", "growth:{pacing}:host", "1", "a"), ("ZCOUNT", "growth:{pacing}:host", "0", "1"),
+        ("ZRANGEBYSCORE", "growth:{pacing}:host", "0", "1"), ("ZREM", "growth:{pacing}:host", "a"),
+        ("ZREMRANGEBYSCORE", "growth:{pacing}:host", "0", "1"),
+    )),
+    Need(("SCRIPT", "LOAD", "return 0")),
+    Need(("TIME",)),
+)  # fmt: skip
+"""What API, workers and sweeper send to `REDIS_URL`."""
+
+CHANNEL_NEEDS = (
+    Need(("PUBLISH", "growth:run:states", ""), "&growth:*"),
+    Need(("SUBSCRIBE", "growth:{pacing}:turns:"), "&growth:*"),
+)
+"""What they send as well, and can do without."""
+
+
+def open_redis(url: str, timeout_s: float) -> redis.Redis:
+    """A client that gives up soon. A connection that the server closed while it was idle is opened again, once."""
+    return redis.Redis.from_url(
+        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 1)
+    )
+
+
+def find_trouble(url: str, variable: str, needs: Sequence[Need], timeout_s: float) -> str | None:
+    """Say what keeps a server from doing what is needed; none if nothing does. It begins with "not".
+
+    The commands are queued in a transaction that is discarded: a server checks rights, memory and its own role when it
+    queues a command, and carries none of them out. `variable` is the setting to name.
+    """
+    pool = redis.ConnectionPool.from_url(
+        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
+    )
+    connection: Any = pool.make_connection()
+    try:
+        connection.connect()
+        refused = _refused(connection, needs)
+    except (redis.RedisError, OSError) as error:
+        return why(error, url, variable)
+    finally:
+        connection.disconnect()
+    denied = {need: error for need, error in refused.items() if isinstance(error, exceptions.NoPermissionError)}
+    if denied:
+        rules = " ".join(_rules(denied, [need for need in needs if need not in refused]))
+        return f"not usable: its user lacks rights; grant them with `ACL SETUSER {_user(url)} {rules}`."
+    return why(next(iter(refused.values())), url, variable) if refused else None
+
+
+def why(error: BaseException, url: str, variable: str) -> str:
+    """Say why a server can't be used, and what to do; without its address. It begins with "not"."""
+    text = " ".join(str(cause) for cause in _causes(error))
+    for kind, words, sentence in _REASONS:
+        if any(isinstance(cause, kind) for cause in _causes(error)) and words in text:
+            return sentence.format(variable=variable, database=database_of(url) if url else "")
+    return f"not reachable ({type(error).__name__}): check {variable} and the server."
+
+
+_ANY = BaseException
+_REASONS: Sequence[tuple[type[BaseException], str, str]] = (
+    (_ANY, "Authentication required", "not usable: the server wants a user and password: put them into {variable}."),
+    (exceptions.AuthenticationError, "", "not usable: the server refuses the user or password in {variable}."),
+    (
+        _ANY,
+        "index is out of range",
+        "not usable: the server has no database {database}: raise its setting `databases`, or use another server.",
+    ),
+    (_ANY, "protected mode", "not usable: the server takes local connections only (its protected mode)."),
+    (
+        exceptions.ResponseError,
+        "cluster",
+        "not usable: it is a Redis Cluster, which is not supported: set {variable} to a single server.",
+    ),
+    (
+        exceptions.MovedError,
+        "",
+        "not usable: it is a Redis Cluster, which is not supported: set {variable} to a server.",
+    ),
+    (exceptions.MasterDownError, "", "not usable: it is a replica that lost its primary."),
+    (exceptions.ReadOnlyError, "", "not usable: it is a read-only replica: set {variable} to the primary."),
+    (exceptions.OutOfMemoryError, "", "not usable: it is out of memory and refuses to write: raise its `maxmemory`."),
+    (exceptions.NoPermissionError, "", "not usable: its user lacks rights: `growth doctor` says which to grant."),
+    (exceptions.BusyLoadingError, "", "not usable yet: the server is loading its data."),
+    (_ANY, "MISCONF", "not usable: it can't save to its disk and refuses to write: look into its log."),
+    (
+        ssl.SSLCertVerificationError,
+        "",
+        "not reachable: its certificate can't be verified: name its CA in {variable}, as `?ssl_ca_certs=/path/ca.pem`, "
+        "and the host as the certificate does.",
+    ),
+    (ssl.SSLError, "WRONG_VERSION", "not reachable: it does not speak TLS on this port: is it redis:// in {variable}?"),
+    (ssl.SSLError, "", "not reachable: TLS can't be agreed on: check certificate and key in {variable}."),
+    (socket.gaierror, "", "not reachable: the name of its host is not known: check {variable}."),
+    (FileNotFoundError, "", "not reachable: a socket or certificate that {variable} names is not there."),
+    (PermissionError, "", "not reachable: a socket or certificate that {variable} names may not be opened."),
+    (TimeoutError, "", "not reachable: it does not answer in time: check {variable}, the server and the way there."),
+    (exceptions.TimeoutError, "", "not reachable: it does not answer in time: check {variable} and the server."),
+    (_ANY, "closed by server", "not reachable: it closes the connection: does it want TLS (rediss:// in {variable})?"),
+    (exceptions.ResponseError, "unknown command", "not usable: it does not know all commands: Redis 6.2 is needed."),
+    (exceptions.ResponseError, "", "not usable: the server refuses to work: look into its log, and check {variable}."),
+)
+
+
+def _refused(connection: Any, needs: Sequence[Need]) -> Mapping[Need, redis.RedisError]:
+    connection.send_command("MULTI")
+    if error := _answer(connection):
+        # Outside a transaction the others would be carried out.
+        return {Need(("@TRANSACTION",)): error}
+    connection.send_packed_command(connection.pack_commands([*(need.words for need in needs), ("DISCARD",)]))
+    answers = [_answer(connection) for _ in needs]
+    return {need: error for need, error in zip(needs, answers, strict=True) if error}
+
+
+def _answer(connection: Any) -> redis.RedisError | None:
+    try:
+        connection.read_response()
+    except exceptions.ResponseError as error:
+        return error
+    return None
+
+
+def _rules(denied: Mapping[Need, BaseException], allowed: Sequence[Need]) -> Iterator[str]:
+    """ACL rules, each once: for commands, and for keys and channels that nothing else shows to be allowed."""
+    rules: dict[str, None] = {}
+    for need, error in denied.items():
+        if " run the " in str(error):
+            name = "|".join(need.words[:2]) if need.words[0] == "SCRIPT" else need.words[0]
+            rules[f"+{name.lower()}"] = None
+    reachable = {need.rule for need in allowed}
+    rules.update(dict.fromkeys(need.rule for need in denied if need.rule and need.rule not in reachable))
+    return iter(rules)
+
+
+def _user(url: str) -> str:
+    return unquote(urlsplit(url).username or "default")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

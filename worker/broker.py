@@ -1,0 +1,158 @@
+"""The broker: how Celery reaches it, and what keeps it from taking messages."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import kombu.transport
+import redis.connection
+from amqp.exceptions import AccessRefused, NotAllowed, NotFound
+from kombu import Connection, Queue
+from kombu.transport import redis as redis_transport
+from redis.exceptions import NoPermissionError
+
+from models.redis_server import Need, find_trouble, why
+from models.redis_url import celery_url, database_of
+from models.settings import Settings
+
+QUEUE = "growth"
+VISIBILITY_TIMEOUT_S = 300
+
+# A publish is done when the broker has it: one that got lost on a dying connection is noticed, and sent again.
+RABBITMQ_TRANSPORT = {"confirm_publish": True}
+
+REDIS_TRANSPORT = {
+    "visibility_timeout": VISIBILITY_TIMEOUT_S,
+    # Messages of a dead worker come back in seconds, not minutes.
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    # A publish must not wait for ever on a dead connection.
+    "socket_timeout": 30,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+}
+
+REDIS_NEEDS = (
+    Need(("PING",)),
+    *(Need((command, QUEUE, *rest), f"~{QUEUE}*") for command, *rest in (
+        ("LPUSH", ""), ("RPUSH", ""), ("BRPOP", "1"), ("LLEN",),
+    )),
+    *(Need((command, "unacked_index", *rest), "~unacked*") for command, *rest in (
+        ("ZADD", "1", "a"), ("ZREM", "a"), ("ZRANGE", "1", "0", "BYSCORE", "REV"),
+    )),
+    *(Need((command, "unacked", "a", *rest), "~unacked*") for command, *rest in (("HSET", ""), ("HGET",), ("HDEL",))),
+    Need(("SET", "unacked_mutex", "a", "NX", "PX", "1"), "~unacked*"),
+    Need(("EVALSHA", "0" * 40, "1", "unacked_mutex", "a"), "~unacked*"),
+    Need(("SCRIPT", "LOAD", "return 0")),
+    Need(("SADD", f"_kombu.binding.{QUEUE}", "a"), "~_kombu.*"),
+    Need(("SMEMBERS", f"_kombu.binding.{QUEUE}"), "~_kombu.*"),
+    Need(("EXISTS", "growth:sentinel"), f"~{QUEUE}*"),
+)  # fmt: skip
+"""What Celery's Redis transport sends, and the sentinel."""
+
+log = logging.getLogger(__name__)
+
+
+def connection_settings(url: str) -> Mapping[str, Any]:
+    """Celery's settings that say where the broker is."""
+    if is_rabbitmq(url):
+        return {"broker_url": url, "broker_transport_options": RABBITMQ_TRANSPORT}
+    options = redis.connection.parse_url(url)  # type: ignore[no-untyped-call]
+    known = {name: options[name] for name in redis_transport.Channel.from_transport_options if name in options}
+    tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
+    if url.startswith("rediss:"):
+        # Without it kombu would take any certificate.
+        tls.setdefault("ssl_cert_reqs", "required")
+    return {
+        "broker_url": celery_url(url),
+        "broker_use_ssl": tls or None,
+        "broker_transport_options": REDIS_TRANSPORT | known,
+    }
+
+
+def is_rabbitmq(url: str) -> bool:
+    """Whether a broker's URL is RabbitMQ's."""
+    return url.startswith("amqp")
+
+
+class Channel(redis_transport.Channel):
+    """kombu's, for users without rights on Redis's channels as well.
+
+    What goes through those is for the eyes of operators only: events for Flower, and commands such as `celery inspect`.
+    """
+
+    def _put_fanout(self, *args: Any, **kwargs: Any) -> None:
+        with suppress(NoPermissionError):
+            super()._put_fanout(*args, **kwargs)  # type: ignore[misc]
+
+    def _receive_one(self, c: Any) -> Any:
+        try:
+            return super()._receive_one(c)  # type: ignore[misc]
+        except NoPermissionError:
+            log.warning("this worker is not seen by Flower and `celery inspect`: `growth doctor` says what to grant")
+            return None
+
+
+class Transport(redis_transport.Transport):
+    """kombu's, with our channel."""
+
+    Channel = Channel
+
+
+# By name, since that also holds for sockets, whose URLs Celery lets no other transport read.
+kombu.transport.TRANSPORT_ALIASES.update(redis=f"{__name__}:Transport", rediss=f"{__name__}:Transport")
+
+
+def find_broker_trouble(settings: Settings, timeout_s: float) -> str | None:
+    """Say what keeps the broker from taking messages and handing them out; none if nothing does."""
+    url = settings.celery_broker_url
+    if is_rabbitmq(url):
+        return _find_rabbitmq_trouble(settings, timeout_s)
+    trouble = find_trouble(url, _variable(settings), REDIS_NEEDS, timeout_s)
+    return trouble and _with_origin(trouble, settings)
+
+
+def find_unseen(settings: Settings, timeout_s: float) -> str | None:
+    """Say what keeps Flower and `celery inspect` from seeing workers; none if nothing does."""
+    url = settings.celery_broker_url
+    if is_rabbitmq(url):
+        return None
+    topics = [f"/{database_of(url)}.{name}" for name in ("celeryev/*", "celery.pidbox")]
+    needs = [Need(words, f"&{topic}") for topic in topics for words in (("PUBLISH", topic, ""), ("PSUBSCRIBE", topic))]
+    return find_trouble(url, _variable(settings), needs, timeout_s)
+
+
+def why_not_sent(error: BaseException, settings: Settings) -> str:
+    """Say why a message could not be sent, and what to do. It begins with "not"."""
+    cause, url, variable = error.__cause__ or error, settings.celery_broker_url, _variable(settings)
+    if not is_rabbitmq(url):
+        return _with_origin(why(cause, url, variable), settings)
+    if isinstance(cause, AccessRefused):
+        return f"not usable: the server refuses the user or password in {variable}, or what that user wants to do."
+    if isinstance(cause, NotAllowed):
+        return f"not usable: the server has no such vhost, or the user in {variable} may not use it."
+    return why(cause, "", variable)
+
+
+def _variable(settings: Settings) -> str:
+    return "BROKER_URL" if settings.broker_url else "REDIS_URL"
+
+
+def _with_origin(trouble: str, settings: Settings) -> str:
+    """Say where the broker's database comes from, if there is none of that number."""
+    if settings.broker_url or "no database" not in trouble:
+        return trouble
+    number = database_of(settings.celery_broker_url)
+    return f"{trouble} Unless BROKER_URL is set, the broker is REDIS_URL with database {number}."
+
+
+def _find_rabbitmq_trouble(settings: Settings, timeout_s: float) -> str | None:
+    try:
+        with Connection(settings.celery_broker_url, connect_timeout=timeout_s) as connection:
+            connection.connect()
+            with suppress(NotFound):
+                Queue(QUEUE, channel=connection.default_channel).queue_declare(passive=True)
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from being used
+        return why_not_sent(error, settings)
+    return None
