@@ -22,6 +22,7 @@ from models.migrate import migrate
 from models.postgres_errors import DatabaseUnusable, PostgresUnavailable
 from models.queries import run_of_account
 from models.settings import load_settings
+from pipeline.credits import RateCard
 from pipeline.intake import create_run
 from tests.conftest import run_on_server, url_of
 from tests.factories import account, claimed_chunk, contacts, finish_chunk, found, order, started_run
@@ -84,7 +85,7 @@ def assert_ours(database: Database) -> None:
     assert setting(database, "idle_in_transaction_session_timeout") == "5s"
     owner = account(database).account_id
     with database.transaction() as session:
-        run_id = create_run(session, owner, order(3)).run_id
+        run_id = create_run(session, owner, order(3), rate_card=RateCard()).run_id
     with database.transaction() as session:
         run = run_of_account(session, run_id, owner)
         assert run is not None
