@@ -16,7 +16,8 @@ from cli.contacts_csv import read_contacts
 from cli.do_not_contact import erase, suppressions
 from cli.downloads import STDOUT, choose_export, save_export
 from cli.exit_codes import run_to_its_end
-from cli.summary import print_summary, print_timeline
+from cli.runs import runs
+from cli.summary import print_summary
 from cli.terminal import console, errors, say, write_json
 from cli.verdict_format import Shown, VerdictFormat
 from cli.watching import Patience, going_on_with, watch
@@ -27,7 +28,6 @@ account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
 app.add_typer(account, name="account")
 app.add_typer(suppressions, name="suppressions")
 app.command("erase")(erase)
-runs = typer.Typer(no_args_is_help=True, help="What happened to runs.")
 app.add_typer(runs, name="runs")
 
 Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="Where embedded servers keep their data.")]
@@ -149,13 +149,6 @@ def retry(
         state = _watched(client, new_id, home, console)
     print_summary(console, state)
     _end_as(state)
-
-
-@runs.command("show")
-def show(run_id: str, home: Home = HOME) -> None:
-    """Print a run's timeline: every transition, claim, lost lease, resend and deferral."""
-    with ApiClient(find_credentials(home)) as client:
-        print_timeline(console, client.read_events(run_id))
 
 
 @app.command()

@@ -30,6 +30,9 @@ class EventKind(StrEnum):
     CANCELLED = "cancelled"
     RETRIED = "retried"
     EXPORTED = "exported"
+    EXPORT_FAILED = "export_failed"
+    EXPORT_GIVEN_UP = "export_given_up"
+    EXPORT_REQUESTED = "export_requested"
     EXPIRED = "expired"
     ERASED = "erased"
 

@@ -1,6 +1,6 @@
 """Named reads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -119,9 +119,10 @@ def first_results(session: Session, run_id: UUID, count: int) -> Sequence[Row[An
     return session.execute(FIRST_RESULTS, {"run_id": run_id, "count": count}).all()
 
 
-def stream_results(session: Session, run_id: UUID, batch: int = 2000) -> Iterator[Row[Any]]:
+def stream_results(session: Session, run_id: UUID, batch: int = 2000) -> Generator[Row[Any]]:
     """All result rows through a server-side cursor: memory stays flat whatever the run's size."""
-    yield from session.execute(ALL_RESULTS, {"run_id": run_id}, execution_options={"yield_per": batch})
+    with session.execute(ALL_RESULTS, {"run_id": run_id}, execution_options={"yield_per": batch}) as rows:
+        yield from rows
 
 
 def claimable_chunks(session: Session, run_id: UUID, stage: str, count: int) -> Sequence[int]:

@@ -25,6 +25,11 @@ class Run(Base):
     use no verdict of earlier ones. `expired_at` is when its
     contacts and results were deleted; its counts stay. What clients see is `json`, not `jsonb`,
     which would shuffle its keys.
+
+    `export_retry_at` is set while export files are still to be written: when they may be tried next. `exporter` is the
+    worker that writes them, and then `export_retry_at` is the end of its lease. `export_attempts` counts the tries that
+    were not successful; files that are missing with attempts and no `export_retry_at` are given up.
+
     `failures` counts the steps that failed since the run last made progress, `troubled_since` is when the first of
     them did. `trouble` is the last failure (`pipeline.trouble.Trouble`), and `retry_at` when that step is tried again.
     """
@@ -33,7 +38,14 @@ class Run(Base):
     __table_args__ = (
         one_of("status", RunStatus),
         one_of("preset", PRESETS),
-        not_negative("charge_per_contact", "rebate_per_unresolved", "rebate_per_unverified", "version", "resends"),
+        not_negative(
+            "charge_per_contact",
+            "rebate_per_unresolved",
+            "rebate_per_unverified",
+            "version",
+            "resends",
+            "export_attempts",
+        ),
         CheckConstraint("contact_count > 0", name="has_contacts"),
         CheckConstraint(
             "failures = 0 OR (failures > 0 AND num_nulls(trouble, troubled_since, retry_at) = 0)", name="trouble"
@@ -47,6 +59,7 @@ class Run(Base):
         CheckConstraint("status NOT IN ('running', 'completed') OR started_at IS NOT NULL", name="started_at"),
         CheckConstraint("(status = 'failed') = (error_code IS NOT NULL)", name="error_code"),
         CheckConstraint("(error_code IS NULL) = (error_message IS NULL)", name="error_message"),
+        CheckConstraint("exporter IS NULL OR export_retry_at IS NOT NULL", name="exporter"),
         Index("uq_runs_idempotency_key", "account_id", "idempotency_key", unique=True),
         Index("uq_runs_retry_of", "retry_of", unique=True),
         Index("ix_runs_account_id_created_at", "account_id", "created_at"),
@@ -55,6 +68,8 @@ class Run(Base):
         ),
         # Not on `resend_at`, which changes with each flush: with it no flush would be a cheap (HOT) update.
         Index("ix_runs_active", "id", postgresql_where=text("status IN ('pending', 'running')")),
+        # Not of `export_retry_at` itself: it is pushed on several times a second while files are written.
+        Index("ix_runs_unexported", "account_id", postgresql_where=text("export_retry_at IS NOT NULL")),
     )
 
     id: Mapped[IdKey]
@@ -89,6 +104,9 @@ class Run(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     resend_at: Mapped[datetime] = mapped_column(server_default=func.now())
     resends: Mapped[BigCounter]
+    export_retry_at: Mapped[datetime | None]
+    export_attempts: Mapped[int] = mapped_column(server_default="0")
+    exporter: Mapped[str | None]
     failures: Mapped[int] = mapped_column(server_default="0")
     troubled_since: Mapped[datetime | None]
     trouble: Mapped[dict[str, Any] | None]

@@ -148,6 +148,16 @@ def expire_run(session: Session, run_id: UUID) -> bool:
     return landed
 
 
+def forget_exports(session: Session, run_id: UUID) -> None:
+    """No export files are to be written, and nobody is at it: another run of the account may have its turn."""
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id)
+        .values(export_retry_at=None, exporter=None, export_attempts=0)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def withdraw_outcomes(session: Session, run_id: UUID, positions: Sequence[int], reason: str) -> None:
     """Take back what all stages said of these contacts. Each is still counted as done: no address, and why."""
     session.execute(WITHDRAW, {"run_id": run_id, "positions": list(positions), "reason": reason})

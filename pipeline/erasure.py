@@ -31,7 +31,7 @@ from pipeline.lookup.sources.source import Person, normalised
 from pipeline.mail.do_not_contact import mailbox_text, sha256_of
 from pipeline.mail.syntax import Address, normalise_domain, parse_address
 from pipeline.outcomes import Reason
-from pipeline.results.artifacts import withdraw_exports
+from pipeline.results.export_lease import void_exports
 
 BATCH = 2000
 """Contacts looked through in one transaction."""
@@ -152,7 +152,7 @@ def erase_contacts(session: Session, run_id: UUID, first: int, wanted: Wanted, e
     if run.status not in TERMINAL_RUN_STATUSES:
         session.execute(SETTLE, of_them | {"reason": Reason.SUPPRESSED.value})
     recount_waiting(session, run_id)
-    _void_exports(session, run_id)
+    _void_exports(session, run)
     add_event(session, run_id, EventKind.ERASED, erasure_id=str(erasure_id), contacts=len(found))
     return touch_run(session, run_id, 0), len(found)
 
@@ -207,14 +207,14 @@ def _answers_about(session: Session, account_id: UUID, wanted: Wanted) -> Iterat
             yield row.provider, row.question, row.answered_at is not None
 
 
-def _void_exports(session: Session, run_id: UUID) -> None:
-    """No file is handed out that may hold what is erased; who is compiling one just now has to begin again."""
-    withdraw_exports(session, run_id)
+def _void_exports(session: Session, run: Run) -> None:
+    """No file is handed out that may hold what is erased; who is writing one just now has to begin again."""
+    void_exports(session, run)
     compiling = select(RunChunk.number, RunChunk.token).where(
-        RunChunk.run_id == run_id, RunChunk.stage == COMPILE, RunChunk.status == ChunkStatus.LEASED
+        RunChunk.run_id == run.id, RunChunk.stage == COMPILE, RunChunk.status == ChunkStatus.LEASED
     )
     for number, token in session.execute(compiling).all():
-        hand_back_chunk(session, run_id, COMPILE, number, token)
+        hand_back_chunk(session, run.id, COMPILE, number, token)
 
 
 def _addresses(contact: Row[Any]) -> Iterator[Address]:

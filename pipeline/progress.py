@@ -21,6 +21,9 @@ ENDINGS = {
     RunStatus.FAILED: "Run failed.",
     RunStatus.CANCELLED: "Run cancelled.",
 }
+EXPORTS_GIVEN_UP_MESSAGE = (
+    " Its export files could not be written, again and again, and are not tried any more: have the operator write them."
+)
 EXPIRED_MESSAGE = "Its data has expired: contacts, results and exports were deleted, only the counts are left."
 
 
@@ -55,12 +58,17 @@ def message(
         return f"{ENDINGS[status]} {EXPIRED_MESSAGE}"
     if status is RunStatus.PENDING:
         return PENDING_MESSAGE + _trouble_message(run)
-    if status is RunStatus.FAILED:
-        return f"Run failed. {run.error_message}"
     if status is RunStatus.RUNNING:
         wrong = _trouble_message(run) or _exports_message(exports_wait)
         return _running_message(stages) + _waiting_message(waiting) + wrong
-    return FINAL_MESSAGES[status]
+    ended = f"Run failed. {run.error_message}" if status is RunStatus.FAILED else FINAL_MESSAGES[status]
+    return ended + _missing_exports_message(run)
+
+
+def _missing_exports_message(run: Run) -> str:
+    if not run.export_attempts or run.exporter:
+        return ""
+    return _exports_message(run.export_retry_at) if run.export_retry_at else EXPORTS_GIVEN_UP_MESSAGE
 
 
 def _trouble_message(run: Run) -> str:

@@ -19,7 +19,7 @@ from models.lookup import Lookup
 from models.provider_answer import ProviderAnswer
 from models.run import Run
 from models.run_chunk import RunChunk
-from models.transitions import lock_run
+from models.transitions import forget_exports, lock_run
 from models.verification import Verification
 
 BATCH = 1000
@@ -36,6 +36,7 @@ def withdraw(session: Session, run: Run) -> None:
     """From now on nothing of the run is shown, downloaded, exported or retried. It must be locked by the caller."""
     for table in (Artifact, RunChunk):
         session.execute(delete(table).where(table.run_id == run.id))
+    forget_exports(session, run.id)
     # Those that the status response shows, and the first of all, by which others can tell.
     shown = (Contact.run_id == run.id, Contact.input_row <= run.preview_rows)
     session.execute(delete(Contact).where(*shown).execution_options(synchronize_session=False))

@@ -19,6 +19,7 @@ from models.transitions import (
     complete_run,
     complete_stage,
     fail_run,
+    forget_exports,
     lock_run,
     start_run,
     start_stage,
@@ -29,6 +30,7 @@ from pipeline.credits import Delivered, at_most_charged, rebate, rebate_of_compl
 from pipeline.errors import RunStateConflict, UnknownRun
 from pipeline.results.artifacts import add_artifacts, verified_contacts
 from pipeline.results.counts import OutcomeGroup, count_outcomes, delivered, finding_stage
+from pipeline.results.export_lease import ask_for_exports
 from pipeline.results.exports import ExportFile
 from pipeline.results.reports import data_source_mix, gap_report, preview
 from pipeline.trouble import Step
@@ -76,6 +78,7 @@ def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seco
     credits_back = at_most_charged(run, rebate_of_completed(run, counts))
     add_artifacts(session, run.id, [verified_contacts(counts), *exports])
     chunks.finish(session, lease)
+    forget_exports(session, run.id)
     rebate(session, run, credits_back)
     complete_run(session, run.id, lease.worker, **_results(run, counts, groups, credits_back))
     return refreshed(session, run.id)
@@ -119,6 +122,7 @@ def _stop(session: Session, run: Run, transition: Callable[..., bool]) -> bool:
     landed = transition(**_results(run, counts, groups, credits_back))
     if landed:
         rebate(session, run, credits_back)
+        ask_for_exports(session, run)
     return landed
 
 

@@ -1,4 +1,4 @@
-"""What the sweeper looks for: runs that stand still, take too long, or lack their export files."""
+"""What the sweeper looks for: runs that stand still, or take too long."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,17 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ColumnElement, Select, cast, exists, func, select, text, union, update
+from sqlalchemy import ColumnElement, Select, exists, func, select, text, union, update
 from sqlalchemy.orm import Session
 
-from models.artifact import EXPORT, Artifact
 from models.events import EventKind, add_event
 from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_event import RunEvent
 from models.run_stage import RunStage
 from models.schema import word
-from models.status import TERMINAL_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus
+from models.status import ChunkStatus, RunStatus, StageStatus
 from models.transitions import RunError
 
 MAX_RESEND_PAUSE_S = 300
@@ -135,38 +134,6 @@ def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: 
         Overdue(run_id, _run_time_limit(run_hours) if whole_run else _stage_time_limit(stage, stage_hours))
         for run_id, stage, whole_run in session.execute(overdue)
     ]
-
-
-def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
-    """Finished runs that lack their export files, that ended or lost a contact by erasure in the last hour.
-
-    Each one found is put off for ten seconds before it is found again.
-    """
-    lately = (func.now() - text("interval '1 hour'"), func.now() - text("interval '10 seconds'"))
-    erased_lately = exists().where(
-        RunEvent.run_id == Run.id, RunEvent.kind == EventKind.ERASED.value, RunEvent.at.between(*lately)
-    )
-    has_export = exists().where(Artifact.run_id == Run.id, Artifact.kind == EXPORT)
-    stopped = (
-        select(Run.id)
-        .where(
-            Run.status.in_(sorted(TERMINAL_RUN_STATUSES)),
-            Run.expired_at.is_(None),
-            Run.finished_at.between(*lately) | erased_lately,
-            func.json_array_length(cast(Run.export_formats, JSON)) > 0,
-            Run.resend_at <= func.now(),
-            ~has_export,
-        )
-        .limit(limit)
-    )
-    put_off = (
-        update(Run)
-        .where(Run.id.in_(stopped))
-        .values(resend_at=func.now() + text("interval '10 seconds'"))
-        .returning(Run.id)
-        .execution_options(synchronize_session=False)
-    )
-    return session.scalars(put_off).all()
 
 
 def _hours_ago(hours: float) -> ColumnElement[datetime]:

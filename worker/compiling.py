@@ -1,38 +1,33 @@
 """Compiling: the export files first, each an idempotent step under the lease; then everything else at once."""
 
-import errno
 import logging
-import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from models.database import allow_idle_transaction
-from models.events import EventKind, add_event
-from models.queries import exports_of_run, stream_results
-from models.run import Run
+from models.queries import preset_of_run
 from models.run_chunk import COMPILE
-from models.status import TERMINAL_RUN_STATUSES
-from models.transitions import lock_run, touch_run
+from models.transitions import forget_exports
 from pipeline import chunks, live_state, runs, trouble
 from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost
 from pipeline.live_state import LiveState
-from pipeline.results.artifacts import add_artifacts, withdraw_exports
-from pipeline.results.exports import ExportFile, remove_exports, write_export
-from pipeline.retention import is_withdrawn
+from pipeline.results.export_lease import keep_turn, take_turn
+from pipeline.results.exports import ExportFile, discard, put_in_place, remove_exports
 from pipeline.trouble import Step, StepFailed
 from worker.attempts import fail_attempt
+from worker.dispatch import broker_may_be_away, send_chain
+from worker.exporting import WorkerStops, disk_error, write_exports
 from worker.insisting import insist, insist_on_end, work_under
 from worker.links import begin
 from worker.process import Process
 from worker.publishing import publish
 
-DISK_PAUSE_S = 5.0
-"""Until the next attempt, when the disk did not take the export files."""
+PAUSE_S = 5.0
+"""Until the next attempt, when the disk did not take the export files, or another run of the account has its turn."""
+AT_ONCE = 2000
+"""Contacts whose export takes no longer than a chunk's step: it does not wait for a large one of its account."""
 
 log = logging.getLogger(__name__)
 
@@ -43,106 +38,94 @@ def compile_run(process: Process, run_id: UUID, worker: str) -> None:
     if claim.lease is None:
         return
     try:
-        _compile(process, claim.lease)
+        with trouble.step(Step.WRITE_EXPORTS):
+            _compile(process, claim.lease)
+    except StepFailed as failed:
+        fail_attempt(process, claim.lease, failed, outcomes=())
     except LeaseLost as lost:
         log.warning("%s; another worker compiles", lost)
 
 
 def _compile(process: Process, lease: Lease) -> None:
-    """Write and complete; what fails is tried again after a pause, until the run is failed. Raises `LeaseLost`."""
+    """Raises `LeaseLost`. A disk that takes no files, and another run's turn, are not the run's fault: it waits."""
     try:
-        with trouble.step(Step.WRITE_EXPORTS):
-            exports = _try_to_write(process, lease)
-        if exports is not None:
-            with trouble.step(Step.COMPLETE):
-                _complete(process, lease, exports)
-    except StepFailed as failed:
-        fail_attempt(process, lease, failed, outcomes=())
+        if _begin_writing(process, lease):
+            _write_and_complete(process, lease)
+        else:
+            _pause(process, lease, "another_export_of_the_account")
+    except WorkerStops:
+        _hand_back(process, lease)
+    except OSError as error:
+        name = disk_error(error)
+        log.error("run %s: its export files can't be written (%s); next try in %g s", lease.run_id, name, PAUSE_S)
+        _pause(process, lease, name)
 
 
-def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
-    """Write the export files that a finished run lacks: it was stopped, or a contact of it was erased.
-
-    A second time does nothing. Raises `OSError` when the disk does not take them; the sweeper has it tried again.
-    """
-    while not _export_as_it_stands(process, run_id, worker):
-        log.info("run %s changed while its export files were written: they are written again", run_id)
-
-
-def _export_as_it_stands(process: Process, run_id: UUID, worker: str) -> bool:
-    """Write the files once; false when the run changed meanwhile, so that they may hold what is erased by now."""
-    with process.database.transaction() as session:
-        allow_idle_transaction(session)
-        run = session.get(Run, run_id)
-        if run is None or run.status not in TERMINAL_RUN_STATUSES or exports_of_run(session, run_id):
-            return True
-        if is_withdrawn(session, run_id):
-            return True
-        version = run.version
-        exports = [
-            write_export(process.settings.export_dir, run_id, name, run.extra_columns, stream_results(session, run_id))
-            for name in run.export_formats
-        ]
-    with process.database.transaction() as session:
-        run = lock_run(session, run_id)
-        if is_withdrawn(session, run_id):
-            remove_exports(process.settings.export_dir, run_id)
-            return True
-        if run is None or run.version != version:
-            # Also those of somebody who was quicker: ours, older, may lie over theirs.
-            withdraw_exports(session, run_id)
-            return False
-        add_artifacts(session, run_id, exports)
-        add_event(session, run_id, EventKind.EXPORTED, worker=worker)
-        state = live_state.build(session, touch_run(session, run_id, 0), process.settings.public_url)
-    publish(process, state)
-    return True
+def _write_and_complete(process: Process, lease: Lease) -> None:
+    exports = insist(process, work_under(lease), lambda session: _write(process, lease, session))
+    try:
+        _complete(process, lease, exports)
+    finally:
+        discard(process.settings.export_dir, exports)
 
 
 def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> None:
     def end(session: Session) -> LiveState:
-        run = runs.complete(session, lease, exports, process.settings.lease_seconds)
+        with trouble.step(Step.COMPLETE):
+            run = runs.complete(session, lease, exports, process.settings.lease_seconds)
+        put_in_place(process.settings.export_dir, exports)
         return live_state.build(session, run, process.settings.public_url)
 
     publish(process, insist_on_end(process, lease, end))
 
 
-def _try_to_write(process: Process, lease: Lease) -> Sequence[ExportFile] | None:
-    """The export files; none when the disk did not take them. That is not the run's fault: it waits for room."""
-    try:
-        return insist(process, work_under(lease), lambda session: _write_exports(process, lease, session))
-    except OSError as error:
-        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
-        log.error("run %s: its export files can't be written (%s); next try in %g s", lease.run_id, name, DISK_PAUSE_S)
+def _begin_writing(process: Process, lease: Lease) -> bool:
+    """Clear away what earlier tries left; false when another run of the account is exported first.
 
+    Exports of an account occupy one process; one that takes no longer than a chunk's step needs no turn.
+    """
+    settings = process.settings
+
+    def step(session: Session) -> bool:
+        run = chunks.record(session, lease, (), settings.lease_seconds)
+        is_large = run.contact_count > AT_ONCE and bool(run.export_formats)
+        if is_large and not take_turn(session, run, lease.worker, settings.lease_seconds):
+            return False
+        remove_exports(settings.export_dir, run.id)
+        return True
+
+    return insist(process, work_under(lease), step)
+
+
+def _pause(process: Process, lease: Lease, reason: str) -> None:
+    _leave(process, lease, lambda session: chunks.pause(session, lease, PAUSE_S, reason))
+
+
+def _hand_back(process: Process, lease: Lease) -> None:
+    """The worker stops: another one compiles, from the start."""
+    _leave(process, lease, lambda session: chunks.hand_back(session, lease, "the worker stops"))
+    preset = insist(process, work_under(lease), lambda session: preset_of_run(session, lease.run_id))
+    with broker_may_be_away(lease.run_id):
+        send_chain(lease.run_id, preset)
+
+
+def _leave(process: Process, lease: Lease, leave: Callable[[Session], None]) -> None:
     def end(session: Session) -> LiveState:
-        run = chunks.record(session, lease, (), process.settings.lease_seconds)
-        chunks.pause(session, lease, DISK_PAUSE_S, reason=name)
-        return live_state.build(session, run, process.settings.public_url)
+        chunks.record(session, lease, (), process.settings.lease_seconds)
+        leave(session)
+        forget_exports(session, lease.run_id)
+        return live_state.build(session, runs.refreshed(session, lease.run_id), process.settings.public_url)
 
     publish(process, insist_on_end(process, lease, end))
-    return None
 
 
-def _write_exports(process: Process, lease: Lease, session: Session) -> list[ExportFile]:
-    allow_idle_transaction(session)
-    run = runs.refreshed(session, lease.run_id)
-    return [
-        write_export(process.settings.export_dir, run.id, name, run.extra_columns, _rows(process, lease, session))
-        for name in run.export_formats
-    ]
-
-
-def _rows(process: Process, lease: Lease, session: Session) -> Iterator[Row[Any]]:
-    """The run's result rows; while they stream, the lease is renewed in transactions of their own."""
-    renewed = time.monotonic()
-    for row in stream_results(session, lease.run_id):
-        if time.monotonic() - renewed > process.settings.flush_seconds:
-            _renew(process, lease)
-            renewed = time.monotonic()
-        yield row
+def _write(process: Process, lease: Lease, session: Session) -> list[ExportFile]:
+    return write_exports(process, session, lease.run_id, lambda: _renew(process, lease))
 
 
 def _renew(process: Process, lease: Lease) -> None:
+    """In a transaction of its own, beside the one that streams."""
+    seconds = process.settings.lease_seconds
     with process.database.transaction() as session:
-        chunks.record(session, lease, (), process.settings.lease_seconds)
+        chunks.record(session, lease, (), seconds)
+        keep_turn(session, lease.run_id, lease.worker, seconds)

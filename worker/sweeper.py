@@ -19,16 +19,9 @@ from models.database import Database, check_at_start, open_database
 from models.postgres_errors import PostgresUnavailable
 from models.settings import Settings, load_settings, required
 from models.transitions import lock_run
+from pipeline.results.export_lease import find_unexported
 from pipeline.runs import fail
-from pipeline.standstill import (
-    Overdue,
-    Stalled,
-    find_all_active,
-    find_overdue,
-    find_stalled,
-    find_unexported,
-    take_back,
-)
+from pipeline.standstill import Overdue, Stalled, find_all_active, find_overdue, find_stalled, take_back
 from pipeline.trouble import Step, StepFailed, note_step, step
 from worker.dispatch import DispatchFailed, send_chain, send_export
 from worker.expiring import keep_expiring

@@ -14,7 +14,8 @@ from celery.signals import worker_init, worker_process_init, worker_process_shut
 from models.database import check_at_start
 from models.settings import load_settings
 from worker.app import app
-from worker.compiling import compile_run, export_stopped_run
+from worker.compiling import compile_run
+from worker.exporting import export_stopped_run
 from worker.garbage import collect_rarely
 from worker.leaving import leave_soon
 from worker.links import work_lane, work_link
@@ -95,7 +96,7 @@ def compile_results(self: "Task[Any, None]", run_id: str) -> None:
 
 @app.task(bind=True, name="growth.export")
 def export(self: "Task[Any, None]", run_id: str) -> None:
-    """Write the exports of a failed or cancelled run."""
+    """Write the exports of a finished run that lacks them."""
     export_stopped_run(this_process(), UUID(run_id), _worker_name(self))
 
 

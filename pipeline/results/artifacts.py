@@ -39,4 +39,6 @@ def withdraw_exports(session: Session, run_id: UUID) -> None:
 
 
 def _row(export: ExportFile) -> dict[str, Any]:
-    return {"label": f"Contacts ({export.format.upper()})", "kind": EXPORT, **asdict(export)}
+    columns = asdict(export)
+    del columns["unfinished"]
+    return {"label": f"Contacts ({export.format.upper()})", "kind": EXPORT, **columns}

@@ -1,7 +1,8 @@
 """Export files: streamed from the database to disk, complete or not there at all.
 
-A file is written beside its place under a name of its own, flushed to disk, then renamed: a reader never
-sees half a file, and writing it twice ends in the same bytes.
+A file is written beside its place under a name of its own, flushed to disk, and renamed by who still holds the right to
+write it: a reader never sees half a file, and who lost that right never replaces a newer file. Nobody but this user can
+read what is in the directory: API, workers and sweeper run as one user.
 """
 
 import csv
@@ -13,19 +14,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row
 
 from pipeline.results.rows import export_columns, result_record
 
+PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
+SYNC_EVERY = 4_000_000
+"""Bytes after which a file is flushed to disk: at its end alone, a slow disk would take longer than a lease."""
 MIME_TYPES = {"csv": "text/csv", "json": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """A finished export: where it is (relative to the export directory), and what is in it."""
+    """A whole export: where it belongs, what is in it, and where it is until then (`unfinished`).
+
+    Both places are relative to the export directory.
+    """
 
     asset_id: str
     format: str
@@ -34,6 +41,7 @@ class ExportFile:
     bytes: int
     sha256: str
     storage_key: str
+    unfinished: str
 
 
 Encoder = Callable[[Iterable[dict[str, Any]], Sequence[str]], Iterator[str]]
@@ -46,27 +54,47 @@ def write_export(
     extra_columns: Sequence[str],
     rows: Iterable[Row[Any]],
 ) -> ExportFile:
-    """Write one export of a run. Raises `OSError` when the disk does not take it; then nothing is left."""
-    key = f"{run_id}/contacts.{export_format}"
-    place = directory / key
-    place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = place.with_name(f".{place.name}.{uuid4().hex}")
+    """Write one export of a run beside its place.
+
+    Raises `OSError` when the disk does not take it, and whatever `rows` does; then nothing is left.
+    """
+    key, name = f"{run_id}/contacts.{export_format}", f"{run_id}/.contacts.{export_format}.{uuid4().hex}"
+    unfinished = directory / name
+    # Each by itself: with `parents`, only the last would get this mode.
+    directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    unfinished.parent.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
     counted = _Counted(result_record(row, extra_columns) for row in rows)
     try:
         digest = _write(unfinished, ENCODERS[export_format](counted, export_columns(extra_columns)))
         size = unfinished.stat().st_size
-        unfinished.replace(place)
-    finally:
+    except BaseException:
         unfinished.unlink(missing_ok=True)
+        raise
+    mime_type = MIME_TYPES[export_format]
     return ExportFile(
-        f"contacts_{export_format}",
-        export_format,
-        MIME_TYPES[export_format],
-        counted.count,
-        size,
-        digest,
-        key,
+        f"contacts_{export_format}", export_format, mime_type, counted.count, size, digest, key, unfinished=name
     )
+
+
+def put_in_place(directory: Path, exports: Iterable[ExportFile]) -> None:
+    """Give the files their names. Call it in the transaction that hands them out, under the run's lock.
+
+    A second time does nothing. Raises `OSError` when a file is gone.
+    """
+    for export in exports:
+        try:
+            (directory / export.unfinished).replace(directory / export.storage_key)
+        except FileNotFoundError:
+            # An earlier try of the same transaction did it.
+            if not (directory / export.storage_key).exists():
+                raise
+
+
+def discard(directory: Path, exports: Iterable[ExportFile]) -> None:
+    """Delete files that are not put in their places any more."""
+    for export in exports:
+        with suppress(OSError):
+            (directory / export.unfinished).unlink()
 
 
 def has_exports(directory: Path, run_id: UUID) -> bool:
@@ -100,15 +128,26 @@ class _Counted:
 
 
 def _write(path: Path, pieces: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
+    digest, unsynced = hashlib.sha256(), 0
+    with open(path, "xb", opener=_private) as file:
         for piece in pieces:
             data = piece.encode()
             digest.update(data)
-            file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+            unsynced += file.write(data)
+            if unsynced > SYNC_EVERY:
+                unsynced = _sync(file)
+        _sync(file)
     return digest.hexdigest()
+
+
+def _sync(file: BinaryIO) -> int:
+    file.flush()
+    os.fsync(file.fileno())
+    return 0
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, PRIVATE_FILE)
 
 
 def _csv_lines(records: Iterable[dict[str, Any]], columns: Sequence[str]) -> Iterator[str]:

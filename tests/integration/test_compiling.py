@@ -14,9 +14,9 @@ from models.run import Run
 from models.run_chunk import COMPILE
 from pipeline import live_state, runs, standstill
 from pipeline.narrowing import MAX_ATTEMPTS
-from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, count, finish_chunk, found, pending_run, valid
+from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, finish_chunk, found, pending_run, valid
 from tests.integration.worker_process import opened_process
-from worker.compiling import compile_run, export_stopped_run
+from worker.compiling import compile_run
 from worker.process import Process
 
 
@@ -95,18 +95,3 @@ def test_readers_and_the_timeline_are_told_what_the_run_waits_for(
         told = [event.detail for event in events_of_run(session, run_id) if event.kind == "chunk_deferred"]
     assert "The export files can't be written yet; the next try is at " in state["progress"]["message"]
     assert [detail["reasons"] for detail in told] == [["ENOTDIR"]]
-
-
-def test_the_exports_of_a_cancelled_run_are_asked_for_at_most_every_ten_seconds(
-    process: Process, database: Database, run_id: UUID
-) -> None:
-    with database.transaction() as session:
-        runs.cancel(session, session.get_one(Run, run_id).account_id, run_id)
-        session.execute(text("UPDATE runs SET finished_at = now() - interval '1 minute', resend_at = now()"))
-    with pytest.raises(OSError, match="Not a directory"):
-        export_stopped_run(process, run_id, WORKER)
-
-    with database.transaction() as session:
-        assert standstill.find_unexported(session) == [run_id]
-        assert standstill.find_unexported(session) == []
-        assert count(session, "SELECT count(*) FROM runs WHERE resend_at > now() + interval '9 seconds'") == 1

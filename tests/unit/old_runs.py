@@ -27,7 +27,7 @@ from pipeline import live_state, runs
 from pipeline.credits import RateCard
 from pipeline.intake import create_run
 from pipeline.mail.network import MailNetwork
-from pipeline.results.exports import write_export
+from pipeline.results.exports import put_in_place, write_export
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -40,8 +40,8 @@ from tests.factories import (
     order_of,
     valid,
 )
-from worker.compiling import export_stopped_run
 from worker.expiring import Expirer
+from worker.exporting import export_stopped_run
 from worker.mail_settings import mail_network_config
 from worker.process import Process
 
@@ -78,6 +78,7 @@ class House:
                 for name in ("csv", "json")
             ]
             runs.complete(session, lease, exports, LEASE_S)
+            put_in_place(self.exports, exports)
         return self._ended(run_id, days_ago)
 
     def stopped_run(self, status: str, count: int = 3, days_ago: float = OLD_DAYS) -> UUID:
@@ -102,14 +103,16 @@ class House:
 
     def export(self, run_id: UUID, database: Database | None = None) -> None:
         """As the worker's task does."""
+        with self.process(database) as process:
+            export_stopped_run(process, run_id, WORKER)
+
+    @contextmanager
+    def process(self, database: Database | None = None) -> Iterator[Process]:
+        """What tasks work with."""
         network = MailNetwork(mail_network_config(self.settings))
         loop = asyncio.new_event_loop()
         try:
-            export_stopped_run(
-                Process(self.settings, database or self.database, self.redis, network, loop, threading.Event()),
-                run_id,
-                WORKER,
-            )
+            yield Process(self.settings, database or self.database, self.redis, network, loop, threading.Event())
         finally:
             loop.run_until_complete(network.close())
             loop.close()
@@ -239,16 +242,16 @@ class DoomedDatabase(Database):
 
 
 class OvertakenDatabase(Database):
-    """Something else happens before the second transaction of whoever uses it."""
+    """Something else happens before the second transaction of whoever uses it, or the one of another number."""
 
-    def __init__(self, database: Database, overtake: Callable[[], object]) -> None:
+    def __init__(self, database: Database, overtake: Callable[[], object], at: int = 2) -> None:
         super().__init__(database.engine)
-        self._begun, self._overtake = 0, overtake
+        self._begun, self._overtake, self._at = 0, overtake, at
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         self._begun += 1
-        if self._begun == 2:
+        if self._begun == self._at:
             self._overtake()
         with super().transaction() as session:
             yield session

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import text
 
 from models.database import Database
-from models.run import Run
 from models.transitions import RunError
 from pipeline import runs, standstill
 from tests.factories import LOOKUP, claimed_chunk, count, expired_chunk, finish_chunk, found, pending_run, started_run
@@ -188,56 +187,3 @@ def test_an_orphan_for_which_no_chain_could_be_sent_is_found_again_beside_live_l
     claimed_chunk(database, run_id)
     expired_chunk(database, run_id)
     assert find(database) == [run_id]
-
-
-@pytest.fixture
-def unexported(database: Database) -> UUID:
-    """A cancelled run without its export files, that ended a minute ago."""
-    run_id = pending_run(database)
-    with database.transaction() as session:
-        runs.cancel(session, session.get_one(Run, run_id).account_id, run_id)
-        session.execute(text("UPDATE runs SET finished_at = now() - interval '1 minute', resend_at = now()"))
-    return run_id
-
-
-def find_unexported(database: Database) -> list[UUID]:
-    with database.transaction() as session:
-        return list(standstill.find_unexported(session))
-
-
-def test_a_stopped_run_without_its_export_files_is_found(database: Database, unexported: UUID) -> None:
-    assert find_unexported(database) == [unexported]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE runs SET finished_at = now() - interval '2 hours'",
-        "UPDATE runs SET finished_at = now()",
-        "UPDATE runs SET export_formats = '[]'",
-        "UPDATE runs SET expired_at = now()",
-        "UPDATE runs SET resend_at = now() + interval '1 second'",
-        "INSERT INTO artifacts (run_id, asset_id, label, kind, rows, format, mime_type, bytes, sha256, storage_key) "
-        "SELECT id, 'export-csv', 'Contacts', 'export', 3, 'csv', 'text/csv', 9, '', '' FROM runs",
-    ],
-    ids=["long-ago", "only-now", "none-wanted", "expired", "asked-for-lately", "there"],
-)
-@pytest.mark.usefixtures("unexported")
-def test_export_files_are_not_asked_for_that_are_there_or_not_due(database: Database, change: str) -> None:
-    with database.transaction() as session:
-        session.execute(text(change))
-
-    assert find_unexported(database) == []
-
-
-def test_a_run_that_ended_long_ago_and_lost_a_contact_lately_is_to_be_exported(
-    database: Database, unexported: UUID
-) -> None:
-    with database.transaction() as session:
-        session.execute(text("UPDATE runs SET finished_at = now() - interval '2 days'"))
-        session.execute(
-            text("INSERT INTO run_events (run_id, kind, at) VALUES (:id, 'erased', now() - interval '1 minute')"),
-            {"id": unexported},
-        )
-
-    assert find_unexported(database) == [unexported]

@@ -1,0 +1,49 @@
+"""What happened to runs, and what an operator does about their export files.
+
+As in `cli.main`, what takes long to load is imported where it is used.
+"""
+
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from cli.client import ApiClient, ApiError, find_credentials
+from cli.summary import print_timeline
+from cli.terminal import console
+
+runs = typer.Typer(no_args_is_help=True, help="What happened to runs.")
+
+Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="Where embedded servers keep their data.")]
+HOME = Path(".growth")
+
+
+@runs.command("show")
+def show(run_id: str, home: Home = HOME) -> None:
+    """Print a run's timeline: every transition, claim, lost lease, resend and deferral."""
+    with ApiClient(find_credentials(home)) as client:
+        print_timeline(console, client.read_events(run_id))
+
+
+@runs.command("export")
+def export_again(run_id: str, home: Home = HOME) -> None:
+    """Have export files written that could not be, also if they are given up. For operators: it needs the database."""
+    from cli.database import database_of_operator
+    from pipeline.errors import GrowthError
+    from pipeline.results.export_lease import request_exports
+
+    with database_of_operator(home) as database:
+        try:
+            with database.transaction() as session:
+                request_exports(session, _id_of(run_id))
+        except GrowthError as error:
+            raise ApiError(str(error)) from error
+    console.print(f"A worker writes them within seconds; what comes of it: growth runs show {run_id}", soft_wrap=True)
+
+
+def _id_of(run_id: str) -> UUID:
+    try:
+        return UUID(run_id)
+    except ValueError as error:
+        raise ApiError("This is no run's id: `growth submit` prints it.") from error

@@ -1,0 +1,241 @@
+"""The lease on writing a run's export files: one run of an account at a time, tried again when it fails, or given up.
+
+While files are still to be written, `runs.export_retry_at` says when they may be tried next. Who writes them is noted
+in `runs.exporter` and pushes `export_retry_at` on; if it dies, that time passes and somebody else may claim. The run's
+version fences the lease: a claim, an erasure and expiry raise it, and who holds an older one hands out no file.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Executable, exists, func, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session, aliased
+
+from models.events import EventKind, add_event
+from models.queries import exports_of_run
+from models.run import Run
+from models.status import TERMINAL_RUN_STATUSES
+from models.transitions import end_of_lease, forget_exports, lock_run, touch_run
+from pipeline.errors import LeaseLost, RunStateConflict, UnknownRun
+from pipeline.results.artifacts import add_artifacts, withdraw_exports
+from pipeline.results.exports import ExportFile
+from pipeline.retention import is_withdrawn
+
+_Statement = TypeVar("_Statement", bound=Executable)
+
+MAX_ATTEMPTS = 12
+"""With the pauses between them this takes an hour: longer than a full disk stays unnoticed."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 10, 600
+ASKED_AGAIN_AFTER_S = 10
+"""Until the sweeper asks for files that are due and that nobody writes: a message may be on its way."""
+
+# One lock for each account, held for the moment of a claim.
+TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:account_id AS text), 0))")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportLease:
+    """The right to write the export files of one finished run, until its version changes or the lease ends."""
+
+    run_id: UUID
+    version: int
+    worker: str
+    attempt: int
+
+
+def pause_after(attempt: int) -> int:
+    """Seconds until the next try: 10, 20, 40 ..., at most 600."""
+    return int(min(FIRST_PAUSE_S * 2 ** (attempt - 1), LONGEST_PAUSE_S))
+
+
+def ask_for_exports(session: Session, run: Run) -> None:
+    """From now on the files of a finished run are to be written, with all attempts before them; ends any lease."""
+    if run.export_formats:
+        after = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, ASKED_AGAIN_AFTER_S)
+        _set(session, run.id, export_retry_at=func.now(), export_attempts=0, exporter=None, resend_at=after)
+
+
+def request_exports(session: Session, run_id: UUID) -> None:
+    """Have files tried again at once that could not be written, also when they are given up: an operator's wish.
+
+    Raises `UnknownRun`, and `RunStateConflict` with the reason why there is nothing to write.
+    """
+    run = lock_run(session, run_id)
+    if run is None:
+        raise UnknownRun("There is no run with this id: check the id.")
+    if reason := _why_not(session, run):
+        raise RunStateConflict(reason)
+    ask_for_exports(session, run)
+    add_event(session, run_id, EventKind.EXPORT_REQUESTED)
+    touch_run(session, run_id, 0)
+
+
+def claim_export(session: Session, run_id: UUID, worker: str, seconds: float) -> ExportLease | None:
+    """Lease the writing of a finished run's files; none when they are not due, or its account is being served."""
+    run = lock_run(session, run_id)
+    if run is None or run.status not in TERMINAL_RUN_STATUSES or run.export_retry_at is None:
+        return None
+    is_due = Run.export_retry_at <= _clock()
+    if not _take_turn(session, run, is_due, worker, seconds, export_attempts=Run.export_attempts + 1):
+        return None
+    fresh = touch_run(session, run_id, 0)
+    return ExportLease(run_id, fresh.version, worker, fresh.export_attempts)
+
+
+def take_turn(session: Session, run: Run, worker: str, seconds: float) -> bool:
+    """The same for a run that is being compiled, which has another lease: whether its account's turn is free."""
+    is_free = Run.export_retry_at.is_(None) | (Run.export_retry_at <= _clock()) | (Run.exporter == worker)
+    return _take_turn(session, run, is_free, worker, seconds)
+
+
+def keep_turn(session: Session, run_id: UUID, worker: str, seconds: float) -> None:
+    """The run that is being compiled is still at it."""
+    mine = update(Run).where(Run.id == run_id, Run.exporter == worker)
+    session.execute(_quietly(mine.values(export_retry_at=end_of_lease(seconds))))
+
+
+def renew_export(session: Session, lease: ExportLease, seconds: float) -> None:
+    """Push the end of a lease on. Raises `LeaseLost`."""
+    mine = update(Run).where(Run.id == lease.run_id, Run.version == lease.version, Run.export_retry_at > _clock())
+    renewed = session.execute(_quietly(mine.values(export_retry_at=end_of_lease(seconds)).returning(Run.id)))
+    if renewed.first() is None:
+        raise _lost(lease)
+
+
+def hold_export(session: Session, lease: ExportLease) -> None:
+    """Make sure, until the transaction ends, that nobody takes the lease. Raises `LeaseLost`."""
+    if not is_held(session, lease):
+        raise _lost(lease)
+
+
+def finish_export(session: Session, lease: ExportLease, exports: Iterable[ExportFile]) -> Run:
+    """Hand the files out; the run's fresh row. Raises `LeaseLost`."""
+    hold_export(session, lease)
+    add_artifacts(session, lease.run_id, exports)
+    add_event(session, lease.run_id, EventKind.EXPORTED, worker=lease.worker)
+    forget_exports(session, lease.run_id)
+    return touch_run(session, lease.run_id, 0)
+
+
+def hand_back_export(session: Session, lease: ExportLease) -> Run:
+    """The files are for another worker, which may begin at once: no attempt counts. Raises `LeaseLost`."""
+    hold_export(session, lease)
+    _set(session, lease.run_id, export_retry_at=func.now(), exporter=None, export_attempts=lease.attempt - 1)
+    return touch_run(session, lease.run_id, 0)
+
+
+def fail_export(session: Session, lease: ExportLease, reason: str) -> Run:
+    """The files could not be written: they are tried again later, or given up. Raises `LeaseLost`."""
+    hold_export(session, lease)
+    tell = partial(add_event, session, lease.run_id, worker=lease.worker, attempts=lease.attempt, reason=reason)
+    if lease.attempt >= MAX_ATTEMPTS:
+        tell(EventKind.EXPORT_GIVEN_UP)
+        _set(session, lease.run_id, export_retry_at=None, exporter=None)
+    else:
+        pause = pause_after(lease.attempt)
+        tell(EventKind.EXPORT_FAILED, seconds=pause)
+        retry_at = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, pause)
+        _set(session, lease.run_id, export_retry_at=retry_at, exporter=None)
+    return touch_run(session, lease.run_id, 0)
+
+
+def is_held(session: Session, lease: ExportLease) -> bool:
+    """Whether nothing has happened under a lease since it was claimed."""
+    run = lock_run(session, lease.run_id)
+    return run is not None and run.version == lease.version
+
+
+def void_exports(session: Session, run: Run) -> None:
+    """No file of the run is handed out any more; those of a finished run are to be written anew."""
+    withdraw_exports(session, run.id)
+    if run.status in TERMINAL_RUN_STATUSES:
+        ask_for_exports(session, run)
+    else:
+        forget_exports(session, run.id)
+
+
+def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
+    """Finished runs whose files are due: of each account that nobody writes for the one that waits longest.
+
+    No other run of these accounts is found again for ten seconds.
+    """
+    is_due = (Run.status.in_(sorted(TERMINAL_RUN_STATUSES)), Run.export_retry_at <= func.now())
+    first = (
+        select(Run.id, Run.account_id)
+        .where(*is_due, Run.resend_at <= func.now(), ~_is_served(Run))
+        .ext(distinct_on(Run.account_id))
+        .order_by(Run.account_id, Run.export_retry_at)
+        .limit(limit)
+    )
+    found = session.execute(first).all()
+    asked = update(Run).where(Run.account_id.in_([run.account_id for run in found]), *is_due)
+    after = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, ASKED_AGAIN_AFTER_S)
+    session.execute(_quietly(asked.values(resend_at=after)))
+    return [run.id for run in found]
+
+
+def next_unexported(session: Session, run_id: UUID) -> UUID | None:
+    """The run of the same account whose files are due for longest; none if there is none."""
+    account = select(Run.account_id).where(Run.id == run_id).scalar_subquery()
+    due = select(Run.id).where(
+        Run.account_id == account,
+        Run.status.in_(sorted(TERMINAL_RUN_STATUSES)),
+        Run.export_retry_at <= func.now(),
+    )
+    return session.scalar(due.order_by(Run.export_retry_at).limit(1))
+
+
+def _why_not(session: Session, run: Run) -> str | None:
+    if run.status not in TERMINAL_RUN_STATUSES:
+        return f"This run is {run.status}: its export files are written when it ends."
+    if run.expired_at or is_withdrawn(session, run.id):
+        return "The data of this run has expired and was deleted: there is nothing to export."
+    if not run.export_formats:
+        return "This run was created without export files."
+    if exports_of_run(session, run.id):
+        return "The export files of this run are there: `growth export` downloads them."
+    if session.scalar(select(_is_written()).where(Run.id == run.id)):
+        return "The export files of this run are being written just now."
+    return None
+
+
+def _take_turn(
+    session: Session, run: Run, is_free: ColumnElement[bool], worker: str, seconds: float, **values: object
+) -> bool:
+    session.execute(TURN, {"account_id": str(run.account_id)})
+    mine = update(Run).where(Run.id == run.id, is_free, ~_is_served(Run)).returning(Run.id)
+    taken = session.execute(_quietly(mine.values(exporter=worker, export_retry_at=end_of_lease(seconds), **values)))
+    return taken.first() is not None
+
+
+def _is_served(run: type[Run]) -> ColumnElement[bool]:
+    """Whether somebody writes the files of another run of the same account."""
+    other = aliased(Run)
+    return exists().where(other.account_id == run.account_id, other.id != run.id, _is_written(other))
+
+
+def _is_written(run: type[Run] = Run) -> ColumnElement[bool]:
+    return run.exporter.is_not(None) & (run.export_retry_at > _clock())
+
+
+def _lost(lease: ExportLease) -> LeaseLost:
+    return LeaseLost(f"run {lease.run_id}: the lease on its export files is gone")
+
+
+def _set(session: Session, run_id: UUID, **values: object) -> None:
+    session.execute(_quietly(update(Run).where(Run.id == run_id).values(**values)))
+
+
+def _quietly(statement: _Statement) -> _Statement:
+    """Rows that the session holds are read anew by who needs them."""
+    return statement.execution_options(synchronize_session=False)
+
+
+def _clock() -> ColumnElement[datetime]:
+    """Not `now()`: the transaction may have waited for a lock since it began."""
+    return func.clock_timestamp()

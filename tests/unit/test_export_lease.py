@@ -1,0 +1,227 @@
+"""One run of an account is exported at a time; what fails is tried again, ever more rarely, and given up in the end."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.database import Database
+from models.events import EventKind
+from models.queries import events_of_run
+from models.run import Run
+from models.schema import new_id
+from pipeline import erasure, live_state, runs
+from pipeline.erasure import Wanted
+from pipeline.errors import LeaseLost
+from pipeline.results import export_lease
+from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease, claim_export, fail_export, pause_after
+from pipeline.retention import withdraw
+from tests.factories import LEASE_S, WORKER, account, count, pending_run
+
+OTHER = "worker-2@test/2"
+
+
+def stopped_run(database: Database, account_id: UUID | None = None, formats: tuple[str, ...] = ("csv",)) -> UUID:
+    """Cancelled, without its export files."""
+    run_id = pending_run(database, account_id=account_id, export_formats=list(formats))
+    with database.transaction() as session:
+        runs.cancel(session, session.get_one(Run, run_id).account_id, run_id)
+    return run_id
+
+
+def claim(database: Database, run_id: UUID, worker: str = WORKER) -> ExportLease | None:
+    with database.transaction() as session:
+        return claim_export(session, run_id, worker, LEASE_S)
+
+
+def claimed(database: Database, run_id: UUID, worker: str = WORKER) -> ExportLease:
+    lease = claim(database, run_id, worker)
+    assert lease is not None
+    return lease
+
+
+def fail(database: Database, lease: ExportLease) -> None:
+    with database.transaction() as session:
+        fail_export(session, lease, "ENOSPC")
+
+
+def let_pass(database: Database, column: str = "export_retry_at") -> None:
+    """As if the time in this column were over."""
+    with database.transaction() as session:
+        session.execute(text(f"UPDATE runs SET {column} = now() - interval '1 second' WHERE {column} IS NOT NULL"))
+
+
+def found(database: Database) -> list[UUID]:
+    with database.transaction() as session:
+        return list(export_lease.find_unexported(session))
+
+
+def message_of(session: Session, run_id: UUID) -> str:
+    body = live_state.build(session, session.get_one(Run, run_id, populate_existing=True)).body
+    return str(json.loads(body)["progress"]["message"])
+
+
+def test_of_copies_that_claim_at_once_one_gets_the_lease(database: Database) -> None:
+    run_id = stopped_run(database)
+
+    with ThreadPoolExecutor(4) as copies:
+        leases = list(copies.map(lambda n: claim(database, run_id, f"worker-{n}@test/1"), range(8)))
+
+    assert len([lease for lease in leases if lease]) == 1
+
+
+def test_of_an_accounts_runs_one_is_written_at_a_time_and_other_accounts_do_not_wait(database: Database) -> None:
+    mine = account(database).account_id
+    run_ids = [stopped_run(database, mine) for _ in range(6)]
+
+    with ThreadPoolExecutor(6) as copies:
+        leases = [lease for lease in copies.map(lambda run_id: claim(database, run_id, str(run_id)), run_ids) if lease]
+
+    assert len(leases) == 1
+    assert claim(database, stopped_run(database), OTHER)
+    with database.transaction() as session:
+        export_lease.finish_export(session, leases[0], ())
+    left = [run_id for run_id in run_ids if run_id != leases[0].run_id]
+    with database.transaction() as session:
+        assert export_lease.next_unexported(session, leases[0].run_id) == left[0]
+    assert claim(database, left[0])
+
+
+def test_the_sweeper_asks_for_one_run_of_each_account_that_nobody_serves(database: Database) -> None:
+    mine = account(database).account_id
+    first, second = stopped_run(database, mine), stopped_run(database, mine)
+    other = stopped_run(database)
+    let_pass(database, "resend_at")
+
+    assert sorted(found(database)) == sorted([first, other])
+    assert found(database) == []
+    let_pass(database, "resend_at")
+    lease = claimed(database, first)
+    assert found(database) == [other]
+    with database.transaction() as session:
+        export_lease.finish_export(session, lease, ())
+    let_pass(database, "resend_at")
+    assert sorted(found(database)) == sorted([second, other])
+
+
+def test_files_that_are_being_written_are_not_asked_for_however_long_that_takes(database: Database) -> None:
+    run_id = stopped_run(database)
+    lease = claimed(database, run_id)
+    for _ in range(3):
+        let_pass(database, "resend_at")
+        with database.transaction() as session:
+            export_lease.renew_export(session, lease, LEASE_S)
+        assert found(database) == []
+
+
+def test_the_files_of_a_run_that_ended_long_ago_are_still_asked_for(database: Database) -> None:
+    run_id = stopped_run(database)
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET finished_at = now() - interval '30 days'"))
+    let_pass(database, "resend_at")
+
+    assert found(database) == [run_id]
+
+
+def test_no_files_are_asked_for_where_none_are_wanted(database: Database) -> None:
+    run_id = stopped_run(database, formats=())
+    let_pass(database, "resend_at")
+
+    assert found(database) == []
+    assert claim(database, run_id) is None
+
+
+def test_files_of_a_writer_that_died_are_another_ones_and_it_can_not_hand_out_its_own(database: Database) -> None:
+    run_id = stopped_run(database)
+    dead = claimed(database, run_id)
+    let_pass(database)
+
+    with pytest.raises(LeaseLost), database.transaction() as session:
+        export_lease.renew_export(session, dead, LEASE_S)
+    assert claimed(database, run_id, OTHER).attempt == 2
+    for end in (lambda s: export_lease.finish_export(s, dead, ()), lambda s: fail_export(s, dead, "EIO")):
+        with pytest.raises(LeaseLost), database.transaction() as session:
+            end(session)
+
+
+def test_a_worker_that_stops_costs_no_attempt_and_no_pause(database: Database) -> None:
+    run_id = stopped_run(database)
+    with database.transaction() as session:
+        export_lease.hand_back_export(session, claimed(database, run_id))
+
+    assert claimed(database, run_id, OTHER).attempt == 1
+
+
+def test_the_pauses_grow_to_ten_minutes_and_all_of_them_take_an_hour() -> None:
+    pauses = [pause_after(attempt) for attempt in range(1, MAX_ATTEMPTS)]
+
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (10, 600)
+    assert 3600 <= sum(pauses) < 4200
+
+
+def test_what_failed_is_left_alone_until_its_pause_is_over_and_readers_are_told(database: Database) -> None:
+    run_id = stopped_run(database)
+    fail(database, claimed(database, run_id))
+    let_pass(database, "resend_at")
+
+    assert claim(database, run_id) is None
+    assert found(database) == []
+    with database.transaction() as session:
+        assert "The export files can't be written yet; the next try is at " in message_of(session, run_id)
+        assert count(session, "SELECT count(*) FROM runs WHERE export_retry_at > now() + interval '9 seconds'") == 1
+    let_pass(database)
+    assert found(database) == [run_id]
+
+
+def give_up(database: Database, run_id: UUID) -> None:
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        lease = claimed(database, run_id)
+        assert lease.attempt == attempt
+        fail(database, lease)
+        let_pass(database)
+
+
+def test_what_failed_again_and_again_is_given_up_and_readers_and_timeline_say_so(database: Database) -> None:
+    run_id = stopped_run(database)
+    give_up(database, run_id)
+    let_pass(database, "resend_at")
+
+    assert found(database) == []
+    assert claim(database, run_id) is None
+    with database.transaction() as session:
+        last = events_of_run(session, run_id)[-1]
+        assert "are not tried any more: have the operator write them." in message_of(session, run_id)
+    assert (last.kind, last.detail) == (EventKind.EXPORT_GIVEN_UP, {"attempts": MAX_ATTEMPTS, "reason": "ENOSPC"})
+
+
+def test_an_erasure_takes_the_lease_away_and_has_files_that_were_given_up_tried_again(database: Database) -> None:
+    run_id, who = stopped_run(database), Wanted()
+    give_up(database, run_id)
+    who.add_address("given0.family0@alpha.test")
+    with database.transaction() as session:
+        session.execute(text("UPDATE contacts SET email = 'given0.family0@alpha.test' WHERE input_row = 0"))
+
+    with database.transaction() as session:
+        assert erasure.erase_contacts(session, run_id, 0, who, new_id())[1] == 1
+    lease = claimed(database, run_id)
+    assert lease.attempt == 1
+    with database.transaction() as session:
+        session.execute(text("UPDATE contacts SET email = 'given0.family0@alpha.test' WHERE input_row = 1"))
+        erasure.erase_contacts(session, run_id, 0, who, new_id())
+
+    with pytest.raises(LeaseLost), database.transaction() as session:
+        export_lease.finish_export(session, lease, ())
+
+
+def test_a_run_whose_data_expires_is_not_exported_any_more(database: Database) -> None:
+    run_id = stopped_run(database)
+    with database.transaction() as session:
+        withdraw(session, session.get_one(Run, run_id))
+    let_pass(database, "resend_at")
+
+    assert found(database) == []
+    assert claim(database, run_id) is None
