@@ -1,6 +1,8 @@
 """Who is asking: the API key, the subscription, the rate limit."""
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator, MutableMapping
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +13,10 @@ from models.database import Database
 from models.queries import account_of_key
 from models.settings import Settings
 from models.status import SubscriptionStatus
+
+AT_ONCE = 2
+"""Changes of one account that a process works at the same time."""
+LONGEST_WAIT_S = 30
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +52,32 @@ def paying_account(request: Request) -> UUID:
 
 
 AccountId = Annotated[UUID, Depends(paying_account)]
+
+
+async def take_turn(request: Request, account_id: AccountId) -> AsyncIterator[None]:
+    """Work only so many of an account's changes at once; the others wait, and hold neither a thread nor a body.
+
+    Without this, one account that sends many large bodies has all threads and connections. Answers 429 to who has
+    waited too long.
+    """
+    turn = _turn_of(request.app.state.turns, account_id)
+    try:
+        async with asyncio.timeout(LONGEST_WAIT_S):
+            await turn.acquire()
+    except TimeoutError:
+        sentence = f"{AT_ONCE} changes of your account are still in work: wait for their answers, then try again."
+        raise HTTPException(429, sentence, {"Retry-After": "5"}) from None
+    try:
+        yield
+    finally:
+        turn.release()
+
+
+def _turn_of(turns: MutableMapping[UUID, asyncio.Semaphore], account_id: UUID) -> asyncio.Semaphore:
+    turn = turns.get(account_id)
+    if turn is None:
+        turn = turns[account_id] = asyncio.Semaphore(AT_ONCE)
+    return turn
 
 
 def _bearer_key(request: Request) -> str:

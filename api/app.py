@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
 
 from fastapi import FastAPI
 
@@ -24,6 +25,7 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Growth engine", version="1", lifespan=_lifespan, redirect_slashes=False)
     app.state.settings = settings
     app.state.database = open_database(settings.database_url, pool_size=10, pool_timeout=5)
+    app.state.turns = WeakValueDictionary()
     app.state.redis = open_redis(settings.redis_url, REDIS_TIMEOUT_S)
     app.include_router(runs)
     app.include_router(suppressions)

@@ -1,14 +1,19 @@
-"""Reading a request's body: bounded, then parsed and validated in one pass over the bytes."""
+"""Reading a request's body: bounded, then parsed and validated piece by piece."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
 
-from fastapi import HTTPException, Request
-from pydantic import BaseModel, ValidationError
+from fastapi import Depends, HTTPException, Request
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
-from api.access import settings_of
-from api.errors import sentence_of
-from models.wire import KNOWS_COMPANIES, RunRequest
+from api.access import settings_of, take_turn
+from api.errors import MOST_PROBLEMS, sentence_of
+from api.json_pieces import NotJson, read_json
+from models.bounds import ENTRIES, PEOPLE
+from models.privacy_wire import ErasureRequest, PersonToErase, SuppressionEntries
+from models.wire import KNOWS_COMPANIES, ContactIn, RunRequest, Text320
 from pipeline.errors import InvalidInput
 
 T = TypeVar("T", bound=BaseModel)
@@ -16,24 +21,48 @@ T = TypeVar("T", bound=BaseModel)
 
 async def read_body(request: Request) -> bytes:
     """The body; answers 400 as soon as it is larger than allowed, without reading the rest."""
+    if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+        raise HTTPException(400, "The body is compressed: send it as it is, without `Content-Encoding`.")
     most = settings_of(request).max_body_bytes
     body = bytearray()
     async for piece in request.stream():
         body += piece
         if len(body) > most:
-            raise HTTPException(400, f"The body is larger than {most} bytes: split the run into smaller ones.")
+            raise HTTPException(400, f"The body is larger than {most} bytes: split it into smaller ones.")
     return bytes(body)
 
 
-def parse_body(shape: type[T], body: bytes, context: Mapping[str, object] | None = None) -> T:
-    """What a body says. Answers 400 when it is not JSON; raises `InvalidInput` when it fails validation."""
-    try:
-        return shape.model_validate_json(body, context=context)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-        if problems[0]["type"] == "json_invalid":
-            raise HTTPException(400, f"The body is not JSON: {problems[0]['msg'].partition(': ')[2]}.") from error
-        raise InvalidInput(sentence_of(problems)) from error
+Turn = Depends(take_turn)
+Body = Annotated[bytes, Depends(read_body)]
+
+
+@dataclass(slots=True)
+class _LongList:
+    """The one list of a body that may be long: where it is, what its items are, and what is wrong with them."""
+
+    path: tuple[str, ...]
+    noun: str
+    shape: TypeAdapter[Any]
+    most: int
+    too_many: str
+    problems: list[ErrorDetails] = field(default_factory=list)
+    further_problems: int = 0
+
+    def convert(self, index: int, item: Any) -> Any:
+        if index >= self.most:
+            raise InvalidInput(self.too_many)
+        try:
+            return self.shape.validate_python(item)
+        except ValidationError as error:
+            self._note(index, error)
+
+    def _note(self, index: int, error: ValidationError) -> None:
+        if len(self.problems) >= MOST_PROBLEMS:
+            self.further_problems += error.error_count()
+            return
+        for problem in _details(error):
+            problem["loc"] = (*self.path, index, *problem["loc"])
+            self.problems.append(problem)
 
 
 def parse_run_request(body: bytes, max_contacts: int, *, knows_companies: bool = False) -> RunRequest:
@@ -41,10 +70,40 @@ def parse_run_request(body: bytes, max_contacts: int, *, knows_companies: bool =
 
     With `knows_companies` a contact may bring a company and no domain.
     """
-    run_request = parse_body(RunRequest, body, {KNOWS_COMPANIES: knows_companies})
-    contacts = len(run_request.goal_plan.input_assets.contacts)
-    if contacts > max_contacts:
-        raise InvalidInput(
-            f"{contacts} contacts are more than the {max_contacts} of one run: split it into smaller ones."
-        )
-    return run_request
+    too_many = f"there are more contacts than the {max_contacts} of one run: split it into smaller ones."
+    path = ("goal_plan", "input_assets", "contacts")
+    contacts = _LongList(path, "contact", TypeAdapter(ContactIn), max_contacts, too_many)
+    return _parse(RunRequest, body, contacts, {KNOWS_COMPANIES: knows_companies})
+
+
+def parse_entries(body: bytes) -> SuppressionEntries:
+    """The entries in a body. Answers 400, and raises `InvalidInput`, as `parse_run_request`."""
+    too_many = f"there are more entries than the {ENTRIES.most} of one request: split them."
+    return _parse(
+        SuppressionEntries, body, _LongList(("entries",), "entry", TypeAdapter(Text320), ENTRIES.most, too_many)
+    )
+
+
+def parse_erasure(body: bytes) -> ErasureRequest:
+    """Whom to erase. Answers 400, and raises `InvalidInput`, as `parse_run_request`."""
+    too_many = f"there are more people than the {PEOPLE.most} of one request: split them."
+    return _parse(
+        ErasureRequest, body, _LongList(("people",), "person", TypeAdapter(PersonToErase), PEOPLE.most, too_many)
+    )
+
+
+def _parse(shape: type[T], body: bytes, long_list: _LongList, context: Mapping[str, object] | None = None) -> T:
+    try:
+        read = read_json(body, long_list.path, long_list.noun, long_list.convert)
+    except NotJson as error:
+        raise HTTPException(400, f"The body is not JSON: {error}.") from error
+    if long_list.problems:
+        raise InvalidInput(sentence_of(long_list.problems, long_list.further_problems))
+    try:
+        return shape.model_validate(read, context=context)
+    except ValidationError as error:
+        raise InvalidInput(sentence_of(_details(error))) from error
+
+
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_context=False, include_input=False)

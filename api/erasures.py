@@ -3,14 +3,13 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated
 from uuid import UUID
 
 import redis
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 
 from api.access import AccountId, database_of, redis_of, settings_of
-from api.bodies import parse_body, read_body
+from api.bodies import Body, Turn, parse_erasure
 from api.runs import ERRORS
 from models.database import Database
 from models.privacy_wire import ErasureDone, ErasureRequest, PersonToErase
@@ -31,11 +30,12 @@ erasures = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[
 
 @erasures.post(
     "/erasures",
+    dependencies=[Turn],
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": ErasureRequest.model_json_schema()}}}},
 )
-def erase(request: Request, account_id: AccountId, body: Annotated[bytes, Depends(read_body)]) -> ErasureDone:
+def erase(request: Request, account_id: AccountId, body: Body) -> ErasureDone:
     """Erase people. Cut short, it is done by sending it again; what is gone already is not counted again."""
-    wish = parse_body(ErasureRequest, body)
+    wish = parse_erasure(body)
     step = _Erasing(request, database_of(request), account_id, _wanted(wish.people))
     # First of all the list, under which lanes at work write nothing about them any more.
     suppressed = step.suppress() if wish.suppress else 0

@@ -1,7 +1,7 @@
 """Every error answer is `{"detail": "a sentence that says what to do"}`, and never shows what the client sent."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
+from models.bounds import shown
 from models.postgres_errors import Meaning, PostgresUnavailable, described, meaning_of
 from pipeline.errors import (
     GrowthError,
@@ -30,6 +31,11 @@ STATUS_CODES: Mapping[type[GrowthError], int] = {
     UnknownRun: 404,
 }
 MOST_PROBLEMS = 10
+_WHY = {
+    "model_type": "Input should be an object",
+    "string_unicode": "it holds half a surrogate pair, which is no character: remove it",
+}
+"""In plainer words than Pydantic's."""
 RETRY_AFTER_S = 5
 
 log = logging.getLogger(__name__)
@@ -51,11 +57,19 @@ def answer(status: int, sentence: str, headers: Mapping[str, str] | None = None)
     return JSONResponse({"detail": sentence}, status, headers)
 
 
-def sentence_of(problems: list[ErrorDetails]) -> str:
-    """Pydantic's problems as one sentence: which field of which record, and why; never the value."""
-    named = [f"{_place(problem['loc'])}: {_why(problem['msg'])}" for problem in problems[:MOST_PROBLEMS]]
-    rest = len(problems) - MOST_PROBLEMS
+def sentence_of(problems: Sequence[ErrorDetails], further: int = 0) -> str:
+    """Pydantic's problems as one sentence: which field of which record, and why; never the value.
+
+    `further` problems are counted beside them.
+    """
+    named = [_named(problem["loc"], _why(problem)) for problem in problems[:MOST_PROBLEMS]]
+    rest = len(problems) + further - len(named)
     return "; ".join(named) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _named(location: tuple[int | str, ...], why: str) -> str:
+    """A problem with its place, unless it says itself which contact it is about."""
+    return why if why.startswith("contact ") else f"{_place(location)}: {why}"
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -63,13 +77,17 @@ def _place(location: tuple[int | str, ...]) -> str:
     parts = [part for part in location if part != "body"]
     if "contacts" in parts and parts[-1] != "contacts":
         after = parts[parts.index("contacts") + 1 :]
-        field = f", field {'.'.join(map(str, after[1:]))}" if after[1:] else ""
+        field = f", field {_path(after[1:])}" if after[1:] else ""
         return f"contact {int(after[0]) + 1}{field}"
-    return f"field {'.'.join(map(str, parts))}" if parts else "the body"
+    return f"field {_path(parts)}" if parts else "the body"
 
 
-def _why(text: str) -> str:
-    return text.removeprefix("Value error, ").rstrip(".")
+def _path(parts: Sequence[int | str]) -> str:
+    return ".".join(shown(str(part)) for part in parts)
+
+
+def _why(problem: ErrorDetails) -> str:
+    return _WHY.get(problem["type"]) or problem["msg"].removeprefix("Value error, ").rstrip(".")
 
 
 def _sentence_with(status: int):  # type: ignore[no-untyped-def]

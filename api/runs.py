@@ -1,20 +1,22 @@
 """Runs over HTTP: create, read, cancel, retry, download."""
 
 import logging
+import re
 from typing import Annotated
 from uuid import UUID
 
 import redis
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import FileResponse
 
 from api.access import AccountId, database_of, redis_of, settings_of
-from api.bodies import parse_run_request, read_body
+from api.bodies import Body, Turn, parse_run_request
 from models.queries import events_of_run, export_of_account, run_of_account
 from models.run import Run
 from models.wire import (
     ErrorBody,
     GoalPlan,
+    IdempotencyKey,
     RunAccepted,
     RunAcceptedPreview,
     RunRequest,
@@ -31,7 +33,8 @@ from pipeline.retrying import retry_run
 from pipeline.runs import cancel as cancel_run
 from worker.dispatch import broker_may_be_away, send_chain, send_export
 
-MAX_IDEMPOTENCY_KEY_CHARS = 255
+NO_SUCH_EXPORT = "There is no such export: `export_handles` of a completed run lists those that exist."
+_ASSET_ID = re.compile(r"[a-z0-9_]{1,64}")
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +46,14 @@ runs = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-
 @runs.post(
     "/run",
     status_code=202,
+    dependencies=[Turn],
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": RunRequest.model_json_schema()}}}},
 )
 def create(
     request: Request,
     account_id: AccountId,
-    body: Annotated[bytes, Depends(read_body)],
-    idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY_CHARS)] = None,
+    body: Body,
+    idempotency_key: Annotated[IdempotencyKey | None, Header()] = None,
 ) -> RunAccepted:
     """Create a run and send its chain."""
     settings = settings_of(request)
@@ -81,7 +85,7 @@ def cancel(request: Request, account_id: AccountId, run_id: str) -> Response:
     return Response(state.body, media_type="application/json")
 
 
-@runs.post("/runs/{run_id}/retry", status_code=202)
+@runs.post("/runs/{run_id}/retry", status_code=202, dependencies=[Turn])
 def retry(request: Request, account_id: AccountId, run_id: str) -> RunAccepted:
     """Go on where a failed or cancelled run stopped, as a new run that pays only for what is still missing."""
     known_id = _run_id(run_id)
@@ -105,13 +109,15 @@ def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
 def download(request: Request, account_id: AccountId, run_id: str, asset_id: str) -> FileResponse:
     """An export file of a completed run."""
     known_id = _run_id(run_id)
+    if not _ASSET_ID.fullmatch(asset_id):
+        raise UnknownRun(NO_SUCH_EXPORT)
     with database_of(request).transaction() as session:
         export = export_of_account(session, known_id, asset_id, account_id)
         run = None if export else run_of_account(session, known_id, account_id)
     if run and run.expired_at:
         raise UnknownRun("The data of this run has expired and its exports were deleted: create a new run.")
     if export is None or export.storage_key is None:
-        raise UnknownRun("There is no such export: `export_handles` of a completed run lists those that exist.")
+        raise UnknownRun(NO_SUCH_EXPORT)
     path = settings_of(request).export_dir / export.storage_key
     if not path.is_file():
         log.error("run %s: export %s is missing on disk", run_id, asset_id)

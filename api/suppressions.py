@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from sqlalchemy.orm import Session
 
 from api.access import AccountId, database_of
-from api.bodies import parse_body, read_body
+from api.bodies import Body, Turn, parse_entries
 from api.errors import MOST_PROBLEMS
 from api.runs import ERRORS
+from models.bounds import ENTRIES
 from models.privacy_wire import Changed, Checked, SuppressionEntries, SuppressionPage, SuppressionShown
 from pipeline import suppressions as do_not_contact
 from pipeline.errors import InvalidInput
@@ -18,23 +19,22 @@ from pipeline.suppressions import Entry, parse_entry
 
 suppressions = APIRouter(prefix="/api/v1/growth/suppressions", responses=ERRORS)  # type: ignore[arg-type]
 
-Body = Annotated[bytes, Depends(read_body)]
 BODY = {"requestBody": {"content": {"application/json": {"schema": SuppressionEntries.model_json_schema()}}}}
 
 
-@suppressions.post("", openapi_extra=BODY)
+@suppressions.post("", dependencies=[Turn], openapi_extra=BODY)
 def add(request: Request, account_id: AccountId, body: Body) -> Changed:
     """Put entries on the list. All of them, or none when one is unusable."""
     return _change(request, account_id, body, do_not_contact.add)
 
 
-@suppressions.post("/remove", openapi_extra=BODY)
+@suppressions.post("/remove", dependencies=[Turn], openapi_extra=BODY)
 def remove(request: Request, account_id: AccountId, body: Body) -> Changed:
     """Take entries off the list."""
     return _change(request, account_id, body, do_not_contact.remove)
 
 
-@suppressions.post("/check", openapi_extra=BODY)
+@suppressions.post("/check", dependencies=[Turn], openapi_extra=BODY)
 def check(request: Request, account_id: AccountId, body: Body) -> Checked:
     """Say of each entry whether it is suppressed, be it by its domain."""
     entries = _entries(body)
@@ -47,7 +47,7 @@ def show(
     request: Request,
     account_id: AccountId,
     after: Annotated[str, Query(pattern="^([0-9a-f]{64})?$")] = "",
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    limit: Annotated[int, Query(ge=1, le=ENTRIES.most)] = 1000,
 ) -> SuppressionPage:
     """Show the list as it is kept, page by page."""
     with database_of(request).transaction() as session:
@@ -68,7 +68,7 @@ def _change(
 
 
 def _entries(body: bytes) -> Sequence[Entry]:
-    given = parse_body(SuppressionEntries, body).entries
+    given = parse_entries(body).entries
     problems = list(_problems(given))
     if problems:
         rest = len(problems) - MOST_PROBLEMS

@@ -104,14 +104,14 @@ def erase(
     home: Home = HOME,
 ) -> None:
     """Erase people from all runs and from all that is known. This can't be undone."""
-    from models.privacy_wire import MOST_PEOPLE
+    from models.bounds import PEOPLE
 
     people = _people(who, name, domain)
     if not yes:
         typer.confirm(f"Erase {len(people)} people for good?", abort=True, err=True)
     with ApiClient(find_credentials(home)) as client:
-        for start in range(0, len(people), MOST_PEOPLE):
-            done = client.erase(people[start : start + MOST_PEOPLE], suppress=suppress)
+        for start in range(0, len(people), PEOPLE.most):
+            done = client.erase(people[start : start + PEOPLE.most], suppress=suppress)
             console.print(
                 f"Erased {done['contacts']} contacts in {len(done['run_ids'])} runs, {done['verdicts']} kept verdicts, "
                 f"{done['provider_answers']} providers' answers; {done['suppressed']} new entries on the "

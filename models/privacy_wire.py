@@ -4,20 +4,18 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
 
+from models import bounds
 from models.wire import Text200, Text320
-
-MOST_ENTRIES = 10_000
-MOST_PEOPLE = 1000
 
 
 class SuppressionEntries(BaseModel):
     """Addresses, domains, or SHA-256 hashes of addresses or domains in hexadecimal, in any mixture."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    entries: list[Text320] = Field(min_length=1, max_length=MOST_ENTRIES)
+    entries: list[Text320] = Field(min_length=1, max_length=bounds.ENTRIES.most)
 
 
 class Changed(BaseModel):
@@ -57,7 +55,7 @@ def _trimmed(text: str) -> str:
 class PersonToErase(BaseModel):
     """Whom to erase: by an address, by a name and a domain, or by both."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     email: Annotated[Text320, AfterValidator(_trimmed)] = ""
     first_name: Text200 = ""
@@ -76,10 +74,10 @@ class PersonToErase(BaseModel):
 class ErasureRequest(BaseModel):
     """The body of `POST /api/v1/growth/erasures`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    people: list[PersonToErase] = Field(min_length=1, max_length=MOST_PEOPLE)
-    suppress: bool = True
+    people: list[PersonToErase] = Field(min_length=1, max_length=bounds.PEOPLE.most)
+    suppress: StrictBool = True
 
 
 class ErasureDone(BaseModel):

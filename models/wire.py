@@ -3,16 +3,30 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationInfo,
+    model_validator,
+)
+
+from models import bounds
+from models.bounds import check_columns, shown
+
+T = TypeVar("T")
 
 NOT_ALLOWED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 KNOWS_COMPANIES = "knows_companies"
 """In the context of a validation: contacts may bring a company and no domain, since the engine has a list of them."""
-MAX_EXTRA_COLUMNS = 100
-MAX_EXTRA_CHARS = 20_000
 
 Preset = Literal["full_pipeline", "verify_existing_emails"]
 ExportFormat = Literal["csv", "json"]
@@ -25,64 +39,89 @@ def _printable(text: str) -> str:
     return text
 
 
-Text200 = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
-Text320 = Annotated[str, Field(max_length=320), AfterValidator(_printable)]
+def _each_once(names: list[T]) -> list[T]:
+    if len(set(names)) < len(names):
+        raise ValueError("a name is there more than once: send each once")
+    return names
+
+
+def _null_is_empty(value: object) -> object:
+    return "" if value is None else value
+
+
+Text200 = Annotated[str, Field(max_length=bounds.NAME.most), AfterValidator(_printable)]
+Text320 = Annotated[str, Field(max_length=bounds.ADDRESS.most), AfterValidator(_printable)]
+NullMeansNotGiven = BeforeValidator(_null_is_empty, json_schema_input_type=str | None)
+IdempotencyKey = Annotated[
+    str,
+    Field(min_length=1, max_length=bounds.IDEMPOTENCY_KEY.most, pattern=r"^[\x20-\x7e]+$"),
+]
+
+EachOnce = Field(json_schema_extra={"uniqueItems": True})
+RequiredFields = Annotated[
+    list[ContactField], FailFast(), Field(max_length=len(get_args(ContactField))), EachOnce, AfterValidator(_each_once)
+]
+ExportFormats = Annotated[
+    list[ExportFormat], FailFast(), Field(max_length=len(get_args(ExportFormat))), EachOnce, AfterValidator(_each_once)
+]
 
 
 class ContactIn(BaseModel):
     """A contact as the client sends it; columns that we do not know are kept and come back in the exports."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
-    first_name: Text200 = ""
-    last_name: Text200 = ""
-    full_name: Text200 = ""
-    company: Text200 = ""
-    domain: Text320 = ""
-    email: Text320 = ""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _null_means_not_given(cls, value: object) -> object:
-        return "" if value is None else value
+    first_name: Annotated[Text200, NullMeansNotGiven] = ""
+    last_name: Annotated[Text200, NullMeansNotGiven] = ""
+    full_name: Annotated[Text200, NullMeansNotGiven] = ""
+    company: Annotated[Text200, NullMeansNotGiven] = ""
+    domain: Annotated[Text320, NullMeansNotGiven] = ""
+    email: Annotated[Text320, NullMeansNotGiven] = ""
 
     @model_validator(mode="after")
-    def _extra_is_small(self) -> Self:
-        extra = self.model_extra or {}
-        if len(extra) > MAX_EXTRA_COLUMNS:
-            raise ValueError(f"more than {MAX_EXTRA_COLUMNS} further columns: send fewer")
-        text = repr(extra)
-        if len(text) > MAX_EXTRA_CHARS:
-            raise ValueError(f"more than {MAX_EXTRA_CHARS} characters in further columns: send less")
-        if "\\x00" in text:
-            raise ValueError("a further column holds a NUL character: remove it")
+    def _columns_can_be_kept(self) -> Self:
+        if self.model_extra:
+            check_columns(self.model_extra)
         return self
 
 
 class InputAssets(BaseModel):
     """What a run works on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     contacts: list[ContactIn] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _columns_are_few(self) -> Self:
+        names: set[str] = set()
+        for row, contact in enumerate(self.contacts, start=1):
+            new = (contact.model_extra or {}).keys() - names
+            names |= new
+            if len(names) > bounds.COLUMNS_OF_RUN.most:
+                raise ValueError(
+                    f"contact {row}: field {shown(min(new))}: the contacts of a run have more than "
+                    f"{bounds.COLUMNS_OF_RUN.most} different further columns together: send fewer"
+                )
+        return self
 
 
 class Output(BaseModel):
     """What the client wants back."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    required_fields: list[ContactField] = ["email"]
-    preview_rows: int = Field(0, ge=0, le=100)
-    export_formats: list[ExportFormat] = ["csv", "json"]
+    required_fields: RequiredFields = ["email"]
+    preview_rows: StrictInt = Field(0, ge=0, le=bounds.PREVIEW_ROWS.most)
+    export_formats: ExportFormats = ["csv", "json"]
     # Left out of the request's hash unless it is asked for: keys used before it existed still give their run.
-    fresh: bool = Field(default=False, exclude_if=lambda fresh: not fresh)
+    fresh: StrictBool = Field(default=False, exclude_if=lambda fresh: not fresh)
 
 
 class GoalPlan(BaseModel):
     """A run, as a client orders it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     pipeline_id: Literal["email_discovery_v1"]
     preset: Preset
@@ -110,7 +149,7 @@ class GoalPlan(BaseModel):
 class RunRequest(BaseModel):
     """The body of `POST /api/v1/growth/run`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     goal_plan: GoalPlan
 

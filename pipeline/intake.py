@@ -7,24 +7,28 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.account import Account
+from models.bounds import IDEMPOTENCY_KEY
 from models.database import allow_time_for, copy_rows
 from models.events import EventKind, add_event
 from models.run import Run
 from models.run_stage import RunStage
 from models.schema import new_id
-from models.wire import ContactIn, GoalPlan
+from models.wire import ContactIn, GoalPlan, IdempotencyKey
 from pipeline.credits import RateCard, charge
-from pipeline.errors import IdempotencyConflict, UnknownAccount
+from pipeline.errors import IdempotencyConflict, InvalidInput, UnknownAccount
 from pipeline.mail.syntax import normalise_domain
 from pipeline.stages import PRESETS
 
 NEVER_SENT_AFTER_S = 5
 """When the sweeper sends a run's chain that its creator should have sent."""
+
+_KEY: TypeAdapter[str | None] = TypeAdapter(IdempotencyKey | None)
 
 CONTACT_COLUMNS = "run_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra"
 
@@ -50,8 +54,10 @@ def create_run(
 
     After the commit send its chain: `worker.dispatch.send_chain(created.run_id, created.preset)`. If that
     is never done, the sweeper does it some seconds later. The operator's rate card is `RateCard.of(load_settings())`.
-    Raises `UnknownAccount`, `InsufficientCredits`, and `IdempotencyConflict` when the key was used with another body.
+    Raises `InvalidInput`, `UnknownAccount`, `InsufficientCredits`, and `IdempotencyConflict` when the key was used with
+    another body.
     """
+    _check_key(idempotency_key)
     if session.scalar(select(Account.id).where(Account.id == account_id)) is None:
         raise UnknownAccount("There is no account with this id: `growth account create` opens one.")
     run = _insert_run(session, account_id, plan, rate_card, idempotency_key)
@@ -63,6 +69,14 @@ def create_run(
     _copy_contacts(session, run.id, plan.input_assets.contacts)
     add_event(session, run.id, EventKind.CREATED, contacts=run.contact_count, preset=run.preset)
     return CreatedRun(run.id, run.preset, is_new=True)
+
+
+def _check_key(idempotency_key: str | None) -> None:
+    try:
+        _KEY.validate_python(idempotency_key)
+    except ValidationError as error:
+        most = IDEMPOTENCY_KEY.most
+        raise InvalidInput(f"The Idempotency-Key must be 1 to {most} printable ASCII characters: change it.") from error
 
 
 def _insert_run(

@@ -19,7 +19,7 @@ from models.status import TERMINAL_RUN_STATUSES, RunStatus, StageStatus
 from models.wire import Progress, RunFailure, RunState, StageProgress
 from pipeline.deferrals import exports_wait, waiting
 from pipeline.progress import StageCount, message, percent
-from pipeline.results.rows import result_record
+from pipeline.results.rows import our_columns, result_record
 
 FINISHED_STATE_SECONDS = 3600
 
@@ -118,7 +118,8 @@ def _failure(run: Run) -> RunFailure | None:
 def _result_handles(session: Session, run: Run) -> Sequence[dict[str, Any]]:
     if run.status != RunStatus.COMPLETED or not run.preview_rows:
         return []
-    return [result_record(row) for row in first_results(session, run.id, run.preview_rows)]
+    ours = our_columns(run.extra_columns)
+    return [result_record(row, ours) for row in first_results(session, run.id, run.preview_rows)]
 
 
 def _artifact_handle(artifact: Artifact) -> dict[str, Any]:

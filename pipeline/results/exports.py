@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row
 
-from pipeline.results.rows import export_columns, result_record
+from pipeline.results.rows import export_columns, our_columns, result_record
 
 PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
 SYNC_EVERY = 4_000_000
@@ -63,9 +63,10 @@ def write_export(
     # Each by itself: with `parents`, only the last would get this mode.
     directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     unfinished.parent.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
-    counted = _Counted(result_record(row, extra_columns) for row in rows)
+    ours = our_columns(extra_columns)
+    counted = _Counted(result_record(row, ours) for row in rows)
     try:
-        digest = _write(unfinished, ENCODERS[export_format](counted, export_columns(extra_columns)))
+        digest = _write(unfinished, ENCODERS[export_format](counted, export_columns(extra_columns, ours)))
         size = unfinished.stat().st_size
     except BaseException:
         unfinished.unlink(missing_ok=True)
@@ -151,12 +152,16 @@ def _private(path: str, flags: int) -> int:
 
 
 def _csv_lines(records: Iterable[dict[str, Any]], columns: Sequence[str]) -> Iterator[str]:
-    """RFC 4180, UTF-8. Values that are not text keep their JSON form."""
+    """RFC 4180, UTF-8. Values that are not text keep their JSON form. A row costs what it holds, not what others do."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(columns)
+    places = {column: place for place, column in enumerate(columns)}
     for record in records:
-        writer.writerow([_csv_value(record.get(column)) for column in columns])
+        cells = [""] * len(columns)
+        for column, value in record.items():
+            cells[places[column]] = _csv_value(value)
+        writer.writerow(cells)
         yield _drained(buffer)
     yield _drained(buffer)
 

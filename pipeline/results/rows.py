@@ -1,37 +1,41 @@
 """One result row, as clients see it: their own columns untouched, then what we found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row
 
 CONTACT_COLUMNS = ("first_name", "last_name", "full_name", "company", "domain")
+INPUT_EMAIL = "input_email"
 RESULT_COLUMNS = ("email", "email_status", "email_reason", "email_score", "email_source")
 
-
-def export_columns(extra_columns: Sequence[str]) -> list[str]:
-    """The header of an export: the contact's columns, the client's others, then ours."""
-    return [
-        *CONTACT_COLUMNS,
-        "input_email",
-        *extra_columns,
-        *(result_column(name, extra_columns) for name in RESULT_COLUMNS),
-    ]
+OurColumns = Mapping[str, str]
+"""What `input_email` and the columns of results are called in a run."""
 
 
-def result_column(name: str, extra_columns: Sequence[str]) -> str:
+def result_column(name: str, taken: Collection[str]) -> str:
     """Our column's name; a client's column of the same name keeps its own, and ours steps aside."""
-    return f"growth_{name}" if name in extra_columns else name
+    while name in taken:
+        name = f"growth_{name}"
+    return name
 
 
-def result_record(row: Row[Any], extra_columns: Sequence[str] = ()) -> dict[str, Any]:
-    """A result row as a mapping, in the order of `export_columns`."""
+def our_columns(extra_columns: Collection[str]) -> OurColumns:
+    """Names of all our columns in a run whose contacts bring these."""
+    taken = {*CONTACT_COLUMNS, *extra_columns}
+    return {name: result_column(name, taken) for name in (INPUT_EMAIL, *RESULT_COLUMNS)}
+
+
+def export_columns(extra_columns: Sequence[str], ours: OurColumns) -> list[str]:
+    """The header of an export: the contact's columns, the client's others, then ours."""
+    return [*CONTACT_COLUMNS, ours[INPUT_EMAIL], *extra_columns, *(ours[name] for name in RESULT_COLUMNS)]
+
+
+def result_record(row: Row[Any], ours: OurColumns) -> dict[str, Any]:
+    """A result row as a mapping, in the order of `export_columns`; of the client's columns it has the row's own."""
     contact = {name: getattr(row, name) for name in CONTACT_COLUMNS}
-    result = dict(zip(RESULT_COLUMNS, _result(row), strict=True))
-    taken: Mapping[str, Any] = row.extra
-    named = {result_column(name, tuple(taken)): value for name, value in result.items()}
-    extra = {name: taken.get(name) for name in extra_columns} if extra_columns else dict(taken)
-    return {**contact, "input_email": row.input_email, **extra, **named}
+    found = zip((ours[name] for name in RESULT_COLUMNS), _result(row), strict=True)
+    return {**contact, ours[INPUT_EMAIL]: row.input_email, **row.extra, **dict(found)}
 
 
 def _result(row: Row[Any]) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
 """The HTTP door, on the running engine: errors as the contract says them, and nothing half-written."""
 
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -146,6 +147,54 @@ def test_a_missing_domain_is_422_with_the_record_and_the_field(client: Client, s
     assert response.status_code == 422
     assert "contact 2: field domain is missing" in refusal(response)
     assert runs_of(client, stack_database) == 0
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e400", '{"a":[NaN]}', '"\\ud800"', '"\\u0000"', "9" * 400])
+def test_a_column_that_could_not_come_back_as_it_was_is_422(
+    client: Client, stack_database: Database, value: str
+) -> None:
+    body = json.dumps(plan({"full_name": "Ada Example", "domain": "alpha.test", "revenue": 0}))
+
+    response = client.http.post(RUN, content=body.replace('"revenue": 0', f'"revenue": {value}'))
+
+    assert response.status_code == 422
+    assert "contact 1" in refusal(response)
+    assert runs_of(client, stack_database) == 0
+
+
+@pytest.mark.parametrize("key", [b"", b"x" * 256, "é".encode(), b"\xff"])
+def test_an_idempotency_key_that_is_none_is_422(client: Client, stack_database: Database, key: bytes) -> None:
+    body = plan({"full_name": "Ada Example", "domain": "alpha.test"})
+
+    response = client.http.post(RUN, json=body, headers=[(b"Idempotency-Key", key)])
+
+    assert response.status_code == 422
+    assert "dempotency-" in refusal(response)
+    assert runs_of(client, stack_database) == 0
+
+
+@pytest.mark.parametrize("odd", ["%00", "%2f", "..%2f..", "%ff", "x" * 10_000, "%0a", "%F0%9F%98%80", "-1", "%25"])
+def test_odd_ids_are_404(client: Client, population: Population, odd: str) -> None:
+    run_id = client.create(population.hundred[:1])
+
+    for path in (odd, f"{odd}/events", f"{run_id}/exports/{odd}", f"{run_id}{odd}"):
+        assert client.http.get(f"/api/v1/growth/runs/{path}").status_code == 404
+    for path in (f"{odd}/cancel", f"{odd}/retry"):
+        assert client.http.post(f"/api/v1/growth/runs/{path}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=10001", "limit=1e9", "limit=" + "9" * 5000, "after=%00", "after=zz"]
+)
+def test_odd_query_parameters_are_422(client: Client, query: str) -> None:
+    assert client.http.get(f"/api/v1/growth/suppressions?{query}").status_code == 422
+
+
+def test_a_compressed_body_is_400(client: Client) -> None:
+    response = client.http.post(RUN, content=gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"})
+
+    assert response.status_code == 400
+    assert "compressed" in refusal(response)
 
 
 def test_the_same_idempotency_key_gives_the_first_run(

@@ -10,7 +10,7 @@ from models.database import Database
 from models.run import Run
 from models.wire import ContactIn
 from pipeline.credits import RateCard
-from pipeline.errors import IdempotencyConflict, UnknownAccount
+from pipeline.errors import IdempotencyConflict, InvalidInput, UnknownAccount
 from pipeline.intake import CreatedRun, create_run
 from tests.factories import account, count, order, order_of
 
@@ -108,3 +108,13 @@ def test_the_same_key_of_another_account_is_another_run(database: Database) -> N
     assert first.run_id != second.run_id
     with database.transaction() as session:
         assert session.get_one(Run, second.run_id).account_id != session.get_one(Run, first.run_id).account_id
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "é", "a\x00b"])
+def test_a_key_that_is_none_is_refused(database: Database, key: str) -> None:
+    owner = account(database)
+
+    with pytest.raises(InvalidInput, match="1 to 255 printable"), database.transaction() as session:
+        create_run(session, owner.account_id, order(), rate_card=RateCard(), idempotency_key=key)
+    with database.transaction() as session:
+        assert create_run(session, owner.account_id, order(), rate_card=RateCard(), idempotency_key="x" * 255).is_new

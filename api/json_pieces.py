@@ -1,0 +1,165 @@
+"""Reading JSON piece by piece, so that no body stops others or fills the memory, whatever is in it.
+
+A parser that takes a body of 64 MB at once holds the interpreter for seconds and builds twenty times as much. Here the
+objects around one long list are walked in Python, and what stands in them is parsed in C, one bounded piece at a time:
+between two pieces other requests go on. An item of the list is validated as soon as it is read, and then let go.
+"""
+
+import codecs
+import re
+from collections.abc import Callable, Sequence
+from json import JSONDecodeError, JSONDecoder
+from typing import Any
+
+from models.bounds import CONTACT_CHARS, DEPTH, DIGITS, FIELDS, shown
+from pipeline.errors import InvalidInput
+
+PIECE_BYTES = 256 * 1024
+_LONGEST_LITERAL = 16
+"""An error this close to the end of what is there may be due to what is not there yet."""
+
+_BEHIND_VALUES = frozenset(" \t\n\r,:]}")
+_SPACE = re.compile(r"[ \t\n\r]*")
+_DECODER = JSONDecoder()
+
+Convert = Callable[[int, Any], Any]
+
+
+class NotJson(Exception):
+    """Raised when a body is not JSON; the text says where and why."""
+
+
+def read_json(body: bytes, path: Sequence[str], noun: str, convert: Convert) -> Any:
+    """What a body says, with each item of the list at `path` replaced by what `convert(index, item)` makes of it.
+
+    `noun` is what an item is called. Raises `NotJson`, and `InvalidInput` when a bound is passed: what follows is not
+    read then.
+    """
+    return _Reader(body, noun, convert).whole(path)
+
+
+class _Reader:
+    def __init__(self, body: bytes, noun: str, convert: Convert) -> None:
+        self._body = body
+        self._noun = noun
+        self._taken = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._text = ""
+        self._at = 0
+        self._passed = 0
+        self._convert = convert
+        self._place = ""
+
+    def whole(self, path: Sequence[str]) -> Any:
+        value = self._around(path)
+        if self._peek():
+            raise self._not_json("there is more behind its end")
+        return value
+
+    def _around(self, path: Sequence[str]) -> Any:
+        if not path:
+            return self._items()
+        if self._peek() != "{":
+            return self._value()
+        fields: dict[str, Any] = {}
+        while not self._ends("{", "}", is_first=not fields):
+            name = self._name()
+            if name in fields or len(fields) >= FIELDS.most:
+                raise InvalidInput(f"field {shown(name)}: it is there twice, or one of more than {FIELDS.most}")
+            fields[name] = self._around(path[1:]) if name == path[0] else self._value()
+        return fields
+
+    def _items(self) -> Any:
+        if self._peek() != "[":
+            return self._value()
+        items: list[Any] = []
+        while not self._ends("[", "]", is_first=not items):
+            self._place = f"{self._noun} {len(items) + 1}"
+            items.append(self._convert(len(items), self._value()))
+        self._place = ""
+        return items
+
+    def _name(self) -> str:
+        if self._peek() != '"':
+            raise self._not_json("a name in quotes is expected")
+        name = str(self._value())
+        self._pass(":")
+        return name
+
+    def _ends(self, opens: str, closes: str, *, is_first: bool) -> bool:
+        """Pass what stands before an item: the opening bracket or a comma. True when it is the closing one instead."""
+        if is_first:
+            self._pass(opens)
+        if self._peek() == closes:
+            self._at += 1
+            return True
+        if not is_first:
+            self._pass(",")
+        return False
+
+    def _pass(self, expected: str) -> None:
+        if self._peek() != expected:
+            raise self._not_json(f"'{expected}' is expected")
+        self._at += 1
+
+    def _peek(self) -> str:
+        """The next character that is no white space; none at the end."""
+        while True:
+            space = _SPACE.match(self._text, self._at)
+            self._at = space.end() if space else self._at
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._fill():
+                return ""
+
+    def _fill(self) -> bool:
+        if self._taken == len(self._body):
+            return False
+        piece = self._body[self._taken : self._taken + PIECE_BYTES]
+        self._taken += len(piece)
+        try:
+            decoded = self._decoder.decode(piece, self._taken == len(self._body))
+        except UnicodeDecodeError as error:
+            raise self._not_json("it is not UTF-8") from error
+        self._passed += self._at
+        self._text, self._at = self._text[self._at :] + decoded, 0
+        return True
+
+    def _value(self) -> Any:
+        """One value, parsed at once: it is short, or refused."""
+        self._peek()
+        while True:
+            why, is_certain = "", False
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+                if self._is_whole(end):
+                    self._at = end
+                    return value
+            except JSONDecodeError as error:
+                why, is_certain = error.msg, self._is_certain(error)
+            except RecursionError as error:
+                raise self._too_deep() from error
+            except ValueError as error:
+                raise self._refused(f"a number has more than {DIGITS.most} digits") from error
+            if not is_certain and len(self._text) - self._at > CONTACT_CHARS.most:
+                raise self._refused(f"its JSON has more than {CONTACT_CHARS.most} characters")
+            if is_certain or not self._fill():
+                raise self._not_json(why)
+
+    def _is_whole(self, end: int) -> bool:
+        """Whether a value ends here, and is not a number whose other digits are not there yet."""
+        return self._taken == len(self._body) or self._text[end : end + 1] in _BEHIND_VALUES
+
+    def _is_certain(self, error: JSONDecodeError) -> bool:
+        """Whether an error is one, and not the end of what is there until now."""
+        return error.pos < len(self._text) - _LONGEST_LITERAL and not error.msg.startswith("Unterminated")
+
+    def _too_deep(self) -> Exception:
+        too_deep = f"more than {DEPTH.most} lists and objects within each other"
+        return self._refused(too_deep) if self._place else self._not_json(too_deep)
+
+    def _refused(self, why: str) -> InvalidInput:
+        return InvalidInput(f"{self._place or 'the body'}: {why}: send less")
+
+    def _not_json(self, why: str) -> NotJson:
+        return NotJson(f"{why}, near character {self._passed + self._at + 1}")

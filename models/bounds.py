@@ -1,0 +1,136 @@
+"""The bounds of what a client sends: each number stands here once, docs/api.md shows them in the same words.
+
+The shapes of `models.wire` and `models.privacy_wire` apply them, so that a plan which is made in process meets the same
+ones as a request. Columns that have no shape of their own are measured here.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most that there may be of something."""
+
+    most: int
+    of: str
+
+
+NAME = Bound(200, "characters of `first_name`, `last_name`, `full_name`, `company`")
+ADDRESS = Bound(320, "characters of `domain`, of `email`, of a do-not-contact entry")
+COLUMNS_OF_CONTACT = Bound(100, "further columns of one contact")
+COLUMNS_OF_RUN = Bound(200, "different further columns of all contacts of a run together")
+COLUMN_NAME = Bound(200, "characters of a further column's name")
+COLUMN_CHARS = Bound(20_000, "characters of one contact's further columns, written as JSON")
+DEPTH = Bound(20, "lists and objects within each other in a further column")
+DIGITS = Bound(100, "digits of a whole number in a further column")
+VALUES = Bound(1_000, "values within lists and objects in one contact's further columns")
+CONTACT_CHARS = Bound(300_000, "characters of the JSON of one contact, white space included")
+FIELDS = Bound(50, "fields of an object around the contacts")
+PREVIEW_ROWS = Bound(100, "`preview_rows`")
+IDEMPOTENCY_KEY = Bound(255, "characters of an `Idempotency-Key`, which are printable ASCII")
+ENTRIES = Bound(10_000, "entries of one request for the do-not-contact list, or of one page of it")
+PEOPLE = Bound(1_000, "people in one erasure")
+
+BOUNDS = tuple(bound for bound in list(globals().values()) if isinstance(bound, Bound))
+
+_SHOWN_CHARS = 40
+_TOO_LONG_NUMBER: int = 10**DIGITS.most
+
+
+def shown(name: str) -> str:
+    """A client's name for something, as it may stand in a sentence: short, and nothing but visible characters."""
+    visible = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name[:_SHOWN_CHARS])
+    return visible + ("…" if len(name) > _SHOWN_CHARS else "")
+
+
+def check_columns(columns: Mapping[str, Any]) -> None:
+    """Raise `ValueError`, naming the column and the bound, unless they can be kept and come back untouched.
+
+    It stops at the first bound that is passed: however much there is, no more than that is looked at.
+    """
+    if len(columns) > COLUMNS_OF_CONTACT.most:
+        raise ValueError(f"more than {COLUMNS_OF_CONTACT.most} further columns: send fewer")
+    meter = _Meter(COLUMN_CHARS.most)
+    meter.take(_frame(len(columns)))
+    for name, value in columns.items():
+        try:
+            if len(name) > COLUMN_NAME.most:
+                raise ValueError(f"a column's name has more than {COLUMN_NAME.most} characters: shorten it")
+            meter.name(name)
+            meter.value(value, 1)
+        except ValueError as problem:
+            raise ValueError(f"field {shown(name)}: {problem}") from None
+
+
+class _Meter:
+    """Measures values as long as their JSON is, not counting what JSON escapes."""
+
+    def __init__(self, chars: int) -> None:
+        self._left = chars
+        self._values_left = VALUES.most
+
+    def take(self, chars: int) -> None:
+        self._left -= chars
+        if self._left < 0:
+            raise ValueError(f"more than {COLUMN_CHARS.most} characters in further columns: send less")
+
+    def name(self, name: str) -> None:
+        _check_text(name, "the name of a column")
+        self.take(len(name) + 4)
+
+    def value(self, value: Any, depth: int) -> None:
+        if isinstance(value, str):
+            self.take(len(value) + 2)
+            _check_text(value, "a further column")
+        elif value is None or isinstance(value, bool):
+            self.take(4)
+        elif isinstance(value, int):
+            self._whole_number(value)
+        elif isinstance(value, float):
+            self._number(value)
+        else:
+            self._several(value, depth)
+
+    def _whole_number(self, value: int) -> None:
+        if not -_TOO_LONG_NUMBER < value < _TOO_LONG_NUMBER:
+            raise ValueError(f"a number has more than {DIGITS.most} digits: send it as text")
+        self.take(len(str(value)))
+
+    def _number(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise ValueError("NaN, Infinity and numbers beyond 1e308 are not JSON: leave them out, or send null")
+        self.take(len(repr(value)))
+
+    def _several(self, value: Any, depth: int) -> None:
+        if not isinstance(value, dict | list | tuple):
+            raise ValueError("a further column is no JSON value: send text, numbers, lists or objects")
+        if depth > DEPTH.most:
+            raise ValueError(f"more than {DEPTH.most} lists and objects within each other: send it flatter")
+        self.take(_frame(len(value)))
+        self._values_left -= len(value)
+        if self._values_left < 0:
+            raise ValueError(f"more than {VALUES.most} values within lists and objects: send fewer")
+        for name in value if isinstance(value, dict) else ():
+            if not isinstance(name, str):
+                raise ValueError("the name of a value in a further column is no text: send text")
+            self.name(name)
+        for inner in value.values() if isinstance(value, dict) else value:
+            self.value(inner, depth + 1)
+
+
+def _frame(items: int) -> int:
+    """The brackets around so many items, and what stands between them."""
+    return 2 * max(items, 1)
+
+
+def _check_text(text: str, where: str) -> None:
+    if "\x00" in text:
+        raise ValueError(f"{where} holds a NUL character: remove it")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{where} holds half a surrogate pair, which is no character: remove it") from None

@@ -1,0 +1,132 @@
+"""Bodies are read piece by piece: as `json` reads them, whatever the pieces, and no further than they are allowed."""
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import HTTPException
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api import json_pieces
+from api.bodies import parse_run_request
+from api.json_pieces import NotJson, read_json
+from pipeline.errors import InvalidInput
+from tests.unit.test_wire import PERSON, body
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8"))
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner), max_leaves=9
+)
+
+
+@pytest.fixture(params=[1, 7, 256 * 1024], ids=lambda size: f"pieces of {size}")
+def _pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_pieces, "PIECE_BYTES", request.param)
+
+
+def read(text: bytes) -> Any:
+    return read_json(text, ("outer", "items"), "item", lambda _, item: item)
+
+
+@pytest.mark.usefixtures("_pieces")
+def test_any_json_is_read_as_json_reads_it() -> None:
+    @settings(max_examples=40)
+    @given(VALUES, st.lists(VALUES, max_size=5), st.sampled_from([None, 1]))
+    def reads(other: Any, items: list[Any], indent: int | None) -> None:
+        for value in (other, items, {"other": other, "outer": {"more": 1.5, "items": items, "x": other}}):
+            text = json.dumps(value, indent=indent, ensure_ascii=indent is None)
+            assert read(f" {text}\n".encode()) == json.loads(text)
+
+    reads()
+
+
+@pytest.mark.usefixtures("_pieces")
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b" ", b"{", b"[", b'{"outer"', b'{"outer":', b'{"outer":{"items":[', b'{"outer":{"items":[1', b"1 2",
+        b"tru",
+        b'{"outer":{"items":[1,]}}', b'{"outer":{"items":[1 2]}}', b'{"a":1,}', b"{1:2}", b'{"a" 1}', b'"open',
+        b"01",
+        b'{"outer":{"items":["\x01"]}}', b"\xff", b'{"a":"\xe2\x82"}', b"\xef\xbb\xbf{}", b"[" * 100_000,
+    ],
+)  # fmt: skip
+def test_what_is_no_json_is_said_to_be_none(text: bytes) -> None:
+    with pytest.raises(NotJson):
+        read(text)
+
+
+def test_a_field_that_is_there_twice_is_refused_where_there_may_be_one_list_only() -> None:
+    with pytest.raises(InvalidInput, match="field items: it is there twice"):
+        read(b'{"outer":{"items":[1],"items":[2]}}')
+
+
+def order(item: bytes, count: int) -> bytes:
+    return body(PERSON).replace(json.dumps(PERSON).encode(), b",".join([item] * count))
+
+
+HOSTILE = {
+    "number and word": (b"1x" + b"2" * 900_000, 1),
+    "empty contacts": (b"{}", 8_000),
+    "numbers": (b"1", 8_000),
+    "too many": (b"{}", 200_000),
+    "lists of empty lists": (b'{"x":[' + b",".join([b"[]"] * 90_000) + b"]}", 1),
+    "one long contact": (b'{"x":[' + b",".join([b"[]"] * 400_000) + b"]}", 1),
+    "deep": (b"[" * 100_000 + b"]" * 100_000, 5),
+    "many names": (b"{" + b",".join(b'"%x":1' % n for n in range(20_000)) + b"}", 5),
+    "long names": (b'{"' + b"x" * 250_000 + b'":1}', 5),
+    "NaN": (json.dumps(PERSON | {"x": float("nan")}).encode(), 8_000),
+    "open text": (b'{"x":"' + b"x" * 900_000, 1),
+    "white space": (b" " * 900_000 + b"1", 1),
+    "formats": (b'1]},"output":{"export_formats":[' + b",".join([b'"csv"'] * 30_000) + b'],"x":[', 1),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_refusal_is_short_and_takes_no_more_memory_than_a_few_pieces(name: str) -> None:
+    text = order(*HOSTILE[name])
+    tracemalloc.start()
+
+    with pytest.raises((InvalidInput, HTTPException)) as refused:
+        parse_run_request(text, 10_000)
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(str(refused.value)) < 2_000
+    assert peak < 16_000_000
+
+
+def steps(text: bytes) -> int:
+    """How many characters the parser in C was given, over all its calls."""
+    given = 0
+
+    class Counting(json.JSONDecoder):
+        def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
+            nonlocal given
+            given += len(s) - idx if idx == 0 else 0
+            return super().raw_decode(s, idx)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(json_pieces, "_DECODER", Counting())
+        for _ in refusals(text):
+            pass
+    return given
+
+
+def refusals(text: bytes) -> Iterator[str]:
+    try:
+        parse_run_request(text, 1_000_000)
+    except (InvalidInput, HTTPException) as refused:
+        yield str(refused)
+
+
+@pytest.mark.parametrize(
+    "item", [b'{"x":"' + b"x" * 280_000 + b'"}', json.dumps(PERSON).encode()], ids=["long", "short"]
+)
+def test_nothing_is_parsed_more_than_a_few_times(item: bytes) -> None:
+    text = order(item, 3_000_000 // len(item))
+
+    assert steps(text) < 4 * len(text)

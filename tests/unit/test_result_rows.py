@@ -1,0 +1,89 @@
+"""Exports and previews: each contact's own columns, untouched, whatever they are called; a row costs what it holds."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from models.database import Database
+from models.queries import first_results, stream_results
+from models.run import Run
+from models.wire import ContactIn
+from pipeline.credits import RateCard
+from pipeline.intake import create_run
+from pipeline.results.exports import write_export
+from pipeline.results.rows import our_columns, result_record
+from tests.factories import account, order_of
+
+ODD = {
+    "email_status": "mine",
+    "growth_email_status": "mine, too",
+    "input_email": "not an address",
+    "Email": "another case",
+    "EMAIL_STATUS": "a third",
+    "=cmd|'/C calc'!A0": "=1+1",
+    "": "no name",
+    'a "quoted",\nname': 'a "quoted",\nvalue',
+    "nested": {"list": [1, 2.5, None, True]},
+}
+
+
+def contact(own: dict[str, Any]) -> ContactIn:
+    return ContactIn.model_validate({"full_name": "Ada Example", "domain": "alpha.test", **own})
+
+
+def exported(database: Database, directory: Path, *columns: dict[str, Any]) -> tuple[list[dict[str, str]], list[Any]]:
+    """What a run of contacts with such further columns hands out, as CSV and as JSON."""
+    people = [contact(own) for own in columns]
+    with database.transaction() as session:
+        run_id = create_run(
+            session, account(database, 1_000_000).account_id, order_of(people), rate_card=RateCard()
+        ).run_id
+    written = []
+    for export_format in ("csv", "json"):
+        with database.transaction() as session:
+            run = session.get_one(Run, run_id)
+            export = write_export(directory, run_id, export_format, run.extra_columns, stream_results(session, run_id))
+        written.append((directory / export.unfinished).read_bytes().decode())
+    return list(csv.DictReader(io.StringIO(written[0], newline=""))), json.loads(written[1])
+
+
+def test_columns_that_are_called_like_ours_come_back_untouched(database: Database, tmp_path: Path) -> None:
+    rows, records = exported(database, tmp_path, ODD, {})
+
+    expected = {name: value if isinstance(value, str) else json.dumps(value) for name, value in ODD.items()}
+    assert {name: rows[0][name] for name in ODD} == expected
+    assert {name: records[0][name] for name in ODD} == ODD
+
+
+def test_our_columns_have_one_name_in_all_rows_of_a_run(database: Database, tmp_path: Path) -> None:
+    rows, records = exported(database, tmp_path, ODD, {})
+
+    ours = ["growth_input_email", "email", "growth_growth_email_status", "email_reason", "email_score", "email_source"]
+    assert list(our_columns(list(ODD)).values()) == ours
+    assert all(set(ours) <= set(row) for row in [*rows, *records])
+    assert rows[1]["email_status"] == ""
+
+
+def test_a_preview_names_our_columns_as_the_exports_do(database: Database) -> None:
+    people = [
+        ContactIn.model_validate({"full_name": "Ada Example", "domain": "alpha.test", **own}) for own in (ODD, {})
+    ]
+    with database.transaction() as session:
+        run_id = create_run(session, account(database).account_id, order_of(people), rate_card=RateCard()).run_id
+        run = session.get_one(Run, run_id)
+        records = [result_record(row, our_columns(run.extra_columns)) for row in first_results(session, run_id, 2)]
+
+    assert records[0]["email_status"] == "mine"
+    assert "growth_growth_email_status" in records[1]
+    assert "email_status" not in records[1]
+
+
+def test_a_row_has_its_own_columns_and_not_those_of_all_others(database: Database, tmp_path: Path) -> None:
+    rows, records = exported(database, tmp_path, *({f"column_{number}": number} for number in range(200)))
+
+    assert all(f"column_{number}" in record for number, record in enumerate(records))
+    assert {len(record) for record in records} == {len(records[0])}
+    assert len(records[0]) < 20
+    assert [row[f"column_{number}"] for number, row in enumerate(rows)] == [str(number) for number in range(200)]

@@ -1,0 +1,74 @@
+"""Changes of one account wait for each other; nobody else waits for them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+from weakref import WeakValueDictionary
+
+import pytest
+from fastapi import FastAPI, HTTPException, Request
+
+from api import access
+from api.access import AT_ONCE, take_turn
+
+
+@pytest.fixture
+def request_() -> Request:
+    app = FastAPI()
+    app.state.turns = WeakValueDictionary()
+    return Request({"type": "http", "app": app})
+
+
+def turn(request: Request, account_id: UUID) -> AsyncIterator[None]:
+    return aiter(take_turn(request, account_id))
+
+
+async def end(taken: AsyncIterator[None]) -> None:
+    with pytest.raises(StopAsyncIteration):
+        await anext(taken)
+
+
+def test_one_account_waits_for_itself_and_another_does_not(request_: Request) -> None:
+    async def scene() -> None:
+        first, second = uuid4(), uuid4()
+        taken = [turn(request_, first) for _ in range(AT_ONCE)]
+        for each in taken:
+            await anext(each)
+        waiting = asyncio.ensure_future(anext(turn(request_, first)))
+        await anext(turn(request_, second))
+        assert not waiting.done()
+
+        await end(taken[0])
+        await waiting
+
+    asyncio.run(scene())
+
+
+def test_who_waits_too_long_is_told_when_to_come_back(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "LONGEST_WAIT_S", 0)
+
+    async def scene() -> None:
+        account_id = uuid4()
+        taken = [turn(request_, account_id) for _ in range(AT_ONCE)]
+        for each in taken:
+            await anext(each)
+        with pytest.raises(HTTPException) as refused:
+            await anext(turn(request_, account_id))
+        assert refused.value.status_code == 429
+        assert refused.value.headers == {"Retry-After": "5"}
+
+        await end(taken[0])
+        await anext(turn(request_, account_id))
+
+    asyncio.run(scene())
+
+
+def test_nothing_is_kept_of_accounts_that_have_nothing_in_work(request_: Request) -> None:
+    async def scene() -> None:
+        taken = turn(request_, uuid4())
+        await anext(taken)
+        assert len(request_.app.state.turns) == 1
+        await end(taken)
+
+    asyncio.run(scene())
+    assert len(request_.app.state.turns) == 0
