@@ -14,6 +14,7 @@ from rich.table import Table
 from cli.client import ApiClient
 from cli.contacts_csv import read_contacts
 from cli.downloads import choose_export, save_export
+from cli.home import LOCK_FILE, locked_home
 from cli.local import DEFER_SECONDS, GREYLIST_S, wait_for_interrupt
 from cli.stack import Ports, Stack, running_stack
 from cli.summary import print_summary
@@ -29,8 +30,21 @@ PREVIEW_ROWS = 2
 
 def run_demo(console: Console, home: Path, count: int, seed: int, *, keep: bool) -> None:
     """Everything from an empty directory to the exported CSV."""
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
+    with locked_home(home) as place:
+        _empty(place)
+        _run_demo(console, place, count, seed, keep=keep)
+
+
+def _empty(home: Path) -> None:
+    """Begin with nothing, but for the lock that we hold."""
+    for path in home.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK_FILE:
+            path.unlink()
+
+
+def _run_demo(console: Console, home: Path, count: int, seed: int, *, keep: bool) -> None:
     domains = invent_domains(seed)
     people = invent_people(seed, count, domains)
     contacts_csv = home / "contacts.csv"

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,8 @@ from cli.exit_codes import CommandFailed
 from models.settings import Settings
 
 LOCK_FILE = ".lock"
+ODD = re.compile(r"[^\w./@%+=:,~-]")
+"""What a shell may take for something else: PostgreSQL's starter hands its options to one."""
 LOCK_ATTEMPTS = 20
 """Whoever only looks whether a home is in use holds its lock for a moment: twenty looks, a tenth of a second each."""
 
@@ -78,6 +81,8 @@ def private_folder(path: Path) -> Path:
 
 def _private(path: Path) -> Path:
     home = path.resolve()
+    if ODD.search(str(home)):
+        raise HomeUnusable(f"PostgreSQL can't be started in {home}: give --home a path without spaces and quotes.")
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = home.stat()

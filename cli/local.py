@@ -8,19 +8,28 @@ from types import FrameType
 
 from rich.console import Console
 
-from cli.stack import Ports, Stack, running_stack
+from cli.client import CREDENTIALS_FILE
+from cli.home import locked_home
+from cli.stack import Ports, Stack, exact_port, free_port, running_stack
+from cli.terminal import say
 
+API_PORT = 8000
 SANDBOX_CONTACTS = 1000
 GREYLIST_S = 2.0
 DEFER_SECONDS = "3,6"
 """The sandbox's mail servers greylist for seconds, real ones for minutes: whoever watches a demo has no time."""
 
 
-def run_up(console: Console, home: Path, port: int, workers: int, *, with_sandbox: bool) -> None:
-    """Start everything, say how to use it, and wait."""
+def run_up(console: Console, home: Path, port: int | None, workers: int, *, with_sandbox: bool) -> None:
+    """Start everything, say how to use it, and wait. No port: the usual one, or another where that is taken."""
     with ExitStack() as stack:
-        settings = _sandbox_settings(stack, home, console) if with_sandbox else {}
-        running = stack.enter_context(running_stack(home, Ports(api=port), workers=workers, settings=settings))
+        place = stack.enter_context(locked_home(home))
+        ports = Ports(api=free_port(API_PORT) if port is None else exact_port(port))
+        if port is None and ports.api != API_PORT:
+            say(f"Port {API_PORT} is taken: the API gets port {ports.api}.", style="yellow", to=console)
+        say("Starting PostgreSQL, Valkey, workers, sweeper, API and Flower...", to=console)
+        settings = _sandbox_settings(stack, place, console) if with_sandbox else {}
+        running = stack.enter_context(running_stack(place, ports, workers=workers, settings=settings))
         _say_how_to_use(console, home, running)
         wait_for_interrupt(running)
         console.print("\nStopping...")
@@ -46,23 +55,24 @@ def _sandbox_settings(stack: ExitStack, home: Path, console: Console) -> dict[st
     from sandbox.internet import Internet
     from sandbox.people import invent_people
 
-    home.mkdir(parents=True, exist_ok=True)
     domains = invent_domains(seed=1)
     people = invent_people(1, SANDBOX_CONTACTS, domains)
     path = home / "sandbox-contacts.csv"
     write_contacts_csv(people, path)
     internet = stack.enter_context(Internet(people, domains, greylist_seconds=GREYLIST_S))
-    console.print(f"A small internet on loopback is running. Contacts to try: {path}", soft_wrap=True)
+    say(f"A small internet on loopback is running. Contacts to try: {path}", to=console)
     return {**internet.settings(), "DEFER_SECONDS": DEFER_SECONDS}
 
 
 def _say_how_to_use(console: Console, home: Path, running: Stack) -> None:
+    # On a terminal somebody reads it; in a file it would stay.
+    key = running.credentials.api_key if console.is_terminal else f"in {home / CREDENTIALS_FILE}"
     lines = (
         f"API      {running.credentials.api_url}  (docs at /docs)",
-        f"API key  {running.credentials.api_key}",
+        f"API key  {key}",
         f"Flower   {running.flower_url}",
         f"Logs     {running.engine.log_dir}",
         f"Submit   growth submit contacts.csv --watch{'' if home == Path('.growth') else f' --home {home}'}",
         "Stop     Ctrl-C",
     )
-    console.print("\n".join(lines), soft_wrap=True, highlight=False)
+    say("\n".join(lines), to=console)

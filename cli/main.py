@@ -48,7 +48,9 @@ def anywhere(
 @app.command()
 def up(
     home: Home = HOME,
-    port: Annotated[int, typer.Option(help="The API's port.")] = 8000,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The API's port, 0 for any.", show_default="8000 if it is free")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="How many worker processes' parents to start.")] = 1,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Use a small internet on loopback, with made-up contacts.")

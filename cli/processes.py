@@ -17,6 +17,17 @@ POLL_SECONDS = 0.05
 FLOWER_COLUMNS = "name,args,state,received,runtime,worker"
 """The arguments among them: they hold the run's id."""
 
+ENDS_WITH_US = """
+import ctypes, os, signal, sys
+libc = ctypes.CDLL(None)
+if hasattr(libc, "prctl"):
+    libc.prctl(1, signal.SIGTERM)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.executable, [sys.executable, "-m", *sys.argv[2:]])
+"""
+"""Becomes the process that is wanted, which the kernel ends when ours is killed: it would hold ports, and go on working
+for a home that has another engine by then. PR_SET_PDEATHSIG, on Linux; it outlives an exec."""
+
 log = logging.getLogger(__name__)
 
 
@@ -67,17 +78,19 @@ class Engine:
 
     def start(self, name: str, *arguments: str) -> EngineProcess:
         """Start `python -m ARGUMENTS` with the engine's environment."""
-        self.log_dir.mkdir(parents=True, exist_ok=True)
+        self.log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         log_path = self.log_dir / f"{name}.log"
         with log_path.open("wb") as output:
             popen = subprocess.Popen(  # noqa: S603 - our own modules, no shell
-                [sys.executable, "-m", *arguments],
+                [sys.executable, "-ISc", ENDS_WITH_US, str(os.getpid()), *arguments],
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 # Ctrl-C in the terminal is ours to handle: it must not reach the workers' pool processes.
                 start_new_session=True,
+                # Exports and logs hold personal data.
+                umask=0o077,
             )
         process = EngineProcess(name, popen, log_path)
         self.processes.append(process)

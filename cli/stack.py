@@ -1,5 +1,6 @@
 """The whole engine on one machine: servers (embedded unless yours are set), workers, API, sweeper, Flower."""
 
+import errno
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import httpx
 
-from cli.accounts import create_account
-from cli.client import Credentials
+from cli.accounts import add_key, create_account, reopen_account
+from cli.client import ApiError, Credentials, read_credentials
 from cli.database import opened_database
 from cli.embedded import embedded_postgres, embedded_valkey
+from cli.exit_codes import CommandFailed
+from cli.home import private_folder, settings_to_keep
 from cli.processes import (
     Engine,
     api_command,
@@ -21,9 +24,15 @@ from cli.processes import (
     sweeper_command,
     worker_command,
 )
+from models.database import Database
 from models.migrate import migrate
 
+LOCAL_ACCOUNT = "local"
 LOCAL_CREDITS = 10_000_000
+
+
+class PortTaken(CommandFailed):
+    """Raised when the port that was asked for can't be had; its text is a sentence that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +64,16 @@ def running_stack(
 ) -> Iterator[Stack]:
     """Everything started and ready; stopped in order when the block ends.
 
-    `settings` are environment variables for the processes, such as where the sandbox is. Raises
-    `ProcessEnded` or `TimeoutError` when a part does not come up.
+    `settings` are environment variables for the processes, such as where the sandbox is. `home` is for this engine
+    alone (`cli.home.locked_home`). Raises `CommandFailed` or `TimeoutError` when a part does not come up.
     """
     home = home.resolve()
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     api_port, flower_port = free_port(ports.api), free_port(ports.flower)
     with ExitStack() as stack:
-        environment = {**_servers(stack, home), "EXPORT_DIR": str(home / "exports"), **(settings or {})}
-        credentials = _prepare(environment["DATABASE_URL"], f"http://127.0.0.1:{api_port}")
+        servers = _servers(stack, home)
+        environment = {**servers, "EXPORT_DIR": str(private_folder(home / "exports")), **(settings or {})}
+        credentials = _prepare(home, environment, f"http://127.0.0.1:{api_port}")
         credentials.save(home)
         engine = stack.enter_context(running_engine(environment, home / "logs"))
         for number in range(1, workers + 1):
@@ -82,11 +92,26 @@ def _servers(stack: ExitStack, home: Path) -> dict[str, str]:
     return {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
 
 
-def _prepare(database_url: str, api_url: str) -> Credentials:
-    """Migrate, and open an account for whoever sits at this machine."""
+def _prepare(home: Path, environment: Mapping[str, str], api_url: str) -> Credentials:
+    """Migrate, and open the account of whoever sits at this machine."""
+    database_url = environment["DATABASE_URL"]
     with opened_database(database_url) as database:
         migrate(database)
-        return Credentials(api_url, create_account(database, "local", LOCAL_CREDITS).api_key, database_url)
+        key = _key_of_home(database, home)
+    return Credentials(api_url, key, database_url, settings_to_keep({**os.environ, **environment}))
+
+
+def _key_of_home(database: Database, home: Path) -> str:
+    """The key that this home has; where it was lost, a new one to the same account."""
+    try:
+        saved = read_credentials(home)
+    except ApiError:
+        saved = None
+    if saved and reopen_account(database, saved.api_key, LOCAL_CREDITS // 2):
+        return saved.api_key
+    # In a database of the operator's own, an account of that name may be anybody's.
+    key = None if os.environ.get("DATABASE_URL") else add_key(database, LOCAL_ACCOUNT, LOCAL_CREDITS // 2)
+    return key or create_account(database, LOCAL_ACCOUNT, LOCAL_CREDITS).api_key
 
 
 def _answers(url: str) -> bool:
@@ -98,11 +123,20 @@ def _answers(url: str) -> bool:
 
 def free_port(wanted: int) -> int:
     """The wanted port of 127.0.0.1, or another one when it is taken; 0 wants any."""
+    try:
+        return exact_port(wanted)
+    except PortTaken:
+        return exact_port(0)
+
+
+def exact_port(wanted: int) -> int:
+    """The wanted port of 127.0.0.1; 0 wants any. Raises `PortTaken`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
+        except OSError as error:
+            why = "is taken" if error.errno == errno.EADDRINUSE else f"can't be used ({error.strerror})"
+            raise PortTaken(f"Port {wanted} {why}: choose another with --port, or 0 for any that is free.") from error
         port: int = probe.getsockname()[1]
         return port
