@@ -171,7 +171,8 @@ class ApiClient:
 
     def change_suppressions(self, action: str, entries: Sequence[str]) -> dict[str, Any]:
         """Add to the do-not-contact list; `/remove` and `/check` do that instead. Raises `ApiError`."""
-        return self._object("POST", f"/api/v1/growth/suppressions{action}", json={"entries": list(entries)})
+        keys = ("suppressed",) if action == "/check" else ("changed", "unchanged", "total")
+        return self._object("POST", f"/api/v1/growth/suppressions{action}", *keys, json={"entries": list(entries)})
 
     def read_suppressions(self) -> Iterator[dict[str, Any]]:
         """The whole do-not-contact list, page by page. Raises `ApiError`."""

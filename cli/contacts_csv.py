@@ -5,6 +5,7 @@ Rows are counted as a spreadsheet shows them: the header is row 1.
 """
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from cli.exit_codes import CommandFailed
 DELIMITERS = ",;\t|"
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 MAX_FIELD_CHARS = 100_000
+NumberedRow = tuple[int, list[str]]
 
 COLUMN_NAMES = {
     "first_name": {"first_name", "firstname", "first", "given_name", "forename"},
@@ -72,15 +74,18 @@ def _decode(path: Path, notices: list[str]) -> str:
     return text
 
 
-def _parse(path: Path, text: str) -> tuple[list[str], list[list[str]]]:
-    first_line = text.lstrip().splitlines()[0]
+def _parse(path: Path, text: str) -> tuple[list[str], list[NumberedRow]]:
+    first_line = next(line for line in io.StringIO(text, newline="") if line.strip())
     delimiter = max(DELIMITERS, key=first_line.count)
     csv.field_size_limit(MAX_FIELD_CHARS)
+    # Not by splitlines(): it also cuts at characters that may stand within a value, such as U+2028.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        rows = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True))
+        rows = list(enumerate(reader, start=1))
     except csv.Error as error:
-        raise UnusableFile(f"{path.name} is not a usable CSV file: {error}.") from error
-    return rows[0], rows[1:]
+        raise UnusableFile(f"{path.name} is not a usable CSV file: line {reader.line_num}: {error}.") from error
+    header, titles = next((number, row) for number, row in rows if any(row))
+    return titles, rows[header:]
 
 
 def _recognise(header: Sequence[str]) -> list[str]:
@@ -113,12 +118,12 @@ def _check_columns(path: Path, columns: Sequence[str], preset: str) -> None:
 
 
 def _contacts(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], preset: str, notices: list[str]
+    columns: Sequence[str], rows: Sequence[NumberedRow], preset: str, notices: list[str]
 ) -> tuple[list[dict[str, str]], list[str]]:
     contacts: list[dict[str, str]] = []
     problems: list[str] = []
     first_seen: dict[tuple[str, ...], int] = {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         values = tuple(value.strip() for value in row)
         if not any(values):
             notices.append(f"Row {number} is empty: left out.")

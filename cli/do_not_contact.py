@@ -6,25 +6,27 @@ As in `cli.main`, what takes long to load is imported where it is used.
 import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from cli.address_csv import decode_rows
 from cli.client import ApiClient, ApiError, find_credentials
-from cli.contacts_csv import COLUMN_NAMES, read_contacts
+from cli.contacts_csv import COLUMN_NAMES, UnusableFile, read_contacts
+from cli.terminal import console, errors, say, say_error
+from cli.watching import Patience
 
 AT_ONCE = 5000
+EXPLAINED = 20
+"""So many unusable lines are explained, of all others the number is said."""
+PATIENCE_S = 300.0
 HASH_COLUMNS = {"sha256", "hash", "email_sha256", "email_hash", "address_sha256"}
 PERSON_FIELDS = ("email", "first_name", "last_name", "full_name", "domain")
 
 suppressions = typer.Typer(no_args_is_help=True, help="The do-not-contact list: nobody on it is ever asked about.")
-console = Console()
-errors = Console(stderr=True)
-
 Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="Where embedded servers keep their data.")]
 Entries = Annotated[list[str], typer.Argument(help="Addresses, domains, or their SHA-256 in hexadecimal.")]
 HOME = Path(".growth")
@@ -51,7 +53,7 @@ def check(entries: Entries, home: Home = HOME) -> None:
         suppressed = client.change_suppressions("/check", entries)["suppressed"]
     for entry, is_suppressed in zip(entries, suppressed, strict=True):
         words = "suppressed" if is_suppressed else "not suppressed"
-        console.print(f"{entry}: {words}", soft_wrap=True, highlight=False, markup=False)
+        say(f"{entry}: {words}")
     raise typer.Exit(0 if all(suppressed) else 1)
 
 
@@ -71,26 +73,50 @@ def import_file(
     home: Home = HOME,
 ) -> None:
     """Put a whole file on the list. Rows that can't be used are named, all others are put on it; exit code 1 then."""
-    unusable = 0
+    refused: list[int] = []
 
     def refuse(line: int, problem: str) -> None:
-        nonlocal unusable
-        unusable += 1
-        errors.print(f"Line {line}: {problem}.", style="red", soft_wrap=True, highlight=False, markup=False)
+        refused.append(line)
+        if len(refused) <= EXPLAINED:
+            say_error(f"Line {line}: {problem}.")
 
-    totals = {"changed": 0, "unchanged": 0, "total": 0}
-    entries = _usable(file, refuse)
     with ApiClient(find_credentials(home)) as client:
-        while some := list(islice(entries, AT_ONCE)):
-            answer = client.change_suppressions("", some)
-            totals = {
-                "changed": totals["changed"] + answer["changed"],
-                "unchanged": totals["unchanged"] + answer["unchanged"],
-                "total": answer["total"],
-            }
+        totals = _import(client, _usable(file, refuse), file.name)
+    if len(refused) > EXPLAINED:
+        say_error(f"Not usable either: {_ranges(refused[EXPLAINED:])}.")
+    if totals is None:
+        raise UnusableFile(
+            f"Nothing was put on the list: {file.name} has no address, domain or SHA-256 hash that can be used."
+        )
     _say(totals, "new on the list", "on it already")
-    if unusable:
-        raise ApiError(f"{unusable} lines of {file.name} were not usable: correct them and import the file again.")
+    if refused:
+        raise UnusableFile(f"{len(refused)} lines of {file.name} were not usable: correct them and import it again.")
+
+
+def _import(client: ApiClient, entries: Iterator[str], name: str) -> dict[str, Any] | None:
+    """What became of all entries together; None when there are none."""
+    patiently, done = Patience(errors, longest_s=PATIENCE_S), 0
+    totals: dict[str, Any] | None = None
+    try:
+        while some := list(islice(entries, AT_ONCE)):
+            answer = patiently(partial(client.change_suppressions, "", some))
+            before = totals or {"changed": 0, "unchanged": 0}
+            totals = {**answer, **{key: before[key] + answer[key] for key in ("changed", "unchanged")}}
+            done += len(some)
+    except ApiError as error:
+        raise ApiError(f"{error} The first {done} entries of {name} are on the list: import it again.") from error
+    return totals
+
+
+def _ranges(lines: Sequence[int]) -> str:
+    """Line numbers, shortly: `lines 4, 7-9`."""
+    ranges: list[list[int]] = []
+    for line in lines:
+        if ranges and line == ranges[-1][-1] + 1:
+            ranges[-1][1:] = [line]
+        else:
+            ranges.append([line])
+    return "lines " + ", ".join("-".join(map(str, each)) for each in ranges)
 
 
 def erase(
@@ -164,7 +190,4 @@ def _column(first: Sequence[str]) -> tuple[int, bool]:
 
 
 def _say(answer: dict[str, Any], changed: str, unchanged: str) -> None:
-    console.print(
-        f"{answer['changed']} {changed}, {answer['unchanged']} {unchanged}; it has {answer['total']} entries now.",
-        soft_wrap=True,
-    )
+    say(f"{answer['changed']} {changed}, {answer['unchanged']} {unchanged}; it has {answer['total']} entries now.")

@@ -44,6 +44,7 @@ class Patience:
     console: Console
     check: Callable[[], None] = lambda: None
     has_answered: bool = False
+    longest_s: float = LONGEST_SILENCE_S
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
@@ -68,7 +69,7 @@ class Patience:
         if since is None:
             since = self.clock()
             say(f"{away} Trying again until it does; Ctrl-C ends that.", style="yellow", to=self.console)
-        if self.clock() - since > (LONGEST_SILENCE_S if self.has_answered else FIRST_ANSWER_S):
+        if self.clock() - since > (self.longest_s if self.has_answered else FIRST_ANSWER_S):
             raise away
         self.check()
         self.sleep(max(pause, min(away.retry_after, LONGEST_RETRY_AFTER_S)))

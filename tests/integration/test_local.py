@@ -1,5 +1,7 @@
 """`growth up` and `growth demo`: everything on one machine, and nothing left behind."""
 
+import csv
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
+from sqlalchemy.engine import make_url
 
 COMMAND = [sys.executable, "-c", "from cli.main import main; main()"]
 
@@ -54,6 +58,7 @@ def running_up(home: Path) -> Iterator["subprocess.Popen[bytes]"]:
         yield up
     finally:
         up.kill()
+        up.wait()
 
 
 def test_up_serves_until_ctrl_c_and_leaves_no_process_behind(home: Path) -> None:
@@ -61,6 +66,7 @@ def test_up_serves_until_ctrl_c_and_leaves_no_process_behind(home: Path) -> None
         done = growth(home, "submit", str(home / "sandbox-contacts.csv"), "--watch")
         created = growth(home, "account", "create", "Example Buyer")
         started = psutil.Process(up.pid).children(recursive=True)
+        assert_it_serves_its_owner_only(home, started)
         up.send_signal(signal.SIGINT)
 
         assert done.returncode == 0, done.stderr
@@ -71,14 +77,49 @@ def test_up_serves_until_ctrl_c_and_leaves_no_process_behind(home: Path) -> None
     assert [process for process in started if process.is_running()] == []
 
 
-def test_a_terminal_that_is_closed_ends_up_as_well(home: Path) -> None:
+def test_after_a_crash_a_home_begins_again_with_its_account_and_a_closed_terminal_ends_it(home: Path) -> None:
+    with running_up(home) as up:
+        crashed = psutil.Process(up.pid).children(recursive=True)
+        key = json.loads((home / "credentials.json").read_text())["api_key"]
+        up.kill()
+
     with running_up(home) as up:
         started = psutil.Process(up.pid).children(recursive=True)
+        assert json.loads((home / "credentials.json").read_text())["api_key"] == key
         up.send_signal(signal.SIGHUP)
 
         assert up.wait(30) == 0
     assert len(started) > 5
-    assert [process for process in started if process.is_running()] == []
+    assert [process for process in (*crashed, *started) if process.is_running()] == []
+
+
+def assert_it_serves_its_owner_only(home: Path, started: list[psutil.Process]) -> None:
+    second = growth(home, "up")
+    verified = growth(home, "verify", "--json", address_in(home))
+    saved = json.loads((home / "credentials.json").read_text())
+    url = make_url(saved["settings"]["REDIS_URL"])
+    shown = " ".join(" ".join(process.cmdline()) for process in started)
+    logs = "".join(path.read_text(errors="replace") for path in home.rglob("*log") if path.is_file())
+
+    assert second.returncode == 1
+    assert f"An engine runs in {home} already, with its API at {saved['api_url']}." in second.stderr
+    assert json.loads(verified.stdout)["reason"] not in ("no_such_domain", "dns_failure"), "not the sandbox's DNS"
+    assert is_closed(home)
+    assert all(map(is_closed, (home / "credentials.json", home / "exports", home / "logs", home / "valkey")))
+    assert all(map(is_closed, (home / "postgres").glob(".s.PGSQL.*")))
+    with redis.Redis(port=url.port or 0) as stranger, pytest.raises(redis.exceptions.NoPermissionError):
+        stranger.keys()
+    for secret in (str(url.password), saved["api_key"]):
+        assert secret not in shown + logs
+
+
+def address_in(home: Path) -> str:
+    with (home / "sandbox-contacts.csv").open(encoding="utf-8", newline="") as file:
+        return f"info@{next(csv.DictReader(file))['domain']}"
+
+
+def is_closed(path: Path) -> bool:
+    return path.stat().st_mode & 0o077 == 0
 
 
 def test_the_demo_prints_what_it_promises(home: Path) -> None:

@@ -110,3 +110,30 @@ def test_whatever_a_spreadsheet_writes_is_read_back(
     file = read_contacts(file_of(tmp_path_factory.mktemp("csv"), text.getvalue()))
 
     assert [tuple(contact.values()) for contact in file.contacts] == people
+
+
+def test_characters_that_only_look_like_an_end_of_line_stay_in_their_value(tmp_path: Path) -> None:
+    file = read_contacts(file_of(tmp_path, HEADER + "Ada,Exam\u2028ple\x0b,alpha.test\n"))
+
+    assert [contact["last_name"] for contact in file.contacts] == ["Exam\u2028ple"]
+
+
+def test_blank_lines_before_the_header_are_passed_over_and_counted(tmp_path: Path) -> None:
+    data = "\n\n" + HEADER + "Ada,Example,alpha.test\nEve,Example,\n"
+
+    assert "Row 5, field domain is missing" in problem_with(tmp_path, data)
+
+
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"", b"\n \n"])
+def test_a_file_of_nothing_but_a_mark_is_empty(tmp_path: Path, data: bytes) -> None:
+    assert "is empty" in problem_with(tmp_path, data)
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n\0\0", b"PK\x03\x04\0\0", b"\xff\xfe\0\0a\0\0\0", b"\0" * 100])
+def test_what_is_no_text_is_said(tmp_path: Path, data: bytes) -> None:
+    assert "is not a text file" in problem_with(tmp_path, data)
+
+
+def test_a_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UnusableFile, match="Is a directory"):
+        read_contacts(tmp_path)
