@@ -30,8 +30,8 @@ test: install ## the tests, on real servers that they start themselves, two file
 compose: ## the container stack for real (needs a Docker engine)
 	tests/compose/run.sh
 
-faults: install ## the fault suite, long and randomised: make faults ROUNDS=200 SEED=1 BROKER=rabbitmq, or ALONE=1
-	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(ALONE),--alone) $(if $(BROKER),--broker $(BROKER))
+faults: install ## the fault suite, long and randomised: make faults ROUNDS=200 SEED=1 BROKER=rabbitmq DOOR=pgbouncer, or ALONE=1
+	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(ALONE),--alone) $(if $(BROKER),--broker $(BROKER)) $(if $(DOOR),--door $(DOOR))
 
 lint: install ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

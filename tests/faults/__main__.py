@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cli.client import ApiError
 from models.postgres_errors import PostgresUnavailable
 from tests.faults.bounds import AT_THE_END, faults_on, is_possible
-from tests.faults.engine import Broker, FaultEngine, running_fault_engine
+from tests.faults.engine import Broker, Door, FaultEngine, running_fault_engine
 from tests.faults.invariants import Verdict
 from tests.faults.rounds import STRIKE_AT_PERCENT, Plan, play
 
@@ -39,7 +39,7 @@ def main() -> int:
     say(f"seed {options.seed}")
     with (
         tempfile.TemporaryDirectory(prefix="growth-faults-", ignore_cleanup_errors=True) as home,
-        running_fault_engine(Path(home), options.broker) as engine,
+        running_fault_engine(Path(home), options.broker, options.door) as engine,
     ):
         verdicts = list(_play_all(engine, options))
     summary = {
@@ -54,10 +54,10 @@ def main() -> int:
     return 1 if summary["violations"] else 0
 
 
-def draw_plan(seed: int, number: int, outage_seconds: float, broker: Broker) -> Plan:
-    """The plan of a round: always the same for one seed, number and broker."""
+def draw_plan(seed: int, number: int, outage_seconds: float, broker: Broker, door: Door) -> Plan:
+    """The plan of a round: always the same for one seed, number, broker and way to Postgres."""
     rng = random.Random(f"{seed} {number}")  # noqa: S311 - repeatable is the point
-    faults = rng.sample(faults_on(broker), rng.randint(1, MOST_FAULTS))
+    faults = rng.sample(faults_on(broker, door), rng.randint(1, MOST_FAULTS))
     faults.sort(key=lambda fault: fault in AT_THE_END)
     percents = sorted(rng.randint(EARLIEST_PERCENT, LATEST_PERCENT) for _ in faults)
     return Plan(
@@ -69,11 +69,11 @@ def draw_plan(seed: int, number: int, outage_seconds: float, broker: Broker) -> 
     )
 
 
-def each_alone(outage_seconds: float, broker: Broker) -> Iterator[Plan]:
+def each_alone(outage_seconds: float, broker: Broker, door: Door) -> Iterator[Plan]:
     """A plan for each thing that may befall a run on this machine."""
     yield Plan({}, outage_seconds, creator_dies=True)
     yield Plan({}, outage_seconds, hostile=True)
-    for fault in filter(is_possible, faults_on(broker)):
+    for fault in filter(is_possible, faults_on(broker, door)):
         yield Plan({fault: STRIKE_AT_PERCENT}, outage_seconds)
 
 
@@ -101,9 +101,9 @@ def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verd
 
 def _plans(options: argparse.Namespace) -> Iterator[Plan]:
     if options.alone:
-        return each_alone(options.outage, options.broker)
+        return each_alone(options.outage, options.broker, options.door)
     numbers = range(options.first, options.first + options.rounds)
-    return (draw_plan(options.seed, number, options.outage, options.broker) for number in numbers)
+    return (draw_plan(options.seed, number, options.outage, options.broker, options.door) for number in numbers)
 
 
 def _options() -> argparse.Namespace:
@@ -114,6 +114,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--alone", action="store_true", help="a round for each fault, instead of random ones")
     parser.add_argument("--outage", type=float, default=20, help="how long servers are away, in seconds")
     parser.add_argument("--broker", choices=["redis", "rabbitmq"], default="redis", help="who carries the messages")
+    parser.add_argument("--door", choices=["direct", "pgbouncer"], default="direct", help="the way to Postgres")
     return parser.parse_args()
 
 

@@ -1,8 +1,8 @@
 """All faults, and within how many seconds the engine must be at work again after each."""
 
 from tests.faults.clocks import CAN_JUMP
-from tests.faults.engine import Broker
-from tests.faults.injections import clocks, disk, messages, network, postgres, processes, rabbitmq, valkey
+from tests.faults.engine import Broker, Door
+from tests.faults.injections import clocks, disk, messages, network, pgbouncer, postgres, processes, rabbitmq, valkey
 from tests.faults.scene import Fault
 
 KILL_BOUND_S = 12.0
@@ -29,6 +29,7 @@ ON_ANY_BROKER: dict[Fault, float] = {
     postgres.postgres_down: POSTGRES_BOUND_S,
     postgres.end_sessions: POSTGRES_BOUND_S,
     postgres.too_many_clients: POSTGRES_BOUND_S,
+    postgres.postgres_read_only: POSTGRES_BOUND_S,
     valkey.flush_redis: FLUSH_BOUND_S,
     valkey.restart_valkey: FLUSH_BOUND_S,
     valkey.valkey_down: FLUSH_BOUND_S,
@@ -52,7 +53,12 @@ ON_RABBITMQ: dict[Fault, float] = {
     rabbitmq.lose_messages: RABBITMQ_BOUND_S,
 }
 
-BOUNDS: dict[Fault, float] = {**ON_ANY_BROKER, **ON_REDIS, **ON_RABBITMQ}
+BEHIND_PGBOUNCER: dict[Fault, float] = {
+    pgbouncer.restart_pgbouncer: POSTGRES_BOUND_S,
+    pgbouncer.pgbouncer_down: POSTGRES_BOUND_S,
+}
+
+BOUNDS: dict[Fault, float] = {**ON_ANY_BROKER, **ON_REDIS, **ON_RABBITMQ, **BEHIND_PGBOUNCER}
 
 AT_THE_END = (disk.break_disk, disk.fill_disk)
 """Felt when the results are compiled: no other fault can follow these."""
@@ -65,6 +71,7 @@ def is_possible(fault: Fault) -> bool:
     return fault is not disk.fill_disk or disk.can_mount()
 
 
-def faults_on(broker: Broker) -> list[Fault]:
-    """The faults that can strike where this is the broker, always in one order."""
-    return [*ON_ANY_BROKER, *(ON_RABBITMQ if broker == "rabbitmq" else ON_REDIS)]
+def faults_on(broker: Broker, door: Door) -> list[Fault]:
+    """The faults that can strike where this is the broker and this the way to Postgres, always in one order."""
+    of_broker = ON_RABBITMQ if broker == "rabbitmq" else ON_REDIS
+    return [*ON_ANY_BROKER, *of_broker, *(BEHIND_PGBOUNCER if door == "pgbouncer" else ())]

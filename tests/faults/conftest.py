@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.engine import Broker, FaultEngine, running_fault_engine
+from tests import pgbouncer
+from tests.faults.engine import Broker, Door, FaultEngine, running_fault_engine
 from tests.rabbitmq import IS_INSTALLED, NOT_INSTALLED
 
 
@@ -25,11 +26,19 @@ def rabbitmq_engine() -> Iterator[FaultEngine]:
         yield engine
 
 
+@pytest.fixture(scope="module")
+def pgbouncer_engine() -> Iterator[FaultEngine]:
+    if not pgbouncer.IS_INSTALLED:
+        pytest.skip(pgbouncer.NOT_INSTALLED)
+    with _engine_on("redis", "pgbouncer") as engine:
+        yield engine
+
+
 @contextmanager
-def _engine_on(broker: Broker) -> Iterator[FaultEngine]:
+def _engine_on(broker: Broker, door: Door = "direct") -> Iterator[FaultEngine]:
     """Not in pytest's own temporary directory: it deletes those of other sessions, with servers still in them."""
     with (
         tempfile.TemporaryDirectory(prefix="growth-faults-", ignore_cleanup_errors=True) as home,
-        running_fault_engine(Path(home), broker) as engine,
+        running_fault_engine(Path(home), broker, door) as engine,
     ):
         yield engine

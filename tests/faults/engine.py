@@ -32,6 +32,7 @@ from tests.faults.fleet import ROOT, Fleet, running_fleet
 from tests.faults.relay import Relay, running_relays, to_port, to_socket
 from tests.faults.servers import Postgres, Valkey, running_postgres, running_valkey
 from tests.faults.world import World, running_world
+from tests.pgbouncer import PgBouncer, running_pgbouncer
 from tests.rabbitmq import RabbitMQ, running_rabbitmq
 
 WORKERS = ("worker-1", "worker-2")
@@ -39,6 +40,8 @@ RELAYED = "worker-1"
 """The worker between which and all servers there is a network that can fail."""
 PROCESSES_EACH = 2
 Broker = Literal["redis", "rabbitmq"]
+Door = Literal["direct", "pgbouncer"]
+"""The way to Postgres: straight, or by way of a pooler in transaction mode."""
 CREDITS = 1_000_000_000
 LIVE_LEASES = text("""
 SELECT stage, number, worker, first_position, last_position,
@@ -77,6 +80,7 @@ class FaultEngine:
     postgres: Postgres
     valkey: Valkey
     rabbitmq: RabbitMQ | None
+    pgbouncer: PgBouncer | None
     relays: Sequence[Relay]
     clocks: Clocks
     fleet: Fleet
@@ -140,13 +144,14 @@ class FaultEngine:
 
 
 @contextmanager
-def running_fault_engine(home: Path, broker: Broker = "redis") -> Iterator[FaultEngine]:
+def running_fault_engine(home: Path, broker: Broker = "redis", door: Door = "direct") -> Iterator[FaultEngine]:
     """Everything started and ready; when the block ends, however it ends, nothing is left of it."""
     with ExitStack() as stack:
         world = stack.enter_context(running_world())
         postgres = stack.enter_context(running_postgres(home / "postgres"))
         valkey = stack.enter_context(running_valkey(home / "valkey", free_port(0)))
         rabbitmq = stack.enter_context(running_rabbitmq(home / "rabbitmq")) if broker == "rabbitmq" else None
+        pgbouncer = _pgbouncer(stack, home, postgres) if door == "pgbouncer" else None
         database = open_database(postgres.url)
         stack.callback(database.close)
         migrate(database)
@@ -154,13 +159,13 @@ def running_fault_engine(home: Path, broker: Broker = "redis") -> Iterator[Fault
         api_port = free_port(0)
         environment = {
             **world.settings,
-            "DATABASE_URL": postgres.url,
+            "DATABASE_URL": pgbouncer.url_of() if pgbouncer else postgres.url,
             "REDIS_URL": valkey.url,
             "BROKER_URL": rabbitmq.url if rabbitmq else "",
             "EXPORT_DIR": str(home / "exports"),
         }
         fleet = stack.enter_context(running_fleet(environment, home / "logs"))
-        relays = _put_behind_relays(stack, fleet, postgres, valkey, rabbitmq)
+        relays = _put_behind_relays(stack, fleet, pgbouncer or postgres, valkey, rabbitmq)
         clocks = Clocks(home / "clocks")
         for name in (*WORKERS, "sweeper", "api"):
             fleet.set_apart(name, clocks.settings_of(name))
@@ -170,17 +175,33 @@ def running_fault_engine(home: Path, broker: Broker = "redis") -> Iterator[Fault
         fleet.start("api", api_command(api_port))
         credentials = Credentials(f"http://127.0.0.1:{api_port}", account.api_key)
         engine = FaultEngine(
-            postgres, valkey, rabbitmq, relays, clocks, fleet, world, database, credentials, account, home / "exports"
+            postgres=postgres,
+            valkey=valkey,
+            rabbitmq=rabbitmq,
+            pgbouncer=pgbouncer,
+            relays=relays,
+            clocks=clocks,
+            fleet=fleet,
+            world=world,
+            database=database,
+            credentials=credentials,
+            account=account,
+            export_dir=home / "exports",
         )
         wait_until(lambda: api_answers(credentials.api_url), "the API's first answer", seconds=30)
         yield engine
 
 
+def _pgbouncer(stack: ExitStack, home: Path, postgres: Postgres) -> PgBouncer:
+    return stack.enter_context(running_pgbouncer(home / "pgbouncer", postgres.url))
+
+
 def _put_behind_relays(
-    stack: ExitStack, fleet: Fleet, postgres: Postgres, valkey: Valkey, rabbitmq: RabbitMQ | None
+    stack: ExitStack, fleet: Fleet, postgres: Postgres | PgBouncer, valkey: Valkey, rabbitmq: RabbitMQ | None
 ) -> Sequence[Relay]:
     ports = [valkey.port, *([rabbitmq.port] if rabbitmq else [])]
-    relays = stack.enter_context(running_relays(to_socket(postgres.socket_path), *map(to_port, ports)))
+    door = to_port(postgres.port) if isinstance(postgres, PgBouncer) else to_socket(postgres.socket_path)
+    relays = stack.enter_context(running_relays(door, *map(to_port, ports)))
     settings = {"DATABASE_URL": postgres.url_by(relays[0].port), "REDIS_URL": valkey.url_by(relays[1].port)}
     if rabbitmq:
         settings["BROKER_URL"] = rabbitmq.url_by(relays[2].port)

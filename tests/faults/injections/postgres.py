@@ -1,4 +1,4 @@
-"""Postgres crashed, away, or blocked by one of our own sessions."""
+"""Postgres crashed, away, read-only, or blocked by one of our own sessions."""
 
 import time
 from contextlib import ExitStack, suppress
@@ -13,6 +13,13 @@ LOCK_HELD_SECONDS = 20
 """Longer than any bound: only an engine that gets rid of the lock by itself goes on in time."""
 
 CROWDED_SECONDS = 4
+READ_ONLY_SECONDS = 4
+TURN_READ_ONLY = ("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+TAKE_WRITES = (
+    "SET default_transaction_read_only = off",
+    "ALTER SYSTEM RESET default_transaction_read_only",
+    "SELECT pg_reload_conf()",
+)
 END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'growth-engine'"
 
 
@@ -39,8 +46,7 @@ def hold_run_lock(scene: Scene) -> Blow:
 def end_sessions(scene: Scene) -> Blow:
     """Every session of the engine ended by the server, as in a failover; new ones are taken at once."""
     orphans = scene.engine.chunks_in_hand(scene.run_id)
-    with psycopg.connect(scene.engine.postgres.url, autocommit=True) as connection:
-        connection.execute(END_SESSIONS)
+    _execute(scene, END_SESSIONS)
     return blow_of(scene, end_sessions, orphans)
 
 
@@ -58,6 +64,22 @@ def too_many_clients(scene: Scene) -> Blow:
                 # Full: whoever of the engine has a place loses it, and the crowd is quick to take it.
                 first.execute(END_SESSIONS)
     return blow_of(scene, too_many_clients, orphans, struck_at)
+
+
+def postgres_read_only(scene: Scene) -> Blow:
+    """Postgres takes no writes for some seconds, as a primary that was demoted, and then does: SQLSTATE 25006."""
+    orphans = scene.engine.chunks_in_hand(scene.run_id)
+    struck_at = scene.engine.now()
+    _execute(scene, *TURN_READ_ONLY)
+    time.sleep(READ_ONLY_SECONDS)
+    _execute(scene, *TAKE_WRITES)
+    return blow_of(scene, postgres_read_only, orphans, struck_at)
+
+
+def _execute(scene: Scene, *statements: str) -> None:
+    with psycopg.connect(scene.engine.postgres.url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
 
 
 def _away(scene: Scene, fault: Fault, seconds: float) -> Blow:

@@ -1,0 +1,15 @@
+"""The same promises where all of the engine reaches Postgres through PgBouncer in transaction mode."""
+
+from tests.faults.engine import FaultEngine
+from tests.faults.injections.pgbouncer import restart_pgbouncer
+from tests.faults.injections.postgres import postgres_read_only
+from tests.faults.rounds import OUTAGE_SECONDS, Plan, play
+
+
+def test_a_run_survives_the_death_of_its_pooler_and_then_a_postgres_that_is_read_only_for_a_while(
+    pgbouncer_engine: FaultEngine,
+) -> None:
+    verdict = play(pgbouncer_engine, Plan({restart_pgbouncer: 15, postgres_read_only: 45}, OUTAGE_SECONDS))
+
+    assert verdict.struck == ("restart_pgbouncer", "postgres_read_only")
+    assert verdict.violations == ()
