@@ -24,9 +24,11 @@ from models.postgres_errors import (
 MS_PER_CONTACT = 0.5
 """What a contact may cost a statement that handles all contacts of a run: some twenty times of what it does."""
 
+IS_READ_ONLY = text("SELECT CAST(current_setting('transaction_read_only') AS boolean)")
+
 # The timeout of the session, and more for a run that is large; none stays none.
 ALLOW_TIME = text("""
-SELECT set_config('statement_timeout', (allowed + CAST(:milliseconds AS bigint))::text, true)
+SELECT set_config('statement_timeout', least(allowed + CAST(:milliseconds AS bigint), 2147483647)::text, true)
 FROM (SELECT (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint AS allowed) AS now
 WHERE allowed > 0
 """)
@@ -52,9 +54,7 @@ class Database:
     def takes_writes(self) -> bool:
         """Whether the server takes writes. If not, all connections are dropped: new ones may lead to one that does."""
         with self.transaction() as session:
-            is_read_only: bool = session.execute(
-                text("SELECT current_setting('transaction_read_only')::bool")
-            ).scalar_one()
+            is_read_only: bool = session.execute(IS_READ_ONLY).scalar_one()
         if is_read_only:
             self.engine.dispose()
         return not is_read_only

@@ -129,7 +129,7 @@ def said_by(error: BaseException) -> str:
 
 def is_of_no_more_use(error: BaseException) -> bool:
     """Whether the connection that raised this must be dropped."""
-    return (sqlstate_of(error) or "").startswith(OF_NO_MORE_USE)
+    return (sqlstate_of(error) or "").startswith(OF_NO_MORE_USE) or _is_out_of_step(error)
 
 
 def hide_data(error: BaseException | None) -> None:
@@ -146,9 +146,14 @@ def hide_data(error: BaseException | None) -> None:
 
 def _meaning_without_sqlstate(error: psycopg.Error) -> Meaning:
     """The driver's own errors: no connection, a lost one, or a value that it can't send."""
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or _is_out_of_step(error):
         return Meaning.UNAVAILABLE
     return Meaning.CLIENTS if isinstance(error, psycopg.DataError) else Meaning.OURS
+
+
+def _is_out_of_step(error: BaseException) -> bool:
+    """Whether answers no longer belong to what was asked, as when a pooler's server dies between two of them."""
+    return isinstance(error, psycopg.InternalError) and sqlstate_of(error) is None
 
 
 def _is_left_over(error: BaseException) -> bool:

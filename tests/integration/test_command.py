@@ -175,7 +175,7 @@ def test_doctor_finds_everything_well(growth: Growth, population: Population) ->
 @pytest.mark.parametrize(
     ("setting", "value", "sentence"),
     [
-        ("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none", "no   Postgres: not reachable"),
+        ("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none", "no   Postgres: The database is not available"),
         ("REDIS_URL", "redis://127.0.0.1:9/0", "no   Redis: not reachable"),
         ("EXPORT_DIR", "/proc/exports", "no   Exports: EXPORT_DIR can't be written"),
         ("DNS_RESOLVERS", "127.0.0.1:9", "no   DNS"),

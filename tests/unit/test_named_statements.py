@@ -69,6 +69,7 @@ def values_of(ids: Mapping[str, Any], edge: int) -> dict[str, list[Any]]:
     one = dict(ids) | {
         "stage": LOOKUP, "earlier_stage": VERIFY, "finding_stage": LOOKUP, "reason": "suppressed", "kind": "resent",
         "positions": [position], "domains": ["alpha.test"], "may_pass": ["greylisted"], "lock": edge, "days": 30,
+        "milliseconds": edge,
         "addresses": [b"0" * 32], "more": 0, "valid": 30.0, "risky": 7.0, "invalid": 30.0,
         "outcomes": json.dumps([outcome | {"evidence": {}}]),
         "deferrals": json.dumps([{"position": position, "seconds": edge, "reason": ""}]),

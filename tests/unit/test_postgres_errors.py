@@ -45,6 +45,7 @@ def test_the_sqlstate_decides_whether_sqlalchemy_wrapped_the_error_or_not(sqlsta
     [
         (psycopg.OperationalError("server closed the connection unexpectedly"), Meaning.UNAVAILABLE),
         (psycopg.InterfaceError("the connection is closed"), Meaning.UNAVAILABLE),
+        (psycopg.InternalError("received 2 results from command 'COMMIT'"), Meaning.UNAVAILABLE),
         (psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes"), Meaning.CLIENTS),
         (psycopg.ProgrammingError("the query has 1 placeholder but 0 parameters were passed"), Meaning.OURS),
         (ValueError("no error of Postgres"), None),
