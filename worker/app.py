@@ -18,6 +18,11 @@ QUORUM = {"x-queue-type": "quorum"}
 SOFT_TIME_LIMIT_S = 90
 TIME_LIMIT_S = 120
 
+EXPORT_SOFT_TIME_LIMIT_S = 3600
+EXPORT_TIME_LIMIT_S = 3630
+"""For writing export files, which takes minutes for a million contacts. Their lease ends within seconds if it stands
+still; a copy that is delivered meanwhile finds the lease, and ends."""
+
 
 def _configuration() -> dict[str, Any]:
     settings = load_settings()

@@ -14,7 +14,7 @@ from models.run_chunk import COMPILE
 from models.settings import UnusableSettings, load_settings
 from pipeline.stages import PRESETS
 from worker.app import app
-from worker.broker import QUEUE, find_broker_trouble, why_not_sent
+from worker.broker import QUEUE, find_broker_trouble, is_rabbitmq, why_not_sent
 
 __all__ = ["DispatchFailed", "broker_may_be_away", "find_broker_trouble", "send_chain", "send_export"]
 
@@ -24,6 +24,13 @@ SENT_WITHIN_S = 1.8
 """How long whoever sends waits for all of it: finding the host, connecting, TLS, the broker's answer."""
 SENDERS = 10
 """Sends that may be on their way at once: as many as Celery keeps connections for."""
+
+AFTER_ALL_OTHERS = 9
+"""The priority of helper lanes in Redis, where the lower comes first and 0 is usual.
+
+A run that waits for a process has one link in the queue, and each run at work has one for its next chunk: they take
+turns, whatever the runs' sizes. The helpers of a large run would stand before the small one, each for a whole chunk.
+"""
 
 log = logging.getLogger(__name__)
 _senders = threading.BoundedSemaphore(SENDERS)
@@ -78,8 +85,14 @@ def send_export(run_id: UUID) -> None:
 
 def send_lanes(run_id: UUID, stage: str, count: int) -> None:
     """Send `count` lanes to help with a stage."""
+
+    def lane() -> Signature[None]:
+        task = _task("lane", str(run_id), stage)
+        # RabbitMQ's quorum queues know nothing below the usual priority: there, helpers take turns like all others.
+        return task if is_rabbitmq(load_settings().celery_broker_url) else task.set(priority=AFTER_ALL_OTHERS)
+
     for _ in range(count):
-        _send(lambda: _task("lane", str(run_id), stage))
+        _send(lane)
 
 
 def _stage_task(stage: str, run_id: UUID, helper_lanes: int) -> Signature[None]:

@@ -13,7 +13,7 @@ from celery.signals import worker_init, worker_process_init, worker_process_shut
 
 from models.database import check_at_start
 from models.settings import load_settings
-from worker.app import app
+from worker.app import EXPORT_SOFT_TIME_LIMIT_S, EXPORT_TIME_LIMIT_S, app
 from worker.compiling import compile_run
 from worker.exporting import export_stopped_run
 from worker.garbage import collect_rarely
@@ -88,13 +88,23 @@ def email_verify(self: "Task[Any, None]", run_id: str, helper_lanes: int) -> Non
     _work_link(self, run_id, "email_verify", helper_lanes)
 
 
-@app.task(bind=True, name="growth.compile")
+@app.task(
+    bind=True,
+    name="growth.compile",
+    soft_time_limit=EXPORT_SOFT_TIME_LIMIT_S,
+    time_limit=EXPORT_TIME_LIMIT_S,
+)
 def compile_results(self: "Task[Any, None]", run_id: str) -> None:
     """Compile the results and finish the run."""
     compile_run(this_process(), UUID(run_id), _worker_name(self))
 
 
-@app.task(bind=True, name="growth.export")
+@app.task(
+    bind=True,
+    name="growth.export",
+    soft_time_limit=EXPORT_SOFT_TIME_LIMIT_S,
+    time_limit=EXPORT_TIME_LIMIT_S,
+)
 def export(self: "Task[Any, None]", run_id: str) -> None:
     """Write the exports of a finished run that lacks them."""
     export_stopped_run(this_process(), UUID(run_id), _worker_name(self))

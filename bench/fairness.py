@@ -1,0 +1,131 @@
+"""How long a run of ten contacts takes alone, and beside a run of 100,000 of another account.
+
+The whole engine runs as a user would run it: PostgreSQL, Valkey, one Celery worker of two processes, API, and the
+sandbox's DNS and SMTP servers, among them slow and greylisting ones. The small runs' contacts work at domains of their
+own. A run's time is from its `created` event to its `completed` one, on the database's clock; its first outcome counts
+from `created`, too. Ends in one line of JSON: `alone_ms`, `beside_ms` and `first_outcome_ms` (of the runs beside the
+large one), each with median and maximum.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import text
+
+from cli.accounts import create_account
+from cli.client import ApiClient, Credentials
+from cli.stack import Ports, Stack, running_stack
+from cli.watching import FINISHED
+from models.database import Database, open_database
+from sandbox.domains import invent_domains
+from sandbox.internet import Internet
+from sandbox.people import Person, invent_exactly, invent_people
+
+CONTACTS = 10
+WARM_UP = 3
+DOMAINS, OF_SMALL_RUNS = 660, 60
+HOURS_S = 3600
+
+TIMES = text("""
+SELECT 1000 * extract(epoch FROM max(e.at) FILTER (WHERE e.kind = 'completed') - min(e.at)) AS whole,
+       1000 * extract(epoch FROM (SELECT min(recorded_at) FROM outcomes WHERE run_id = :run_id) - min(e.at)) AS first
+FROM run_events e WHERE e.run_id = :run_id
+""")
+DONE = text("SELECT coalesce(sum(done), 0) FROM run_stages WHERE run_id = :run_id")
+
+
+class Times(NamedTuple):
+    """A run's times in milliseconds."""
+
+    whole: float
+    first_outcome: float
+
+
+def main() -> None:
+    """Print each run's times, then the figures."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--runs", type=int, default=20, help="Small runs, alone and beside the large one.")
+    arguments.add_argument("--contacts", type=int, default=100_000, help="Of the large run.")
+    given = arguments.parse_args()
+    domains = invent_domains(seed=5, count=DOMAINS)
+    wanted = CONTACTS * (WARM_UP + 2 * given.runs)
+    small = invent_exactly(5, valid=wanted, found_unverified=0, unfindable=0, domains=domains[:OF_SMALL_RUNS])
+    large = invent_people(5, given.contacts, domains[OF_SMALL_RUNS:])
+    with (
+        tempfile.TemporaryDirectory(prefix="growth-bench-") as home,
+        Internet([*small, *large], domains) as internet,
+        running_stack(Path(home), Ports(0, 0), concurrency=2, settings=_settings(internet)) as stack,
+    ):
+        print(json.dumps(_measure(stack, small, large, given.runs)))
+
+
+def _settings(internet: Internet) -> dict[str, str]:
+    return {**internet.settings(), "REQUESTS_PER_MINUTE": "100000"}
+
+
+def _measure(stack: Stack, small: Sequence[Person], large: Sequence[Person], runs: int) -> dict[str, object]:
+    groups = [small[n : n + CONTACTS] for n in range(0, len(small), CONTACTS)]
+    database = open_database(stack.database_url, pool_size=1)
+    account = create_account(database, "Large", 4 * len(large))
+    with (
+        ApiClient(stack.credentials) as client,
+        ApiClient(Credentials(stack.credentials.api_url, account.api_key)) as other,
+    ):
+        alone = list(_small_runs(stack, client, database, groups[: WARM_UP + runs], "alone"))[WARM_UP:]
+        run_id = other.create_run(_contacts(large), "full_pipeline")
+        stack.engine.wait_until(lambda: _done(database, run_id) > 0, "the large run's first outcome", seconds=HOURS_S)
+        beside = list(_small_runs(stack, client, database, groups[WARM_UP + runs :], "beside"))
+        if other.read_run(run_id)["status"] in FINISHED:
+            raise SystemExit("The large run ended before the small ones did: give it more --contacts.")
+        outcomes = _done(database, run_id)
+        other.cancel_run(run_id)
+    database.close()
+    return {
+        "alone_ms": _spread([times.whole for times in alone]),
+        "beside_ms": _spread([times.whole for times in beside]),
+        "first_outcome_ms": _spread([times.first_outcome for times in beside]),
+        "runs": runs,
+        "large_run": {"contacts": len(large), "outcomes_by_then": outcomes},
+    }
+
+
+def _small_runs(
+    stack: Stack, client: ApiClient, database: Database, groups: Sequence[Sequence[Person]], how: str
+) -> Iterator[Times]:
+    for number, people in enumerate(groups, start=1):
+        times = _one_run(stack, client, database, people)
+        print(f"{how} {number:2}: {times.whole:8.1f} ms, first outcome after {times.first_outcome:8.1f} ms", flush=True)
+        yield times
+
+
+def _one_run(stack: Stack, client: ApiClient, database: Database, people: Sequence[Person]) -> Times:
+    run_id = client.create_run(_contacts(people), "full_pipeline")
+    stack.engine.wait_until(lambda: client.read_run(run_id)["status"] in FINISHED, f"run {run_id}", seconds=HOURS_S)
+    state = client.read_run(run_id)
+    if state["status"] != "completed":
+        raise SystemExit(f"run {run_id} is {state['status']}: {state['progress']['message']}")
+    with database.transaction() as session:
+        times = session.execute(TIMES, {"run_id": run_id}).one()
+    return Times(float(times.whole), float(times.first))
+
+
+def _contacts(people: Sequence[Person]) -> list[dict[str, str]]:
+    return [{"first_name": p.first_name, "last_name": p.last_name, "domain": p.domain} for p in people]
+
+
+def _done(database: Database, run_id: str) -> int:
+    with database.transaction() as session:
+        return int(session.execute(DONE, {"run_id": run_id}).scalar_one())
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": round(statistics.median(values), 1), "max": round(max(values), 1)}
+
+
+if __name__ == "__main__":
+    main()

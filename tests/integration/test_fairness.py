@@ -1,0 +1,30 @@
+"""A small run beside a large one of another account: it waits for a process, not for the large run's helpers."""
+
+from uuid import UUID
+
+from models.database import Database
+from models.events import EventKind
+from models.queries import events_of_run
+from tests.integration.conftest import Client, Population
+
+PROCESSES = 2
+
+
+def test_a_small_run_waits_for_no_more_chunks_of_a_large_one_than_there_are_processes(
+    client: Client, stranger: Client, population: Population, stack_database: Database
+) -> None:
+    large = client.create(population.crowd)
+    client.states(large, until=lambda state: state["progress"]["percent"] >= 5)
+
+    small = stranger.create(population.hundred[:10])
+    stranger.finished(small)
+    client.api.cancel_run(large)
+
+    with stack_database.transaction() as session:
+        mine, others = (events_of_run(session, UUID(run_id)) for run_id in (small, large))
+        created, claimed = (
+            next(event.at for event in mine if event.kind == kind)
+            for kind in (EventKind.CREATED, EventKind.CHUNK_CLAIMED)
+        )
+        before = [e for e in others if e.kind == EventKind.CHUNK_CLAIMED and created < e.at < claimed]
+    assert len(before) <= PROCESSES
