@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import redis
 from fastapi import APIRouter, Request
+from sqlalchemy import Row
 
 from api.access import AccountId, database_of, redis_of, settings_of
 from api.bodies import Body, Turn, parse_erasure
@@ -77,21 +79,27 @@ class _Erasing:
     def learn(self) -> None:
         """Find out by what else they are known: an address tells a name, a name an address."""
         for run_id, first in self._batches():
-            with self.database.transaction() as session:
-                for contact in erasure.find(session, run_id, first, self.wanted):
-                    self.wanted.learn(contact)
+            for contact in self._found(run_id, first):
+                self.wanted.learn(contact)
 
     def erase_contacts(self) -> int:
         """Erase them from all runs, and have readers and export files follow."""
         erased = 0
         for run_id, first in self._batches():
+            found = [contact.position for contact in self._found(run_id, first)]
             with self.database.transaction() as session:
-                run, contacts = erasure.erase_contacts(session, run_id, first, self.wanted, self.erasure_id)
+                run, contacts = erasure.erase_contacts(session, run_id, first, found, self.wanted, self.erasure_id)
                 state = live_state.build(session, run, settings_of(self.request).public_url) if contacts else None
             if state is not None:
                 erased += contacts
                 self._tell(state, is_over=run.status in TERMINAL_RUN_STATUSES)
         return erased
+
+    def _found(self, run_id: UUID, first: int) -> Iterator[Row[Any]]:
+        """The wanted of a batch. Clients' columns are looked through while no transaction is open."""
+        with self.database.transaction() as session:
+            batch = erasure.read_batch(session, run_id, first)
+        return filter(self.wanted.has, batch)
 
     def _tell(self, state: LiveState, *, is_over: bool) -> None:
         if state.run_id not in self.run_ids:

@@ -5,11 +5,11 @@ does. It is done in small steps, each under its run's lock, so that it is safe w
 the contact in hand finds its outcomes written already, and an export being written is written again.
 """
 
-import json
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -29,14 +29,15 @@ from pipeline.lookup.known import mailbox_digest, person_digest
 from pipeline.lookup.names import Name, parse_name
 from pipeline.lookup.sources.source import Person, normalised
 from pipeline.mail.do_not_contact import mailbox_text, sha256_of
-from pipeline.mail.syntax import Address, normalise_domain, parse_address
+from pipeline.mail.syntax import ADDRESS_OCTETS, LOCAL_PART_OCTETS, Address, normalise_domain, parse_address
 from pipeline.outcomes import Reason
 from pipeline.results.export_lease import void_exports
 
 BATCH = 2000
 """Contacts looked through in one transaction."""
 
-_ADDRESS = re.compile(r"""[^\s"'<>,;:()\\]+@[\w.-]*\w""")
+_WORD = re.compile(r"""[^\s"'<>,;:()\\]++""")
+_DOMAIN = re.compile(r"[\w.-]++")
 
 CONTACTS = text("""
 SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email, c.extra,
@@ -46,6 +47,15 @@ SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain, 
              WHERE o.run_id = c.run_id AND o.position = c.position AND o.evidence ? 'person') AS looked_up
 FROM contacts c
 WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last AND NOT c.erased
+""")
+
+FOUND = text("""
+SELECT position, email FROM outcomes
+WHERE run_id = :run_id AND position BETWEEN :first AND :last AND email IS NOT NULL
+""")
+
+NOT_ERASED = text("""
+SELECT position FROM contacts WHERE run_id = :run_id AND position = ANY(:positions) AND NOT erased ORDER BY position
 """)
 
 BLANK = text("""
@@ -77,12 +87,13 @@ WHERE s.run_id = :run_id AND s.stage = n.stage
 class Wanted:
     """Who is to be erased, by all that is known of them: what is found on the way is added.
 
-    `people` are names with a domain or a company. `addresses` are spelled as they were found, for hashes of them.
-    `looked_up` are digests under which look-ups of them are kept.
+    `people` are names with a domain or a company, one of the `places`. `addresses` are spelled as they were found,
+    for hashes of them. `looked_up` are digests under which look-ups of them are kept.
     """
 
     mailboxes: set[str] = field(default_factory=set)
     people: set[tuple[Name, str]] = field(default_factory=set)
+    places: set[str] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
     questions: set[bytes] = field(default_factory=set)
     looked_up: set[bytes] = field(default_factory=set)
@@ -102,17 +113,22 @@ class Wanted:
         if name is None or not places:
             return False
         self.people |= {(name, place) for place in places}
+        self.places |= places
         self.looked_up.add(person_digest(person.domain, name))
         self.questions |= {person.digest, Person(full_name=person.name, domain=person.domain).digest}
         return True
 
     def has(self, contact: Row[Any]) -> bool:
         """Whether a contact is one of them: by an address in any of its fields, or by its name."""
-        if any(mailbox_text(address) in self.mailboxes for address in _addresses(contact)):
+        if self.has_any(_addresses(contact)):
             return True
         places = {normalise_domain(contact.domain) if contact.domain else "", normalised(contact.company)}
-        near = {place for _, place in self.people} & places if self.people else set()
+        near = self.places & places
         return bool(near) and any((_name(_person(contact)), place) in self.people for place in near)
+
+    def has_any(self, addresses: Iterable[Address]) -> bool:
+        """Whether one of these addresses is theirs."""
+        return any(mailbox_text(address) in self.mailboxes for address in addresses)
 
     def learn(self, contact: Row[Any]) -> None:
         """Take in how a contact that is one of them spells name and addresses."""
@@ -130,22 +146,26 @@ def runs_with_data(session: Session, account_id: UUID) -> Sequence[tuple[UUID, i
     return [(run_id, contacts) for run_id, contacts in session.execute(mine.order_by(Run.id))]
 
 
-def find(session: Session, run_id: UUID, first: int, wanted: Wanted) -> list[Row[Any]]:
-    """Those of a batch of contacts, from this position on, who are wanted."""
-    rows = session.execute(CONTACTS, {"run_id": run_id, "first": first, "last": first + BATCH - 1})
-    return [row for row in rows if wanted.has(row)]
+def read_batch(session: Session, run_id: UUID, first: int) -> Sequence[Row[Any]]:
+    """A batch of contacts, from this position on, for `Wanted.has`: to be looked through when the session is closed."""
+    return session.execute(CONTACTS, {"run_id": run_id, "first": first, "last": first + BATCH - 1}).all()
 
 
-def erase_contacts(session: Session, run_id: UUID, first: int, wanted: Wanted, erasure_id: UUID) -> tuple[Run, int]:
-    """Erase the wanted of a batch; the run's fresh row, and how many there were. Export files are void then.
+def erase_contacts(
+    session: Session, run_id: UUID, first: int, found: Collection[int], wanted: Wanted, erasure_id: UUID
+) -> tuple[Run, int]:
+    """Erase those found in a batch; the run's fresh row, and how many there were. Export files are void then.
 
-    Nothing is changed where there is nobody. Raises `sqlalchemy.exc.NoResultFound` for an unknown run.
+    `found` are the positions of the wanted, as `read_batch` showed them. Under the run's lock only the addresses are
+    looked at that a stage has found since. Nothing is changed where there is nobody. Raises
+    `sqlalchemy.exc.NoResultFound` for an unknown run.
     """
     run = lock_run(session, run_id) or session.get_one(Run, run_id)
-    found = find(session, run_id, first, wanted)
-    if not found:
+    positions = sorted({*found, *_found_since(session, run_id, first, wanted)})
+    positions = list(session.scalars(NOT_ERASED, {"run_id": run_id, "positions": positions})) if positions else []
+    if not positions:
         return run, 0
-    of_them: dict[str, Any] = {"run_id": run_id, "positions": [row.position for row in found]}
+    of_them: dict[str, Any] = {"run_id": run_id, "positions": positions}
     session.execute(BLANK, of_them)
     session.execute(FORGET_DEFERRALS, of_them)
     withdraw_outcomes(session, run_id, of_them["positions"], Reason.SUPPRESSED)
@@ -153,8 +173,16 @@ def erase_contacts(session: Session, run_id: UUID, first: int, wanted: Wanted, e
         session.execute(SETTLE, of_them | {"reason": Reason.SUPPRESSED.value})
     recount_waiting(session, run_id)
     _void_exports(session, run)
-    add_event(session, run_id, EventKind.ERASED, erasure_id=str(erasure_id), contacts=len(found))
-    return touch_run(session, run_id, 0), len(found)
+    add_event(session, run_id, EventKind.ERASED, erasure_id=str(erasure_id), contacts=len(positions))
+    return touch_run(session, run_id, 0), len(positions)
+
+
+def _found_since(session: Session, run_id: UUID, first: int, wanted: Wanted) -> Iterator[int]:
+    """Contacts of a batch whose address, as a stage found it, is wanted."""
+    for position, email in session.execute(FOUND, {"run_id": run_id, "first": first, "last": first + BATCH - 1}):
+        address = parse_address(email)
+        if isinstance(address, Address) and wanted.has_any([address]):
+            yield position
 
 
 def forget_verdicts(session: Session, account_id: UUID, wanted: Wanted) -> int:
@@ -218,11 +246,35 @@ def _void_exports(session: Session, run: Run) -> None:
 
 
 def _addresses(contact: Row[Any]) -> Iterator[Address]:
-    elsewhere = _ADDRESS.findall(json.dumps(contact.extra, ensure_ascii=False)) if contact.extra else ()
-    for each in (contact.email, *contact.emails, *elsewhere):
+    elsewhere = (each for text in _texts(contact.extra) for each in addresses_in(text))
+    for each in chain((contact.email, *contact.emails), elsewhere):
         address = parse_address(each) if each else None
         if isinstance(address, Address):
             yield address
+
+
+def addresses_in(text: str) -> Iterator[str]:
+    """What may be an address in a text of any kind: around each @, as much of the word as an address can have."""
+    for word in _WORD.finditer(text):
+        at = text.find("@", *word.span())
+        while at >= 0:
+            domain = _DOMAIN.match(text, at + 1, min(word.end(), at + ADDRESS_OCTETS))
+            local = text[max(word.start(), at - LOCAL_PART_OCTETS) : at].rpartition("@")[2]
+            if domain and local:
+                yield f"{local}@{domain[0].rstrip('.-')}"
+            at = text.find("@", at + 1, word.end())
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts of a JSON value, those that name others among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from (name, *_texts(each))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
 
 
 def _person(contact: Row[Any]) -> Person:

@@ -4,6 +4,7 @@ Settings are read when the application is first used, not when this module is im
 Facts and measurements behind the choices: docs/decisions/0003-celery.md.
 """
 
+import math
 from typing import Any
 
 from celery import Celery
@@ -15,8 +16,10 @@ from worker.broker import QUEUE, connection_settings, is_rabbitmq
 QUORUM = {"x-queue-type": "quorum"}
 """RabbitMQ's replicated queue: the only kind that outlives a node."""
 
-SOFT_TIME_LIMIT_S = 90
-TIME_LIMIT_S = 120
+TO_END_A_CHUNK_S = 10
+"""Seconds beyond a chunk's time that its lane may need to write what is in hand."""
+TO_BE_KILLED_S = 30
+"""Seconds that it has then until its process is killed: long before its message would be delivered again."""
 
 EXPORT_SOFT_TIME_LIMIT_S = 3600
 EXPORT_TIME_LIMIT_S = 3630
@@ -28,6 +31,7 @@ def _configuration() -> dict[str, Any]:
     settings = load_settings()
     if not settings.celery_broker_url:
         raise UnusableSettings("REDIS_URL or BROKER_URL must be set, so that tasks can be sent.")
+    time_limit = math.ceil(settings.chunk_seconds) + TO_END_A_CHUNK_S
     return {
         **connection_settings(settings.celery_broker_url),
         # Postgres is the truth: there is nothing to lose or to expire in a result backend.
@@ -40,8 +44,8 @@ def _configuration() -> dict[str, Any]:
         # No hoarding: a message waits for a free process, not behind a busy one.
         "worker_prefetch_multiplier": 1,
         # No live task is redelivered: it ends long before its message becomes visible again.
-        "task_soft_time_limit": SOFT_TIME_LIMIT_S,
-        "task_time_limit": TIME_LIMIT_S,
+        "task_soft_time_limit": time_limit,
+        "task_time_limit": time_limit + TO_BE_KILLED_S,
         "broker_connection_timeout": 5,
         # On RabbitMQ a connection that went silent is given up after twice this, not after four minutes.
         "broker_heartbeat": 10,

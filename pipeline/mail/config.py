@@ -60,3 +60,8 @@ class MailNetworkConfig:
     source_ips: tuple[str, ...] = ()
     proxies: tuple[SocksProxy, ...] = ()
     verifier: RemoteVerifierConfig | None = None
+
+    @property
+    def fair_trial(self) -> float:
+        """Seconds of silence that tell of a mail host, and not only of how little time a record had left for it."""
+        return min(self.connect_timeout, self.command_timeout, self.record_timeout) / 2

@@ -31,14 +31,14 @@ SETTLE_SECONDS = 0.5
 class Connector:
     """What all conversations of a process share: connection slots, ways out, what is known of hosts.
 
-    `failures` are those of connecting, for whoever wants to know whether that is possible at all; `habits` is
-    what hosts can't do.
+    `failures` are those of connecting, for whoever wants to know whether that is possible at all; `health` tells
+    which hosts are down, `habits` what hosts can't do.
     """
 
     def __init__(self, config: MailNetworkConfig, pacing: Pacing | None = None) -> None:
         self._config = config
         self._pacing = pacing or ProcessPacing(PacingLimits.of(config), config.conversations)
-        self._health = HostHealth()
+        self.health = HostHealth()
         self._ways_out = WaysOut(config.source_ips, config.proxies)
         self._tls = opportunistic_tls() if config.starttls else None
         self.failures = FailuresInARow()
@@ -140,19 +140,24 @@ class Connector:
         return session
 
     async def _connect(self, domain: str, ip: str, stopwatch: Stopwatch, successes_before: int) -> SmtpSession:
-        if self._health.is_down(ip):
+        if self.health.is_down(ip):
             raise ConnectError("The host did not answer a moment ago.")
+        left = stopwatch.left
         try:
             with stopwatch as deadline:
                 session = await self._dial(domain, ip, deadline)
         except (ConnectError, TimeoutError) as error:
-            if not isinstance(error, WayOutError):
-                self._health.failed(ip)
+            if not isinstance(error, WayOutError) and self._tells_of_host(error, left):
+                self.health.failed(ip)
             self.failures.failed(domain, ip, successes_before=successes_before)
             raise
         self.failures.succeeded()
         session.one_by_one = session.is_last_turn = self.habits.loses_commands(ip)
         return session
+
+    def _tells_of_host(self, error: Exception, left: float) -> bool:
+        """Say whether it is the host that failed: a record that had little time left says nothing about it."""
+        return left >= self._config.fair_trial or not isinstance(error, TimeoutError)
 
     async def _dial(self, domain: str, ip: str, deadline: float) -> SmtpSession:
         """Connect by the domain's own way out, or by the next one if that way is not to be used at all."""
@@ -172,6 +177,7 @@ class Connector:
         return session
 
     async def _introduce(self, session: SmtpSession, ip: str, stopwatch: Stopwatch) -> None:
+        left = stopwatch.left
         try:
             with stopwatch as deadline:
                 tls = None if self.habits.fails_at_tls(ip) else self._tls
@@ -180,10 +186,12 @@ class Connector:
             session.quit()
             if isinstance(error, TlsError):
                 self.habits.note_failure_at_tls(ip)
-            elif isinstance(error, SmtpError | TimeoutError) and not isinstance(error, SessionRefusedError):
-                self._health.failed(ip)
+            elif isinstance(error, SessionRefusedError) or not isinstance(error, SmtpError | TimeoutError):
+                pass
+            elif self._tells_of_host(error, left):
+                self.health.failed(ip)
             raise
-        self._health.answered(ip)
+        self.health.answered(ip)
 
     def _forget(self, session: SmtpSession) -> None:
         self._open.discard(session)

@@ -34,12 +34,15 @@ QUESTIONS_AT_FIRST = 20
 """How many questions a server is trusted to answer in time, before its pace is known."""
 RETRIES = 1
 """How often in a row a session may break before it answered anything, until the conversation gives up."""
+FEW_QUESTIONS, SLOW_GROUPS = 4, 2
+"""A server that answers fewer questions within half a record's time limit, for so many groups of records in a row, is
+asked about nobody else."""
 
 
 class Conversation:
     """One domain's turn of asking; an async context manager whose end says QUIT without waiting for it."""
 
-    def __init__(self, route: MailRoute, config: MailNetworkConfig, connector: Connector) -> None:
+    def __init__(self, route: MailRoute, config: MailNetworkConfig, connector: Connector, stopwatch: Stopwatch) -> None:
         self.domain = route.domain
         self._nobody = invented_address(route.domain, config.mail_from)
         self._config = config
@@ -52,9 +55,9 @@ class Conversation:
         self._breaks = 0
         self._leaves = False
         self._given_up: Answer | None = None
-        self._stopwatch = Stopwatch(config.record_timeout)
-        self._heard = 0
-        self._seconds = 0.0
+        self._stopwatch = stopwatch
+        self._is_first_group, self._slow_groups = True, 0
+        self._heard, self._seconds = self._before = 0, 0.0
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,8 +71,12 @@ class Conversation:
             self.hang_up()
 
     def restart_clock(self) -> None:
-        """Give the time limit for one record anew, for the next records."""
+        """Give the time limit for one record anew, for the next records; the first have what finding the route left."""
+        if self._is_first_group:
+            self._is_first_group = False
+            return
         self._stopwatch = Stopwatch(self._config.record_timeout)
+        self._judge_pace()
 
     @property
     def questions_in_time(self) -> int:
@@ -77,6 +84,15 @@ class Conversation:
         if not self._heard or not self._seconds:
             return QUESTIONS_AT_FIRST
         return int(self._config.record_timeout / 2 * self._heard / self._seconds)
+
+    def _judge_pace(self) -> None:
+        """Give up a server that took its time with group after group."""
+        heard, seconds = self._heard - self._before[0], self._seconds - self._before[1]
+        self._before = self._heard, self._seconds
+        is_slow = self._config.record_timeout / 2 * heard < FEW_QUESTIONS * seconds
+        self._slow_groups = self._slow_groups + 1 if is_slow else 0
+        if self._slow_groups >= SLOW_GROUPS:
+            self._given_up = self._silence(Meaning.TIME_LIMIT, "The server answers too slowly to be asked about many.")
 
     def hang_up(self) -> None:
         """End the session; the next question opens another one."""
@@ -91,7 +107,7 @@ class Conversation:
             self._session = None
 
     def expect_no_more(self) -> None:
-        """Have the next questions be the last ones: QUIT is said together with them where that is possible."""
+        """Have QUIT said together with the next questions, which are the last, where that is possible."""
         self._leaves = True
 
     async def ask(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
@@ -128,6 +144,7 @@ class Conversation:
             session.end_with_quit()
         already, refused_before, heard = session.recipients, session.refused, list[Reply]()
         asked_at, started = datetime.now(UTC), asyncio.get_running_loop().time()
+        ip, is_theirs = self._hosts[0][1], True
         try:
             with self._stopwatch as deadline:
                 await session.ask(self._config.mail_from, batch, heard, until=deadline)
@@ -135,13 +152,18 @@ class Conversation:
             if isinstance(error, SessionRefusedError):
                 self._connector.heard(session, error.reply)
             if session.pipelines and isinstance(error, ReplyTimeoutError | MalformedReplyError):
-                self._connector.habits.note_lost_command(self._hosts[0][1])
+                self._connector.habits.note_lost_command(ip)
+                is_theirs = False
             self._learn_from_break(error, len(heard), asyncio.get_running_loop().time() - started)
         finally:
             # Also when time is up: what was heard until then is known.
             seconds = asyncio.get_running_loop().time() - started
             self._seconds += seconds
             self._heard += len(heard)
+            if heard:
+                self._connector.health.told(ip)
+            elif is_theirs and seconds >= self._config.fair_trial:
+                self._connector.health.stalled(ip)
             replies = list(zip(batch, heard, strict=False))
             if session.refused > refused_before and self._learn_from_surplus(session, heard, already):
                 replies = [each for each in replies if not is_too_many_recipients(each[1])]
@@ -185,7 +207,8 @@ class Conversation:
                 refusals.append(self._refusal(error, Meaning.UNREACHABLE))
                 self._hosts.rotate(-1)
         # A host that says why explains more than one that is silent.
-        self._given_up = max(refusals, key=lambda refusal: refusal.code > 0)
+        nowhere = self._silence(Meaning.UNREACHABLE, "The domain has no mail host.")
+        self._given_up = max(refusals, key=lambda refusal: refusal.code > 0, default=nowhere)
         return None
 
     async def _open_session(self, questions: int) -> SmtpSession:
@@ -266,7 +289,7 @@ class Conversation:
 
     @property
     def _host(self) -> str:
-        return self._hosts[0][0]
+        return self._hosts[0][0] if self._hosts else ""
 
     def _refusal(self, error: SmtpError, otherwise: Meaning) -> Answer:
         if not isinstance(error, SessionRefusedError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import dns.rdatatype
 
 from pipeline.mail.mail_providers import provider_of
-from pipeline.mail.name_servers import MAX_TTL, Found, NameServers
+from pipeline.mail.name_servers import MAX_TTL, NEGATIVE_TTL, Found, NameServers
 from pipeline.mail.public_addresses import is_public
 from pipeline.mail.shared_memory import Shelf
 from pipeline.mail.shared_question import SharedQuestion
@@ -20,6 +20,10 @@ from pipeline.outcomes import Reason
 
 HOSTS_AT_ONCE = 5
 """More of a domain's hosts are looked up only if none of these can be contacted: RFC 5321 5.1 asks for two."""
+MAX_HOSTS = 20
+"""So many of a domain's hosts are looked up at all, the preferred first: its owner may name a thousand."""
+ADDRESSES_PER_HOST = 8
+"""So many addresses of a host are tried, of IPv4 and of IPv6 each."""
 LOCALHOST = ("127.0.0.1", "::1")
 
 _RANDOM = secrets.SystemRandom()
@@ -61,7 +65,8 @@ class Resolver:
     """Finds routes, remembers them for as long as the DNS allows, asks nothing twice at once.
 
     `nameservers` are (IP address, port) pairs; none means the system's own. Raises
-    `dns.resolver.NoResolverConfiguration` if the system has none either. `timeout` is for one question, in seconds.
+    `dns.resolver.NoResolverConfiguration` if the system has none either. `timeout` is for one question, in seconds,
+    `time_limit` for all that a route takes.
     `ipv6` says that this machine reaches IPv6 addresses: hosts are then contacted there, too. `shared` is where
     other processes find the routes, and their routes are found.
     """
@@ -71,11 +76,13 @@ class Resolver:
         nameservers: Sequence[tuple[str, int]] = (),
         *,
         timeout: float = 5.0,
+        time_limit: float = 60.0,
         allow_private: bool = False,
         ipv6: bool = False,
         shared: Shelf[MailRoute] | None = None,
     ) -> None:
         self._servers = NameServers(nameservers, timeout)
+        self._time_limit = time_limit
         self._allow_private = allow_private
         self._ipv6 = ipv6
         self.silences = self._servers.silences
@@ -93,12 +100,19 @@ class Resolver:
         await self._servers.close()
 
     async def _find_route(self, domain: str) -> tuple[MailRoute, float]:
+        try:
+            async with asyncio.timeout(self._time_limit):
+                return await self._ask_for_route(domain)
+        except TimeoutError:
+            return MailRoute(domain, problem=Reason.TIME_LIMIT), NEGATIVE_TTL
+
+    async def _ask_for_route(self, domain: str) -> tuple[MailRoute, float]:
         found = await self._servers.ask(domain, dns.rdatatype.MX)
         if found.problem is not None:
             return MailRoute(domain, problem=found.problem, detail=found.detail), found.ttl
         if not found.records:
             return await self._route_over([(0, domain)], domain, found.ttl)
-        exchanges = _by_preference(found.records)
+        exchanges = _by_preference(found.records)[:MAX_HOSTS]
         if not exchanges:
             return MailRoute(domain, problem=Reason.NULL_MX), found.ttl
         return await self._route_over(exchanges, domain, found.ttl)
@@ -135,11 +149,12 @@ class Resolver:
             both = await asyncio.gather(
                 *(self._servers.ask(host, kind) for kind in (dns.rdatatype.A, dns.rdatatype.AAAA))
             )
-            found = _merged(*both)
+            found = _merged(*map(_some, both))
         else:
             found = await self._servers.ask(host, dns.rdatatype.A)
             if not found.records and found.problem is None:
                 found = await self._servers.ask(host, dns.rdatatype.AAAA)
+            found = _some(found)
         return found, found.ttl
 
     def _contactable(self, addresses: Iterable[str]) -> tuple[str, ...]:
@@ -182,6 +197,13 @@ def _written_in(host: str) -> tuple[str, ...]:
         return ()
 
 
+def _some(found: Found) -> Found:
+    """What is kept of a host that has more addresses than are tried."""
+    if len(found.records) <= ADDRESSES_PER_HOST:
+        return found
+    return Found(found.records[:ADDRESSES_PER_HOST], found.ttl)
+
+
 def _merged(ipv4: Found, ipv6: Found) -> Found:
     """Both kinds of addresses as one answer; a failure counts only where it may hide all there is."""
     found = [each for each in (ipv4, ipv6) if each.records]
@@ -204,4 +226,4 @@ def _why_no_host(found: Iterable[Found]) -> tuple[Reason, str]:
 
 def _is_news(route: MailRoute) -> bool:
     """Whether it is the DNS that speaks: what failed here may work for others."""
-    return route.problem is not Reason.DNS_FAILURE
+    return route.problem not in (Reason.DNS_FAILURE, Reason.TIME_LIMIT)

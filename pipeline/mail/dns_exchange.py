@@ -11,6 +11,7 @@ import secrets
 import socket
 import struct
 
+import dns.exception
 import dns.message
 import dns.name
 import dns.rdatatype
@@ -20,6 +21,10 @@ from pipeline.mail.plain_dns_answer import PlainAnswer, read_plain
 PAYLOAD = 1232
 """Octets of an answer over UDP that no path fragments (DNS flag day 2020)."""
 LARGEST = 65535
+LARGEST_ODD = 8192
+"""Octets of an answer that is not of the plain form: reading a larger one would take as long as many look-ups."""
+AT_A_TIME = 100
+"""Datagrams that are read before others have their turn."""
 QUERIES_PER_PORT = 8
 """Queries that a port of ours carries in its life, all of them while others are open there. Who finds out the port has
 so many identities to guess at, each for its own question; a port for each query takes more time than the query."""
@@ -60,6 +65,8 @@ class NameServer:
         plain = read_plain(answer, kind)
         if plain is not None:
             return plain
+        if len(answer) > LARGEST_ODD:
+            raise dns.exception.TooBig
         response = dns.message.from_wire(answer)
         if not isinstance(response, dns.message.QueryMessage):
             raise dns.message.NotQueryResponse
@@ -127,7 +134,7 @@ class _Port:
     def _read(self, connection: socket.socket) -> None:
         """Hand out all that came."""
         try:
-            while True:
+            for _ in range(AT_A_TIME):
                 self._hand_out(connection.recv(LARGEST))
         except BlockingIOError:
             return

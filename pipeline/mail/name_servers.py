@@ -30,6 +30,8 @@ PATIENCE = 2.0
 """Seconds that one server may take: a datagram may be lost, or the next server may be alive."""
 AT_ONCE = 200
 """Questions in the air at the same time: more would wait for this process, not for the servers."""
+AT_ONCE_FOR = 0.5
+"""Seconds after which a question gives its place to others: name servers that keep us waiting must not keep them."""
 MAX_ALIASES = 8
 """Aliases that are followed by asking again, where a server does not bring what they point to."""
 DETAIL_KEPT = 120
@@ -73,12 +75,33 @@ class _NoAnswerError(Exception):
         self.failures = failures
 
 
+class _Place:
+    """One of the places for questions in the air: left when the answer is there, or keeps us waiting."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> None:
+        await self._places.acquire()
+        self._timer = asyncio.get_running_loop().call_later(AT_ONCE_FOR, self._leave)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._places.release()
+
+
 class NameServers:
     """The name servers of a process; none given means the system's own.
 
     Raises `dns.resolver.NoResolverConfiguration` if the system has none either. `timeout` is for one question, in
-    seconds, whatever the number of servers. `silences` are questions that no server answered, for whoever wants to
-    know whether any is there at all.
+    seconds, whatever the number of servers and of aliases. `silences` are questions that no server answered, for
+    whoever wants to know whether any is there at all.
     """
 
     def __init__(self, nameservers: Sequence[tuple[str, int]], timeout: float) -> None:
@@ -94,7 +117,7 @@ class NameServers:
         """Say what records of this kind a name has; never raises for what the DNS answers, or does not."""
         before = self.silences.successes
         try:
-            async with self._at_once:
+            async with _Place(self._at_once):
                 found = await self._follow(host, kind)
         except _NoAnswerError as nothing:
             await self._note_failure(host, nothing.failures, before)
@@ -110,9 +133,10 @@ class NameServers:
 
     async def _follow(self, name: str, kind: dns.rdatatype.RdataType) -> Found:
         """Ask, and ask again about what an alias points to if the answer ends there (RFC 1034 3.6.2)."""
-        ttl = MAX_TTL
+        ttl, clock = MAX_TTL, asyncio.get_running_loop()
+        deadline = clock.time() + self._timeout
         for hops in range(MAX_ALIASES):
-            response = await self._ask(name, kind, self._timeout)
+            response = await self._ask(name, kind, deadline - clock.time())
             if isinstance(response, PlainAnswer):
                 return Found(response.records, min(ttl, response.ttl))
             try:

@@ -18,6 +18,7 @@ from pipeline.mail.outage import NO_RESOLVER, SMTP_PORT_BLOCKED, Outage
 from pipeline.mail.pacing import Pacing
 from pipeline.mail.remote import RemoteEnquiry, RemoteVerifier
 from pipeline.mail.shared_memory import Batches, SharedMemory, Shelf
+from pipeline.mail.stopwatch import Stopwatch
 from pipeline.mail.ttl_cache import TtlCache
 
 __all__ = ["MailNetwork", "MailNetworkConfig"]
@@ -46,6 +47,7 @@ class MailNetwork:
         self._resolver = Resolver(
             config.nameservers,
             timeout=config.dns_timeout,
+            time_limit=config.record_timeout,
             allow_private=config.allow_private,
             ipv6=config.ipv6,
             shared=Shelf(self._batches, f"{scope}:route", MailRoute) if self._batches else None,
@@ -59,11 +61,19 @@ class MailNetwork:
         """Say where a domain (A-labels, lower case) takes mail, or why nowhere."""
         return await self._resolver.route(domain)
 
-    def conversation(self, route: MailRoute) -> Enquiry:
-        """Begin to ask the hosts of a route about addresses; to be used with `async with`."""
+    def stopwatch(self) -> Stopwatch:
+        """The time limit for one record, for a route and the first questions to it."""
+        return Stopwatch(self.config.record_timeout)
+
+    def conversation(self, route: MailRoute, stopwatch: Stopwatch | None = None) -> Enquiry:
+        """Begin to ask the hosts of a route about addresses; to be used with `async with`.
+
+        The first records have what `stopwatch` left over from finding the route.
+        """
+        stopwatch = stopwatch or self.stopwatch()
         if self._verifier is not None:
-            return RemoteEnquiry(route.domain, self._verifier, self.config.record_timeout, self.config.mail_from)
-        return Conversation(route, self.config, self._connector)
+            return RemoteEnquiry(route.domain, self._verifier, self.config, stopwatch)
+        return Conversation(route, self.config, self._connector, stopwatch)
 
     async def ask_about_nobody(self, conversation: Enquiry) -> Answer:
         """Ask about an invented address: the answer's `says_catch_all` tells what a yes is worth at this domain.

@@ -19,6 +19,8 @@ _RCODE, _TRUNCATED = 0x000F, 0x0200
 _INTERNET = 1
 _LONGEST_TTL = 2**31 - 1
 _READ = (dns.rdatatype.A, dns.rdatatype.MX)
+_MOST_POINTERS = 16
+"""Pointers that one name is followed over: each may lead to the next, the whole message long."""
 _POINTER, _LONGEST_LABEL, _LONGEST_NAME = 0xC0, 63, 255
 _PLAIN_NAME = re.compile(rb"(?:[A-Za-z0-9_-]+\.)+")
 
@@ -67,13 +69,14 @@ def _text(message: bytes, kind: dns.rdatatype.RdataType, start: int, size: int) 
 
 def _name(message: bytes, start: int) -> tuple[str, int]:
     """Give a plain name, compressed or not (RFC 1035 4.1.4), and where it ends. Raises ValueError and IndexError."""
-    name, position, lowest, end = b"", start, start, 0
+    name, position, lowest, end, pointers = b"", start, start, 0, 0
     while size := message[position]:
         if size >= _POINTER:
             end = end or position + 2
             position = int.from_bytes(message[position : position + 2], "big") - (_POINTER << 8)
-            if position >= lowest:
-                raise ValueError("A pointer may only lead back.")
+            pointers += 1
+            if position >= lowest or pointers > _MOST_POINTERS:
+                raise ValueError("A pointer may only lead back, and not for long.")
             lowest = position
         else:
             name += message[position + 1 : position + 1 + size] + b"."

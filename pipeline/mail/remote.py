@@ -14,17 +14,21 @@ from typing import NamedTuple, Self
 import httpx
 from pydantic import ValidationError
 
+from pipeline.http_answers import ACCEPTED, read_body
 from pipeline.mail.answer import Answer
 from pipeline.mail.catch_all import invented_local_part
-from pipeline.mail.config import RemoteVerifierConfig
+from pipeline.mail.config import MailNetworkConfig, RemoteVerifierConfig
 from pipeline.mail.meanings import SETTLED, Meaning
 from pipeline.mail.outage import FailuresInARow, Outage
 from pipeline.mail.remote_answer import RemoteOutput
+from pipeline.mail.stopwatch import Stopwatch
 from pipeline.mail.ttl_cache import TtlCache
 
 WAITED_HERE = 10.0
 """Seconds of Retry-After up to which we wait ourselves; a longer wait puts the record off."""
 RETRY_AFTER_UNSTATED = 60.0
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer that are read; Reacher's have one or two thousand."""
 REMEMBERED = 600.0
 """Seconds for which the same address is not asked about again: the next stage's question is then free."""
 ADDRESSES_REMEMBERED = 20_000
@@ -65,7 +69,7 @@ class RemoteVerifier:
         self._slots = asyncio.Semaphore(config.at_once)
         self._known: TtlCache[str, Heard] = TtlCache(ADDRESSES_REMEMBERED)
         self._http = httpx.AsyncClient(
-            headers=[config.header] if config.header else None,
+            headers=[*ACCEPTED.items(), *([config.header] if config.header else [])],
             limits=httpx.Limits(max_connections=config.at_once),
             timeout=None,  # noqa: S113 - `check` limits the time of each question as a whole
             trust_env=False,
@@ -108,14 +112,15 @@ class RemoteVerifier:
         while True:
             asked_at, started = datetime.now(UTC), asyncio.get_running_loop().time()
             try:
-                response = await self._http.post(self._url, json={"to_email": address})
+                async with self._http.stream("POST", self._url, json={"to_email": address}) as response:
+                    content = await read_body(response, MAX_ANSWER)
             except httpx.TransportError as error:
                 self._failures.failed(domain, successes_before=successes)
                 return self._nothing(Meaning.UNREACHABLE, f"it does not answer ({type(error).__name__})")
             wait = _asks_to_wait(response)
             if wait is None:
                 seconds = asyncio.get_running_loop().time() - started
-                return self._read(response, address, domain, successes, asked_at, seconds)
+                return self._read(response, content or b"", address, domain, successes, asked_at, seconds)
             self._failures.succeeded()
             if wait > WAITED_HERE:
                 return self._nothing(Meaning.RATE_LIMITED, f"try again in {wait:.0f} seconds", TOO_MANY)
@@ -124,6 +129,7 @@ class RemoteVerifier:
     def _read(
         self,
         response: httpx.Response,
+        content: bytes,
         address: str,
         domain: str,
         successes_before: int,
@@ -134,7 +140,8 @@ class RemoteVerifier:
             self._refuses_us = True
             return self._nothing(Meaning.UNREACHABLE, f"HTTP {response.status_code}: it refuses our requests")
         try:
-            output = RemoteOutput.model_validate_json(response.raise_for_status().content)
+            response.raise_for_status()
+            output = RemoteOutput.model_validate_json(content)
         except (httpx.HTTPStatusError, ValidationError):
             self._failures.failed(domain, successes_before=successes_before)
             return self._nothing(Meaning.UNCLEAR, f"HTTP {response.status_code}, and nothing that can be read")
@@ -148,11 +155,12 @@ class RemoteVerifier:
 class RemoteEnquiry:
     """One domain's turn: an `Enquiry` that the remote verifier answers."""
 
-    def __init__(self, domain: str, verifier: RemoteVerifier, seconds_each: float, mail_from: str) -> None:
+    def __init__(self, domain: str, verifier: RemoteVerifier, config: MailNetworkConfig, stopwatch: Stopwatch) -> None:
         self.domain = domain
         self._verifier = verifier
-        self._seconds_each = seconds_each
-        self._invented = f"{invented_local_part(domain, mail_from)}@{domain}"
+        self._config = config
+        self._seconds_each, self._is_first_group = stopwatch.left, True
+        self._invented = f"{invented_local_part(domain, config.mail_from)}@{domain}"
         self._catch_all: bool | None = None
 
     async def __aenter__(self) -> Self:
@@ -164,7 +172,11 @@ class RemoteEnquiry:
         """Nothing is open."""
 
     def restart_clock(self) -> None:
-        """Each question has its own time limit here."""
+        """Each question has its own time limit here; those about the first records have what finding the route left."""
+        if self._is_first_group:
+            self._is_first_group = False
+        else:
+            self._seconds_each = self._config.record_timeout
 
     @property
     def questions_in_time(self) -> int:
@@ -186,7 +198,8 @@ class RemoteEnquiry:
         real = [address for address in unique if address != self._invented]
         answers = dict(zip(real, await asyncio.gather(*map(self._ask, real)), strict=True))
         if self._invented in unique:
-            answers[self._invented] = await self._ask(self._invented)
+            late = next((answer for answer in answers.values() if answer.meaning is Meaning.TIME_LIMIT), None)
+            answers[self._invented] = late or await self._ask(self._invented)
         return answers
 
     async def _ask(self, address: str) -> Answer:
@@ -211,9 +224,9 @@ def _asks_to_wait(response: httpx.Response) -> float | None:
         return None
     if response.status_code not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
         return None
-    if stated.isdigit():
-        return float(stated)
+    if stated.isascii() and stated.isdigit():
+        return float(stated[:9])
     try:
         return max(0.0, (parsedate_to_datetime(stated) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return RETRY_AFTER_UNSTATED

@@ -17,6 +17,8 @@ from pipeline.mail.reply import Reply
 
 REFUSES_IT = frozenset({"IpBlacklisted", "NeedsRDNS"})
 """`smtp.description` where the mail server refuses the verifier's own address."""
+LONGEST_NAME = 255
+"""Characters of a host's name that are kept; the DNS knows no longer ones."""
 _SEVERITY = re.compile(r"\b(permanent|transient): ", re.IGNORECASE)
 _NO_CONNECTION = re.compile(r"connection refused|unreachable|connect|timed? ?out|dns|resolve", re.IGNORECASE)
 
@@ -73,8 +75,8 @@ class RemoteOutput(BaseModel):
 
     def as_answer(self, verifier: str, address: str, asked_at: datetime, seconds: float) -> Answer:
         """The answer that a stage gets; its text says who was asked, and what it saw."""
-        host = self.mx.records[0].rstrip(".") if self.mx.records else verifier
-        text = f"{verifier} says: {without_local_part(self._saw(), address)}"[:TEXT_KEPT]
+        host = self.mx.records[0][:LONGEST_NAME].rstrip(".") if self.mx.records else verifier
+        text = f"{verifier} says: {without_local_part(self._saw()[:TEXT_KEPT], address)}"[:TEXT_KEPT]
         denied = self.meaning is Meaning.NO_SUCH_MAILBOX
         return Answer(self.meaning, 0, text, host, asked_at, seconds, denied)
 

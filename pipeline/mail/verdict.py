@@ -60,7 +60,7 @@ INVALID_SYNTAX = Verdict(OutcomeStatus.INVALID, Reason.SYNTAX, 0)
 
 def verdict_on_route(problem: Reason) -> Verdict:
     """Judge an address whose domain has no mail host that can be asked."""
-    if problem in (Reason.DNS_FAILURE, Reason.UNUSABLE_MAIL_HOST):
+    if problem in (Reason.DNS_FAILURE, Reason.TIME_LIMIT, Reason.UNUSABLE_MAIL_HOST):
         return verdict_on_nothing(problem)
     return Verdict(OutcomeStatus.INVALID, problem, 1)
 

@@ -6,6 +6,7 @@ leaves open is asked of other sources. A contact that brings a company and no do
 Contacts of the same name at the same domain are one person to us and get the same address.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ from pipeline.stages.falling_back import FallBack, came_back_for_sources, person
 from pipeline.stages.in_parallel import then_in_parallel
 from pipeline.stages.looked_up import as_brought, found_out, not_found, remembered, suppressed
 from pipeline.stages.withholding import Withheld, read_people
+
+SHARE_OF_A_SEARCH = 0.25
+"""Of the time limit for one record: the time after which a domain's people are decided about, group by group."""
 
 
 class EmailLookup:
@@ -195,7 +199,8 @@ async def _look_up(
         yield outcome
     if not people:
         return
-    route = await network.route(domain)
+    with (stopwatch := network.stopwatch()):
+        route = await network.route(domain)
     if route.problem is not None:
         for record in (record for records in people.values() for record in records):
             yield put_off_for_dns(record, route, network.config) or not_found(record, route.problem)
@@ -204,32 +209,59 @@ async def _look_up(
     coming_back = {
         name: max(visits_left(record, network.config) for record in records) for name, records in people.items()
     }
-    async with network.conversation(route) as conversation:
-        search = DomainSearch(
-            conversation, network, belief, list(dict.fromkeys([*people, *colleagues.people])), taken, coming_back
-        )
-        async for finding in _find(search, list(people), colleagues, conversation):
-            wait = put_off_once_more if search.was_told_something else put_off
-            for record in people.get(finding.name, ()):
-                deferral = None if finding.candidate else wait(record, finding.answer, network.config)
-                yield deferral or _concluded(record, domain, finding, not_asked)
+    async with network.conversation(route, stopwatch) as conversation:
+        unsought = list(people)
+        while unsought:
+            search = DomainSearch(
+                conversation, network, belief, list(dict.fromkeys([*people, *colleagues.people])), taken, coming_back
+            )
+            async for finding in _find(search, unsought, colleagues, conversation, network.config.record_timeout):
+                wait = put_off_once_more if search.was_told_something else put_off
+                for record in people.get(finding.name, ()):
+                    deferral = None if finding.candidate else wait(record, finding.answer, network.config)
+                    yield deferral or _concluded(record, domain, finding, not_asked)
 
 
 async def _find(
-    search: DomainSearch, names: Sequence[Name], colleagues: Colleagues, conversation: Enquiry
+    search: DomainSearch, unsought: list[Name], colleagues: Colleagues, conversation: Enquiry, record_timeout: float
 ) -> AsyncIterator[Finding]:
-    """Seek people group by group, then those colleagues who may own what was found."""
-    for group in in_groups(names, conversation, lambda: search.questions_each):
+    """Seek people group by group, and then those who have become worth it.
+
+    At a slow server only the first of the `unsought`: what was found about them is to be told before the next group
+    takes its time, or it may be lost with the lane's time.
+    """
+    loop = asyncio.get_running_loop()
+    latest = loop.time() + record_timeout * SHARE_OF_A_SEARCH
+    for group in in_groups(list(unsought), conversation, lambda: search.questions_each):
         async for finding in search.find(group):
             yield finding
-    while again := search.worth_another_look:
-        for group in in_groups(again, conversation, lambda: search.questions_each):
-            async for finding in search.find(group):
-                yield finding
-    for group in in_groups(await colleagues.among(search.rivals), conversation, lambda: search.questions_each):
-        async for finding in search.find(group):
+        del unsought[: len(group)]
+        if loop.time() > latest:
+            break
+    else:
+        async for finding in _look_again(search, colleagues, conversation, latest):
             yield finding
     for finding in search.decide():
+        yield finding
+
+
+async def _look_again(
+    search: DomainSearch, colleagues: Colleagues, conversation: Enquiry, latest: float
+) -> AsyncIterator[Finding]:
+    """Seek those whom the others have made worth it, and those colleagues who may own what was found."""
+    loop = asyncio.get_running_loop()
+
+    async def seek(names: Sequence[Name]) -> AsyncIterator[Finding]:
+        for group in in_groups(names, conversation, lambda: search.questions_each):
+            if loop.time() > latest:
+                return
+            async for finding in search.find(group):
+                yield finding
+
+    while loop.time() <= latest and (again := search.worth_another_look):
+        async for finding in seek(again):
+            yield finding
+    async for finding in seek(await colleagues.among(search.rivals)):
         yield finding
 
 

@@ -103,7 +103,8 @@ async def _verify(
     domain: str, addressed: Sequence[tuple[Record, Address]], network: MailNetwork
 ) -> AsyncIterator[Outcome | Deferral]:
     """Ask one domain's server about all of its addresses, group by group."""
-    route = await network.route(domain)
+    with (stopwatch := network.stopwatch()):
+        route = await network.route(domain)
     facts = DomainFacts(domain, route.mail_host, network.lists)
     if route.problem is not None:
         for record, address in addressed:
@@ -113,7 +114,7 @@ async def _verify(
                 record.position, str(address), verdict, evidence
             )
         return
-    async with network.conversation(route) as conversation:
+    async with network.conversation(route, stopwatch) as conversation:
         questions = _Questions(conversation, network)
         for members in in_groups(addressed, conversation, lambda: 1):
             is_last = members[-1] is addressed[-1]

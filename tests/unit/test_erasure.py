@@ -74,8 +74,11 @@ def owner_of(session: Session, run_id: UUID) -> UUID:
 
 
 def erase(database: Database, run_id: UUID, who: Wanted | None = None) -> int:
+    who = who or wanted()
     with database.transaction() as session:
-        return erasure.erase_contacts(session, run_id, 0, who or wanted(), new_id())[1]
+        found = [contact.position for contact in erasure.read_batch(session, run_id, 0) if who.has(contact)]
+    with database.transaction() as session:
+        return erasure.erase_contacts(session, run_id, 0, found, who, new_id())[1]
 
 
 def test_a_lane_that_has_the_contact_in_hand_writes_nothing_of_it(database: Database) -> None:
@@ -142,6 +145,31 @@ def test_an_address_in_a_column_of_the_clients_own_is_found(database: Database) 
 
     assert erase(database, run_id, who) == 1
     assert "beta.test" not in all_rows(database)
+
+
+def test_addresses_are_found_in_any_field_of_any_text() -> None:
+    texts = [
+        "a\nada@beta.test",
+        "<ada@beta.test>,x@y",
+        "ada@beta.test@beta.test",
+        f"{'x' * 500}@x ada@beta.test.",
+        "[ada@beta.test|",
+    ]
+
+    assert ["ada@beta.test" in list(erasure.addresses_in(text)) for text in texts] == [True, True, True, True, False]
+
+
+def test_what_is_found_while_the_contacts_are_looked_through_is_erased_too(database: Database) -> None:
+    run_id, who = run_of_two(database), Wanted()
+    who.add_address("given.family1@alpha.test")
+    with database.transaction() as session:
+        assert not list(filter(who.has, erasure.read_batch(session, run_id, 0)))
+    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+
+    with database.transaction() as session:
+        assert erasure.erase_contacts(session, run_id, 0, [], who, new_id())[1] == 1
+
+    assert "given.family1" not in all_rows(database)
 
 
 def test_a_name_in_another_form_is_the_same_person_and_another_domain_is_not(database: Database) -> None:
@@ -263,8 +291,9 @@ def test_a_look_up_at_a_domain_that_the_company_led_to_is_found_by_its_outcome(d
 
     who = wanted()
     with database.transaction() as session:
-        for contact in erasure.find(session, run_id, 0, who):
-            who.learn(contact)
+        batch = erasure.read_batch(session, run_id, 0)
+    for contact in filter(who.has, batch):
+        who.learn(contact)
 
     with database.transaction() as session:
         assert erasure.forget_lookups(session, owner_of(session, run_id), who) == 1

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import httpx
 
+from pipeline.http_answers import ACCEPTED, read_body
 from pipeline.lookup.sources.http_terms import PLACEHOLDER, HttpTerms
 from pipeline.lookup.sources.retry_after import retry_after
 from pipeline.lookup.sources.source import UNSCORED, AskLater, Found, NotFound, Person, Reply, Unusable
@@ -41,7 +42,7 @@ class HttpProvider:
             logging.getLogger(logger).setLevel(logging.WARNING)
         self._terms = terms
         self._client = httpx.AsyncClient(
-            headers={"Accept": "application/json", **headers},
+            headers={"Accept": "application/json", **ACCEPTED, **headers},
             timeout=terms.timeout,
             follow_redirects=False,
             trust_env=False,
@@ -57,7 +58,7 @@ class HttpProvider:
         """Ask, and read the answer."""
         try:
             async with asyncio.timeout(self._terms.timeout), self._sent(person, key) as response:
-                return self._read(response, await _content(response))
+                return self._read(response, await read_body(response, MAX_ANSWER) or b"")
         except NEVER_SENT as error:
             return self._failed(error, in_doubt=False)
         except (httpx.HTTPError, TimeoutError) as error:
@@ -125,15 +126,6 @@ def at_path(body: Any, path: str) -> Any:
         else:
             return None
     return body
-
-
-async def _content(response: httpx.Response) -> bytes:
-    content = bytearray()
-    async for piece in response.aiter_bytes():
-        content += piece
-        if len(content) > MAX_ANSWER:
-            return b""
-    return bytes(content)
 
 
 def _parsed(content: bytes) -> Any:

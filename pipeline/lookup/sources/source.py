@@ -73,6 +73,9 @@ class Unusable:
 
 Reply = Found | NotFound | AskLater | Unusable
 
+LONGEST_NAME = 1000
+"""Characters of a name that count: composing letters and marks takes longer than their number says."""
+
 
 class Source(Protocol):
     """Somebody who may know a person's address. Made once per process, outside any event loop."""
@@ -112,5 +115,5 @@ class Terms:
 
 
 def normalised(text: str) -> str:
-    """The text without differences of case, width and blanks."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """The text without differences of case, width and blanks; of one that is no name, the beginning."""
+    return " ".join(unicodedata.normalize("NFKC", text[:LONGEST_NAME]).casefold().split())

@@ -15,6 +15,7 @@ import dns.rdatatype
 import dns.rrset
 
 ALIASES_FOLLOWED = 20
+LARGEST = 65535
 SOA = "ns.example. hostmaster.example. 1 3600 600 86400 300"
 
 Answer = dns.message.Message | bytes | None
@@ -118,7 +119,7 @@ class _Server(asyncio.DatagramProtocol):
         self.asked.questions.append((name, kind, "tcp" if over_tcp else "udp"))
         known = self._find(name, kind)
         answer = known(query, over_tcp) if callable(known) else self._respond(query, name, kind)
-        return answer.to_wire() if isinstance(answer, dns.message.Message) else answer
+        return answer.to_wire(max_size=LARGEST) if isinstance(answer, dns.message.Message) else answer
 
     def _respond(self, query: dns.message.QueryMessage, name: str, kind: str) -> dns.message.Message:
         response = dns.message.make_response(query)

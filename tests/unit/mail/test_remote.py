@@ -1,6 +1,8 @@
 """A remote verifier in the place of mail servers: what it says, what it fails to say, and how it is asked."""
 
 import asyncio
+import gzip
+import json
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from pipeline.mail.config import RemoteVerifierConfig
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.outage import ENOUGH
+from pipeline.mail.remote import MAX_ANSWER
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
@@ -157,6 +160,46 @@ def test_a_short_wait_is_waited_and_then_asked_again(status: int) -> None:
 
     assert verdict(said) == VALID
     assert len(service.asked) == 2
+
+
+@pytest.mark.parametrize("stated", ["\u00b2", "9" * 400, "Tue, 24 Nov 99999999999 12:00:00 GMT", "soon", "-1"])
+def test_a_verifier_that_states_a_wait_nobody_can_read_is_asked_later(stated: str) -> None:
+    (said,), _ = verify(lambda _: Response({}, 429, {"Retry-After": stated}), defer_seconds=())
+
+    assert verdict(said) == (OutcomeStatus.UNKNOWN, Reason.RATE_LIMITED)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(b"{" + b" " * 2 * MAX_ANSWER),
+        Response(gzip.compress(b" " * 50_000_000), 200, {"Content-Encoding": "gzip"}),
+        Response(b"{" * 10_000),
+    ],
+    ids=["too long", "a bomb", "too deep"],
+)
+def test_an_answer_that_is_too_much_to_read_says_nothing(response: Response) -> None:
+    (said,), _ = verify(lambda _: response)
+
+    assert verdict(said) == (OutcomeStatus.UNKNOWN, Reason.SERVER_UNCLEAR)
+
+
+def test_a_compressed_answer_is_read() -> None:
+    body = gzip.compress(json.dumps(output().body).encode())
+
+    (said,), _ = verify(lambda _: Response(body, 200, {"Content-Encoding": "gzip"}))
+
+    assert verdict(said) == VALID
+
+
+def test_a_name_that_no_host_has_is_kept_in_part() -> None:
+    told = output()
+    told.body["mx"]["records"] = ["a." * 30_000]
+
+    (said,), _ = verify(lambda _: told)
+
+    assert isinstance(said, Outcome)
+    assert len(said.evidence["mail_host"]) < 256
 
 
 @pytest.mark.parametrize("status", [429, 503])

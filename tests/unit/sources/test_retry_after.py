@@ -20,6 +20,8 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
         ("Tue, 24 Nov 2026 11:00:00 GMT", 0),
         ("soon", None),
         ("-5", None),
+        ("9" * 400, 999_999_999),
+        ("Tue, 24 Nov 99999999999 12:00:00 GMT", None),
         ("", None),
         (None, None),
     ],
