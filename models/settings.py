@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     smtp_proxies: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="SOCKS5 proxies to connect through, as `socks5://user:password@host:port,…`"
     )
-    record_timeout_seconds: Seconds = Field(60, description="The longest that one contact may take in a stage")
+    record_timeout_seconds: Seconds = Field(60, le=180, description="The longest that one contact may take in a stage")
 
     lists_dir: Path | None = Field(
         None, description="Your own `disposable.txt`, `free.txt` and `role.txt`, read again when they change"

@@ -105,6 +105,11 @@ class DomainSearch:
             conclusions.stopped = None
 
     @property
+    def has_stopped(self) -> bool:
+        """Whether nothing more is asked of this server: what is left is told at once."""
+        return self._conclusions.stopped is not None
+
+    @property
     def worth_another_look(self) -> Sequence[Name]:
         """Who was given up, and is worth asking about by what others have shown since: to be sought again."""
         if self._conclusions.stopped is not None or self._asked == self._asked_before_the_last_look:

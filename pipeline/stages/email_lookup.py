@@ -236,7 +236,7 @@ async def _find(
         async for finding in search.find(group):
             yield finding
         del unsought[: len(group)]
-        if loop.time() > latest:
+        if loop.time() > latest and not search.has_stopped:
             break
     else:
         async for finding in _look_again(search, colleagues, conversation, latest):
