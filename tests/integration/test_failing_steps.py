@@ -14,6 +14,7 @@ from models.queries import events_of_run
 from models.run import Run
 from models.wire import ContactIn
 from pipeline import live_state, standstill
+from pipeline.credits import RateCard
 from pipeline.intake import create_run
 from pipeline.narrowing import CONDEMNED_ATTEMPTS, MAX_ATTEMPTS
 from tests.factories import LOOKUP, VERIFY, WORKER, account, count, let_pauses_pass, order_of
@@ -41,7 +42,7 @@ def run_id(database: Database) -> UUID:
     """A run of contacts about whom nobody need be asked: they have no domain."""
     people = [ContactIn(full_name=f"Given{n} Family", domain="no domain") for n in range(CONTACTS)]
     with database.transaction() as session:
-        return create_run(session, account(database, CREDITS).account_id, order_of(people)).run_id
+        return create_run(session, account(database, CREDITS).account_id, order_of(people), rate_card=RateCard()).run_id
 
 
 def take_chain(process: Process, run_id: UUID) -> None:
