@@ -147,7 +147,7 @@ def note_lost_lease(session: Session, run: Run, chunk: RunChunk) -> None:
     `run` is locked. Raises `ChunkExhausted` for a run that lost lanes for too long and made no progress.
     """
     if chunk.attempts > 1:
-        note(session, run.id, Trouble(Step.WORK, chunk.stage, "its worker went away", chunk.attempts), seconds=0)
+        note(session, run.id, Trouble(Step.WORK, chunk.stage, "its worker fell silent", chunk.attempts), seconds=0)
         session.refresh(run)
         if is_hopeless(run):
             raise ChunkExhausted(f"run {run.id}, stage {chunk.stage}: {run.failures} lanes lost, no progress")

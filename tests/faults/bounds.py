@@ -8,6 +8,7 @@ from tests.faults.scene import Fault
 KILL_BOUND_S = 12.0
 FLUSH_BOUND_S = 10.0
 POSTGRES_BOUND_S = 5.0
+FAILED_STEP_BOUND_S = 10.0
 STOP_BOUND_S = 5.0
 CLOCK_BOUND_S = 5.0
 RABBITMQ_BOUND_S = 12.0
@@ -30,6 +31,7 @@ ON_ANY_BROKER: dict[Fault, float] = {
     postgres.end_sessions: POSTGRES_BOUND_S,
     postgres.too_many_clients: POSTGRES_BOUND_S,
     postgres.postgres_read_only: POSTGRES_BOUND_S,
+    postgres.fail_loading: FAILED_STEP_BOUND_S,
     valkey.flush_redis: FLUSH_BOUND_S,
     valkey.restart_valkey: FLUSH_BOUND_S,
     valkey.valkey_down: FLUSH_BOUND_S,

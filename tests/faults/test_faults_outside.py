@@ -6,12 +6,12 @@ import pytest
 from sqlalchemy import text
 
 from tests.faults.engine import FaultEngine
-from tests.faults.injections.postgres import postgres_down
+from tests.faults.injections.postgres import fail_loading, postgres_down
 from tests.faults.injections.valkey import flush_redis, valkey_down
 from tests.faults.rounds import OUTAGE_SECONDS, Plan, play, play_alone
 from tests.faults.scene import Fault
 
-CHOSEN = (flush_redis, valkey_down, postgres_down)
+CHOSEN = (flush_redis, valkey_down, postgres_down, fail_loading)
 
 
 @pytest.mark.parametrize("fault", CHOSEN, ids=lambda fault: fault.__name__)

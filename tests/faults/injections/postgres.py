@@ -1,13 +1,17 @@
-"""Postgres crashed, away, read-only, or blocked by one of our own sessions."""
+"""Postgres crashed, away, read-only, blocked by one of our own sessions, or unable to read what a chunk needs."""
 
 import time
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import psycopg
+from sqlalchemy import Row, text
 
 from models.postgres_errors import PostgresUnavailable
 from models.transitions import lock_run
-from tests.faults.scene import Blow, Fault, Scene, blow_of
+from tests.faults.engine import wait_until
+from tests.faults.scene import Blow, Fault, RunOver, Scene, blow_of
+from tests.integration.broken_steps import unreadable
 
 LOCK_HELD_SECONDS = 20
 """Longer than any bound: only an engine that gets rid of the lock by itself goes on in time."""
@@ -20,6 +24,15 @@ TAKE_WRITES = (
     "ALTER SYSTEM RESET default_transaction_read_only",
     "SELECT pg_reload_conf()",
 )
+UNREADABLE_SECONDS = 4
+"""Some attempts long, and not so long that a contact is blamed."""
+LAST_CHUNK = text("""
+SELECT first_position, last_position FROM run_chunks
+WHERE run_id = :run_id AND status = 'open' AND not_before IS NULL AND stage <> 'compile' ORDER BY number DESC LIMIT 1
+""")
+FAILED_TO_LOAD = text("""
+SELECT EXISTS (SELECT FROM run_events WHERE run_id = :run_id AND detail ->> 'step' = 'load')
+""")
 END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'growth-engine'"
 
 
@@ -80,6 +93,41 @@ def _execute(scene: Scene, *statements: str) -> None:
     with psycopg.connect(scene.engine.postgres.url, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement)
+
+
+def fail_loading(scene: Scene) -> Blow:
+    """A chunk that nobody has claimed yet can't be loaded for some seconds: a division by zero for its contacts."""
+    chunk = _last_chunk(scene)
+    positions = f"run_id = '{scene.run_id}' AND position BETWEEN {chunk.first_position} AND {chunk.last_position}"
+    broken = unreadable("company", positions, "")
+    struck_at = scene.engine.now()
+    broken.break_in(scene.engine.database)
+    try:
+        wait_until(lambda: _failed_to_load(scene), "a chunk that could not be loaded", seconds=30)
+        time.sleep(UNREADABLE_SECONDS)
+    finally:
+        broken.mend_in(scene.engine.database)
+    return blow_of(scene, fail_loading, struck_at=struck_at)
+
+
+def _last_chunk(scene: Scene) -> Row[Any]:
+    """The chunk that is claimed last, so that nobody has it yet. Raises `RunOver`, and `TimeoutError` without one."""
+    found: list[Row[Any]] = []
+
+    def look() -> bool:
+        with scene.engine.database.transaction() as session:
+            found[:] = session.execute(LAST_CHUNK, {"run_id": scene.run_id}).all()
+        if not found and scene.engine.is_over(scene.run_id):
+            raise RunOver
+        return bool(found)
+
+    wait_until(look, "a chunk that nobody has claimed", seconds=60)
+    return found[0]
+
+
+def _failed_to_load(scene: Scene) -> bool:
+    with scene.engine.database.transaction() as session:
+        return bool(session.execute(FAILED_TO_LOAD, {"run_id": scene.run_id}).scalar_one())
 
 
 def _away(scene: Scene, fault: Fault, seconds: float) -> Blow:
