@@ -29,6 +29,7 @@ from pipeline.errors import ChunkExhausted, LeaseLost, RunStateConflict
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.progress import StageCount, percent
 from pipeline.runs import Beginning
+from pipeline.trouble import Step, StepFailed
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -158,6 +159,17 @@ class AnyInterleaving(RuleBasedStateMachine):
         lease = data.draw(st.sampled_from(self.leases))
         with self.database.transaction() as session:
             chunks.hand_back(session, lease, "the worker stops")
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def fail_a_step(self, data: st.DataObject) -> None:
+        lease = data.draw(st.sampled_from(self.leases))
+
+        def give_up(session: Session) -> None:
+            chunks.record(session, lease, (), LEASE_S)
+            chunks.give_up(session, lease, StepFailed(Step.LOAD, "database error 22003"))
+
+        self.write(lease, give_up)
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())

@@ -1,5 +1,8 @@
 """Percent and message: computed from counts, never falling, 100 only at the end."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +46,29 @@ def test_three_quarters_of_the_look_ups_are_45_percent_as_in_the_contract() -> N
 
     assert percent(RunStatus.RUNNING, counts) == 45
     assert message(Run(status="running"), counts) == "Discovering email addresses..."
+
+
+@pytest.mark.parametrize(
+    ("status", "failures", "waits", "told"),
+    [
+        ("pending", 1, True, "; the next try is at 12:00:04 UTC."),
+        ("running", 3, False, "; it is tried again."),
+        ("running", 0, True, "; the next try is at 12:00:04 UTC."),
+        ("running", 0, False, ""),
+        ("cancelled", 3, True, ""),
+    ],
+)
+def test_the_message_tells_what_failed_until_it_is_over(status: str, failures: int, waits: bool, told: str) -> None:
+    trouble = {"step": "load", "stage": "email_lookup", "fault": "database error 22003", "times": 3}
+    retry_at = datetime(2026, 11, 1, 12, 0, 4, tzinfo=UTC)
+    updated_at = retry_at - timedelta(seconds=4 if waits else -1)
+    run = Run(status=status, failures=failures, trouble=trouble, retry_at=retry_at, updated_at=updated_at)
+
+    shown = message(run, stages(5, 0))
+
+    what = "A part of the stage email_lookup failed 3 times while its contacts were loaded (database error 22003)"
+    assert shown.endswith(what + told if told else ".")
+    assert (what in shown) is bool(told)
 
 
 def test_the_message_follows_the_run_through_its_life() -> None:
