@@ -49,6 +49,10 @@ def _postgres(settings: Settings) -> Finding:
         return fine("Postgres", "DATABASE_URL is not set; `growth up` uses an embedded server.")
     database = open_database(settings.database_url, pool_size=1)
     try:
+        if not database.takes_writes():
+            return wrong(
+                "Postgres", "reachable, but read-only: name the primary in DATABASE_URL, or make it take writes."
+            )
         if is_migrated(database):
             return fine("Postgres", "reachable, with the schema of this version.")
         return wrong("Postgres", "reachable, but its schema is not this version's: run `growth migrate`.")
