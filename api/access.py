@@ -7,7 +7,8 @@ from typing import Annotated
 from uuid import UUID
 
 import redis
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request, Security
+from fastapi.security import HTTPBearer
 
 from models.database import Database
 from models.queries import account_of_key
@@ -39,7 +40,11 @@ def redis_of(request: Request) -> redis.Redis:
     return client
 
 
-def paying_account(request: Request) -> UUID:
+BEARER = HTTPBearer(description="An API key, as `growth account create` shows it", auto_error=False)
+"""For the API's document; the key is read in `_bearer_key`, which says what to do when it is missing."""
+
+
+def paying_account(request: Request, _key: Annotated[object, Security(BEARER)]) -> UUID:
     """The account that asks, if it may. Answers 401, 403 or 429 otherwise."""
     with database_of(request).transaction() as session:
         account = account_of_key(session, _bearer_key(request))

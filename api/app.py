@@ -6,6 +6,7 @@ from weakref import WeakValueDictionary
 
 from fastapi import FastAPI
 
+from api.document import add_document
 from api.erasures import erasures
 from api.errors import add_error_handlers
 from api.health import health
@@ -22,7 +23,9 @@ def create_app() -> FastAPI:
     """The application, on the settings of this process."""
     settings = required(load_settings(), "database_url", "redis_url")
     check_at_start(settings.database_url)
-    app = FastAPI(title="Growth engine", version="1", lifespan=_lifespan, redirect_slashes=False)
+    app = FastAPI(
+        title="Growth engine", version="1", lifespan=_lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
+    )
     app.state.settings = settings
     app.state.database = open_database(settings.database_url, pool_size=10, pool_timeout=5)
     app.state.turns = WeakValueDictionary()
@@ -31,6 +34,7 @@ def create_app() -> FastAPI:
     app.include_router(suppressions)
     app.include_router(erasures)
     app.include_router(health)
+    add_document(app, settings.public_url)
     add_error_handlers(app)
     return app
 

@@ -12,6 +12,7 @@ from sqlalchemy import Row
 
 from api.access import AccountId, database_of, redis_of, settings_of
 from api.bodies import Body, Turn, parse_erasure
+from api.document import body_of
 from api.runs import ERRORS
 from models.database import Database
 from models.privacy_wire import ErasureDone, ErasureRequest, PersonToErase
@@ -33,7 +34,7 @@ erasures = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[
 @erasures.post(
     "/erasures",
     dependencies=[Turn],
-    openapi_extra={"requestBody": {"content": {"application/json": {"schema": ErasureRequest.model_json_schema()}}}},
+    openapi_extra=body_of(ErasureRequest),
 )
 def erase(request: Request, account_id: AccountId, body: Body) -> ErasureDone:
     """Erase people. Cut short, it is done by sending it again; what is gone already is not counted again."""

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from models.bounds import shown
 from models.postgres_errors import Meaning, PostgresUnavailable, described, meaning_of
@@ -36,6 +37,7 @@ _WHY = {
     "string_unicode": "it holds half a surrogate pair, which is no character: remove it",
 }
 """In plainer words than Pydantic's."""
+METHOD_NOT_ALLOWED = 405
 RETRY_AFTER_S = 5
 
 log = logging.getLogger(__name__)
@@ -97,9 +99,19 @@ def _sentence_with(status: int):  # type: ignore[no-untyped-def]
     return handler
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    if error.status_code == METHOD_NOT_ALLOWED:
+        methods = ", ".join(sorted(_methods_at(request) or {"GET"}))
+        return answer(error.status_code, f"This path takes {methods} only.", {"Allow": methods})
     return answer(error.status_code, str(error.detail), error.headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """What a path takes. Starlette itself names the methods of the first route alone that has this path."""
+    place = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    paths = request.app.openapi()["paths"]
+    return {method.upper() for path, calls in paths.items() if compile_path(path)[0].match(place) for method in calls}
 
 
 async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:

@@ -5,6 +5,7 @@ import logging
 import redis
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from api.access import database_of, redis_of
 from models.migrate import is_migrated
@@ -17,13 +18,21 @@ READ_ONLY = "read-only: it takes no writes now, as a standby or a demoted primar
 health = APIRouter()
 
 
+class Readiness(BaseModel):
+    """Whether the process can do its work, and what it needs for that."""
+
+    status: str
+    postgres: str
+    redis: str
+
+
 @health.get("/healthz")
 def alive() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok"}
 
 
-@health.get("/readyz")
+@health.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 def ready(request: Request) -> JSONResponse:
     """Postgres answers, takes writes, and has this version's schema. Redis is reported, but only Postgres is needed."""
     checks = {"postgres": _postgres(request), "redis": _redis(request)}

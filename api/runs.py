@@ -2,7 +2,7 @@
 
 import logging
 import re
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import redis
@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 
 from api.access import AccountId, database_of, redis_of, settings_of
 from api.bodies import Body, Turn, parse_run_request
+from api.document import body_of
 from models.queries import events_of_run, export_of_account, run_of_account
 from models.run import Run
 from models.wire import (
@@ -29,6 +30,7 @@ from pipeline.credits import RateCard
 from pipeline.errors import UnknownRun
 from pipeline.intake import CreatedRun, create_run
 from pipeline.live_state import LiveState
+from pipeline.results.exports import MIME_TYPES
 from pipeline.retrying import retry_run
 from pipeline.runs import cancel as cancel_run
 from worker.dispatch import broker_may_be_away, send_chain, send_export
@@ -40,6 +42,9 @@ log = logging.getLogger(__name__)
 
 ERRORS = {status: {"model": ErrorBody} for status in (400, 401, 402, 403, 404, 409, 422, 429, 503)}
 
+FILES: dict[str, Any] = {mime_type: {"schema": {"type": "string"}} for mime_type in MIME_TYPES.values()}
+FILE_STATUSES = {200: "The file", 206: "The part of it that `Range` asks for"}
+
 runs = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-type]
 
 
@@ -47,7 +52,7 @@ runs = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-
     "/run",
     status_code=202,
     dependencies=[Turn],
-    openapi_extra={"requestBody": {"content": {"application/json": {"schema": RunRequest.model_json_schema()}}}},
+    openapi_extra=body_of(RunRequest),
 )
 def create(
     request: Request,
@@ -105,7 +110,11 @@ def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
         return Timeline(events=[TimelineEvent.model_validate(row, from_attributes=True) for row in rows])
 
 
-@runs.get("/runs/{run_id}/exports/{asset_id}")
+@runs.get(
+    "/runs/{run_id}/exports/{asset_id}",
+    response_class=FileResponse,
+    responses={status: {"description": what, "content": FILES} for status, what in FILE_STATUSES.items()},
+)
 def download(request: Request, account_id: AccountId, run_id: str, asset_id: str) -> FileResponse:
     """An export file of a completed run."""
     known_id = _run_id(run_id)

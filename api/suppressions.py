@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.access import AccountId, database_of
 from api.bodies import Body, Turn, parse_entries
+from api.document import body_of
 from api.errors import MOST_PROBLEMS
 from api.runs import ERRORS
 from models.bounds import ENTRIES
@@ -19,7 +20,7 @@ from pipeline.suppressions import Entry, parse_entry
 
 suppressions = APIRouter(prefix="/api/v1/growth/suppressions", responses=ERRORS)  # type: ignore[arg-type]
 
-BODY = {"requestBody": {"content": {"application/json": {"schema": SuppressionEntries.model_json_schema()}}}}
+BODY = body_of(SuppressionEntries)
 
 
 @suppressions.post("", dependencies=[Turn], openapi_extra=BODY)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from models import bounds
-from models.wire import Text200, Text320
+from models.wire import NAMED, Text200, Text320, any_of
 
 
 class SuppressionEntries(BaseModel):
@@ -55,7 +55,9 @@ def _trimmed(text: str) -> str:
 class PersonToErase(BaseModel):
     """Whom to erase: by an address, by a name and a domain, or by both."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=any_of(("email",), *NAMED)
+    )
 
     email: Annotated[Text320, AfterValidator(_trimmed)] = ""
     first_name: Text200 = ""

@@ -18,13 +18,15 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from models import bounds
 from models.bounds import check_columns, shown
 
 T = TypeVar("T")
 
-NOT_ALLOWED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
+NOT_ALLOWED = re.compile(f"[{_CONTROLS}]")
 KNOWS_COMPANIES = "knows_companies"
 """In the context of a validation: contacts may bring a company and no domain, since the engine has a list of them."""
 
@@ -49,12 +51,21 @@ def _null_is_empty(value: object) -> object:
     return "" if value is None else value
 
 
-Text200 = Annotated[str, Field(max_length=bounds.NAME.most), AfterValidator(_printable)]
-Text320 = Annotated[str, Field(max_length=bounds.ADDRESS.most), AfterValidator(_printable)]
-NullMeansNotGiven = BeforeValidator(_null_is_empty, json_schema_input_type=str | None)
+def _null_or(most: int) -> BeforeValidator:
+    """`null` means not given."""
+    text = Annotated[str, Field(max_length=most, pattern=f"^[^{_CONTROLS}]*$")]
+    return BeforeValidator(_null_is_empty, json_schema_input_type=text | None)
+
+
+Printable = AfterValidator(_printable)
+AsDocumented = Field(json_schema_extra={"pattern": f"^[^{_CONTROLS}]*$"})
+Text200 = Annotated[str, Field(max_length=bounds.NAME.most), AsDocumented, Printable]
+Text320 = Annotated[str, Field(max_length=bounds.ADDRESS.most), AsDocumented, Printable]
+Name = Annotated[Text200, _null_or(bounds.NAME.most)]
+AddressText = Annotated[Text320, _null_or(bounds.ADDRESS.most)]
 IdempotencyKey = Annotated[
     str,
-    Field(min_length=1, max_length=bounds.IDEMPOTENCY_KEY.most, pattern=r"^[\x20-\x7e]+$"),
+    Field(min_length=1, max_length=bounds.IDEMPOTENCY_KEY.most, pattern=r"^[ -~]+$"),
 ]
 
 EachOnce = Field(json_schema_extra={"uniqueItems": True})
@@ -66,17 +77,34 @@ ExportFormats = Annotated[
 ]
 
 
+def any_of(*choices: tuple[str, ...]) -> JsonDict:
+    """For a shape's JSON schema: all fields of one of these choices are there, and not blank."""
+    given: JsonDict = {"type": "string", "pattern": r"\S"}
+    return {"anyOf": [{"required": [*names], "properties": dict.fromkeys(names, given)} for names in choices]}
+
+
+NAMED = (("domain", "full_name"), ("domain", "first_name", "last_name"))
+
+
 class ContactIn(BaseModel):
-    """A contact as the client sends it; columns that we do not know are kept and come back in the exports."""
+    """A contact as the client sends it; columns that we do not know are kept and come back in the exports.
 
-    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+    With a list of companies (`COMPANIES_FILE`) a `company` may stand for the `domain`.
+    """
 
-    first_name: Annotated[Text200, NullMeansNotGiven] = ""
-    last_name: Annotated[Text200, NullMeansNotGiven] = ""
-    full_name: Annotated[Text200, NullMeansNotGiven] = ""
-    company: Annotated[Text200, NullMeansNotGiven] = ""
-    domain: Annotated[Text320, NullMeansNotGiven] = ""
-    email: Annotated[Text320, NullMeansNotGiven] = ""
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra=any_of(("email",), *NAMED, ("company", "full_name"), ("company", "first_name", "last_name")),
+    )
+
+    first_name: Name = ""
+    last_name: Name = ""
+    full_name: Name = ""
+    company: Name = ""
+    domain: AddressText = ""
+    email: AddressText = ""
 
     @model_validator(mode="after")
     def _columns_can_be_kept(self) -> Self:
