@@ -39,7 +39,7 @@ from pipeline.mail.syntax import normalise_domain, parse_address
 
 PACKAGES = ("api", "cli", "models", "pipeline", "worker")
 FEW, MANY = 300, 3_000
-RAMP = (8, 12, 16, 20, 24, 28, 32, 48, 64, 128, 256)
+RAMP = (8, 12, 16, 20, 24, 32, 64)
 """What is exponential shows here, and would not come to an end with more."""
 NOTICEABLE_S = 0.004
 TOLERANCE = 3

@@ -143,9 +143,11 @@ def _scalar(value: Any) -> Any:
 
 
 def _score(value: Any, out_of: float) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return UNSCORED
-    return min(100, max(0, round(100 * min(value, out_of) / out_of)))
+    if isinstance(value, float) and not isfinite(value):
+        return UNSCORED
+    return min(100, round(100 * max(0, min(value, out_of)) / out_of))
 
 
 def _fields(person: Person) -> dict[str, str]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.mail.reply import Reply
-from pipeline.mail.reply_parser import MAX_LINE, MAX_LINES, ReplyParser
+from pipeline.mail.reply_parser import MAX_LINE, MAX_LINES, MAX_TEXT, ReplyParser
 from pipeline.mail.smtp_errors import MalformedReplyError
 
 
@@ -93,6 +93,15 @@ def test_a_code_that_changes_inside_a_reply_is_malformed() -> None:
 def test_a_reply_without_end_is_malformed() -> None:
     with pytest.raises(MalformedReplyError):
         parse(b"250-and\r\n" * (MAX_LINES + 1))
+
+
+def test_of_many_long_lines_the_beginning_is_kept() -> None:
+    reply = parse(b"550-" + b"x" * 2000 + b"\r\n" + (b"550-" + b"y" * 2000 + b"\r\n") * 90 + b"550 end\r\n")[0]
+
+    assert reply.code == 550
+    assert len(reply.lines) == 92
+    assert sum(map(len, reply.lines)) <= MAX_TEXT
+    assert reply.lines[0] == "x" * 2000
 
 
 def test_replies_before_the_malformed_line_are_kept() -> None:

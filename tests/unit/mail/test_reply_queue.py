@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pipeline.mail.reply_queue import ReplyQueue
-from pipeline.mail.smtp_errors import ReplyTimeoutError
+from pipeline.mail.reply_queue import MAX_BYTES, ReplyQueue
+from pipeline.mail.smtp_errors import MalformedReplyError, ReplyTimeoutError
 
 
 def test_bytes_that_arrive_as_the_time_is_over_prolong_it_for_nobody() -> None:
@@ -36,6 +36,28 @@ def test_bytes_that_never_pause_prolong_it_for_nobody() -> None:
 
     with pytest.raises(ReplyTimeoutError):
         asyncio.run(flood())
+
+
+def test_bytes_without_end_are_read_for_no_longer_than_a_bound() -> None:
+    async def flood() -> None:
+        queue = ReplyQueue(seconds=60)
+        for _ in range(MAX_BYTES // 65536):
+            queue.feed(b"\r\n" * 32768)
+        with pytest.raises(MalformedReplyError):
+            queue.feed(b"2")
+        assert isinstance(queue.failure, MalformedReplyError)
+
+    asyncio.run(flood())
+
+
+def test_replies_that_are_read_make_room_for_others() -> None:
+    async def converse() -> None:
+        queue = ReplyQueue(seconds=60)
+        for _ in range(20):
+            queue.feed(b"550 " + b"x" * (MAX_BYTES // 2) + b"\r\n")
+            assert (await queue.next("RCPT")).code == 550
+
+    asyncio.run(converse())
 
 
 @pytest.mark.parametrize("earlier", [[], [60.0]], ids=["the first wait", "a wait after one that had more time"])

@@ -89,6 +89,7 @@ def test_where_nobody_could_tell_the_verdict_is_unknown_for_that_reason(
         (Reason.NO_MAIL_SERVER, OutcomeStatus.INVALID),
         (Reason.NULL_MX, OutcomeStatus.INVALID),
         (Reason.DNS_FAILURE, OutcomeStatus.UNKNOWN),
+        (Reason.TIME_LIMIT, OutcomeStatus.UNKNOWN),
         (Reason.UNUSABLE_MAIL_HOST, OutcomeStatus.UNKNOWN),
     ],
 )
