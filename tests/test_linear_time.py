@@ -251,8 +251,9 @@ def parsed(text: str) -> None:
 
 def dripped(text: str) -> None:
     parser_of_replies = ReplyParser()
-    for octet in text.encode(errors="replace").replace(b"\n", b""):
-        parser_of_replies.feed(bytes((octet,)))
+    octets = text.encode(errors="replace").replace(b"\n", b"")
+    for start in range(0, len(octets), 16):
+        parser_of_replies.feed(octets[start : start + 16])
 
 
 def entry(text: str) -> None:
@@ -277,7 +278,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "a do-not-contact entry": entry,
     "a value on the wire": NOT_ALLOWED.search,
     "a reply's bytes": parsed,
-    "a reply, byte by byte": dripped,
+    "a reply, bit by bit": dripped,
     "a reply's text": lambda text: reply(text).text,
     "a reply's enhanced code": lambda text: reply(text).enhanced,
     "a reply's words": lambda text: words_of(reply(text)),
