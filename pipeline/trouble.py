@@ -118,7 +118,7 @@ def step(name: Step) -> Iterator[None]:
         if meaning_of(error) is Meaning.UNAVAILABLE:
             raise
         # Not chained: the text of an error may hold somebody's name or address.
-        raise StepFailed(name, _fault(error), _place(error)) from None
+        raise StepFailed(name, fault_of(error), place_of(error)) from None
 
 
 def pause(times: int) -> int:
@@ -234,12 +234,13 @@ def _rests_until(run: Run) -> Any:
     return literal(run.troubled_since) + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 
 
-def _fault(error: Exception) -> str:
+def fault_of(error: Exception) -> str:
+    """What kind of error it is, without its text."""
     sqlstate = sqlstate_of(error)
     return f"database error {sqlstate}" if sqlstate else f"internal error {type(error).__name__}"
 
 
-def _place(error: Exception) -> str:
+def place_of(error: Exception) -> str:
     """Where in our code it was raised: what a log may tell in place of a traceback, whose last line holds values."""
     if isinstance(error, GrowthError):
         return str(error)

@@ -35,6 +35,7 @@ from pipeline.retention import (
     find_expired,
     withdraw,
 )
+from pipeline.trouble import fault_of, place_of
 from worker.process import REDIS_TIMEOUT_S, freshness_of
 
 LOOK_EVERY_S = 60.0
@@ -93,9 +94,8 @@ def _look(expirer: Expirer) -> bool:
         return expire_due(expirer)
     except PostgresUnavailable as error:
         log.warning("nothing expires: Postgres is not available: %s", error)
-    except Exception:
-        # A fault of ours must neither end the thread for good nor touch the sweeps.
-        log.exception("nothing expires")
+    except Exception as error:  # noqa: BLE001 - a fault of ours must neither end the thread for good nor touch sweeps
+        log.error("nothing expires: %s, %s", fault_of(error), place_of(error))
     return False
 
 

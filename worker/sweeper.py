@@ -22,7 +22,7 @@ from models.transitions import lock_run
 from pipeline.results.export_lease import find_unexported
 from pipeline.runs import fail
 from pipeline.standstill import Overdue, Stalled, find_all_active, find_overdue, find_stalled, take_back
-from pipeline.trouble import Step, StepFailed, note_step, step
+from pipeline.trouble import Step, StepFailed, fault_of, note_step, place_of, step
 from worker.dispatch import DispatchFailed, send_chain, send_export
 from worker.expiring import keep_expiring
 from worker.sentinel import Sentinel, open_sentinel
@@ -69,13 +69,13 @@ def main() -> None:
     sentinel = open_sentinel(settings)
     log.info("sweeping every %s s", settings.sweep_seconds)
     while not stopping.wait(settings.sweep_seconds):
-        _sweep_or_log(database, sentinel, settings)
+        sweep_or_log(database, sentinel, settings)
     database.close()
     # A step in hand is finished; a disk that hangs is not waited for.
     expiry.join(STOP_S)
 
 
-def _sweep_or_log(database: Database, sentinel: Sentinel, settings: Settings) -> None:
+def sweep_or_log(database: Database, sentinel: Sentinel, settings: Settings) -> None:
     """One sweep; whatever befalls it, the next one comes."""
     try:
         sweep(database, sentinel, settings.run_hours, settings.stage_hours)
@@ -83,9 +83,8 @@ def _sweep_or_log(database: Database, sentinel: Sentinel, settings: Settings) ->
         log.warning("Postgres is not available: %s", error)
     except DispatchFailed as error:
         log.warning("runs may wait for their chains: %s", error)
-    except Exception:
-        # A fault of ours: who watches must see it, and all other runs need the next sweep.
-        log.exception("a sweep broke")
+    except Exception as error:  # noqa: BLE001 - a fault of ours: all runs need the next sweep
+        log.error("a sweep broke: %s, %s", fault_of(error), place_of(error))
 
 
 def _fail_overdue(database: Database, run_hours: float, stage_hours: float) -> None:

@@ -11,7 +11,7 @@ from models.settings import load_settings
 from tests.factories import count, pending_run
 from worker.dispatch import DispatchFailed
 from worker.sentinel import KEY, RedisSentinel
-from worker.sweeper import sweep
+from worker.sweeper import sweep, sweep_or_log
 
 NOBODY_LISTENS = "redis://127.0.0.1:9/0"
 
@@ -87,3 +87,40 @@ def test_the_sentinel_of_redis_is_gone_after_flushall_until_it_is_put_back(redis
 
     sentinel.put()
     assert redis_client.exists(KEY)
+
+
+@dataclass
+class Breaking(Standing):
+    """A fault of ours, with somebody's name in it."""
+
+    def is_gone(self) -> bool:
+        raise ValueError("Given Family")
+
+
+def test_a_sweep_that_breaks_is_followed_by_the_next_one_and_logged_without_what_it_had_in_hand(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    sweep_or_log(database, Breaking(), load_settings())
+
+    (record,) = caplog.records
+    assert record.getMessage().startswith("a sweep broke: internal error ValueError, ")
+    assert "Given Family" not in caplog.text
+
+
+@pytest.mark.parametrize("sqlstate", ["25006", "53300", "57014", "40001", "XX000"])
+def test_no_error_of_postgres_ends_the_sweeper(
+    database: Database, caplog: pytest.LogCaptureFixture, sqlstate: str
+) -> None:
+    refuse = f"DO $$ BEGIN RAISE EXCEPTION 'Given Family' USING ERRCODE = '{sqlstate}'; END $$"
+
+    class Refusing(Standing):
+        def is_gone(self) -> bool:
+            with database.transaction() as session:
+                session.execute(text(refuse))
+            return False
+
+    sweep_or_log(database, Refusing(), load_settings())
+
+    (record,) = caplog.records
+    assert sqlstate in record.getMessage()
+    assert "Given Family" not in caplog.text
