@@ -31,6 +31,9 @@ LEAST_FAILURES = 5
 PATIENCE = timedelta(minutes=2)
 """A run is failed that made no progress for so long, and failed at least so often meanwhile."""
 
+FORGOTTEN = timedelta(minutes=5)
+"""So long after its next try was due a failure does not count any more: the run waited for mail servers meanwhile."""
+
 FREE_FAILURES = 10
 FAILURES_PER_SECOND = 2
 """Once so many steps failed in a row, the run's chunks are claimed no faster than this: a fault of an hour's work
@@ -159,12 +162,13 @@ def note(session: Session, run_id: UUID, trouble: Trouble, seconds: int | None =
     What failed is tried again after `seconds`, or else after a pause that grows with the failures in a row.
     """
     wait = pause(trouble.times) if seconds is None else seconds
+    is_first = (Run.failures == 0) | (Run.retry_at < func.now() - FORGOTTEN)
     session.execute(
         update(Run)
         .where(Run.id == run_id)
         .values(
-            failures=Run.failures + 1,
-            troubled_since=case((Run.failures == 0, func.now()), else_=Run.troubled_since),
+            failures=case((is_first, 1), else_=Run.failures + 1),
+            troubled_since=case((is_first, func.now()), else_=Run.troubled_since),
             trouble=asdict(trouble),
             retry_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, wait),
             version=Run.version + 1,
@@ -226,7 +230,7 @@ def error_of(run: Run, stage: str | None) -> RunError:
     """What a run is failed with that fails again and again."""
     trouble = Trouble.from_json(run.trouble) if run.trouble else None
     what = trouble.sentence if trouble else "A part of this run failed again and again"
-    return RunError("stage_failed", f"{what}. Contact support, or retry it: it goes on where it stopped.", stage)
+    return RunError("stage_failed", f"{what}. Contact support, or retry the run: it goes on where it stopped.", stage)
 
 
 def _rests_until(run: Run) -> Any:

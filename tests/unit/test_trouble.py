@@ -113,6 +113,20 @@ def test_what_is_deferred_and_what_is_finished_ends_the_count(database: Database
     assert failures(database) == 0
 
 
+def test_a_failure_from_before_a_long_wait_is_not_one_in_a_row(database: Database) -> None:
+    started_run(database, count=3, chunk_size=1)
+    for _ in range(2):
+        given_up(database)
+    assert failures(database) == 2
+    execute(database, "UPDATE runs SET retry_at = now() - interval '6 minutes'")
+
+    given_up(database)
+
+    assert failures(database) == 1
+    with database.transaction() as session:
+        assert count(session, "SELECT count(*) FROM runs WHERE troubled_since > now() - interval '1 minute'") == 1
+
+
 def test_a_run_that_failed_often_in_a_row_is_claimed_at_a_pace(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=1)
     given_up(database)
