@@ -78,7 +78,7 @@ def _encoding(path: Path) -> str:
     """By its byte order mark; UTF-8 if all of it can be read so; otherwise Windows-1252, which can be anything."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise UnusableFile(f"{path} can be read only once: save what comes from it as a file first.")
+        raise UnusableFile(f"{path} is not an ordinary file: save what comes from it as one first.")
     try:
         with path.open("rb") as file:
             block = file.read(BLOCK)

