@@ -66,8 +66,12 @@ def account_of_key(session: Session, key: str) -> Account | None:
 
 
 def run_of_account(session: Session, run_id: UUID, account_id: UUID) -> Run | None:
-    """The run, if it is this account's."""
-    return session.scalar(select(Run).where(Run.id == run_id, Run.account_id == account_id))
+    """The run, if it is this account's.
+
+    Asked for by its id alone: an index on accounts must not tempt the planner to look through all runs of one.
+    """
+    run = session.get(Run, run_id, populate_existing=True)
+    return run if run and run.account_id == account_id else None
 
 
 def preset_of_run(session: Session, run_id: UUID) -> str:
@@ -97,16 +101,8 @@ def exports_of_run(session: Session, run_id: UUID) -> Sequence[Artifact]:
 
 def export_of_account(session: Session, run_id: UUID, asset_id: str, account_id: UUID) -> Artifact | None:
     """An export file, if its run is this account's."""
-    return session.scalar(
-        select(Artifact)
-        .join(Run, Run.id == Artifact.run_id)
-        .where(
-            Artifact.run_id == run_id,
-            Artifact.asset_id == asset_id,
-            Artifact.kind == EXPORT,
-            Run.account_id == account_id,
-        )
-    )
+    artifact = session.get(Artifact, (run_id, asset_id)) if run_of_account(session, run_id, account_id) else None
+    return artifact if artifact and artifact.kind == EXPORT else None
 
 
 def events_of_run(session: Session, run_id: UUID) -> Sequence[RunEvent]:

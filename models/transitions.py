@@ -18,7 +18,7 @@ from models.events import EventKind, add_event
 from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_stage import RunStage
-from models.status import ChunkStatus, RunStatus, StageStatus, statuses_before
+from models.status import TERMINAL_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus, statuses_before
 
 WITHDRAW = text("""
 UPDATE outcomes SET status = CASE WHEN status IN ('found', 'not_found') THEN 'not_found' ELSE 'skipped' END,
@@ -140,7 +140,8 @@ def expire_run(session: Session, run_id: UUID) -> bool:
     landed = _landed(
         session,
         update(Run)
-        .where(Run.id == run_id, Run.finished_at.is_not(None), Run.expired_at.is_(None))
+        # Not `finished_at`: the planner would look through the index of all that may expire, and not for this one.
+        .where(Run.id == run_id, Run.status.in_(sorted(TERMINAL_RUN_STATUSES)), Run.expired_at.is_(None))
         .values(expired_at=func.now(), extra_columns=[], version=Run.version + 1, updated_at=func.now()),
     )
     if landed:

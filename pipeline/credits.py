@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 from uuid import UUID
 
-from sqlalchemy import CursorResult, update
+from sqlalchemy import CursorResult, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -64,8 +64,19 @@ def grant(session: Session, account_id: UUID, credits_granted: int) -> None:
     _move(session, account_id, None, LedgerKind.GRANT, credits_granted)
 
 
+def require_credits(session: Session, run: Run) -> None:
+    """Raises `InsufficientCredits` when the account can't pay a new run. Locks nothing, so that `charge` decides."""
+    balance = _balance(session, run)
+    if balance < run.charged_contacts * run.charge_per_contact:
+        raise _insufficient(run, balance)
+
+
 def charge(session: Session, run: Run) -> None:
-    """Take the price of a new run. Raises `InsufficientCredits` when the account can't pay it."""
+    """Take the price of a new run. Raises `InsufficientCredits` when the account can't pay it.
+
+    The account's row stays locked until the transaction ends, and all of its other runs wait for it where they end:
+    call it last.
+    """
     price = run.charged_contacts * run.charge_per_contact
     paid = session.execute(
         update(Account)
@@ -75,11 +86,7 @@ def charge(session: Session, run: Run) -> None:
     )
     assert isinstance(paid, CursorResult)  # noqa: S101 - an UPDATE always gives one; this tells the type checker
     if not paid.rowcount:
-        balance = session.get_one(Account, run.account_id).credit_balance
-        raise InsufficientCredits(
-            f"This run costs {price} credits ({run.charged_contacts} contacts at {run.charge_per_contact}), "
-            f"and the account has {balance}: buy credits or send fewer contacts."
-        )
+        raise _insufficient(run, _balance(session, run))
     session.add(LedgerEntry(account_id=run.account_id, run_id=run.id, kind=LedgerKind.CHARGE, credits=-price))
 
 
@@ -104,6 +111,18 @@ def rebate(session: Session, run: Run, credits_back: int) -> None:
 def at_most_charged(run: Run, credits_back: int) -> int:
     """A retry pays nothing for what was delivered before; if that is withheld since, nothing is owed for it."""
     return min(credits_back, run.charged_contacts * run.charge_per_contact)
+
+
+def _balance(session: Session, run: Run) -> int:
+    return session.scalars(select(Account.credit_balance).where(Account.id == run.account_id)).one()
+
+
+def _insufficient(run: Run, balance: int) -> InsufficientCredits:
+    price = run.charged_contacts * run.charge_per_contact
+    return InsufficientCredits(
+        f"This run costs {price} credits ({run.charged_contacts} contacts at {run.charge_per_contact}), "
+        f"and the account has {balance}: buy credits or send fewer contacts."
+    )
 
 
 def _move(session: Session, account_id: UUID, run_id: UUID | None, kind: LedgerKind, amount: int) -> None:

@@ -171,7 +171,7 @@ def erase_contacts(
     withdraw_outcomes(session, run_id, of_them["positions"], Reason.SUPPRESSED)
     if run.status not in TERMINAL_RUN_STATUSES:
         session.execute(SETTLE, of_them | {"reason": Reason.SUPPRESSED.value})
-    recount_waiting(session, run_id)
+    recount_waiting(session, run_id, of_them["positions"])
     _void_exports(session, run)
     add_event(session, run_id, EventKind.ERASED, erasure_id=str(erasure_id), contacts=len(positions))
     return touch_run(session, run_id, 0), len(positions)
@@ -195,10 +195,10 @@ def forget_verdicts(session: Session, account_id: UUID, wanted: Wanted) -> int:
 def forget_lookups(session: Session, account_id: UUID, wanted: Wanted) -> int:
     """Delete what the account's runs found out about them by asking mail servers; about how many people that was."""
     mailboxes = [mailbox_digest(address) for address in wanted.addresses]
-    theirs = delete(Lookup).where(
-        Lookup.account_id == account_id, Lookup.mailbox.in_(mailboxes) | Lookup.person.in_(wanted.looked_up)
-    )
-    return len(session.scalars(theirs.returning(Lookup.person)).all())
+    # One after the other: for both at once all that the account knows is looked through.
+    theirs = (Lookup.mailbox.in_(mailboxes), Lookup.person.in_(wanted.looked_up))
+    gone = (delete(Lookup).where(Lookup.account_id == account_id, each).returning(Lookup.person) for each in theirs)
+    return sum(len(session.scalars(each).all()) for each in gone)
 
 
 def forget_answers(session: Session, account_id: UUID, wanted: Wanted) -> int:

@@ -20,7 +20,7 @@ from models.run import Run
 from models.run_stage import RunStage
 from models.schema import new_id
 from models.wire import ContactIn, GoalPlan, IdempotencyKey
-from pipeline.credits import RateCard, charge
+from pipeline.credits import RateCard, charge, require_credits
 from pipeline.errors import IdempotencyConflict, InvalidInput, UnknownAccount
 from pipeline.mail.syntax import normalise_domain
 from pipeline.stages import PRESETS
@@ -64,10 +64,11 @@ def create_run(
     if run is None:
         return _earlier_run(session, account_id, plan, idempotency_key)
     allow_time_for(session, run.contact_count)
-    charge(session, run)
+    require_credits(session, run)
     _insert_stages(session, run)
     _copy_contacts(session, run.id, plan.input_assets.contacts)
     add_event(session, run.id, EventKind.CREATED, contacts=run.contact_count, preset=run.preset)
+    charge(session, run)
     return CreatedRun(run.id, run.preset, is_new=True)
 
 

@@ -47,23 +47,28 @@ COPIED_COLUMNS = (
     "export_formats", "fresh", "charge_per_contact", "rebate_per_unresolved", "rebate_per_unverified",
 )  # fmt: skip
 
+SLICE = 10_000
+"""Contacts copied by one statement: none runs for long, whatever the size of the run."""
+
 COPY_CONTACTS = text("""
 INSERT INTO contacts (
   run_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra, erased
 )
 SELECT :new_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra, erased
-FROM contacts WHERE run_id = :old_id
+FROM contacts WHERE run_id = :old_id AND position BETWEEN :first AND :last
 """)
 
-# An outcome is kept if it and those of the earlier stages will not come out differently.
+# An outcome is kept if neither it nor the address that it is about will come out differently. A subquery that gives a
+# value is one look into the primary key for each row; of a NOT EXISTS the planner may make a join of all with all.
 COPY_OUTCOMES = text("""
 INSERT INTO outcomes (run_id, stage, position, status, reason, email, source, score, evidence)
 SELECT :new_id, o.stage, o.position, o.status, o.reason, o.email, o.source, o.score, o.evidence
 FROM outcomes o
-WHERE o.run_id = :old_id AND o.position NOT IN (
-  SELECT p.position FROM outcomes p WHERE p.run_id = :old_id AND p.reason = ANY(:may_pass)
-    AND (p.stage = o.stage OR p.stage = :finding_stage)
-)
+WHERE o.run_id = :old_id AND o.position BETWEEN :first AND :last AND o.reason <> ALL(:may_pass)
+  AND (
+    SELECT f.reason <> ALL(:may_pass) FROM outcomes f
+    WHERE f.run_id = o.run_id AND f.position = o.position AND f.stage = :finding_stage
+  ) IS NOT FALSE
 """)
 
 COUNT_DONE = text("""
@@ -93,9 +98,9 @@ def retry_run(session: Session, account_id: UUID, run_id: UUID) -> CreatedRun:
     allow_time_for(session, old.contact_count)
     new = _insert_run(session, old)
     _copy(session, old, new)
-    charge(session, new)
     add_event(session, new.id, EventKind.CREATED, contacts=new.contact_count, preset=new.preset, retry_of=str(old.id))
     add_event(session, old.id, EventKind.RETRIED, retry=str(new.id))
+    charge(session, new)
     return CreatedRun(new.id, new.preset, is_new=True)
 
 
@@ -115,15 +120,17 @@ def _insert_run(session: Session, old: Run) -> Run:
 
 
 def _copy(session: Session, old: Run, new: Run) -> None:
-    ids = {"old_id": old.id, "new_id": new.id}
+    finding = finding_stage(new.preset)
+    reasons = {"may_pass": [reason.value for reason in MAY_PASS], "finding_stage": finding}
     session.add_all(
         RunStage(run_id=new.id, stage=stage, ordinal=ordinal, total=new.contact_count)
         for ordinal, stage in enumerate(PRESETS[new.preset])
     )
     session.flush()
-    session.execute(COPY_CONTACTS, ids)
-    finding = finding_stage(new.preset)
-    session.execute(COPY_OUTCOMES, ids | {"may_pass": [reason.value for reason in MAY_PASS], "finding_stage": finding})
+    for first in range(0, new.contact_count, SLICE):
+        span = {"old_id": old.id, "new_id": new.id, "first": first, "last": first + SLICE - 1}
+        session.execute(COPY_CONTACTS, span)
+        session.execute(COPY_OUTCOMES, span | reasons)
     session.execute(COUNT_DONE, {"new_id": new.id})
     counts = delivered(new.contact_count, finding, count_outcomes(session, new.id))
     session.execute(update(Run).where(Run.id == new.id).values(charged_contacts=counts.contacts - counts.with_email))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, select, text, union, update
+from sqlalchemy import ColumnElement, Select, exists, func, select, text, true, union, update
 from sqlalchemy.orm import Session
 
 from models.events import EventKind, add_event
@@ -21,8 +21,8 @@ from models.transitions import RunError
 MAX_RESEND_PAUSE_S = 300
 
 UNTRUE_RESENT = text("""
-DELETE FROM run_events USING (
-  SELECT max(id) AS id FROM run_events WHERE run_id = ANY(:run_ids) AND kind = 'resent' GROUP BY run_id
+DELETE FROM run_events USING unnest(CAST(:run_ids AS uuid[])) AS found (run_id), LATERAL (
+  SELECT id FROM run_events e WHERE e.run_id = found.run_id AND e.kind = 'resent' ORDER BY e.at DESC LIMIT 1
 ) untrue WHERE run_events.id = untrue.id
 """)
 
@@ -119,14 +119,20 @@ def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: 
     One whose failing failed is found again after a pause.
     """
     run_is_overdue = Run.created_at < _hours_ago(run_hours)
-    running_stage = (RunStage.run_id == Run.id) & (RunStage.status == StageStatus.RUNNING)
+    # The LIMIT keeps the planner to one look at the stages of each active run: without it, it reads those of all runs.
+    running = (
+        select(RunStage.stage, RunStage.started_at)
+        .where(RunStage.run_id == Run.id, RunStage.status == StageStatus.RUNNING)
+        .limit(1)
+        .lateral()
+    )
     overdue = (
-        select(Run.id, RunStage.stage, run_is_overdue)
-        .outerjoin(RunStage, running_stage)
+        select(Run.id, running.c.stage, run_is_overdue)
+        .outerjoin(running, true())
         .where(
             _is_active(),
             func.coalesce(Run.retry_at, func.now()) <= func.now(),
-            run_is_overdue | (RunStage.started_at < _hours_ago(stage_hours)),
+            run_is_overdue | (running.c.started_at < _hours_ago(stage_hours)),
         )
         .limit(limit)
     )

@@ -3,6 +3,7 @@
 import itertools
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -54,10 +55,16 @@ def template_database(postgres_url: str) -> str:
 
 @pytest.fixture
 def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
+    with cloned_database(postgres_url, template_database) as url:
+        yield url
+
+
+@contextmanager
+def cloned_database(server_url: str, template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
-    run_on_server(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
-    yield url_of(postgres_url, name)
-    run_on_server(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+    run_on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield url_of(server_url, name)
+    run_on_server(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """Credits: never more than the account has, never twice, and the ledger always adds up."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from models.database import Database
 from models.run import Run
@@ -10,6 +13,8 @@ from models.settings import Settings
 from pipeline.credits import Delivered, RateCard, at_most_charged, rebate, rebate_of_completed, rebate_of_stopped
 from pipeline.errors import InsufficientCredits
 from pipeline.intake import create_run
+from pipeline.retrying import retry_run
+from pipeline.runs import cancel
 from tests.factories import account, count, order, pending_run
 
 
@@ -50,6 +55,25 @@ def test_runs_created_at_once_never_overdraw_the_account(database: Database) -> 
     with database.transaction() as session:
         assert accepted == 5
         assert count(session, "SELECT credit_balance FROM accounts") == 0
+
+
+def test_the_accounts_row_is_locked_last(database: Database) -> None:
+    """All runs of the account wait for it where they end: not for as long as contacts are being written."""
+    owner = account(database, credits_granted=100)
+    written: list[str] = []
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        written.extend(re.findall(r"^\s*(?:INSERT INTO|UPDATE) (\w+)", statement))
+
+    run_id = pending_run(database, count=3, account_id=owner.account_id)
+    created = written[-2:]
+    with database.transaction() as session:
+        cancel(session, owner.account_id, run_id)
+    with database.transaction() as session:
+        retry_run(session, owner.account_id, run_id)
+
+    assert created == written[-2:] == ["accounts", "credit_ledger"]
 
 
 def test_a_rebate_is_paid_once_however_often_it_is_asked_for(database: Database) -> None:

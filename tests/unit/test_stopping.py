@@ -17,6 +17,7 @@ from pipeline.errors import InsufficientCredits, LeaseLost, RunStateConflict, Un
 from pipeline.intake import CreatedRun
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.retrying import retry_run
+from pipeline.trouble import Step, StepFailed
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -126,7 +127,11 @@ def test_a_stopped_run_leaves_no_chunk_open_or_leased(owner: Owner, stopped_leas
     assert waiting == 0
 
 
-@pytest.mark.parametrize("end", [chunks.finish, chunks.give_up])
+def give_up(session: Session, lease: Lease) -> None:
+    chunks.give_up(session, lease, StepFailed(Step.WORK, "ValueError"))
+
+
+@pytest.mark.parametrize("end", [chunks.finish, give_up])
 def test_a_lane_that_comes_back_to_a_stopped_run_has_lost_its_lease(
     stopped_lease: Lease, database: Database, end: Callable[[Session, Lease], None]
 ) -> None:

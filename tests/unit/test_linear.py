@@ -1,0 +1,257 @@
+"""No step of a run's life costs more than its size: what a chunk costs does not depend on how many there are, and what
+concerns all contacts costs thirty times as much for thirty times as many.
+
+On tables that were just filled and never analysed, so that the planner knows nothing of them.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.database import open_database
+from models.queries import claimable_chunks, events_of_run, first_results, run_of_account, stream_results
+from models.run_chunk import COMPILE
+from models.schema import Base, new_id
+from models.transitions import RunError, expire_run, lock_run, touch_run
+from pipeline import chunks, erasure, live_state, lookups, provider_answers, retention, runs, standstill, suppressions
+from pipeline.chunks import Lease
+from pipeline.credits import RateCard
+from pipeline.deferrals import let_rest
+from pipeline.erasure import Wanted
+from pipeline.intake import create_run
+from pipeline.lookup.sources.journal import Claimed, Question
+from pipeline.lookup.sources.source import NotFound
+from pipeline.outcomes import Deferral, Outcome, Reason
+from pipeline.provider_answers import Caps
+from pipeline.results import export_lease
+from pipeline.retrying import retry_run
+from pipeline.trouble import Step, StepFailed
+from tests.conftest import cloned_database
+from tests.factories import LEASE_S, LOOKUP, VERIFY, WORKER, found, order, valid
+from tests.large_runs import CHUNK, LargeRuns, large_runs
+from tests.meter import Meter
+
+SMALL, LARGE = 1_000, 30_000
+TIMES = LARGE // SMALL
+
+Costs = Counter[tuple[str, str]]
+Does = Callable[[Session, LargeRuns], object]
+CAPS = Caps()
+
+
+def claimed(session: Session, run_id: UUID, stage: str) -> Lease:
+    run = lock_run(session, run_id)
+    assert run is not None
+    lease = chunks.claim(session, run, stage, WORKER, LEASE_S, max_lanes=100)
+    assert lease is not None
+    return lease
+
+
+def work_a_chunk(session: Session, run_id: UUID, stage: str) -> None:
+    """A link's or a lane's transactions, one after the other."""
+    runs.begin_stage(session, run_id, stage, WORKER, CHUNK)
+    lease = claimed(session, run_id, stage)
+    touch_run(session, run_id, LEASE_S)
+    claimable_chunks(session, run_id, stage, 5)
+    let_rest(session, run_id, stage)
+    batch = chunks.load(session, lease)
+    assert len(batch.records) == CHUNK
+    run = chunks.record(session, lease, [outcome_of(stage, record.position) for record in batch.records], LEASE_S)
+    live_state.build(session, run)
+    chunks.finish(session, lease)
+    runs.advance(session, run_id, stage, WORKER)
+
+
+def outcome_of(stage: str, position: int) -> Outcome:
+    seen = {"mail_host": "mx.alpha.test", "meaning": "accepted", "catch_all": False, "person": f"{position:064x}"}
+    outcome = found(position) if stage == LOOKUP else valid(position)
+    return outcome._replace(evidence=outcome.evidence | seen)
+
+
+def leave_a_chunk(session: Session, large: LargeRuns) -> None:
+    chunks.hand_back(session, claimed(session, large.looking_up, LOOKUP), "the worker stops")
+    chunks.give_up(session, claimed(session, large.looking_up, LOOKUP), StepFailed(Step.WORK, "ValueError"))
+    lease = claimed(session, large.looking_up, LOOKUP)
+    chunks.put_off(session, lease, [Deferral(lease.first_position, 300, Reason.GREYLISTED)])
+    chunks.pause(session, claimed(session, large.looking_up, LOOKUP), 5, "ENOSPC")
+
+
+def narrow_a_chunk(session: Session, large: LargeRuns) -> None:
+    (number,) = claimable_chunks(session, large.looking_up, LOOKUP, 1)
+    broken = "UPDATE run_chunks SET attempts = 3 WHERE run_id = :run_id AND number = :number"
+    session.execute(text(broken), {"run_id": large.looking_up, "number": number})
+    lease = claimed(session, large.looking_up, LOOKUP)
+    assert lease.last_position - lease.first_position < CHUNK - 1
+
+
+def sweep(session: Session, large: LargeRuns) -> None:
+    stalled = standstill.find_stalled(session)
+    assert stalled
+    standstill.take_back(session, [run.run_id for run in stalled])
+    standstill.find_all_active(session)
+    standstill.find_overdue(session, 48, 24)
+    retention.find_expired(session, 30)
+
+
+def ask_a_provider(session: Session, large: LargeRuns) -> None:
+    account_id = provider_answers.account_of_run(session, large.looking_up)
+    question = Question("example", b"0" * 32, Decimal(1), 60.0, may_ask_again=True, again_costs=Decimal(0))
+    other = Question("example", b"1" * 32, Decimal(1), 60.0, may_ask_again=True, again_costs=Decimal(0))
+    provider_answers.recall(session, account_id, [question])
+    _, taken = provider_answers.claim(session, account_id, large.looking_up, [question, other], CAPS)
+    provider_answers.settle(session, account_id, large.looking_up, question, NotFound(cost=Decimal(1)))
+    assert isinstance(taken, Claimed)
+    provider_answers.withdraw(session, account_id, other, taken)
+
+
+def change_the_list(session: Session, large: LargeRuns) -> None:
+    entries = [suppressions.parse_entry(f"person{n}@example.test") for n in range(5)]
+    suppressions.add(session, large.account_id, entries)
+    suppressions.check(session, large.account_id, entries)
+    suppressions.page(session, large.account_id, b"", 10)
+    suppressions.remove(session, large.account_id, entries)
+
+
+def read(session: Session, large: LargeRuns) -> None:
+    for run_id in (large.looking_up, large.verifying, large.cancelled):
+        run = run_of_account(session, run_id, large.account_id)
+        assert run is not None
+        live_state.build(session, run)
+    first_results(session, large.cancelled, 20)
+    assert not retention.is_withdrawn(session, large.cancelled)
+
+
+def erase_one(session: Session, large: LargeRuns) -> None:
+    wanted = Wanted()
+    wanted.add_address("a41@d4.test")
+    wanted.add_address("a901@d90.test")
+    _, contacts = erasure.erase_contacts(session, large.verifying, 0, [42], wanted, new_id())
+    assert contacts == 3
+    erasure.forget_verdicts(session, large.account_id, wanted)
+    erasure.forget_lookups(session, large.account_id, wanted)
+
+
+def find_whom_to_erase(session: Session, large: LargeRuns) -> None:
+    wanted = Wanted()
+    wanted.add_address("a41@d4.test")
+    for run_id, contacts in erasure.runs_with_data(session, large.account_id):
+        for first in range(0, contacts, erasure.BATCH):
+            erasure.read_batch(session, run_id, first)
+    erasure.forget_answers(session, large.account_id, wanted)
+
+
+def begin_and_plan(session: Session, large: LargeRuns) -> None:
+    created = create_run(session, large.account_id, order(large.contacts), rate_card=RateCard())
+    runs.begin_stage(session, created.run_id, LOOKUP, WORKER, CHUNK)
+
+
+def export(session: Session, large: LargeRuns) -> None:
+    """All of it but the rows."""
+    run = lock_run(session, large.cancelled)
+    assert run is not None
+    export_lease.ask_for_exports(session, run)
+    lease = export_lease.claim_export(session, large.cancelled, WORKER, LEASE_S)
+    assert lease is not None
+    export_lease.renew_export(session, lease, LEASE_S)
+    export_lease.finish_export(session, lease, [])
+    export_lease.next_unexported(session, large.cancelled)
+
+
+def stream(session: Session, large: LargeRuns) -> None:
+    assert sum(1 for _ in stream_results(session, large.cancelled)) == large.contacts
+
+
+def complete(session: Session, large: LargeRuns) -> None:
+    run = large.verifying
+    session.execute(text("UPDATE run_stages SET status = 'completed', done = total WHERE run_id = :id"), {"id": run})
+    runs.begin_stage(session, run, COMPILE, WORKER, CHUNK)
+    runs.complete(session, claimed(session, run, COMPILE), [], LEASE_S)
+
+
+def expire(session: Session, large: LargeRuns) -> None:
+    run = lock_run(session, large.cancelled)
+    assert run is not None
+    retention.withdraw(session, run)
+    for first in range(0, large.contacts, retention.BATCH):
+        retention.delete_contacts(session, large.cancelled, first)
+    assert expire_run(session, large.cancelled)
+
+
+SAME: Mapping[str, Does] = {
+    "work a chunk of look-ups": lambda session, large: work_a_chunk(session, large.looking_up, LOOKUP),
+    "work a chunk of verifications": lambda session, large: work_a_chunk(session, large.verifying, VERIFY),
+    "leave a chunk": leave_a_chunk,
+    "narrow a chunk": narrow_a_chunk,
+    "sweep": sweep,
+    "ask a provider": ask_a_provider,
+    "change the do-not-contact list": change_the_list,
+    "read": read,
+    "export, but for the rows": export,
+}
+LINEAR: Mapping[str, Does] = {
+    "erase": erase_one,
+    "find whom to erase": find_whom_to_erase,
+    "create and plan": begin_and_plan,
+    "stream": stream,
+    "complete": complete,
+    "cancel": lambda session, large: runs.cancel(session, large.account_id, large.looking_up),
+    "fail": lambda session, large: runs.fail(session, large.verifying, RunError("code", "A sentence.", VERIFY)),
+    "retry": lambda session, large: retry_run(session, large.account_id, large.cancelled),
+    "expire": expire,
+    "show the timeline": lambda session, large: events_of_run(session, large.looking_up),
+    # Nobody has told the planner how few of the finished runs lack their files: it looks at each of them.
+    "find what to export": lambda session, _: export_lease.find_unexported(session),
+    "count the list": lambda session, large: suppressions.count(session, large.account_id),
+}
+"""What is about all contacts of a run, or of an account."""
+
+
+@pytest.fixture(scope="module")
+def meters(postgres_url: str, template_database: str) -> Iterator[tuple[Meter, Meter]]:
+    """What each step costs at both sizes. Colleagues are looked for nearer than usual, so that both have as many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lookups, "REACH", 200)
+        patch.setattr(lookups, "NEAR", 50)
+        yield measured(postgres_url, template_database, SMALL), measured(postgres_url, template_database, LARGE)
+
+
+def measured(postgres_url: str, template: str, contacts: int) -> Meter:
+    with cloned_database(postgres_url, template) as url, closing(open_database(url, pool_size=1)) as database:
+        with database.engine.begin() as connection:
+            for table in Base.metadata.tables:
+                connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+        large = large_runs(database, contacts)
+        meter = Meter(database)
+        for step, does in (SAME | LINEAR).items():
+            with meter.measured(step) as session:
+                does(session, large)
+        return meter
+
+
+@pytest.mark.parametrize("step", SAME)
+def test_a_step_costs_the_same_however_large_its_run_is(meters: tuple[Meter, Meter], step: str) -> None:
+    """But for the height of the indexes: each look into one reads a block or two more."""
+    small, large = meters
+
+    assert too_much(small.blocks, large.blocks, step, times=3, more=20) == {}
+    assert too_much(small.rows, large.rows, step, times=1.5, more=10) == {}
+
+
+@pytest.mark.parametrize("step", LINEAR)
+def test_what_concerns_all_contacts_costs_no_more_for_each_of_them(meters: tuple[Meter, Meter], step: str) -> None:
+    small, large = meters
+
+    assert too_much(small.blocks, large.blocks, step, times=1.5 * TIMES, more=20) == {}
+    assert too_much(small.rows, large.rows, step, times=1.5 * TIMES, more=10) == {}
+
+
+def too_much(small: Costs, large: Costs, step: str, times: float, more: int) -> dict[str, tuple[int, int]]:
+    """The statements of a step that cost more than so many times as much, with both costs."""
+    costs = {name: (small[of, name], large[of, name]) for of, name in large if of == step}
+    return {name: (before, after) for name, (before, after) in costs.items() if after > times * before + more}
