@@ -121,7 +121,7 @@ async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
 
 async def _postgres_unavailable(_request: Request, error: Exception) -> JSONResponse:
     log.warning("Postgres is not available: %s", error)
-    sentence = f"The database can't be reached right now. Try again in {RETRY_AFTER_S} seconds; nothing was changed."
+    sentence = f"The database is not available right now: try again in {RETRY_AFTER_S} seconds."
     return answer(503, sentence, {"Retry-After": str(RETRY_AFTER_S)})
 
 

@@ -38,7 +38,12 @@ CONNECTING = {
 IDLE_IN_TRANSACTION_S = 5
 """A process that is frozen in a transaction holds its run's row; Postgres takes it back before a lease ends."""
 
-READABLE = (("DateStyle", "ISO"), ("IntervalStyle", "postgres"), ("TimeZone", "UTC"))
+READABLE = (
+    ("DateStyle", "ISO"),
+    ("IntervalStyle", "postgres"),
+    ("TimeZone", "UTC"),
+    ("standard_conforming_strings", "on"),
+)
 """What the driver can read: nobody may choose otherwise."""
 
 NO_OPTIONS = re.compile("startup parameter|command-line option", re.IGNORECASE)
@@ -49,6 +54,14 @@ PROOF = "growth.direct"
 
 POOLED = "growth_pooled"
 """Noted with a connection of the pool: it leads to a pooler."""
+
+LIMIT_SINCE_17 = ("transaction_timeout", "0")
+"""Postgres 17 can bound a transaction as a whole; a server that does not know the name refuses it among `options`."""
+
+PROVE = """
+SELECT proof, CASE WHEN proof = %(proof)s AND %(has_limit)s THEN set_config('transaction_timeout', '0', false) END
+FROM current_setting('growth.direct', true) AS proof
+"""
 
 Setting = tuple[str, str]
 
@@ -104,9 +117,10 @@ class Connector:
         connection = self._connect(dialect, arguments, parameters, settings)
         try:
             _check_encoding(connection)
-            if self._are_options_refused or not self._took_options(connection):
+            has_limit = connection.info.server_version >= 170_000
+            if self._are_options_refused or not self._took_options(connection, has_limit=has_limit):
                 connection.prepare_threshold = None
-                record.info[POOLED] = settings
+                record.info[POOLED] = [LIMIT_SINCE_17, *settings] if has_limit else settings
         except BaseException:
             connection.close()
             raise
@@ -131,9 +145,10 @@ class Connector:
             self._are_options_refused = True
         return dialect.connect(*arguments, **parameters)
 
-    def _took_options(self, connection: Any) -> bool:
+    def _took_options(self, connection: Any, *, has_limit: bool) -> bool:
         connection.autocommit = True
-        (proof,) = connection.execute("SELECT current_setting(%s, true)", (PROOF,)).fetchone()
+        asked = {"proof": self._proof, "has_limit": has_limit}
+        proof, _ = connection.execute(PROVE, asked).fetchone()
         connection.autocommit = False
         return bool(proof == self._proof)
 

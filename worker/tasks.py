@@ -12,7 +12,7 @@ from celery import Task
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
 
 from models.database import check_at_start
-from models.settings import load_settings
+from models.settings import load_settings, required
 from worker.app import EXPORT_SOFT_TIME_LIMIT_S, EXPORT_TIME_LIMIT_S, app
 from worker.compiling import compile_run
 from worker.exporting import export_stopped_run
@@ -60,8 +60,9 @@ def _drain(**_: Any) -> None:
 @worker_init.connect
 def _check(**_: Any) -> None:
     """What can't be used ends the worker at once, not one pool process after the other."""
-    sources_or_exit(load_settings())
-    check_at_start(load_settings().database_url)
+    settings = required(load_settings(), "database_url", "redis_url")
+    sources_or_exit(settings)
+    check_at_start(settings.database_url)
 
 
 @worker_process_init.connect

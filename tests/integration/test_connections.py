@@ -63,6 +63,8 @@ ODD_DEFAULTS = {
     "client_encoding": "'LATIN1'",
     "statement_timeout": "'1s'",
     "lock_timeout": "'1s'",
+    "transaction_timeout": "'5s'",
+    "standard_conforming_strings": "off",
 }
 
 
@@ -83,6 +85,7 @@ def assert_ours(database: Database) -> None:
     assert setting(database, "transaction_isolation") == "read committed"
     assert (setting(database, "statement_timeout"), setting(database, "lock_timeout")) == ("15s", "3s")
     assert setting(database, "idle_in_transaction_session_timeout") == "5s"
+    assert (setting(database, "transaction_timeout"), setting(database, "standard_conforming_strings")) == ("0", "on")
     owner = account(database).account_id
     with database.transaction() as session:
         run_id = create_run(session, owner, order(3), rate_card=RateCard()).run_id
