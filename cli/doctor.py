@@ -5,6 +5,7 @@ from pathlib import Path
 
 import redis
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy.exc import DBAPIError
 
 from cli.client import ApiClient, ApiError, find_credentials
@@ -26,7 +27,7 @@ def print_diagnosis(console: Console, home: Path, mail_domain: str | None) -> bo
     findings = list(diagnose(load_settings(), home, mail_domain))
     for finding in findings:
         mark = "[green]ok[/green]  " if finding.is_fine else "[red]no[/red]  "
-        console.print(f"{mark} {finding.what}: {finding.says}", soft_wrap=True, highlight=False)
+        console.print(f"{mark} {finding.what}: {escape(finding.says)}", soft_wrap=True, highlight=False)
     return all(finding.is_fine for finding in findings)
 
 

@@ -68,7 +68,7 @@ class Patience:
         self.has_answered = self.has_answered or away.status is not None
         if since is None:
             since = self.clock()
-            say(f"{away} Trying again until it does; Ctrl-C ends that.", style="yellow", to=self.console)
+            say(f"{away} Trying again; Ctrl-C ends that.", style="yellow", to=self.console)
         if self.clock() - since > (self.longest_s if self.has_answered else FIRST_ANSWER_S):
             raise away
         self.check()

@@ -47,9 +47,11 @@ class ScriptedApi:
     def __init__(self, answers: list[Answer]) -> None:
         self._answers = answers
         self.requests: list[tuple[str, str, Mapping[str, str]]] = []
+        self.was_asked = threading.Event()
 
     def next_answer(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
         self.requests.append((method, path, headers))
+        self.was_asked.set()
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
 

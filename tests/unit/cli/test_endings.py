@@ -136,8 +136,7 @@ def test_ctrl_c_leaves_a_watch_with_how_to_go_on() -> None:
         process = subprocess.Popen(
             [*COMMAND, "status", RUN_ID, "--watch"], env=environment(credentials), stderr=subprocess.PIPE
         )
-        while not script.requests:
-            assert process.poll() is None
+        assert script.was_asked.wait(60)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=30)[1].decode()
 
