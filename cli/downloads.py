@@ -13,6 +13,7 @@ from cli.client import ApiAway, ApiClient, ApiError
 from cli.terminal import leave_closed_pipe
 from cli.whole_file import Unwritable, sentence_of, whole_file
 
+STATED = {"asset_id", "rows", "bytes", "sha256"}
 STDOUT = (Path("-"), Path("/dev/stdout"), Path("/dev/fd/1"))
 
 
@@ -20,6 +21,8 @@ def choose_export(state: Mapping[str, Any], export_format: str) -> Mapping[str, 
     """The handle of a run's export. Raises `ApiError` when there is none."""
     handles: dict[str, Mapping[str, Any]] = {handle["format"]: handle for handle in state["export_handles"]}
     if export_format in handles:
+        if not handles[export_format].keys() >= STATED:
+            raise ApiError("This API does not state size and checksum of its exports: update the engine behind it.")
         return handles[export_format]
     if handles:
         raise ApiError(f"This run has no {export_format} export. Offered: {', '.join(handles)}.")

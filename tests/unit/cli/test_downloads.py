@@ -1,7 +1,9 @@
 """An export is there whole or not at all, and what was there before stays until then."""
 
 import hashlib
+import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from cli.client import ApiClient, ApiError
-from cli.downloads import save_export
+from cli.downloads import choose_export, save_export
 from cli.exit_codes import CommandFailed
 from cli.whole_file import Unwritable, whole_file
 from tests.unit.cli.scripted_api import CUT, RUN_ID, Answer, refusal, scripted_api, state
@@ -115,6 +117,20 @@ def test_a_link_stays_a_link_to_the_new_file(place: Path) -> None:
 
     assert link.is_symlink()
     assert place.read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ({"export_handles": [HANDLE]}, "no json export. Offered: csv."),
+        ({"status": "running", "percent": 45}, "no export yet: it is running, 45%. Wait for it with `growth status"),
+        ({"status": "failed"}, "no json export. As it is."),
+        ({"export_handles": [{"format": "json", "asset_id": "contacts_json"}]}, "does not state size and checksum"),
+    ],
+)
+def test_an_export_that_is_not_there_is_said_with_what_to_do(answer: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ApiError, match=re.escape(sentence)):
+        choose_export(json.loads(state(**answer).body), "json")
 
 
 def test_an_ended_write_leaves_nothing(place: Path) -> None:
