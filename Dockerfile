@@ -16,7 +16,7 @@ FROM python:3.13-slim
 # The user has a number, not only a name: it owns the export volume, and a cluster can see that it is not root.
 RUN groupadd --gid 10001 growth \
  && useradd --uid 10001 --gid growth --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin growth \
- && install --directory --owner growth --group growth /exports
+ && install --directory --mode 0700 --owner growth --group growth /exports
 # Two layers: the large one changes with the lock file only.
 COPY --from=build /opt/venv /opt/venv
 RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \

@@ -32,7 +32,9 @@ class Settings(BaseSettings):
         "", description="Celery's broker, Redis or `amqp://…` for RabbitMQ; unset: `REDIS_URL` with database 1"
     )
 
-    export_dir: Path = Field(Path("exports"), description="Where export files go; API and workers share it")
+    export_dir: Path = Field(
+        Path("exports"), description="Where export files go; API, workers and sweeper share it, as one user"
+    )
     public_url: str = Field("", description="Put before `download_url` in answers, such as `https://api.example.com`")
 
     dns_resolvers: Annotated[tuple[str, ...], NoDecode] = Field(

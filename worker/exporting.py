@@ -48,6 +48,8 @@ def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
             log.warning("%s: what was written is dropped", lost)
     if lease:
         _send_next(process, run_id)
+    else:
+        _clear_away(process, run_id)
 
 
 def write_exports(process: Process, session: Session, run_id: UUID, renew: Callable[[], None]) -> list[ExportFile]:
@@ -163,6 +165,19 @@ def _end(
         return live_state.build(session, end(session, lease), process.settings.public_url)
 
     publish(process, insist(process, _of_exports(lease.run_id), step, came_about))
+
+
+def _clear_away(process: Process, run_id: UUID) -> None:
+    """Void files do not wait for their turn, or for the next try, to be deleted: they may hold what is erased."""
+
+    def step(session: Session) -> None:
+        if export_lease.is_void(session, run_id):
+            remove_exports(process.settings.export_dir, run_id)
+
+    try:
+        insist(process, _of_exports(run_id), step)
+    except OSError as error:
+        log.error("run %s: its void export files can't be deleted: %s", run_id, disk_error(error))
 
 
 def _send_next(process: Process, run_id: UUID) -> None:

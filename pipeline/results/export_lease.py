@@ -150,6 +150,14 @@ def is_held(session: Session, lease: ExportLease) -> bool:
     return run is not None and run.version == lease.version
 
 
+def is_void(session: Session, run_id: UUID) -> bool:
+    """Whether what is on disk of a finished run is handed out to nobody and written by nobody, until the lock ends."""
+    run = lock_run(session, run_id)
+    if run is None or run.status not in TERMINAL_RUN_STATUSES or exports_of_run(session, run_id):
+        return False
+    return not session.scalar(select(_is_written()).where(Run.id == run_id))
+
+
 def void_exports(session: Session, run: Run) -> None:
     """No file of the run is handed out any more; those of a finished run are to be written anew."""
     withdraw_exports(session, run.id)

@@ -23,6 +23,8 @@ from pipeline.results.export_lease import MAX_ATTEMPTS, claim_export, finish_exp
 from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, finish_chunk, found, pending_run, valid
 from tests.integration.worker_process import opened_process
 from tests.unit.old_runs import House, OvertakenDatabase, personal_in
+from worker import tasks
+from worker.app import TIME_LIMIT_S
 from worker.compiling import compile_run
 from worker.exporting import export_stopped_run
 from worker.process import Process
@@ -210,6 +212,37 @@ def test_void_files_are_gone_even_if_no_new_ones_can_be_written(house: House, mo
 
     assert names(house, run_id) == []
     assert kinds(house.database, run_id)[-1] == EventKind.EXPORT_FAILED
+
+
+def test_void_files_are_gone_although_another_run_of_the_account_is_exported(house: House) -> None:
+    run_id, other = house.completed_run(days_ago=0), house.unexported_run("cancelled")
+    change(house.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
+    with house.database.transaction() as session:
+        assert claim_export(session, other, OTHER, 30)
+        void_exports(session, session.get_one(Run, run_id))
+
+    house.export(run_id)
+
+    assert names(house, run_id) == []
+
+
+def test_a_copy_that_comes_while_files_are_written_leaves_them_alone(house: House) -> None:
+    run_id = house.unexported_run("cancelled")
+    place = house.exports / str(run_id)
+    place.mkdir(parents=True)
+    (place / ".contacts.csv.0123").touch()
+    with house.database.transaction() as session:
+        assert claim_export(session, run_id, OTHER, 30)
+
+    house.export(run_id)
+
+    assert names(house, run_id) == [".contacts.csv.0123"]
+
+
+@pytest.mark.usefixtures("process")
+def test_writing_exports_may_take_longer_than_working_a_chunk() -> None:
+    for task in (tasks.compile_results, tasks.export):
+        assert task.time_limit > task.soft_time_limit > 10 * TIME_LIMIT_S
 
 
 def no_room(_file: object) -> int:
