@@ -25,11 +25,12 @@ SENT_WITHIN_S = 1.8
 SENDERS = 10
 """Sends that may be on their way at once: as many as Celery keeps connections for."""
 
-AFTER_ALL_OTHERS = 9
-"""The priority of helper lanes in Redis, where the lower comes first and 0 is usual.
+IN_TURN, AFTER_ALL_OTHERS = 3, 9
+"""Priorities in Redis, where the lower comes first, and 0 is that of the links which Celery sends by itself.
 
-A run that waits for a process has one link in the queue, and each run at work has one for its next chunk: they take
-turns, whatever the runs' sizes. The helpers of a large run would stand before the small one, each for a whole chunk.
+A run that waits for a process has one link in the queue, and a run at work has one for its next chunk: in turn,
+whatever their sizes. A run that goes on with its next stage keeps the process that it waited for. The helper lanes of a
+large run come last: each would stand for a whole chunk before a small run.
 """
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ def send_chain(run_id: UUID, preset: str) -> None:
 
     def whole_chain() -> Signature[None]:
         helpers = load_settings().max_lanes - 1
-        return chain(*(_stage_task(stage, run_id, helpers) for stage in stages), _compile_task(run_id))
+        first, *later = (_stage_task(stage, run_id, helpers) for stage in stages)
+        return chain(_waits(first, IN_TURN), *later, _compile_task(run_id))
 
     _send(whole_chain)
 
@@ -72,7 +74,7 @@ def send_rest_of_chain(run_id: UUID, preset: str, stage: str) -> None:
 
     def rest_of_chain() -> Signature[None]:
         helpers = load_settings().max_lanes - 1
-        first = _stage_task(stage, run_id, helper_lanes=0)
+        first = _waits(_stage_task(stage, run_id, helper_lanes=0), IN_TURN)
         return chain(first, *(_stage_task(name, run_id, helpers) for name in later), _compile_task(run_id))
 
     _send(rest_of_chain)
@@ -80,19 +82,18 @@ def send_rest_of_chain(run_id: UUID, preset: str, stage: str) -> None:
 
 def send_export(run_id: UUID) -> None:
     """Have the exports of a failed or cancelled run written. Raises `DispatchFailed`; the sweeper repairs it."""
-    _send(lambda: _task("export", str(run_id)))
+    _send(lambda: _waits(_task("export", str(run_id)), IN_TURN))
 
 
 def send_lanes(run_id: UUID, stage: str, count: int) -> None:
     """Send `count` lanes to help with a stage."""
-
-    def lane() -> Signature[None]:
-        task = _task("lane", str(run_id), stage)
-        # RabbitMQ's quorum queues know nothing below the usual priority: there, helpers take turns like all others.
-        return task if is_rabbitmq(load_settings().celery_broker_url) else task.set(priority=AFTER_ALL_OTHERS)
-
     for _ in range(count):
-        _send(lane)
+        _send(lambda: _waits(_task("lane", str(run_id), stage), AFTER_ALL_OTHERS))
+
+
+def _waits(task: Signature[None], priority: int) -> Signature[None]:
+    """RabbitMQ's quorum queues know nothing below the usual priority: there, all that is sent waits in one line."""
+    return task if is_rabbitmq(load_settings().celery_broker_url) else task.set(priority=priority)
 
 
 def _stage_task(stage: str, run_id: UUID, helper_lanes: int) -> Signature[None]:

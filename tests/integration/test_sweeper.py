@@ -18,6 +18,7 @@ from pipeline import runs
 from tests.factories import count, pending_run
 from tests.faults.engine import wait_until
 from worker.broker import QUEUE
+from worker.dispatch import IN_TURN
 from worker.sentinel import KEY
 
 
@@ -82,8 +83,9 @@ def test_the_exports_of_a_cancelled_run_that_nobody_wrote_are_asked_for(
     statement = "UPDATE runs SET finished_at = now() - interval '1 minute', resend_at = now() WHERE id = :id"
     change(database, statement, run_id)
 
-    wait_until(lambda: bool(broker.llen(QUEUE)), "a message", seconds=30)
+    in_turn = f"{QUEUE}\x06\x16{IN_TURN}"
+    wait_until(lambda: bool(broker.llen(in_turn)), "a message", seconds=30)
 
-    message = json.loads(str(broker.lindex(QUEUE, 0), "utf-8"))
+    message = json.loads(str(broker.lindex(in_turn, 0), "utf-8"))
     assert message["headers"]["task"] == "growth.export"
     assert str(run_id) in message["headers"]["argsrepr"]

@@ -2,10 +2,12 @@
 
 from tests.faults.scene import Blow, Scene, blow_of
 from worker.broker import QUEUE
-from worker.dispatch import AFTER_ALL_OTHERS
+from worker.dispatch import AFTER_ALL_OTHERS, IN_TURN
 
-OF_HELPERS = f"{QUEUE}\x06\x16{AFTER_ALL_OTHERS}"
-"""As kombu names the list of a priority."""
+
+def waiting_lists() -> list[str]:
+    """Where messages wait in Redis: as kombu names the list of a priority."""
+    return [QUEUE, *(f"{QUEUE}\x06\x16{priority}" for priority in (IN_TURN, AFTER_ALL_OTHERS))]
 
 
 def send_chain_three_times(scene: Scene) -> Blow:
@@ -18,7 +20,7 @@ def send_chain_three_times(scene: Scene) -> Blow:
 def deliver_twice(scene: Scene) -> Blow:
     """Every message that waits or is in hand delivered once more, as after a visibility timeout."""
     with scene.engine.valkey_client() as client:
-        waiting = [message for queue in (QUEUE, OF_HELPERS) for message in client.lrange(queue, 0, -1)]
+        waiting = [message for queue in waiting_lists() for message in client.lrange(queue, 0, -1)]
         # kombu keeps each as JSON of [message, exchange, routing key] under its delivery tag.
         in_hand = client.eval(
             "local copies = {} for i, kept in ipairs(redis.call('HVALS', KEYS[1])) do "
