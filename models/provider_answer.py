@@ -1,11 +1,11 @@
 """Provider answers: what a paid source said about a person, kept before anything else happens with it."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, func, text
+from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, Numeric, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schema import Base, not_negative, one_of
@@ -45,3 +45,19 @@ class ProviderAnswer(Base):
     score: Mapped[int | None]
     cost: Mapped[Decimal] = mapped_column(Numeric(12, 4), server_default="0")
     evidence: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+
+
+class ProviderSpending(Base):
+    """What a run's questions of one day (UTC, by `asked_at`) cost: the sum over its `provider_answers`.
+
+    A trigger keeps it, whoever writes an answer: budgets are looked up with each question, and must not cost a look at
+    all that came before.
+    """
+
+    __tablename__ = "provider_spending"
+    __table_args__ = (Index("ix_provider_spending_account_id_day", "account_id", "day"),)
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    cost: Mapped[Decimal] = mapped_column(Numeric(16, 4))

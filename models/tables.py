@@ -9,7 +9,7 @@ from models.deferral import DeferralRow
 from models.domain_pattern import DomainPattern
 from models.lookup import Lookup
 from models.outcome import OutcomeRow
-from models.provider_answer import ProviderAnswer
+from models.provider_answer import ProviderAnswer, ProviderSpending
 from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_event import RunEvent
@@ -30,6 +30,7 @@ __all__ = [
     "Lookup",
     "OutcomeRow",
     "ProviderAnswer",
+    "ProviderSpending",
     "Run",
     "RunChunk",
     "RunEvent",

@@ -31,6 +31,7 @@ from pipeline.lookup.sources.source import Person, normalised
 from pipeline.mail.do_not_contact import mailbox_text, sha256_of
 from pipeline.mail.syntax import ADDRESS_OCTETS, LOCAL_PART_OCTETS, Address, normalise_domain, parse_address
 from pipeline.outcomes import Reason
+from pipeline.provider_answers import lock_journal
 from pipeline.results.export_lease import void_exports
 
 BATCH = 2000
@@ -207,6 +208,7 @@ def forget_answers(session: Session, account_id: UUID, wanted: Wanted) -> int:
     An answer loses its question as well. A question that is being asked just now keeps it, and counts as answered:
     the answer that comes then is not written any more.
     """
+    lock_journal(session, account_id)
     theirs = [*_answers_about(session, account_id, wanted)]
     blank: dict[str, Any] = {"status": "not_found", "email": None, "score": None, "evidence": {}}
     for provider, question, is_answered in theirs:

@@ -1,6 +1,6 @@
 """The journal of paid questions in Postgres: which were asked, what was answered, what it cost.
 
-All of it is per account. `claim` holds the account's lock on its journal to the end of the transaction, so that of
+All of it is per account. Who writes holds the account's lock on its journal to the end of the transaction, so that of
 two lanes one asks, and no two spend the same rest of a budget. `asked_at` is the token of whoever asks.
 """
 
@@ -22,9 +22,9 @@ from pipeline.lookup.sources.source import Found, NotFound
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('provider_answers ' || CAST(:account AS text), 0))")
 
 SPENT = text("""
-SELECT (SELECT coalesce(sum(cost), 0) FROM provider_answers WHERE run_id = :run) AS run,
-       (SELECT coalesce(sum(cost), 0) FROM provider_answers
-        WHERE account_id = :account AND asked_at >= date_trunc('day', now(), 'UTC')) AS day
+SELECT (SELECT coalesce(sum(cost), 0) FROM provider_spending WHERE run_id = :run) AS run,
+       (SELECT coalesce(sum(cost), 0) FROM provider_spending
+        WHERE account_id = :account AND day = (now() AT TIME ZONE 'UTC')::date) AS day
 """)
 
 
@@ -57,6 +57,11 @@ def account_of_run(session: Session, run_id: UUID) -> UUID:
     return session.scalars(select(Run.account_id).where(Run.id == run_id)).one()
 
 
+def lock_journal(session: Session, account_id: UUID) -> None:
+    """Wait for whoever writes the account's journal. First of all: its rows and its sums are locked by each write."""
+    session.execute(LOCK, {"account": account_id})
+
+
 def recall(session: Session, account_id: UUID, questions: Sequence[Question]) -> list[Known | None]:
     """What is known about each question; None where it may be asked."""
     rows = _rows(session, account_id, questions)
@@ -67,7 +72,7 @@ def claim(
     session: Session, account_id: UUID, run_id: UUID, questions: Sequence[Question], caps: Caps
 ) -> list[Known | OverBudget | Claimed]:
     """Write down each question that may be asked and paid; what is known about the others."""
-    session.execute(LOCK, {"account": account_id})
+    lock_journal(session, account_id)
     rows = _rows(session, account_id, questions)
     rest = _rest(session, account_id, run_id, caps)
     claimed = Claimed(session.execute(select(func.clock_timestamp())).scalar_one())

@@ -110,7 +110,9 @@ INSERT INTO domain_patterns (domain, pattern, confirmed)
 SELECT 'd' || n / 3 || '.test', 'p' || n % 3, 1 FROM generate_series(1, CAST(:contacts AS int)) n;
 INSERT INTO provider_answers (account_id, provider, question, run_id, answered_at, status, cost)
 SELECT :account_id, 'example', sha256(convert_to('q' || n, 'UTF8')), :run_id, now(), 'not_found', 0.01
-FROM generate_series(1, CAST(:contacts AS int)) n
+FROM generate_series(1, CAST(:contacts AS int)) n;
+INSERT INTO provider_spending (run_id, day, account_id, cost)
+SELECT run_id, (now() AT TIME ZONE 'UTC')::date, :account_id, sum(cost) FROM provider_answers GROUP BY run_id
 """
 
 

@@ -93,6 +93,8 @@ class PostgresJournal:
         """Answers first: who asks in the same transaction already sees them."""
         with self._database.transaction() as session:
             account_id = provider_answers.account_of_run(session, self._run_id)
+            if any(entry.kind != "recall" for entry in entries):
+                provider_answers.lock_journal(session, account_id)
             for entry in entries:
                 self._note(session, account_id, entry)
             recalled = iter(provider_answers.recall(session, account_id, _questions(entries, "recall")))

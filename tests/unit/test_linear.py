@@ -42,7 +42,7 @@ TIMES = LARGE // SMALL
 
 Costs = Counter[tuple[str, str]]
 Does = Callable[[Session, LargeRuns], object]
-CAPS = Caps()
+CAPS = Caps(per_run=Decimal(1_000_000), per_account_day=Decimal(1_000_000))
 
 
 def claimed(session: Session, run_id: UUID, stage: str) -> Lease:
