@@ -6,6 +6,7 @@ Rows are counted as a spreadsheet shows them: the header is row 1.
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +103,7 @@ def _recognise(header: Sequence[str]) -> list[str]:
 
 
 def _check_columns(path: Path, columns: Sequence[str], preset: str) -> None:
-    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(columns).items() if times > 1)
     if repeated:
         raise UnusableFile(f"{path.name} has the column {repeated[0]!r} more than once: rename or remove one.")
     named = "full_name" in columns or {"first_name", "last_name"} <= set(columns)

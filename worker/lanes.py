@@ -82,7 +82,7 @@ async def _work_and_settle(process: Process, lease: Lease, hand: _Hand) -> Stage
 
 
 async def _work(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
-    settings = process.settings
+    settings, failures_before = process.settings, process.network.failures
     results = _condemned(lease) if lease.condemned else _worked(process, lease, _load(process, lease))
     stage_work = asyncio.create_task(_collect(results, hand))
     hand_back_at = time.monotonic() + settings.chunk_seconds
@@ -92,11 +92,11 @@ async def _work(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
                 reason = "the worker stops" if process.draining.is_set() else "the chunk's time is up"
                 await _cancel(stage_work)
                 return await asyncio.to_thread(_hand_back, process, lease, hand, reason)
-            _check_world(process)
+            _check_world(process, failures_before)
             await _flush(process, lease, hand)
     finally:
         await _cancel(stage_work)
-    _check_world(process)
+    _check_world(process, failures_before)
     stage_work.result()
     return await asyncio.to_thread(_finish, process, lease, hand)
 
@@ -114,9 +114,9 @@ async def _flush(process: Process, lease: Lease, hand: _Hand) -> None:
         raise
 
 
-def _check_world(process: Process) -> None:
+def _check_world(process: Process, failures_before: int) -> None:
     """Raises `WorldGone` rather than have each contact reported as one that could not be asked about."""
-    if outage := process.outage():
+    if outage := process.outage(failures_before):
         raise WorldGone(outage.code, outage.message)
 
 

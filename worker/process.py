@@ -55,9 +55,12 @@ class Process:
         journal = PostgresJournal(self.database, run_id, self.sources.caps)
         return self.sources.sources.of_run(journal, PostgresDoNotContact(self.database, run_id))
 
-    def outage(self) -> Outage | None:
-        """Say what is gone if the outside world is gone as a whole: mail servers, and every provider."""
-        return self.sources.sources.outage(self.network.outage())
+    def outage(self, failures_before: int) -> Outage | None:
+        """Say what is gone if the outside world is gone as a whole: mail servers, and every provider.
+
+        `failures_before` is how many the network had noted when the asker's work began.
+        """
+        return self.sources.sources.outage(self.network.outage(failures_before))
 
     def close(self) -> None:
         """Close everything, in reverse order of opening."""

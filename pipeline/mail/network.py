@@ -14,7 +14,7 @@ from pipeline.mail.conversation import Conversation
 from pipeline.mail.dns import MailRoute, Resolver
 from pipeline.mail.enquiry import Enquiry
 from pipeline.mail.lists import Lists
-from pipeline.mail.outage import NO_RESOLVER, SMTP_PORT_BLOCKED, Outage
+from pipeline.mail.outage import NO_RESOLVER, OF_ONES_OWN, SMTP_PORT_BLOCKED, Outage
 from pipeline.mail.pacing import Pacing
 from pipeline.mail.remote import RemoteEnquiry, RemoteVerifier
 from pipeline.mail.shared_memory import Batches, SharedMemory, Shelf
@@ -98,11 +98,20 @@ class MailNetwork:
             if self._shared_catch_alls:
                 self._shared_catch_alls.put(domain, answer, CATCH_ALL_REMEMBERED)
 
-    def outage(self) -> Outage | None:
-        """Say what is gone if the outside world is gone as a whole, None as long as any of it was heard of."""
-        if self._resolver.silences.is_outage:
+    @property
+    def failures(self) -> int:
+        """How many failures were noted that may be part of an outage."""
+        return self._resolver.silences.noted + self._connector.failures.noted
+
+    def outage(self, failures_before: int = 0) -> Outage | None:
+        """Say what is gone if the outside world is gone as a whole, None as long as any of it was heard of.
+
+        `failures_before` is how many `failures` there were when the asker's work began: it must have met some itself.
+        """
+        has_met_some = self.failures - failures_before >= OF_ONES_OWN
+        if has_met_some and self._resolver.silences.is_outage:
             return NO_RESOLVER
-        if self._connector.failures.is_outage:
+        if has_met_some and self._connector.failures.is_outage:
             return SMTP_PORT_BLOCKED
         return self._verifier.outage if self._verifier else None
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 ENOUGH = 20
 """Unrelated failures in a row that make an outage. A short list of nothing but dead domains must not look like one:
 it completes, and each contact gets its reason."""
+OF_ONES_OWN = 3
+"""Of these so many must be a batch's own, or it would be taken for lost for what the batch before it asked about."""
 REMEMBERED = 60.0
 """Seconds that a failure counts. Longer than several time limits for connecting, and short enough that a run which
 is tried again after the repair is not failed by what was before."""
@@ -38,10 +40,10 @@ SMTP_PORT_BLOCKED = Outage(
 
 
 class FailuresInARow:
-    """Counts unrelated failures since the last success; any success clears them."""
+    """Counts unrelated failures since the last success; any success clears them. `noted` are all that ever counted."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.successes = 0
+        self.successes = self.noted = 0
         self._clock = clock
         self._failures: list[tuple[float, frozenset[str]]] = []
 
@@ -62,8 +64,9 @@ class FailuresInARow:
         """
         self._failures = self._recent()
         related = any(not known.isdisjoint(concerned) for _, known in self._failures)
-        if successes_before == self.successes and not related and len(self._failures) < ENOUGH:
-            self._failures.append((self._clock() + REMEMBERED, frozenset(concerned)))
+        if successes_before == self.successes and not related:
+            self.noted += 1
+            self._failures = [*self._failures[1 - ENOUGH :], (self._clock() + REMEMBERED, frozenset(concerned))]
 
     def _recent(self) -> list[tuple[float, frozenset[str]]]:
         now = self._clock()

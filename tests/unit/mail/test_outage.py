@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
-from pipeline.mail.outage import ENOUGH, NO_RESOLVER, REMEMBERED, SMTP_PORT_BLOCKED, FailuresInARow, Outage
+from pipeline.mail.outage import ENOUGH, NO_RESOLVER, OF_ONES_OWN, REMEMBERED, SMTP_PORT_BLOCKED, FailuresInARow, Outage
 from tests.unit.mail.scripted_servers import SERVFAIL, SILENT, NameServer, mail_host, mail_server, name_server
 
 DEAD = [f"dead{number}.test" for number in range(ENOUGH)]
+OTHERS = [f"other{number}.test" for number in range(OF_ONES_OWN + 1)]
 Zone = dict[tuple[str, str], Sequence[str] | str]
 
 
@@ -70,6 +71,27 @@ def test_a_failure_while_somebody_else_succeeded_is_the_domains_own() -> None:
     assert not failures.is_outage
 
 
+def test_what_others_asked_about_is_no_outage_for_whoever_begins_now() -> None:
+    """Their hosts are all dead, by chance or by intention; a real outage is soon met again."""
+    outages = []
+
+    async def scenario() -> None:
+        zone: Zone = {(name, "A"): [f"127.9.0.{number + 1}"] for number, name in enumerate([*DEAD, *OTHERS])}
+        async with name_server(zone) as (_, address):
+            network = MailNetwork(MailNetworkConfig((address,), 9, allow_private=True))
+            await ask_all(network, DEAD)
+            before = network.failures
+            outages.append(network.outage())
+            for number in range(OF_ONES_OWN + 1):
+                outages.append(network.outage(before))
+                await ask_all(network, [OTHERS[number]])
+            await network.close()
+
+    asyncio.run(scenario())
+
+    assert outages == [SMTP_PORT_BLOCKED, *[None] * OF_ONES_OWN, SMTP_PORT_BLOCKED]
+
+
 def test_what_is_long_past_is_no_outage() -> None:
     now = [0.0]
     failures = FailuresInARow(clock=lambda: now[0])
@@ -85,8 +107,8 @@ def test_what_is_long_past_is_no_outage() -> None:
 # Resolvers
 
 
-async def outage_of(network: MailNetwork, domains: Sequence[str]) -> Outage | None:
-    """Look for the domains' mail hosts and ask each for somebody; what is gone?"""
+async def ask_all(network: MailNetwork, domains: Sequence[str]) -> None:
+    """Look for the domains' mail hosts and ask each for somebody."""
 
     async def ask(domain: str) -> None:
         route = await network.route(domain)
@@ -95,6 +117,11 @@ async def outage_of(network: MailNetwork, domains: Sequence[str]) -> Outage | No
                 await conversation.ask([f"grace@{domain}"])
 
     await asyncio.gather(*map(ask, domains))
+
+
+async def outage_of(network: MailNetwork, domains: Sequence[str]) -> Outage | None:
+    """Ask all; what is gone?"""
+    await ask_all(network, domains)
     await network.close()
     return network.outage()
 
