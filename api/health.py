@@ -2,17 +2,20 @@
 
 import logging
 
-import redis
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api.access import database_of, redis_of
+from api.access import database_of, settings_of
 from models.migrate import is_migrated
 from models.postgres_errors import PostgresUnavailable
+from models.redis_server import LIVE_COPY_NEEDS, find_trouble
+from worker.dispatch import find_broker_trouble
 
 log = logging.getLogger(__name__)
 
+TIMEOUT_S = 0.5
+"""Of each step of looking at Redis and the broker: whoever asks whether we are ready does not wait long."""
 READ_ONLY = "read-only: it takes no writes now, as a standby or a demoted primary"
 
 health = APIRouter()
@@ -34,8 +37,12 @@ def alive() -> dict[str, str]:
 
 @health.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 def ready(request: Request) -> JSONResponse:
-    """Postgres answers, takes writes, and has this version's schema. Redis is reported, but only Postgres is needed."""
-    checks = {"postgres": _postgres(request), "redis": _redis(request)}
+    """Postgres answers, takes writes, and has this version's schema: nothing else is needed to take runs.
+
+    Redis and the broker are reported, with what keeps them from being used: without the one reading costs more, without
+    the other runs wait.
+    """
+    checks = {"postgres": _postgres(request), "redis": _redis(request), "broker": _broker(request)}
     is_ready = checks["postgres"] == "ok"
     return JSONResponse({"status": "ok" if is_ready else "not ready", **checks}, 200 if is_ready else 503)
 
@@ -53,9 +60,16 @@ def _postgres(request: Request) -> str:
 
 
 def _redis(request: Request) -> str:
-    try:
-        redis_of(request).ping()
-    except redis.RedisError as error:
-        log.warning("without Redis: %s", type(error).__name__)
-        return "unreachable; states are read from Postgres"
-    return "ok"
+    trouble = find_trouble(settings_of(request).redis_url, "REDIS_URL", LIVE_COPY_NEEDS, TIMEOUT_S)
+    if trouble is None:
+        return "ok"
+    log.warning("Redis is %s", trouble)
+    return f"{trouble} States are read from Postgres."
+
+
+def _broker(request: Request) -> str:
+    trouble = find_broker_trouble(settings_of(request), TIMEOUT_S)
+    if trouble is None:
+        return "ok"
+    log.warning("the broker is %s", trouble)
+    return f"{trouble} Runs wait until it is."

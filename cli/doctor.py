@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import redis
 from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.exc import DBAPIError
@@ -15,8 +14,10 @@ from cli.finding import Finding, fine, wrong
 from models.database import open_database
 from models.migrate import is_migrated
 from models.postgres_errors import PostgresUnavailable
+from models.redis_server import CHANNEL_NEEDS, LIVE_COPY_NEEDS, eviction_policy, find_trouble
 from models.settings import Settings, load_settings
 from pipeline.errors import SourcesMisconfigured
+from worker.broker import find_broker_trouble, find_unseen, is_rabbitmq
 from worker.sources import open_sources
 
 TIMEOUT_S = 3.0
@@ -34,8 +35,8 @@ def print_diagnosis(console: Console, home: Path, mail_domain: str | None) -> bo
 def diagnose(settings: Settings, home: Path, mail_domain: str | None) -> Iterator[Finding]:
     """Look at Postgres, Redis, the broker, export storage, the API, DNS and the way out to mail servers."""
     yield _postgres(settings)
-    yield _redis("Redis", settings.redis_url, "REDIS_URL")
-    yield _redis("Broker", settings.celery_broker_url, "BROKER_URL")
+    yield _redis(settings)
+    yield _broker(settings)
     yield _export_dir(settings)
     yield from _sources(settings)
     yield _api(home)
@@ -63,22 +64,35 @@ def _postgres(settings: Settings) -> Finding:
         database.close()
 
 
-def _redis(what: str, url: str, variable: str) -> Finding:
+def _redis(settings: Settings) -> Finding:
+    url = settings.redis_url
     if not url:
-        return fine(what, f"{variable} is not set; `growth up` uses an embedded server.")
-    if not url.startswith(("redis", "unix")):
-        return fine(what, "not a Redis URL; Celery checks it when it starts.")
-    client = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
-    try:
-        client.ping()
-        policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
-    except redis.RedisError as error:
-        return wrong(what, f"not reachable ({type(error).__name__}): check {variable} and the server.")
-    finally:
-        client.close()
-    if policy != "noeviction":
+        return fine("Redis", "REDIS_URL is not set; `growth up` uses an embedded server.")
+    if trouble := find_trouble(url, "REDIS_URL", LIVE_COPY_NEEDS, TIMEOUT_S):
+        return wrong("Redis", trouble)
+    unheard = find_trouble(url, "REDIS_URL", CHANNEL_NEEDS, TIMEOUT_S)
+    note = f"To tell workers whose turn it is at a mail server it is {unheard} They look each second." if unheard else ""
+    return _keeps_all("Redis", url, note)
+
+
+def _broker(settings: Settings) -> Finding:
+    url = settings.celery_broker_url
+    if not url:
+        return fine("Broker", "BROKER_URL is not set; `growth up` uses an embedded server.")
+    if trouble := find_broker_trouble(settings, TIMEOUT_S):
+        return wrong("Broker", trouble)
+    if is_rabbitmq(url):
+        return fine("Broker", "reachable.")
+    unseen = find_unseen(settings, TIMEOUT_S)
+    return _keeps_all("Broker", url, f"For Flower and `celery inspect` it is {unseen}" if unseen else "")
+
+
+def _keeps_all(what: str, url: str, note: str) -> Finding:
+    policy = eviction_policy(url, TIMEOUT_S)
+    if policy not in ("noeviction", None):
         return wrong(what, f"evicts keys ({policy}): set maxmemory-policy to noeviction, or queues get lost.")
-    return fine(what, "reachable.")
+    unknown = "" if policy else "It does not say whether it evicts keys: see that its maxmemory-policy is noeviction."
+    return fine(what, " ".join(part for part in ("reachable.", unknown, note) if part))
 
 
 def _export_dir(settings: Settings) -> Finding:

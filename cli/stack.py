@@ -26,13 +26,20 @@ from cli.processes import (
 )
 from models.database import Database
 from models.migrate import migrate
+from models.settings import read_settings
+from worker.broker import find_broker_trouble
 
 LOCAL_ACCOUNT = "local"
 LOCAL_CREDITS = 10_000_000
+BROKER_TIMEOUT_S = 3.0
 
 
 class PortTaken(CommandFailed):
     """Raised when the port that was asked for can't be had; its text is a sentence that says what to do."""
+
+
+class BrokerUnusable(CommandFailed):
+    """Raised when runs would wait for ever; its text is a sentence that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ def running_stack(
     with ExitStack() as stack:
         servers = _servers(stack, home)
         environment = {**servers, "EXPORT_DIR": str(private_folder(home / "exports")), **(settings or {})}
+        _check_broker(environment["REDIS_URL"])
         credentials = _prepare(home, environment, f"http://127.0.0.1:{api_port}")
         credentials.save(home)
         engine = stack.enter_context(running_engine(environment, home / "logs"))
@@ -90,6 +98,12 @@ def _servers(stack: ExitStack, home: Path) -> dict[str, str]:
     database_url = os.environ.get("DATABASE_URL") or stack.enter_context(embedded_postgres(home / "postgres"))
     redis_url = os.environ.get("REDIS_URL") or stack.enter_context(embedded_valkey(home / "valkey"))
     return {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+
+
+def _check_broker(redis_url: str) -> None:
+    """Raises `BrokerUnusable` when runs would wait for ever."""
+    if trouble := find_broker_trouble(read_settings(redis_url=redis_url), BROKER_TIMEOUT_S):
+        raise BrokerUnusable(f"The broker is {trouble}")
 
 
 def _prepare(home: Path, environment: Mapping[str, str], api_url: str) -> Credentials:

@@ -1,8 +1,10 @@
 """Whether a Redis or Valkey server can be used, found out without changing anything in it, and said in a sentence."""
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -63,15 +65,30 @@ def find_trouble(url: str, variable: str, needs: Sequence[Need], timeout_s: floa
     try:
         connection.connect()
         refused = _refused(connection, needs)
+    except exceptions.NoPermissionError as error:
+        # What the user may not do before the first command, such as SELECT: of the others nothing is known then.
+        return _lacking(url, dict.fromkeys((_first_denied(error), *needs), error), ())
     except (redis.RedisError, OSError) as error:
         return why(error, url, variable)
     finally:
         connection.disconnect()
     denied = {need: error for need, error in refused.items() if isinstance(error, exceptions.NoPermissionError)}
     if denied:
-        rules = " ".join(_rules(denied, [need for need in needs if need not in refused]))
-        return f"not usable: its user lacks rights; grant them with `ACL SETUSER {_user(url)} {rules}`."
+        return _lacking(url, denied, [need for need in needs if need not in refused])
     return why(next(iter(refused.values())), url, variable) if refused else None
+
+
+def eviction_policy(url: str, timeout_s: float) -> str | None:
+    """What a server does when its memory is full; none if it does not say, as managed servers do not.
+
+    Raises `redis.RedisError`.
+    """
+    with open_redis(url, timeout_s) as client:
+        with suppress(exceptions.ResponseError):
+            return str(client.config_get("maxmemory-policy")["maxmemory-policy"])
+        with suppress(exceptions.ResponseError, KeyError):
+            return str(client.info("memory")["maxmemory_policy"])
+    return None
 
 
 def why(error: BaseException, url: str, variable: str) -> str:
@@ -130,9 +147,8 @@ _REASONS: Sequence[tuple[type[BaseException], str, str]] = (
 
 def _refused(connection: Any, needs: Sequence[Need]) -> Mapping[Need, redis.RedisError]:
     connection.send_command("MULTI")
-    if error := _answer(connection):
-        # Outside a transaction the others would be carried out.
-        return {Need(("@TRANSACTION",)): error}
+    # If it is refused nothing more is sent: outside a transaction it would be carried out.
+    connection.read_response()
     connection.send_packed_command(connection.pack_commands([*(need.words for need in needs), ("DISCARD",)]))
     answers = [_answer(connection) for _ in needs]
     return {need: error for need, error in zip(needs, answers, strict=True) if error}
@@ -146,16 +162,21 @@ def _answer(connection: Any) -> redis.RedisError | None:
     return None
 
 
-def _rules(denied: Mapping[Need, BaseException], allowed: Sequence[Need]) -> Iterator[str]:
+def _first_denied(error: BaseException) -> Need:
+    command = re.search(r"run the '(\w+)'", str(error))
+    return Need((command[1] if command else "select",))
+
+
+def _lacking(url: str, denied: Mapping[Need, BaseException], allowed: Sequence[Need]) -> str:
     """ACL rules, each once: for commands, and for keys and channels that nothing else shows to be allowed."""
     rules: dict[str, None] = {}
     for need, error in denied.items():
         if " run the " in str(error):
             name = "|".join(need.words[:2]) if need.words[0] == "SCRIPT" else need.words[0]
-            rules[f"+{name.lower()}"] = None
+            rules["+@transaction" if name == "multi" else f"+{name.lower()}"] = None
     reachable = {need.rule for need in allowed}
     rules.update(dict.fromkeys(need.rule for need in denied if need.rule and need.rule not in reachable))
-    return iter(rules)
+    return f"not usable: its user lacks rights; grant them with `ACL SETUSER {_user(url)} {' '.join(rules)}`."
 
 
 def _user(url: str) -> str:

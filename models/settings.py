@@ -221,8 +221,13 @@ def _is_socks_proxy(url: str) -> bool:
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
     """The settings of this process. Raises `UnusableSettings`, whose sentence names each one that is invalid."""
+    return read_settings()
+
+
+def read_settings(**given: str) -> Settings:
+    """The settings of the environment, but for those that are given. Raises `UnusableSettings`."""
     try:
-        return Settings()
+        return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         sentences = [_sentence(problem["loc"], problem["msg"]) for problem in error.errors()]
         raise UnusableSettings("\n".join(sentences)) from None

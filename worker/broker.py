@@ -149,7 +149,9 @@ def _with_origin(trouble: str, settings: Settings) -> str:
 
 def _find_rabbitmq_trouble(settings: Settings, timeout_s: float) -> str | None:
     try:
-        with Connection(settings.celery_broker_url, connect_timeout=timeout_s) as connection:
+        timeouts = {"read_timeout": timeout_s, "write_timeout": timeout_s}
+        url = settings.celery_broker_url
+        with Connection(url, connect_timeout=timeout_s, transport_options=timeouts) as connection:
             connection.connect()
             with suppress(NotFound):
                 Queue(QUEUE, channel=connection.default_channel).queue_declare(passive=True)

@@ -9,6 +9,9 @@ import celery.worker.consumer
 from kombu import Connection, Message
 from kombu.transport import virtual
 
+from models.settings import load_settings
+from worker.broker import why_not_sent
+
 RECONNECT_S = 1
 
 log = logging.getLogger(__name__)
@@ -53,6 +56,10 @@ class Consumer(celery.worker.consumer.Consumer):
             return True
         at_work = len(pool._busy_workers) + len(pool.outbound_buffer)  # noqa: SLF001
         return at_work < int(self.pool.num_processes)
+
+    def on_connection_error_before_connected(self, exc: BaseException) -> None:
+        """Log why the broker can't be used, and what to do."""
+        log.error("the broker is %s", why_not_sent(exc, load_settings()))
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Connect, however long that takes."""
