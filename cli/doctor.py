@@ -71,7 +71,9 @@ def _redis(settings: Settings) -> Finding:
     if trouble := find_trouble(url, "REDIS_URL", LIVE_COPY_NEEDS, TIMEOUT_S):
         return wrong("Redis", trouble)
     unheard = find_trouble(url, "REDIS_URL", CHANNEL_NEEDS, TIMEOUT_S)
-    note = f"To tell workers whose turn it is at a mail server it is {unheard} They look each second." if unheard else ""
+    note = (
+        f"To tell workers whose turn it is at a mail server it is {unheard} They look each second." if unheard else ""
+    )
     return _keeps_all("Redis", url, note)
 
 

