@@ -80,7 +80,7 @@ def running_stack(
     with ExitStack() as stack:
         servers = _servers(stack, home)
         environment = {**servers, "EXPORT_DIR": str(private_folder(home / "exports")), **(settings or {})}
-        _check_broker(environment["REDIS_URL"])
+        _check_broker({**os.environ, **environment})
         credentials = _prepare(home, environment, f"http://127.0.0.1:{api_port}")
         credentials.save(home)
         engine = stack.enter_context(running_engine(environment, home / "logs"))
@@ -100,9 +100,10 @@ def _servers(stack: ExitStack, home: Path) -> dict[str, str]:
     return {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
 
 
-def _check_broker(redis_url: str) -> None:
+def _check_broker(environment: Mapping[str, str]) -> None:
     """Raises `BrokerUnusable` when runs would wait for ever."""
-    if trouble := find_broker_trouble(read_settings(redis_url=redis_url), BROKER_TIMEOUT_S):
+    settings = read_settings(redis_url=environment["REDIS_URL"], broker_url=environment.get("BROKER_URL", ""))
+    if trouble := find_broker_trouble(settings, BROKER_TIMEOUT_S):
         raise BrokerUnusable(f"The broker is {trouble}")
 
 
