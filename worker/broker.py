@@ -48,12 +48,14 @@ REDIS_NEEDS = (
     Need(("EVALSHA", "0" * 40, "1", "unacked_mutex", "a"), "~unacked*"),
     *(Need((command, "unacked_mutex"), "~unacked*") for command in ("GET", "DEL")),
     Need(("SCRIPT", "LOAD", "return 0")),
+    Need(("SCRIPT", "EXISTS", "0" * 40)),
     *(Need((command, f"_kombu.binding.{QUEUE}", *rest), "~_kombu.*") for command, *rest in (
         ("SADD", "a"), ("SMEMBERS",), ("SREM", "a"), ("EXISTS",), ("ZRANGEBYSCORE", "0", "1"),
     )),
-    *(Need((command, "reply.celery.pidbox", *rest), "~*.pidbox") for command, *rest in (
+    *(Need((command, "reply.celery.pidbox\x06\x163", *rest), "~*.pidbox*") for command, *rest in (
         ("LPUSH", ""), ("BRPOP", "1"), ("LLEN",), ("DEL",),
     )),
+    Need(("LLEN", "celeryev.a"), "~celeryev*"),
     Need(("TIME",)),
     Need(("EXISTS", "growth:sentinel"), f"~{QUEUE}*"),
 )  # fmt: skip

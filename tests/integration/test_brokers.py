@@ -204,6 +204,7 @@ def test_over_tls_a_user_with_the_rights_that_are_named_and_no_others_is_enough(
         with running_worker("broker_probe", url, tmp_path / "worker.log", project_root):
             broker.send("probe.mark", tmp_path / "marked")
             wait_for((tmp_path / "marked").exists, "a task over TLS")
+        assert b"NoPermissionError" not in (tmp_path / "worker.log").read_bytes()
         assert send([url, url.partition("?")[0]])[1].startswith("the broker is not reachable: its certificate")
 
 
