@@ -307,3 +307,21 @@ def test_a_request_that_waits_for_a_lock_is_a_503_with_retry_after(api: FastAPI,
         refused = ask(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+
+
+@pytest.mark.parametrize(("sqlstate", "status"), [("22021", 422), ("54000", 422), ("XX000", 500), ("53100", 503)])
+def test_whose_fault_an_error_of_postgres_is_decides_the_answer(
+    api: FastAPI, database: Database, database_url: str, sqlstate: str, status: int
+) -> None:
+    run_on_server(
+        database_url,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION 'Given Family' USING ERRCODE = '{sqlstate}'; END $$",
+    )
+    run_on_server(database_url, "CREATE TRIGGER refuse BEFORE INSERT ON runs EXECUTE FUNCTION refuse()")
+
+    key = {"Authorization": f"Bearer {account(database).api_key}"}
+    refused = ask(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
+
+    assert refused.status_code == status
+    assert "Given" not in refused.text
