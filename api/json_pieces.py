@@ -11,12 +11,21 @@ from collections.abc import Callable, Sequence
 from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
-from models.bounds import CONTACT_CHARS, DEPTH, DIGITS, FIELDS, shown
+from models.bounds import COLUMNS_OF_CONTACT, CONTACT_CHARS, DEPTH, DIGITS, FIELDS, VALUES, shown
 from pipeline.errors import InvalidInput
 
 PIECE_BYTES = 256 * 1024
 _LONGEST_LITERAL = 16
 """An error this close to the end of what is there may be due to what is not there yet."""
+
+SHORT_CHARS = 2048
+"""Nearly all contacts are shorter."""
+
+_MOST_SIGNS = 2 * (VALUES.most + COLUMNS_OF_CONTACT.most)
+"""Commas and opening brackets of a contact that has as many values as it may, and more."""
+
+_TEXTS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+"""Texts in JSON, also the one that is cut off."""
 
 _BEHIND_VALUES = frozenset(" \t\n\r,:]}")
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -126,33 +135,41 @@ class _Reader:
         return True
 
     def _value(self) -> Any:
-        """One value, parsed at once: it is short, or refused."""
+        """One value, parsed at once: it is short, or grows while it holds few values, or is refused."""
         self._peek()
+        size = SHORT_CHARS
         while True:
-            why, is_certain = "", False
+            piece = self._ahead(size)
+            is_all = len(piece) < size
+            why, is_certain = "", is_all
             try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
-                if self._is_whole(end):
-                    self._at = end
+                value, end = _DECODER.raw_decode(piece)
+                if is_all or piece[end : end + 1] in _BEHIND_VALUES:
+                    self._at += end
                     return value
             except JSONDecodeError as error:
-                why, is_certain = error.msg, self._is_certain(error)
+                why, is_certain = error.msg, is_all or _is_certain(error, piece)
             except RecursionError as error:
                 raise self._too_deep() from error
             except ValueError as error:
                 raise self._refused(f"a number has more than {DIGITS.most} digits") from error
-            if not is_certain and len(self._text) - self._at > CONTACT_CHARS.most:
-                raise self._refused(f"its JSON has more than {CONTACT_CHARS.most} characters")
-            if is_certain or not self._fill():
+            if is_certain:
                 raise self._not_json(why)
+            size = self._larger(piece)
 
-    def _is_whole(self, end: int) -> bool:
-        """Whether a value ends here, and is not a number whose other digits are not there yet."""
-        return self._taken == len(self._body) or self._text[end : end + 1] in _BEHIND_VALUES
+    def _ahead(self, chars: int) -> str:
+        while len(self._text) - self._at < chars and self._fill():
+            pass
+        return self._text[self._at : self._at + chars]
 
-    def _is_certain(self, error: JSONDecodeError) -> bool:
-        """Whether an error is one, and not the end of what is there until now."""
-        return error.pos < len(self._text) - _LONGEST_LITERAL and not error.msg.startswith("Unterminated")
+    def _larger(self, piece: str) -> int:
+        """How much to look at next, when all of this belongs to one value. What takes long is not text but values."""
+        if len(piece) > CONTACT_CHARS.most:
+            raise self._refused(f"its JSON has more than {CONTACT_CHARS.most} characters")
+        outside = _TEXTS.sub("", piece)
+        if sum(map(outside.count, ",[{")) > _MOST_SIGNS:
+            raise self._refused(f"more than {VALUES.most} values within lists and objects")
+        return min(4 * len(piece), CONTACT_CHARS.most + 1)
 
     def _too_deep(self) -> Exception:
         too_deep = f"more than {DEPTH.most} lists and objects within each other"
@@ -163,3 +180,8 @@ class _Reader:
 
     def _not_json(self, why: str) -> NotJson:
         return NotJson(f"{why}, near character {self._passed + self._at + 1}")
+
+
+def _is_certain(error: JSONDecodeError, piece: str) -> bool:
+    """Whether an error is one, and not the end of what was looked at."""
+    return error.pos < len(piece) - _LONGEST_LITERAL and not error.msg.startswith("Unterminated")

@@ -1,8 +1,9 @@
 """Bodies are read piece by piece: as `json` reads them, whatever the pieces, and no further than they are allowed."""
 
 import json
+import re
 import tracemalloc
-from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -22,9 +23,11 @@ VALUES = st.recursive(
 )
 
 
-@pytest.fixture(params=[1, 7, 256 * 1024], ids=lambda size: f"pieces of {size}")
+@pytest.fixture(params=[(1, 24), (7, 17), (256 * 1024, 2048)], ids=["bytes", "some bytes", "as usual"])
 def _pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_pieces, "PIECE_BYTES", request.param)
+    piece_bytes, short_chars = request.param
+    monkeypatch.setattr(json_pieces, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(json_pieces, "SHORT_CHARS", short_chars)
 
 
 def read(text: bytes) -> Any:
@@ -99,34 +102,33 @@ def test_a_refusal_is_short_and_takes_no_more_memory_than_a_few_pieces(name: str
     assert peak < 16_000_000
 
 
-def steps(text: bytes) -> int:
-    """How many characters the parser in C was given, over all its calls."""
-    given = 0
+def parsed(text: bytes) -> tuple[int, int]:
+    """How many characters the parser in C was given, over all its calls and at most in one, unless they are text."""
+    given = [0]
 
     class Counting(json.JSONDecoder):
         def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
-            nonlocal given
-            given += len(s) - idx if idx == 0 else 0
+            given.append(len(re.sub(r"x+", "", s)))
             return super().raw_decode(s, idx)
 
-    with pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched, suppress(InvalidInput, HTTPException):
         patched.setattr(json_pieces, "_DECODER", Counting())
-        for _ in refusals(text):
-            pass
-    return given
-
-
-def refusals(text: bytes) -> Iterator[str]:
-    try:
         parse_run_request(text, 1_000_000)
-    except (InvalidInput, HTTPException) as refused:
-        yield str(refused)
+    return sum(given), max(given)
 
 
-@pytest.mark.parametrize(
-    "item", [b'{"x":"' + b"x" * 280_000 + b'"}', json.dumps(PERSON).encode()], ids=["long", "short"]
-)
-def test_nothing_is_parsed_more_than_a_few_times(item: bytes) -> None:
-    text = order(item, 3_000_000 // len(item))
+LONG, SHORT = b'{"x":"' + b"x" * 280_000 + b'"}', json.dumps(PERSON).encode()
+LISTS = b'{"x":[' + b",".join([b"[]"] * 90_000) + b"]}"
 
-    assert steps(text) < 4 * len(text)
+
+@pytest.mark.parametrize("item", [LONG, SHORT, LISTS], ids=["long", "short", "lists"])
+def test_a_contact_is_parsed_in_steps_that_stay_short(item: bytes) -> None:
+    _, most = parsed(order(item, max(1, 600_000 // len(item))))
+
+    assert most <= 4 * json_pieces.SHORT_CHARS
+
+
+def test_what_a_body_costs_grows_as_the_body_does() -> None:
+    small, large = (parsed(order(SHORT, count))[0] for count in (1_000, 10_000))
+
+    assert large < 10.5 * small

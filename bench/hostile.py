@@ -1,0 +1,237 @@
+"""How much slower runs of ten contacts become while another account sends hostile requests, or asks hostile servers.
+
+The whole engine runs as a user would run it: PostgreSQL, Valkey, one Celery worker of two processes, API, the sandbox's
+DNS and SMTP servers, and those of `hostile_servers.py` behind the same name server. Each scene repeats one hostile
+request for as long as the small runs take; the last one is a run that meets every hostile server. A small run's time
+is what its client sees, from before its POST until it reads `completed`. Ends in one line of JSON: of each scene the
+median in ms, the slowdown against the small runs alone before and after, and what was answered how often; of the run
+that meets hostile servers, after how many seconds it ended; and `worst_slowdown`, which should be 1.5 at most.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import httpx
+
+from bench.hostile_servers import HostileServers, hostile_servers
+from cli.accounts import create_account
+from cli.client import ApiClient
+from cli.stack import Ports, Stack, running_stack
+from cli.watching import FINISHED
+from models.database import open_database
+from sandbox.domains import invent_domains
+from sandbox.internet import Internet
+from sandbox.people import Person, invent_exactly
+
+CONTACTS = 10
+WARM_UP = 3
+RECORD_TIMEOUT_S = 10
+MEGABYTES = 1024 * 1024
+PERSON = b'{"full_name":"Ada Example","domain":"nowhere.example"'
+RUN, ERASURES, SUPPRESSIONS = (f"/api/v1/growth/{name}" for name in ("run", "erasures", "suppressions"))
+
+Request = tuple[str, bytes]
+
+
+def order(contacts: Sequence[bytes], output: bytes = b'{"export_formats":[]}') -> Request:
+    """A run of these contacts, each given as JSON."""
+    plan = b'{"goal_plan":{"pipeline_id":"email_discovery_v1","preset":"full_pipeline","input_assets":{"contacts":['
+    return RUN, plan + b",".join(contacts) + b']},"output":' + output + b"}}"
+
+
+def of_size(item: bytes, megabytes: int = 60) -> list[bytes]:
+    """So many of an item that they fill a body."""
+    return [item] * (megabytes * MEGABYTES // (len(item) + 1))
+
+
+def hostile_requests() -> Iterator[tuple[str, Request]]:
+    """What a client may send to cost the others something."""
+    people = [{"full_name": f"Ada Example{number}", "domain": "nowhere.example"} for number in range(1000)]
+    hashes = [f"{number:064x}" for number in range(10_000)]
+    yield "export formats", order([PERSON + b"}"], b'{"export_formats":[' + b",".join([b'"csv"'] * 30_000) + b"]}")
+    yield "distinct columns", order([PERSON + b',"c%d":1}' % number for number in range(250_000)])
+    yield "bad contacts", order([b'{"full_name":1,"domain":1,"email":1}'] * 250_000)
+    yield "contacts without a domain", order([b'{"full_name":"Ada Example"}'] * 250_000)
+    yield "60 MB of empty contacts", order(of_size(b"{}"))
+    yield "60 MB of lists", order([b'{"x":[' + b",".join(of_size(b"[]")) + b"]}"])
+    yield "60 MB of long contacts", order(of_size(PERSON + b',"x":[' + b",".join([b"[]"] * 80_000) + b"]}"))
+    yield "60 MB of names", order([b"{" + b",".join(b'"%x":1' % number for number in range(5 * MEGABYTES)) + b"}"])
+    yield "nesting", order([b"[" * MEGABYTES])
+    yield "erasures", (ERASURES, json.dumps({"people": people, "suppress": False}).encode())
+    yield "do-not-contact lists", (SUPPRESSIONS, json.dumps({"entries": hashes}).encode())
+
+
+def long_texts() -> Request:
+    """A run whose contacts hold what an erasure looks through: as much text as they may, beginnings of addresses."""
+    texts = (b"a@" * 9_000, b"@" * 18_000, b"a.b-c@d." * 2_000)
+    return order([PERSON + b',"note":"' + text + b'"}' for text in texts * 10])
+
+
+def main() -> None:
+    """Print each scene, then the figures."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--runs", type=int, default=20, help="Small runs in each scene.")
+    runs = arguments.parse_args().runs
+    domains = invent_domains(seed=7)
+    crowd = invent_exactly(7, valid=600, found_unverified=0, unfindable=0, domains=domains)
+    with (
+        tempfile.TemporaryDirectory(prefix="growth-bench-") as home,
+        Internet(crowd, domains) as internet,
+        _hostile(internet) as servers,
+        running_stack(Path(home), Ports(0, 0), concurrency=2, settings=_settings(internet, servers)) as stack,
+    ):
+        print(json.dumps(_Scenes(stack, crowd, runs).figures(servers)))
+
+
+def _settings(internet: Internet, servers: HostileServers) -> dict[str, str]:
+    host, port = servers.nameserver
+    return {
+        **internet.settings(),
+        "DNS_RESOLVERS": f"{host}:{port}",
+        "RECORD_TIMEOUT_SECONDS": str(RECORD_TIMEOUT_S),
+        "REQUESTS_PER_MINUTE": "100000",
+        # A repeated small run asks its servers each time, and is not answered from memory.
+        "FRESH_DAYS_VALID": "0",
+    }
+
+
+@contextmanager
+def _hostile(internet: Internet) -> Iterator[HostileServers]:
+    """The hostile servers in a process of their own: what they send must not keep the sandbox's from answering."""
+    host, _, port = internet.dns_address.rpartition(":")
+    ours, theirs = multiprocessing.Pipe()
+    arguments = (internet.smtp_port, (host, int(port)), theirs)
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=arguments, daemon=True)
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        process.kill()
+
+
+def _serve(smtp_port: int, ordinary_dns: tuple[str, int], told: Connection) -> None:
+    async def serve() -> None:
+        async with hostile_servers(smtp_port, ordinary_dns) as servers:
+            told.send(servers)
+            await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+class _Scenes:
+    """Small runs alone, and in each hostile scene."""
+
+    def __init__(self, stack: Stack, crowd: Sequence[Person], runs: int) -> None:
+        self._stack, self._runs = stack, runs
+        self._groups = [crowd[start : start + CONTACTS] for start in range(0, len(crowd), CONTACTS)]
+        self._number = 0
+
+    def figures(self, servers: HostileServers) -> dict[str, object]:
+        with ApiClient(self._stack.credentials) as small, self._client("Hostile") as hostile:
+            self._times(small, WARM_UP)
+            alone = self._times(small, self._runs)
+            hostile.post(RUN, content=long_texts()[1]).raise_for_status()
+            scenes = {name: self._scene(small, hostile, name, request) for name, request in hostile_requests()}
+            scenes["hostile servers"] = self._run_of_hostile_servers(small, hostile, servers)
+            alone += self._times(small, self._runs)
+        base = statistics.median(alone)
+        for scene in scenes.values():
+            scene["slowdown"] = round(float(str(scene["median_ms"])) / base, 2)
+        return {
+            "alone_ms": round(base, 1),
+            "scenes": scenes,
+            "worst_slowdown": max(float(str(scene["slowdown"])) for scene in scenes.values()),
+            "runs": self._runs,
+        }
+
+    @contextmanager
+    def _client(self, name: str) -> Iterator[httpx.Client]:
+        database = open_database(self._stack.database_url, pool_size=1)
+        key = create_account(database, name, 100_000_000).api_key
+        database.close()
+        headers = {"Authorization": f"Bearer {key}"}
+        with httpx.Client(
+            base_url=self._stack.credentials.api_url, headers=headers, trust_env=False, timeout=600
+        ) as client:
+            yield client
+
+    def _scene(self, small: ApiClient, hostile: httpx.Client, name: str, request: Request) -> dict[str, object]:
+        path, body = request
+        with _repeated(lambda: hostile.post(path, content=body).status_code) as answers:
+            times = self._times(small, self._runs)
+        median = round(statistics.median(times), 1)
+        print(f"{name:28} {median:8.1f} ms, {len(body) / MEGABYTES:6.2f} MB, answers {dict(answers)}", flush=True)
+        return {"median_ms": median, "max_ms": round(max(times), 1), "answers": dict(answers)}
+
+    def _run_of_hostile_servers(
+        self, small: ApiClient, hostile: httpx.Client, servers: HostileServers
+    ) -> dict[str, object]:
+        """The limit: two stages, and each time that a contact waits (`DEFER_SECONDS`) its own time once more."""
+        started = time.perf_counter()
+        body = order([json.dumps(contact).encode() for contact in servers.contacts()])[1]
+        run = f"/api/v1/growth/runs/{hostile.post(RUN, content=body).raise_for_status().json()['run_id']}"
+        times = self._times(small, self._runs)
+        self._stack.engine.wait_until(
+            lambda: hostile.get(run).json()["status"] in FINISHED, "the run of hostile servers", seconds=3600
+        )
+        seconds = round(time.perf_counter() - started, 1)
+        median = round(statistics.median(times), 1)
+        print(f"{'hostile servers':28} {median:8.1f} ms, their run ended after {seconds} s", flush=True)
+        return {
+            "median_ms": median,
+            "max_ms": round(max(times), 1),
+            "ended_after_s": seconds,
+            "status": hostile.get(run).json()["status"],
+        }
+
+    def _times(self, client: ApiClient, runs: int) -> list[float]:
+        return [self._one_run(client) for _ in range(runs)]
+
+    def _one_run(self, client: ApiClient) -> float:
+        people = self._groups[self._number % len(self._groups)]
+        self._number += 1
+        contacts: list[Mapping[str, str]] = [
+            {"email": person.email or "", "domain": person.domain} for person in people
+        ]
+        started = time.perf_counter()
+        run_id = client.create_run(contacts, "verify_existing_emails")
+        self._stack.engine.wait_until(
+            lambda: client.read_run(run_id)["status"] in FINISHED, f"run {run_id}", seconds=600
+        )
+        return 1000 * (time.perf_counter() - started)
+
+
+@contextmanager
+def _repeated(send: Callable[[], int]) -> Iterator[Counter[int]]:
+    """Send something again and again, from three connections, until the block ends; what was answered, counted."""
+    answers: Counter[int] = Counter()
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.is_set():
+            answers[send()] += 1
+
+    senders = [threading.Thread(target=repeat) for _ in range(3)]
+    for sender in senders:
+        sender.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        for sender in senders:
+            sender.join()
+
+
+if __name__ == "__main__":
+    main()
