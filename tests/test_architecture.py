@@ -60,6 +60,16 @@ def test_each_stage_has_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {f"growth.{spec.name}" for spec in STAGES} | {"growth.compile", "growth.lane"} <= set(app.tasks)
 
 
+@pytest.mark.parametrize("name", ["compile", "export"])
+def test_writing_exports_may_take_longer_than_working_a_chunk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9/0")
+    load_settings.cache_clear()
+
+    task = app.tasks[f"growth.{name}"]
+
+    assert task.time_limit > task.soft_time_limit > 10 * app.conf.task_time_limit
+
+
 def test_each_check_and_key_has_a_name() -> None:
     unnamed = [
         f"{table.name}: {constraint}"

@@ -206,12 +206,12 @@ def test_an_erasure_takes_the_lease_away_and_has_files_that_were_given_up_tried_
         session.execute(text("UPDATE contacts SET email = 'given0.family0@alpha.test' WHERE input_row = 0"))
 
     with database.transaction() as session:
-        assert erasure.erase_contacts(session, run_id, 0, who, new_id())[1] == 1
+        assert erasure.erase_contacts(session, run_id, 0, [0], who, new_id())[1] == 1
     lease = claimed(database, run_id)
     assert lease.attempt == 1
     with database.transaction() as session:
         session.execute(text("UPDATE contacts SET email = 'given0.family0@alpha.test' WHERE input_row = 1"))
-        erasure.erase_contacts(session, run_id, 0, who, new_id())
+        erasure.erase_contacts(session, run_id, 0, [1], who, new_id())
 
     with pytest.raises(LeaseLost), database.transaction() as session:
         export_lease.finish_export(session, lease, ())
