@@ -50,10 +50,13 @@ FROM (SELECT CAST(:contacts AS bigint) AS contacts, CAST(:size AS bigint) AS siz
 ON CONFLICT DO NOTHING
 """)
 
+# A session keeps the plan of its foreign-key checks: one that was made while there were few contacts looks through them
+# for each outcome, until something analyses the table. So these checks are planned anew, until the transaction ends.
 RECORD = text("""
 INSERT INTO outcomes (run_id, stage, position, status, reason, email, source, score, evidence)
 SELECT :run_id, :stage, r.position, r.status, r.reason, r.email, r.source, r.score, r.evidence
-FROM jsonb_to_recordset(CAST(:outcomes AS jsonb))
+FROM (SELECT set_config('plan_cache_mode', 'force_custom_plan', true)) AS planned,
+  jsonb_to_recordset(CAST(:outcomes AS jsonb))
   AS r(position int, status text, reason text, email text, source text, score int, evidence jsonb)
 ON CONFLICT DO NOTHING
 RETURNING position
