@@ -11,10 +11,13 @@ from pydantic_core import ErrorDetails
 from api.access import settings_of, take_turn
 from api.errors import MOST_PROBLEMS, sentence_of
 from api.json_pieces import NotJson, read_json
-from models.bounds import ENTRIES, PEOPLE
+from models.bounds import ENTRIES, PEOPLE, ColumnsOfRun
 from models.privacy_wire import ErasureRequest, PersonToErase, SuppressionEntries
 from models.wire import KNOWS_COMPANIES, ContactIn, RunRequest, Text320
 from pipeline.errors import InvalidInput
+
+MOST_COUNTED = 1000
+"""Problems after which a body is not read any further."""
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -47,18 +50,33 @@ class _LongList:
     too_many: str
     problems: list[ErrorDetails] = field(default_factory=list)
     further_problems: int = 0
+    columns: ColumnsOfRun = field(default_factory=ColumnsOfRun)
 
     def convert(self, index: int, item: Any) -> Any:
         if index >= self.most:
             raise InvalidInput(self.too_many)
         try:
-            return self.shape.validate_python(item)
+            read = self.shape.validate_python(item)
         except ValidationError as error:
-            self._note(index, error)
+            return self._note(index, error)
+        if isinstance(read, ContactIn):
+            self._take_columns(index, read)
+        return read
+
+    def _take_columns(self, index: int, contact: ContactIn) -> None:
+        """Here and not only at the end: what is refused anyway is not read any further."""
+        try:
+            self.columns.add(index + 1, contact.model_extra)
+        except ValueError as error:
+            raise InvalidInput(str(error)) from error
 
     def _note(self, index: int, error: ValidationError) -> None:
         if len(self.problems) >= MOST_PROBLEMS:
             self.further_problems += error.error_count()
+            if self.further_problems > MOST_COUNTED:
+                raise InvalidInput(
+                    f"{sentence_of(self.problems, self.further_problems)}, and nothing after them was read"
+                )
             return
         for problem in _details(error):
             problem["loc"] = (*self.path, index, *problem["loc"])

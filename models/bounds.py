@@ -65,6 +65,23 @@ def check_columns(columns: Mapping[str, Any]) -> None:
             raise ValueError(f"field {shown(name)}: {problem}") from None
 
 
+class ColumnsOfRun:
+    """The different further columns of a run, taken in contact by contact."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    def add(self, contact: int, columns: Mapping[str, Any] | None) -> None:
+        """Take in those of a contact, counted from 1. Raises `ValueError` when they are too many by now."""
+        new = columns.keys() - self._names if columns else set()
+        self._names |= new
+        if len(self._names) > COLUMNS_OF_RUN.most:
+            raise ValueError(
+                f"contact {contact}: field {shown(min(new))}: the contacts of a run have more than "
+                f"{COLUMNS_OF_RUN.most} different further columns together: send fewer"
+            )
+
+
 class _Meter:
     """Measures values as long as their JSON is, not counting what JSON escapes."""
 

@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from models import bounds
-from models.bounds import check_columns, shown
+from models.bounds import ColumnsOfRun, check_columns
 
 T = TypeVar("T")
 
@@ -122,15 +122,9 @@ class InputAssets(BaseModel):
 
     @model_validator(mode="after")
     def _columns_are_few(self) -> Self:
-        names: set[str] = set()
+        columns = ColumnsOfRun()
         for row, contact in enumerate(self.contacts, start=1):
-            new = (contact.model_extra or {}).keys() - names
-            names |= new
-            if len(names) > bounds.COLUMNS_OF_RUN.most:
-                raise ValueError(
-                    f"contact {row}: field {shown(min(new))}: the contacts of a run have more than "
-                    f"{bounds.COLUMNS_OF_RUN.most} different further columns together: send fewer"
-                )
+            columns.add(row, contact.model_extra)
         return self
 
 

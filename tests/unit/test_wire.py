@@ -59,6 +59,19 @@ def test_many_bad_contacts_are_counted_not_listed() -> None:
     assert refusal(body(*[{"full_name": "A B"}] * 25)).endswith("and 15 more")
 
 
+@pytest.mark.parametrize(
+    ("contacts", "expected"),
+    [
+        ([{"full_name": 1}] * 1012, "and nothing after them was read"),
+        ([{**PERSON, f"column_{number}": 1} for number in range(201)], "contact 201: field column_200"),
+    ],
+)
+def test_a_body_is_read_no_further_once_it_is_refused(contacts: list[Any], expected: str) -> None:
+    unread = body(*contacts, "no JSON").replace(b'"no JSON"', b"no JSON")
+
+    assert expected in refusal(unread, 10_000)
+
+
 def test_the_value_is_never_repeated() -> None:
     assert "secret-name" not in refusal(body({**PERSON, "domain": ["secret-name"]}))
 
