@@ -35,3 +35,10 @@ def test_every_test_and_fault_that_is_named_exists() -> None:
 
 def test_every_file_that_is_named_exists() -> None:
     assert [name for name in FILES.findall(PAGE) if not (ROOT / name).exists()] == []
+
+
+def test_each_line_of_the_promises_is_a_promise_and_none_is_made_twice() -> None:
+    lines = [line for line in TABLE.partition("\n## ")[0].splitlines() if line]
+
+    assert [line for line in lines if not line.startswith("| ")] == []
+    assert len({row[0] for row in ROWS}) == len(ROWS)
