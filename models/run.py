@@ -68,8 +68,14 @@ class Run(Base):
         ),
         # Not on `resend_at`, which changes with each flush: with it no flush would be a cheap (HOT) update.
         Index("ix_runs_active", "id", postgresql_where=text("status IN ('pending', 'running')")),
-        # Not of `export_retry_at` itself: it is pushed on several times a second while files are written.
-        Index("ix_runs_unexported", "account_id", postgresql_where=text("export_retry_at IS NOT NULL")),
+        Index(
+            "ix_runs_unexported",
+            "account_id",
+            "export_retry_at",
+            postgresql_where=text("export_retry_at IS NOT NULL"),
+        ),
+        # Who claims looks whether the account is served: at one row, not at all that wait.
+        Index("ix_runs_exporting", "account_id", postgresql_where=text("exporter IS NOT NULL")),
     )
 
     id: Mapped[IdKey]

@@ -20,8 +20,18 @@ from pipeline.results import export_lease
 from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease, claim_export, fail_export, pause_after
 from pipeline.retention import withdraw
 from tests.factories import LEASE_S, WORKER, account, count, pending_run
+from tests.meter import Meter
 
 OTHER = "worker-2@test/2"
+
+MORE_THAT_WAIT = """
+INSERT INTO runs (id, account_id, pipeline_id, preset, status, contact_count, charged_contacts, extra_columns,
+  required_fields, preview_rows, export_formats, charge_per_contact, rebate_per_unresolved, rebate_per_unverified,
+  started_at, finished_at, export_retry_at)
+SELECT gen_random_uuid(), r.account_id, r.pipeline_id, r.preset, r.status, 1, 1, '[]', '[]', 0, r.export_formats, 4, 4, 0,
+  now(), now(), now() - interval '1 second'
+FROM runs r, generate_series(1, CAST(:more AS int)) WHERE r.id = :run_id
+"""
 
 
 def stopped_run(database: Database, account_id: UUID | None = None, formats: tuple[str, ...] = ("csv",)) -> UUID:
@@ -115,6 +125,31 @@ def test_files_that_are_being_written_are_not_asked_for_however_long_that_takes(
         with database.transaction() as session:
             export_lease.renew_export(session, lease, LEASE_S)
         assert found(database) == []
+
+
+def test_looking_for_whose_turn_it_is_costs_no_more_for_each_run_however_many_of_an_account_wait(
+    database: Database,
+) -> None:
+    run_id = stopped_run(database)
+    few, many = (turns_measured(database, run_id, more) for more in (49, 450))
+
+    claims = [name for step, name in few.rows if step == "claim"]
+    finding = [sum(cost for (step, _), cost in each.rows.items() if step == "find") for each in (few, many)]
+    assert [name for name in claims if many.rows["claim", name] > few.rows["claim", name] + 10] == []
+    assert finding[1] <= 15 * finding[0]
+
+
+def turns_measured(database: Database, run_id: UUID, more: int) -> Meter:
+    """What it costs the sweeper to find whose turn it is, and a worker to take it, with so many more that wait."""
+    with database.transaction() as session:
+        session.execute(text(MORE_THAT_WAIT), {"run_id": run_id, "more": more})
+        session.execute(text("UPDATE runs SET resend_at = now()"))
+    meter = Meter(database)
+    with meter.measured("find") as session:
+        assert len(export_lease.find_unexported(session)) == 1
+    with meter.measured("claim") as session:
+        assert claim_export(session, run_id, WORKER, LEASE_S)
+    return meter
 
 
 def test_the_files_of_a_run_that_ended_long_ago_are_still_asked_for(database: Database) -> None:
