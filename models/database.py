@@ -33,6 +33,8 @@ FROM (SELECT (extract(epoch FROM current_setting('statement_timeout')::interval)
 WHERE allowed > 0
 """)
 
+PLAN_ANEW = text("DISCARD PLANS")
+
 log = logging.getLogger(__name__)
 
 
@@ -120,6 +122,15 @@ def allow_idle_transaction(session: Session) -> None:
 def allow_time_for(session: Session, contacts: int) -> None:
     """For a transaction that handles all contacts of a run in one statement: their number bounds it, not a constant."""
     session.execute(ALLOW_TIME, {"milliseconds": round(contacts * MS_PER_CONTACT)})
+
+
+def plan_anew(session: Session) -> None:
+    """For a transaction that writes many rows with foreign keys: a session keeps the plans of their checks.
+
+    One that was made while the referenced table was nearly empty looks through all of it, for each row, until something
+    analyses the table.
+    """
+    session.execute(PLAN_ANEW)
 
 
 def allow_any_time(session: Session) -> None:

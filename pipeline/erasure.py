@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Row, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
+from models.database import plan_anew
 from models.events import EventKind, add_event
 from models.lookup import Lookup
 from models.provider_answer import ProviderAnswer
@@ -171,6 +172,7 @@ def erase_contacts(
     session.execute(FORGET_DEFERRALS, of_them)
     withdraw_outcomes(session, run_id, of_them["positions"], Reason.SUPPRESSED)
     if run.status not in TERMINAL_RUN_STATUSES:
+        plan_anew(session)
         session.execute(SETTLE, of_them | {"reason": Reason.SUPPRESSED.value})
     recount_waiting(session, run_id, of_them["positions"])
     _void_exports(session, run)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models.database import allow_time_for
+from models.database import allow_time_for, plan_anew
 from models.events import EventKind, add_event
 from models.run import Run
 from models.run_stage import RunStage
@@ -127,6 +127,7 @@ def _copy(session: Session, old: Run, new: Run) -> None:
         for ordinal, stage in enumerate(PRESETS[new.preset])
     )
     session.flush()
+    plan_anew(session)
     for first in range(0, new.contact_count, SLICE):
         span = {"old_id": old.id, "new_id": new.id, "first": first, "last": first + SLICE - 1}
         session.execute(COPY_CONTACTS, span)

@@ -28,8 +28,8 @@ MORE_THAT_WAIT = """
 INSERT INTO runs (id, account_id, pipeline_id, preset, status, contact_count, charged_contacts, extra_columns,
   required_fields, preview_rows, export_formats, charge_per_contact, rebate_per_unresolved, rebate_per_unverified,
   started_at, finished_at, export_retry_at)
-SELECT gen_random_uuid(), r.account_id, r.pipeline_id, r.preset, r.status, 1, 1, '[]', '[]', 0, r.export_formats, 4, 4, 0,
-  now(), now(), now() - interval '1 second'
+SELECT gen_random_uuid(), r.account_id, r.pipeline_id, r.preset, r.status, 1, 1, '[]', '[]', 0, r.export_formats, 4, 4,
+  0, now(), now(), now() - interval '1 second'
 FROM runs r, generate_series(1, CAST(:more AS int)) WHERE r.id = :run_id
 """
 

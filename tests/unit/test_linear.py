@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.database import open_database
+from models.database import Database, open_database
 from models.queries import claimable_chunks, events_of_run, first_results, run_of_account, stream_results
+from models.run import Run
 from models.run_chunk import COMPILE
 from models.schema import Base, new_id
 from models.transitions import RunError, expire_run, lock_run, touch_run
@@ -33,7 +34,7 @@ from pipeline.results import export_lease
 from pipeline.retrying import retry_run
 from pipeline.trouble import Step, StepFailed
 from tests.conftest import cloned_database
-from tests.factories import LEASE_S, LOOKUP, VERIFY, WORKER, found, order, valid
+from tests.factories import LEASE_S, LOOKUP, VERIFY, WORKER, account, found, order, pending_run, valid
 from tests.large_runs import CHUNK, LargeRuns, large_runs
 from tests.meter import Meter
 
@@ -249,6 +250,55 @@ def test_what_concerns_all_contacts_costs_no_more_for_each_of_them(meters: tuple
 
     assert too_much(small.blocks, large.blocks, step, times=1.5 * TIMES, more=20) == {}
     assert too_much(small.rows, large.rows, step, times=1.5 * TIMES, more=10) == {}
+
+
+def cancel_and_retry(session: Session, owner: UUID, run_id: UUID) -> None:
+    runs.cancel(session, owner, run_id)
+    retry_run(session, owner, run_id)
+
+
+def erase_all(session: Session, _owner: UUID, run_id: UUID) -> None:
+    everybody = range(session.get_one(Run, run_id).contact_count)
+    erasure.erase_contacts(session, run_id, 0, everybody, Wanted(), new_id())
+
+
+@pytest.mark.parametrize("does", [cancel_and_retry, erase_all])
+def test_a_session_that_began_with_small_runs_does_no_more_for_a_large_one(
+    database: Database, does: Callable[[Session, UUID, UUID], None]
+) -> None:
+    """Nothing analyses the tables: what such a session knows of them is from when they were nearly empty."""
+    with database.engine.begin() as connection:
+        for table in Base.metadata.tables:
+            connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+    owner = account(database, credits_granted=100_000).account_id
+    small = [worked_run(database, owner, contacts=2) for _ in range(12)]
+    for run_id in small:
+        with database.transaction() as session:
+            does(session, owner, run_id)
+    large = worked_run(database, owner, contacts=2_000)
+
+    with closing(open_database(database.engine.url.render_as_string(hide_password=False), pool_size=1)) as fresh:
+        costs = [blocks_of(each, lambda session: does(session, owner, large)) for each in (fresh, database)]
+
+    assert costs[1] <= 1.2 * costs[0]
+
+
+def worked_run(database: Database, owner: UUID, contacts: int) -> UUID:
+    run_id = pending_run(database, contacts, account_id=owner)
+    done = (
+        "INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence) "
+        "SELECT run_id, 'email_lookup', position, 'not_found', 'syntax', 0, '{}' FROM contacts WHERE run_id = :run_id"
+    )
+    with database.transaction() as session:
+        session.execute(text(done), {"run_id": run_id})
+    return run_id
+
+
+def blocks_of(database: Database, does: Callable[[Session], None]) -> int:
+    meter = Meter(database)
+    with meter.measured("once") as session:
+        does(session)
+    return meter.blocks["once", "in all"]
 
 
 def too_much(small: Costs, large: Costs, step: str, times: float, more: int) -> dict[str, tuple[int, int]]:
