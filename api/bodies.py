@@ -1,5 +1,6 @@
 """Reading a request's body: bounded, then parsed and validated piece by piece."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, HTTPException, Request
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
+from starlette.requests import ClientDisconnect
 
 from api.access import settings_of, take_turn
 from api.errors import MOST_PROBLEMS, sentence_of
@@ -21,14 +23,30 @@ MOST_COUNTED = 1000
 
 T = TypeVar("T", bound=BaseModel)
 
+SILENCE_S = 20
+"""A client that sends nothing for so long is gone: the network says so much later, or never. Whoever waits for the turn
+that its request has waits longer."""
+
 
 async def read_body(request: Request) -> bytes:
-    """The body; answers 400 as soon as it is larger than allowed, without reading the rest."""
+    """The body; answers 400 as soon as it is larger than allowed, without reading the rest, and 408 when it stops."""
     if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise HTTPException(400, "The body is compressed: send it as it is, without `Content-Encoding`.")
+    try:
+        async with asyncio.timeout(SILENCE_S) as silence:
+            return await _joined(request, silence)
+    except TimeoutError:
+        sentence = f"Nothing more of the body came for {SILENCE_S} seconds: send the request again."
+        raise HTTPException(408, sentence, {"Connection": "close"}) from None
+    except ClientDisconnect:
+        raise HTTPException(400, "The connection ended before the body did: send the request again.") from None
+
+
+async def _joined(request: Request, silence: asyncio.Timeout) -> bytes:
     most = settings_of(request).max_body_bytes
     body = bytearray()
     async for piece in request.stream():
+        silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
         body += piece
         if len(body) > most:
             raise HTTPException(400, f"The body is larger than {most} bytes: split it into smaller ones.")

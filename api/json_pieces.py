@@ -16,7 +16,7 @@ from pipeline.errors import InvalidInput
 
 PIECE_BYTES = 256 * 1024
 _LONGEST_LITERAL = 16
-"""An error this close to the end of what is there may be due to what is not there yet."""
+"""An error, or an end, this close to the end of what is there may be due to what is not there yet."""
 
 SHORT_CHARS = 2048
 """Nearly all contacts are shorter."""
@@ -27,7 +27,6 @@ _MOST_SIGNS = 2 * (VALUES.most + COLUMNS_OF_CONTACT.most)
 _TEXTS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 """Texts in JSON, also the one that is cut off."""
 
-_BEHIND_VALUES = frozenset(" \t\n\r,:]}")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = JSONDecoder()
 
@@ -144,7 +143,8 @@ class _Reader:
             why, is_certain = "", is_all
             try:
                 value, end = _DECODER.raw_decode(piece)
-                if is_all or piece[end : end + 1] in _BEHIND_VALUES:
+                # A number that is cut off reads as a shorter one.
+                if is_all or end < len(piece) - _LONGEST_LITERAL:
                     self._at += end
                     return value
             except JSONDecodeError as error:

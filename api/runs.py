@@ -40,7 +40,7 @@ _ASSET_ID = re.compile(r"[a-z0-9_]{1,64}")
 
 log = logging.getLogger(__name__)
 
-ERRORS = {status: {"model": ErrorBody} for status in (400, 401, 402, 403, 404, 409, 422, 429, 503)}
+ERRORS = {status: {"model": ErrorBody} for status in (400, 401, 402, 403, 404, 408, 409, 422, 429, 503)}
 
 FILES: dict[str, Any] = {mime_type: {"schema": {"type": "string"}} for mime_type in MIME_TYPES.values()}
 FILE_STATUSES = {200: "The file", 206: "The part of it that `Range` asks for"}

@@ -67,6 +67,15 @@ def test_a_field_that_is_there_twice_is_refused_where_there_may_be_one_list_only
         read(b'{"outer":{"items":[1],"items":[2]}}')
 
 
+@pytest.mark.usefixtures("_pieces")
+@pytest.mark.parametrize(
+    "behind", [b"x", b'x,"a"' + b',{"a":[1]}' * 9_000, b"x" + b" " * 900_000, b'"' + b"x" * 900_000]
+)
+def test_what_stands_behind_a_value_is_not_taken_for_a_part_of_it(behind: bytes) -> None:
+    with pytest.raises(NotJson, match="',' is expected"):
+        read(b'{"outer":{"items":[{"a":1}' + behind)
+
+
 def order(item: bytes, count: int) -> bytes:
     return body(PERSON).replace(json.dumps(PERSON).encode(), b",".join([item] * count))
 

@@ -1,0 +1,79 @@
+"""A body that does not come ends the request that waits for it: its account's turn is free again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, HTTPException, Request
+
+from api.bodies import SILENCE_S, read_body
+from models.settings import Settings
+
+PIECES = 5
+
+
+class _Clock:
+    """An event loop's time, which passes when it is told to, and when there is nothing to do."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.01
+        return self.now
+
+
+def read(receive_with: Callable[[_Clock], Callable[[], Awaitable[dict[str, Any]]]]) -> bytes:
+    clock = _Clock()
+
+    def loop() -> asyncio.AbstractEventLoop:
+        made = asyncio.new_event_loop()
+        made.time = clock  # type: ignore[method-assign]
+        return made
+
+    app = FastAPI()
+    app.state.settings = Settings()
+    with asyncio.Runner(loop_factory=loop) as runner:
+        scope = {"type": "http", "app": app, "headers": []}
+        return runner.run(read_body(Request(scope, receive_with(clock))))
+
+
+def steadily(clock: _Clock) -> Callable[[], Awaitable[dict[str, Any]]]:
+    left = iter(range(PIECES))
+
+    async def receive() -> dict[str, Any]:
+        clock.now += SILENCE_S * 0.8
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"x", "more_body": next(left) < PIECES - 1}
+
+    return receive
+
+
+def silently(clock: _Clock) -> Callable[[], Awaitable[dict[str, Any]]]:
+    async def receive() -> dict[str, Any]:
+        clock.now += SILENCE_S
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    return receive
+
+
+def cut(_clock: _Clock) -> Callable[[], Awaitable[dict[str, Any]]]:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    return receive
+
+
+def test_a_body_may_take_long_as_long_as_it_comes() -> None:
+    assert read(steadily) == b"x" * PIECES
+
+
+@pytest.mark.parametrize(("coming", "status"), [(silently, 408), (cut, 400)])
+def test_a_body_that_comes_no_further_ends_its_request_with_a_sentence(
+    coming: Callable[[_Clock], Callable[[], Awaitable[dict[str, Any]]]], status: int
+) -> None:
+    with pytest.raises(HTTPException, match="send the request again") as ended:
+        read(coming)
+
+    assert ended.value.status_code == status
