@@ -5,7 +5,8 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from shlex import quote
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 import typer
@@ -32,6 +33,8 @@ app.add_typer(runs, name="runs")
 
 Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="Where embedded servers keep their data.")]
 HOME = Path(".growth")
+Preset = Literal["full_pipeline", "verify_existing_emails"]
+MOST_CREDITS = 10**15
 
 
 @app.callback()
@@ -79,7 +82,7 @@ def demo(
 def submit(
     contacts: Annotated[Path, typer.Argument(help="A CSV file: first_name, last_name, domain; or email.")],
     home: Home = HOME,
-    preset: Annotated[str, typer.Option(help="full_pipeline or verify_existing_emails.")] = "full_pipeline",
+    preset: Annotated[Preset, typer.Option(help="Find addresses, or verify those that are there.")] = "full_pipeline",
     preview_rows: Annotated[int, typer.Option(min=0, max=100, help="Records in the answer itself.")] = 0,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key again gives the first run.")] = None,
     watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
@@ -253,7 +256,9 @@ def migrate(home: Home = HOME) -> None:
 @account.command("create")
 def create(
     name: str,
-    credits_granted: Annotated[int, typer.Option("--credits", min=0, help="Credits to begin with.")] = 0,
+    credits_granted: Annotated[
+        int, typer.Option("--credits", min=0, max=MOST_CREDITS, help="Credits to begin with.")
+    ] = 0,
     home: Home = HOME,
 ) -> None:
     """Open an account and print its API key, this once."""
@@ -272,7 +277,7 @@ def _watched(client: ApiClient, run_id: str, home: Path, shown_on: Console) -> d
 
 
 def _following(run_id: str, home: Path) -> str:
-    where = "" if home == HOME or "GROWTH_HOME" in os.environ else f" --home {home}"
+    where = "" if home == HOME else f" --home {quote(str(home))}"
     return f"growth status {run_id} --watch{where}"
 
 

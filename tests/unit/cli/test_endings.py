@@ -122,6 +122,30 @@ def test_a_lost_answer_to_submit_says_how_to_get_the_run_that_may_be_there(tmp_p
     assert f"--idempotency-key {key}".encode() in done.stderr.replace(b"\n", b" ")
 
 
+@pytest.mark.parametrize("place", ["before", "after", "environment"])
+def test_submit_says_how_to_follow_a_run_wherever_its_home_was_named(place: str, tmp_path: Path) -> None:
+    (tmp_path / "contacts.csv").write_text("email\ngrace@alpha.test\n")
+    given = ("--home", "my home")
+    before, after = (given if place == each else () for each in ("before", "after"))
+    with scripted_api(state()) as (credentials, _):
+        env = environment(credentials) | ({"GROWTH_HOME": "my home"} if place == "environment" else {})
+        done = growth(*before, "submit", "contacts.csv", *after, env=env, cwd=tmp_path)
+
+    assert f"growth status {RUN_ID} --watch --home 'my home'" in done.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("submit", "contacts.csv", "--preset", "nothing"), ("account", "create", "a", "--credits", "9" * 19)]
+)
+def test_a_value_that_an_option_does_not_take_is_wrong_usage(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "contacts.csv").write_text("email\ngrace@alpha.test\n")
+
+    done = growth(*arguments, env=environment(), cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert f"Invalid value for '{arguments[-2]}'" in done.stderr.decode()
+
+
 def test_submit_that_watches_sends_it_again_with_the_same_key_until_it_is_taken(tmp_path: Path) -> None:
     (tmp_path / "contacts.csv").write_text("email\ngrace@alpha.test\n")
     with scripted_api(refusal(503, "Not now."), state(), refusal(503, "Not now."), state()) as (credentials, script):
