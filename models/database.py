@@ -34,6 +34,8 @@ WHERE allowed > 0
 """)
 
 PLAN_ANEW = text("DISCARD PLANS")
+CHECKS_PLANNED_ANEW = "(SELECT set_config('plan_cache_mode', 'force_custom_plan', true)) AS planned"
+"""In the FROM of an INSERT: the same for some rows, at the price of planning each check, until the transaction ends."""
 
 log = logging.getLogger(__name__)
 

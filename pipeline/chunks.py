@@ -13,15 +13,17 @@ from uuid import UUID
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
+from models.database import CHECKS_PLANNED_ANEW
 from models.events import EventKind, add_event
 from models.queries import claimable_chunks, live_leases
 from models.run import Run
-from models.run_chunk import RunChunk
+from models.run_chunk import COMPILE, RunChunk
 from models.run_stage import RunStage
 from models.status import ChunkStatus, RunStatus
 from models.transitions import (
     end_of_lease,
     finish_chunk,
+    forget_exports,
     give_up_chunk,
     hand_back_chunk,
     lease_chunk,
@@ -50,17 +52,14 @@ FROM (SELECT CAST(:contacts AS bigint) AS contacts, CAST(:size AS bigint) AS siz
 ON CONFLICT DO NOTHING
 """)
 
-# A session keeps the plan of its foreign-key checks: one that was made while there were few contacts looks through them
-# for each outcome, until something analyses the table. So these checks are planned anew, until the transaction ends.
-RECORD = text("""
+RECORD = text(f"""
 INSERT INTO outcomes (run_id, stage, position, status, reason, email, source, score, evidence)
 SELECT :run_id, :stage, r.position, r.status, r.reason, r.email, r.source, r.score, r.evidence
-FROM (SELECT set_config('plan_cache_mode', 'force_custom_plan', true)) AS planned,
-  jsonb_to_recordset(CAST(:outcomes AS jsonb))
+FROM {CHECKS_PLANNED_ANEW}, jsonb_to_recordset(CAST(:outcomes AS jsonb))
   AS r(position int, status text, reason text, email text, source text, score int, evidence jsonb)
 ON CONFLICT DO NOTHING
 RETURNING position
-""")
+""")  # noqa: S608 - a constant of ours
 
 # What is left of a chunk, with the nearest earlier stage's address and evidence. The LIMIT and the bounds keep
 # the planner to the chunk's own rows, also while it has no statistics of a fresh run.
@@ -189,6 +188,9 @@ def give_up(session: Session, lease: Lease, failed: StepFailed) -> None:
         raise _lost(lease)
     told = _named(lease) | {"step": failed.step.value, "fault": failed.fault, "times": times}
     add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **told, reason="the chunk broke")
+    if lease.stage == COMPILE:
+        # Or the next try would find its account's turn taken, by the one that failed.
+        forget_exports(session, lease.run_id)
     trouble.note(session, lease.run_id, Trouble(failed.step, lease.stage, failed.fault, times))
     let_rest(session, lease.run_id, lease.stage)
 

@@ -12,14 +12,17 @@ from models.database import Database
 from models.events import EventKind
 from models.queries import events_of_run
 from models.run import Run
+from models.run_chunk import COMPILE
 from models.schema import new_id
-from pipeline import erasure, live_state, runs
+from pipeline import chunks, erasure, live_state, runs
 from pipeline.erasure import Wanted
 from pipeline.errors import LeaseLost
 from pipeline.results import export_lease
 from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease, claim_export, fail_export, pause_after
 from pipeline.retention import withdraw
-from tests.factories import LEASE_S, WORKER, account, count, pending_run
+from pipeline.runs import refreshed
+from pipeline.trouble import Step, StepFailed
+from tests.factories import LEASE_S, WORKER, account, claimed_chunk, count, pending_run
 from tests.meter import Meter
 
 OTHER = "worker-2@test/2"
@@ -98,6 +101,22 @@ def test_of_an_accounts_runs_one_is_written_at_a_time_and_other_accounts_do_not_
     with database.transaction() as session:
         assert export_lease.next_unexported(session, leases[0].run_id) == left[0]
     assert claim(database, left[0])
+
+
+def test_compiling_that_failed_leaves_its_accounts_turn_to_the_next_try(database: Database) -> None:
+    run_id = pending_run(database)
+    with database.transaction() as session:
+        session.execute(text("UPDATE run_stages SET status = 'completed', done = total, started_at = now()"))
+        runs.begin_stage(session, run_id, COMPILE, WORKER, 1)
+    compiling = claimed_chunk(database, run_id, COMPILE)
+    with database.transaction() as session:
+        assert export_lease.take_turn(session, refreshed(session, run_id), WORKER, LEASE_S)
+
+    with database.transaction() as session:
+        chunks.give_up(session, compiling, StepFailed(Step.WRITE_EXPORTS, "internal error KeyError"))
+
+    with database.transaction() as session:
+        assert export_lease.take_turn(session, refreshed(session, run_id), OTHER, LEASE_S)
 
 
 def test_the_sweeper_asks_for_one_run_of_each_account_that_nobody_serves(database: Database) -> None:
