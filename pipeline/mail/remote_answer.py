@@ -7,13 +7,14 @@ The shape is `CheckEmailOutput` of Reacher's OpenAPI document (backend/openapi.j
 
 import re
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StrictBool
+from pydantic import AfterValidator, BaseModel, ConfigDict, StrictBool
 
 from pipeline.mail.answer import TEXT_KEPT, Answer
 from pipeline.mail.meanings import EXISTS, Meaning
 from pipeline.mail.replies import classify, without_addresses, without_local_part
-from pipeline.mail.reply import Reply
+from pipeline.mail.reply import Reply, printable
 
 REFUSES_IT = frozenset({"IpBlacklisted", "NeedsRDNS"})
 """`smtp.description` where the mail server refuses the verifier's own address."""
@@ -23,9 +24,13 @@ _SEVERITY = re.compile(r"\b(permanent|transient): ", re.IGNORECASE)
 _NO_CONNECTION = re.compile(r"connection refused|unreachable|connect|timed? ?out|dns|resolve", re.IGNORECASE)
 
 
+_Text = Annotated[str, AfterValidator(printable)]
+"""A mail server's own words may be among it."""
+
+
 class _Error(BaseModel):
-    type: str = ""
-    message: str = ""
+    type: _Text = ""
+    message: _Text = ""
 
 
 class _Smtp(BaseModel):
@@ -37,11 +42,11 @@ class _Smtp(BaseModel):
     is_deliverable: StrictBool | None = None
     is_disabled: StrictBool | None = None
     error: _Error | None = None
-    description: str | None = None
+    description: _Text | None = None
 
 
 class _Mx(BaseModel):
-    records: list[str] = []
+    records: list[_Text] = []
 
 
 class RemoteOutput(BaseModel):

@@ -7,6 +7,13 @@ _ENHANCED = re.compile(r"(?:^|\(#|#)([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _ENHANCED_INSIDE = re.compile(r"(?<=[\s(\[])([245]\.[0-7]\.\d{1,3})(?=[\s)\]:;,]|$)")
 
 
+def printable(text: str) -> str:
+    """The text with a blank for each character that moves the cursor, is no character, or can't be stored."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 class Reply(NamedTuple):
     """A whole reply: the three-digit code, and its lines without codes, fit for printing."""
 

@@ -6,7 +6,7 @@ chunks.
 
 from collections import deque
 
-from pipeline.mail.reply import Reply
+from pipeline.mail.reply import Reply, printable
 from pipeline.mail.smtp_errors import MalformedReplyError
 
 MAX_LINE = 2048
@@ -94,6 +94,4 @@ def _printable(text: bytes) -> str:
     except UnicodeDecodeError:
         # Older servers write their language in 8 bits without saying so; most of them are western European.
         decoded = text.decode("cp1252", errors="replace").strip()
-    if decoded.isprintable():
-        return decoded
-    return "".join(character if character.isprintable() else " " for character in decoded)
+    return printable(decoded)

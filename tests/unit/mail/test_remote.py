@@ -202,6 +202,17 @@ def test_a_name_that_no_host_has_is_kept_in_part() -> None:
     assert len(said.evidence["mail_host"]) < 256
 
 
+def test_a_mail_servers_words_are_kept_without_what_no_terminal_and_no_database_takes() -> None:
+    told = failed("permanent: 5.1.1 user\0 unknown \x1b[31m\r\n")
+    told.body["mx"]["records"] = ["mx\0.acme.test.\n"]
+
+    (said,), _ = verify(lambda _: told)
+
+    assert isinstance(said, Outcome)
+    assert said.reason is Reason.NO_SUCH_MAILBOX
+    assert all(text.isprintable() for text in said.evidence.values() if isinstance(text, str))
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_long_wait_puts_the_record_off_for_as_long_as_stated(status: int) -> None:
     (said,), service = verify(lambda _: Response({}, status, {"Retry-After": "600"}))
