@@ -14,6 +14,7 @@ GrowthError
 └── LeaseLost                this worker's lease on a chunk is gone; somebody else may hold it
 """
 
+from traceback import format_tb
 from typing import Self
 
 
@@ -75,3 +76,8 @@ class WorldGone(GrowthError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def traced(error: BaseException) -> str:
+    """Kind and traceback of an unexpected error, for a log; without its text, which may hold a name or an address."""
+    return f"{type(error).__name__}\n{''.join(format_tb(error.__traceback__))}"

@@ -16,7 +16,7 @@ from models.postgres_errors import PostgresUnavailable
 from models.queries import exports_of_run, stream_results
 from models.run import Run
 from pipeline import live_state
-from pipeline.errors import LeaseLost
+from pipeline.errors import LeaseLost, traced
 from pipeline.live_state import LiveState
 from pipeline.results import export_lease
 from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease
@@ -118,8 +118,8 @@ def _export(process: Process, lease: ExportLease) -> None:
         _end_badly(process, lease, disk_error(error))
     except LeaseLost:
         raise
-    except Exception as fault:
-        log.exception("run %s: its export files broke", lease.run_id)
+    except Exception as fault:  # noqa: BLE001 - whatever breaks is an attempt
+        log.error("run %s: its export files broke: %s", lease.run_id, traced(fault))
         _end_badly(process, lease, type(fault).__name__)
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from pipeline.errors import traced
 from pipeline.mail.enquiry import Enquiry
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Record
@@ -43,8 +44,9 @@ async def work_by_domain(
                     missing.remove(answer.position)
                     said.append(answer)
                     arrived.set()
-            except Exception:
-                log.exception("The work on a domain broke; its records at positions %s", sorted(missing))
+            except Exception as error:  # noqa: BLE001 - a fault in one domain costs its records only
+                broken = "The work on a domain broke; its records at positions %s: %s"
+                log.error(broken, sorted(missing), traced(error))
             said.extend(Outcome(position, on_fault, Reason.INTERNAL_ERROR) for position in missing)
             arrived.set()
 

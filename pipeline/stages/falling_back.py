@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.errors import traced
 from pipeline.lookup.sources.metered import NotAsked
 from pipeline.lookup.sources.source import Person
 from pipeline.lookup.sources.waterfall import Conclusion, Waterfall
@@ -63,8 +64,8 @@ class FallBack:
         record = self.records[outcome.position]
         try:
             conclusion = await self.sources.ask(self._person(record), only_free=outcome.reason in NOT_WORTH_PAYING)
-        except Exception:
-            log.exception("The sources broke on the record at position %s", outcome.position)
+        except Exception as error:  # noqa: BLE001 - a fault in a source costs this record only
+            log.error("The sources broke on the record at position %s: %s", outcome.position, traced(error))
             return outcome._replace(reason=Reason.INTERNAL_ERROR)
         return self._put_off(record, conclusion.missed) or _concluded(outcome, conclusion)
 

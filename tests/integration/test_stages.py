@@ -221,7 +221,7 @@ async def work_that_breaks_at_one_domain(domain: str, records: Sequence[Record])
     for record in records:
         await asyncio.sleep(0)
         if domain == "broken.test" and record.position == 2:
-            raise RuntimeError("a fault of ours")
+            raise RuntimeError(f"{domain} is at fault")
         yield Outcome(record.position, OutcomeStatus.FOUND, Reason.INPUT)
 
 
@@ -242,7 +242,9 @@ def test_a_fault_costs_the_records_of_its_domain_only(caplog: pytest.LogCaptureF
         4: Reason.INPUT,
         5: Reason.INPUT,
     }
-    assert "positions [2, 3]" in caplog.text
+    assert "positions [2, 3]: RuntimeError" in caplog.text
+    assert "in work_that_breaks_at_one_domain" in caplog.text
+    assert "broken.test is at fault" not in caplog.text
 
 
 def test_a_record_that_the_work_forgets_has_an_outcome_nevertheless() -> None:
