@@ -232,7 +232,8 @@ def _answers_about(session: Session, account_id: UUID, wanted: Wanted) -> Iterat
     columns = (ProviderAnswer.provider, ProviderAnswer.question, ProviderAnswer.email, ProviderAnswer.answered_at)
     mine = select(*columns).where(ProviderAnswer.account_id == account_id)
     asked = ProviderAnswer.question.in_(wanted.questions)
-    for row in session.execute(mine.where(asked | ProviderAnswer.email.is_not(None))).all():
+    all_of_them = mine.where(asked | ProviderAnswer.email.is_not(None)).execution_options(yield_per=BATCH)
+    for row in session.execute(all_of_them):
         address = parse_address(row.email) if row.email else None
         is_theirs = isinstance(address, Address) and mailbox_text(address) in wanted.mailboxes
         if is_theirs or bytes(row.question) in wanted.questions:

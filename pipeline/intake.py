@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -58,11 +58,14 @@ def create_run(
     another body.
     """
     _check_key(idempotency_key)
+    # Before the first statement: of a large plan they take a while, in which a transaction would be idle.
+    extra_columns, digest = _extra_columns(plan.input_assets.contacts), _digest(plan) if idempotency_key else None
     if session.scalar(select(Account.id).where(Account.id == account_id)) is None:
         raise UnknownAccount("There is no account with this id: `growth account create` opens one.")
-    run = _insert_run(session, account_id, plan, rate_card, idempotency_key)
+    columns = {"extra_columns": extra_columns, "idempotency_key": idempotency_key, "request_digest": digest}
+    run = _insert_run(session, account_id, plan, rate_card, columns)
     if run is None:
-        return _earlier_run(session, account_id, plan, idempotency_key)
+        return _earlier_run(session, account_id, idempotency_key, digest)
     allow_time_for(session, run.contact_count)
     require_credits(session, run)
     _insert_stages(session, run)
@@ -81,7 +84,7 @@ def _check_key(idempotency_key: str | None) -> None:
 
 
 def _insert_run(
-    session: Session, account_id: UUID, plan: GoalPlan, rates: RateCard, idempotency_key: str | None
+    session: Session, account_id: UUID, plan: GoalPlan, rates: RateCard, columns: Mapping[str, Any]
 ) -> Run | None:
     contacts = plan.input_assets.contacts
     statement = (
@@ -93,17 +96,15 @@ def _insert_run(
             preset=plan.preset,
             contact_count=len(contacts),
             charged_contacts=len(contacts),
-            extra_columns=_extra_columns(contacts),
             required_fields=plan.output.required_fields,
             preview_rows=plan.output.preview_rows,
             export_formats=plan.output.export_formats,
             fresh=plan.output.fresh,
-            idempotency_key=idempotency_key,
-            request_digest=_digest(plan) if idempotency_key else None,
             charge_per_contact=rates.per_contact,
             rebate_per_unresolved=rates.rebate_per_unresolved,
             rebate_per_unverified=rates.rebate_per_unverified,
             resend_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, NEVER_SENT_AFTER_S),
+            **columns,
         )
         .on_conflict_do_nothing(index_elements=["account_id", "idempotency_key"])
         .returning(Run)
@@ -111,9 +112,9 @@ def _insert_run(
     return session.scalar(statement)
 
 
-def _earlier_run(session: Session, account_id: UUID, plan: GoalPlan, idempotency_key: str | None) -> CreatedRun:
+def _earlier_run(session: Session, account_id: UUID, idempotency_key: str | None, digest: bytes | None) -> CreatedRun:
     run = session.scalars(select(Run).where(Run.account_id == account_id, Run.idempotency_key == idempotency_key)).one()
-    if run.request_digest != _digest(plan):
+    if run.request_digest != digest:
         raise IdempotencyConflict(
             "This Idempotency-Key was used before with another body: send the same body, or a new key."
         )

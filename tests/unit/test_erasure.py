@@ -1,5 +1,6 @@
 """What erasure removes beside contacts, and that it is safe while others are at work."""
 
+import tracemalloc
 from pathlib import Path
 from uuid import UUID
 
@@ -199,6 +200,25 @@ def test_providers_answers_are_emptied_and_stay_counted(house: House) -> None:
     with house.database.transaction() as session:
         kept = "SELECT count(*) FROM provider_answers WHERE cost = 0.25 AND status = 'not_found' AND email IS NULL"
         assert count(session, kept) == 1
+
+
+def test_however_many_answers_an_account_has_they_are_looked_through_a_few_at_a_time(house: House) -> None:
+    run_id = house.stopped_run("cancelled")
+    answers = (
+        "INSERT INTO provider_answers (account_id, provider, question, run_id, answered_at, status, email) "
+        "SELECT account_id, 'example', sha256(CAST(n AS text)::bytea), id, now(), 'found', 'a' || n || '@alpha.test' "
+        "FROM runs, generate_series(1, 20000) n WHERE id = :run_id"
+    )
+    with house.database.transaction() as session:
+        session.execute(text(answers), {"run_id": run_id})
+
+    with house.database.transaction() as session:
+        tracemalloc.start()
+        assert erasure.forget_answers(session, house.owner(run_id), wanted("a19999@alpha.test")) == 1
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert most < 4_000_000
 
 
 def test_an_answer_that_comes_after_its_person_was_erased_is_not_written(house: House) -> None:

@@ -8,7 +8,8 @@ from sqlalchemy import text
 
 from models.database import Database
 from models.run import Run
-from models.wire import ContactIn
+from models.wire import ContactIn, GoalPlan
+from pipeline import intake
 from pipeline.credits import RateCard
 from pipeline.errors import IdempotencyConflict, InvalidInput, UnknownAccount
 from pipeline.intake import CreatedRun, create_run
@@ -84,6 +85,25 @@ def test_the_same_key_gives_the_same_run_and_charges_once(database: Database) ->
         assert len({run.run_id for run in created}) == 1
         assert sum(run.is_new for run in created) == 1
         assert count(session, "SELECT count(*) FROM credit_ledger WHERE kind = 'charge'") == 1
+
+
+def test_what_takes_long_for_a_large_order_is_done_while_no_transaction_is_open(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Postgres ends a session that is idle in a transaction for five seconds."""
+    owner, digest_of = account(database).account_id, intake._digest  # noqa: SLF001 - watched, not replaced
+    at_work: list[int] = []
+
+    def digest(plan: GoalPlan) -> bytes:
+        at_work.append(database.engine.pool.checkedout())  # type: ignore[attr-defined]
+        return digest_of(plan)
+
+    monkeypatch.setattr(intake, "_digest", digest)
+    for _ in range(2):
+        with database.transaction() as session:
+            create_run(session, owner, order(), rate_card=RateCard(), idempotency_key="once")
+
+    assert at_work == [0, 0]
 
 
 def test_the_same_key_with_another_body_is_refused(database: Database) -> None:
