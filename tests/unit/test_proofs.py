@@ -42,3 +42,11 @@ def test_each_line_of_the_promises_is_a_promise_and_none_is_made_twice() -> None
 
     assert [line for line in lines if not line.startswith("| ")] == []
     assert len({row[0] for row in ROWS}) == len(ROWS)
+
+
+def test_each_decision_has_a_number_of_its_own_and_is_listed() -> None:
+    found = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("0*.md"))
+    listed = re.findall(r"^\| \[(\d+)\]\((\1-[\w-]+\.md)\) \|", (ROOT / "docs/decisions/README.md").read_text(), re.M)
+
+    assert [name for _, name in listed] == found
+    assert len({number for number, _ in listed}) == len(listed)
