@@ -36,7 +36,7 @@ from sandbox.internet import Internet
 from sandbox.people import invent_people
 
 SEED = 5
-CONTACTS_PER_DOMAIN = 50
+CONTACTS_PER_DOMAIN = 400
 CREDITS = 2_000_000_000
 GREYLIST_SECONDS = 5
 SETTINGS = {
@@ -56,7 +56,9 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="growth-bench-") as directory,
         Internet(people, domains, greylist_seconds=GREYLIST_SECONDS) as internet,
-        running_stack(Path(directory), Ports(0, 0), settings={**internet.settings(), **SETTINGS}) as stack,
+        running_stack(
+            Path(directory), Ports(0, 0), concurrency=options.processes, settings={**internet.settings(), **SETTINGS}
+        ) as stack,
     ):
         contacts, addresses = Path(directory, "contacts.csv"), Path(directory, "addresses.csv")
         write_contacts_csv(people, contacts)
@@ -76,6 +78,7 @@ def _options() -> argparse.Namespace:
     arguments.add_argument("--contacts", type=int, default=250_000)
     arguments.add_argument("--cancel-at", type=int, default=60, metavar="PERCENT")
     arguments.add_argument("--verify", type=int, default=1_000_000)
+    arguments.add_argument("--processes", type=int, default=8, help="of the worker: most of them wait")
     return arguments.parse_args()
 
 

@@ -163,8 +163,12 @@ def _answer(connection: Any) -> redis.RedisError | None:
     return None
 
 
+_DENIED = re.compile(r"run the '(\w+)'")
+"""How a server names the command that a user may not run."""
+
+
 def _first_denied(error: BaseException) -> Need:
-    command = re.search(r"run the '(\w+)'", str(error))
+    command = _DENIED.search(str(error))
     return Need((command[1] if command else "select",))
 
 

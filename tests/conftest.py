@@ -21,6 +21,8 @@ hypothesis.settings.register_profile("growth", deadline=None)
 hypothesis.settings.load_profile("growth")
 
 TEMPLATE = "growth_template"
+NOT_DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+"""What a database that is thrown away does without. The fault suite, whose servers die, has servers of its own."""
 _numbers = itertools.count(1)
 
 
@@ -34,6 +36,9 @@ def servers_home() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres_url(servers_home: Path) -> Iterator[str]:
     with embedded_postgres(servers_home / "postgres") as url:
+        for setting in NOT_DURABLE:
+            run_on_server(url, f"ALTER SYSTEM SET {setting} = off")
+        run_on_server(url, "SELECT pg_reload_conf()")
         yield url
 
 
