@@ -1,12 +1,15 @@
 """The migrations and the tables say the same."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from alembic import command
 from sqlalchemy import inspect, text
 
-from models.database import Database
+from models.database import Database, allow_idle_transaction
 from models.migrate import alembic_config, is_migrated, migrate
-from tests.factories import claimed_chunk, started_run
+from tests.factories import claimed_chunk, count, started_run
+from tests.faults.engine import wait_until
 
 
 def test_the_migrated_schema_is_what_the_tables_say(database: Database) -> None:
@@ -34,6 +37,29 @@ def test_a_database_without_the_schema_is_told_apart(database: Database) -> None
         connection.execute(text("DELETE FROM alembic_version"))
 
     assert not is_migrated(database)
+
+
+def test_a_migration_holds_nobody_up_while_it_waits_for_a_table_that_is_in_use(database: Database) -> None:
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0010")
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as exporting:
+            allow_idle_transaction(exporting)
+            exporting.execute(text("SELECT count(*) FROM runs"))
+            migrating = pool.submit(migrate, database)
+            wait_until(lambda: waits_for_runs(database), "a migration that waits", seconds=10)
+            with database.transaction() as session:
+                assert count(session, "SELECT count(*) FROM runs") == 0
+        migrating.result(timeout=30)
+
+    assert is_migrated(database)
+
+
+def waits_for_runs(database: Database) -> bool:
+    waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'runs'::regclass AND NOT granted"
+    with database.transaction() as session:
+        return count(session, waiting) > 0
 
 
 def test_chunks_that_stopped_runs_left_behind_are_stopped(database: Database) -> None:
