@@ -1,6 +1,7 @@
 """Connections to Postgres as it is in production: roles with odd defaults, poolers, several hosts, other encodings."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -278,6 +279,11 @@ def body(count: int = 2) -> dict[str, Any]:
             "input_assets": {"contacts": people},
         }
     }
+
+
+@pytest.mark.usefixtures("api")
+def test_no_thread_keeps_the_interpreter_for_longer_than_a_millisecond() -> None:
+    assert sys.getswitchinterval() <= 0.001
 
 
 def test_a_server_that_turned_read_only_is_a_503_and_said_by_readyz(
