@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import redis
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.responses import FileResponse
+from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
 from api.access import AccountId, database_of, redis_of, settings_of
 from api.bodies import Body, Turn, parse_run_request
@@ -37,6 +38,8 @@ from worker.dispatch import broker_may_be_away, send_chain, send_export
 
 NO_SUCH_EXPORT = "There is no such export: `export_handles` of a completed run lists those that exist."
 _ASSET_ID = re.compile(r"[a-z0-9_]{1,64}")
+_UUID = re.compile(r"[0-9A-Fa-f-]{32,36}")
+"""`UUID` also takes blanks, signs, braces and digits of other scripts."""
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ ERRORS = {status: {"model": ErrorBody} for status in (400, 401, 402, 403, 404, 4
 
 FILES: dict[str, Any] = {mime_type: {"schema": {"type": "string"}} for mime_type in MIME_TYPES.values()}
 FILE_STATUSES = {200: "The file", 206: "The part of it that `Range` asks for"}
+EXPORT = "/runs/{run_id}/exports/{asset_id}"
 
 runs = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-type]
 
@@ -110,12 +114,31 @@ def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
         return Timeline(events=[TimelineEvent.model_validate(row, from_attributes=True) for row in rows])
 
 
+class _Part(FileResponse):
+    """A file, or the part of it that `Range` asks for."""
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        # Starlette answers both in plain text, as no other error of ours is.
+        try:
+            return super()._parse_range_header(http_range, file_size)
+        except MalformedRangeHeader:
+            return []  # It is ignored then (RFC 9110 14.2).
+        except RangeNotSatisfiable:
+            sentence = f"The file has {file_size} bytes: ask for some of these."
+            raise HTTPException(416, sentence, {"Content-Range": f"bytes */{file_size}"}) from None
+
+
+@runs.head(EXPORT, include_in_schema=False)
 @runs.get(
-    "/runs/{run_id}/exports/{asset_id}",
-    response_class=FileResponse,
-    responses={status: {"description": what, "content": FILES} for status, what in FILE_STATUSES.items()},
+    EXPORT,
+    response_class=_Part,
+    responses={
+        **{status: {"description": what, "content": FILES} for status, what in FILE_STATUSES.items()},
+        416: {"model": ErrorBody},
+    },
 )
-def download(request: Request, account_id: AccountId, run_id: str, asset_id: str) -> FileResponse:
+def download(request: Request, account_id: AccountId, run_id: str, asset_id: str) -> _Part:
     """An export file of a completed run."""
     known_id = _run_id(run_id)
     if not _ASSET_ID.fullmatch(asset_id):
@@ -129,9 +152,9 @@ def download(request: Request, account_id: AccountId, run_id: str, asset_id: str
         raise UnknownRun(NO_SUCH_EXPORT)
     path = settings_of(request).export_dir / export.storage_key
     if not path.is_file():
-        log.error("run %s: export %s is missing on disk", run_id, asset_id)
+        log.error("run %s: export %s is missing on disk", known_id, asset_id)
         raise UnknownRun("This export file is no longer stored: create the run again.")
-    return FileResponse(path, media_type=export.mime_type, filename=f"{run_id}.{export.format}")
+    return _Part(path, media_type=export.mime_type, filename=f"{known_id}.{export.format}")
 
 
 def _accepted(created: CreatedRun) -> RunAccepted:
@@ -149,6 +172,8 @@ def _create(request: Request, account_id: UUID, plan: GoalPlan, idempotency_key:
 
 
 def _run_id(text: str) -> UUID:
+    if not _UUID.fullmatch(text):
+        raise UnknownRun.with_this_id()
     try:
         return UUID(text)
     except ValueError as error:

@@ -183,6 +183,14 @@ def test_odd_ids_are_404(client: Client, population: Population, odd: str) -> No
         assert client.http.post(f"/api/v1/growth/runs/{path}").status_code == 404
 
 
+def test_an_id_that_is_spelled_as_no_id_is_404(client: Client, population: Population) -> None:
+    digits = client.create(population.hundred[:1]).replace("-", "")
+
+    assert client.http.get(f"/api/v1/growth/runs/{digits.upper()}").status_code == 200
+    for odd in (f"%0a{digits[1:]}", f"+{digits[1:]}", f"{{{digits}}}", f"urn:uuid:{digits}", f"%D9%A0{digits[1:]}"):
+        assert client.http.get(f"/api/v1/growth/runs/{odd}").status_code == 404
+
+
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=10001", "limit=1e9", "limit=" + "9" * 5000, "after=%00", "after=zz"]
 )
@@ -244,6 +252,25 @@ def test_an_export_has_each_contact_in_its_order_and_its_checksum(
     assert response.headers["content-type"].startswith(handle["mime_type"])
     ids = crm_ids(response, export_format)
     assert ids == [person.crm_id for person in population.hundred]
+
+
+def test_a_part_of_an_export_is_given_and_what_is_no_part_of_it_is_not(client: Client, population: Population) -> None:
+    state = client.finished(client.create(population.hundred[:2]))
+    handle = state["export_handles"][0]
+    url, size = handle["download_url"], handle["bytes"]
+    whole = client.http.get(url)
+
+    def part(of: str) -> httpx.Response:
+        return client.http.get(url, headers={"Range": of})
+
+    assert (part("bytes=5-9").status_code, part("bytes=5-9").content) == (206, whole.content[5:10])
+    for nonsense in ("bytes=9-5", "bytes=x", "lines=1-2"):
+        assert (part(nonsense).status_code, part(nonsense).content) == (200, whole.content)
+    behind = part(f"bytes={size}-")
+    assert (behind.status_code, behind.headers["Content-Range"]) == (416, f"bytes */{size}")
+    assert "bytes" in refusal(behind)
+    head = client.http.head(url)
+    assert (head.status_code, head.headers["Content-Length"], head.content) == (200, str(size), b"")
 
 
 def crm_ids(response: httpx.Response, export_format: str) -> list[str]:
