@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Hashable, MutableMapping
+from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
@@ -65,7 +66,19 @@ async def take_turn(request: Request, account_id: AccountId) -> AsyncIterator[No
     Without this, one account that sends many large bodies has all threads and connections. Answers 429 to who has
     waited too long.
     """
-    turn = _turn_of(request.app.state.turns, account_id)
+    async with _turn(request, (account_id, "changes")):
+        yield
+
+
+async def take_turn_to_cancel(request: Request, account_id: AccountId) -> AsyncIterator[None]:
+    """As `take_turn`, for what must not wait behind large bodies, but may wait long for the lock of its run."""
+    async with _turn(request, (account_id, "cancels")):
+        yield
+
+
+@asynccontextmanager
+async def _turn(request: Request, of: Hashable) -> AsyncIterator[None]:
+    turn = _turn_of(request.app.state.turns, of)
     try:
         async with asyncio.timeout(LONGEST_WAIT_S):
             await turn.acquire()
@@ -78,10 +91,10 @@ async def take_turn(request: Request, account_id: AccountId) -> AsyncIterator[No
         turn.release()
 
 
-def _turn_of(turns: MutableMapping[UUID, asyncio.Semaphore], account_id: UUID) -> asyncio.Semaphore:
-    turn = turns.get(account_id)
+def _turn_of(turns: MutableMapping[Hashable, asyncio.Semaphore], of: Hashable) -> asyncio.Semaphore:
+    turn = turns.get(of)
     if turn is None:
-        turn = turns[account_id] = asyncio.Semaphore(AT_ONCE)
+        turn = turns[of] = asyncio.Semaphore(AT_ONCE)
     return turn
 
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import redis
-from fastapi import APIRouter, Header, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
-from api.access import AccountId, database_of, redis_of, settings_of
+from api.access import AccountId, database_of, redis_of, settings_of, take_turn_to_cancel
 from api.bodies import Body, Turn, parse_run_request
 from api.document import body_of
 from models.queries import events_of_run, export_of_account, run_of_account
@@ -81,7 +81,7 @@ def read(request: Request, account_id: AccountId, run_id: str) -> Response:
     return Response(_live_copy(request, run) or _from_rows(request, run), media_type="application/json")
 
 
-@runs.post("/runs/{run_id}/cancel", response_model=RunState)
+@runs.post("/runs/{run_id}/cancel", response_model=RunState, dependencies=[Depends(take_turn_to_cancel)])
 def cancel(request: Request, account_id: AccountId, run_id: str) -> Response:
     """Cancel a pending or running run: what was found is kept, the rest paid back."""
     known_id = _run_id(run_id)

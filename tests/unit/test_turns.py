@@ -7,9 +7,13 @@ from weakref import WeakValueDictionary
 
 import pytest
 from fastapi import FastAPI, HTTPException, Request
+from fastapi.routing import APIRoute
 
 from api import access
-from api.access import AT_ONCE, take_turn
+from api.access import AT_ONCE, take_turn, take_turn_to_cancel
+from api.erasures import erasures
+from api.runs import runs
+from api.suppressions import suppressions
 
 
 @pytest.fixture
@@ -42,6 +46,31 @@ def test_one_account_waits_for_itself_and_another_does_not(request_: Request) ->
         await waiting
 
     asyncio.run(scene())
+
+
+def test_cancelling_waits_for_cancelling_only(request_: Request) -> None:
+    async def scene() -> None:
+        account_id = uuid4()
+        for take in (take_turn, take_turn_to_cancel):
+            for _ in range(AT_ONCE):
+                await anext(aiter(take(request_, account_id)))
+        waiting = asyncio.ensure_future(anext(aiter(take_turn_to_cancel(request_, account_id))))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        waiting.cancel()
+
+    asyncio.run(scene())
+
+
+def test_each_call_that_changes_something_takes_a_turn() -> None:
+    calls = [
+        route for router in (runs, suppressions, erasures) for route in router.routes if isinstance(route, APIRoute)
+    ]
+    changing = [call for call in calls if call.methods - {"GET", "HEAD"}]
+
+    assert len(changing) == 7
+    for call in changing:
+        assert {take_turn, take_turn_to_cancel} & {each.dependency for each in call.dependencies}, call.path
 
 
 def test_who_waits_too_long_is_told_when_to_come_back(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
