@@ -88,10 +88,6 @@ ALLOWED_STAGE_TRANSITIONS: Mapping[StageStatus, frozenset[StageStatus]] = {
 TERMINAL_RUN_STATUSES = frozenset(status for status, after in ALLOWED_RUN_TRANSITIONS.items() if not after)
 
 
-STOPPED_RUN_STATUSES = TERMINAL_RUN_STATUSES - {RunStatus.COMPLETED}
-"""They ended before all was done: what was found is kept, and they can be retried."""
-
-
 def statuses_before(target: RunStatus) -> frozenset[RunStatus]:
     """The statuses from which a run may move to `target`."""
     return frozenset(status for status, after in ALLOWED_RUN_TRANSITIONS.items() if target in after)

@@ -67,6 +67,11 @@ def delete_verifications(session: Session, days: float) -> int:
     return _delete_older(session, key, Verification.checked_at, days)
 
 
+def delete_lookups(session: Session, days: float) -> int:
+    """A batch of kept look-ups that are older than they may get; how many there were."""
+    return _delete_older(session, (Lookup.account_id, Lookup.person), Lookup.asked_at, days)
+
+
 def _delete_older(
     session: Session, key: Sequence[InstrumentedAttribute[Any]], since: InstrumentedAttribute[datetime], days: float
 ) -> int:
@@ -76,22 +81,6 @@ def _delete_older(
     deleted = session.execute(
         delete(since.class_).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False)
     )
-    assert isinstance(deleted, CursorResult)  # noqa: S101 - a DELETE always gives one; this tells the type checker
-    return deleted.rowcount
-
-
-def delete_lookups(session: Session, days: float) -> int:
-    """A batch of kept look-ups that are older than they may get; how many there were."""
-    key = (Lookup.account_id, Lookup.person)
-    # One that is locked is just being renewed.
-    old = (
-        select(*key)
-        .where(Lookup.asked_at < _days_ago(days))
-        .order_by(Lookup.asked_at)
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
-    )
-    deleted = session.execute(delete(Lookup).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False))
     assert isinstance(deleted, CursorResult)  # noqa: S101 - a DELETE always gives one; this tells the type checker
     return deleted.rowcount
 

@@ -81,7 +81,7 @@ def send_rest_of_chain(run_id: UUID, preset: str, stage: str) -> None:
 
 
 def send_export(run_id: UUID) -> None:
-    """Have the exports of a failed or cancelled run written. Raises `DispatchFailed`; the sweeper repairs it."""
+    """Have the export files written that a finished run lacks. Raises `DispatchFailed`; the sweeper repairs it."""
     _send(lambda: _waits(_task("export", str(run_id)), IN_TURN))
 
 
