@@ -170,7 +170,8 @@ def void_exports(session: Session, run: Run) -> None:
 def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
     """Finished runs whose files are due: of each account that nobody writes for the one that waits longest.
 
-    No other run of these accounts is found again for ten seconds.
+    No other run of these accounts is found again for ten seconds. Locked rows are skipped: a large run that is retried
+    is locked for minutes, and the sweeper has other runs to look after.
     """
     is_due = (Run.status.in_(sorted(TERMINAL_RUN_STATUSES)), Run.export_retry_at <= func.now())
     first = (
@@ -181,10 +182,12 @@ def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
         .limit(limit)
     )
     found = session.execute(first).all()
-    asked = update(Run).where(Run.account_id.in_([run.account_id for run in found]), *is_due)
+    of_accounts = Run.account_id.in_([run.account_id for run in found])
+    free = select(Run.id).where(of_accounts, *is_due).with_for_update(skip_locked=True)
     after = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, ASKED_AGAIN_AFTER_S)
-    session.execute(_quietly(asked.values(resend_at=after)))
-    return [run.id for run in found]
+    asked = update(Run).where(Run.id.in_(free)).values(resend_at=after).returning(Run.id)
+    asked_for = set(session.scalars(_quietly(asked)))
+    return [run.id for run in found if run.id in asked_for]
 
 
 def next_unexported(session: Session, run_id: UUID) -> UUID | None:

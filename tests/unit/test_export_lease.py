@@ -14,6 +14,7 @@ from models.queries import events_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
 from models.schema import new_id
+from models.transitions import lock_run
 from pipeline import chunks, erasure, live_state, runs
 from pipeline.erasure import Wanted
 from pipeline.errors import LeaseLost
@@ -144,6 +145,18 @@ def test_files_that_are_being_written_are_not_asked_for_however_long_that_takes(
         with database.transaction() as session:
             export_lease.renew_export(session, lease, LEASE_S)
         assert found(database) == []
+
+
+def test_the_sweeper_waits_for_no_run_that_is_locked_as_by_its_retry(database: Database) -> None:
+    locked, other = stopped_run(database), stopped_run(database)
+    let_pass(database, "resend_at")
+
+    with database.transaction() as retrying, database.transaction() as session:
+        lock_run(retrying, locked)
+        session.execute(text("SET LOCAL lock_timeout = '1ms'"))
+        assert export_lease.find_unexported(session) == [other]
+
+    assert found(database) == [locked]
 
 
 def test_looking_for_whose_turn_it_is_costs_no_more_for_each_run_however_many_of_an_account_wait(
