@@ -1,10 +1,9 @@
 """Large runs from end to end: hundreds of thousands of contacts, through the `growth` command, on embedded servers.
 
-Three parts, on the sandbox's DNS and SMTP servers:
+Two parts, on the sandbox's DNS and SMTP servers:
 
 1. a run of `--contacts`, cancelled when `--cancel-at` percent are reached, then retried until it is completed;
-2. the same file again for another account, which knows none of it, until it is completed;
-3. `--verify` addresses at domains that need no question to a mail server (`verify_existing_emails`).
+2. `--verify` addresses at domains that need no question to a mail server (`verify_existing_emails`).
 
 Prints each part's time, and the peak memory of each of the engine's processes. Ends in one line of JSON.
 Linux only: the peaks are read from `/proc`.
@@ -44,12 +43,16 @@ SETTINGS = {
     "MAX_BODY_BYTES": str(512 * 1024 * 1024),
     # Little longer than the sandbox's greylisting: what is measured is work, not waiting.
     "DEFER_SECONDS": "10,20",
+    # One domain's contacts are neighbours, so that all processes ask the same few hosts: these need no protection.
+    "SMTP_RECIPIENTS_PER_SECOND": "10000",
+    "SMTP_CONNECTIONS_PER_HOST": "32",
+    "SMTP_CONNECTIONS_PER_PROVIDER": "320",
 }
 NEEDS_NO_QUESTION = {Habit.NULL_MX, Habit.NO_SUCH_DOMAIN}
 
 
 def main() -> None:
-    """Do the three parts, print what each took."""
+    """Do both parts, print what each took."""
     options = _options()
     domains = invent_domains(SEED, max(60, options.contacts // CONTACTS_PER_DOMAIN))
     people = invent_people(SEED, options.contacts, domains)
@@ -66,9 +69,8 @@ def main() -> None:
         figures: dict[str, Any] = {"contacts": options.contacts, "verify": options.verify}
         if options.contacts:
             figures |= _cancelled_and_retried(stack, contacts, options.cancel_at)
-            figures |= _completed(stack, contacts, "full_pipeline", "full")
         if options.verify:
-            figures |= _completed(stack, addresses, "verify_existing_emails", "verify")
+            figures |= _completed(stack, addresses)
         figures["peak_mb"] = _peaks_mb(stack)
     print(json.dumps(figures))
 
@@ -111,13 +113,13 @@ def _cancelled_and_retried(stack: Stack, contacts: Path, percent: int) -> dict[s
     return _told(figures)
 
 
-def _completed(stack: Stack, contacts: Path, preset: str, name: str) -> dict[str, float]:
+def _completed(stack: Stack, addresses: Path) -> dict[str, float]:
     credentials = _new_account(stack)
     submitted = time.monotonic()
-    run_id = _submit(credentials, contacts, preset)
+    run_id = _submit(credentials, addresses, "verify_existing_emails")
     created = time.monotonic()
     _check(_wait(stack, credentials, run_id, _is_finished))
-    return _told({f"{name}_submit_s": created - submitted, f"{name}_completed_s": time.monotonic() - created})
+    return _told({"verify_submit_s": created - submitted, "verify_completed_s": time.monotonic() - created})
 
 
 def _told(figures: dict[str, float]) -> dict[str, float]:
