@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.exit_codes import CommandFailed
+from cli.ports import free_port
 
 # An evicted queue is lost work; an append-only file survives a crash.
 VALKEY_OPTIONS = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
@@ -127,7 +128,8 @@ def embedded_valkey(data: Path) -> Iterator[str]:
     _end_leftover(data / "url")
     users, password = data / "users.acl", secrets.token_urlsafe(32)
     _write_secret(users, _users(password))
-    server = ValkeyServer(data_dir=data, persist=True, config={**VALKEY_OPTIONS, "aclfile": users})
+    options = {**VALKEY_OPTIONS, "aclfile": users}
+    server = ValkeyServer(port=free_port(0), data_dir=data, persist=True, config=options)
     try:
         server.start()
     except (OSError, ValkeyServerError) as error:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from cli.client import CREDENTIALS_FILE
 from cli.home import locked_home
-from cli.stack import Ports, Stack, exact_port, free_port, running_stack
+from cli.ports import exact_port, free_port
+from cli.stack import Ports, Stack, running_stack
 from cli.terminal import say
 
 API_PORT = 8000

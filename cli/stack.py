@@ -1,8 +1,6 @@
 """The whole engine on one machine: servers (embedded unless yours are set), workers, API, sweeper, Flower."""
 
-import errno
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from cli.database import opened_database
 from cli.embedded import embedded_postgres, embedded_valkey
 from cli.exit_codes import CommandFailed
 from cli.home import private_folder, settings_to_keep
+from cli.ports import free_port
 from cli.processes import (
     Engine,
     api_command,
@@ -32,10 +31,6 @@ from worker.broker import find_broker_trouble
 LOCAL_ACCOUNT = "local"
 LOCAL_CREDITS = 10_000_000
 BROKER_TIMEOUT_S = 3.0
-
-
-class PortTaken(CommandFailed):
-    """Raised when the port that was asked for can't be had; its text is a sentence that says what to do."""
 
 
 class BrokerUnusable(CommandFailed):
@@ -134,24 +129,3 @@ def _answers(url: str) -> bool:
         return httpx.get(url, trust_env=False, timeout=2).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
-
-
-def free_port(wanted: int) -> int:
-    """The wanted port of 127.0.0.1, or another one when it is taken; 0 wants any."""
-    try:
-        return exact_port(wanted)
-    except PortTaken:
-        return exact_port(0)
-
-
-def exact_port(wanted: int) -> int:
-    """The wanted port of 127.0.0.1; 0 wants any. Raises `PortTaken`."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError as error:
-            why = "is taken" if error.errno == errno.EADDRINUSE else f"can't be used ({error.strerror})"
-            raise PortTaken(f"Port {wanted} {why}: choose another with --port, or 0 for any that is free.") from error
-        port: int = probe.getsockname()[1]
-        return port

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cli.client import ApiClient
-from cli.stack import Ports, Stack, free_port, running_stack
+from cli.ports import free_port
+from cli.stack import Ports, Stack, running_stack
 from sandbox.internet import Internet
 from tests.integration.conftest import Population, contacts_of
 

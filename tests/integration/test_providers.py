@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from cli.client import ApiClient
+from cli.ports import free_port
 from cli.processes import EngineProcess, worker_command
-from cli.stack import Ports, Stack, free_port, running_stack
+from cli.stack import Ports, Stack, running_stack
 from sandbox import provider
 from sandbox.domains import Habit
 from sandbox.internet import Internet
