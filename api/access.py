@@ -17,7 +17,7 @@ from models.settings import Settings
 from models.status import SubscriptionStatus
 
 AT_ONCE = 2
-"""Changes of one account that a process works at the same time."""
+"""Requests of one account and one kind that a process works at the same time."""
 LONGEST_WAIT_S = 30
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,12 @@ async def take_turn_to_cancel(request: Request, account_id: AccountId) -> AsyncI
         yield
 
 
+async def take_turn_to_list(request: Request, account_id: AccountId) -> AsyncIterator[None]:
+    """As `take_turn`, for reading what may have thousands of rows: shaping them takes the interpreter for long."""
+    async with _turn(request, (account_id, "lists")):
+        yield
+
+
 @asynccontextmanager
 async def _turn(request: Request, of: Hashable) -> AsyncIterator[None]:
     turn = _turn_of(request.app.state.turns, of)
@@ -83,7 +89,7 @@ async def _turn(request: Request, of: Hashable) -> AsyncIterator[None]:
         async with asyncio.timeout(LONGEST_WAIT_S):
             await turn.acquire()
     except TimeoutError:
-        sentence = f"{AT_ONCE} changes of your account are still in work: wait for their answers, then try again."
+        sentence = f"{AT_ONCE} such requests of your account are still in work: wait for their answers, then try again."
         raise HTTPException(429, sentence, {"Retry-After": "5"}) from None
     try:
         yield

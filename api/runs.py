@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
-from api.access import AccountId, database_of, redis_of, settings_of, take_turn_to_cancel
+from api.access import AccountId, database_of, redis_of, settings_of, take_turn_to_cancel, take_turn_to_list
 from api.bodies import Body, Turn, parse_run_request
 from api.document import body_of
 from models.queries import events_of_run, export_of_account, run_of_account
@@ -103,7 +103,7 @@ def retry(request: Request, account_id: AccountId, run_id: str) -> RunAccepted:
     return _accepted(created)
 
 
-@runs.get("/runs/{run_id}/events")
+@runs.get("/runs/{run_id}/events", dependencies=[Depends(take_turn_to_list)])
 def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
     """What happened to a run, oldest first."""
     known_id = _run_id(run_id)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy.orm import Session
 
-from api.access import AccountId, database_of
+from api.access import AccountId, database_of, take_turn_to_list
 from api.bodies import Body, Turn, parse_entries
 from api.document import body_of
 from api.errors import MOST_PROBLEMS
@@ -43,7 +43,7 @@ def check(request: Request, account_id: AccountId, body: Body) -> Checked:
         return Checked(suppressed=do_not_contact.check(session, account_id, entries))
 
 
-@suppressions.get("")
+@suppressions.get("", dependencies=[Depends(take_turn_to_list)])
 def show(
     request: Request,
     account_id: AccountId,

@@ -1,16 +1,16 @@
 """Changes of one account wait for each other; nobody else waits for them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
 import pytest
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.routing import APIRoute
 
 from api import access
-from api.access import AT_ONCE, take_turn, take_turn_to_cancel
+from api.access import AT_ONCE, take_turn, take_turn_to_cancel, take_turn_to_list
 from api.erasures import erasures
 from api.runs import runs
 from api.suppressions import suppressions
@@ -48,13 +48,16 @@ def test_one_account_waits_for_itself_and_another_does_not(request_: Request) ->
     asyncio.run(scene())
 
 
-def test_cancelling_waits_for_cancelling_only(request_: Request) -> None:
+@pytest.mark.parametrize("take", [take_turn_to_cancel, take_turn_to_list])
+def test_cancelling_and_listing_wait_for_their_own_kind_only(
+    request_: Request, take: Callable[[Request, UUID], AsyncIterator[None]]
+) -> None:
     async def scene() -> None:
         account_id = uuid4()
-        for take in (take_turn, take_turn_to_cancel):
+        for earlier in (take_turn, take):
             for _ in range(AT_ONCE):
-                await anext(aiter(take(request_, account_id)))
-        waiting = asyncio.ensure_future(anext(aiter(take_turn_to_cancel(request_, account_id))))
+                await anext(aiter(earlier(request_, account_id)))
+        waiting = asyncio.ensure_future(anext(aiter(take(request_, account_id))))
         await asyncio.sleep(0)
         assert not waiting.done()
         waiting.cancel()
@@ -71,6 +74,17 @@ def test_each_call_that_changes_something_takes_a_turn() -> None:
     assert len(changing) == 7
     for call in changing:
         assert {take_turn, take_turn_to_cancel} & {each.dependency for each in call.dependencies}, call.path
+
+
+@pytest.mark.parametrize(("router", "path"), [(runs, "/runs/{run_id}/events"), (suppressions, "")])
+def test_what_may_read_thousands_of_rows_takes_a_turn(router: APIRouter, path: str) -> None:
+    (call,) = [
+        each
+        for each in router.routes
+        if isinstance(each, APIRoute) and (each.path, each.methods) == (router.prefix + path, {"GET"})
+    ]
+
+    assert take_turn_to_list in {each.dependency for each in call.dependencies}
 
 
 def test_who_waits_too_long_is_told_when_to_come_back(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
