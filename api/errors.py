@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.bounds import shown
 from models.postgres_errors import Meaning, PostgresUnavailable, described, meaning_of
@@ -21,6 +22,7 @@ from pipeline.errors import (
     RunStateConflict,
     UnknownAccount,
     UnknownRun,
+    traced,
 )
 
 STATUS_CODES: Mapping[type[GrowthError], int] = {
@@ -31,6 +33,7 @@ STATUS_CODES: Mapping[type[GrowthError], int] = {
     UnknownAccount: 404,
     UnknownRun: 404,
 }
+FAULT = "Something went wrong on our side and was logged. Try again; if it stays, contact support."
 MOST_PROBLEMS = 10
 _WHY = {
     "model_type": "Input should be an object",
@@ -51,7 +54,41 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(PostgresUnavailable, _postgres_unavailable)
     app.add_exception_handler(DBAPIError, _postgres_error)
-    app.add_exception_handler(Exception, _fault)
+    app.add_middleware(FaultsAnswered)
+
+
+class FaultsAnswered:
+    """Answers an error that no handler knows, and logs it without its text, which may hold what a client sent.
+
+    A handler for `Exception` would not do: Starlette raises the error once more, and the server logs all of it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def note_and_send(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = has_begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note_and_send)
+        except Exception as error:  # noqa: BLE001 - the last one who can catch it
+            log.error("%s %s failed: %s; %s", scope["method"], scope["path"], described(error), traced(error))
+            if has_begun:
+                raise AnswerCutOff(type(error).__name__) from None
+            await answer(500, FAULT)(scope, receive, send)
+
+
+class AnswerCutOff(Exception):
+    """Raised when an answer can't be finished: the server then closes the connection, so that the client notices."""
 
 
 def answer(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -129,9 +166,4 @@ async def _postgres_error(request: Request, error: Exception) -> JSONResponse:
     if meaning_of(error) is Meaning.CLIENTS:
         log.warning("%s %s: a value can't be stored: %s", request.method, request.url.path, described(error))
         return answer(422, "A value can't be stored: it is too large, or has characters that no text has. Correct it.")
-    return await _fault(request, error)
-
-
-async def _fault(request: Request, error: Exception) -> JSONResponse:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return answer(500, "Something went wrong on our side and was logged. Try again; if it stays, contact support.")
+    raise error

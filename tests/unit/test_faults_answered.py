@@ -1,0 +1,67 @@
+"""What a client and a log get of an error that nobody foresaw: none of its text."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+from api.errors import AnswerCutOff, add_error_handlers
+
+NAME = "Ada Byron"
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    app = FastAPI()
+    add_error_handlers(app)
+
+    @app.get("/breaks")
+    def breaks() -> None:
+        raise ValueError(f"{NAME} is nobody we know")
+
+    @app.get("/breaks-half-way")
+    def breaks_half_way() -> StreamingResponse:
+        def pieces() -> Iterator[str]:
+            yield "half"
+            raise ValueError(f"{NAME} is nobody we know")
+
+        return StreamingResponse(pieces())
+
+    return app
+
+
+def get(app: FastAPI, path: str) -> httpx.Response:
+    """Over no network, so that what the application raises is raised here, as it would be in the server."""
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test") as client:
+            return await client.get(path)
+
+    return asyncio.run(ask())
+
+
+def test_an_error_nobody_foresaw_is_a_sentence_and_its_text_is_in_no_log(
+    app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        answered = get(app, "/breaks")
+
+    assert answered.status_code == 500
+    assert answered.json() == {"detail": answered.json()["detail"]}
+    assert "contact support" in answered.json()["detail"]
+    assert "GET /breaks failed: ValueError" in caplog.text
+    assert NAME not in caplog.text
+
+
+def test_an_answer_that_breaks_half_way_is_cut_off_and_tells_nobody_why(
+    app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG), pytest.raises(AnswerCutOff) as cut_off:
+        get(app, "/breaks-half-way")
+
+    assert NAME not in caplog.text
+    assert cut_off.value.__suppress_context__
