@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-LATER = "Retry the run later; what was found is kept and not charged again."
+LATER = "Send the contact again later, in a new run; a failed or cancelled run can be retried instead."
 
 ADVICE: Mapping[str, str] = {
     "input": "Verify the address: choose the preset verify_existing_emails.",
@@ -29,9 +29,9 @@ ADVICE: Mapping[str, str] = {
     "mailbox_disabled": "Find out where the person works now.",
     "greylisted": LATER,
     "rate_limited": LATER,
-    "blocked": "Have the operator check the sending address's reverse DNS and blocklists (growth doctor), then retry.",
+    "blocked": "Have the operator check our reverse DNS and blocklists (growth doctor), then send the contact again.",
     "policy": "Ask a source beyond the mail server, such as a provider or a directory of your own.",
-    "server_unreachable": "Have the operator check that port 25 is open (growth doctor), then retry.",
+    "server_unreachable": "Have the operator check that port 25 is open (growth doctor), then send the contact again.",
     "server_unclear": "Ask a source beyond the mail server, such as a provider or a directory of your own.",
     "dns_failure": LATER,
     "time_limit": LATER,
@@ -39,10 +39,10 @@ ADVICE: Mapping[str, str] = {
     "run_stopped": "Retry the run: it goes on where it ended.",
     "company_unknown": "Add the company to your list of companies, or give the contact's domain.",
     "unknown_to_sources": "Check the name and the domain; then there is no further source to ask.",
-    "out_of_budget": "Raise the budget for paid look-ups, then retry the run.",
+    "out_of_budget": "Raise the budget for paid look-ups, then send the contact again.",
     "provider_unavailable": LATER,
-    "provider_out_of_credit": "Top up your credit with the provider, then retry the run.",
-    "provider_key_rejected": "Have the operator correct the provider's key, then retry the run.",
+    "provider_out_of_credit": "Top up your credit with the provider, then send the contact again.",
+    "provider_key_rejected": "Have the operator correct the provider's key, then send the contact again.",
     "answer_lost": "Look the person up with the provider by hand: asking again could be paid twice.",
     "suppressed": "Nothing: the contact is on your list of people who are not to be contacted.",
 }
