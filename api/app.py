@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from api.document import add_document
 from api.erasures import erasures
 from api.errors import add_error_handlers
-from api.health import health
+from api.health import LastLook, health
 from api.runs import runs
 from api.suppressions import suppressions
 from models.database import check_at_start, open_database
@@ -34,6 +34,7 @@ def create_app() -> FastAPI:
     app.state.settings = settings
     app.state.database = open_database(settings.database_url, pool_size=10, pool_timeout=5)
     app.state.turns = WeakValueDictionary()
+    app.state.last_look = LastLook()
     app.state.redis = open_redis(settings.redis_url, REDIS_TIMEOUT_S)
     app.include_router(runs)
     app.include_router(suppressions)

@@ -1,6 +1,10 @@
 """Health: is the process alive, and can it do its work."""
 
 import logging
+import math
+import time
+from dataclasses import dataclass, field
+from threading import Lock
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -16,9 +20,20 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 0.5
 """Of each step of looking at Redis and the broker: whoever asks whether we are ready does not wait long."""
+LOOK_AGAIN_S = 0.5
+"""For so long an answer is given again."""
 READ_ONLY = "read-only: it takes no writes now, as a standby or a demoted primary"
 
 health = APIRouter()
+
+
+@dataclass(slots=True)
+class LastLook:
+    """What was last seen: whoever asks needs no key, and must not cost a connection each time."""
+
+    lock: Lock = field(default_factory=Lock)
+    at: float = -math.inf
+    checks: dict[str, str] = field(default_factory=dict)
 
 
 class Readiness(BaseModel):
@@ -27,6 +42,7 @@ class Readiness(BaseModel):
     status: str
     postgres: str
     redis: str
+    broker: str
 
 
 @health.get("/healthz")
@@ -42,7 +58,12 @@ def ready(request: Request) -> JSONResponse:
     Redis and the broker are reported, with what keeps them from being used: without the one reading costs more, without
     the other runs wait.
     """
-    checks = {"postgres": _postgres(request), "redis": _redis(request), "broker": _broker(request)}
+    last: LastLook = request.app.state.last_look
+    with last.lock:
+        if time.monotonic() - last.at > LOOK_AGAIN_S:
+            last.checks = {"postgres": _postgres(request), "redis": _redis(request), "broker": _broker(request)}
+            last.at = time.monotonic()
+        checks = last.checks
     is_ready = checks["postgres"] == "ok"
     return JSONResponse({"status": "ok" if is_ready else "not ready", **checks}, 200 if is_ready else 503)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from api.app import create_app
+from api.health import LastLook
 from models.connections import IN_THE_BACKGROUND, Timeouts
 from models.database import Database, allow_time_for, copy_rows, open_database
 from models.migrate import migrate
@@ -286,22 +288,35 @@ def test_no_thread_keeps_the_interpreter_for_longer_than_a_millisecond() -> None
     assert sys.getswitchinterval() <= 0.001
 
 
+def looked_anew(api: FastAPI) -> httpx.Response:
+    """What `/readyz` answers when its last look is too old."""
+    api.state.last_look = LastLook()
+    return ask(api, "GET", "/readyz")
+
+
 def test_a_server_that_turned_read_only_is_a_503_and_said_by_readyz(
     api: FastAPI, database: Database, postgres_url: str, database_url: str
 ) -> None:
     key = {"Authorization": f"Bearer {account(database).api_key}"}
-    assert ask(api, "GET", "/readyz").status_code == 200
+    assert looked_anew(api).status_code == 200
     name = make_url(database_url).database
     run_on_server(postgres_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     api.state.database.close()
 
     refused = ask(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
-    ready = ask(api, "GET", "/readyz")
+    ready = looked_anew(api)
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
     assert (ready.status_code, ready.json()["postgres"].partition(":")[0]) == (503, "read-only")
     run_on_server(postgres_url, f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    assert ask(api, "GET", "/readyz").status_code == 200
+    assert looked_anew(api).status_code == 200
+
+
+def test_who_asks_again_whether_we_are_ready_costs_no_connection(api: FastAPI) -> None:
+    seen = {"postgres": "ok", "redis": "as it was seen", "broker": "ok"}
+    api.state.last_look = LastLook(at=time.monotonic() + 60, checks=seen)
+
+    assert ask(api, "GET", "/readyz").json() == {"status": "ok", **seen}
 
 
 def test_a_request_that_waits_for_a_lock_is_a_503_with_retry_after(api: FastAPI, database: Database) -> None:
