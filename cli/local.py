@@ -17,6 +17,7 @@ from cli.terminal import say
 API_PORT = 8000
 SANDBOX_CONTACTS = 1000
 GREYLIST_S = 2.0
+SANDBOX_CONTACTS_FILE = "sandbox-contacts.csv"
 DEFER_SECONDS = "3,6"
 """The sandbox's mail servers greylist for seconds, real ones for minutes: whoever watches a demo has no time."""
 
@@ -31,7 +32,7 @@ def run_up(console: Console, home: Path, port: int | None, workers: int, *, with
         say("Starting PostgreSQL, Valkey, workers, sweeper, API and Flower...", to=console)
         settings = _sandbox_settings(stack, place, console) if with_sandbox else {}
         running = stack.enter_context(running_stack(place, ports, workers=workers, settings=settings))
-        _say_how_to_use(console, home, running)
+        _say_how_to_use(console, home, running, home / SANDBOX_CONTACTS_FILE if with_sandbox else Path("contacts.csv"))
         wait_for_interrupt(running)
         console.print("\nStopping...")
 
@@ -58,14 +59,14 @@ def _sandbox_settings(stack: ExitStack, home: Path, console: Console) -> dict[st
 
     domains = invent_domains(seed=1)
     people = invent_people(1, SANDBOX_CONTACTS, domains)
-    path = home / "sandbox-contacts.csv"
+    path = home / SANDBOX_CONTACTS_FILE
     write_contacts_csv(people, path)
     internet = stack.enter_context(Internet(people, domains, greylist_seconds=GREYLIST_S))
     say(f"A small internet on loopback is running. Contacts to try: {path}", to=console)
     return {**internet.settings(), "DEFER_SECONDS": DEFER_SECONDS}
 
 
-def _say_how_to_use(console: Console, home: Path, running: Stack) -> None:
+def _say_how_to_use(console: Console, home: Path, running: Stack, contacts: Path) -> None:
     # On a terminal somebody reads it; in a file it would stay.
     key = running.credentials.api_key if console.is_terminal else f"in {home / CREDENTIALS_FILE}"
     lines = (
@@ -73,7 +74,7 @@ def _say_how_to_use(console: Console, home: Path, running: Stack) -> None:
         f"API key  {key}",
         f"Flower   {running.flower_url}",
         f"Logs     {running.engine.log_dir}",
-        f"Submit   growth submit contacts.csv --watch{'' if home == Path('.growth') else f' --home {home}'}",
+        f"Submit   growth submit {contacts} --watch{'' if home == Path('.growth') else f' --home {home}'}",
         "Stop     Ctrl-C",
     )
     say("\n".join(lines), to=console)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -21,7 +21,9 @@ def print_timeline(console: Console, events: list[dict[str, Any]]) -> None:
     """What happened to a run: seconds since the first event, what, in which stage, by whom."""
     table = Table(box=None, padding=(0, 1))
     for title in ("seconds", "event", "stage", "worker", "detail"):
-        table.add_column(title, justify="right" if title == "seconds" else "left", no_wrap=title != "detail")
+        justify: JustifyMethod = "right" if title == "seconds" else "left"
+        # An id that is cut off can't be copied.
+        table.add_column(title, justify=justify, no_wrap=title != "detail", overflow="fold")
     began = datetime.fromisoformat(events[0]["at"])
     for event in events:
         seconds = (datetime.fromisoformat(event["at"]) - began).total_seconds()

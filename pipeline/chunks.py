@@ -167,12 +167,13 @@ def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
 
 
 def finish(session: Session, lease: Lease) -> None:
-    """The chunk is done. Raises `LeaseLost`."""
+    """The chunk is done; if all others wait, the run rests until the first is due. Raises `LeaseLost`."""
     if not finish_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
         raise _lost(lease)
     add_event(session, lease.run_id, EventKind.CHUNK_FINISHED, **_named(lease))
     if not lease.condemned:
         trouble.overcome(session, lease.run_id)
+    let_rest(session, lease.run_id, lease.stage)
 
 
 def hand_back(session: Session, lease: Lease, reason: str) -> None:

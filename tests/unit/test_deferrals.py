@@ -13,7 +13,7 @@ from pipeline.chunks import Lease
 from pipeline.deferrals import waiting
 from pipeline.erasure import Wanted, erase_contacts
 from pipeline.outcomes import Deferral, Reason
-from tests.factories import LEASE_S, claim, claimed_chunk, count, expire, found, started_run
+from tests.factories import LEASE_S, claim, claimed_chunk, count, expire, finish_chunk, found, started_run
 
 
 def put_off(database: Database, lease: Lease, *deferrals: Deferral) -> None:
@@ -120,6 +120,18 @@ def test_a_run_rests_until_the_first_of_its_chunks_is_due(database: Database) ->
     run_id = started_run(database, count=2, chunk_size=1)
     put_off(database, claimed_chunk(database, run_id), greylisted(0, seconds=60))
     put_off(database, claimed_chunk(database, run_id), greylisted(1, seconds=900))
+
+    with database.transaction() as session:
+        rest = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
+    assert 50 < float(rest) <= 60
+
+
+def test_a_run_rests_as_well_when_the_last_chunk_that_was_at_work_is_done(database: Database) -> None:
+    run_id = started_run(database, count=2, chunk_size=1)
+    waits, works = claimed_chunk(database, run_id), claimed_chunk(database, run_id)
+    put_off(database, waits, greylisted(0, seconds=60))
+
+    finish_chunk(database, works, [found(1)])
 
     with database.transaction() as session:
         rest = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
