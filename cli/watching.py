@@ -1,13 +1,14 @@
 """Watching a run: a progress bar per stage, until it is finished, however often the API is away meanwhile."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from cli.client import ApiAway, ApiClient
 from cli.exit_codes import Interrupted
@@ -85,15 +86,33 @@ def watch(client: ApiClient, run_id: str, console: Console, check: Callable[[], 
         TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[status]}"),
     )  # fmt: skip
-    with Progress(*columns, console=console) as bars:
+    with _Bars(*columns, console=console) as bars:
         rows: dict[str, TaskID] = {}
         patiently = Patience(bars.console, check)
         while (state := patiently(lambda: client.read_run(run_id)))["status"] not in FINISHED:
             _show(bars, rows, state)
+            bars.tell(state["progress"]["message"])
             check()
             time.sleep(POLL_SECONDS)
         _show(bars, rows, state)
+        # The summary says the last one.
+        bars.tell("")
     return state
+
+
+class _Bars(Progress):
+    """The bars, and under them what the run says: they alone do not tell waiting from standing still."""
+
+    message = ""
+
+    def tell(self, message: str) -> None:
+        self.message = message
+        self.refresh()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.message:
+            yield Text(self.message, style="dim")
 
 
 def _show(bars: Progress, rows: dict[str, TaskID], state: dict[str, Any]) -> None:

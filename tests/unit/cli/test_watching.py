@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from io import StringIO
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from cli.client import ApiAway, ApiClient, ApiError, Credentials
-from cli.watching import FIRST_ANSWER_S, LONGEST_RETRY_AFTER_S, LONGEST_SILENCE_S, Patience
+from cli.watching import FIRST_ANSWER_S, LONGEST_RETRY_AFTER_S, LONGEST_SILENCE_S, Patience, watch
 from tests.unit.cli.scripted_api import CUT, RUN_ID, Answer, refusal, scripted_api, state
 
 
@@ -109,3 +110,16 @@ def test_what_makes_waiting_pointless_ends_it() -> None:
 
     with pytest.raises(RuntimeError):
         Clock().patience(check=check)(away(None))
+
+
+def test_what_the_run_says_stands_under_the_bars_until_it_is_finished() -> None:
+    said = "1 contact waits and is asked about again."
+    waits = state("running", 97, progress={"percent": 97, "message": said, "stages": {}})
+    console = Console(file=StringIO(), force_terminal=True, width=100, record=True)
+
+    with scripted_api(waits, state()) as (credentials, _), ApiClient(credentials) as client:
+        watch(client, RUN_ID, console)
+
+    shown = console.export_text()
+    assert said in shown
+    assert "As it is." not in shown
