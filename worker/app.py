@@ -84,5 +84,12 @@ def _queue(broker_url: str) -> Queue:
     return Queue(QUEUE, Exchange(QUEUE, type="direct"), routing_key=QUEUE, queue_arguments=arguments)
 
 
-app = Celery("growth", include=["worker.tasks"])
-app.add_defaults(_configuration)
+def make_app() -> Celery:
+    """An application that reads its settings when it is first used, and keeps them."""
+    made = Celery("growth", include=["worker.tasks"], set_as_current=False)
+    made.add_defaults(_configuration)
+    return made
+
+
+app = make_app()
+app.set_current()

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from models.database import Database
 from models.settings import load_settings
 from tests.factories import count, pending_run
+from worker.app import make_app
 from worker.dispatch import DispatchFailed
 from worker.sentinel import KEY, RedisSentinel
 from worker.sweeper import sweep, sweep_or_log
@@ -34,6 +35,8 @@ class Standing:
 def broker_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", NOBODY_LISTENS)
     load_settings.cache_clear()
+    # The process's own may know another broker, from an earlier test.
+    monkeypatch.setattr("worker.dispatch.app", make_app())
 
 
 @pytest.fixture
