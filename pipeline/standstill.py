@@ -20,6 +20,9 @@ from models.transitions import RunError
 
 MAX_RESEND_PAUSE_S = 300
 
+ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))")
+SWEEP_LOCK = 0x73776570
+
 UNTRUE_RESENT = text("""
 DELETE FROM run_events USING unnest(CAST(:run_ids AS uuid[])) AS found (run_id), LATERAL (
   SELECT id FROM run_events e WHERE e.run_id = found.run_id AND e.kind = 'resent' ORDER BY e.at DESC LIMIT 1
@@ -43,8 +46,17 @@ class Overdue:
     error: RunError
 
 
+def take_turn(session: Session) -> None:
+    """Keep other sweepers from looking until this transaction ends; waits for one that is looking.
+
+    What they look for spans several tables. Postgres checks again only the row that it had to wait for, so two
+    that look at once would both find a run, and send its chain twice.
+    """
+    session.execute(ONE_AT_A_TIME, {"lock": SWEEP_LOCK})
+
+
 def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
-    """Runs that nobody works although there is work: never sent, or their lanes died.
+    """Runs that nobody works although there is work: never sent, or their lanes died. Asked after `take_turn`.
 
     Each one found is put off before it is found again: 1, 2, 4 ... seconds, at most five minutes, until a
     lane gets through. Locked rows are skipped: whoever holds one is at work on it.

@@ -1,18 +1,14 @@
 """The sweeper: sends the chain again for runs that have work and no live lease, or were never sent.
 
-Run as `python -m worker.sweeper`. Several may run at once: an advisory lock lets one sweep at a time.
+Run as `python -m worker.sweeper`. Several may run at once: an advisory lock lets one of them look at a time.
 Why it is a process of its own and not a Celery task: docs/decisions/0004-sweeper.md.
 """
 
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import FrameType
-
-from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from models.connections import IN_THE_BACKGROUND
 from models.database import Database, check_at_start, open_database
@@ -21,14 +17,12 @@ from models.settings import Settings, load_settings, required
 from models.transitions import lock_run
 from pipeline.results.export_lease import find_unexported
 from pipeline.runs import fail
-from pipeline.standstill import Overdue, Stalled, find_all_active, find_overdue, find_stalled, take_back
+from pipeline.standstill import Overdue, Stalled, find_all_active, find_overdue, find_stalled, take_back, take_turn
 from pipeline.trouble import Step, StepFailed, fault_of, note_step, place_of, step
 from worker.dispatch import DispatchFailed, send_chain, send_export
 from worker.expiring import keep_expiring
 from worker.sentinel import Sentinel, open_sentinel
 
-SWEEP_LOCK = 0x73776570
-TAKE_TURNS = text("SELECT pg_advisory_xact_lock(:lock)")
 STOP_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -39,7 +33,8 @@ def sweep(database: Database, sentinel: Sentinel, run_hours: float, stage_hours:
     _fail_overdue(database, run_hours, stage_hours)
     # Asked first: while the broker is away nothing is found, and so nothing is put off.
     lost_its_data = sentinel.is_gone()
-    with _my_turn(database) as session:
+    with database.transaction() as session:
+        take_turn(session)
         stalled = find_all_active(session) if lost_its_data else find_stalled(session)
         unexported = find_unexported(session)
     _send_chains(database, stalled)
@@ -124,14 +119,6 @@ def _send_chains(database: Database, stalled: Sequence[Stalled]) -> None:
                 take_back(session, [unsent.run_id for unsent in stalled[sent:]])
             raise
         log.info("run %s: sent the chain again", run.run_id)
-
-
-@contextmanager
-def _my_turn(database: Database) -> Iterator[Session]:
-    """A transaction in which no other sweeper sweeps; waiting for one is short, since nothing is sent in it."""
-    with database.transaction() as session:
-        session.execute(TAKE_TURNS, {"lock": SWEEP_LOCK})
-        yield session
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ def make_due(database: Database) -> None:
 
 def find(database: Database) -> list[UUID]:
     with database.transaction() as session:
+        standstill.take_turn(session)
         return [stalled.run_id for stalled in standstill.find_stalled(session)]
 
 
