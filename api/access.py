@@ -11,6 +11,7 @@ import redis
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import HTTPBearer
 
+from api.apart import resources_of
 from models.database import Database
 from models.queries import account_of_key
 from models.settings import Settings
@@ -25,20 +26,17 @@ log = logging.getLogger(__name__)
 
 def settings_of(request: Request) -> Settings:
     """This process's settings."""
-    settings: Settings = request.app.state.settings
-    return settings
+    return resources_of(request).settings
 
 
 def database_of(request: Request) -> Database:
     """This process's database."""
-    database: Database = request.app.state.database
-    return database
+    return resources_of(request).database
 
 
 def redis_of(request: Request) -> redis.Redis:
     """This process's Redis client."""
-    client: redis.Redis = request.app.state.redis
-    return client
+    return resources_of(request).redis
 
 
 BEARER = HTTPBearer(description="An API key, as `growth account create` shows it", auto_error=False)

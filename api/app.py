@@ -7,17 +7,17 @@ from weakref import WeakValueDictionary
 
 from fastapi import FastAPI
 
+from api.apart import open_resources, processes_apart
 from api.document import add_document
 from api.erasures import erasures
 from api.errors import add_error_handlers
 from api.health import LastLook, health
 from api.runs import runs
 from api.suppressions import suppressions
-from models.database import check_at_start, open_database
-from models.redis_server import open_redis
+from models.database import check_at_start
 from models.settings import load_settings, required
 
-REDIS_TIMEOUT_S = 0.5
+CONNECTIONS = 10
 SWITCH_S = 0.0005
 """How long a thread may keep the interpreter from others that want it. Python's own 5 ms cost a small request that
 each time it has waited for Postgres, a hundred times over while large bodies are parsed."""
@@ -31,11 +31,10 @@ def create_app() -> FastAPI:
     app = FastAPI(
         title="Growth engine", version="1", lifespan=_lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
     )
-    app.state.settings = settings
-    app.state.database = open_database(settings.database_url, pool_size=10, pool_timeout=5)
+    app.state.resources = open_resources(settings, CONNECTIONS)
+    app.state.apart = processes_apart()
     app.state.turns = WeakValueDictionary()
     app.state.last_look = LastLook()
-    app.state.redis = open_redis(settings.redis_url, REDIS_TIMEOUT_S)
     app.include_router(runs)
     app.include_router(suppressions)
     app.include_router(erasures)
@@ -48,5 +47,4 @@ def create_app() -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    app.state.redis.close()
-    app.state.database.close()
+    app.state.resources.close()

@@ -10,11 +10,11 @@ import redis
 from fastapi import APIRouter, Request
 from sqlalchemy import Row
 
-from api.access import AccountId, database_of, redis_of, settings_of
+from api.access import AccountId
+from api.apart import Resources, work_apart
 from api.bodies import Body, Turn, parse_erasure
 from api.document import body_of
 from api.runs import ERRORS
-from models.database import Database
 from models.privacy_wire import ErasureDone, ErasureRequest, PersonToErase
 from models.schema import new_id
 from models.status import TERMINAL_RUN_STATUSES
@@ -38,14 +38,19 @@ erasures = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[
 )
 def erase(request: Request, account_id: AccountId, body: Body) -> ErasureDone:
     """Erase people. Cut short, it is done by sending it again; what is gone already is not counted again."""
+    # However short the list of people is, all contacts of the account are read.
+    return work_apart(request, body, _erase, account_id)
+
+
+def _erase(resources: Resources, body: bytes, account_id: UUID) -> ErasureDone:
     wish = parse_erasure(body)
-    step = _Erasing(request, database_of(request), account_id, _wanted(wish.people))
+    step = _Erasing(resources, account_id, _wanted(wish.people))
     # First of all the list, under which lanes at work write nothing about them any more.
     suppressed = step.suppress() if wish.suppress else 0
     step.learn()
     suppressed += step.suppress() if wish.suppress else 0
     contacts = step.erase_contacts()
-    with step.database.transaction() as session:
+    with resources.database.transaction() as session:
         verdicts = erasure.forget_verdicts(session, account_id, step.wanted)
         lookups = erasure.forget_lookups(session, account_id, step.wanted)
         answers = erasure.forget_answers(session, account_id, step.wanted)
@@ -64,8 +69,7 @@ def erase(request: Request, account_id: AccountId, body: Body) -> ErasureDone:
 class _Erasing:
     """One erasure on its way; each step is a transaction, or several."""
 
-    request: Request
-    database: Database
+    resources: Resources
     account_id: UUID
     wanted: Wanted
     erasure_id: UUID = field(default_factory=new_id)
@@ -73,7 +77,7 @@ class _Erasing:
 
     def suppress(self) -> int:
         """Put all that is known of them on the do-not-contact list."""
-        with self.database.transaction() as session:
+        with self.resources.database.transaction() as session:
             entries = suppressions.entries_of(self.wanted.addresses, self.wanted.questions)
             return suppressions.add(session, self.account_id, entries)
 
@@ -88,9 +92,9 @@ class _Erasing:
         erased = 0
         for run_id, first in self._batches():
             found = [contact.position for contact in self._found(run_id, first)]
-            with self.database.transaction() as session:
+            with self.resources.database.transaction() as session:
                 run, contacts = erasure.erase_contacts(session, run_id, first, found, self.wanted, self.erasure_id)
-                state = live_state.build(session, run, settings_of(self.request).public_url) if contacts else None
+                state = live_state.build(session, run, self.resources.settings.public_url) if contacts else None
             if state is not None:
                 erased += contacts
                 self._tell(state, is_over=run.status in TERMINAL_RUN_STATUSES)
@@ -98,7 +102,7 @@ class _Erasing:
 
     def _found(self, run_id: UUID, first: int) -> Iterator[Row[Any]]:
         """The wanted of a batch. Clients' columns are looked through while no transaction is open."""
-        with self.database.transaction() as session:
+        with self.resources.database.transaction() as session:
             batch = erasure.read_batch(session, run_id, first)
         return filter(self.wanted.has, batch)
 
@@ -106,7 +110,7 @@ class _Erasing:
         if state.run_id not in self.run_ids:
             self.run_ids.append(state.run_id)
         try:
-            live_state.store(redis_of(self.request), state, settings_of(self.request).live_state_seconds)
+            live_state.store(self.resources.redis, state, self.resources.settings.live_state_seconds)
         except redis.RedisError as error:
             log.warning("run %s: the live copy was not written: %s", state.run_id, type(error).__name__)
         if is_over:
@@ -114,7 +118,7 @@ class _Erasing:
                 send_export(state.run_id)
 
     def _batches(self) -> Iterator[tuple[UUID, int]]:
-        with self.database.transaction() as session:
+        with self.resources.database.transaction() as session:
             runs = erasure.runs_with_data(session, self.account_id)
         for run_id, contacts in runs:
             for first in range(0, contacts, erasure.BATCH):

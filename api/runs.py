@@ -11,13 +11,13 @@ from fastapi.responses import FileResponse
 from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
 from api.access import AccountId, database_of, redis_of, settings_of, take_turn_to_cancel, take_turn_to_list
+from api.apart import Resources, work
 from api.bodies import Body, Turn, parse_run_request
 from api.document import body_of
 from models.queries import events_of_run, export_of_account, run_of_account
 from models.run import Run
 from models.wire import (
     ErrorBody,
-    GoalPlan,
     IdempotencyKey,
     RunAccepted,
     RunAcceptedPreview,
@@ -65,10 +65,7 @@ def create(
     idempotency_key: Annotated[IdempotencyKey | None, Header()] = None,
 ) -> RunAccepted:
     """Create a run and send its chain."""
-    settings = settings_of(request)
-    knows_companies = settings.companies_file is not None
-    plan = parse_run_request(body, settings.max_contacts, knows_companies=knows_companies).goal_plan
-    return _accepted(_create(request, account_id, plan, idempotency_key))
+    return _accepted(work(request, body, _create, account_id, idempotency_key))
 
 
 @runs.get("/runs/{run_id}", response_model=RunState)
@@ -165,9 +162,11 @@ def _accepted(created: CreatedRun) -> RunAccepted:
     return RunAccepted(run_id=created.run_id, preview=RunAcceptedPreview(pipeline_id=created.preset))
 
 
-def _create(request: Request, account_id: UUID, plan: GoalPlan, idempotency_key: str | None) -> CreatedRun:
-    rates = RateCard.of(settings_of(request))
-    with database_of(request).transaction() as session:
+def _create(resources: Resources, body: bytes, account_id: UUID, idempotency_key: str | None) -> CreatedRun:
+    settings = resources.settings
+    plan = parse_run_request(body, settings.max_contacts, knows_companies=settings.companies_file is not None).goal_plan
+    rates = RateCard.of(settings)
+    with resources.database.transaction() as session:
         return create_run(session, account_id, plan, rate_card=rates, idempotency_key=idempotency_key)
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy.orm import Session
 
 from api.access import AccountId, database_of, take_turn_to_list
+from api.apart import Resources, work
 from api.bodies import Body, Turn, parse_entries
 from api.document import body_of
 from api.errors import MOST_PROBLEMS
@@ -26,21 +27,19 @@ BODY = body_of(SuppressionEntries)
 @suppressions.post("", dependencies=[Turn], openapi_extra=BODY)
 def add(request: Request, account_id: AccountId, body: Body) -> Changed:
     """Put entries on the list. All of them, or none when one is unusable."""
-    return _change(request, account_id, body, do_not_contact.add)
+    return work(request, body, _change, account_id, do_not_contact.add)
 
 
 @suppressions.post("/remove", dependencies=[Turn], openapi_extra=BODY)
 def remove(request: Request, account_id: AccountId, body: Body) -> Changed:
     """Take entries off the list."""
-    return _change(request, account_id, body, do_not_contact.remove)
+    return work(request, body, _change, account_id, do_not_contact.remove)
 
 
 @suppressions.post("/check", dependencies=[Turn], openapi_extra=BODY)
 def check(request: Request, account_id: AccountId, body: Body) -> Checked:
     """Say of each entry whether it is suppressed, be it by its domain."""
-    entries = _entries(body)
-    with database_of(request).transaction() as session:
-        return Checked(suppressed=do_not_contact.check(session, account_id, entries))
+    return work(request, body, _check, account_id)
 
 
 @suppressions.get("", dependencies=[Depends(take_turn_to_list)])
@@ -58,11 +57,17 @@ def show(
     return SuppressionPage(entries=shown, total=total, next=shown[-1].sha256 if len(shown) == limit else None)
 
 
+def _check(resources: Resources, body: bytes, account_id: UUID) -> Checked:
+    entries = _entries(body)
+    with resources.database.transaction() as session:
+        return Checked(suppressed=do_not_contact.check(session, account_id, entries))
+
+
 def _change(
-    request: Request, account_id: UUID, body: bytes, change: Callable[[Session, UUID, Sequence[Entry]], int]
+    resources: Resources, body: bytes, account_id: UUID, change: Callable[[Session, UUID, Sequence[Entry]], int]
 ) -> Changed:
     entries = _entries(body)
-    with database_of(request).transaction() as session:
+    with resources.database.transaction() as session:
         changed = change(session, account_id, entries)
         total = do_not_contact.count(session, account_id)
     return Changed(changed=changed, unchanged=len(entries) - changed, total=total)

@@ -258,8 +258,7 @@ def api(database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch, tmp
     load_settings.cache_clear()
     app = create_app()
     yield app
-    app.state.database.close()
-    app.state.redis.close()
+    app.state.resources.close()
     load_settings.cache_clear()
 
 
@@ -301,7 +300,7 @@ def test_a_server_that_turned_read_only_is_a_503_and_said_by_readyz(
     assert looked_anew(api).status_code == 200
     name = make_url(database_url).database
     run_on_server(postgres_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    api.state.database.close()
+    api.state.resources.database.close()
 
     refused = ask(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
     ready = looked_anew(api)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def read(receive_with: Callable[[_Clock], Callable[[], Awaitable[dict[str, Any]]
         return made
 
     app = FastAPI()
-    app.state.settings = Settings()
+    app.state.resources = SimpleNamespace(settings=Settings())
     with asyncio.Runner(loop_factory=loop) as runner:
         scope = {"type": "http", "app": app, "headers": []}
         return runner.run(read_body(Request(scope, receive_with(clock))))

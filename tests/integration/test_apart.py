@@ -1,0 +1,139 @@
+"""Large bodies are worked in processes of their own; what becomes of them there reaches the client all the same."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, HTTPException, Request
+from sqlalchemy import text
+
+from api.apart import LARGE_BYTES, NICENESS, Resources, open_resources, processes_apart, work
+from api.bodies import Body
+from api.errors import FAULT, add_error_handlers
+from models.settings import Settings
+from pipeline.errors import InvalidInput
+
+log = logging.getLogger(__name__)
+
+ADDRESS = "ada@alpha.test"
+SMALL, LARGE = b"x" * (LARGE_BYTES - 1), b"x" * LARGE_BYTES
+
+
+def where(_resources: Resources, body: bytes) -> dict[str, int]:
+    return {"process": os.getpid(), "priority": os.getpriority(os.PRIO_PROCESS, 0), "bytes": len(body)}
+
+
+def refuse(_resources: Resources, _body: bytes) -> None:
+    raise InvalidInput("contact 7, field domain: it is no domain")
+
+
+def answer_itself(_resources: Resources, _body: bytes) -> None:
+    raise HTTPException(429, "Too many.", {"Retry-After": "9"})
+
+
+def ask_postgres(resources: Resources, _body: bytes) -> None:
+    with resources.database.transaction() as session:
+        session.execute(text("SELECT 1"))
+
+
+def store_what_has_no_place(resources: Resources, _body: bytes) -> None:
+    with resources.database.transaction() as session:
+        session.execute(text("SELECT convert_from('\\xff', 'UTF8')"))
+
+
+def break_down(_resources: Resources, _body: bytes) -> None:
+    log.warning("before it broke")
+    raise KeyError(ADDRESS)
+
+
+def die(_resources: Resources, _body: bytes) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+TASKS = {
+    task.__name__: task
+    for task in (where, refuse, answer_itself, ask_postgres, store_what_has_no_place, break_down, die)
+}
+
+
+@pytest.fixture
+def app(database_url: str, valkey_url: str, tmp_path: Path) -> Iterator[FastAPI]:
+    app = FastAPI()
+    settings = {"database_url": database_url, "redis_url": valkey_url, "export_dir": tmp_path}
+    app.state.resources = open_resources(Settings.model_validate(settings), connections=1)
+    app.state.apart = processes_apart()
+    add_error_handlers(app)
+
+    @app.post("/{task}")
+    def do(request: Request, body: Body, task: str) -> Any:
+        return work(request, body, TASKS[task])
+
+    yield app
+    app.state.resources.close()
+
+
+def ask(app: FastAPI, *requests: tuple[str, bytes]) -> list[httpx.Response]:
+    """The answers to requests, one after the other, to one and the same process."""
+
+    async def answers() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+            return [await client.post(f"/{task}", content=body) for task, body in requests]
+
+    return asyncio.run(answers())
+
+
+def test_a_large_body_is_worked_in_a_process_of_low_priority_and_a_small_one_is_not(app: FastAPI) -> None:
+    small, large, again = (answer.json() for answer in ask(app, ("where", SMALL), ("where", LARGE), ("where", LARGE)))
+
+    assert small == {"process": os.getpid(), "priority": os.getpriority(os.PRIO_PROCESS, 0), "bytes": len(SMALL)}
+    assert large["process"] != os.getpid()
+    assert large == {"process": large["process"], "priority": NICENESS, "bytes": len(LARGE)}
+    assert again == large
+
+
+@pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
+def test_a_refusal_is_the_same_answer_from_there(app: FastAPI, body: bytes) -> None:
+    refused, itself, unstorable = ask(app, ("refuse", body), ("answer_itself", body), ("store_what_has_no_place", body))
+
+    assert (refused.status_code, refused.json()) == (422, {"detail": "contact 7, field domain: it is no domain"})
+    assert (itself.status_code, itself.headers["Retry-After"]) == (429, "9")
+    assert (unstorable.status_code, unstorable.json()["detail"].partition(":")[0]) == (422, "A value can't be stored")
+
+
+@pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
+def test_a_fault_is_an_answer_and_a_traceback_in_the_log_without_what_the_client_sent(
+    app: FastAPI, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    [broken] = ask(app, ("break_down", body))
+
+    assert (broken.status_code, broken.json()) == (500, {"detail": FAULT})
+    assert "before it broke" in caplog.text
+    assert "in break_down" in caplog.text
+    assert ADDRESS not in caplog.text
+
+
+def test_a_database_that_is_away_is_a_503_from_there(app: FastAPI) -> None:
+    settings = app.state.resources.settings.model_copy(
+        update={"database_url": "postgresql://nobody@127.0.0.1:1/nothing"}
+    )
+    app.state.resources.close()
+    app.state.resources = open_resources(settings, connections=1)
+
+    [away] = ask(app, ("ask_postgres", LARGE))
+
+    assert (away.status_code, away.headers["Retry-After"]) == (503, "5")
+
+
+def test_a_process_that_is_killed_costs_its_own_request_alone(app: FastAPI) -> None:
+    killed, after = ask(app, ("die", LARGE), ("where", LARGE))
+
+    assert (killed.status_code, killed.headers["Retry-After"]) == (503, "5")
+    assert "send it again" in killed.json()["detail"]
+    assert after.status_code == 200
