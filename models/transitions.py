@@ -26,6 +26,29 @@ UPDATE outcomes SET status = CASE WHEN status IN ('found', 'not_found') THEN 'no
 WHERE run_id = :run_id AND position = ANY(:positions)
 """)
 
+# Of the chunks with these contacts, which no stage has to do with any more.
+RECOUNT_WAITING = text("""
+WITH chunks AS (
+  SELECT c.stage, c.number, c.waiting FROM run_chunks c
+  WHERE c.run_id = :run_id AND c.status = 'open' AND c.waiting > 0 AND EXISTS (
+    SELECT FROM unnest(CAST(:positions AS bigint[])) AS p WHERE p BETWEEN c.first_position AND c.last_position
+  )
+), recounted AS (
+  UPDATE run_chunks c SET waiting = (
+    SELECT count(*) FROM deferrals d
+    WHERE d.run_id = c.run_id AND d.stage = c.stage AND d.position BETWEEN c.first_position AND c.last_position
+      AND NOT EXISTS (
+        SELECT FROM outcomes o WHERE o.run_id = d.run_id AND o.position = d.position AND o.stage = d.stage
+      )
+  )
+  FROM chunks WHERE c.run_id = :run_id AND c.stage = chunks.stage AND c.number = chunks.number
+  RETURNING c.stage, chunks.waiting - c.waiting AS fewer
+)
+UPDATE run_stages s SET waiting = s.waiting - f.fewer
+FROM (SELECT stage, sum(fewer) AS fewer FROM recounted GROUP BY stage) f
+WHERE s.run_id = :run_id AND s.stage = f.stage
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class RunError:
@@ -235,6 +258,11 @@ def _release(session: Session, run_id: UUID, stage: str, number: int, token: int
         .where(*_is_chunk(run_id, stage, number), RunChunk.token == token, RunChunk.status == ChunkStatus.LEASED)
         .values(lease_expires_at=None, **values),
     )
+
+
+def recount_waiting(session: Session, run_id: UUID, positions: Sequence[int]) -> None:
+    """Count anew who waits in the chunks of these contacts: they do not any more."""
+    session.execute(RECOUNT_WAITING, {"run_id": run_id, "positions": list(positions)})
 
 
 def _move_run(session: Session, run_id: UUID, target: RunStatus, **values: Any) -> bool:

@@ -47,29 +47,6 @@ WHERE s.run_id = :run_id AND s.status = 'running' AND s.waiting > 0
 
 COUNT_WAITING = text("UPDATE run_stages SET waiting = waiting + :more WHERE run_id = :run_id AND stage = :stage")
 
-# Of the chunks with these contacts, which no stage has to do with any more.
-RECOUNT_WAITING = text("""
-WITH chunks AS (
-  SELECT c.stage, c.number, c.waiting FROM run_chunks c
-  WHERE c.run_id = :run_id AND c.status = 'open' AND c.waiting > 0 AND EXISTS (
-    SELECT FROM unnest(CAST(:positions AS bigint[])) AS p WHERE p BETWEEN c.first_position AND c.last_position
-  )
-), recounted AS (
-  UPDATE run_chunks c SET waiting = (
-    SELECT count(*) FROM deferrals d
-    WHERE d.run_id = c.run_id AND d.stage = c.stage AND d.position BETWEEN c.first_position AND c.last_position
-      AND NOT EXISTS (
-        SELECT FROM outcomes o WHERE o.run_id = d.run_id AND o.position = d.position AND o.stage = d.stage
-      )
-  )
-  FROM chunks WHERE c.run_id = :run_id AND c.stage = chunks.stage AND c.number = chunks.number
-  RETURNING c.stage, chunks.waiting - c.waiting AS fewer
-)
-UPDATE run_stages s SET waiting = s.waiting - f.fewer
-FROM (SELECT stage, sum(fewer) AS fewer FROM recounted GROUP BY stage) f
-WHERE s.run_id = :run_id AND s.stage = f.stage
-""")
-
 EXPORTS_WAIT = text("""
 SELECT not_before FROM run_chunks
 WHERE run_id = :run_id AND stage = 'compile' AND status = 'open' AND not_before > now()
@@ -94,11 +71,6 @@ def count_waiting(session: Session, run_id: UUID, stage: str, more: int) -> None
     """So many contacts more wait in a stage, or less."""
     if more:
         session.execute(COUNT_WAITING, {"run_id": run_id, "stage": stage, "more": more})
-
-
-def recount_waiting(session: Session, run_id: UUID, positions: Sequence[int]) -> None:
-    """Count anew who waits in the chunks of these contacts: they do not any more."""
-    session.execute(RECOUNT_WAITING, {"run_id": run_id, "positions": list(positions)})
 
 
 def let_rest(session: Session, run_id: UUID, stage: str) -> None:

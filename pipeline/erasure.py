@@ -23,9 +23,8 @@ from models.provider_answer import ProviderAnswer
 from models.run import Run
 from models.run_chunk import COMPILE, RunChunk
 from models.status import TERMINAL_RUN_STATUSES, ChunkStatus
-from models.transitions import hand_back_chunk, lock_run, touch_run, withdraw_outcomes
+from models.transitions import hand_back_chunk, lock_run, recount_waiting, touch_run, withdraw_outcomes
 from models.verification import Verification
-from pipeline.deferrals import recount_waiting
 from pipeline.lookup.known import mailbox_digest, person_digest
 from pipeline.lookup.names import Name, parse_name
 from pipeline.lookup.sources.source import Person, normalised

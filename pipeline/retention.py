@@ -42,12 +42,6 @@ def withdraw(session: Session, run: Run) -> None:
     session.execute(delete(Contact).where(*shown).execution_options(synchronize_session=False))
 
 
-def is_withdrawn(session: Session, run_id: UUID) -> bool:
-    """Whether the data of a run is gone, or going. Certain only for who holds the run's lock."""
-    first_contact = select(Contact.position).where(Contact.run_id == run_id, Contact.input_row == 0)
-    return session.scalar(first_contact) is None
-
-
 def delete_contacts(session: Session, run_id: UUID, first_position: int) -> None:
     """A batch of contacts from this position on; their outcomes and deferrals go with them."""
     lock_run(session, run_id)

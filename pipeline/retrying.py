@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from models.database import allow_time_for, plan_anew
 from models.events import EventKind, add_event
+from models.queries import is_withdrawn
 from models.run import Run
 from models.run_stage import RunStage
 from models.schema import new_id
@@ -22,7 +23,6 @@ from pipeline.errors import RunStateConflict, UnknownRun
 from pipeline.intake import NEVER_SENT_AFTER_S, CreatedRun
 from pipeline.outcomes import Reason
 from pipeline.results.counts import count_outcomes, delivered, finding_stage
-from pipeline.retention import is_withdrawn
 from pipeline.stages import PRESETS
 
 MAY_PASS = (

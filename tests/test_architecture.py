@@ -94,9 +94,3 @@ def test_each_setting_is_in_the_readme_in_the_same_words(project_root: Path, nam
 @pytest.mark.parametrize("reason", list(Reason))
 def test_each_reason_is_documented_in_the_same_words(project_root: Path, reason: Reason) -> None:
     assert f"| `{reason}` | {REASON_SENTENCES[reason]} |" in (project_root / "docs/api.md").read_text()
-
-
-def test_no_file_has_outgrown_its_reason(project_root: Path) -> None:
-    long = {path: lines for path, text in sources(project_root) if (lines := text.count("\n")) > 300}
-
-    assert {path for path in long if "/versions/" not in path} == set()

@@ -17,14 +17,13 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
 from models.events import EventKind, add_event
-from models.queries import exports_of_run
+from models.queries import exports_of_run, is_withdrawn
 from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import end_of_lease, forget_exports, lock_run, touch_run
 from pipeline.errors import LeaseLost, RunStateConflict, UnknownRun
 from pipeline.results.artifacts import add_artifacts, withdraw_exports
 from pipeline.results.exports import ExportFile
-from pipeline.retention import is_withdrawn
 
 _Statement = TypeVar("_Statement", bound=Executable)
 

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database import Database, open_database
-from models.queries import claimable_chunks, events_of_run, first_results, run_of_account, stream_results
+from models.queries import claimable_chunks, events_of_run, first_results, is_withdrawn, run_of_account, stream_results
 from models.run import Run
 from models.run_chunk import COMPILE
 from models.schema import Base, new_id
@@ -125,7 +125,7 @@ def read(session: Session, large: LargeRuns) -> None:
         assert run is not None
         live_state.build(session, run)
     first_results(session, large.cancelled, 20)
-    assert not retention.is_withdrawn(session, large.cancelled)
+    assert not is_withdrawn(session, large.cancelled)
 
 
 def erase_one(session: Session, large: LargeRuns) -> None:
