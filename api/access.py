@@ -14,8 +14,8 @@ from fastapi.security import HTTPBearer
 from api.apart import resources_of
 from models.database import Database
 from models.queries import account_of_key
-from models.settings import Settings
 from models.status import SubscriptionStatus
+from settings import Settings
 
 AT_ONCE = 2
 """Requests of one account and one kind that a process works at the same time."""

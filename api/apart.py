@@ -23,8 +23,8 @@ from sqlalchemy.exc import DBAPIError
 from models.database import Database, open_database
 from models.postgres_errors import PostgresUnavailable, described
 from models.redis_server import open_redis
-from models.settings import Settings
 from pipeline.errors import GrowthError, traced
+from settings import Settings
 
 LARGE_BYTES = 64 * 1024
 """Some 500 contacts: reading them takes about as long as handing them over."""

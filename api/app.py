@@ -15,7 +15,7 @@ from api.health import LastLook, health
 from api.runs import runs
 from api.suppressions import suppressions
 from models.database import check_at_start
-from models.settings import load_settings, required
+from settings import load_settings, required
 
 CONNECTIONS = 10
 SWITCH_S = 0.0005

@@ -18,12 +18,13 @@ from api.runs import ERRORS
 from models.privacy_wire import ErasureDone, ErasureRequest, PersonToErase
 from models.schema import new_id
 from models.status import TERMINAL_RUN_STATUSES
-from pipeline import erasure, live_state, suppressions
-from pipeline.erasure import Wanted
 from pipeline.errors import InvalidInput
-from pipeline.live_state import LiveState
-from pipeline.lookup.sources.source import Person
-from pipeline.mail.syntax import normalise_domain
+from pipeline.lookup.providers.source import Person
+from pipeline.mail.address.syntax import normalise_domain
+from pipeline.privacy import erasure, suppressions
+from pipeline.privacy.erasure import Wanted
+from pipeline.runs import live_state
+from pipeline.runs.live_state import LiveState
 from worker.dispatch import broker_may_be_away, send_export
 
 log = logging.getLogger(__name__)

@@ -26,14 +26,14 @@ from models.wire import (
     Timeline,
     TimelineEvent,
 )
-from pipeline import live_state
 from pipeline.credits import RateCard
 from pipeline.errors import UnknownRun
-from pipeline.intake import CreatedRun, create_run
-from pipeline.live_state import LiveState
 from pipeline.results.exports import MIME_TYPES
-from pipeline.retrying import retry_run
-from pipeline.runs import cancel as cancel_run
+from pipeline.runs import live_state
+from pipeline.runs.create import CreatedRun, create_run
+from pipeline.runs.lifecycle import cancel as cancel_run
+from pipeline.runs.live_state import LiveState
+from pipeline.runs.retry import retry_run
 from worker.dispatch import broker_may_be_away, send_chain, send_export
 
 NO_SUCH_EXPORT = "There is no such export: `export_handles` of a completed run lists those that exist."

@@ -15,9 +15,9 @@ from api.errors import MOST_PROBLEMS
 from api.runs import ERRORS
 from models.bounds import ENTRIES
 from models.privacy_wire import Changed, Checked, SuppressionEntries, SuppressionPage, SuppressionShown
-from pipeline import suppressions as do_not_contact
 from pipeline.errors import InvalidInput
-from pipeline.suppressions import Entry, parse_entry
+from pipeline.privacy import suppressions as do_not_contact
+from pipeline.privacy.suppressions import Entry, parse_entry
 
 suppressions = APIRouter(prefix="/api/v1/growth/suppressions", responses=ERRORS)  # type: ignore[arg-type]
 

@@ -5,8 +5,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from pipeline.lookup.candidates import candidates
-from pipeline.lookup.names import parse_name
+from pipeline.lookup.names.parse import parse_name
+from pipeline.lookup.patterns.candidates import candidates
 
 TABLE = Path(__file__).parent.parent / "tests/unit/lookup/world_names.tsv"
 ROUNDS = 10

@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from cli.accounts import create_account
 from cli.client import ApiClient, Credentials
-from cli.stack import Ports, Stack, running_stack
+from cli.local.stack import Ports, Stack, running_stack
 from cli.watching import FINISHED
 from models.database import Database, open_database
 from sandbox.domains import invent_domains

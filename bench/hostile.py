@@ -32,7 +32,7 @@ from starlette.types import Receive, Scope, Send
 from bench.hostile_servers import HostileServers, hostile_servers
 from cli.accounts import create_account
 from cli.client import ApiClient
-from cli.stack import Ports, Stack, running_stack
+from cli.local.stack import Ports, Stack, running_stack
 from cli.watching import FINISHED
 from models.database import open_database
 from sandbox.domains import invent_domains

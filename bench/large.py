@@ -26,7 +26,7 @@ import psutil
 
 from cli.accounts import create_account
 from cli.client import ApiClient, Credentials
-from cli.stack import Ports, Stack, running_stack
+from cli.local.stack import Ports, Stack, running_stack
 from cli.watching import FINISHED
 from models.database import open_database
 from sandbox.csv_files import write_contacts_csv

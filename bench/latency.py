@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from cli.client import ApiClient
-from cli.stack import Ports, Stack, running_stack
+from cli.local.stack import Ports, Stack, running_stack
 from cli.watching import FINISHED
 from models.database import Database, open_database
 from sandbox.domains import invent_domains

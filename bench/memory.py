@@ -1,10 +1,10 @@
-"""What runs teach, kept in memory as `pipeline.knowledge` and `pipeline.lookups` keep it in Postgres."""
+"""What runs teach, kept in memory as `pipeline.memory` keeps it in Postgres."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.lookup.lessons import lessons
-from pipeline.lookups import known_person
+from pipeline.lookup.patterns.observations import lessons
+from pipeline.memory.lookups import known_person
 from pipeline.outcomes import Outcome
 from pipeline.records import KnownPerson, PatternCount
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from cli.embedded import embedded_valkey
-from pipeline.mail.pacing import Pacing, PacingLimits, Place
-from pipeline.mail.process_pacing import ProcessPacing
+from cli.local.embedded import embedded_valkey
+from pipeline.mail.pacing.in_process import ProcessPacing
+from pipeline.mail.pacing.slots import Pacing, PacingLimits, Place
 from worker.pacing.shared import SharedPacing
 
 LIMITS = PacingLimits(connections_per_host=4, connections_per_provider=40, recipients_per_second=1_000_000)

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from cli.contacts_csv import BYTE_ORDER_MARKS, COLUMN_NAMES, DELIMITERS, MAX_FIELD_CHARS, UnusableFile
-from pipeline.mail.syntax import Address, parse_address
+from pipeline.mail.address.syntax import Address, parse_address
 
 SAMPLE_ROWS = 100
 BLOCK = 1 << 20

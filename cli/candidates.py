@@ -7,11 +7,11 @@ from rich.table import Table
 
 from cli.client import ApiError
 from cli.terminal import write_json
-from pipeline.lookup.candidates import Candidate, candidates
-from pipeline.lookup.habits import Size
-from pipeline.lookup.names import parse_name
-from pipeline.lookup.patterns import PATTERNS
-from pipeline.mail.syntax import normalise_domain
+from pipeline.lookup.names.parse import parse_name
+from pipeline.lookup.patterns.candidates import Candidate, candidates
+from pipeline.lookup.patterns.patterns import PATTERNS
+from pipeline.lookup.patterns.priors import Size
+from pipeline.mail.address.syntax import normalise_domain
 from pipeline.records import PatternCount
 
 

@@ -11,7 +11,7 @@ from cli.client import ApiError, find_credentials
 from cli.home import adopt_settings
 from models.database import Database, open_database
 from models.postgres_errors import DatabaseUnusable, Meaning, PostgresUnavailable, meaning_of, said_by, sqlstate_of
-from models.settings import load_settings
+from settings import load_settings
 
 NO_SCHEMA = ("3F000", "42P01", "42703", "42883")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cli.client import ApiError, read_credentials
 from cli.exit_codes import CommandFailed
-from models.settings import Settings
+from settings import Settings
 
 LOCK_FILE = ".lock"
 ODD = re.compile(r"[^\w./@%+=:,~-]")

@@ -14,15 +14,15 @@ from rich.console import Console
 
 from cli.client import ApiAway, ApiClient, ApiError, find_credentials
 from cli.contacts_csv import read_contacts
-from cli.do_not_contact import erase, suppressions
 from cli.downloads import STDOUT, choose_export, save_export
 from cli.exit_codes import run_to_its_end
 from cli.runs import runs
 from cli.summary import print_summary
+from cli.suppressions import erase, suppressions
 from cli.terminal import console, errors, say, write_json
-from cli.verdict_format import Shown, VerdictFormat
+from cli.verify.verdict_format import Shown, VerdictFormat
 from cli.watching import Patience, going_on_with, watch
-from pipeline.lookup.habits import Size
+from pipeline.lookup.patterns.priors import Size
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
@@ -60,7 +60,7 @@ def up(
     ] = False,
 ) -> None:
     """Start everything on this machine, until Ctrl-C."""
-    from cli.local import run_up
+    from cli.local.up import run_up
 
     run_up(console, home, port, workers, with_sandbox=sandbox)
 
@@ -73,7 +73,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
 ) -> None:
     """Send made-up contacts through both stages on real servers, and compare with the truth."""
-    from cli.demo import run_demo  # the sandbox's libraries are an extra
+    from cli.local.demo import run_demo  # the sandbox's libraries are an extra
 
     run_demo(console, home / "demo", contacts, seed, keep=keep)
 
@@ -217,8 +217,8 @@ def verify(
     """
     if bool(addresses) == bool(file) or bool(file) != bool(output):
         raise typer.BadParameter("give addresses, or --file with --output.")
-    from cli.verify import settings_here, verify_addresses
-    from cli.verify_file import LIST_PATIENCE_S, verify_file
+    from cli.verify.addresses import settings_here, verify_addresses
+    from cli.verify.file import LIST_PATIENCE_S, verify_file
 
     settings = settings_here(home)
     if file and output:
@@ -234,7 +234,7 @@ def doctor(
     mail_domain: Annotated[str | None, typer.Option(help="A domain of yours: ask its mail server a question.")] = None,
 ) -> None:
     """Say what is reachable, what is not, and what to do."""
-    from cli.doctor import print_diagnosis
+    from cli.doctor.command import print_diagnosis
     from cli.home import adopt_settings
 
     adopt_settings(home)

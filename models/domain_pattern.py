@@ -11,7 +11,7 @@ from models.schema import Base
 class DomainPattern(Base):
     """For how many people a pattern (such as `first.last`) was confirmed and refused at a domain. It names nobody.
 
-    The counts are as of `updated_at`; since then they have faded (`pipeline.knowledge`).
+    The counts are as of `updated_at`; since then they have faded (`pipeline.memory.domain_patterns`).
     """
 
     __tablename__ = "domain_patterns"

@@ -31,7 +31,8 @@ class Run(Base):
     were not successful; files that are missing with attempts and no `export_retry_at` are given up.
 
     `failures` counts the steps that failed since the run last made progress, `troubled_since` is when the first of
-    them did. `trouble` is the last failure (`pipeline.trouble.Trouble`), and `retry_at` when that step is tried again.
+    them did. `trouble` is the last failure (`pipeline.runs.trouble.Trouble`), and `retry_at` when that step is tried
+    again.
     """
 
     __tablename__ = "runs"

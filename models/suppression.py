@@ -13,9 +13,9 @@ SUPPRESSION_KINDS = ("address", "domain", "hash", "person")
 class Suppression(Base):
     """One entry of an account's do-not-contact list. It tells whom it is about only to who asks for them again.
 
-    `sha256` is of the normalised value (`pipeline.mail.do_not_contact`). `hash` is what the account itself brought as
-    a SHA-256; `person` is the name and domain of somebody who was erased. What an entry stops depends on its hash
-    alone: the kind is for people to read.
+    `sha256` is of the normalised value (`pipeline.mail.address.suppression`). `hash` is what the account itself
+    brought as a SHA-256; `person` is the name and domain of somebody who was erased. What an entry stops depends on its
+    hash alone: the kind is for people to read.
     """
 
     __tablename__ = "suppressions"

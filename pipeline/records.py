@@ -67,7 +67,7 @@ class Batch:
 
     `known_patterns` maps a domain (A-label form, lower case) to its patterns, most confirmed first. `known_answers`
     maps a normalised address to an answer that is fresh enough to be used again. `known_people` are those whom an
-    earlier run of the same account looked up lately, by `pipeline.lookup.known.person_digest`. `taken` are the
+    earlier run of the same account looked up lately, by `pipeline.lookup.search.recall.person_digest`. `taken` are the
     addresses that this run has found already for others at the same domains, `colleagues` contacts at the same domains
     who are worked elsewhere and have no address yet.
     """

@@ -12,7 +12,7 @@ import redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from cli.embedded import embedded_postgres, embedded_valkey
+from cli.local.embedded import embedded_postgres, embedded_valkey
 from models.database import Database, open_database
 from models.migrate import migrate
 

@@ -11,13 +11,13 @@ from models.database import Database
 from models.run_chunk import RunChunk
 from models.transitions import lock_run
 from models.wire import ContactIn, GoalPlan, InputAssets, Output
-from pipeline import chunks, runs
-from pipeline.chunks import Lease
 from pipeline.credits import RateCard
-from pipeline.intake import create_run
-from pipeline.lookup.lessons import lessons
+from pipeline.lookup.patterns.observations import lessons
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import PatternCount
+from pipeline.runs import chunks, lifecycle
+from pipeline.runs.chunks import Lease
+from pipeline.runs.create import create_run
 
 LOOKUP, VERIFY = "email_lookup", "email_verify"
 WORKER = "worker-1@test/1"
@@ -55,7 +55,7 @@ def started_run(database: Database, count: int = 3, chunk_size: int = 2) -> UUID
     """Running, its look-up stage planned into chunks, none claimed."""
     run_id = pending_run(database, count)
     with database.transaction() as session:
-        runs.begin_stage(session, run_id, LOOKUP, WORKER, chunk_size)
+        lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, chunk_size)
     return run_id
 
 
@@ -129,7 +129,7 @@ def finish_chunk(database: Database, lease: Lease, outcomes: Sequence[Outcome]) 
     with database.transaction() as session:
         chunks.record(session, lease, outcomes, LEASE_S)
         chunks.finish(session, lease)
-        return runs.advance(session, lease.run_id, lease.stage, lease.worker)
+        return lifecycle.advance(session, lease.run_id, lease.stage, lease.worker)
 
 
 def count(session: Session, query: str, **parameters: object) -> int:

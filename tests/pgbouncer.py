@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from cli.ports import free_port
+from cli.local.ports import free_port
 from tests.mail_servers.processes import wait_until_it_listens
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

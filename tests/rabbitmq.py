@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from kombu import Connection, Queue
 
-from cli.ports import free_port
+from cli.local.ports import free_port
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 IS_INSTALLED = PROGRAM.exists()

@@ -9,14 +9,14 @@ from sqlalchemy import CheckConstraint
 
 from models.outcome import OUTCOME_STATUSES
 from models.run import PRESETS as STORED_PRESETS
-from models.settings import Settings, load_settings
 from models.tables import Base
 from models.wire import Preset
 from pipeline.outcomes import REASON_SENTENCES, OutcomeStatus, Reason
 from pipeline.stages import PRESETS, STAGES
+from settings import Settings, load_settings
 from worker.tasks import app
 
-PACKAGES = ("api", "cli", "models", "pipeline", "worker")
+PACKAGES = ("api", "cli", "models", "pipeline", "settings", "worker")
 STATUS_WRITE = re.compile(r"\.values\([^)]*\bstatus=|\bSET status\b|^\s*(?!self)[\w.]+\.status = ", re.MULTILINE)
 COMMIT = re.compile(r"\.commit\(|\.begin\(|\bSession\(")
 

@@ -10,14 +10,14 @@ from models.postgres_errors import Meaning, meaning_of
 from models.queries import claimable_chunks
 from models.run import Run
 from models.transitions import RunError, lock_run
-from pipeline import chunks, live_state, runs, trouble
-from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost
-from pipeline.live_state import LiveState
 from pipeline.outcomes import Outcome
-from pipeline.trouble import Step, StepFailed
+from pipeline.runs import chunks, lifecycle, live_state, trouble
+from pipeline.runs.chunks import Lease
+from pipeline.runs.live_state import LiveState
+from pipeline.runs.trouble import Step, StepFailed
+from worker.commit_retry import insist, insist_on_end, work_under
 from worker.dispatch import broker_may_be_away, send_export
-from worker.insisting import insist, insist_on_end, work_under
 from worker.process import Process
 from worker.publishing import publish
 
@@ -37,7 +37,7 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
         chunks.record(session, lease, (), process.settings.lease_seconds)
         record_what_can_be(session, lease, outcomes, process.settings.lease_seconds)
         chunks.give_up(session, lease, failed)
-        run = runs.refreshed(session, lease.run_id)
+        run = lifecycle.refreshed(session, lease.run_id)
         state = live_state.build(session, run, process.settings.public_url)
         return bool(claimable_chunks(session, lease.run_id, lease.stage, 1)), run, state
 
@@ -77,7 +77,7 @@ def note_failure(process: Process, run_id: UUID, failed: StepFailed, stage: str 
         run = lock_run(session, run_id)
         if run is None or not trouble.note_step(session, run, failed, stage, worker):
             return None
-        run = runs.refreshed(session, run_id)
+        run = lifecycle.refreshed(session, run_id)
         return run, live_state.build(session, run, process.settings.public_url)
 
     try:
@@ -105,7 +105,7 @@ def fail_run(process: Process, run_id: UUID, error: RunError, worker: str) -> No
     log.error("run %s, stage %s: failed with %s", run_id, error.stage, error.code)
 
     def end(session: Session) -> LiveState | None:
-        run = runs.fail(session, run_id, error, worker)
+        run = lifecycle.fail(session, run_id, error, worker)
         return live_state.build(session, run, process.settings.public_url) if run else None
 
     try:

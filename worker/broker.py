@@ -16,7 +16,7 @@ from redis.exceptions import NoPermissionError
 
 from models.redis_server import Need, find_trouble, why
 from models.redis_url import celery_url, database_of
-from models.settings import Settings
+from settings import Settings
 
 QUEUE = "growth"
 VISIBILITY_TIMEOUT_S = 300

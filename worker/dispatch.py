@@ -11,8 +11,8 @@ from uuid import UUID
 from celery import Signature, chain
 
 from models.run_chunk import COMPILE
-from models.settings import UnusableSettings, load_settings
 from pipeline.stages import PRESETS
+from settings import UnusableSettings, load_settings
 from worker.app import app
 from worker.broker import QUEUE, find_broker_trouble, is_rabbitmq, why_not_sent
 

@@ -11,18 +11,18 @@ import redis
 from models.connections import IN_THE_BACKGROUND
 from models.database import Database, open_database
 from models.redis_server import open_redis
-from models.settings import Settings, load_settings, required
-from pipeline.lookup.sources.waterfall import Waterfall
+from pipeline.lookup.providers.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.outage import Outage
-from pipeline.mail.pacing import PacingLimits
-from pipeline.verifications import Freshness
-from worker.do_not_contact import PostgresDoNotContact
-from worker.journal import PostgresJournal
-from worker.mail_settings import mail_network_config
+from pipeline.mail.pacing.slots import PacingLimits
+from pipeline.memory.verifications import Freshness
+from settings import Settings, load_settings, required
+from settings.mail import mail_network_config
+from settings.sources import OpenSources, sources_or_exit
+from worker.adapters.provider_journal import PostgresJournal
+from worker.adapters.redis_memory import RedisMemory
+from worker.adapters.suppression_list import PostgresDoNotContact
 from worker.pacing.shared import SharedPacing
-from worker.shared_memory import RedisMemory
-from worker.sources import OpenSources, sources_or_exit
 
 REDIS_TIMEOUT_S = 1.0
 """The live copy is not worth waiting for."""

@@ -4,8 +4,8 @@ import logging
 
 import redis
 
-from pipeline import live_state
-from pipeline.live_state import LiveState
+from pipeline.runs import live_state
+from pipeline.runs.live_state import LiveState
 from worker.process import Process
 
 log = logging.getLogger(__name__)

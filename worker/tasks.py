@@ -12,15 +12,15 @@ from celery import Task
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
 
 from models.database import check_at_start
-from models.settings import load_settings, required
+from settings import load_settings, required
+from settings.sources import sources_or_exit
 from worker.app import EXPORT_SOFT_TIME_LIMIT_S, EXPORT_TIME_LIMIT_S, app
-from worker.compiling import compile_run
-from worker.exporting import export_stopped_run
+from worker.celery_patches.leaving import leave_soon
+from worker.chain import work_lane, work_link
+from worker.compile import compile_run
+from worker.export import export_stopped_run
 from worker.garbage import collect_rarely
-from worker.leaving import leave_soon
-from worker.links import work_lane, work_link
 from worker.process import Process, open_process
-from worker.sources import sources_or_exit
 
 
 class _SharedFlag:

@@ -10,9 +10,9 @@ those pass who come back with the same client address, sender and recipient.
 import hashlib
 from functools import lru_cache
 
-from pipeline.mail.answer import Answer
-from pipeline.mail.enquiry import Enquiry
-from pipeline.mail.meanings import Meaning
+from pipeline.mail.probe import Enquiry
+from pipeline.mail.replies.answer import Answer
+from pipeline.mail.replies.meaning import Meaning
 
 LENGTH = 16
 """16^16 possibilities: nobody has it, and it still looks like a local part."""

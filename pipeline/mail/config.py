@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.mail.replies import RuleBook
-from pipeline.mail.ways_out import SocksProxy
+from pipeline.mail.replies.classify import RuleBook
+from pipeline.mail.smtp.egress import SocksProxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,15 @@ class MailNetworkConfig:
     or otherwise reserved addresses are never contacted unless `allow_private` is set. `record_timeout` is the
     work on one record, waiting for a connection slot not counted. `conversations` limits the connections, and
     the domains of a batch in work, in all; `recipients_per_second` what one host is asked about, on average
-    (`pipeline.mail.pacing`). After `refusals_per_session` refused recipients a new session is begun: after the tenth
-    error Postfix sends each reply a second late, QUIT's among them, and it ends the session after the twentieth
+    (`pipeline.mail.pacing.slots`). After `refusals_per_session` refused recipients a new session is begun: after the
+    tenth error Postfix sends each reply a second late, QUIT's among them, and it ends the session after the twentieth
     (postconf(5), `smtpd_soft_error_limit` 10, `smtpd_hard_error_limit` 20). `defer_seconds` is how long a record waits
     the first, the second, ... time that a server asks us to come back later and does not say when; its length is how
     often that may happen. `reply_rules` holds the operator's own rules of what replies mean (None: the standard ones
     alone). `ipv6` says that this machine reaches IPv6 addresses. `lists_dir` holds the operator's own lists of domains
-    and local parts (`pipeline.mail.lists`). `starttls` has sessions encrypted where servers offer that. Connections
-    leave from `source_ips`, addresses of this machine, and through `proxies` (`pipeline.mail.ways_out`); none of both
-    means the machine's default address.
+    and local parts (`pipeline.mail.address.lists`). `starttls` has sessions encrypted where servers offer that.
+    Connections leave from `source_ips`, addresses of this machine, and through `proxies` (`pipeline.mail.smtp.egress`);
+    none of both means the machine's default address.
     With a `verifier` that one is asked, and no mail host.
     """
 

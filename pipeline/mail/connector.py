@@ -5,20 +5,20 @@ import logging
 from weakref import WeakKeyDictionary
 
 from pipeline.mail.config import MailNetworkConfig
-from pipeline.mail.dialling import connect
-from pipeline.mail.handover import Handover, Line
 from pipeline.mail.host_habits import HostHabits
 from pipeline.mail.host_health import HostHealth
 from pipeline.mail.outage import FailuresInARow
-from pipeline.mail.pacing import Pacing, PacingLimits, Place, Slot, asks_to_slow_down, place_of
-from pipeline.mail.process_pacing import ProcessPacing
-from pipeline.mail.reply import Reply
-from pipeline.mail.smtp import SmtpSession
-from pipeline.mail.smtp_errors import ConnectError, SessionRefusedError, SmtpError, TlsError, WayOutError
-from pipeline.mail.starttls import opportunistic_tls
+from pipeline.mail.pacing.in_process import ProcessPacing
+from pipeline.mail.pacing.slots import Pacing, PacingLimits, Place, Slot, asks_to_slow_down, place_of
+from pipeline.mail.session_pool import Handover, Line
+from pipeline.mail.smtp.connect import connect
+from pipeline.mail.smtp.egress import WayOut, WaysOut
+from pipeline.mail.smtp.errors import ConnectError, SessionRefusedError, SmtpError, TlsError, WayOutError
+from pipeline.mail.smtp.reply import Reply
+from pipeline.mail.smtp.session import SmtpSession
+from pipeline.mail.smtp.starttls import opportunistic_tls
+from pipeline.mail.smtp.transcript import TRANSCRIPT
 from pipeline.mail.stopwatch import Stopwatch
-from pipeline.mail.transcript import TRANSCRIPT
-from pipeline.mail.ways_out import WayOut, WaysOut
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Connector:
         """Open a session on behalf of a domain and introduce ourselves, or take over one in which that was done.
 
         One is taken over only by who says how many `questions` there will be at first, and where slots are scarce:
-        another domain's conversation ended well in it while we waited for a slot (`pipeline.mail.handover`).
+        another domain's conversation ended well in it while we waited for a slot (`pipeline.mail.session_pool`).
 
         Only waiting for a slot is not on the stopwatch. The slot stays taken until the connection is closed. Where
         a host takes no more of our connections at once, we wait until it has fewer, and try again.

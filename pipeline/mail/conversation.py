@@ -11,23 +11,23 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from pipeline.mail.answer import Answer, answer_to_refused_session, answers_to_recipients
+from pipeline.mail.address.providers import provider_of
 from pipeline.mail.catch_all import invented_address
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
-from pipeline.mail.dns import MailRoute
-from pipeline.mail.mail_providers import provider_of
-from pipeline.mail.meanings import SETTLED, Meaning
-from pipeline.mail.replies import is_too_many_recipients
-from pipeline.mail.reply import Reply
-from pipeline.mail.smtp import SmtpSession
-from pipeline.mail.smtp_errors import (
+from pipeline.mail.dns.routes import MailRoute
+from pipeline.mail.replies.answer import Answer, answer_to_refused_session, answers_to_recipients
+from pipeline.mail.replies.classify import is_too_many_recipients
+from pipeline.mail.replies.meaning import SETTLED, Meaning
+from pipeline.mail.smtp.errors import (
     MalformedReplyError,
     ReplyTimeoutError,
     SessionRefusedError,
     SmtpError,
     TlsError,
 )
+from pipeline.mail.smtp.reply import Reply
+from pipeline.mail.smtp.session import SmtpSession
 from pipeline.mail.stopwatch import Stopwatch
 
 QUESTIONS_AT_FIRST = 20

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from pipeline.mail.ttl_cache import TtlCache
+from pipeline.mail.caching.ttl_cache import TtlCache
 
 REMEMBERED = 3600.0
 """Seconds until a host is trusted again: somebody may have repaired it."""

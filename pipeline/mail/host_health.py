@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from pipeline.mail.ttl_cache import TtlCache
+from pipeline.mail.caching.ttl_cache import TtlCache
 
 FAILURES_UNTIL_DOWN = 2
 DOWN_FOR = 30.0

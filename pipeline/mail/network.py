@@ -6,20 +6,20 @@ process share caches and stay polite together. What it learns about domains it t
 
 import hashlib
 
-from pipeline.mail.answer import Answer
+from pipeline.mail.address.lists import Lists
+from pipeline.mail.caching.shared import Batches, SharedMemory, Shelf
+from pipeline.mail.caching.ttl_cache import TtlCache
 from pipeline.mail.catch_all import ask_about_nobody
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
 from pipeline.mail.conversation import Conversation
-from pipeline.mail.dns import MailRoute, Resolver
-from pipeline.mail.enquiry import Enquiry
-from pipeline.mail.lists import Lists
+from pipeline.mail.dns.routes import MailRoute, Resolver
 from pipeline.mail.outage import NO_RESOLVER, OF_ONES_OWN, SMTP_PORT_BLOCKED, Outage
-from pipeline.mail.pacing import Pacing
-from pipeline.mail.remote import RemoteEnquiry, RemoteVerifier
-from pipeline.mail.shared_memory import Batches, SharedMemory, Shelf
+from pipeline.mail.pacing.slots import Pacing
+from pipeline.mail.probe import Enquiry
+from pipeline.mail.reacher.verifier import RemoteEnquiry, RemoteVerifier
+from pipeline.mail.replies.answer import Answer
 from pipeline.mail.stopwatch import Stopwatch
-from pipeline.mail.ttl_cache import TtlCache
 
 __all__ = ["MailNetwork", "MailNetworkConfig"]
 

@@ -27,7 +27,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pipeline.mail.meanings import EXISTS, REASONS, Meaning
+from pipeline.mail.replies.meaning import EXISTS, REASONS, Meaning
 from pipeline.outcomes import OutcomeStatus, Reason
 
 RISKS: Mapping[Reason, int] = {

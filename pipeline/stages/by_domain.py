@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from typing import TypeVar
 
 from pipeline.errors import traced
-from pipeline.mail.enquiry import Enquiry
+from pipeline.mail.probe import Enquiry
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Record
 

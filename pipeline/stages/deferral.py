@@ -4,11 +4,11 @@ A look-up has one visit more than `defer_seconds` has numbers, at a server whose
 waited: what one visit teaches is asked at the next, and answered at the one after it.
 """
 
-from pipeline.mail.answer import Answer
 from pipeline.mail.config import MailNetworkConfig
-from pipeline.mail.dns import MailRoute
-from pipeline.mail.meanings import Meaning
-from pipeline.mail.stated_wait import stated_wait
+from pipeline.mail.dns.routes import MailRoute
+from pipeline.mail.replies.answer import Answer
+from pipeline.mail.replies.meaning import Meaning
+from pipeline.mail.replies.stated_wait import stated_wait
 from pipeline.outcomes import Deferral, Reason
 from pipeline.records import Record
 

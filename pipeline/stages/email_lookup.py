@@ -11,17 +11,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable,
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from pipeline.lookup.belief import PatternBelief
-from pipeline.lookup.conclusions import Finding
-from pipeline.lookup.known import person_digest, recall
-from pipeline.lookup.names import Name, parse_name
-from pipeline.lookup.patterns import count_patterns, recognise
-from pipeline.lookup.search import DomainSearch
-from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
-from pipeline.mail.do_not_contact import DoNotContact
-from pipeline.mail.enquiry import Enquiry
+from pipeline.lookup.names.parse import Name, parse_name
+from pipeline.lookup.patterns.model import PatternBelief
+from pipeline.lookup.patterns.patterns import count_patterns, recognise
+from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
+from pipeline.lookup.search.conclusions import Finding
+from pipeline.lookup.search.recall import person_digest, recall
+from pipeline.lookup.search.search import DomainSearch
+from pipeline.mail.address.suppression import DoNotContact
+from pipeline.mail.address.syntax import Address, normalise_domain, parse_address
 from pipeline.mail.network import MailNetwork
-from pipeline.mail.syntax import Address, normalise_domain, parse_address
+from pipeline.mail.probe import Enquiry
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain

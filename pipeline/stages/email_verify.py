@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
-from pipeline.mail.answer import Answer
+from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
+from pipeline.mail.address.facts import AddressFacts, DomainFacts, facts_about
+from pipeline.mail.address.late_bounces import bounces_later
+from pipeline.mail.address.syntax import Address, parse_address
 from pipeline.mail.catch_all import invented_address
-from pipeline.mail.enquiry import Enquiry
-from pipeline.mail.facts import AddressFacts, DomainFacts, facts_about
-from pipeline.mail.late_bounces import bounces_later
-from pipeline.mail.meanings import ABOUT_US, Meaning
 from pipeline.mail.network import MailNetwork
-from pipeline.mail.syntax import Address, parse_address
+from pipeline.mail.probe import Enquiry
+from pipeline.mail.replies.answer import Answer
+from pipeline.mail.replies.meaning import ABOUT_US, Meaning
 from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, verdict_on_route
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, KnownAnswer, Record

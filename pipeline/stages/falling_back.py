@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import traced
-from pipeline.lookup.sources.metered import NotAsked
-from pipeline.lookup.sources.source import Person
-from pipeline.lookup.sources.waterfall import Conclusion, Waterfall
+from pipeline.lookup.providers.metered import NotAsked
+from pipeline.lookup.providers.source import Person
+from pipeline.lookup.providers.waterfall import Conclusion, Waterfall
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Record

@@ -1,9 +1,9 @@
 """What the look-up says about a record: an outcome with its source, its score and its evidence."""
 
-from pipeline.lookup.candidates import Candidate
-from pipeline.lookup.conclusions import Finding
-from pipeline.lookup.known import person_digest
-from pipeline.mail.syntax import Address
+from pipeline.lookup.patterns.candidates import Candidate
+from pipeline.lookup.search.conclusions import Finding
+from pipeline.lookup.search.recall import person_digest
+from pipeline.mail.address.syntax import Address
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.records import KnownPerson, Record
 

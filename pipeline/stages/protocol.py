@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.lookup.sources.waterfall import Waterfall
+from pipeline.lookup.providers.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus
 from pipeline.records import Batch

@@ -4,19 +4,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from pipeline.lookup.belief import PatternBelief
-from pipeline.lookup.names import Name
-from pipeline.lookup.patterns import local_parts
-from pipeline.lookup.sought import seek
-from pipeline.lookup.sources.source import Person
-from pipeline.mail.do_not_contact import (
+from pipeline.lookup.names.parse import Name
+from pipeline.lookup.patterns.model import PatternBelief
+from pipeline.lookup.patterns.patterns import local_parts
+from pipeline.lookup.providers.source import Person
+from pipeline.lookup.search.target import seek
+from pipeline.mail.address.suppression import (
     DoNotContact,
     address_digests,
     domain_digests,
     is_domain_listed,
     is_listed,
 )
-from pipeline.mail.syntax import Address
+from pipeline.mail.address.syntax import Address
 from pipeline.records import PatternCount
 
 

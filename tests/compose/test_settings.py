@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from models.settings import Settings
+from settings import Settings
 
 ROOT = Path(__file__).parents[2]
 

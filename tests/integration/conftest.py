@@ -16,7 +16,7 @@ import redis
 
 from cli.accounts import NewAccount, create_account
 from cli.client import ApiClient, Credentials
-from cli.stack import Ports, Stack, running_stack
+from cli.local.stack import Ports, Stack, running_stack
 from models.database import Database, open_database
 from pipeline.mail.network import MailNetworkConfig
 from sandbox.domains import Domain, invent_domains

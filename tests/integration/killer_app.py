@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from pipeline import stages
-from pipeline.lookup.sources.waterfall import Waterfall
+from pipeline.lookup.providers.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome
 from pipeline.records import Batch

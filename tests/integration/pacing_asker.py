@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
-from pipeline.mail.pacing import PacingLimits
+from pipeline.mail.pacing.slots import PacingLimits
 from worker.pacing.shared import SharedPacing
 
 

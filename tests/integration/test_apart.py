@@ -16,8 +16,8 @@ from sqlalchemy import text
 from api.apart import LARGE_BYTES, NICENESS, Resources, open_resources, processes_apart, work
 from api.bodies import Body
 from api.errors import FAULT, add_error_handlers
-from models.settings import Settings
 from pipeline.errors import InvalidInput
+from settings import Settings
 
 log = logging.getLogger(__name__)
 

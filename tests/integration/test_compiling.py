@@ -12,11 +12,11 @@ from models.database import Database
 from models.queries import events_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
-from pipeline import live_state, runs, standstill
-from pipeline.narrowing import MAX_ATTEMPTS
+from pipeline.runs import lifecycle, live_state, stalled
+from pipeline.runs.poison import MAX_ATTEMPTS
 from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, finish_chunk, found, pending_run, valid
 from tests.integration.worker_process import opened_process
-from worker.compiling import compile_run
+from worker.compile import compile_run
 from worker.process import Process
 
 
@@ -41,7 +41,7 @@ def run_id(database: Database) -> UUID:
     run_id = pending_run(database, count=2)
     for stage, outcomes in ((LOOKUP, [found(0), found(1)]), (VERIFY, [valid(0), valid(1)])):
         with database.transaction() as session:
-            runs.begin_stage(session, run_id, stage, WORKER, 10)
+            lifecycle.begin_stage(session, run_id, stage, WORKER, 10)
         finish_chunk(database, claimed_chunk(database, run_id, stage), outcomes)
     return run_id
 
@@ -77,12 +77,12 @@ def test_nobody_tries_again_before_the_pause_is_over(process: Process, database:
     compile_run(process, run_id, WORKER)
 
     with database.transaction() as session:
-        assert standstill.find_stalled(session) == []
+        assert stalled.find_stalled(session) == []
         claims = [event for event in events_of_run(session, run_id) if event.kind == "chunk_claimed"]
     assert [event.stage for event in claims].count(COMPILE) == 1
     let_pass(database)
     with database.transaction() as session:
-        assert [run.run_id for run in standstill.find_stalled(session)] == [run_id]
+        assert [run.run_id for run in stalled.find_stalled(session)] == [run_id]
 
 
 def test_readers_and_the_timeline_are_told_what_the_run_waits_for(

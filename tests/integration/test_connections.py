@@ -24,9 +24,9 @@ from models.database import Database, allow_time_for, copy_rows, open_database
 from models.migrate import migrate
 from models.postgres_errors import DatabaseUnusable, PostgresUnavailable
 from models.queries import run_of_account
-from models.settings import load_settings
 from pipeline.credits import RateCard
-from pipeline.intake import create_run
+from pipeline.runs.create import create_run
+from settings import load_settings
 from tests.conftest import run_on_server, url_of
 from tests.factories import account, claimed_chunk, contacts, finish_chunk, found, order, started_run
 from tests.pgbouncer import IS_INSTALLED, NOT_INSTALLED, PgBouncer, running_pgbouncer

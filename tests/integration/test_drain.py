@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cli.client import ApiClient
-from cli.processes import EngineProcess, worker_command
-from cli.stack import Ports, Stack, running_stack
+from cli.local.processes import EngineProcess, worker_command
+from cli.local.stack import Ports, Stack, running_stack
 from sandbox.domains import Habit, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people

@@ -10,7 +10,7 @@ from models.database import Database
 from models.queries import events_of_run
 from models.wire import ContactIn
 from pipeline.credits import RateCard
-from pipeline.intake import create_run
+from pipeline.runs.create import create_run
 from tests.factories import count, order_of
 from tests.integration.conftest import Client, Population, contacts_of
 

@@ -18,13 +18,13 @@ from models.database import Database
 from models.events import EventKind
 from models.queries import events_of_run
 from models.run import Run
-from pipeline import runs
 from pipeline.results.export_lease import MAX_ATTEMPTS, claim_export, finish_export, void_exports
+from pipeline.runs import lifecycle
 from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, finish_chunk, found, pending_run, valid
 from tests.integration.worker_process import opened_process
 from tests.unit.old_runs import House, OvertakenDatabase, personal_in
-from worker.compiling import compile_run
-from worker.exporting import export_stopped_run
+from worker.compile import compile_run
+from worker.export import export_stopped_run
 from worker.process import Process
 
 OTHER = "worker-2@test/2"
@@ -87,7 +87,7 @@ def looked_up_run(database: Database) -> UUID:
     run_id = pending_run(database, count=3)
     for stage, outcomes in ((LOOKUP, [found(n) for n in range(3)]), (VERIFY, [valid(n) for n in range(3)])):
         with database.transaction() as session:
-            runs.begin_stage(session, run_id, stage, WORKER, 3)
+            lifecycle.begin_stage(session, run_id, stage, WORKER, 3)
         finish_chunk(database, claimed_chunk(database, run_id, stage), outcomes)
     return run_id
 
@@ -149,7 +149,7 @@ def test_a_worker_that_is_told_to_stop_leaves_compiling_to_another_at_once(
 def test_a_large_run_is_not_compiled_while_another_run_of_its_account_is_exported(
     process: Process, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.compiling.AT_ONCE", 2)
+    monkeypatch.setattr("worker.compile.AT_ONCE", 2)
     exported, compiled = house.unexported_run("cancelled"), looked_up_run(house.database)
     change(house.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
 

@@ -13,15 +13,15 @@ from models.database import Database
 from models.queries import events_of_run
 from models.run import Run
 from models.wire import ContactIn
-from pipeline import live_state
 from pipeline.credits import RateCard
-from pipeline.intake import create_run
-from pipeline.narrowing import CONDEMNED_ATTEMPTS, MAX_ATTEMPTS
+from pipeline.runs import live_state
+from pipeline.runs.create import create_run
+from pipeline.runs.poison import CONDEMNED_ATTEMPTS, MAX_ATTEMPTS
 from tests.factories import LOOKUP, VERIFY, WORKER, account, count, let_pauses_pass, order_of
 from tests.integration.broken_steps import BROKEN_STEPS, refused, unreadable
 from tests.integration.worker_process import opened_process
-from worker.compiling import compile_run
-from worker.links import work_link
+from worker.chain import work_link
+from worker.compile import compile_run
 from worker.process import Process
 
 CONTACTS, CULPRIT = 7, 4

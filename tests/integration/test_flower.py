@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from cli.stack import Stack
+from cli.local.stack import Stack
 from tests.integration.conftest import Client, Population
 
 

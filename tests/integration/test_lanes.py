@@ -14,16 +14,17 @@ from models.database import Database
 from models.queries import events_of_run, stages_of_run
 from models.run import Run
 from models.wire import ContactIn
-from pipeline import live_state, runs, stages
-from pipeline.chunks import Lease
+from pipeline import stages
 from pipeline.credits import RateCard
-from pipeline.deferrals import waiting
-from pipeline.intake import create_run
-from pipeline.lookup.sources.waterfall import Waterfall
+from pipeline.lookup.providers.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
-from pipeline.narrowing import CONDEMNED_ATTEMPTS
 from pipeline.outcomes import Deferral, Outcome
 from pipeline.records import Batch
+from pipeline.runs import lifecycle, live_state
+from pipeline.runs.chunks import Lease
+from pipeline.runs.create import create_run
+from pipeline.runs.deferrals import waiting
+from pipeline.runs.poison import CONDEMNED_ATTEMPTS
 from sandbox.domains import Domain, Habit, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
@@ -40,7 +41,7 @@ from tests.factories import (
 )
 from tests.integration.conftest import contacts_of
 from tests.integration.worker_process import opened_process
-from worker.lanes import StageLeft, work_chunk
+from worker.chunk_runner import StageLeft, work_chunk
 from worker.process import Process
 
 CANCEL_TAKES_EFFECT_S = 2.0
@@ -90,7 +91,7 @@ def started_run_of(database: Database, people: Sequence[Person]) -> UUID:
     contacts = [ContactIn.model_validate(contact) for contact in contacts_of(people)]
     with database.transaction() as session:
         run_id = create_run(session, account(database).account_id, order_of(contacts), rate_card=RateCard()).run_id
-        runs.begin_stage(session, run_id, LOOKUP, WORKER, len(people))
+        lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, len(people))
     return run_id
 
 
@@ -125,7 +126,7 @@ def test_a_lane_that_waits_for_a_slow_server_stops_within_two_seconds_of_a_cance
         wait_until_only_slow_ones_are_left(database, run_id)
 
         with database.transaction() as session:
-            runs.cancel(session, session.get_one(Run, run_id).account_id, run_id)
+            lifecycle.cancel(session, session.get_one(Run, run_id).account_id, run_id)
 
         assert lane.result(timeout=CANCEL_TAKES_EFFECT_S) is None
     assert done(database, run_id) == QUICK

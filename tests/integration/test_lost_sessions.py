@@ -18,12 +18,12 @@ from models.events import EventKind
 from models.queries import events_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
-from pipeline import live_state, runs
+from pipeline.runs import lifecycle, live_state
 from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, count, finish_chunk, not_found, pending_run, skipped
 from tests.integration.worker_process import opened_process
-from worker.compiling import compile_run
-from worker.lanes import work_chunk
-from worker.links import begin
+from worker.chain import begin
+from worker.chunk_runner import work_chunk
+from worker.compile import compile_run
 from worker.process import Process
 
 CONTACTS = 3
@@ -41,7 +41,7 @@ def looked_up_run(database: Database) -> UUID:
     """A run whose look-up is complete and found nobody: verifying it asks no server."""
     run_id = pending_run(database, CONTACTS)
     with database.transaction() as session:
-        runs.begin_stage(session, run_id, LOOKUP, WORKER, CONTACTS)
+        lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, CONTACTS)
     finish_chunk(database, claimed_chunk(database, run_id), [not_found(n) for n in range(CONTACTS)])
     return run_id
 
@@ -50,7 +50,7 @@ def looked_up_run(database: Database) -> UUID:
 def verified_run(database: Database, looked_up_run: UUID) -> UUID:
     """A run that is only to be compiled."""
     with database.transaction() as session:
-        runs.begin_stage(session, looked_up_run, VERIFY, WORKER, CONTACTS)
+        lifecycle.begin_stage(session, looked_up_run, VERIFY, WORKER, CONTACTS)
     finish_chunk(database, claimed_chunk(database, looked_up_run, VERIFY), [skipped(n) for n in range(CONTACTS)])
     return looked_up_run
 
@@ -125,7 +125,7 @@ def test_the_log_names_the_run_and_the_stage_of_what_is_tried_again(
     with ending_session_before(process.database, "UPDATE run_chunks"):
         begin(process, looked_up_run, VERIFY, WORKER)
 
-    (warning,) = [record.getMessage() for record in caplog.records if record.name == "worker.insisting"]
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "worker.commit_retry"]
     assert warning.startswith(f"run {looked_up_run}, stage {VERIFY}: Postgres is not available")
 
 
@@ -144,7 +144,7 @@ def test_a_chunk_that_another_got_instead_is_left_to_it(
     process: Process, database: Database, looked_up_run: UUID
 ) -> None:
     with database.transaction() as session:
-        runs.begin_stage(session, looked_up_run, VERIFY, WORKER, CONTACTS)
+        lifecycle.begin_stage(session, looked_up_run, VERIFY, WORKER, CONTACTS)
 
     def undo_and_let_another_claim(driver: psycopg.Connection) -> None:
         driver.rollback()

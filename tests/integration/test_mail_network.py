@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.mail.answer import Answer
-from pipeline.mail.meanings import Meaning
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
-from pipeline.mail.pacing import PacingLimits, place_of
-from pipeline.mail.process_pacing import ProcessPacing
+from pipeline.mail.pacing.in_process import ProcessPacing
+from pipeline.mail.pacing.slots import PacingLimits, place_of
+from pipeline.mail.replies.answer import Answer
+from pipeline.mail.replies.meaning import Meaning
 from tests.unit.mail.scripted_servers import (
     Reply,
     Seen,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cli.client import ApiClient
-from cli.processes import worker_command
-from cli.stack import Ports, Stack, running_stack
+from cli.local.processes import worker_command
+from cli.local.stack import Ports, Stack, running_stack
 from sandbox.internet import Internet
 from tests.integration.conftest import Population, contacts_of
 

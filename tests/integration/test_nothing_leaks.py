@@ -8,7 +8,7 @@ import httpx
 import psutil
 import pytest
 
-from cli.stack import Stack
+from cli.local.stack import Stack
 from models.database import Database
 from sandbox.people import Person
 from tests.faults.engine import wait_until

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cli.client import ApiClient
-from cli.ports import free_port
-from cli.stack import Ports, Stack, running_stack
+from cli.local.ports import free_port
+from cli.local.stack import Ports, Stack, running_stack
 from sandbox.internet import Internet
 from tests.integration.conftest import Population, contacts_of
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import redis
 
-from pipeline.mail.meanings import Meaning
+from pipeline.mail.replies.meaning import Meaning
 from tests.unit.mail.scripted_servers import mail_host, name_server
 from worker.pacing.registry import LEASE
 

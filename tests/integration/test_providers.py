@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cli.client import ApiClient
-from cli.ports import free_port
-from cli.processes import EngineProcess, worker_command
-from cli.stack import Ports, Stack, running_stack
+from cli.local.ports import free_port
+from cli.local.processes import EngineProcess, worker_command
+from cli.local.stack import Ports, Stack, running_stack
 from sandbox import provider
 from sandbox.domains import Habit
 from sandbox.internet import Internet

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cli.stack import Stack
+from cli.local.stack import Stack
 from tests.integration.conftest import Client
 
 

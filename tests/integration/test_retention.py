@@ -12,9 +12,9 @@ import pytest
 import redis
 from sqlalchemy import text
 
-from cli.stack import Stack
+from cli.local.stack import Stack
 from models.database import Database, allow_idle_transaction
-from pipeline.retention import BATCH
+from pipeline.privacy.retention import BATCH
 from tests.factories import count
 from tests.integration.conftest import Client, Population, contacts_of
 from tests.unit.old_runs import House, all_rows, personal_in, rows_of

@@ -11,8 +11,8 @@ import psutil
 import pytest
 import redis
 
-from cli.embedded import embedded_valkey
-from pipeline.mail.pacing import PacingLimits, Place
+from cli.local.embedded import embedded_valkey
+from pipeline.mail.pacing.slots import PacingLimits, Place
 from worker.pacing.registry import PREFIX
 from worker.pacing.shared import PROCESSES_ASSUMED, RENEW_SECONDS, TIMEOUT_SECONDS, SharedPacing
 

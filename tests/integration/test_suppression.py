@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from cli.stack import Stack
+from cli.local.stack import Stack
 from models.database import Database
 from sandbox.internet import Internet
 from sandbox.people import Person

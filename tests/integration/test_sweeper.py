@@ -12,14 +12,14 @@ import pytest
 import redis
 from sqlalchemy import text
 
-from cli.processes import sweeper_command
+from cli.local.processes import sweeper_command
 from models.database import Database
-from pipeline import runs
+from pipeline.runs import lifecycle
 from tests.factories import count, pending_run
 from tests.faults.engine import wait_until
 from worker.broker import QUEUE
 from worker.dispatch import IN_TURN
-from worker.sentinel import KEY
+from worker.sweeper.broker_marker import KEY
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_the_exports_of_a_cancelled_run_that_nobody_wrote_are_asked_for(
     run_id = pending_run(database)
     with database.transaction() as session:
         account_id = session.execute(text("SELECT account_id FROM runs")).scalar_one()
-        runs.cancel(session, account_id, run_id)
+        lifecycle.cancel(session, account_id, run_id)
     statement = "UPDATE runs SET finished_at = now() - interval '1 minute', resend_at = now() WHERE id = :id"
     change(database, statement, run_id)
 

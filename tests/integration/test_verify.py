@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 
 from cli.exit_codes import ExitCode, UnableToCheck
-from cli.verdict_format import Shown
-from cli.verify import verify_addresses
-from models.settings import Settings
+from cli.verify.addresses import verify_addresses
+from cli.verify.verdict_format import Shown
 from sandbox.domains import Habit
 from sandbox.internet import Internet
+from settings import Settings
 from tests.integration.conftest import Population
 
 

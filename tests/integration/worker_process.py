@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from models.settings import load_settings
+from settings import load_settings
 from worker.process import Process, open_process
 
 

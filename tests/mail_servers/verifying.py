@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.ports import free_port
+from cli.local.ports import free_port
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record

@@ -19,15 +19,16 @@ from models.database import Database
 from models.queries import stream_results
 from models.run import Run
 from models.run_chunk import COMPILE
-from models.settings import Settings
 from models.tables import Base
 from models.transitions import RunError
 from models.wire import ContactIn
-from pipeline import live_state, runs
 from pipeline.credits import RateCard
-from pipeline.intake import create_run
 from pipeline.mail.network import MailNetwork
 from pipeline.results.exports import put_in_place, write_export
+from pipeline.runs import lifecycle, live_state
+from pipeline.runs.create import create_run
+from settings import Settings
+from settings.mail import mail_network_config
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -40,10 +41,9 @@ from tests.factories import (
     order_of,
     valid,
 )
-from worker.expiring import Expirer
-from worker.exporting import export_stopped_run
-from worker.mail_settings import mail_network_config
+from worker.export import export_stopped_run
 from worker.process import Process
+from worker.sweeper.expire import Expirer
 
 PERSONAL = ("Given", "Family", "given.family", "private_column", "private value")
 """What these runs' people and their clients' columns can be found by."""
@@ -70,14 +70,14 @@ class House:
         run_id = self._worked_run(count)
         self._work(run_id, VERIFY, [valid(n) for n in range(count)])
         with self.database.transaction() as session:
-            runs.begin_stage(session, run_id, COMPILE, WORKER, count)
+            lifecycle.begin_stage(session, run_id, COMPILE, WORKER, count)
         lease = claimed_chunk(self.database, run_id, COMPILE)
         with self.database.transaction() as session:
             exports = [
                 write_export(self.exports, run_id, name, ["private_column"], stream_results(session, run_id))
                 for name in ("csv", "json")
             ]
-            runs.complete(session, lease, exports, LEASE_S)
+            lifecycle.complete(session, lease, exports, LEASE_S)
             put_in_place(self.exports, exports)
         return self._ended(run_id, days_ago)
 
@@ -93,9 +93,9 @@ class House:
         run_id = self._worked_run(count)
         with self.database.transaction() as session:
             if status == "failed":
-                runs.fail(session, run_id, RunError("run_time_limit", "The run took longer than 48 hours.", None))
+                lifecycle.fail(session, run_id, RunError("run_time_limit", "The run took longer than 48 hours.", None))
             else:
-                runs.cancel(session, self.owner(run_id), run_id)
+                lifecycle.cancel(session, self.owner(run_id), run_id)
         return self._ended(run_id, days_ago)
 
     def finished_run(self, status: str) -> UUID:
@@ -154,7 +154,7 @@ class House:
 
     def _work(self, run_id: UUID, stage: str, outcomes: Sequence[Any]) -> None:
         with self.database.transaction() as session:
-            runs.begin_stage(session, run_id, stage, WORKER, len(outcomes))
+            lifecycle.begin_stage(session, run_id, stage, WORKER, len(outcomes))
         finish_chunk(self.database, claimed_chunk(self.database, run_id, stage), outcomes)
 
     def _ended(self, run_id: UUID, days_ago: float) -> UUID:

@@ -23,13 +23,13 @@ from models.run import Run
 from models.run_chunk import COMPILE
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError
-from pipeline import chunks, runs, standstill
-from pipeline.chunks import Lease
 from pipeline.errors import ChunkExhausted, LeaseLost, RunStateConflict
 from pipeline.outcomes import Deferral, Outcome, Reason
-from pipeline.progress import StageCount, percent
-from pipeline.runs import Beginning
-from pipeline.trouble import Step, StepFailed
+from pipeline.runs import chunks, lifecycle, stalled
+from pipeline.runs.chunks import Lease
+from pipeline.runs.lifecycle import Beginning
+from pipeline.runs.progress import StageCount, percent
+from pipeline.runs.trouble import Step, StepFailed
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -72,7 +72,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         """Link after link, as Celery does, until one ends its copy."""
         for stage in CHAIN:
             with self.database.transaction() as session:
-                beginning = runs.begin_stage(session, self.run_id, stage, WORKER, CHUNK)
+                beginning = lifecycle.begin_stage(session, self.run_id, stage, WORKER, CHUNK)
             if beginning is Beginning.WORK:
                 self.claim(stage)
             if beginning is not Beginning.DONE:
@@ -90,7 +90,7 @@ class AnyInterleaving(RuleBasedStateMachine):
     @rule(stage=st.sampled_from(CHAIN))
     def deliver_a_late_link(self, stage: str) -> None:
         with self.database.transaction() as session:
-            beginning = runs.begin_stage(session, self.run_id, stage, WORKER, CHUNK)
+            beginning = lifecycle.begin_stage(session, self.run_id, stage, WORKER, CHUNK)
         if beginning is Beginning.WORK:
             self.claim(stage)
 
@@ -99,7 +99,7 @@ class AnyInterleaving(RuleBasedStateMachine):
             lease = claim(self.database, self.run_id, stage, max_lanes=MAX_LANES)
         except ChunkExhausted:
             with self.database.transaction() as session:
-                runs.fail(session, self.run_id, RunError("stage_failed", "Again and again.", stage))
+                lifecycle.fail(session, self.run_id, RunError("stage_failed", "Again and again.", stage))
             return
         if lease:
             self.leases.append(lease)
@@ -131,11 +131,11 @@ class AnyInterleaving(RuleBasedStateMachine):
 
         def finish(session: Session) -> None:
             if lease.stage == COMPILE:
-                runs.complete(session, lease, [], LEASE_S)
+                lifecycle.complete(session, lease, [], LEASE_S)
             else:
                 chunks.record(session, lease, outcomes, LEASE_S)
                 chunks.finish(session, lease)
-                runs.advance(session, self.run_id, lease.stage, WORKER)
+                lifecycle.advance(session, self.run_id, lease.stage, WORKER)
 
         self.write(lease, finish)
 
@@ -188,7 +188,7 @@ class AnyInterleaving(RuleBasedStateMachine):
                 text("UPDATE run_chunks SET not_before = now() WHERE run_id = :id AND not_before IS NOT NULL"),
                 {"id": self.run_id},
             )
-            found_stalled = self.run_id in {run.run_id for run in standstill.find_stalled(session)}
+            found_stalled = self.run_id in {run.run_id for run in stalled.find_stalled(session)}
             assert not (found_stalled and self.status(session) in TERMINAL_RUN_STATUSES)
 
     @rule(die=st.integers(1, 4))
@@ -199,7 +199,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         self.deliver_the_chain()
         try:
             with self.database.transaction() as session:
-                runs.cancel(session, self.account_id, self.run_id)
+                lifecycle.cancel(session, self.account_id, self.run_id)
         except RunStateConflict:
             return
         self.ended_as = ("cancelled", self.outcomes())

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI, HTTPException, Request
 
 from api.bodies import SILENCE_S, read_body
-from models.settings import Settings
+from settings import Settings
 
 PIECES = 5
 

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from models.database import Database
 from models.queries import events_of_run, stages_of_run
-from pipeline import chunks, runs
-from pipeline.chunks import Lease
 from pipeline.errors import LeaseLost
-from pipeline.narrowing import SUSPECT_ATTEMPTS
-from pipeline.trouble import Step, StepFailed
+from pipeline.runs import chunks, lifecycle
+from pipeline.runs.chunks import Lease
+from pipeline.runs.poison import SUSPECT_ATTEMPTS
+from pipeline.runs.trouble import Step, StepFailed
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -211,7 +211,7 @@ def test_a_later_stage_gets_the_address_and_the_evidence_of_the_earlier_one(data
     run_id = started_run(database, count=1, chunk_size=1)
     finish_chunk(database, claimed_chunk(database, run_id), [found(0)])
     with database.transaction() as session:
-        runs.begin_stage(session, run_id, VERIFY, WORKER, 1)
+        lifecycle.begin_stage(session, run_id, VERIFY, WORKER, 1)
     lease = claimed_chunk(database, run_id, VERIFY)
 
     with database.transaction() as session:

@@ -9,12 +9,12 @@ from sqlalchemy import event
 
 from models.database import Database
 from models.run import Run
-from models.settings import Settings
 from pipeline.credits import Delivered, RateCard, at_most_charged, rebate, rebate_of_completed, rebate_of_stopped
 from pipeline.errors import InsufficientCredits
-from pipeline.intake import create_run
-from pipeline.retrying import retry_run
-from pipeline.runs import cancel
+from pipeline.runs.create import create_run
+from pipeline.runs.lifecycle import cancel
+from pipeline.runs.retry import retry_run
+from settings import Settings
 from tests.factories import account, count, order, pending_run
 
 

@@ -8,11 +8,11 @@ from models.database import Database
 from models.queries import events_of_run
 from models.run import Run
 from models.schema import new_id
-from pipeline import chunks, live_state, standstill
-from pipeline.chunks import Lease
-from pipeline.deferrals import waiting
-from pipeline.erasure import Wanted, erase_contacts
 from pipeline.outcomes import Deferral, Reason
+from pipeline.privacy.erasure import Wanted, erase_contacts
+from pipeline.runs import chunks, live_state, stalled
+from pipeline.runs.chunks import Lease
+from pipeline.runs.deferrals import waiting
 from tests.factories import LEASE_S, claim, claimed_chunk, count, expire, finish_chunk, found, started_run
 
 
@@ -32,9 +32,9 @@ def let_time_pass(database: Database) -> None:
         session.execute(text("UPDATE runs SET resend_at = now()"))
 
 
-def stalled(database: Database) -> list[UUID]:
+def found_stalled(database: Database) -> list[UUID]:
     with database.transaction() as session:
-        return [run.run_id for run in standstill.find_stalled(session)]
+        return [run.run_id for run in stalled.find_stalled(session)]
 
 
 def test_a_chunk_that_waits_is_claimed_by_nobody_and_the_others_are(database: Database) -> None:
@@ -111,9 +111,9 @@ def test_the_sweeper_leaves_a_run_alone_while_all_that_is_left_of_it_waits(datab
     with database.transaction() as session:
         rest = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
     assert 55 < float(rest) <= 60
-    assert stalled(database) == []
+    assert found_stalled(database) == []
     let_time_pass(database)
-    assert stalled(database) == [run_id]
+    assert found_stalled(database) == [run_id]
 
 
 def test_a_run_rests_until_the_first_of_its_chunks_is_due(database: Database) -> None:

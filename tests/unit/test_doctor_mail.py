@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cli.doctor_mail import look_at_mail
-from cli.finding import Finding
-from models.settings import Settings
+from cli.doctor.finding import Finding
+from cli.doctor.mail import look_at_mail
+from settings import Settings
 from tests.unit.mail.reacher_server import Response, output, reacher
 from tests.unit.mail.scripted_servers import SERVFAIL, Reply, mail_host, mail_server, name_server
 

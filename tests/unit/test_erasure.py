@@ -13,16 +13,18 @@ from models.database import Database
 from models.run_chunk import COMPILE
 from models.schema import new_id
 from models.wire import ContactIn
-from pipeline import chunks, erasure, lookups, provider_answers, runs, suppressions
 from pipeline.credits import RateCard
-from pipeline.erasure import Wanted
 from pipeline.errors import LeaseLost
-from pipeline.intake import create_run
-from pipeline.lookup.known import person_digest
-from pipeline.lookup.names import Name, parse_name
-from pipeline.lookup.sources.journal import Question
-from pipeline.lookup.sources.source import Found, Person
-from pipeline.provider_answers import Caps
+from pipeline.lookup.names.parse import Name, parse_name
+from pipeline.lookup.providers.journal import Question
+from pipeline.lookup.providers.source import Found, Person
+from pipeline.lookup.search.recall import person_digest
+from pipeline.memory import lookups, provider_answers
+from pipeline.memory.provider_answers import Caps
+from pipeline.privacy import erasure, suppressions
+from pipeline.privacy.erasure import Wanted
+from pipeline.runs import chunks, lifecycle
+from pipeline.runs.create import create_run
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -60,7 +62,7 @@ def run_of_two(database: Database) -> UUID:
     people = [ContactIn(full_name=name, domain="alpha.test") for name in ("Ada Alder", "Bea Birch")]
     with database.transaction() as session:
         run_id = create_run(session, account(database).account_id, order_of(people), rate_card=RateCard()).run_id
-        runs.begin_stage(session, run_id, LOOKUP, WORKER, 2)
+        lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, 2)
     return run_id
 
 
@@ -102,7 +104,7 @@ def test_a_stage_that_has_not_begun_asks_nothing_about_an_erased_contact(databas
     finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
     erase(database, run_id)
     with database.transaction() as session:
-        runs.begin_stage(session, run_id, VERIFY, WORKER, 2)
+        lifecycle.begin_stage(session, run_id, VERIFY, WORKER, 2)
 
     lease = claimed_chunk(database, run_id, VERIFY)
     with database.transaction() as session:
@@ -114,16 +116,16 @@ def test_who_compiles_just_now_begins_again(database: Database) -> None:
     run_id = run_of_two(database)
     finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
     with database.transaction() as session:
-        runs.begin_stage(session, run_id, VERIFY, WORKER, 2)
+        lifecycle.begin_stage(session, run_id, VERIFY, WORKER, 2)
     finish_chunk(database, claimed_chunk(database, run_id, VERIFY), [valid(0), valid(1)])
     with database.transaction() as session:
-        runs.begin_stage(session, run_id, COMPILE, WORKER, 1)
+        lifecycle.begin_stage(session, run_id, COMPILE, WORKER, 1)
     compiling = claimed_chunk(database, run_id, COMPILE)
 
     erase(database, run_id)
 
     with pytest.raises(LeaseLost), database.transaction() as session:
-        runs.complete(session, compiling, (), LEASE_S)
+        lifecycle.complete(session, compiling, (), LEASE_S)
 
 
 def test_an_export_that_is_written_meanwhile_is_written_again(house: House) -> None:

@@ -10,11 +10,11 @@ import redis
 
 from models.database import Database, open_database
 from pipeline.errors import RunStateConflict
-from pipeline.retention import BATCH
-from pipeline.retrying import retry_run
+from pipeline.privacy.retention import BATCH
+from pipeline.runs.retry import retry_run
 from tests.factories import count
 from tests.unit.old_runs import DoomedDatabase, House, Killed, OvertakenDatabase, all_rows, personal_in, rows_of
-from worker.expiring import expire_due
+from worker.sweeper.expire import expire_due
 
 CONTACTS = 2 * BATCH + 1
 TRANSACTIONS = ["find", "withdraw", "first batch", "second batch", "third batch", "note"]

@@ -15,14 +15,15 @@ from models.run import Run
 from models.run_chunk import COMPILE
 from models.schema import new_id
 from models.transitions import lock_run
-from pipeline import chunks, erasure, live_state, runs
-from pipeline.erasure import Wanted
 from pipeline.errors import LeaseLost
+from pipeline.privacy import erasure
+from pipeline.privacy.erasure import Wanted
+from pipeline.privacy.retention import withdraw
 from pipeline.results import export_lease
 from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease, claim_export, fail_export, pause_after
-from pipeline.retention import withdraw
-from pipeline.runs import refreshed
-from pipeline.trouble import Step, StepFailed
+from pipeline.runs import chunks, lifecycle, live_state
+from pipeline.runs.lifecycle import refreshed
+from pipeline.runs.trouble import Step, StepFailed
 from tests.factories import LEASE_S, WORKER, account, claimed_chunk, count, pending_run
 from tests.meter import Meter
 
@@ -42,7 +43,7 @@ def stopped_run(database: Database, account_id: UUID | None = None, formats: tup
     """Cancelled, without its export files."""
     run_id = pending_run(database, account_id=account_id, export_formats=list(formats))
     with database.transaction() as session:
-        runs.cancel(session, session.get_one(Run, run_id).account_id, run_id)
+        lifecycle.cancel(session, session.get_one(Run, run_id).account_id, run_id)
     return run_id
 
 
@@ -108,7 +109,7 @@ def test_compiling_that_failed_leaves_its_accounts_turn_to_the_next_try(database
     run_id = pending_run(database)
     with database.transaction() as session:
         session.execute(text("UPDATE run_stages SET status = 'completed', done = total, started_at = now()"))
-        runs.begin_stage(session, run_id, COMPILE, WORKER, 1)
+        lifecycle.begin_stage(session, run_id, COMPILE, WORKER, 1)
     compiling = claimed_chunk(database, run_id, COMPILE)
     with database.transaction() as session:
         assert export_lease.take_turn(session, refreshed(session, run_id), WORKER, LEASE_S)

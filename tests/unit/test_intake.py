@@ -9,10 +9,10 @@ from sqlalchemy import text
 from models.database import Database
 from models.run import Run
 from models.wire import ContactIn, GoalPlan
-from pipeline import intake
 from pipeline.credits import RateCard
 from pipeline.errors import IdempotencyConflict, InvalidInput, UnknownAccount
-from pipeline.intake import CreatedRun, create_run
+from pipeline.runs import create
+from pipeline.runs.create import CreatedRun, create_run
 from tests.factories import account, count, order, order_of
 
 
@@ -91,14 +91,14 @@ def test_what_takes_long_for_a_large_order_is_done_while_no_transaction_is_open(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Postgres ends a session that is idle in a transaction for five seconds."""
-    owner, digest_of = account(database).account_id, intake._digest  # noqa: SLF001 - watched, not replaced
+    owner, digest_of = account(database).account_id, create._digest  # noqa: SLF001 - watched, not replaced
     at_work: list[int] = []
 
     def digest(plan: GoalPlan) -> bytes:
         at_work.append(database.engine.pool.checkedout())  # type: ignore[attr-defined]
         return digest_of(plan)
 
-    monkeypatch.setattr(intake, "_digest", digest)
+    monkeypatch.setattr(create, "_digest", digest)
     for _ in range(2):
         with database.transaction() as session:
             create_run(session, owner, order(), rate_card=RateCard(), idempotency_key="once")

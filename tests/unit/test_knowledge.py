@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import text
 
 from models.database import Database
-from pipeline import chunks
-from pipeline.knowledge import HALF_LIFE_DAYS, known_patterns, learn_patterns
-from pipeline.lookup.known import person_digest
-from pipeline.lookup.names import parse_name
-from pipeline.lookups import FRESH_DAYS, known_people, remember_people
+from pipeline.lookup.names.parse import parse_name
+from pipeline.lookup.search.recall import person_digest
+from pipeline.memory.domain_patterns import HALF_LIFE_DAYS, known_patterns, learn_patterns
+from pipeline.memory.lookups import FRESH_DAYS, known_people, remember_people
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.privacy.retention import delete_lookups
 from pipeline.records import PatternCount, Record
-from pipeline.retention import delete_lookups
+from pipeline.runs import chunks
 from tests.factories import account, claimed_chunk, count, found, pending_run, started_run
 
 ALPHA = "alpha.test"

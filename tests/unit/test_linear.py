@@ -20,19 +20,21 @@ from models.run import Run
 from models.run_chunk import COMPILE
 from models.schema import Base, new_id
 from models.transitions import RunError, expire_run, lock_run, touch_run
-from pipeline import chunks, erasure, live_state, lookups, provider_answers, retention, runs, standstill, suppressions
-from pipeline.chunks import Lease
 from pipeline.credits import RateCard
-from pipeline.deferrals import let_rest
-from pipeline.erasure import Wanted
-from pipeline.intake import create_run
-from pipeline.lookup.sources.journal import Claimed, Question
-from pipeline.lookup.sources.source import NotFound
+from pipeline.lookup.providers.journal import Claimed, Question
+from pipeline.lookup.providers.source import NotFound
+from pipeline.memory import lookups, provider_answers
+from pipeline.memory.provider_answers import Caps
 from pipeline.outcomes import Deferral, Outcome, Reason
-from pipeline.provider_answers import Caps
+from pipeline.privacy import erasure, retention, suppressions
+from pipeline.privacy.erasure import Wanted
 from pipeline.results import export_lease
-from pipeline.retrying import retry_run
-from pipeline.trouble import Step, StepFailed
+from pipeline.runs import chunks, lifecycle, live_state, stalled
+from pipeline.runs.chunks import Lease
+from pipeline.runs.create import create_run
+from pipeline.runs.deferrals import let_rest
+from pipeline.runs.retry import retry_run
+from pipeline.runs.trouble import Step, StepFailed
 from tests.conftest import cloned_database
 from tests.factories import LEASE_S, LOOKUP, VERIFY, WORKER, account, found, not_found, order, pending_run, valid
 from tests.large_runs import CHUNK, LargeRuns, large_runs
@@ -56,7 +58,7 @@ def claimed(session: Session, run_id: UUID, stage: str) -> Lease:
 
 def work_a_chunk(session: Session, run_id: UUID, stage: str) -> None:
     """A link's or a lane's transactions, one after the other."""
-    runs.begin_stage(session, run_id, stage, WORKER, CHUNK)
+    lifecycle.begin_stage(session, run_id, stage, WORKER, CHUNK)
     lease = claimed(session, run_id, stage)
     touch_run(session, run_id, LEASE_S)
     claimable_chunks(session, run_id, stage, 5)
@@ -66,7 +68,7 @@ def work_a_chunk(session: Session, run_id: UUID, stage: str) -> None:
     run = chunks.record(session, lease, [outcome_of(stage, record.position) for record in batch.records], LEASE_S)
     live_state.build(session, run)
     chunks.finish(session, lease)
-    runs.advance(session, run_id, stage, WORKER)
+    lifecycle.advance(session, run_id, stage, WORKER)
 
 
 def outcome_of(stage: str, position: int) -> Outcome:
@@ -92,11 +94,11 @@ def narrow_a_chunk(session: Session, large: LargeRuns) -> None:
 
 
 def sweep(session: Session, large: LargeRuns) -> None:
-    stalled = standstill.find_stalled(session)
-    assert stalled
-    standstill.take_back(session, [run.run_id for run in stalled])
-    standstill.find_all_active(session)
-    standstill.find_overdue(session, 48, 24)
+    at_rest = stalled.find_stalled(session)
+    assert at_rest
+    stalled.take_back(session, [run.run_id for run in at_rest])
+    stalled.find_all_active(session)
+    stalled.find_overdue(session, 48, 24)
     retention.find_expired(session, 30)
 
 
@@ -149,7 +151,7 @@ def find_whom_to_erase(session: Session, large: LargeRuns) -> None:
 
 def begin_and_plan(session: Session, large: LargeRuns) -> None:
     created = create_run(session, large.account_id, order(large.contacts), rate_card=RateCard())
-    runs.begin_stage(session, created.run_id, LOOKUP, WORKER, CHUNK)
+    lifecycle.begin_stage(session, created.run_id, LOOKUP, WORKER, CHUNK)
 
 
 def export(session: Session, large: LargeRuns) -> None:
@@ -171,8 +173,8 @@ def stream(session: Session, large: LargeRuns) -> None:
 def complete(session: Session, large: LargeRuns) -> None:
     run = large.verifying
     session.execute(text("UPDATE run_stages SET status = 'completed', done = total WHERE run_id = :id"), {"id": run})
-    runs.begin_stage(session, run, COMPILE, WORKER, CHUNK)
-    runs.complete(session, claimed(session, run, COMPILE), [], LEASE_S)
+    lifecycle.begin_stage(session, run, COMPILE, WORKER, CHUNK)
+    lifecycle.complete(session, claimed(session, run, COMPILE), [], LEASE_S)
 
 
 def expire(session: Session, large: LargeRuns) -> None:
@@ -201,8 +203,8 @@ LINEAR: Mapping[str, Does] = {
     "create and plan": begin_and_plan,
     "stream": stream,
     "complete": complete,
-    "cancel": lambda session, large: runs.cancel(session, large.account_id, large.looking_up),
-    "fail": lambda session, large: runs.fail(session, large.verifying, RunError("code", "A sentence.", VERIFY)),
+    "cancel": lambda session, large: lifecycle.cancel(session, large.account_id, large.looking_up),
+    "fail": lambda session, large: lifecycle.fail(session, large.verifying, RunError("code", "A sentence.", VERIFY)),
     "retry": lambda session, large: retry_run(session, large.account_id, large.cancelled),
     "expire": expire,
     "show the timeline": lambda session, large: events_of_run(session, large.looking_up),
@@ -253,7 +255,7 @@ def test_what_concerns_all_contacts_costs_no_more_for_each_of_them(meters: tuple
 
 
 def cancel_and_retry(session: Session, owner: UUID, run_id: UUID) -> None:
-    runs.cancel(session, owner, run_id)
+    lifecycle.cancel(session, owner, run_id)
     retry_run(session, owner, run_id)
 
 
@@ -264,13 +266,13 @@ def erase_all(session: Session, _owner: UUID, run_id: UUID) -> None:
 
 def record_all(session: Session, _owner: UUID, run_id: UUID) -> None:
     session.execute(text("DELETE FROM outcomes WHERE run_id = :run_id"), {"run_id": run_id})
-    runs.begin_stage(session, run_id, LOOKUP, WORKER, 10_000)
+    lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, 10_000)
     lease = claimed(session, run_id, LOOKUP)
     chunks.record(session, lease, [not_found(position) for position in range(lease.last_position + 1)], LEASE_S)
 
 
 def put_off_all(session: Session, _owner: UUID, run_id: UUID) -> None:
-    runs.begin_stage(session, run_id, LOOKUP, WORKER, 10_000)
+    lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, 10_000)
     lease = claimed(session, run_id, LOOKUP)
     everybody = range(lease.last_position + 1)
     chunks.put_off(session, lease, [Deferral(position, 300, Reason.GREYLISTED) for position in everybody])

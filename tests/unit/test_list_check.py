@@ -3,11 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from cli.list_check import check_list
-from cli.worklist import Worklist
+from cli.verify.list_check import check_list
+from cli.verify.worklist import Worklist
+from pipeline.mail.address.syntax import Address
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.outage import ENOUGH, SMTP_PORT_BLOCKED
-from pipeline.mail.syntax import Address
 from tests.unit.mail.scripted_servers import name_server
 
 NOBODY_LISTENS = 9

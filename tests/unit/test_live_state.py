@@ -8,8 +8,8 @@ from models.database import Database
 from models.queries import run_of_account
 from models.run import Run
 from models.transitions import touch_run
-from pipeline import live_state
-from pipeline.live_state import LiveState
+from pipeline.runs import live_state
+from pipeline.runs.live_state import LiveState
 from tests.factories import account, claimed_chunk, finish_chunk, found, pending_run, started_run
 
 KEYS = [

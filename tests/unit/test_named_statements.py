@@ -16,7 +16,7 @@ from sqlalchemy.exc import DataError
 
 from models.database import Database
 from models.run import Run
-from pipeline.runs import cancel
+from pipeline.runs.lifecycle import cancel
 from tests.factories import LOOKUP, VERIFY, pending_run, started_run
 from tests.test_architecture import PACKAGES, sources
 

@@ -8,10 +8,10 @@ from sqlalchemy import text
 from models.database import Database
 from models.queries import events_of_run
 from models.run_chunk import COMPILE
-from pipeline import chunks, runs
-from pipeline.chunks import Lease
 from pipeline.errors import ChunkExhausted
-from pipeline.narrowing import CONDEMNED_ATTEMPTS, MAX_ATTEMPTS, SUSPECT_ATTEMPTS
+from pipeline.runs import chunks, lifecycle
+from pipeline.runs.chunks import Lease
+from pipeline.runs.poison import CONDEMNED_ATTEMPTS, MAX_ATTEMPTS, SUSPECT_ATTEMPTS
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -110,7 +110,7 @@ def test_one_record_that_kills_its_lane_costs_that_record_and_few_attempts(datab
     cuts = 3
     assert broken == CONDEMNED_ATTEMPTS + cuts
     with database.transaction() as session:
-        assert runs.begin_stage(session, run_id, LOOKUP, WORKER, 200) is runs.Beginning.DONE
+        assert lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, 200) is lifecycle.Beginning.DONE
         assert "chunk_split" in {event.kind for event in events_of_run(session, run_id)}
 
 
@@ -130,7 +130,7 @@ def compiling(database: Database) -> UUID:
     run_id = pending_run(database, count=1)
     for stage in (LOOKUP, VERIFY, COMPILE):
         with database.transaction() as session:
-            runs.begin_stage(session, run_id, stage, WORKER, 1)
+            lifecycle.begin_stage(session, run_id, stage, WORKER, 1)
         if stage != COMPILE:
             finish_chunk(database, claimed_chunk(database, run_id, stage), [skipped(0)])
     return run_id

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from pipeline.mail.adaptive_limit import AdaptiveLimit
-from pipeline.mail.pacing import PacingLimits, Place
+from pipeline.mail.pacing.aimd import AdaptiveLimit
+from pipeline.mail.pacing.slots import PacingLimits, Place
 from worker.pacing.registry import LEASE, PROCESSES, Granted, InLine, keys_of, limit_arguments, read_reply, script
 
 CLOCK = "local now = tonumber(redis.call('GET', 'now'))"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.run import Run
 from models.status import RunStatus, StageStatus
-from pipeline.progress import StageCount, message, percent
+from pipeline.runs.progress import StageCount, message, percent
 
 CONTACTS = 997
 

@@ -4,7 +4,7 @@ import pytest
 from redis.connection import parse_url
 
 from models.redis_url import celery_url, database_of, normal_url, with_another_database
-from models.settings import Settings, UnusableSettings, load_settings
+from settings import Settings, UnusableSettings, load_settings
 from worker.broker import connection_settings
 
 PASSWORD = "p@s:s/w%rd#1?&"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from models.settings import Settings
-from pipeline.mail.reply import Reply
-from worker.mail_settings import mail_network_config
+from pipeline.mail.smtp.reply import Reply
+from settings import Settings
+from settings.mail import mail_network_config
 
 RULES = """
 [[rules]]

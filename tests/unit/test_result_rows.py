@@ -11,9 +11,9 @@ from models.queries import first_results, stream_results
 from models.run import Run
 from models.wire import ContactIn
 from pipeline.credits import RateCard
-from pipeline.intake import create_run
 from pipeline.results.exports import write_export
 from pipeline.results.rows import our_columns, result_record
+from pipeline.runs.create import create_run
 from tests.factories import account, order_of
 
 ODD = {

@@ -10,10 +10,11 @@ from sqlalchemy import text
 from models.database import Database
 from models.queries import events_of_run
 from models.run import Run
-from pipeline import live_state, retention
 from pipeline.errors import RunStateConflict
-from pipeline.retrying import retry_run
-from pipeline.runs import cancel
+from pipeline.privacy import retention
+from pipeline.runs import live_state
+from pipeline.runs.lifecycle import cancel
+from pipeline.runs.retry import retry_run
 from tests.factories import count, pending_run, started_run
 from tests.unit.old_runs import (
     OLD_DAYS,
@@ -27,7 +28,7 @@ from tests.unit.old_runs import (
     personal_in,
     rows_of,
 )
-from worker.expiring import expire_due
+from worker.sweeper.expire import expire_due
 
 FINISHED = ["completed", "failed", "cancelled"]
 

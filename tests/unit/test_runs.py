@@ -9,10 +9,10 @@ from models.queries import artifacts_of_run, events_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
 from models.transitions import RunError
-from pipeline import runs
-from pipeline.chunks import Lease
 from pipeline.outcomes import Outcome
-from pipeline.runs import Beginning
+from pipeline.runs import lifecycle
+from pipeline.runs.chunks import Lease
+from pipeline.runs.lifecycle import Beginning
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -33,7 +33,7 @@ from tests.factories import (
 
 def begin(database: Database, run_id: UUID, stage: str) -> Beginning:
     with database.transaction() as session:
-        return runs.begin_stage(session, run_id, stage, WORKER, 200)
+        return lifecycle.begin_stage(session, run_id, stage, WORKER, 200)
 
 
 def work(database: Database, run_id: UUID, stage: str, outcomes: list[Outcome]) -> None:
@@ -93,7 +93,7 @@ def test_completing_writes_results_artifact_rebate_and_status_at_once(database: 
     lease = ready_to_compile(database, run_id)
 
     with database.transaction() as session:
-        run = runs.complete(session, lease, [], LEASE_S)
+        run = lifecycle.complete(session, lease, [], LEASE_S)
 
     assert run.status == "completed"
     assert run.preview["delivered_counts"] == {"delivered_contacts": 2, "verified_emails": 2}
@@ -114,7 +114,7 @@ def test_a_completed_run_gives_back_no_more_than_it_was_charged(database: Databa
         session.execute(text("UPDATE runs SET charged_contacts = 0"))
 
     with database.transaction() as session:
-        run = runs.complete(session, lease, [], LEASE_S)
+        run = lifecycle.complete(session, lease, [], LEASE_S)
 
     assert run.gap_report["unresolved"] == 1
     with database.transaction() as session:
@@ -127,7 +127,7 @@ def test_a_failed_run_pays_back_what_it_did_not_deliver(database: Database) -> N
     work(database, run_id, LOOKUP, [found(0), not_found(1), not_found(2)])
 
     with database.transaction() as session:
-        run = runs.fail(session, run_id, RunError("no_resolver", "No resolver answers.", LOOKUP), WORKER)
+        run = lifecycle.fail(session, run_id, RunError("no_resolver", "No resolver answers.", LOOKUP), WORKER)
 
     assert run is not None
     assert (run.status, run.error_code, run.error_stage) == ("failed", "no_resolver", LOOKUP)
@@ -141,9 +141,9 @@ def test_a_run_that_is_over_does_not_fail(database: Database) -> None:
     run_id = pending_run(database)
     lease = ready_to_compile(database, run_id)
     with database.transaction() as session:
-        runs.complete(session, lease, [], LEASE_S)
+        lifecycle.complete(session, lease, [], LEASE_S)
 
     with database.transaction() as session:
-        assert runs.fail(session, run_id, RunError("late", "Too late.", None)) is None
+        assert lifecycle.fail(session, run_id, RunError("late", "Too late.", None)) is None
         assert session.get_one(Run, run_id).status == "completed"
         assert count(session, "SELECT count(*) FROM credit_ledger WHERE kind = 'rebate'") == 1

@@ -7,11 +7,11 @@ from typing import TypeVar
 import pytest
 import redis
 
-from pipeline.mail.answer import Answer
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.mail.replies.answer import Answer
 from tests.unit.mail.odd_name_servers import Asked, Zone, odd_name_servers, servfail
 from tests.unit.mail.scripted_servers import mail_host, mail_server
-from worker.shared_memory import PREFIX, RedisMemory
+from worker.adapters.redis_memory import PREFIX, RedisMemory
 
 T = TypeVar("T")
 

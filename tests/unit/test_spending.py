@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from models.database import Database
 from models.run import Run
-from pipeline import provider_answers
-from pipeline.lookup.sources.journal import Claimed, OverBudget, Question
-from pipeline.lookup.sources.source import NotFound
-from pipeline.provider_answers import Caps
+from pipeline.lookup.providers.journal import Claimed, OverBudget, Question
+from pipeline.lookup.providers.source import NotFound
+from pipeline.memory import provider_answers
+from pipeline.memory.provider_answers import Caps
 from tests.factories import pending_run
 
 SUMS = """

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from models.database import Database
 from models.transitions import RunError
-from pipeline import runs, standstill
+from pipeline.runs import lifecycle, stalled
 from tests.factories import LOOKUP, claimed_chunk, count, expired_chunk, finish_chunk, found, pending_run, started_run
 
 
@@ -19,8 +19,8 @@ def make_due(database: Database) -> None:
 
 def find(database: Database) -> list[UUID]:
     with database.transaction() as session:
-        standstill.take_turn(session)
-        return [stalled.run_id for stalled in standstill.find_stalled(session)]
+        stalled.take_turn(session)
+        return [stalled.run_id for stalled in stalled.find_stalled(session)]
 
 
 def test_a_run_whose_chain_was_never_sent_is_found(database: Database) -> None:
@@ -104,7 +104,7 @@ def age(database: Database, run_id: UUID, run_hours: float, stage_hours: float =
 
 def overdue(database: Database, run_hours: float = 48, stage_hours: float = 24) -> list[tuple[UUID, str, str | None]]:
     with database.transaction() as session:
-        found = standstill.find_overdue(session, run_hours, stage_hours)
+        found = stalled.find_overdue(session, run_hours, stage_hours)
     return [(late.run_id, late.error.code, late.error.stage) for late in found]
 
 
@@ -135,7 +135,7 @@ def test_a_stage_that_is_complete_took_no_longer_than_it_may(database: Database)
 def test_a_run_that_is_over_takes_no_longer_than_it_may(database: Database) -> None:
     run_id = started_run(database)
     with database.transaction() as session:
-        runs.fail(session, run_id, RunError("code", "A sentence.", None))
+        lifecycle.fail(session, run_id, RunError("code", "A sentence.", None))
     age(database, run_id, run_hours=100, stage_hours=100)
 
     assert overdue(database) == []
@@ -154,10 +154,10 @@ def test_when_the_broker_lost_its_data_every_active_run_is_sent_again(database: 
     pending = pending_run(database)
     over = pending_run(database)
     with database.transaction() as session:
-        runs.fail(session, over, RunError("code", "A sentence.", None))
+        lifecycle.fail(session, over, RunError("code", "A sentence.", None))
 
     with database.transaction() as session:
-        assert {run.run_id for run in standstill.find_all_active(session)} == {working, pending}
+        assert {run.run_id for run in stalled.find_all_active(session)} == {working, pending}
 
 
 def test_a_run_whose_chain_could_not_be_sent_is_not_put_off(database: Database) -> None:
@@ -168,7 +168,7 @@ def test_a_run_whose_chain_could_not_be_sent_is_not_put_off(database: Database) 
     find(database)
 
     with database.transaction() as session:
-        standstill.take_back(session, [run_id])
+        stalled.take_back(session, [run_id])
 
     with database.transaction() as session:
         assert count(session, "SELECT resends FROM runs") == 5
@@ -183,7 +183,7 @@ def test_an_orphan_for_which_no_chain_could_be_sent_is_found_again_beside_live_l
     assert find(database) == []
 
     with database.transaction() as session:
-        standstill.take_back(session, [run_id])
+        stalled.take_back(session, [run_id])
 
     claimed_chunk(database, run_id)
     expired_chunk(database, run_id)

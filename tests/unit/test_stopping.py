@@ -11,13 +11,13 @@ from models.database import Database
 from models.queries import claimable_chunks, stages_of_run
 from models.run import Run
 from models.transitions import RunError
-from pipeline import chunks, runs
-from pipeline.chunks import Lease
 from pipeline.errors import InsufficientCredits, LeaseLost, RunStateConflict, UnknownRun
-from pipeline.intake import CreatedRun
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.retrying import retry_run
-from pipeline.trouble import Step, StepFailed
+from pipeline.runs import chunks, lifecycle
+from pipeline.runs.chunks import Lease
+from pipeline.runs.create import CreatedRun
+from pipeline.runs.retry import retry_run
+from pipeline.runs.trouble import Step, StepFailed
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -45,13 +45,13 @@ class Owner:
         self.account_id = account(database, credits_granted=1000).account_id
         self.run_id = pending_run(database, count=10, account_id=self.account_id)
         with database.transaction() as session:
-            runs.begin_stage(session, self.run_id, LOOKUP, WORKER, 4)
+            lifecycle.begin_stage(session, self.run_id, LOOKUP, WORKER, 4)
         greylisted = Outcome(3, OutcomeStatus.NOT_FOUND, Reason.GREYLISTED)
         finish_chunk(database, claimed_chunk(database, self.run_id), [found(0), found(1), found(2), greylisted])
 
     def cancel(self, account_id: UUID | None = None) -> Run:
         with self.database.transaction() as session:
-            return runs.cancel(session, account_id or self.account_id, self.run_id)
+            return lifecycle.cancel(session, account_id or self.account_id, self.run_id)
 
     def retry(self, account_id: UUID | None = None) -> CreatedRun:
         with self.database.transaction() as session:
@@ -99,7 +99,7 @@ def test_a_lane_of_a_cancelled_run_can_not_write(owner: Owner, database: Databas
 
 def fail(owner: Owner) -> None:
     with owner.database.transaction() as session:
-        runs.fail(session, owner.run_id, RunError("code", "A sentence.", LOOKUP))
+        lifecycle.fail(session, owner.run_id, RunError("code", "A sentence.", LOOKUP))
 
 
 @pytest.fixture(params=[Owner.cancel, fail], ids=["cancelled", "failed"])
@@ -150,7 +150,7 @@ def test_what_is_handed_back_of_a_stopped_run_stays_stopped(stopped_lease: Lease
 def test_a_retry_of_a_stopped_run_has_chunks_of_its_own(owner: Owner, stopped_lease: Lease, database: Database) -> None:
     retried = owner.retry()
     with database.transaction() as session:
-        runs.begin_stage(session, retried.run_id, LOOKUP, WORKER, 4)
+        lifecycle.begin_stage(session, retried.run_id, LOOKUP, WORKER, 4)
 
     assert claimed_chunk(database, retried.run_id).number == 0
 
@@ -159,17 +159,17 @@ def test_compiling_stops_with_its_run(database: Database) -> None:
     run_id = pending_run(database, count=1)
     for stage, outcome in ((LOOKUP, found(0)), (VERIFY, valid(0))):
         with database.transaction() as session:
-            runs.begin_stage(session, run_id, stage, WORKER, 1)
+            lifecycle.begin_stage(session, run_id, stage, WORKER, 1)
         finish_chunk(database, claimed_chunk(database, run_id, stage), [outcome])
     with database.transaction() as session:
-        runs.begin_stage(session, run_id, "compile", WORKER, 1)
+        lifecycle.begin_stage(session, run_id, "compile", WORKER, 1)
     lease = claimed_chunk(database, run_id, "compile")
 
     with database.transaction() as session:
-        runs.fail(session, run_id, RunError("code", "A sentence.", "compile"))
+        lifecycle.fail(session, run_id, RunError("code", "A sentence.", "compile"))
 
     with pytest.raises(LeaseLost), database.transaction() as session:
-        runs.complete(session, lease, [], LEASE_S)
+        lifecycle.complete(session, lease, [], LEASE_S)
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM run_chunks WHERE status = 'stopped'") == 1
 
@@ -203,7 +203,7 @@ def test_a_retry_keeps_outcomes_that_hold_and_asks_again_where_things_may_have_p
     owner.cancel()
     retried = owner.retry()
     with database.transaction() as session:
-        runs.begin_stage(session, retried.run_id, LOOKUP, WORKER, 10)
+        lifecycle.begin_stage(session, retried.run_id, LOOKUP, WORKER, 10)
 
     with database.transaction() as session:
         assert stages_of_run(session, retried.run_id)[0].done == 3
@@ -217,7 +217,7 @@ def test_a_retry_verifies_again_whom_a_mail_server_put_off_and_looks_nobody_up_a
     finish_chunk(database, claimed_chunk(database, owner.run_id), [found(position) for position in range(4, 8)])
     finish_chunk(database, claimed_chunk(database, owner.run_id), [found(8), found(9)])
     with database.transaction() as session:
-        runs.begin_stage(session, owner.run_id, VERIFY, WORKER, 4)
+        lifecycle.begin_stage(session, owner.run_id, VERIFY, WORKER, 4)
     put_off = Outcome(1, OutcomeStatus.UNKNOWN, Reason.GREYLISTED, email=found(1).email)
     finish_chunk(database, claimed_chunk(database, owner.run_id, VERIFY), [valid(0), put_off, valid(2), skipped(3)])
     owner.cancel()
@@ -241,11 +241,11 @@ def test_a_retry_that_finds_all_ends_at_the_full_price_and_one_that_finds_nothin
         ("compile", []),
     ):
         with database.transaction() as session:
-            runs.begin_stage(session, retried.run_id, stage, WORKER, 10)
+            lifecycle.begin_stage(session, retried.run_id, stage, WORKER, 10)
         lease = claimed_chunk(database, retried.run_id, stage)
         if stage == "compile":
             with database.transaction() as session:
-                runs.complete(session, lease, [], LEASE_S)
+                lifecycle.complete(session, lease, [], LEASE_S)
         else:
             finish_chunk(database, lease, outcomes)
 

@@ -8,12 +8,13 @@ import pytest
 from models.database import Database
 from models.run import Run
 from models.wire import ContactIn
-from pipeline import chunks, runs, suppressions
 from pipeline.credits import Delivered, RateCard, rebate_of_completed
 from pipeline.errors import InvalidInput
-from pipeline.intake import create_run
 from pipeline.outcomes import OutcomeStatus, Reason
-from pipeline.runs import refreshed
+from pipeline.privacy import suppressions
+from pipeline.runs import chunks, lifecycle
+from pipeline.runs.create import create_run
+from pipeline.runs.lifecycle import refreshed
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -122,7 +123,7 @@ def begun(database: Database, owner: UUID, people: int = 2) -> UUID:
     contacts = [ContactIn(first_name=f"Given{n}", last_name="F", domain="alpha.test") for n in range(people)]
     with database.transaction() as session:
         run_id = create_run(session, owner, order_of(contacts), rate_card=RateCard()).run_id
-        runs.begin_stage(session, run_id, LOOKUP, WORKER, people)
+        lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, people)
     return run_id
 
 
@@ -158,14 +159,14 @@ def test_an_address_put_on_the_list_between_the_stages_is_taken_back_and_paid_ba
     with database.transaction() as session:
         chunks.record(session, lease, [found(0), found(1)], LEASE_S)
         chunks.finish(session, lease)
-        runs.advance(session, run_id, LOOKUP, WORKER)
-        runs.begin_stage(session, run_id, VERIFY, WORKER, 2)
+        lifecycle.advance(session, run_id, LOOKUP, WORKER)
+        lifecycle.begin_stage(session, run_id, VERIFY, WORKER, 2)
     put(database, owner, "given.family0@alpha.test")
 
     verifying = claimed_chunk(database, run_id, VERIFY)
     with database.transaction() as session:
         chunks.record(session, verifying, [valid(0), valid(1)], LEASE_S)
-        runs.cancel(session, owner, run_id)
+        lifecycle.cancel(session, owner, run_id)
         report = refreshed(session, run_id).gap_report
 
     assert report["reasons"]["suppressed"]["count"] == 1

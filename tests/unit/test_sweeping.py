@@ -7,12 +7,12 @@ import redis
 from sqlalchemy import text
 
 from models.database import Database
-from models.settings import load_settings
+from settings import load_settings
 from tests.factories import count, pending_run
 from worker.app import make_app
 from worker.dispatch import DispatchFailed
-from worker.sentinel import KEY, RedisSentinel
-from worker.sweeper import sweep, sweep_or_log
+from worker.sweeper.broker_marker import KEY, RedisSentinel
+from worker.sweeper.sweep import sweep, sweep_or_log
 
 NOBODY_LISTENS = "redis://127.0.0.1:9/0"
 

@@ -6,11 +6,11 @@ from sqlalchemy import text
 from models.database import Database
 from models.run import Run
 from models.transitions import lock_run
-from pipeline import chunks, trouble
 from pipeline.errors import ChunkExhausted, GrowthError, LeaseLost
-from pipeline.narrowing import MAX_ATTEMPTS
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.trouble import (
+from pipeline.runs import chunks, trouble
+from pipeline.runs.poison import MAX_ATTEMPTS
+from pipeline.runs.trouble import (
     FAILURES_PER_SECOND,
     FREE_FAILURES,
     LEAST_FAILURES,
@@ -34,7 +34,7 @@ from tests.factories import (
 )
 from tests.integration.broken_steps import refused
 from tests.unit.test_sweeping import Standing
-from worker.sweeper import sweep
+from worker.sweeper.sweep import sweep
 
 FAILED = StepFailed(Step.LOAD, "database error 22003")
 

@@ -9,15 +9,16 @@ from sqlalchemy import text
 
 from models.database import Database
 from models.wire import ContactIn
-from pipeline import chunks, retention, runs
 from pipeline.credits import RateCard
-from pipeline.intake import create_run
-from pipeline.mail.meanings import Meaning
+from pipeline.mail.replies.meaning import Meaning
+from pipeline.memory.verifications import HOLDS_FOR_DAYS, Freshness
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.privacy import retention
 from pipeline.records import KnownAnswer
-from pipeline.retrying import retry_run
-from pipeline.runs import cancel
-from pipeline.verifications import HOLDS_FOR_DAYS, Freshness
+from pipeline.runs import chunks, lifecycle
+from pipeline.runs.create import create_run
+from pipeline.runs.lifecycle import cancel
+from pipeline.runs.retry import retry_run
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -53,7 +54,7 @@ def verifying(database: Database, owner: UUID, emails: Sequence[str] = (GRACE,),
         run_id = create_run(
             session, owner, order_of(people, "verify_existing_emails", **output), rate_card=RateCard()
         ).run_id
-        runs.begin_stage(session, run_id, VERIFY, WORKER, len(people))
+        lifecycle.begin_stage(session, run_id, VERIFY, WORKER, len(people))
     return run_id
 
 
@@ -203,10 +204,10 @@ def test_what_an_earlier_stage_saw_is_fresher_and_nothing_is_looked_up_for_it(da
     people = [ContactIn(first_name="Given", last_name="Family", domain="alpha.test")]
     with database.transaction() as session:
         run_id = create_run(session, owner, order_of(people), rate_card=RateCard()).run_id
-        runs.begin_stage(session, run_id, LOOKUP, WORKER, 1)
+        lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, 1)
     finish_chunk(database, claimed_chunk(database, run_id), [found(0)])
     with database.transaction() as session:
-        runs.begin_stage(session, run_id, VERIFY, WORKER, 1)
+        lifecycle.begin_stage(session, run_id, VERIFY, WORKER, 1)
     lease = claimed_chunk(database, run_id, VERIFY)
 
     with database.transaction() as session:

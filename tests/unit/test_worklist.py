@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.worklist import SLICE, Asked, Worklist
-from pipeline.mail.syntax import Address
+from cli.verify.worklist import SLICE, Asked, Worklist
+from pipeline.mail.address.syntax import Address
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 
 NOW = 1_000_000.0

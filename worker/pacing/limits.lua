@@ -1,7 +1,7 @@
 -- What the scripts share. A limit, of a mail host or of a provider, is three keys that begin with its name:
 --   :held      a sorted set of connections by the time at which their lease ends
 --   :waiting   a sorted set of tickets by the time at which they are forgotten; a ticket sorts as it came
---   :state     a hash: what was learned, see pipeline/mail/adaptive_limit.py, whose arithmetic this is
+--   :state     a hash: what was learned, see pipeline/mail/pacing/aimd.py, whose arithmetic this is
 -- Times are in seconds. HALVING, SMALLEST_SHARE, RECOVERY, AGAIN_AFTER, LEASE and TURNS come from Python.
 
 local function exact(number)

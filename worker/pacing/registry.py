@@ -9,8 +9,8 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from pipeline.mail import adaptive_limit
-from pipeline.mail.pacing import PacingLimits, Place
+from pipeline.mail.pacing import aimd
+from pipeline.mail.pacing.slots import PacingLimits, Place
 
 LEASE = 5.0
 """Seconds after which a connection that was not renewed is taken for closed: its process was killed, or stopped."""
@@ -21,10 +21,10 @@ PROCESSES = f"{PREFIX}processes"
 
 _HERE = Path(__file__).parent
 _CONSTANTS = f"""\
-local HALVING = {adaptive_limit.HALVING!r}
-local SMALLEST_SHARE = {adaptive_limit.SMALLEST_SHARE!r}
-local RECOVERY = {adaptive_limit.RECOVERY!r}
-local AGAIN_AFTER = {adaptive_limit.AGAIN_AFTER!r}
+local HALVING = {aimd.HALVING!r}
+local SMALLEST_SHARE = {aimd.SMALLEST_SHARE!r}
+local RECOVERY = {aimd.RECOVERY!r}
+local AGAIN_AFTER = {aimd.AGAIN_AFTER!r}
 local LEASE = {LEASE!r}
 local TURNS = '{TURNS}'
 """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from redis import RedisError
 
-from pipeline.mail.pacing import Place
+from pipeline.mail.pacing.slots import Place
 from worker.pacing.registry import Ended, Granted, InLine, Registry, Wanted
 
 AT_ONCE = 100

@@ -15,8 +15,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from pipeline.mail.pacing import PacingLimits, Place, Slot
-from pipeline.mail.process_pacing import ProcessPacing
+from pipeline.mail.pacing.in_process import ProcessPacing
+from pipeline.mail.pacing.slots import PacingLimits, Place, Slot
 from worker.pacing.registry import Granted, Registry, Wanted
 from worker.pacing.requests import Requests
 from worker.pacing.turns import Turns
@@ -39,7 +39,7 @@ class _Held:
 
 
 class SharedPacing:
-    """See `pipeline.mail.pacing.Pacing`. Made outside any event loop, used in one.
+    """See `pipeline.mail.pacing.slots.Pacing`. Made outside any event loop, used in one.
 
     A slot is first had within the process, where the limits are the same: that orders a process's own conversations,
     and is what is left when Redis is away (`is_away`). Then one conversation at a time for each place stands in the

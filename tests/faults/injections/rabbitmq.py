@@ -5,7 +5,7 @@ import time
 from tests.faults.scene import Blow, Fault, Scene, blow_of
 from tests.rabbitmq import RabbitMQ
 from worker.broker import QUEUE
-from worker.sentinel import QUEUE as SENTINEL
+from worker.sweeper.broker_marker import QUEUE as SENTINEL
 
 FROZEN_SECONDS = 3
 

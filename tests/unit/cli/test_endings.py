@@ -14,9 +14,9 @@ from rich.console import Console
 
 from cli.client import Credentials
 from cli.exit_codes import UnableToCheck
-from cli.verdict_format import VerdictFormat
-from cli.verify_file import verify_file
-from models.settings import Settings
+from cli.verify.file import verify_file
+from cli.verify.verdict_format import VerdictFormat
+from settings import Settings
 from tests.unit.cli.scripted_api import RUN_ID, Answer, refusal, scripted_api, state
 
 COMMAND = [sys.executable, "-c", "from cli.main import main; main()"]

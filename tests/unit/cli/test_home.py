@@ -10,7 +10,7 @@ import pytest
 
 from cli.client import ApiError, Credentials, find_credentials
 from cli.home import HomeUnusable, adopt_settings, is_in_use, locked_home, settings_to_keep
-from cli.ports import PortTaken, exact_port, free_port
+from cli.local.ports import PortTaken, exact_port, free_port
 
 HOLD = """
 import sys, time

@@ -7,7 +7,7 @@ import pytest
 
 from cli.client import ApiError, Credentials
 from cli.contacts_csv import UnusableFile
-from cli.do_not_contact import import_file
+from cli.suppressions import import_file
 from tests.unit.cli.scripted_api import Answer, refusal, scripted_api
 
 TAKEN = Answer(body=json.dumps({"changed": 2, "unchanged": 0, "total": 2}).encode())

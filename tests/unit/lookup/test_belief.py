@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.lookup.belief import EXISTENCE, PatternBelief
-from pipeline.lookup.patterns import PATTERNS, PRIORS
+from pipeline.lookup.patterns.model import EXISTENCE, PatternBelief
+from pipeline.lookup.patterns.patterns import PATTERNS, PRIORS
 from pipeline.records import PatternCount
 
 PATTERN = st.sampled_from(sorted(PATTERNS))

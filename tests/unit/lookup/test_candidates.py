@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.lookup.candidates import LIMIT, candidates
-from pipeline.lookup.habits import COUNTRIES, CULTURES, SIZES, Size, priors_for
-from pipeline.lookup.names import Name, parse_name
-from pipeline.lookup.naming.vocabulary import SURNAMES
-from pipeline.lookup.patterns import PATTERNS
+from pipeline.lookup.names.parse import Name, parse_name
+from pipeline.lookup.names.vocabulary import SURNAMES
+from pipeline.lookup.patterns.candidates import LIMIT, candidates
+from pipeline.lookup.patterns.patterns import PATTERNS
+from pipeline.lookup.patterns.priors import COUNTRIES, CULTURES, SIZES, Size, priors_for
 from pipeline.records import PatternCount
 
 DOT_ATOM = re.compile(r"[a-z_-]+(\.[a-z_-]+)*")

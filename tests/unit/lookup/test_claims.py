@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
-from pipeline.lookup.sources.waterfall import NO_SOURCES, Waterfall
+from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.records import Batch, PatternCount
 from pipeline.stages import stage_named

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from pipeline.lookup.sources.waterfall import NO_SOURCES
-from pipeline.mail.do_not_contact import sha256_of
+from pipeline.lookup.providers.waterfall import NO_SOURCES
+from pipeline.mail.address.suppression import sha256_of
 from pipeline.outcomes import Outcome, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages.email_lookup import EmailLookup

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.lookup.sources.breaker import CircuitBreaker
-from pipeline.lookup.sources.companies import CompaniesFile
-from pipeline.lookup.sources.journal import Journal
-from pipeline.lookup.sources.metered import NotAsked, Told
-from pipeline.lookup.sources.source import Found, NotFound, Person
-from pipeline.lookup.sources.waterfall import Sources, Waterfall
+from pipeline.lookup.providers.breaker import CircuitBreaker
+from pipeline.lookup.providers.companies import CompaniesFile
+from pipeline.lookup.providers.journal import Journal
+from pipeline.lookup.providers.metered import NotAsked, Told
+from pipeline.lookup.providers.source import Found, NotFound, Person
+from pipeline.lookup.providers.waterfall import Sources, Waterfall
 from pipeline.mail.outage import SMTP_PORT_BLOCKED
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record

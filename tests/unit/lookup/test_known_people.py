@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import replace
 
-from pipeline.lookup.known import person_digest
-from pipeline.lookup.names import parse_name
-from pipeline.lookups import known_person
+from pipeline.lookup.names.parse import parse_name
+from pipeline.lookup.search.recall import person_digest
+from pipeline.memory.lookups import known_person
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, KnownPerson, Record
 from pipeline.stages import stage_named

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.lookup.manners import Manners
-from pipeline.lookup.names import Name, parse_name
+from pipeline.lookup.names.parse import Name, parse_name
+from pipeline.lookup.patterns.spelling_stats import Manners
 from tests.unit.lookup.looking_up import ACME, contacts, look_up
 from tests.unit.mail.scripted_servers import mail_host
 

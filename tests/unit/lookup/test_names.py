@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.lookup.names import MAX_READINGS, parse_name
+from pipeline.lookup.names.parse import MAX_READINGS, parse_name
 
 
 def spellings(**fields: str) -> list[str]:

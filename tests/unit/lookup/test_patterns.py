@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.lookup.names import Name, Reading, parse_name
-from pipeline.lookup.patterns import PATTERNS, PRIORS, count_patterns, local_parts, recognise, render
+from pipeline.lookup.names.parse import Name, Reading, parse_name
+from pipeline.lookup.patterns.patterns import PATTERNS, PRIORS, count_patterns, local_parts, recognise, render
 from pipeline.records import PatternCount
 
 GRACE = Reading("grace", "hopper", 1.0, initials="gb")

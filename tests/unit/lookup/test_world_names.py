@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.lookup.candidates import candidates
-from pipeline.lookup.names import parse_name
+from pipeline.lookup.names.parse import parse_name
+from pipeline.lookup.patterns.candidates import candidates
 
 TABLE = Path(__file__).with_name("world_names.tsv")
 FIRST = 8

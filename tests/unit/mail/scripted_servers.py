@@ -11,9 +11,9 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from pipeline.mail.answer import Answer
-from pipeline.mail.meanings import Meaning
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.mail.replies.answer import Answer
+from pipeline.mail.replies.meaning import Meaning
 
 Reply = Callable[[str], bytes | None]
 """What a mail server says to a command line; None hangs up. The first "command" is "" and asks for the banner."""

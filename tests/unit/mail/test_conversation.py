@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipeline.mail.answer import Answer
-from pipeline.mail.dns import MailHost, MailRoute
-from pipeline.mail.meanings import Meaning
+from pipeline.mail.dns.routes import MailHost, MailRoute
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
-from pipeline.mail.replies import RuleBook
-from pipeline.mail.reply_rules import load_rules
+from pipeline.mail.replies.answer import Answer
+from pipeline.mail.replies.classify import RuleBook
+from pipeline.mail.replies.meaning import Meaning
+from pipeline.mail.replies.rules import load_rules
 from tests.unit.mail.scripted_servers import Seen, ask, mail_host, mail_server, meanings, name_server, world
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.mail.dns import MailHost, Resolver
+from pipeline.mail.dns.routes import MailHost, Resolver
 from pipeline.outcomes import Reason
 from tests.unit.mail.scripted_servers import SERVFAIL, SILENT, NameServer, name_server
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.mail.dns_exchange import QUERIES_PER_PORT, NameServer, octets_of
-from pipeline.mail.plain_dns_answer import PlainAnswer
+from pipeline.mail.dns.exchange import QUERIES_PER_PORT, NameServer, octets_of
+from pipeline.mail.dns.fast_parse import PlainAnswer
 
 PATIENCE = 30.0
 LABELS = st.text("abz09-_A\\.é", min_size=1, max_size=64)

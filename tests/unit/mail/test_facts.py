@@ -1,8 +1,8 @@
 """What an address and its mail host tell by themselves."""
 
-from pipeline.mail.facts import facts_about
-from pipeline.mail.lists import Lists
-from pipeline.mail.syntax import Address
+from pipeline.mail.address.facts import facts_about
+from pipeline.mail.address.lists import Lists
+from pipeline.mail.address.syntax import Address
 
 
 def test_an_ordinary_address_has_nothing_to_remark() -> None:

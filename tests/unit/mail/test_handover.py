@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from cli.verify.domain_check import check_domain
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
-from pipeline.mail.ways_out import WaysOut
+from pipeline.mail.smtp.egress import WaysOut
 from pipeline.outcomes import Outcome, OutcomeStatus
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
-from pipeline.stages.checking import check_domain
 from tests.unit.mail.scripted_servers import Reply, Seen, Talk, mail_host, mail_server, name_server
 from tests.unit.mail.tls_servers import TlsHost
 

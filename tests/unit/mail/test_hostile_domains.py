@@ -8,10 +8,10 @@ from typing import Any
 import dns.rrset
 import pytest
 
-from pipeline.mail.dns import ADDRESSES_PER_HOST, MAX_HOSTS, MailRoute, Resolver
-from pipeline.mail.dns_exchange import LARGEST_ODD
+from pipeline.mail.dns.exchange import LARGEST_ODD
+from pipeline.mail.dns.resolver import AT_ONCE, AT_ONCE_FOR, PATIENCE
+from pipeline.mail.dns.routes import ADDRESSES_PER_HOST, MAX_HOSTS, MailRoute, Resolver
 from pipeline.mail.host_health import FAILURES_UNTIL_DOWN
-from pipeline.mail.name_servers import AT_ONCE, AT_ONCE_FOR, PATIENCE
 from pipeline.mail.stopwatch import Stopwatch
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record

@@ -5,10 +5,10 @@ import secrets
 
 import pytest
 
-from pipeline.mail.dialling import connect
-from pipeline.mail.meanings import Meaning
-from pipeline.mail.reply_queue import MAX_UNREAD
-from pipeline.mail.smtp_errors import SmtpError
+from pipeline.mail.replies.meaning import Meaning
+from pipeline.mail.smtp.connect import connect
+from pipeline.mail.smtp.errors import SmtpError
+from pipeline.mail.smtp.reply_queue import MAX_UNREAD
 from tests.unit.mail.scripted_servers import Talk, ask, drips, mail_host, mail_server, world
 
 READ_AT_ONCE = 256 * 1024

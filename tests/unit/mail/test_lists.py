@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.mail.lists import LOOK_AGAIN, Lists
+from pipeline.mail.address.lists import LOOK_AGAIN, Lists
 
 
 class Clock:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.mail.mail_providers import provider_of
+from pipeline.mail.address.providers import provider_of
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.mail.dns import MailHost, MailRoute, Resolver
-from pipeline.mail.syntax import Address, parse_address
+from pipeline.mail.address.syntax import Address, parse_address
+from pipeline.mail.dns.routes import MailHost, MailRoute, Resolver
 from pipeline.outcomes import Reason
 from tests.unit.mail.odd_name_servers import (
     Asked,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.mail.pacing import PacingLimits, Place, asks_to_slow_down, place_of
-from pipeline.mail.reply import Reply
+from pipeline.mail.pacing.slots import PacingLimits, Place, asks_to_slow_down, place_of
+from pipeline.mail.smtp.reply import Reply
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import asyncio
 
 from pipeline.mail.catch_all import invented_local_part
-from pipeline.mail.meanings import Meaning
+from pipeline.mail.replies.meaning import Meaning
 from tests.unit.mail.scripted_servers import Reply, ask, mail_host, meanings
 
 NOBODY = invented_local_part("acme.test", "")

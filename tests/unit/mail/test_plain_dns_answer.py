@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.mail.plain_dns_answer import PlainAnswer, read_plain
+from pipeline.mail.dns.fast_parse import PlainAnswer, read_plain
 
 A, MX = dns.rdatatype.A, dns.rdatatype.MX
 LABELS = st.from_regex(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[a-z0-9])?", fullmatch=True)

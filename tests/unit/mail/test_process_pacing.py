@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.mail.adaptive_limit import AGAIN_AFTER, RECOVERY
-from pipeline.mail.pacing import PacingLimits, Place, Slot
-from pipeline.mail.process_pacing import ProcessPacing
+from pipeline.mail.pacing.aimd import AGAIN_AFTER, RECOVERY
+from pipeline.mail.pacing.in_process import ProcessPacing
+from pipeline.mail.pacing.slots import PacingLimits, Place, Slot
 
 PLACES = [Place("192.0.2.1", "big.example"), Place("192.0.2.2", "big.example"), Place("192.0.2.3", "small.example")]
 BUSY, BESIDE, ELSEWHERE = PLACES

@@ -12,7 +12,7 @@ import pytest
 from pipeline.mail.config import RemoteVerifierConfig
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.outage import ENOUGH
-from pipeline.mail.remote import MAX_ANSWER
+from pipeline.mail.reacher.verifier import MAX_ANSWER
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.mail.meanings import ABOUT_US, EXISTS, SETTLED, Meaning
-from pipeline.mail.replies import (
+from pipeline.mail.replies.classify import (
     classify,
     classify_refused_session,
     denies_mailbox,
@@ -18,7 +17,8 @@ from pipeline.mail.replies import (
     without_addresses,
     without_local_part,
 )
-from pipeline.mail.reply import Reply
+from pipeline.mail.replies.meaning import ABOUT_US, EXISTS, SETTLED, Meaning
+from pipeline.mail.smtp.reply import Reply
 
 
 def seen_in_the_wild() -> list[tuple[str, str, Reply]]:

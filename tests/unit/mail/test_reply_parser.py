@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.mail.reply import Reply
-from pipeline.mail.reply_parser import MAX_LINE, MAX_LINES, MAX_TEXT, ReplyParser
-from pipeline.mail.smtp_errors import MalformedReplyError
+from pipeline.mail.smtp.errors import MalformedReplyError
+from pipeline.mail.smtp.reply import Reply
+from pipeline.mail.smtp.reply_parser import MAX_LINE, MAX_LINES, MAX_TEXT, ReplyParser
 
 
 def parse(*chunks: bytes) -> list[Reply]:

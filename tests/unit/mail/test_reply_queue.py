@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pipeline.mail.reply_queue import MAX_BYTES, ReplyQueue
-from pipeline.mail.smtp_errors import MalformedReplyError, ReplyTimeoutError
+from pipeline.mail.smtp.errors import MalformedReplyError, ReplyTimeoutError
+from pipeline.mail.smtp.reply_queue import MAX_BYTES, ReplyQueue
 
 
 def test_bytes_that_arrive_as_the_time_is_over_prolong_it_for_nobody() -> None:

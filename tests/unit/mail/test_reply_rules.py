@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from pipeline.mail.meanings import Meaning
-from pipeline.mail.replies import RuleBook
-from pipeline.mail.reply import Reply
-from pipeline.mail.reply_rules import Rule, UnusableRulesError, load_rules, standard_rules
+from pipeline.mail.replies.classify import RuleBook
+from pipeline.mail.replies.meaning import Meaning
+from pipeline.mail.replies.rules import Rule, UnusableRulesError, load_rules, standard_rules
+from pipeline.mail.smtp.reply import Reply
 
 RULE = """
 [[rules]]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.mail.same_mailbox import same_mailbox_key
-from pipeline.mail.syntax import Address, parse_address
+from pipeline.mail.address.same_mailbox import same_mailbox_key
+from pipeline.mail.address.syntax import Address, parse_address
 
 
 def key(text: str, provider: str = "") -> str:

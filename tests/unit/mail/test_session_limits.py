@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.mail.meanings import Meaning
+from pipeline.mail.replies.meaning import Meaning
 from tests.unit.mail.scripted_servers import Reply, ask, mail_host, meanings
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.mail.stated_wait import LONGEST, MARGIN, stated_wait
+from pipeline.mail.replies.stated_wait import LONGEST, MARGIN, stated_wait
 
 
 @pytest.mark.parametrize(

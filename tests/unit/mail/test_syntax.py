@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.mail.syntax import Address, SyntaxProblem, normalise_domain, parse_address
+from pipeline.mail.address.syntax import Address, SyntaxProblem, normalise_domain, parse_address
 
 
 @pytest.mark.parametrize(

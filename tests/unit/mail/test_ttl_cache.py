@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.mail.ttl_cache import TtlCache
+from pipeline.mail.caching.ttl_cache import TtlCache
 
 
 class Clock:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.mail.lists import FREE_DOMAINS
-from pipeline.mail.typos import WELL_KNOWN, did_you_mean
+from pipeline.mail.address.lists import FREE_DOMAINS
+from pipeline.mail.address.typos import WELL_KNOWN, did_you_mean
 
 
 @pytest.mark.parametrize(

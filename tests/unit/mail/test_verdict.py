@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.mail.late_bounces import bounces_later
-from pipeline.mail.meanings import EXISTS, REASONS, Meaning
+from pipeline.mail.address.late_bounces import bounces_later
+from pipeline.mail.replies.meaning import EXISTS, REASONS, Meaning
 from pipeline.mail.verdict import INVALID_SYNTAX, RISKS, Verdict, verdict_on_mailbox, verdict_on_route
 from pipeline.outcomes import OutcomeStatus, Reason
 

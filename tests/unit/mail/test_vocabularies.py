@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.mail.meanings import Meaning
-from pipeline.mail.reacher_json import reacher_json
+from pipeline.mail.reacher.render import reacher_json
+from pipeline.mail.reacher.vocabularies import VOCABULARY, words_for
+from pipeline.mail.replies.meaning import Meaning
 from pipeline.mail.verdict import INVALID_SYNTAX, verdict_on_mailbox, verdict_on_route
-from pipeline.mail.vocabularies import VOCABULARY, words_for
 from pipeline.outcomes import OutcomeStatus, Reason
 
 REACHER = {"safe", "risky", "invalid", "unknown"}

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.settings import Settings
-from pipeline.mail.answer import Answer
-from pipeline.mail.meanings import Meaning
-from pipeline.mail.smtp_errors import ConnectError
-from pipeline.mail.ways_out import SocksProxy, WaysOut
+from pipeline.mail.replies.answer import Answer
+from pipeline.mail.replies.meaning import Meaning
+from pipeline.mail.smtp.egress import SocksProxy, WaysOut
+from pipeline.mail.smtp.errors import ConnectError
+from settings import Settings
 from tests.unit.mail.scripted_servers import Talk, mail_host, talk, world
 from tests.unit.mail.socks_server import FAILED, NOT_ALLOWED, SocksServer, socks_server
 

@@ -11,13 +11,13 @@ from uuid import UUID
 from sqlalchemy import text
 
 from models.database import Database
-from pipeline.lookup.sources.catalogue import read_catalogue
-from pipeline.lookup.sources.metered import Told
-from pipeline.lookup.sources.source import Person
-from pipeline.lookup.sources.waterfall import Conclusion, Waterfall
-from pipeline.provider_answers import Caps
+from pipeline.lookup.providers.catalogue import read_catalogue
+from pipeline.lookup.providers.metered import Told
+from pipeline.lookup.providers.source import Person
+from pipeline.lookup.providers.waterfall import Conclusion, Waterfall
+from pipeline.memory.provider_answers import Caps
 from sandbox.provider import Provider
-from worker.journal import PostgresJournal
+from worker.adapters.provider_journal import PostgresJournal
 
 Ask = Callable[[Person], Awaitable[Told | None]]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.lookup.sources.breaker import FAILURES, FIRST_PAUSE, LONGEST_PAUSE, CircuitBreaker
+from pipeline.lookup.providers.breaker import FAILURES, FIRST_PAUSE, LONGEST_PAUSE, CircuitBreaker
 from pipeline.outcomes import Reason
 
 

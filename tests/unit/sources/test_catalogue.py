@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pipeline.errors import SourcesMisconfigured
-from pipeline.lookup.sources import catalogue
-from pipeline.lookup.sources.catalogue import Catalogue, plugins, presets, read_catalogue
-from pipeline.lookup.sources.http_terms import HttpTerms
-from pipeline.lookup.sources.source import Found, Person, Reply
+from pipeline.lookup.providers import catalogue
+from pipeline.lookup.providers.catalogue import Catalogue, plugins, presets, read_catalogue
+from pipeline.lookup.providers.http_terms import HttpTerms
+from pipeline.lookup.providers.source import Found, Person, Reply
 
 GOOD = '[[provider]]\nname = "p"\nurl = "https://api.example/find"\nprice = 0.5\n'
 

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from pipeline.lookup.sources.breaker import FAILURES
-from pipeline.lookup.sources.metered import NotAsked, Told
-from pipeline.lookup.sources.source import Found, Person
+from pipeline.lookup.providers.breaker import FAILURES
+from pipeline.lookup.providers.metered import NotAsked, Told
+from pipeline.lookup.providers.source import Found, Person
+from pipeline.memory.provider_answers import Caps
 from pipeline.outcomes import Reason
-from pipeline.provider_answers import Caps
 from sandbox import provider
 from sandbox.provider import Provider
 from tests.unit.sources.asking import ADA, GRACE, NOBODY, Desk
@@ -56,7 +56,7 @@ def test_a_provider_that_fails_again_and_again_is_not_asked_any_more(office: Des
 def test_a_provider_that_is_well_again_is_asked_by_one_first_then_by_all(
     office: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.lookup.sources.breaker.FIRST_PAUSE", 0.2)
+    monkeypatch.setattr("pipeline.lookup.providers.breaker.FIRST_PAUSE", 0.2)
     office.provider.moods = [provider.status(500)] * FAILURES
 
     async def scenario() -> list[Told | None]:

@@ -9,8 +9,8 @@ import pytest
 
 from models.database import Database
 from models.run import Run
-from pipeline.lookup.sources.metered import NotAsked, Told
-from pipeline.lookup.sources.source import Found, NotFound
+from pipeline.lookup.providers.metered import NotAsked, Told
+from pipeline.lookup.providers.source import Found, NotFound
 from pipeline.outcomes import Reason
 from sandbox import provider
 from tests.factories import pending_run

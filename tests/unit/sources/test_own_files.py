@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SourcesMisconfigured
-from pipeline.lookup.sources.companies import read_companies
-from pipeline.lookup.sources.journal import NoJournal
-from pipeline.lookup.sources.people import read_people
-from pipeline.lookup.sources.source import Found, Person
+from pipeline.lookup.providers.companies import read_companies
+from pipeline.lookup.providers.journal import NoJournal
+from pipeline.lookup.providers.people import read_people
+from pipeline.lookup.providers.source import Found, Person
 
 PEOPLE = """Full_Name,Domain,Company,Email
 Grace Hopper,acme.test,,grace@acme.test

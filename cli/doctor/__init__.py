@@ -1,0 +1,1 @@
+"""`growth doctor`: what keeps this machine from verifying mail."""

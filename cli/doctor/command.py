@@ -1,0 +1,130 @@
+"""`growth doctor`: what is reachable, what is not, and what to do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from sqlalchemy.exc import DBAPIError
+
+from cli.client import ApiClient, ApiError, find_credentials
+from cli.database import sentence_of
+from cli.doctor.finding import Finding, fine, wrong
+from cli.doctor.mail import look_at_mail
+from models.database import open_database
+from models.migrate import is_migrated
+from models.postgres_errors import PostgresUnavailable
+from models.redis_server import CHANNEL_NEEDS, LIVE_COPY_NEEDS, eviction_policy, find_trouble
+from pipeline.errors import SourcesMisconfigured
+from settings import Settings, load_settings
+from settings.sources import open_sources
+from worker.broker import find_broker_trouble, find_unseen, is_rabbitmq
+
+TIMEOUT_S = 3.0
+
+
+def print_diagnosis(console: Console, home: Path, mail_domain: str | None) -> bool:
+    """Print every finding; whether all is fine."""
+    findings = list(diagnose(load_settings(), home, mail_domain))
+    for finding in findings:
+        mark = "[green]ok[/green]  " if finding.is_fine else "[red]no[/red]  "
+        console.print(f"{mark} {finding.what}: {escape(finding.says)}", soft_wrap=True, highlight=False)
+    return all(finding.is_fine for finding in findings)
+
+
+def diagnose(settings: Settings, home: Path, mail_domain: str | None) -> Iterator[Finding]:
+    """Look at Postgres, Redis, the broker, export storage, the API, DNS and the way out to mail servers."""
+    yield _postgres(settings)
+    yield _redis(settings)
+    yield _broker(settings)
+    yield _export_dir(settings)
+    yield from _sources(settings)
+    yield _api(home)
+    if mail_domain:
+        yield from look_at_mail(settings, mail_domain)
+    else:
+        yield fine("Mail", "DNS and SMTP were not tried: give --mail-domain with a domain of your own.")
+
+
+def _postgres(settings: Settings) -> Finding:
+    if not settings.database_url:
+        return fine("Postgres", "DATABASE_URL is not set; `growth up` uses an embedded server.")
+    database = open_database(settings.database_url, pool_size=1)
+    try:
+        if not database.takes_writes():
+            return wrong(
+                "Postgres", "reachable, but read-only: name the primary in DATABASE_URL, or make it take writes."
+            )
+        if is_migrated(database):
+            return fine("Postgres", "reachable, with the schema of this version.")
+        return wrong("Postgres", "reachable, but its schema is not this version's: run `growth migrate`.")
+    except (PostgresUnavailable, DBAPIError) as error:
+        return wrong("Postgres", sentence_of(error))
+    finally:
+        database.close()
+
+
+def _redis(settings: Settings) -> Finding:
+    url = settings.redis_url
+    if not url:
+        return fine("Redis", "REDIS_URL is not set; `growth up` uses an embedded server.")
+    if trouble := find_trouble(url, "REDIS_URL", LIVE_COPY_NEEDS, TIMEOUT_S):
+        return wrong("Redis", trouble)
+    unheard = find_trouble(url, "REDIS_URL", CHANNEL_NEEDS, TIMEOUT_S)
+    note = (
+        f"To tell workers whose turn it is at a mail server it is {unheard} They look each second." if unheard else ""
+    )
+    return _keeps_all("Redis", url, note)
+
+
+def _broker(settings: Settings) -> Finding:
+    url = settings.celery_broker_url
+    if not url:
+        return fine("Broker", "BROKER_URL is not set; `growth up` uses an embedded server.")
+    if trouble := find_broker_trouble(settings, TIMEOUT_S):
+        return wrong("Broker", trouble)
+    if is_rabbitmq(url):
+        return fine("Broker", "reachable.")
+    unseen = find_unseen(settings, TIMEOUT_S)
+    return _keeps_all("Broker", url, f"For Flower and `celery inspect` it is {unseen}" if unseen else "")
+
+
+def _keeps_all(what: str, url: str, note: str) -> Finding:
+    policy = eviction_policy(url, TIMEOUT_S)
+    if policy not in ("noeviction", None):
+        return wrong(what, f"evicts keys ({policy}): set maxmemory-policy to noeviction, or queues get lost.")
+    unknown = "" if policy else "It does not say whether it evicts keys: see that its maxmemory-policy is noeviction."
+    return fine(what, " ".join(part for part in ("reachable.", unknown, note) if part))
+
+
+def _export_dir(settings: Settings) -> Finding:
+    probe = settings.export_dir / ".doctor"
+    try:
+        settings.export_dir.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        return wrong("Exports", f"EXPORT_DIR can't be written ({error.strerror}): choose another, or its owner.")
+    return fine("Exports", f"{settings.export_dir} can be written.")
+
+
+def _sources(settings: Settings) -> Iterator[Finding]:
+    """What beyond mail servers will be asked; nothing is, if no file of it is set."""
+    if not (settings.providers_file or settings.people_file or settings.companies_file):
+        return
+    try:
+        steps = open_sources(settings).sources.steps
+    except SourcesMisconfigured as error:
+        yield wrong("Sources", str(error))
+    else:
+        yield fine("Sources", f"asked after mail servers, in this order: {', '.join(s.name for s in steps) or 'none'}.")
+
+
+def _api(home: Path) -> Finding:
+    try:
+        credentials = find_credentials(home)
+        with ApiClient(credentials) as client:
+            client.check_access()
+    except ApiError as error:
+        return wrong("API", str(error))
+    return fine("API", f"{credentials.api_url} takes the key.")

@@ -1,0 +1,1 @@
+"""`growth up` and `growth demo`: everything on this machine, on embedded servers."""

@@ -1,0 +1,193 @@
+"""The do-not-contact list and erasure, on the command line: over the API, like everybody else.
+
+As in `cli.main`, what takes long to load is imported where it is used.
+"""
+
+import csv
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.address_csv import decode_rows
+from cli.client import ApiClient, ApiError, find_credentials
+from cli.contacts_csv import COLUMN_NAMES, UnusableFile, read_contacts
+from cli.terminal import console, errors, say, say_error
+from cli.watching import Patience
+
+AT_ONCE = 5000
+EXPLAINED = 20
+"""So many unusable lines are explained, of all others the number is said."""
+PATIENCE_S = 300.0
+HASH_COLUMNS = {"sha256", "hash", "email_sha256", "email_hash", "address_sha256"}
+PERSON_FIELDS = ("email", "first_name", "last_name", "full_name", "domain")
+
+suppressions = typer.Typer(no_args_is_help=True, help="The do-not-contact list: nobody on it is ever asked about.")
+Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="Where embedded servers keep their data.")]
+Entries = Annotated[list[str], typer.Argument(help="Addresses, domains, or their SHA-256 in hexadecimal.")]
+HOME = Path(".growth")
+
+
+@suppressions.command("add")
+def add(entries: Entries, home: Home = HOME) -> None:
+    """Put addresses, domains or hashes on the list."""
+    with ApiClient(find_credentials(home)) as client:
+        _say(client.change_suppressions("", entries), "new on the list", "on it already")
+
+
+@suppressions.command("remove")
+def remove(entries: Entries, home: Home = HOME) -> None:
+    """Take entries off the list."""
+    with ApiClient(find_credentials(home)) as client:
+        _say(client.change_suppressions("/remove", entries), "taken off the list", "were not on it")
+
+
+@suppressions.command("check")
+def check(entries: Entries, home: Home = HOME) -> None:
+    """Say whether each of these is suppressed. Exit code 1 if one is not."""
+    with ApiClient(find_credentials(home)) as client:
+        suppressed = client.change_suppressions("/check", entries)["suppressed"]
+    for entry, is_suppressed in zip(entries, suppressed, strict=True):
+        words = "suppressed" if is_suppressed else "not suppressed"
+        say(f"{entry}: {words}")
+    raise typer.Exit(0 if all(suppressed) else 1)
+
+
+@suppressions.command("list")
+def show(home: Home = HOME) -> None:
+    """Write the list as CSV. It holds hashes only: `growth suppressions check` tells who is on it."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["sha256", "kind", "created_at"])
+    with ApiClient(find_credentials(home)) as client:
+        for entry in client.read_suppressions():
+            writer.writerow([entry["sha256"], entry["kind"], entry["created_at"]])
+
+
+@suppressions.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A CSV of addresses, domains or SHA-256 hashes, one a row.")],
+    home: Home = HOME,
+) -> None:
+    """Put a whole file on the list. Rows that can't be used are named, all others are put on it; exit code 1 then."""
+    refused: list[int] = []
+
+    def refuse(line: int, problem: str) -> None:
+        refused.append(line)
+        if len(refused) <= EXPLAINED:
+            say_error(f"Line {line}: {problem}.")
+
+    with ApiClient(find_credentials(home)) as client:
+        totals = _import(client, _usable(file, refuse), file.name)
+    if len(refused) > EXPLAINED:
+        say_error(f"Not usable either: {_ranges(refused[EXPLAINED:])}.")
+    if totals is None:
+        raise UnusableFile(
+            f"Nothing was put on the list: {file.name} has no address, domain or SHA-256 hash that can be used."
+        )
+    _say(totals, "new on the list", "on it already")
+    if refused:
+        raise UnusableFile(f"{len(refused)} lines of {file.name} were not usable: correct them and import it again.")
+
+
+def _import(client: ApiClient, entries: Iterator[str], name: str) -> dict[str, Any] | None:
+    """What became of all entries together; None when there are none."""
+    patiently, done = Patience(errors, longest_s=PATIENCE_S), 0
+    totals: dict[str, Any] | None = None
+    try:
+        while some := list(islice(entries, AT_ONCE)):
+            answer = patiently(partial(client.change_suppressions, "", some))
+            before = totals or {"changed": 0, "unchanged": 0}
+            totals = {**answer, **{key: before[key] + answer[key] for key in ("changed", "unchanged")}}
+            done += len(some)
+    except ApiError as error:
+        raise ApiError(f"{error} The first {done} entries of {name} are on the list: import it again.") from error
+    return totals
+
+
+def _ranges(lines: Sequence[int]) -> str:
+    """Line numbers, shortly: `lines 4, 7-9`."""
+    ranges: list[list[int]] = []
+    for line in lines:
+        if ranges and line == ranges[-1][-1] + 1:
+            ranges[-1][1:] = [line]
+        else:
+            ranges.append([line])
+    return "lines " + ", ".join("-".join(map(str, each)) for each in ranges)
+
+
+def erase(
+    who: Annotated[str, typer.Argument(help="An address; or a CSV file with email, or names with domain.")] = "",
+    name: Annotated[str, typer.Option(help="A person's name; with --domain.")] = "",
+    domain: Annotated[str, typer.Option(help="The domain of their company.")] = "",
+    suppress: Annotated[
+        bool, typer.Option("--suppress/--no-suppress", help="Also put them on the do-not-contact list.")
+    ] = True,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
+    home: Home = HOME,
+) -> None:
+    """Erase people from all runs and from all that is known. This can't be undone."""
+    from models.bounds import PEOPLE
+
+    people = _people(who, name, domain)
+    if not yes:
+        typer.confirm(f"Erase {len(people)} people for good?", abort=True, err=True)
+    with ApiClient(find_credentials(home)) as client:
+        for start in range(0, len(people), PEOPLE.most):
+            done = client.erase(people[start : start + PEOPLE.most], suppress=suppress)
+            console.print(
+                f"Erased {done['contacts']} contacts in {len(done['run_ids'])} runs, {done['verdicts']} kept verdicts, "
+                f"{done['provider_answers']} providers' answers; {done['suppressed']} new entries on the "
+                f"do-not-contact list. Erasure {done['erasure_id']}.",
+                soft_wrap=True,
+            )
+
+
+def _people(who: str, name: str, domain: str) -> Sequence[dict[str, str]]:
+    if who and Path(who).is_file():
+        rows = read_contacts(Path(who)).contacts
+        return [{key: row[key] for key in PERSON_FIELDS if row.get(key)} for row in rows]
+    if who and "@" not in who:
+        raise ApiError(f"{who} is neither an address nor a file.")
+    if not who and not (name and domain):
+        raise ApiError("Say whom to erase: an address, a file, or --name with --domain.")
+    given = {"email": who, "full_name": name, "domain": domain}
+    return [{key: value for key, value in given.items() if value}]
+
+
+def _usable(file: Path, refuse: Callable[[int, str], None]) -> Iterator[str]:
+    """The entries of a file, one a row; blank lines are left out."""
+    from pipeline.errors import InvalidInput
+    from pipeline.privacy.suppressions import parse_entry
+
+    column: int | None = None
+    for line, row in decode_rows(file):
+        if column is None:
+            column, is_header = _column(row)
+            if is_header:
+                continue
+        entry = row[column].strip() if column < len(row) else ""
+        try:
+            parse_entry(entry)
+        except InvalidInput as problem:
+            refuse(line, str(problem))
+        else:
+            yield entry
+
+
+def _column(first: Sequence[str]) -> tuple[int, bool]:
+    """Where the entries stand, and whether the first row is a header. Only one column counts: not everybody at the
+    domain of somebody who is on the list is meant."""
+    titles = [title.strip().lower().replace(" ", "_").replace("-", "_") for title in first]
+    for names in (COLUMN_NAMES["email"] | {"address"}, HASH_COLUMNS, COLUMN_NAMES["domain"], {"entry", "value"}):
+        for index, title in enumerate(titles):
+            if title in names:
+                return index, True
+    return 0, False
+
+
+def _say(answer: dict[str, Any], changed: str, unchanged: str) -> None:
+    say(f"{answer['changed']} {changed}, {answer['unchanged']} {unchanged}; it has {answer['total']} entries now.")

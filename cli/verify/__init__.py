@@ -1,0 +1,1 @@
+"""`growth verify`: addresses and lists of them, checked without a run."""

@@ -1,0 +1,88 @@
+"""Checks addresses outside of any run: the stage that verifies, its waits waited out here, and all that was said kept.
+
+Needs a mail network and nothing else: no Postgres, no Redis.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from pipeline.lookup.providers.waterfall import NO_SOURCES
+from pipeline.mail.dns.routes import MailRoute
+from pipeline.mail.network import MailNetwork
+from pipeline.mail.smtp.transcript import TRANSCRIPT, Transcript
+from pipeline.mail.verdict import verdict_on_nothing
+from pipeline.outcomes import Deferral, Outcome
+from pipeline.records import Batch, Record
+from pipeline.stages import stage_named
+
+
+@dataclass(frozen=True, slots=True)
+class DomainCheck:
+    """What came out of checking addresses of one domain: an outcome for each, in their order, and how.
+
+    `transcript` grows until the network is closed: a server's goodbye comes last.
+    """
+
+    emails: Sequence[str]
+    outcomes: Sequence[Outcome]
+    route: MailRoute
+    route_seconds: float
+    transcript: Transcript
+
+
+def verify(records: Sequence[Record], network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
+    """Say of each record what its domain's mail server says now, or when to ask again."""
+    return stage_named("email_verify").stage.work(Batch(records), network, NO_SOURCES)
+
+
+async def check_domain(
+    domain: str,
+    emails: Sequence[str],
+    network: MailNetwork,
+    patience: float = 0.0,
+    on_wait: Callable[[str, float], None] = lambda *_: None,
+) -> DomainCheck:
+    """Check valid addresses of one domain; to be run as a task of its own, whose transcript it keeps.
+
+    A server that asks us to come back later is asked again for up to `patience` seconds; `on_wait` is told the
+    domain and the seconds of each wait.
+    """
+    transcript = Transcript()
+    TRANSCRIPT.set(transcript)
+    started = time.monotonic()
+    route = await network.route(domain)
+    route_seconds = time.monotonic() - started
+    outcomes: dict[int, Outcome] = {}
+    records = [Record(position, email=email) for position, email in enumerate(emails)]
+    while records:
+        deferrals = await _ask(records, network, outcomes)
+        seconds = max((deferral.seconds for deferral in deferrals), default=0.0)
+        if seconds > patience:
+            outcomes |= {each.position: owed_outcome(each, emails[each.position]) for each in deferrals}
+            break
+        if deferrals:
+            on_wait(domain, seconds)
+            await asyncio.sleep(seconds)
+            patience -= seconds
+        waiting = {deferral.position for deferral in deferrals}
+        records = [each._replace(deferrals=each.deferrals + 1) for each in records if each.position in waiting]
+    return DomainCheck(emails, [outcomes[n] for n in range(len(emails))], route, route_seconds, transcript)
+
+
+def owed_outcome(deferral: Deferral, email: str) -> Outcome:
+    """What is said of an address that is put off for longer than we can wait."""
+    verdict = verdict_on_nothing(deferral.reason)
+    evidence = {"come_back_after_seconds": round(deferral.seconds)}
+    return Outcome(deferral.position, verdict.status, verdict.reason, email, score=verdict.score, evidence=evidence)
+
+
+async def _ask(records: Sequence[Record], network: MailNetwork, outcomes: dict[int, Outcome]) -> list[Deferral]:
+    deferrals = []
+    async for said in verify(records, network):
+        if isinstance(said, Outcome):
+            outcomes[said.position] = said
+        else:
+            deferrals.append(said)
+    return deferrals

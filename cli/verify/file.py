@@ -1,0 +1,139 @@
+"""`growth verify --file`: a whole list, in little memory, each address once, going on where it was interrupted."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cli.address_csv import AddressFile, open_addresses
+from cli.contacts_csv import UnusableFile
+from cli.exit_codes import ExitCode, UnableToCheck
+from cli.verify.addresses import is_unreachable, mail_config, open_network, run_until_signal, say_port_is_shut
+from cli.verify.list_check import check_list
+from cli.verify.output_files import write_verdicts
+from cli.verify.verdict_format import VerdictFormat
+from cli.verify.worklist import Worklist
+from cli.whole_file import Unwritable, check_place, sentence_of
+from pipeline.mail.address.syntax import Address, parse_address
+from pipeline.mail.outage import Outage
+from pipeline.outcomes import REASON_SENTENCES, Reason
+from settings import Settings
+from worker.garbage import collect_rarely
+
+LIST_PATIENCE_S = 900.0
+"""How long a list waits for servers that ask us to come back later, unless told otherwise."""
+
+
+def verify_file(
+    settings: Settings,
+    path: Path,
+    output: Path,
+    output_format: VerdictFormat,
+    patience: float,
+    console: Console,
+    errors: Console,
+) -> ExitCode:
+    """Check each address of a list and write the list with verdicts. Raises `UnableToCheck`."""
+    try:
+        return _verify_file(settings, path, output, output_format, patience, console, errors)
+    except (UnusableFile, Unwritable) as error:
+        raise UnableToCheck(str(error)) from error
+
+
+def _verify_file(
+    settings: Settings,
+    path: Path,
+    output: Path,
+    output_format: VerdictFormat,
+    patience: float,
+    console: Console,
+    errors: Console,
+) -> ExitCode:
+    started, file = time.monotonic(), open_addresses(path)
+    check_place(output)
+    collect_rarely()
+    for notice in file.notices:
+        errors.print(notice, style="yellow", soft_wrap=True, highlight=False, markup=False)
+    with _worklist(output) as worklist:
+        _load(worklist, file)
+        if not run_until_signal(_check(settings, worklist, patience, errors)):
+            _say_stopped(errors, worklist)
+            return ExitCode.INTERRUPTED
+        rows = write_verdicts(output, output_format, file, worklist)
+        _print_summary(console, worklist, f"{rows} rows in {output}, {time.monotonic() - started:.1f} s")
+        if is_unreachable(Reason(reason) for _, reason, _ in worklist.counts()):
+            say_port_is_shut(errors)
+        worklist.delete()
+    return ExitCode.VALID
+
+
+@contextmanager
+def _worklist(output: Path) -> Iterator[Worklist]:
+    """The worklist beside the output. Raises `UnableToCheck` when there is no writing there."""
+    try:
+        place = output.with_name(f".{output.name}.progress")
+        worklist = Worklist(place)
+        try:
+            yield worklist
+        finally:
+            worklist.close()
+            if not worklist.settled:
+                place.unlink(missing_ok=True)
+    except OSError as error:
+        raise UnableToCheck(sentence_of(error, output)) from error
+    except sqlite3.Error as error:
+        raise UnableToCheck(f"There is no writing beside {output} ({error}): free some space there.") from error
+
+
+def _load(worklist: Worklist, file: AddressFile) -> None:
+    stat = file.path.stat()
+    if not worklist.is_loaded(f"{file.path.resolve()} {stat.st_size} {stat.st_mtime_ns} {file.column}"):
+        worklist.load(_addresses(file))
+
+
+def _addresses(file: AddressFile) -> Iterator[Address]:
+    for row in file.rows():
+        address = parse_address(row[file.column])
+        if isinstance(address, Address):
+            yield address
+
+
+async def _check(settings: Settings, worklist: Worklist, patience: float, errors: Console) -> bool:
+    network = open_network(mail_config(settings, patience))
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    try:
+        with Progress(*columns, console=errors) as bars:
+            bar = bars.add_task("Addresses", total=worklist.size, completed=worklist.settled)
+            outage = await check_list(worklist, network, patience, lambda: bars.update(bar, completed=worklist.settled))
+            bars.update(bar, completed=worklist.settled)
+    finally:
+        await network.close()
+    _raise_outage(outage)
+    return True
+
+
+def _raise_outage(outage: Outage | None) -> None:
+    if outage:
+        raise UnableToCheck(f"{outage.message} The same command goes on where it stopped.")
+
+
+def _say_stopped(errors: Console, worklist: Worklist) -> None:
+    errors.print(
+        f"Stopped: {worklist.settled} of {worklist.size} addresses are checked. The same command goes on from there.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _print_summary(console: Console, worklist: Worklist, title: str) -> None:
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    for status, reason, count in worklist.counts():
+        table.add_row(str(count), f"[bold]{status}[/bold]", reason, f"[dim]{REASON_SENTENCES[Reason(reason)]}[/dim]")
+    console.print(table)

@@ -1,0 +1,159 @@
+"""From a name as people write it to the spellings that an address may be made of.
+
+A name has several *readings*: Müller is written `mueller` or `muller`, van der Berg `vanderberg` or `berg`,
+Liu Yu is Yu of the Liu family or the other way round. Each has a weight, the share of people that it is right for;
+the weights of a name's readings sum to 1.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
+
+from pipeline.lookup.names import kana
+from pipeline.lookup.names.culture import JOINED, culture_of
+from pipeline.lookup.names.order import Split, split_fields, split_words
+from pipeline.lookup.names.scripts import Convention, pairs_of_conventions
+from pipeline.lookup.names.spelling import family_spellings, given_spellings, manner_of
+from pipeline.lookup.names.syllables import family_first, syllables
+from pipeline.lookup.names.words import Words, read_words
+
+MAX_READINGS = 24
+
+CALLED = 0.35
+"""The share of people with a name in quotes or brackets whose address has that one."""
+FORMERLY = 0.15
+"""The share of people who still have an address of their former family name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to spell a name in an address: lower-case ASCII, `last` empty for people of one name.
+
+    `initials` are those of all given names, the one that the person goes by first. `manners` are the choices made:
+    of what there is to choose, and how.
+    """
+
+    first: str
+    last: str
+    weight: float
+    initials: str = ""
+    manners: tuple[tuple[str, Hashable], ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A person's name as the ways to spell it, the usual one first; equal names are the same to us.
+
+    `culture` is where the name seems to be from, "" if that can't be told.
+    """
+
+    readings: tuple[Reading, ...]
+    culture: str = ""
+
+
+def parse_name(*, first_name: str = "", last_name: str = "", full_name: str = "") -> Name | None:
+    """Read a name from one field or two; None if there are no letters to make an address of."""
+    first, last = read_words(first_name), read_words(last_name)
+    if first.main and last.main:
+        return _of_fields(first, last)
+    whole = next((each for each in (read_words(full_name), first, last) if each.main), None)
+    return _of_one_field(whole) if whole else None
+
+
+def _of_fields(first: Words, last: Words) -> Name | None:
+    words = replace(first, called=[*first.called, *last.called], formerly=last.formerly)
+    culture = culture_of([*first.main, *last.main])
+    return _name(split_fields(first.main, last.main, culture), words, culture)
+
+
+def _of_one_field(words: Words) -> Name | None:
+    if words.called and len(words.main) == 1 and not words.after_comma:
+        # "Grace" Hopper
+        words = replace(words, main=[*words.called, *words.main], called=())
+    certain = _family_and_given(words)
+    if certain is None:
+        culture = culture_of(words.main)
+        return _name(split_words(words.main, culture), words, culture)
+    family, given = certain
+    culture = culture_of([*given, *family])
+    return _name([Split(tuple(given), tuple(family), 1.0, culture in JOINED)], words, culture)
+
+
+def _family_and_given(words: Words) -> tuple[Sequence[str], Sequence[str]] | None:
+    """Tell the names apart where a comma or the script says which is which."""
+    if words.after_comma:
+        return words.main, words.after_comma
+    native = family_first(words.main) or kana.family_first(words.main)
+    return ([native[0]], [native[1]]) if native else None
+
+
+def _name(splits: Sequence[Split], words: Words, culture: str) -> Name | None:
+    weights: dict[tuple[str, str, str], float] = {}
+    manners: dict[tuple[str, str, str], tuple[tuple[str, Hashable], ...]] = {}
+    for split in _with_other_names(splits, words):
+        lower = replace(split, given=_lower(split.given), family=_lower(split.family))
+        for conventions in pairs_of_conventions("".join((*lower.given, *lower.family))):
+            spelled = _spelled(lower, *conventions[:2])
+            for reading, weight in _readings(spelled):
+                weights[reading] = weights.get(reading, 0.0) + conventions[2] * split.weight * weight
+                manners.setdefault(reading, _manners(reading, spelled, *conventions[:2]))
+    kept = sorted(weights.items(), key=lambda item: -item[1])[:MAX_READINGS]
+    total = sum(weight for _, weight in kept)
+    readings = (Reading(*reading[:2], weight / total, reading[2], manners[reading]) for reading, weight in kept)
+    return Name(tuple(readings), culture) if kept else None
+
+
+def _spelled(split: Split, given: Convention, family: Convention) -> Split:
+    """Spell all words in the letters of addresses; those that have none are empty."""
+    return replace(split, given=tuple(map(given, split.given)), family=tuple(map(family, split.family)))
+
+
+def _manners(
+    reading: tuple[str, str, str], spelled: Split, given: Convention, family: Convention
+) -> tuple[tuple[str, Hashable], ...]:
+    """The choices that lead to a reading: letters, of several given names which, of several family names which."""
+    first, last, _ = reading
+    chosen = dict(
+        filter(
+            None,
+            (spelled.manner, manner_of(first, spelled.given, "given"), manner_of(last, spelled.family, "family")),
+        )
+    )
+    letters = {"letters": given} if given is family else {}
+    return tuple((letters | chosen).items())
+
+
+def _readings(spelled: Split) -> Sequence[tuple[tuple[str, str, str], float]]:
+    given, family = list(filter(None, spelled.given)), list(filter(None, spelled.family))
+    if not given:
+        given, family = family, []
+    if not given:
+        return ()
+    lasts = family_spellings(family)
+    return [
+        ((first, last, _initials(first, given, in_syllables=spelled.joined)), first_weight * last_weight)
+        for first, first_weight in given_spellings(given, joined=spelled.joined).items()
+        for last, last_weight in lasts.items()
+    ]
+
+
+def _initials(first: str, given: Sequence[str], *, in_syllables: bool) -> str:
+    """The initials of all given names, beginning with the one in use: Jean-Pierre is jp, also as Pierre."""
+    if in_syllables and len(given) == 1:
+        given = syllables(given[0])
+    all_of_them = "".join(part[0] for word in given for part in word.split("-") if part)
+    return first[0] + all_of_them[1:]
+
+
+def _with_other_names(splits: Sequence[Split], words: Words) -> Sequence[Split]:
+    """Add what people are called beside their given name, and the family name that they had."""
+    others = list(splits)
+    for split in splits:
+        if words.called:
+            others.append(replace(split, given=tuple(words.called), weight=split.weight * CALLED / (1 - CALLED)))
+        if words.formerly and split.family:
+            others.append(replace(split, family=tuple(words.formerly), weight=split.weight * FORMERLY / (1 - FORMERLY)))
+    return others
+
+
+def _lower(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word.lower().replace("i̇", "i") for word in words)

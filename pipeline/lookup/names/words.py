@@ -1,0 +1,100 @@
+"""From what somebody typed into a name field to the words of a name."""
+
+import html
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from anyascii import anyascii
+
+from pipeline.lookup.names import kana
+from pipeline.lookup.names.vocabulary import FAMILY_MARKERS, SUFFIXES, TITLES
+
+LONGEST = 200
+"""Characters of a field that are looked at; no name is longer."""
+MOST_WORDS = 8
+
+_TAG = re.compile(r"<[^<>]*>")
+_ADDRESS = re.compile(r"(?<!\S)\S[^\s@]*+@\S++|https?:\S++|www\.\S++")
+_ASIDE = re.compile(
+    r"\(([^()]*)\)|\[([^\[\]]*)\]|\"([^\"]*)\"|“([^“”]*)”|„([^„“”]*)[“”]|«([^«»]*)»|(?:^|\s)'([^']+)'(?=\s|$)"
+)
+_DEGREE = re.compile(r"\b(?:Ph\.? ?D|[MB]\. ?(?:Sc|Eng|Ed|Tech|Com|Phil)|Dott\.ssa|Dipl\.?-\w+)\b\.?", re.IGNORECASE)
+_AFTER_DASH = re.compile(r"(?<=\w\s)[-–—|/•]\s.*+$", re.DOTALL)
+_APOSTROPHES = re.compile(r"['’`´ʼ‘ʻ\u05f3\u05f4]")
+_CLITIC = re.compile(r"(?<!\S)['’`´ʼ‘]([ts])\s+(?=[^\W\d_])", re.IGNORECASE)
+"""Dutch articles, written with the name that they belong to: 't Hooft is thooft."""
+_SERVANT_OF = re.compile(r"\bعبد\s+(?=ال)")
+"""Of Arabic names that are one in Latin letters: Abdullah, Abdulrahman."""
+_RUN_TOGETHER = re.compile(r"(?<=[^\W\d_]{2}\.)(?=[^\W\d_])|(?<=\b[^\W\d_]\.)(?=[^\W\d_])")
+"""Where a space is missing: "S.P.Balan", "Dr.Hopper"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a name as they were written, and what stood in brackets or quotes beside it."""
+
+    main: Sequence[str]
+    after_comma: Sequence[str] = ()
+    called: Sequence[str] = ()
+    formerly: Sequence[str] = ()
+
+
+def read_words(text: str) -> Words:
+    """Take a name apart: no titles, suffixes, addresses, markup, emoji or digits."""
+    if text.isascii() and text.replace(" ", "").isalpha():
+        return Words(_stripped(text[:LONGEST].split()))
+    text = unicodedata.normalize("NFKC", _TAG.sub(" ", html.unescape(text[:LONGEST])))[:LONGEST]
+    text = _SERVANT_OF.sub("عبد", _CLITIC.sub(r"\1", _ADDRESS.sub(" ", text)))
+    called: list[str] = []
+    formerly: list[str] = []
+    for aside in _ASIDE.findall(text):
+        words = _split("".join(aside))
+        if words and words[0].lower() in FAMILY_MARKERS:
+            formerly = words[1:]
+        elif len(words) == 1 and len(words[0]) > 1:
+            called = words
+    before, _, after = _DEGREE.sub(" ", _ASIDE.sub(" ", text)).partition(",")
+    before = _without_employer(before)
+    main, rest = _stripped(_split(before)), _stripped(_split(after))
+    for index, word in enumerate(main):
+        if index and index < len(main) - 1 and word.lower() in FAMILY_MARKERS:
+            main, formerly = main[:index], main[index + 1 :]
+            break
+    return Words(main, rest, called, formerly) if main else Words(rest, (), called, formerly)
+
+
+def _without_employer(text: str) -> str:
+    """Cut "Grace Hopper - ACME Inc." short, but not "Hopper - Grace"."""
+    short = _AFTER_DASH.sub("", text)
+    return short if len(short.split()) > 1 else text
+
+
+def key(word: str) -> str:
+    """A word in the letters a to z, for looking it up in lists."""
+    lower = word.lower()
+    if lower.isascii():
+        return lower
+    return kana.short(lower) if kana.is_kana(lower) else anyascii(lower).lower()
+
+
+def _split(text: str) -> list[str]:
+    text = _RUN_TOGETHER.sub(" ", _APOSTROPHES.sub("", text).replace("·", " ").replace("・", " "))
+    kept = "".join(letter if letter == "-" or _belongs_to_a_word(letter) else " " for letter in text)
+    pieces = (piece.strip("-") for piece in kept.split())
+    return [piece for piece in pieces if any("a" <= letter <= "z" for letter in key(piece))][:MOST_WORDS]
+
+
+def _belongs_to_a_word(character: str) -> bool:
+    return character.isalpha() or unicodedata.category(character).startswith("M")
+
+
+def _stripped(words: Sequence[str]) -> list[str]:
+    """Take titles from the beginning and suffixes from the end, but never everything."""
+    rest = list(words)
+    while len(rest) > 1 and key(rest[0]) in TITLES:
+        del rest[0]
+    while len(rest) > 1 and key(rest[-1]) in SUFFIXES:
+        del rest[-1]
+    return [] if len(rest) == 1 and key(rest[0]) in TITLES | SUFFIXES else rest

@@ -1,0 +1,1 @@
+"""Patterns of addresses, and how probable each is at a domain."""

@@ -1,0 +1,183 @@
+"""What is believed about a domain's address pattern, and how each answer of its server changes that.
+
+The model: a domain has one dominant pattern, chosen as its priors say. Somebody looked for has an address there
+with chance EXISTENCE; it then follows the dominant pattern with the chance that the domain's conformity
+gives, and otherwise any pattern: by what else was seen at this domain, and by the priors. What is seen updates the
+chance of each pattern's being the dominant one by Bayes' rule, and the conformity by counting.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from math import exp
+
+from pipeline.lookup.patterns.patterns import PRIORS, Ways
+from pipeline.records import PatternCount
+
+EXISTENCE = 0.85
+CONFORMITY = 0.85
+CONFORMITY_WEIGHT = 4
+"""As many addresses as this speak as loud as the CONFORMITY assumed at first."""
+OTHERS_WEIGHT = 2
+"""As many addresses beside the dominant pattern speak as loud about the rest as the priors do."""
+STRAYS_EXIST = 0.5
+"""The chance that somebody whom the dominant pattern does not explain has an address, and by the next best pattern."""
+MOST_SUSPICIOUS = 20
+SURE = 0.6
+"""From this chance on the dominant pattern counts as known."""
+ENOUGH_CONFIRMED = 3
+MOST_COUNTED = 20
+"""More confirmations of a pattern, or refusals, add nothing to what is believed."""
+
+Coverage = Mapping[str, float]
+"""Of each pattern, the share of a person's spellings that the server does not know."""
+
+
+class PatternBelief:
+    """The chance of each pattern's being the domain's dominant one."""
+
+    def __init__(self, known: Sequence[PatternCount] = (), priors: Mapping[str, float] = PRIORS) -> None:
+        self._priors = priors
+        self._hits: defaultdict[str, float] = defaultdict(float)
+        self._confirmed: defaultdict[str, float] = defaultdict(float)
+        self._chances: Mapping[str, float] = priors
+        self._strays: Mapping[str, float] = priors
+        self._unexplained = 0.0
+        self._explored = 1.0
+        self._beside: PatternBelief | None = None
+        for count in known:
+            self._note_count(count)
+        self._chances_of_anybody = self._mixed(self._chances)
+
+    @property
+    def dominant(self) -> str | None:
+        """The dominant pattern, once it is known well enough."""
+        pattern = self._likeliest
+        return pattern if self._chances[pattern] >= SURE else None
+
+    @property
+    def confirmed(self) -> Collection[str]:
+        """The patterns that addresses known for certain follow."""
+        return [pattern for pattern, times in self._confirmed.items() if times]
+
+    @property
+    def hits(self) -> float:
+        """How many addresses bear the dominant pattern out."""
+        return self._hits.get(self._likeliest, 0.0)
+
+    @property
+    def is_well_founded(self) -> bool:
+        """Whether enough addresses confirmed one pattern to rely on it where the server can't be asked."""
+        total = sum(self._confirmed.values())
+        return total >= ENOUGH_CONFIRMED and max(self._confirmed.values()) >= SURE * total
+
+    def copy(self) -> "PatternBelief":
+        """Give a belief of its own to somebody who wants to suppose something."""
+        other = PatternBelief(priors=self._priors)
+        other._hits, other._chances = self._hits.copy(), self._chances
+        other._strays, other._chances_of_anybody = self._strays, self._chances_of_anybody
+        other._unexplained, other._explored = self._unexplained, self._explored
+        return other
+
+    def chances_of(self, refused: Coverage) -> Mapping[str, float]:
+        """Give the chance that a person's address follows each pattern, after what was refused to this person.
+
+        For a name that is spelled in several ways each chance is to be shared out among the spellings.
+        """
+        if not refused:
+            return self._chances_of_anybody
+        missed = self._likelihoods(refused)
+        return self._mixed({pattern: chance / (1 - missed[pattern]) for pattern, chance in self._chances.items()})
+
+    def note_hit(self, ways: Ways, refused: Coverage) -> None:
+        """Learn that a person has the address that these ways lead to, after what was refused."""
+        matching: dict[str, float] = {}
+        for pattern, weight in ways:
+            matching[pattern] = matching.get(pattern, 0.0) + weight
+        hit, missed = self._likelihoods(matching), self._likelihoods(refused)
+        self._hits[max(matching, key=self._chances_of_anybody.__getitem__)] += 1
+        self._update({pattern: hit[pattern] / (1 - missed[pattern]) for pattern in self._priors})
+
+    def note_refusal(self, before: Coverage, after: Coverage) -> None:
+        """Learn that one more of a person's addresses does not exist."""
+        old, new = self._likelihoods(before), self._likelihoods(after)
+        self._update({pattern: (1 - new[pattern]) / (1 - old[pattern]) for pattern in self._priors})
+        self._note_stray_refusal({pattern: share - before.get(pattern, 0.0) for pattern, share in after.items()})
+
+    def note_unexplained(self, people: int) -> None:
+        """Learn how many people have no address by the dominant pattern: more than should, if there is a second one."""
+        if people != self._unexplained:
+            self._unexplained = people
+            self._chances_of_anybody = self._mixed(self._chances)
+
+    def _note_count(self, count: PatternCount) -> None:
+        """Take in what earlier runs saw of one pattern; counts need not be whole: they fade with time."""
+        if count.pattern not in self._priors:
+            return
+        likelihoods = self._likelihoods({count.pattern: 1.0})
+        confirmed, refused = min(count.confirmed, MOST_COUNTED), min(count.refused, MOST_COUNTED)
+        self._update({each: hit**confirmed * (1 - hit) ** refused for each, hit in likelihoods.items()})
+        self._confirmed[count.pattern] += count.confirmed
+        self._hits[count.pattern] += confirmed
+
+    def _note_stray_refusal(self, refused: Coverage) -> None:
+        """Somebody whom the dominant pattern does not explain is not explained by these either."""
+        dominant = self.dominant
+        if dominant:
+            kept = {p: 1.0 if p == dominant else 1 - STRAYS_EXIST * refused.get(p, 0.0) for p in self._priors}
+            total = sum(chance * kept[pattern] for pattern, chance in self._strays.items())
+            self._strays = {pattern: chance * kept[pattern] / total for pattern, chance in self._strays.items()}
+            self._explored *= total
+
+    @property
+    def _likeliest(self) -> str:
+        return max(self._chances, key=self._chances.__getitem__)
+
+    @property
+    def strays(self) -> float:
+        """How many of those whom the dominant pattern does not explain are thought to have an address by another."""
+        absent = (1 - EXISTENCE) * (sum(self._hits.values()) + self._unexplained)
+        excess = max(0.0, self._unexplained - absent)
+        odds = self._explored * exp(min(excess**2 / (2 * (absent + 1)), MOST_SUSPICIOUS))
+        return excess * odds / (1 + odds)
+
+    def beside_the_dominant(self) -> "PatternBelief":
+        """What is believed of people whose address by the dominant pattern is a colleague's: theirs is another one."""
+        if self._beside is None:
+            self._beside = PatternBelief(priors=self._beside_the_dominant(self._priors, OTHERS_WEIGHT))
+        return self._beside
+
+    @property
+    def _conformity(self) -> float:
+        conforming = self._hits.get(self._likeliest, 0.0) + CONFORMITY * CONFORMITY_WEIGHT
+        return conforming / (sum(self._hits.values()) + self.strays + CONFORMITY_WEIGHT)
+
+    def _others(self) -> Mapping[str, float]:
+        """The chance of each pattern for an address that does not follow the dominant one."""
+        return self._beside_the_dominant(self._strays, OTHERS_WEIGHT + self.strays)
+
+    def _beside_the_dominant(self, expected: Mapping[str, float], weight: float) -> Mapping[str, float]:
+        """What was seen beside the dominant pattern, and what is expected, as if so many addresses showed it."""
+        seen = {pattern: hits for pattern, hits in self._hits.items() if pattern != self._likeliest}
+        if not seen:
+            return expected
+        total = sum(seen.values()) + weight
+        return {pattern: (seen.get(pattern, 0.0) + weight * share) / total for pattern, share in expected.items()}
+
+    def _likelihoods(self, covered: Coverage) -> Mapping[str, float]:
+        """Give the chance that one of these spellings is a person's address, for each dominant pattern."""
+        conformity, others = self._conformity, self._others()
+        anyhow = (1 - conformity) * sum(weight * others[pattern] for pattern, weight in covered.items())
+        return {pattern: EXISTENCE * (conformity * covered.get(pattern, 0.0) + anyhow) for pattern in self._priors}
+
+    def _update(self, likelihoods: Mapping[str, float]) -> None:
+        weighed = {pattern: chance * likelihoods[pattern] for pattern, chance in self._chances.items()}
+        total = sum(weighed.values())
+        self._chances = {pattern: weight / total for pattern, weight in weighed.items()}
+        self._chances_of_anybody, self._beside = self._mixed(self._chances), None
+
+    def _mixed(self, weights: Mapping[str, float]) -> Mapping[str, float]:
+        conformity, others, total = self._conformity, self._others(), sum(weights.values())
+        return {
+            pattern: EXISTENCE * (conformity * weight + (1 - conformity) * total * others[pattern])
+            for pattern, weight in weights.items()
+        }

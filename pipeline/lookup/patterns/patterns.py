@@ -1,0 +1,147 @@
+"""The ways companies make a local part of a name, and how common each is before a domain is known.
+
+The shares are of 15,900 corporate addresses of developers at 2,206 domains (no more than 60 of each), of those
+that any pattern explains; where another count is published, of 2,478 such addresses (`first.last` 36%, `flast` 13%,
+`first` 4.5%, `firstl` 4%, `lastfirst` 2%, `last` 2%, `firstlast` 1.6%), the two are averaged geometrically. The
+rarer ones with a separator are put higher than counted, as other lists have them: a search that learns must be
+able to come upon them. A number
+in a pattern's name is that of the letters that it takes: `flast7` is `flast` cut off at eight characters.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from pipeline.lookup.names.parse import Name, Reading
+from pipeline.records import PatternCount
+
+PATTERNS: Mapping[str, tuple[str, float]] = {
+    "first.last": ("{first}.{last}", 0.5064),
+    "flast": ("{f}{last}", 0.1574),
+    "first": ("{first}", 0.0764),
+    "firstl": ("{first}{l}", 0.0440),
+    "f.last": ("{f}.{last}", 0.0282),
+    "flast7": ("{f}{last:.7}", 0.0279),
+    "last": ("{last}", 0.0274),
+    "lastfirst": ("{last}{first}", 0.0220),
+    "first_last": ("{first}_{last}", 0.0207),
+    "firstlast": ("{first}{last}", 0.0199),
+    "first-last": ("{first}-{last}", 0.0120),
+    "last.first": ("{last}.{first}", 0.0115),
+    "first.l": ("{first}.{l}", 0.0100),
+    "fl": ("{f}{l}", 0.0082),
+    "lastf": ("{last}{f}", 0.0075),
+    "first2last": ("{first:.2}{last}", 0.0073),
+    "flast2": ("{f}{last:.2}", 0.0052),
+    "f_last": ("{f}_{last}", 0.0050),
+    "last.f": ("{last}.{f}", 0.0045),
+    "last_first": ("{last}_{first}", 0.0045),
+    "firstlast2": ("{first}{last:.2}", 0.0044),
+    "first4last4": ("{first:.4}{last:.4}", 0.0040),
+    "fmlast": ("{initials}{last}", 0.0039),
+    "lastfm": ("{last}{initials}", 0.0037),
+    "lfirst": ("{l}{first}", 0.0036),
+    "fml": ("{initials}{l}", 0.0020),
+    "first2l": ("{first:.2}{l}", 0.0020),
+    "first2last2": ("{first:.2}{last:.2}", 0.0018),
+    "f-last": ("{f}-{last}", 0.0010),
+    "l.first": ("{l}.{first}", 0.0010),
+    "last-first": ("{last}-{first}", 0.0010),
+    "firstmlast": ("{first}{m}{last}", 0.0007),
+    "firstlm": ("{first}{l}{m}", 0.0006),
+    "first.m.last": ("{first}.{m}.{last}", 0.0006),
+    "lf": ("{l}{f}", 0.0004),
+}
+"""Each pattern's template and share."""
+
+_TOTAL = sum(share for _, share in PATTERNS.values())
+PRIORS: Mapping[str, float] = {pattern: share / _TOTAL for pattern, (_, share) in PATTERNS.items()}
+"""The chance of each pattern at a domain of which nothing is known; they sum to 1."""
+
+COMMON = frozenset(pattern for pattern, (_, share) in PATTERNS.items() if share >= 0.0045)
+"""Patterns worth asking a server about where nothing speaks for them; the rarer ones take a colleague's address."""
+
+LONGEST = 64
+"""Octets of a local part (RFC 5321 4.5.3.1.1)."""
+
+Ways = Sequence[tuple[str, float]]
+"""The (pattern, weight) pairs by which a name gives one local part."""
+
+_WITH_MIDDLE = [pattern for pattern, (template, _) in PATTERNS.items() if "{m}" in template or "{initials}" in template]
+_OF_ONE_NAME = ["first"]
+_OF_TWO_NAMES = [pattern for pattern in PATTERNS if pattern not in _WITH_MIDDLE]
+
+
+def _together(patterns: Sequence[str]) -> tuple[Sequence[str], str]:
+    """Templates in one, for speed: a name is rendered in all patterns at once."""
+    return patterns, " ".join(PATTERNS[pattern][0] for pattern in patterns)
+
+
+_FOR_ONE, _FOR_TWO, _FOR_ALL = map(_together, (_OF_ONE_NAME, _OF_TWO_NAMES, list(PATTERNS)))
+
+
+def render(pattern: str, reading: Reading) -> str | None:
+    """Make the local part; None if the pattern needs a part that the name does not have.
+
+    Raises KeyError for an unknown pattern.
+    """
+    if pattern not in PATTERNS:
+        raise KeyError(pattern)
+    return dict(_render_all(reading)).get(pattern)
+
+
+def local_parts(name: Name) -> Mapping[str, Ways]:
+    """Give every local part that the patterns make of a name, with the ways that lead to it."""
+    ways: dict[str, list[tuple[str, float]]] = {}
+    for reading in name.readings:
+        for pattern, local_part in _render_all(reading):
+            if len(local_part) > LONGEST or local_part.endswith("."):
+                # A name of two words may have been cut off behind the dot between them.
+                continue
+            ways.setdefault(local_part, []).append((pattern, reading.weight))
+    return ways
+
+
+def _render_all(reading: Reading) -> Sequence[tuple[str, str]]:
+    first, last, middle = reading.first, reading.last, reading.initials[1:]
+    patterns, templates = (_FOR_ALL if middle else _FOR_TWO) if last else _FOR_ONE
+    rendered = templates.format(
+        first=first,
+        last=last,
+        f=first[:1],
+        l=last[:1],
+        m=middle,
+        initials=reading.initials,
+    )
+    return list(zip(patterns, rendered.split(" "), strict=True))
+
+
+def recognise(local_part: str, name: Name) -> str | None:
+    """Say by which pattern a local part was made of a name, the commonest if several fit.
+
+    A number at the end sets namesakes apart and does not hide the pattern.
+    """
+    return _likeliest(_ways_to(local_part, name), PRIORS)
+
+
+def count_patterns(people: Iterable[tuple[Name, str]]) -> list[PatternCount]:
+    """Count the patterns behind the local parts of one domain's people, the commonest first.
+
+    Where several patterns fit somebody's, that of the colleagues decides: `liw` is `firstl` among `annaf` and `zoet`.
+    """
+    fitting = [ways for name, local_part in people if (ways := _ways_to(local_part, name))]
+    weights = dict(PRIORS)
+    for ways in fitting:
+        total = sum(weight * PRIORS[pattern] for pattern, weight in ways)
+        for pattern, weight in ways:
+            weights[pattern] += weight * PRIORS[pattern] / total
+    counts = Counter(_likeliest(ways, weights) for ways in fitting)
+    return [PatternCount(pattern, count) for pattern, count in counts.most_common() if pattern]
+
+
+def _ways_to(local_part: str, name: Name) -> Ways:
+    ways, bare = local_parts(name), local_part.lower().partition("+")[0]
+    return ways.get(bare) or ways.get(bare.rstrip("0123456789"), ())
+
+
+def _likeliest(ways: Ways, chances: Mapping[str, float]) -> str | None:
+    return max(ways, key=lambda way: way[1] * chances[way[0]], default=("", 0.0))[0] or None

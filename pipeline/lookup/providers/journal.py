@@ -1,0 +1,93 @@
+"""The journal of paid questions: what a lane writes before it asks, and what any other lane then knows.
+
+Everybody who wants to ask first reads (`recall`), then writes the question (`claim`), asks, and writes the answer
+(`settle`) before anything else happens with it. A question that was certainly not served is taken back (`withdraw`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from pipeline.lookup.providers.source import Found, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question to one source. `digest` says about whom, to those who know already.
+
+    `dead_after`: seconds after which an asker without an answer must have died. `may_ask_again`: what happens then.
+    `again_costs`: what asking again may cost, on top of what the first time may have cost.
+    """
+
+    source: str
+    digest: bytes
+    price: Decimal
+    dead_after: float
+    may_ask_again: bool
+    again_costs: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Another lane is asking just now; it is alive for `seconds` at most."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """It was asked, perhaps paid, and the answer was lost; the terms do not allow to ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverBudget:
+    """The question would cost more than the budget of its run or of its account's day has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The question is written down and ours to ask. `at` is the token to take it back with."""
+
+    at: datetime
+
+
+Known = Found | NotFound | Pending | Lost
+
+
+class Journal(Protocol):
+    """Durable, and shared by all lanes of all runs of one account."""
+
+    async def recall(self, question: Question) -> Known | None:
+        """Read what is known; None if the question is free to be asked."""
+        ...
+
+    async def claim(self, question: Question) -> Known | OverBudget | Claimed:
+        """Write the question down, unless somebody knows more."""
+        ...
+
+    async def settle(self, question: Question, answer: Found | NotFound) -> None:
+        """Write the answer down; `answer.cost` replaces the price that was reserved."""
+        ...
+
+    async def withdraw(self, question: Question, claimed: Claimed) -> None:
+        """Take back a question that was not served: it cost nothing, and anyone may ask it."""
+        ...
+
+
+class NoJournal:
+    """Where nothing is paid: to ask for it is a fault."""
+
+    async def recall(self, question: Question) -> Known | None:
+        """Raise: a paid source needs a journal."""
+        raise RuntimeError(f"source {question.source} is paid, and is asked without a journal")
+
+    async def claim(self, question: Question) -> Known | OverBudget | Claimed:
+        """Raise, as `recall`."""
+        raise RuntimeError(f"source {question.source} is paid, and is asked without a journal")
+
+    async def settle(self, question: Question, answer: Found | NotFound) -> None:
+        """Nothing was claimed."""
+
+    async def withdraw(self, question: Question, claimed: Claimed) -> None:
+        """Nothing was claimed."""

@@ -1,0 +1,208 @@
+"""A source that is paid, or at least not to be asked twice: paced, guarded by a breaker, every question in the journal.
+
+The promise: a question whose answer is in the journal is never sent again; a question is in the journal before it is
+sent. Between the two lies the one gap: sent, and the answer lost (a crash, a time-out, an answer that can't be read).
+Only if the terms say so is it asked again then, with the same idempotency key.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from pipeline.lookup.providers.breaker import CircuitBreaker
+from pipeline.lookup.providers.journal import Claimed, Journal, Lost, OverBudget, Pending, Question
+from pipeline.lookup.providers.pace import Pace, TooBusy
+from pipeline.lookup.providers.source import AskLater, Found, NotFound, Person, Reply, Source, Terms, Unusable
+from pipeline.outcomes import Reason
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 15.0
+"""Seconds that a person waits in place for their turn, or for another lane's answer; longer is a deferral."""
+SHORT_WAIT = 5.0
+"""A `Retry-After` of so many seconds is waited out in place, once."""
+RETRY_PAUSE = 1.0
+"""Seconds between a failure that cost nothing and the one more attempt."""
+LONGEST_WAIT = 3600.0
+"""Seconds of a `Retry-After` that are honoured by waiting; a source that wants more is out for this run's contact."""
+UNUSABLE_FOR = 300.0
+"""Seconds after which a source that rejected our key, or had no credit left, is tried again."""
+WRITING = 5.0
+"""Seconds beyond its time limit that a living asker may need to write an answer down."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """The source could not say anything, and why. `wait`: the seconds until it may, where they are known.
+
+    `ours`: it is our own pace, or a lane of ours, that makes the person wait, so their turn does come. `at_once`: it
+    cost nothing and may be tried again in a moment.
+    """
+
+    reason: Reason
+    wait: float | None = None
+    ours: bool = False
+    at_once: bool = False
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it is over some time without anybody's doing."""
+        return self.reason is Reason.PROVIDER_UNAVAILABLE
+
+
+Told = Found | NotFound | NotAsked
+
+
+class Metered:
+    """One source with its meter. `landing` is how long a request under way may still take when its lane must stop."""
+
+    is_free = False
+
+    def __init__(
+        self, name: str, source: Source, terms: Terms, landing: float = 4.0, breaker: CircuitBreaker | None = None
+    ) -> None:
+        self.name = name
+        self.breaker = breaker or CircuitBreaker()
+        self._source = source
+        self._terms = terms
+        self._landing = landing
+        self._pace = Pace(terms.at_once, terms.per_second)
+
+    async def ask(self, person: Person, journal: Journal, left: Decimal | None) -> Told | None:
+        """Ask about a person who may still cost `left`; None if too little is known about them."""
+        if not self._source.knows_about(person):
+            return None
+        question = self._question(person)
+        told = await self._ask_once(person, question, journal, left)
+        if isinstance(told, NotAsked) and told.at_once:
+            await asyncio.sleep(RETRY_PAUSE if told.ours or told.wait is None else told.wait)
+            told = await self._ask_once(person, question, journal, left)
+        return told
+
+    async def close(self) -> None:
+        """Close the source."""
+        await self._source.close()
+
+    def _question(self, person: Person) -> Question:
+        terms = self._terms
+        return Question(
+            self.name,
+            person.digest,
+            terms.price,
+            dead_after=terms.timeout + WRITING,
+            may_ask_again=terms.asks_again_in_doubt,
+            again_costs=Decimal(0) if terms.repeats_are_free else terms.price,
+        )
+
+    async def _ask_once(self, person: Person, question: Question, journal: Journal, left: Decimal | None) -> Told:
+        known = await self._recall(question, journal)
+        if known is not None:
+            return known
+        if left is not None and question.price > left:
+            return NotAsked(Reason.OUT_OF_BUDGET)
+        if self.breaker.seconds > 0:
+            return self._refused()
+        try:
+            async with self._pace.turn(PATIENCE):
+                return await self._landed(self._take_turn(person, question, journal))
+        except TooBusy as busy:
+            return self._too_busy(busy)
+
+    async def _recall(self, question: Question, journal: Journal) -> Told | None:
+        """What the journal knows, waiting for an answer that another lane is about to get."""
+        waited, pause = 0.0, 0.1
+        while isinstance(known := await journal.recall(question), Pending):
+            if waited >= PATIENCE:
+                return NotAsked(Reason.PROVIDER_UNAVAILABLE, known.seconds, ours=True)
+            await asyncio.sleep(pause)
+            waited, pause = waited + pause, min(2 * pause, 1.0)
+        return NotAsked(Reason.ANSWER_LOST) if isinstance(known, Lost) else known
+
+    async def _landed(self, work: Coroutine[Any, Any, Told]) -> Told:
+        """Do the work; when the lane must stop, a request under way still has a moment, for it may be paid."""
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task}, timeout=self._landing)
+            task.cancel()
+            await asyncio.wait({task})
+            raise
+
+    async def _take_turn(self, person: Person, question: Question, journal: Journal) -> Told:
+        if not self.breaker.enter():
+            return self._refused()
+        try:
+            claimed = await journal.claim(question)
+            if not isinstance(claimed, Claimed):
+                return _not_claimed(claimed)
+            reply = await self._find(person, question)
+            return await self._conclude(reply, question, claimed, journal)
+        finally:
+            self.breaker.leave()
+
+    async def _find(self, person: Person, question: Question) -> Reply:
+        key = hashlib.sha256(question.source.encode() + b"\0" + question.digest).hexdigest()[:32]
+        try:
+            return await self._source.find(person, key)
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; its text may hold what it was asked
+            log.error("source %s broke: %s", self.name, type(error).__name__)
+            return AskLater(in_doubt=True)
+
+    async def _conclude(self, reply: Reply, question: Question, claimed: Claimed, journal: Journal) -> Told:
+        match reply:
+            case Found() | NotFound():
+                is_charged = isinstance(reply, Found) or self._terms.charges_not_found
+                answer = replace(reply, cost=question.price if is_charged else Decimal(0))
+                await journal.settle(question, answer)
+                self.breaker.succeeded()
+                return answer
+            case Unusable(reason):
+                self.breaker.shut(UNUSABLE_FOR, reason)
+                log.error("source %s can't be used: %s", self.name, reason)
+                await journal.withdraw(question, claimed)
+                return NotAsked(reason)
+            case AskLater(in_doubt=True):
+                self.breaker.failed()
+                return self._doubtful()
+            case AskLater(seconds):
+                await journal.withdraw(question, claimed)
+                return self._put_off(seconds)
+
+    def _doubtful(self) -> NotAsked:
+        """The question stays in the journal, as if its lane had died."""
+        if not self._terms.asks_again_in_doubt:
+            return NotAsked(Reason.ANSWER_LOST)
+        return NotAsked(Reason.PROVIDER_UNAVAILABLE)
+
+    def _put_off(self, seconds: float | None) -> NotAsked:
+        if seconds is None:
+            self.breaker.failed()
+            return NotAsked(Reason.PROVIDER_UNAVAILABLE, at_once=True)
+        if seconds > LONGEST_WAIT:
+            self.breaker.shut(LONGEST_WAIT, Reason.PROVIDER_UNAVAILABLE)
+            return NotAsked(Reason.PROVIDER_UNAVAILABLE)
+        self._pace.hold(seconds)
+        return NotAsked(Reason.PROVIDER_UNAVAILABLE, seconds, at_once=seconds <= SHORT_WAIT)
+
+    def _refused(self) -> NotAsked:
+        return NotAsked(self.breaker.reason)
+
+    def _too_busy(self, busy: TooBusy) -> NotAsked:
+        return NotAsked(Reason.PROVIDER_UNAVAILABLE, busy.seconds, ours=busy.ours)
+
+
+def _not_claimed(known: Found | NotFound | Pending | Lost | OverBudget) -> Told:
+    match known:
+        case Found() | NotFound():
+            return known
+        case Pending(seconds):
+            return NotAsked(Reason.PROVIDER_UNAVAILABLE, seconds, ours=True, at_once=True)
+        case Lost():
+            return NotAsked(Reason.ANSWER_LOST)
+        case OverBudget():
+            return NotAsked(Reason.OUT_OF_BUDGET)

@@ -1,0 +1,1 @@
+"""Answers that are remembered for a time, and shared by processes."""

@@ -1,0 +1,229 @@
+"""Where a domain takes mail: its hosts in order of preference, or the reason why there is none.
+
+RFC 5321 5.1 (MX and implicit MX), RFC 7505 (null MX).
+"""
+
+import asyncio
+import ipaddress
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import dns.rdatatype
+
+from pipeline.mail.address.providers import provider_of
+from pipeline.mail.caching.shared import Shelf
+from pipeline.mail.caching.single_flight import SharedQuestion
+from pipeline.mail.dns.resolver import MAX_TTL, NEGATIVE_TTL, Found, NameServers
+from pipeline.mail.public_addresses import is_public
+from pipeline.outcomes import Reason
+
+HOSTS_AT_ONCE = 5
+"""More of a domain's hosts are looked up only if none of these can be contacted: RFC 5321 5.1 asks for two."""
+MAX_HOSTS = 20
+"""So many of a domain's hosts are looked up at all, the preferred first: its owner may name a thousand."""
+ADDRESSES_PER_HOST = 8
+"""So many addresses of a host are tried, of IPv4 and of IPv6 each."""
+LOCALHOST = ("127.0.0.1", "::1")
+
+_RANDOM = secrets.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class MailHost:
+    """A mail host and the IP addresses it may be contacted at; the lowest `preference` comes first."""
+
+    name: str
+    addresses: tuple[str, ...]
+    preference: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MailRoute:
+    """The hosts that take mail for a domain, the preferred first; or none, and the problem.
+
+    `detail` is what the name servers said, where that explains the problem.
+    """
+
+    domain: str
+    hosts: tuple[MailHost, ...] = ()
+    problem: Reason | None = None
+    detail: str = ""
+
+    @property
+    def mail_host(self) -> str:
+        """The name of the preferred host; empty if there is none."""
+        return self.hosts[0].name if self.hosts else ""
+
+    @property
+    def provider(self) -> str:
+        """Who runs the preferred host, as `mail_providers` names them; empty if that is not known."""
+        return provider_of(self.mail_host)
+
+
+class Resolver:
+    """Finds routes, remembers them for as long as the DNS allows, asks nothing twice at once.
+
+    `nameservers` are (IP address, port) pairs; none means the system's own. Raises
+    `dns.resolver.NoResolverConfiguration` if the system has none either. `timeout` is for one question, in seconds,
+    `time_limit` for all that a route takes.
+    `ipv6` says that this machine reaches IPv6 addresses: hosts are then contacted there, too. `shared` is where
+    other processes find the routes, and their routes are found.
+    """
+
+    def __init__(
+        self,
+        nameservers: Sequence[tuple[str, int]] = (),
+        *,
+        timeout: float = 5.0,
+        time_limit: float = 60.0,
+        allow_private: bool = False,
+        ipv6: bool = False,
+        shared: Shelf[MailRoute] | None = None,
+    ) -> None:
+        self._servers = NameServers(nameservers, timeout)
+        self._time_limit = time_limit
+        self._allow_private = allow_private
+        self._ipv6 = ipv6
+        self.silences = self._servers.silences
+        self._routes = SharedQuestion(self._find_route, shared, worth_sharing=_is_news)
+        self._hosts = SharedQuestion(self._find_addresses)
+
+    async def route(self, domain: str) -> MailRoute:
+        """Say where `domain` (A-labels, lower case) takes mail; never raises for what the DNS answers."""
+        return _with_equals_at_random(await self._routes.ask(domain))
+
+    async def close(self) -> None:
+        """End the questions that are still open."""
+        await self._routes.close()
+        await self._hosts.close()
+        await self._servers.close()
+
+    async def _find_route(self, domain: str) -> tuple[MailRoute, float]:
+        try:
+            async with asyncio.timeout(self._time_limit):
+                return await self._ask_for_route(domain)
+        except TimeoutError:
+            return MailRoute(domain, problem=Reason.TIME_LIMIT), NEGATIVE_TTL
+
+    async def _ask_for_route(self, domain: str) -> tuple[MailRoute, float]:
+        found = await self._servers.ask(domain, dns.rdatatype.MX)
+        if found.problem is not None:
+            return MailRoute(domain, problem=found.problem, detail=found.detail), found.ttl
+        if not found.records:
+            return await self._route_over([(0, domain)], domain, found.ttl)
+        exchanges = _by_preference(found.records)[:MAX_HOSTS]
+        if not exchanges:
+            return MailRoute(domain, problem=Reason.NULL_MX), found.ttl
+        return await self._route_over(exchanges, domain, found.ttl)
+
+    async def _route_over(
+        self, exchanges: Sequence[tuple[int, str]], domain: str, ttl: float
+    ) -> tuple[MailRoute, float]:
+        seen: list[Found] = []
+        for start in range(0, len(exchanges), HOSTS_AT_ONCE):
+            some = exchanges[start : start + HOSTS_AT_ONCE]
+            found = await self._addresses_of([name for _, name in some])
+            seen += found
+            ttl = min(ttl, *(addresses.ttl for addresses in found))
+            hosts = tuple(
+                MailHost(name, usable, preference)
+                for (preference, name), addresses in zip(some, found, strict=True)
+                if (usable := self._contactable(addresses.records))
+            )
+            if hosts:
+                return MailRoute(domain, hosts), ttl
+        problem, detail = _why_no_host(seen)
+        return MailRoute(domain, problem=problem, detail=detail), ttl
+
+    async def _addresses_of(self, hosts: Sequence[str]) -> Sequence[Found]:
+        if len(hosts) == 1:
+            return [await self._hosts.ask(hosts[0])]
+        return await asyncio.gather(*map(self._hosts.ask, hosts))
+
+    async def _find_addresses(self, host: str) -> tuple[Found, float]:
+        """IPv4 first, which more hosts listen on; IPv6 where we have it, or there is nothing else."""
+        if written := _written_in(host):
+            return Found(written, MAX_TTL), MAX_TTL
+        if self._ipv6:
+            both = await asyncio.gather(
+                *(self._servers.ask(host, kind) for kind in (dns.rdatatype.A, dns.rdatatype.AAAA))
+            )
+            found = _merged(*map(_some, both))
+        else:
+            found = await self._servers.ask(host, dns.rdatatype.A)
+            if not found.records and found.problem is None:
+                found = await self._servers.ask(host, dns.rdatatype.AAAA)
+            found = _some(found)
+        return found, found.ttl
+
+    def _contactable(self, addresses: Iterable[str]) -> tuple[str, ...]:
+        return tuple(address for address in addresses if self._allow_private or is_public(address))
+
+
+def _by_preference(records: Iterable[str]) -> list[tuple[int, str]]:
+    """Order hosts by preference, equals at random (RFC 5321 5.1); a null MX (".") is no host."""
+    pairs = [(int(preference), host) for preference, host in (record.split() for record in records)]
+    _RANDOM.shuffle(pairs)
+    pairs.sort(key=lambda pair: pair[0])
+    hosts: dict[str, int] = {}
+    for preference, host in pairs:
+        if host != ".":
+            hosts.setdefault(host.rstrip(".").lower(), preference)
+    return [(preference, host) for host, preference in hosts.items()]
+
+
+def _with_equals_at_random(route: MailRoute) -> MailRoute:
+    """A route that is remembered, by other processes too, must not send everybody to the same one of equals."""
+    if len({host.preference for host in route.hosts}) == len(route.hosts):
+        return route
+    hosts = list(route.hosts)
+    _RANDOM.shuffle(hosts)
+    return MailRoute(route.domain, tuple(sorted(hosts, key=lambda host: host.preference)))
+
+
+def _written_in(host: str) -> tuple[str, ...]:
+    """The addresses that a host's name says itself, without asking: an MX may name an address, against RFC 5321.
+
+    Postfix, too, delivers there. Names under localhost are not asked of the DNS (RFC 6761 6.3).
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        return LOCALHOST
+    if not (host[-1:].isdigit() or ":" in host):
+        return ()  # as nearly all are: an exception takes longer
+    try:
+        return (str(ipaddress.ip_address(host)),)
+    except ValueError:
+        return ()
+
+
+def _some(found: Found) -> Found:
+    """What is kept of a host that has more addresses than are tried."""
+    if len(found.records) <= ADDRESSES_PER_HOST:
+        return found
+    return Found(found.records[:ADDRESSES_PER_HOST], found.ttl)
+
+
+def _merged(ipv4: Found, ipv6: Found) -> Found:
+    """Both kinds of addresses as one answer; a failure counts only where it may hide all there is."""
+    found = [each for each in (ipv4, ipv6) if each.records]
+    if found:
+        return Found(ipv4.records + ipv6.records, min(each.ttl for each in found))
+    failed = next((each for each in (ipv4, ipv6) if each.problem is Reason.DNS_FAILURE), ipv4)
+    return Found((), min(ipv4.ttl, ipv6.ttl), failed.problem, failed.detail)
+
+
+def _why_no_host(found: Iterable[Found]) -> tuple[Reason, str]:
+    """Say why none of the hosts can be contacted: what may pass first, then what is ours to refuse."""
+    found = list(found)
+    failed = next((addresses for addresses in found if addresses.problem is Reason.DNS_FAILURE), None)
+    if failed is not None:
+        return Reason.DNS_FAILURE, failed.detail
+    if any(addresses.records for addresses in found):
+        return Reason.UNUSABLE_MAIL_HOST, ""
+    return Reason.NO_MAIL_SERVER, ""
+
+
+def _is_news(route: MailRoute) -> bool:
+    """Whether it is the DNS that speaks: what failed here may work for others."""
+    return route.problem not in (Reason.DNS_FAILURE, Reason.TIME_LIMIT)

@@ -1,0 +1,1 @@
+"""How many conversations a mail host or provider gets at a time."""

@@ -1,0 +1,1 @@
+"""Verdicts from and for programs that speak Reacher's JSON."""

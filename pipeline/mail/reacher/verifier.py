@@ -1,0 +1,232 @@
+"""Asks a remote verifier over HTTP in the place of mail servers, for machines that may not use port 25.
+
+Any service that speaks Reacher's `POST /v1/check_email` (or `/v0/check_email`) will do. To a stage it looks like a
+conversation with the domain's own servers.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import httpx
+from pydantic import ValidationError
+
+from pipeline.http_answers import ACCEPTED, read_body
+from pipeline.mail.caching.ttl_cache import TtlCache
+from pipeline.mail.catch_all import invented_local_part
+from pipeline.mail.config import MailNetworkConfig, RemoteVerifierConfig
+from pipeline.mail.outage import FailuresInARow, Outage
+from pipeline.mail.reacher.response import RemoteOutput
+from pipeline.mail.replies.answer import Answer
+from pipeline.mail.replies.meaning import SETTLED, Meaning
+from pipeline.mail.stopwatch import Stopwatch
+
+WAITED_HERE = 10.0
+"""Seconds of Retry-After up to which we wait ourselves; a longer wait puts the record off."""
+RETRY_AFTER_UNSTATED = 60.0
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer that are read; Reacher's have one or two thousand."""
+REMEMBERED = 600.0
+"""Seconds for which the same address is not asked about again: the next stage's question is then free."""
+ADDRESSES_REMEMBERED = 20_000
+REFUSALS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
+"""No key, a wrong one, or nothing at this path: it is so for every address."""
+
+TOO_MANY = 429
+"""The code of an answer that may change: what HTTP calls it is transient to SMTP as well."""
+
+VERIFIER_UNREACHABLE = Outage(
+    "verifier_unreachable",
+    "The remote verifier does not answer. Check VERIFIER_URL and that the service runs"
+    " (`growth doctor --mail-domain` with a domain of your own tells), then try again.",
+)
+VERIFIER_REFUSES = Outage(
+    "verifier_refuses",
+    "The remote verifier refuses our requests. Check VERIFIER_HEADER, which holds the key to it, and the path in"
+    " VERIFIER_URL, then try again.",
+)
+
+
+class Heard(NamedTuple):
+    """What the verifier says about an address, and about its domain being a catch-all."""
+
+    answer: Answer
+    catch_all: bool | None = None
+
+
+class RemoteVerifier:
+    """The HTTP client of a process, with what is known of the verifier's health. Used from one event loop."""
+
+    def __init__(self, config: RemoteVerifierConfig) -> None:
+        self.name = httpx.URL(config.url).host
+        self.at_once = config.at_once
+        self._url = config.url
+        self._failures = FailuresInARow()
+        self._refuses_us = False
+        self._slots = asyncio.Semaphore(config.at_once)
+        self._known: TtlCache[str, Heard] = TtlCache(ADDRESSES_REMEMBERED)
+        self._http = httpx.AsyncClient(
+            headers=[*ACCEPTED.items(), *([config.header] if config.header else [])],
+            limits=httpx.Limits(max_connections=config.at_once),
+            timeout=None,  # noqa: S113 - `check` limits the time of each question as a whole
+            trust_env=False,
+        )
+
+    @property
+    def outage(self) -> Outage | None:
+        """Say whether the verifier is gone as a whole."""
+        if self._refuses_us:
+            return VERIFIER_REFUSES
+        return VERIFIER_UNREACHABLE if self._failures.is_outage else None
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether it was heard of at all."""
+        return self._failures.successes > 0
+
+    async def check(self, domain: str, address: str, seconds: float) -> Heard:
+        """Say what it says about an address within `seconds`, waiting for our turn not counted."""
+        known = self._known.get(address)
+        if known is not None:
+            return known
+        async with self._slots:
+            try:
+                async with asyncio.timeout(seconds):
+                    heard = await self._ask(domain, address)
+            except TimeoutError:
+                return self._nothing(Meaning.TIME_LIMIT, "no answer within the time limit for one record")
+        if heard.answer.meaning in SETTLED:
+            self._known.put(address, heard, REMEMBERED)
+        return heard
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def _ask(self, domain: str, address: str) -> Heard:
+        """Ask, and again after a wait that the verifier states, if it is a short one."""
+        successes = self._failures.successes
+        while True:
+            asked_at, started = datetime.now(UTC), asyncio.get_running_loop().time()
+            try:
+                async with self._http.stream("POST", self._url, json={"to_email": address}) as response:
+                    content = await read_body(response, MAX_ANSWER)
+            except httpx.TransportError as error:
+                self._failures.failed(domain, successes_before=successes)
+                return self._nothing(Meaning.UNREACHABLE, f"it does not answer ({type(error).__name__})")
+            wait = _asks_to_wait(response)
+            if wait is None:
+                seconds = asyncio.get_running_loop().time() - started
+                return self._read(response, content or b"", address, domain, successes, asked_at, seconds)
+            self._failures.succeeded()
+            if wait > WAITED_HERE:
+                return self._nothing(Meaning.RATE_LIMITED, f"try again in {wait:.0f} seconds", TOO_MANY)
+            await asyncio.sleep(wait)
+
+    def _read(
+        self,
+        response: httpx.Response,
+        content: bytes,
+        address: str,
+        domain: str,
+        successes_before: int,
+        asked_at: datetime,
+        seconds: float,
+    ) -> Heard:
+        if response.status_code in REFUSALS:
+            self._refuses_us = True
+            return self._nothing(Meaning.UNREACHABLE, f"HTTP {response.status_code}: it refuses our requests")
+        try:
+            response.raise_for_status()
+            output = RemoteOutput.model_validate_json(content)
+        except (httpx.HTTPStatusError, ValidationError):
+            self._failures.failed(domain, successes_before=successes_before)
+            return self._nothing(Meaning.UNCLEAR, f"HTTP {response.status_code}, and nothing that can be read")
+        self._failures.succeeded()
+        return Heard(output.as_answer(self.name, address, asked_at, seconds), output.is_catch_all)
+
+    def _nothing(self, meaning: Meaning, why: str, code: int = 0) -> Heard:
+        return Heard(Answer(meaning, code, f"{self.name}: {why}", self.name, datetime.now(UTC)))
+
+
+class RemoteEnquiry:
+    """One domain's turn: an `Enquiry` that the remote verifier answers."""
+
+    def __init__(self, domain: str, verifier: RemoteVerifier, config: MailNetworkConfig, stopwatch: Stopwatch) -> None:
+        self.domain = domain
+        self._verifier = verifier
+        self._config = config
+        self._seconds_each, self._is_first_group = stopwatch.left, True
+        self._invented = f"{invented_local_part(domain, config.mail_from)}@{domain}"
+        self._catch_all: bool | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is open."""
+
+    def restart_clock(self) -> None:
+        """Each question has its own time limit here; those about the first records have what finding the route left."""
+        if self._is_first_group:
+            self._is_first_group = False
+        else:
+            self._seconds_each = self._config.record_timeout
+
+    @property
+    def questions_in_time(self) -> int:
+        """As many as are asked at once."""
+        return self._verifier.at_once
+
+    def expect_no_more(self) -> None:
+        """There is no session."""
+
+    def hang_up(self) -> None:
+        """Nothing is open."""
+
+    async def ask(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
+        """Say of every address what the verifier says, be it that it says nothing.
+
+        The invented one waits for the others, whose answers may tell about it for nothing.
+        """
+        unique = dict.fromkeys(addresses)
+        real = [address for address in unique if address != self._invented]
+        answers = dict(zip(real, await asyncio.gather(*map(self._ask, real)), strict=True))
+        if self._invented in unique:
+            late = next((answer for answer in answers.values() if answer.meaning is Meaning.TIME_LIMIT), None)
+            answers[self._invented] = late or await self._ask(self._invented)
+        return answers
+
+    async def _ask(self, address: str) -> Answer:
+        if address == self._invented and self._catch_all is not None:
+            return self._about_nobody(self._catch_all)
+        heard = await self._verifier.check(self.domain, address, self._seconds_each)
+        if heard.catch_all is not None:
+            self._catch_all = heard.catch_all
+        return heard.answer
+
+    def _about_nobody(self, catch_all: bool) -> Answer:  # noqa: FBT001 - it is what is known, not how to do it
+        """The verifier has asked about an invented address itself, and told with its answer about a real one."""
+        meaning = Meaning.ACCEPTED if catch_all else Meaning.NO_SUCH_MAILBOX
+        said = f"{self._verifier.name} says: is_catch_all is {str(catch_all).lower()}"
+        return Answer(meaning, 0, said, self._verifier.name, datetime.now(UTC), denied=not catch_all)
+
+
+def _asks_to_wait(response: httpx.Response) -> float | None:
+    """Seconds until it wants to be asked again (RFC 9110 10.2.3, RFC 6585 4); None when this is an answer."""
+    stated = response.headers.get("Retry-After", "")
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and not stated:
+        return None
+    if response.status_code not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
+        return None
+    if stated.isascii() and stated.isdigit():
+        return float(stated[:9])
+    try:
+        return max(0.0, (parsedate_to_datetime(stated) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return RETRY_AFTER_UNSTATED

@@ -1,0 +1,1 @@
+"""SMTP (RFC 5321), as a client that never sends a message."""

@@ -1,0 +1,282 @@
+"""The SMTP client: asks one mail host which recipients it takes, and never sends a message.
+
+RFC 5321 for the dialogue, RFC 2920 for sending commands without waiting, RFC 6531 for addresses that are not
+ASCII, RFC 3207 for encryption. Written for this one purpose: EHLO, STARTTLS, MAIL, RCPT and RCPT again, RSET, QUIT;
+there is no DATA in it.
+"""
+
+import asyncio
+import math
+import ssl
+from collections.abc import Sequence
+from typing import cast
+
+from pipeline.mail.smtp.errors import (
+    ConnectionLostError,
+    MalformedReplyError,
+    ReplyTimeoutError,
+    SessionRefusedError,
+    SmtpError,
+    TlsError,
+)
+from pipeline.mail.smtp.reply import Reply
+from pipeline.mail.smtp.reply_match import names_another
+from pipeline.mail.smtp.reply_queue import ReplyQueue
+from pipeline.mail.smtp.transcript import Wiretap
+
+QUIT_LINGER = 2.0
+"""Seconds that a server has to close the connection after QUIT, before we cut it."""
+HELO_MAY_DO = frozenset({500, 501, 502, 504})
+"""Replies to EHLO after which an older server may still take HELO (RFC 5321 3.2, 4.2.4)."""
+
+
+class SmtpSession(asyncio.Protocol):
+    """One connection to a mail host, used by one task at a time.
+
+    `recipients` counts what was asked in the open transaction, `asked` in the whole session; `closed` is done
+    once the connection is gone. `one_by_one` has it wait for each reply even where the server offers pipelining.
+    After `has_said_quit` nothing more can be asked. `refused` counts the recipients that were not taken, `turns` the
+    transactions; in its last turn it is handed on to nobody.
+    """
+
+    def __init__(self, command_timeout: float, wiretap: Wiretap | None = None) -> None:
+        self._wiretap = wiretap
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.extensions: frozenset[str] = frozenset()
+        self.one_by_one = False
+        self.asked = 0
+        self.refused = 0
+        self.turns = 0
+        self.is_last_turn = False
+        self.recipients = 0
+        self._mail = ""
+        self._reset_first = False
+        self._quit_last = False
+        self.has_said_quit = False
+        self._linger: asyncio.TimerHandle | None = None
+        self._command_timeout = command_timeout
+        self._replies = ReplyQueue(command_timeout)
+        self._transport: asyncio.Transport
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+        if self._wiretap is not None:
+            self._wiretap.connected()
+
+    def data_received(self, data: bytes) -> None:
+        """Queue whole replies; what comes after QUIT is of no interest."""
+        if self._wiretap is not None:
+            self._wiretap.received(data)
+        if self._linger is not None:
+            return
+        try:
+            self._replies.feed(data)
+        except MalformedReplyError:
+            self._transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits for a reply, or for the end."""
+        cause = "The connection broke" if exc else "The server closed the connection"
+        self._replies.fail(ConnectionLostError(f"{cause} before a reply came."))
+        self._replies.close()
+        if self._linger is not None:
+            self._linger.cancel()
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    # What a conversation calls
+
+    async def greet(self, name: str, tls: ssl.SSLContext | None = None, *, until: float = math.inf) -> None:
+        """Wait for the banner and introduce ourselves as `name`, encrypted if the server offers it and `tls` is given.
+
+        Raises SmtpError, and TimeoutError at `until` (on the event loop's clock).
+        """
+        self._replies.until = until
+        banner = await self._replies.next("its greeting")
+        if banner.code != 220:
+            raise SessionRefusedError(banner)
+        await self._hello(name)
+        if tls is not None and "STARTTLS" in self.extensions:
+            await self._start_tls(tls, name, until)
+
+    async def ask(
+        self, mail_from: str, recipients: Sequence[str], heard: list[Reply], *, until: float = math.inf
+    ) -> None:
+        """Ask about each recipient, appending to `heard` one reply each, in their order.
+
+        When the session breaks, `heard` keeps what was said until then. Raises SmtpError, and TimeoutError at `until`
+        (on the event loop's clock).
+        """
+        self._replies.until = until
+        commands = self._transaction(mail_from, recipients)
+        commands += [f"RCPT TO:<{recipient}>" for recipient in recipients]
+        if self.pipelines:
+            self.has_said_quit = self._quit_last
+            self._send([*commands, "QUIT"] if self._quit_last else commands)
+        try:
+            for command in commands:
+                if not self.pipelines:
+                    self._send([command])
+                await self._hear(command, heard)
+        except ReplyTimeoutError:
+            if self.pipelines:
+                # It is slow, or it lost a command: then nobody knows which, and whose the later replies are.
+                heard.clear()
+            raise
+        self._trust(recipients, heard)
+
+    @property
+    def pipelines(self) -> bool:
+        """Whether commands are sent together (RFC 2920)."""
+        return "PIPELINING" in self.extensions and not self.one_by_one
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether somebody else may go on in it: everything is answered, nothing ended, and nobody writes it down."""
+        replies = self._replies
+        is_open = self._linger is None and not self._quit_last and not self._transport.is_closing()
+        return is_open and replies.failure is None and replies.is_empty and not replies.owes and self._wiretap is None
+
+    def takes(self, recipient: str) -> bool:
+        """Say whether the address may be named in this session at all (RFC 6531 3.2)."""
+        return recipient.isascii() or "SMTPUTF8" in self.extensions
+
+    def end_transaction(self) -> None:
+        """Have the next question begin with RSET and a new transaction."""
+        self._reset_first = self.recipients > 0 or self._reset_first
+        self.recipients = 0
+
+    def end_with_quit(self) -> None:
+        """Have the next question be the last: where commands are sent together, QUIT is with them (RFC 2920 3.1)."""
+        self._quit_last = True
+
+    def quit(self) -> None:
+        """Say QUIT and let the server close, within QUIT_LINGER; nobody needs to wait for it.
+
+        A server that owes a reply gets no time for it: we close ourselves.
+        """
+        if self._linger is not None or self._transport.is_closing():
+            return
+        if not self.has_said_quit:
+            self._write(b"QUIT\r\n")
+        if self._replies.owes or self._replies.failure is not None:
+            self._transport.close()
+        self._linger = asyncio.get_running_loop().call_later(QUIT_LINGER, self._transport.abort)
+
+    # Inside
+
+    async def _hear(self, command: str, heard: list[Reply]) -> None:
+        reply = await self._replies.next(command.partition(":")[0])
+        is_recipient = command.startswith("RCPT")
+        if reply.code == 421 or not (is_recipient or reply.code == 250):
+            raise SessionRefusedError(reply)
+        if is_recipient and self.has_said_quit and reply.code == 221:
+            heard.clear()
+            raise self._replies.fail(MalformedReplyError("The server took leave before it had answered all questions."))
+        if is_recipient:
+            self.asked += 1
+            self.recipients += 1
+            self.refused += reply.code >= 400
+            heard.append(reply)
+
+    async def _hello(self, name: str) -> None:
+        hello = await self._command(f"EHLO {name}")
+        if hello.code in HELO_MAY_DO:
+            hello = await self._command(f"HELO {name}")
+            self.extensions = frozenset()
+        elif hello.code == 250:
+            self.extensions = frozenset(line.split(" ")[0].upper() for line in hello.lines[1:])
+        if hello.code != 250:
+            raise SessionRefusedError(hello)
+
+    async def _start_tls(self, tls: ssl.SSLContext, name: str, until: float) -> None:
+        """Encrypt, forget what was said in the clear, and introduce ourselves again (RFC 3207 4.2).
+
+        A server that would rather not (454) is talked to in the clear.
+        """
+        ready = await self._command("STARTTLS")
+        if ready.code == 421:
+            raise SessionRefusedError(ready)
+        if ready.code != 220:
+            return
+        if not self._replies.is_empty:
+            # Bytes that somebody on the way put there, to be read as the server's after the handshake.
+            raise self._replies.fail(MalformedReplyError("The server said more before the TLS handshake."))
+        async with asyncio.timeout_at(until):
+            await self._shake_hands(tls)
+        try:
+            await self._hello(name)
+        except (ConnectionLostError, MalformedReplyError) as error:
+            # In TLS 1.3 a server's refusal comes only after our side of the handshake is done.
+            raise TlsError("The session ended right after the TLS handshake.") from error
+
+    async def _shake_hands(self, tls: ssl.SSLContext) -> None:
+        if self._replies.failure is not None:
+            raise self._replies.failure
+        self._replies.forget()
+        self.extensions = frozenset()
+        try:
+            encrypted = await asyncio.get_running_loop().start_tls(
+                self._transport,
+                self,
+                tls,
+                ssl_handshake_timeout=self._command_timeout,
+                ssl_shutdown_timeout=QUIT_LINGER,
+            )
+        except BaseException as error:
+            # asyncio tells a protocol of its connection's end only after a handshake that succeeded.
+            self._transport.abort()
+            self.connection_lost(None)
+            if isinstance(error, OSError):
+                raise TlsError("The TLS handshake failed.") from error
+            raise
+        self._transport = cast("asyncio.Transport", encrypted)
+
+    def _transaction(self, mail_from: str, recipients: Sequence[str]) -> list[str]:
+        """Give the commands that must come before RCPT: none while a fitting transaction is open."""
+        ascii_only = all(recipient.isascii() for recipient in recipients)
+        mail = f"MAIL FROM:<{mail_from}>" + ("" if ascii_only else " SMTPUTF8")
+        if self.recipients and (ascii_only or self._mail == mail):
+            return []
+        self.end_transaction()
+        setup = ["RSET", mail] if self._reset_first else [mail]
+        self._mail, self._reset_first = mail, False
+        self.turns += 1
+        return setup
+
+    async def _command(self, line: str) -> Reply:
+        self._send([line])
+        return await self._replies.next(line.split(" ")[0])
+
+    def _send(self, lines: Sequence[str]) -> None:
+        if self._replies.unread is not None:
+            raise self._out_of_turn(self._replies.unread)
+        data = "\r\n".join(lines)
+        if len(data.splitlines()) != len(lines) or "\0" in data:
+            raise ValueError("A command may not hold a line break or NUL.")
+        self._write(data.encode() + b"\r\n")
+
+    def _write(self, data: bytes) -> None:
+        if self._wiretap is not None:
+            self._wiretap.sent(data)
+        self._transport.write(data)
+
+    def _trust(self, recipients: Sequence[str], heard: list[Reply]) -> None:
+        """Refuse a batch whose replies can't be told apart: one too many, or one that names another's address."""
+        unread = self._replies.unread
+        if unread is not None and unread.code not in ((221, 421) if self.has_said_quit else (421,)):
+            heard.clear()
+            raise self._out_of_turn(unread)
+        if self.pipelines and names_another(recipients, heard):
+            heard.clear()
+            raise self._replies.fail(
+                MalformedReplyError("The server's replies come in another order than the commands.")
+            )
+
+    def _out_of_turn(self, reply: Reply) -> SmtpError:
+        if reply.code == 421:
+            return self._replies.fail(SessionRefusedError(reply))
+        return self._replies.fail(MalformedReplyError("The server replied to something that was not asked."))

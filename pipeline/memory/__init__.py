@@ -1,0 +1,1 @@
+"""What an account knows from earlier runs, and does not pay for again."""

@@ -1,0 +1,129 @@
+"""What look-ups found out about people, kept for each account so that mail servers are not asked the same again."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from pipeline.lookup.names.parse import parse_name
+from pipeline.lookup.patterns.observations import ASKED
+from pipeline.lookup.search.recall import mailbox_digest, person_digest
+from pipeline.mail.address.syntax import normalise_domain
+from pipeline.outcomes import Outcome, OutcomeStatus, Reason
+from pipeline.records import KnownPerson, Record
+
+STAGE = "email_lookup"
+FRESH_DAYS = 30
+"""For so long a look-up is used again. Every thirtieth person changes jobs in a month; `email_verify` notices."""
+
+SETTLED = {Reason.EVERY_CANDIDATE_REFUSED, Reason.MAILBOX_DISABLED}
+"""Reasons for not finding somebody that will be the same next week."""
+KEPT = ("pattern", "mail_host", "reply_code", "asked_at")
+"""The evidence that is kept: it names nobody."""
+
+FRESH = text("""
+SELECT l.person, l.mailbox, l.reason, l.score, l.evidence
+FROM runs r JOIN lookups l ON l.account_id = r.account_id AND l.person = ANY(:people)
+WHERE r.id = :run_id AND NOT r.fresh AND l.asked_at > now() - make_interval(days => CAST(:days AS int))
+""")
+
+# In one order, so that lanes which learn about the same people lock the rows alike.
+REMEMBER = text("""
+INSERT INTO lookups (account_id, person, mailbox, reason, score, evidence)
+SELECT :account_id, decode(r.person, 'hex'), decode(r.mailbox, 'hex'), r.reason, r.score, r.evidence
+FROM jsonb_to_recordset(CAST(:kept AS jsonb))
+  AS r(person text, mailbox text, reason text, score int, evidence jsonb)
+ORDER BY r.person
+ON CONFLICT (account_id, person) DO UPDATE SET
+  mailbox = excluded.mailbox, reason = excluded.reason, score = excluded.score, evidence = excluded.evidence,
+  asked_at = excluded.asked_at
+""")
+
+REACH = 2000
+"""Contacts are ordered by domain, so colleagues in other chunks are near. Further than this they are not looked for."""
+GIVEN = text("""
+SELECT email FROM outcomes
+WHERE run_id = :run_id AND stage = :stage AND position
+  BETWEEN CAST(:first AS bigint) - CAST(:reach AS bigint) AND CAST(:last AS bigint) + CAST(:reach AS bigint)
+  AND split_part(email, '@', 2) = ANY(:domains)
+""")
+
+
+NEAR = 250
+"""So near are colleagues who may own what a chunk finds: reading a thousand names takes a third of a second."""
+COLLEAGUES = text("""
+SELECT c.position, c.first_name, c.last_name, c.full_name, c.domain FROM contacts c
+WHERE c.run_id = :run_id AND c.position
+  BETWEEN CAST(:first AS bigint) - CAST(:reach AS bigint) AND CAST(:last AS bigint) + CAST(:reach AS bigint)
+  AND c.position NOT BETWEEN :first AND :last AND lower(c.domain) = ANY(:domains)
+  AND NOT EXISTS (
+    SELECT FROM outcomes o
+    WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position AND o.email IS NOT NULL
+  )
+ORDER BY c.position
+""")
+
+
+def colleagues(session: Session, run_id: UUID, first: int, last: int, records: Sequence[Record]) -> list[Record]:
+    """Who else of the run works at these contacts' domains, near them, and has no address yet."""
+    raw = {domain for record in records for domain in (record.domain.lower(), normalise_domain(record.domain))}
+    parameters = {"first": first, "last": last, "reach": NEAR, "domains": sorted(filter(None, raw))}
+    rows = session.execute(COLLEAGUES, {"run_id": run_id, "stage": STAGE, **parameters})
+    return [Record(**row._asdict()) for row in rows]
+
+
+def addresses_given(session: Session, run_id: UUID, first: int, last: int, domains: Sequence[str]) -> Sequence[str]:
+    """The addresses at these domains that the run has given to contacts from `first` to `last`, and near them."""
+    parameters = {"first": first, "last": last, "reach": REACH, "domains": list(domains)}
+    return session.scalars(GIVEN, {"run_id": run_id, "stage": STAGE, **parameters}).all()
+
+
+def known_people(session: Session, run_id: UUID, records: Sequence[Record]) -> Mapping[bytes, KnownPerson]:
+    """What the run's account found out lately about these people, by `person_digest`; nothing for a fresh run."""
+    people = list(filter(None, map(_person, records)))
+    rows = session.execute(FRESH, {"run_id": run_id, "people": people, "days": FRESH_DAYS}) if people else ()
+    return {
+        bytes(row.person): KnownPerson(
+            bytes(row.mailbox) if row.mailbox is not None else None, row.reason, row.score, row.evidence
+        )
+        for row in rows
+    }
+
+
+def remember_people(session: Session, account_id: UUID, outcomes: Iterable[Outcome]) -> None:
+    """Keep what a mail server settled just now; what was only remembered stays as old as it is."""
+    people = {
+        outcome.evidence["person"]: {
+            "person": outcome.evidence["person"],
+            "mailbox": known.mailbox.hex() if known.mailbox else None,
+            "reason": known.reason,
+            "score": known.score,
+            "evidence": known.evidence,
+        }
+        for outcome in outcomes
+        if (known := known_person(outcome))
+    }
+    if people:
+        session.execute(REMEMBER, {"account_id": account_id, "kept": json.dumps(list(people.values()))})
+
+
+def known_person(outcome: Outcome) -> KnownPerson | None:
+    """What is worth keeping of an outcome; None if nobody's mail server settled it."""
+    seen = outcome.evidence
+    is_found = outcome.status is OutcomeStatus.FOUND and outcome.source in ASKED
+    if "person" not in seen or seen.get("catch_all") or not (is_found or outcome.reason in SETTLED):
+        return None
+    return KnownPerson(
+        mailbox_digest(outcome.email) if outcome.email else None,
+        outcome.reason,
+        outcome.score,
+        {name: seen[name] for name in KEPT if name in seen},
+    )
+
+
+def _person(record: Record) -> bytes | None:
+    domain = normalise_domain(record.domain)
+    name = parse_name(first_name=record.first_name, last_name=record.last_name, full_name=record.full_name)
+    return person_digest(domain, name) if domain and name else None

@@ -1,0 +1,118 @@
+"""What was settled about addresses, kept for each account so that mail servers are not asked the same again.
+
+Kept is what a mail server said of a mailbox. What syntax and DNS say costs nothing to find out anew, and what nobody
+could tell is no knowledge.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from pipeline.mail.address.syntax import Address, parse_address
+from pipeline.mail.replies.meaning import SETTLED, Meaning
+from pipeline.outcomes import Outcome
+from pipeline.records import KnownAnswer, Record
+
+STAGE = "email_verify"
+"""The stage whose outcomes are kept, and which gets them back."""
+
+HOLDS_FOR_DAYS = SETTLED - {Meaning.MAILBOX_BUSY}
+"""What is kept. A busy mailbox is free in an hour."""
+
+KEPT = (
+    "meaning", "mail_host", "reply_code", "reply_text", "asked_at", "seconds", "enhanced_code", "rule", "detail",
+    "catch_all", "invented",
+)  # fmt: skip
+"""The evidence that is kept: what was heard. The rest is known of each address anew, and holds the address itself."""
+
+FRESH = text("""
+SELECT v.address, v.evidence, v.checked_at, extract(epoch FROM now() - v.checked_at) AS age_seconds
+FROM runs r
+JOIN verifications v ON v.account_id = r.account_id AND v.address = ANY(:addresses)
+WHERE r.id = :run_id AND NOT r.fresh
+  AND v.checked_at > now() - make_interval(secs => 86400 * CASE v.status
+    WHEN 'valid' THEN CAST(:valid AS float) WHEN 'risky' THEN CAST(:risky AS float) ELSE CAST(:invalid AS float) END)
+""")
+
+# In one order, so that lanes which learn about the same addresses lock the rows alike.
+REMEMBER = text("""
+INSERT INTO verifications (account_id, address, status, reason, score, evidence)
+SELECT :account_id, decode(r.address, 'hex'), r.status, r.reason, r.score, r.evidence
+FROM jsonb_to_recordset(CAST(:verdicts AS jsonb))
+  AS r(address text, status text, reason text, score int, evidence jsonb)
+ORDER BY r.address
+ON CONFLICT (account_id, address) DO UPDATE SET
+  status = excluded.status, reason = excluded.reason, score = excluded.score, evidence = excluded.evidence,
+  checked_at = excluded.checked_at
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """For how many days a verdict of each status is used again; 0 means never."""
+
+    valid: float = 30.0
+    risky: float = 7.0
+    invalid: float = 30.0
+
+    @property
+    def longest(self) -> float:
+        """After so many days no verdict is used any more."""
+        return max(self.valid, self.risky, self.invalid)
+
+
+def fresh_answers(
+    session: Session, run_id: UUID, records: Sequence[Record], freshness: Freshness
+) -> Mapping[str, KnownAnswer]:
+    """What the run's account knows, by normalised address; nothing for a run that wants fresh verdicts.
+
+    Records whose mail server was asked by an earlier stage are left out: that is fresher.
+    """
+    keys = {
+        _key(str(address)): str(address)
+        for record in records
+        if record.email
+        and not record.evidence.get("mail_host")
+        and isinstance(address := parse_address(record.email), Address)
+    }
+    if not keys:
+        return {}
+    days = {"valid": freshness.valid, "risky": freshness.risky, "invalid": freshness.invalid}
+    rows = session.execute(FRESH, {"run_id": run_id, "addresses": list(keys), **days})
+    return {keys[bytes(row.address)]: KnownAnswer(row.evidence, row.checked_at, float(row.age_seconds)) for row in rows}
+
+
+def remember_verdicts(session: Session, account_id: UUID, outcomes: Iterable[Outcome]) -> None:
+    """Keep what was settled just now; what was only remembered stays as old as it is."""
+    verdicts = {outcome.email: _kept(outcome) for outcome in outcomes if outcome.email and _is_settled(outcome)}
+    if verdicts:
+        session.execute(REMEMBER, {"account_id": account_id, "verdicts": json.dumps(list(verdicts.values()))})
+
+
+def _is_settled(outcome: Outcome) -> bool:
+    """Whether a mail server said it, just now, and all that a verdict needs."""
+    seen = outcome.evidence
+    if "cache" in seen or not seen.get("mail_host") or seen.get("meaning") not in HOLDS_FOR_DAYS:
+        return False
+    return seen["meaning"] != Meaning.ACCEPTED or seen.get("catch_all") is not None
+
+
+def _kept(outcome: Outcome) -> dict[str, Any]:
+    seen = outcome.evidence
+    return {
+        "address": _key(outcome.email or "").hex(),
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "score": outcome.score,
+        "evidence": {name: seen[name] for name in KEPT if name in seen} | {"catch_all": seen.get("catch_all")},
+    }
+
+
+def _key(email: str) -> bytes:
+    return hashlib.sha256(email.encode()).digest()

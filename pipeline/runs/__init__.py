@@ -1,0 +1,1 @@
+"""A run's life: created, worked chunk by chunk, ended, retried."""

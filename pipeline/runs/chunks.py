@@ -1,0 +1,276 @@
+"""Chunks of a stage: plan, claim, load, record, finish, hand back.
+
+A claim is a lease with a fencing token. Who records renews it in the same transaction; who finds it gone
+gets `LeaseLost` and must write nothing. All of it happens under the run's row lock, taken first.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
+
+from models.database import CHECKS_PLANNED_ANEW
+from models.events import EventKind, add_event
+from models.queries import claimable_chunks, live_leases
+from models.run import Run
+from models.run_chunk import COMPILE, RunChunk
+from models.run_stage import RunStage
+from models.status import ChunkStatus, RunStatus
+from models.transitions import (
+    end_of_lease,
+    finish_chunk,
+    forget_exports,
+    give_up_chunk,
+    hand_back_chunk,
+    lease_chunk,
+    lock_run,
+    put_off_chunk,
+    touch_run,
+    withdraw_outcomes,
+)
+from pipeline.errors import LeaseLost
+from pipeline.mail.address.syntax import normalise_domain
+from pipeline.memory import lookups, verifications
+from pipeline.memory.domain_patterns import known_patterns, learn_patterns
+from pipeline.memory.lookups import addresses_given, colleagues, known_people, remember_people
+from pipeline.memory.verifications import Freshness, fresh_answers, remember_verdicts
+from pipeline.outcomes import Deferral, Outcome, Reason
+from pipeline.privacy import suppressions
+from pipeline.records import Batch, Record
+from pipeline.runs import trouble
+from pipeline.runs.deferrals import count_waiting, let_rest, note_deferrals
+from pipeline.runs.poison import narrow
+from pipeline.runs.trouble import StepFailed, Trouble
+
+PLAN = text("""
+INSERT INTO run_chunks (run_id, stage, number, first_position, last_position)
+SELECT :run_id, :stage, first / o.size, first, least(first + o.size, o.contacts) - 1
+FROM (SELECT CAST(:contacts AS bigint) AS contacts, CAST(:size AS bigint) AS size) o,
+  generate_series(0, o.contacts - 1, o.size) AS first
+ON CONFLICT DO NOTHING
+""")
+
+RECORD = text(f"""
+INSERT INTO outcomes (run_id, stage, position, status, reason, email, source, score, evidence)
+SELECT :run_id, :stage, r.position, r.status, r.reason, r.email, r.source, r.score, r.evidence
+FROM {CHECKS_PLANNED_ANEW}, jsonb_to_recordset(CAST(:outcomes AS jsonb))
+  AS r(position int, status text, reason text, email text, source text, score int, evidence jsonb)
+ON CONFLICT DO NOTHING
+RETURNING position
+""")  # noqa: S608 - a constant of ours
+
+# What is left of a chunk, with the nearest earlier stage's address and evidence. The LIMIT and the bounds keep
+# the planner to the chunk's own rows, also while it has no statistics of a fresh run.
+UNDONE = text("""
+SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain,
+       coalesce(earlier.email, c.email) AS email, coalesce(earlier.evidence, '{}') AS evidence,
+       coalesce(d.times, 0) AS deferrals, coalesce(d.reason, '') AS deferred_for
+FROM contacts c
+LEFT JOIN deferrals d ON d.run_id = c.run_id AND d.stage = :stage AND d.position = c.position
+  AND d.position BETWEEN :first AND :last
+LEFT JOIN LATERAL (
+  SELECT e.email, e.evidence FROM outcomes e
+  WHERE e.run_id = c.run_id AND e.stage = :earlier_stage AND e.position = c.position LIMIT 1
+) earlier ON true
+WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last
+  AND NOT EXISTS (
+    SELECT FROM outcomes o
+    WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position AND o.position BETWEEN :first AND :last
+  )
+ORDER BY c.position
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work one chunk until somebody else gets a higher token."""
+
+    run_id: UUID
+    stage: str
+    number: int
+    token: int
+    worker: str
+    first_position: int
+    last_position: int
+    condemned: bool = False
+    """It broke its lane again and again, and is one record: that one is given up, neither loaded nor worked."""
+
+
+def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -> None:
+    """Cut a stage into chunks of `size` contacts; a second time does nothing."""
+    session.execute(PLAN, {"run_id": run_id, "stage": stage, "contacts": contacts, "size": size})
+
+
+def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, max_lanes: int) -> Lease | None:
+    """Lease a chunk that is open or whose lease ran out; none if there is none, or enough lanes are at work.
+
+    A chunk that broke its lane again and again is narrowed down first. `run` must be locked by the caller.
+    Raises `ChunkExhausted` for one that can't be narrowed down, and for a run all of whose lanes are lost.
+    """
+    if live_leases(session, run.id) >= max_lanes or trouble.must_rest(session, run):
+        return None
+    number = next(iter(claimable_chunks(session, run.id, stage, 1)), None)
+    if number is None:
+        return None
+    chunk = session.get_one(RunChunk, (run.id, stage, number), populate_existing=True)
+    if chunk.status == ChunkStatus.LEASED:
+        add_event(session, run.id, EventKind.LEASE_LOST, stage=stage, worker=chunk.worker, chunk=chunk.number)
+        trouble.note_lost_lease(session, run, chunk)
+    count_waiting(session, run.id, stage, -chunk.waiting)
+    condemned = narrow(session, chunk, worker)
+    token = lease_chunk(session, chunk, worker, seconds)
+    add_event(session, run.id, EventKind.CHUNK_CLAIMED, stage=stage, worker=worker, chunk=chunk.number)
+    return Lease(run.id, stage, chunk.number, token, worker, chunk.first_position, chunk.last_position, condemned)
+
+
+def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> Batch:
+    """What is left to do in a leased chunk, with what is known of its domains, its people and its addresses."""
+    of_stage = {"run_id": lease.run_id, "stage": lease.stage, "earlier_stage": _earlier_stage(session, lease)}
+    rows = session.execute(UNDONE, of_stage | {"first": lease.first_position, "last": lease.last_position})
+    records = [Record(**row._asdict()) for row in rows]
+    domains = sorted({domain for record in records if (domain := normalise_domain(record.domain))})
+    patterns = known_patterns(session, domains)
+    if lease.stage == lookups.STAGE:
+        people = known_people(session, lease.run_id, records)
+        here = lease.run_id, lease.first_position, lease.last_position
+        taken, others = addresses_given(session, *here, domains), colleagues(session, *here, records)
+        return Batch(records, patterns, known_people=people, taken=taken, colleagues=others)
+    if lease.stage == verifications.STAGE:
+        return Batch(records, patterns, fresh_answers(session, lease.run_id, records, freshness or Freshness()))
+    return Batch(records, patterns)
+
+
+def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:
+    """Write outcomes and renew the lease, at once; the run's fresh row. Raises `LeaseLost`.
+
+    An outcome that is there already stays as it is and is not counted again.
+    """
+    run = lock_run(session, lease.run_id)
+    if run is None or run.status != RunStatus.RUNNING:
+        raise LeaseLost(f"run {lease.run_id}, stage {lease.stage}: the run is over")
+    _renew(session, lease, seconds)
+    if outcomes:
+        outcomes = suppressions.withhold(session, run.account_id, outcomes)
+        outcomes = _insert(session, lease, outcomes)
+        trouble.overcome_by(session, run.id, outcomes)
+        _count(session, lease, len(outcomes))
+        if suppressed := [outcome.position for outcome in outcomes if outcome.reason is Reason.SUPPRESSED]:
+            withdraw_outcomes(session, run.id, suppressed, Reason.SUPPRESSED)
+        learn_patterns(session, outcomes)
+        if lease.stage == lookups.STAGE:
+            remember_people(session, run.account_id, outcomes)
+        if lease.stage == verifications.STAGE:
+            remember_verdicts(session, run.account_id, outcomes)
+    return touch_run(session, run.id, seconds)
+
+
+def finish(session: Session, lease: Lease) -> None:
+    """The chunk is done; if all others wait, the run rests until the first is due. Raises `LeaseLost`."""
+    if not finish_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
+        raise _lost(lease)
+    add_event(session, lease.run_id, EventKind.CHUNK_FINISHED, **_named(lease))
+    if not lease.condemned:
+        trouble.overcome(session, lease.run_id)
+    let_rest(session, lease.run_id, lease.stage)
+
+
+def hand_back(session: Session, lease: Lease, reason: str) -> None:
+    """What is left of the chunk is for another lane. A lease already gone is nobody's loss."""
+    if hand_back_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
+        add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **_named(lease), reason=reason)
+
+
+def give_up(session: Session, lease: Lease, failed: StepFailed) -> None:
+    """A step of the chunk failed: another lane may try after a pause, and the attempt counts. Raises `LeaseLost`."""
+    times = give_up_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, trouble.LONGEST_PAUSE_S)
+    if times is None:
+        raise _lost(lease)
+    told = _named(lease) | {"step": failed.step.value, "fault": failed.fault, "times": times}
+    add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **told, reason="the chunk broke")
+    if lease.stage == COMPILE:
+        # Or the next try would find its account's turn taken, by the one that failed.
+        forget_exports(session, lease.run_id)
+    trouble.note(session, lease.run_id, Trouble(failed.step, lease.stage, failed.fault, times))
+    let_rest(session, lease.run_id, lease.stage)
+
+
+def put_off(session: Session, lease: Lease, deferrals: Sequence[Deferral]) -> None:
+    """All that is left of the chunk waits: nobody claims it before the first of it is due. Raises `LeaseLost`."""
+    note_deferrals(session, lease.run_id, lease.stage, deferrals)
+    trouble.overcome(session, lease.run_id)
+    seconds = min(deferral.seconds for deferral in deferrals)
+    waiting = len(deferrals)
+    if not put_off_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds, waiting):
+        raise _lost(lease)
+    count_waiting(session, lease.run_id, lease.stage, waiting)
+    reasons = sorted({deferral.reason for deferral in deferrals})
+    detail = _named(lease) | {"contacts": waiting, "seconds": round(seconds), "reasons": reasons}
+    add_event(session, lease.run_id, EventKind.CHUNK_DEFERRED, **detail)
+    let_rest(session, lease.run_id, lease.stage)
+
+
+def pause(session: Session, lease: Lease, seconds: float, reason: str) -> None:
+    """What the chunk needs is not there: nobody claims it for so long, and no attempt counts. Raises `LeaseLost`."""
+    if not put_off_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds):
+        raise _lost(lease)
+    detail = _named(lease) | {"seconds": round(seconds), "reasons": [reason]}
+    add_event(session, lease.run_id, EventKind.CHUNK_DEFERRED, **detail)
+    let_rest(session, lease.run_id, lease.stage)
+
+
+def _renew(session: Session, lease: Lease, seconds: float) -> None:
+    renewed = session.scalar(
+        update(RunChunk)
+        .where(
+            RunChunk.run_id == lease.run_id,
+            RunChunk.stage == lease.stage,
+            RunChunk.number == lease.number,
+            RunChunk.token == lease.token,
+            RunChunk.status == ChunkStatus.LEASED,
+            RunChunk.lease_expires_at > func.clock_timestamp(),
+        )
+        .values(lease_expires_at=end_of_lease(seconds))
+        .returning(RunChunk.number)
+        .execution_options(synchronize_session=False)
+    )
+    if renewed is None:
+        raise _lost(lease)
+
+
+def _insert(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Write outcomes; give those that were not there yet: nothing is learned of one twice, or of who was erased."""
+    rows = json.dumps([outcome._asdict() for outcome in outcomes])
+    parameters = {"run_id": lease.run_id, "stage": lease.stage, "outcomes": rows}
+    inserted = set(session.scalars(RECORD, parameters))
+    return [outcome for outcome in outcomes if outcome.position in inserted]
+
+
+def _count(session: Session, lease: Lease, inserted: int) -> None:
+    session.execute(
+        update(RunStage)
+        .where(RunStage.run_id == lease.run_id, RunStage.stage == lease.stage)
+        .values(done=RunStage.done + inserted)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _earlier_stage(session: Session, lease: Lease) -> str | None:
+    this = select(RunStage.ordinal).where(RunStage.run_id == lease.run_id, RunStage.stage == lease.stage)
+    return session.scalar(
+        select(RunStage.stage)
+        .where(RunStage.run_id == lease.run_id, RunStage.ordinal < this.scalar_subquery())
+        .order_by(RunStage.ordinal.desc())
+        .limit(1)
+    )
+
+
+def _named(lease: Lease) -> dict[str, Any]:
+    return {"stage": lease.stage, "worker": lease.worker, "chunk": lease.number}
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(f"run {lease.run_id}, stage {lease.stage}, chunk {lease.number}: the lease is gone")

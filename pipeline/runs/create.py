@@ -1,0 +1,165 @@
+"""Intake: a client's order becomes a run with its contacts and its charge, in the caller's transaction."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models.account import Account
+from models.bounds import IDEMPOTENCY_KEY
+from models.database import allow_time_for, copy_rows
+from models.events import EventKind, add_event
+from models.run import Run
+from models.run_stage import RunStage
+from models.schema import new_id
+from models.wire import ContactIn, GoalPlan, IdempotencyKey
+from pipeline.credits import RateCard, charge, require_credits
+from pipeline.errors import IdempotencyConflict, InvalidInput, UnknownAccount
+from pipeline.mail.address.syntax import normalise_domain
+from pipeline.stages import PRESETS
+
+NEVER_SENT_AFTER_S = 5
+"""When the sweeper sends a run's chain that its creator should have sent."""
+
+_KEY: TypeAdapter[str | None] = TypeAdapter(IdempotencyKey | None)
+
+CONTACT_COLUMNS = "run_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra"
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedRun:
+    """A run that exists now. `is_new` is false when its idempotency key had created it before."""
+
+    run_id: UUID
+    preset: str
+    is_new: bool
+
+
+def create_run(
+    session: Session,
+    account_id: UUID,
+    plan: GoalPlan,
+    *,
+    rate_card: RateCard,
+    idempotency_key: str | None = None,
+) -> CreatedRun:
+    """Write a run, its contacts and its charge in the caller's transaction; nothing is sent.
+
+    After the commit send its chain: `worker.dispatch.send_chain(created.run_id, created.preset)`. If that
+    is never done, the sweeper does it some seconds later. The operator's rate card is `RateCard.of(load_settings())`.
+    Raises `InvalidInput`, `UnknownAccount`, `InsufficientCredits`, and `IdempotencyConflict` when the key was used with
+    another body.
+    """
+    _check_key(idempotency_key)
+    # Before the first statement: of a large plan they take a while, in which a transaction would be idle.
+    extra_columns, digest = _extra_columns(plan.input_assets.contacts), _digest(plan) if idempotency_key else None
+    if session.scalar(select(Account.id).where(Account.id == account_id)) is None:
+        raise UnknownAccount("There is no account with this id: `growth account create` opens one.")
+    columns = {"extra_columns": extra_columns, "idempotency_key": idempotency_key, "request_digest": digest}
+    run = _insert_run(session, account_id, plan, rate_card, columns)
+    if run is None:
+        return _earlier_run(session, account_id, idempotency_key, digest)
+    allow_time_for(session, run.contact_count)
+    require_credits(session, run)
+    _insert_stages(session, run)
+    _copy_contacts(session, run.id, plan.input_assets.contacts)
+    add_event(session, run.id, EventKind.CREATED, contacts=run.contact_count, preset=run.preset)
+    charge(session, run)
+    return CreatedRun(run.id, run.preset, is_new=True)
+
+
+def _check_key(idempotency_key: str | None) -> None:
+    try:
+        _KEY.validate_python(idempotency_key)
+    except ValidationError as error:
+        most = IDEMPOTENCY_KEY.most
+        raise InvalidInput(f"The Idempotency-Key must be 1 to {most} printable ASCII characters: change it.") from error
+
+
+def _insert_run(
+    session: Session, account_id: UUID, plan: GoalPlan, rates: RateCard, columns: Mapping[str, Any]
+) -> Run | None:
+    contacts = plan.input_assets.contacts
+    statement = (
+        insert(Run)
+        .values(
+            id=new_id(),
+            account_id=account_id,
+            pipeline_id=plan.pipeline_id,
+            preset=plan.preset,
+            contact_count=len(contacts),
+            charged_contacts=len(contacts),
+            required_fields=plan.output.required_fields,
+            preview_rows=plan.output.preview_rows,
+            export_formats=plan.output.export_formats,
+            fresh=plan.output.fresh,
+            charge_per_contact=rates.per_contact,
+            rebate_per_unresolved=rates.rebate_per_unresolved,
+            rebate_per_unverified=rates.rebate_per_unverified,
+            resend_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, NEVER_SENT_AFTER_S),
+            **columns,
+        )
+        .on_conflict_do_nothing(index_elements=["account_id", "idempotency_key"])
+        .returning(Run)
+    )
+    return session.scalar(statement)
+
+
+def _earlier_run(session: Session, account_id: UUID, idempotency_key: str | None, digest: bytes | None) -> CreatedRun:
+    run = session.scalars(select(Run).where(Run.account_id == account_id, Run.idempotency_key == idempotency_key)).one()
+    if run.request_digest != digest:
+        raise IdempotencyConflict(
+            "This Idempotency-Key was used before with another body: send the same body, or a new key."
+        )
+    return CreatedRun(run.id, run.preset, is_new=False)
+
+
+def _digest(plan: GoalPlan) -> bytes:
+    return hashlib.sha256(plan.model_dump_json().encode()).digest()
+
+
+def _extra_columns(contacts: Sequence[ContactIn]) -> list[str]:
+    return list(dict.fromkeys(name for contact in contacts for name in contact.model_extra or {}))
+
+
+def _insert_stages(session: Session, run: Run) -> None:
+    session.add_all(
+        RunStage(run_id=run.id, stage=stage, ordinal=ordinal, total=run.contact_count)
+        for ordinal, stage in enumerate(PRESETS[run.preset])
+    )
+    session.flush()
+
+
+def _copy_contacts(session: Session, run_id: UUID, contacts: Iterable[ContactIn]) -> None:
+    copy_rows(session, f"COPY contacts ({CONTACT_COLUMNS}) FROM STDIN", _contact_rows(run_id, contacts))
+
+
+def _contact_rows(run_id: UUID, contacts: Iterable[ContactIn]) -> Iterator[tuple[Any, ...]]:
+    """Rows in the order of work: one domain's contacts are neighbours, so that a chunk shares its sessions."""
+    by_domain = sorted(enumerate(contacts), key=lambda numbered: _neighbours(numbered[1]))
+    for position, (input_row, contact) in enumerate(by_domain):
+        yield (
+            run_id,
+            position,
+            input_row,
+            contact.first_name,
+            contact.last_name,
+            contact.full_name,
+            contact.company,
+            contact.domain,
+            contact.email or None,
+            json.dumps(contact.model_extra or {}),
+        )
+
+
+def _neighbours(contact: ContactIn) -> tuple[str, str]:
+    """Contacts of one domain, or of one company whose domain is to be found out, stand together."""
+    domain = normalise_domain(contact.domain or contact.email.rpartition("@")[2])
+    return (domain, "") if domain else ("", contact.company.casefold())

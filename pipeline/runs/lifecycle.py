@@ -1,0 +1,143 @@
+"""A run's own steps: begin a stage, advance past it, complete, cancel, fail."""
+
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from models.database import allow_time_for
+from models.queries import has_unfinished_chunks, stages_of_run
+from models.run import Run
+from models.run_chunk import COMPILE
+from models.status import TERMINAL_RUN_STATUSES, StageStatus
+from models.transitions import (
+    RunError,
+    cancel_run,
+    complete_run,
+    complete_stage,
+    fail_run,
+    forget_exports,
+    lock_run,
+    start_run,
+    start_stage,
+)
+from pipeline.credits import Delivered, at_most_charged, rebate, rebate_of_completed, rebate_of_stopped
+from pipeline.errors import RunStateConflict, UnknownRun
+from pipeline.results.artifacts import add_artifacts, verified_contacts
+from pipeline.results.counts import OutcomeGroup, count_outcomes, delivered, finding_stage
+from pipeline.results.export_lease import ask_for_exports
+from pipeline.results.exports import ExportFile
+from pipeline.results.reports import data_source_mix, gap_report, preview
+from pipeline.runs import chunks, trouble
+from pipeline.runs.chunks import Lease
+from pipeline.runs.trouble import Step
+
+
+class Beginning(Enum):
+    """What a link of the chain finds when it begins its stage."""
+
+    OVER = auto()
+    """There is nothing for this link: the run is finished or unknown, or an earlier stage is still at work."""
+    DONE = auto()
+    """The stage is complete: the chain goes on."""
+    WORK = auto()
+    """There is work to claim, or others are at it."""
+
+
+def begin_stage(session: Session, run_id: UUID, stage: str, worker: str, chunk_size: int) -> Beginning:
+    """Start the run and this stage if need be, and plan its chunks; says what there is to do."""
+    run = lock_run(session, run_id)
+    if run is None or run.status in TERMINAL_RUN_STATUSES:
+        return Beginning.OVER
+    stages = {row.stage: row.status for row in stages_of_run(session, run_id)}
+    if any(stages[earlier] != StageStatus.COMPLETED for earlier in _before(stage, list(stages))):
+        return Beginning.OVER
+    if stages.get(stage) == StageStatus.COMPLETED:
+        return Beginning.DONE
+    start_run(session, run_id, worker)
+    if stage == COMPILE:
+        chunks.plan(session, run_id, COMPILE, contacts=1, size=1)
+    elif start_stage(session, run_id, stage, worker):
+        with trouble.step(Step.PLAN):
+            chunks.plan(session, run_id, stage, run.contact_count, chunk_size)
+    return Beginning.WORK
+
+
+def advance(session: Session, run_id: UUID, stage: str, worker: str) -> bool:
+    """Complete a stage whose chunks are all done; says whether it is complete now."""
+    return not has_unfinished_chunks(session, run_id, stage) and complete_stage(session, run_id, stage, worker)
+
+
+def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seconds: float) -> Run:
+    """Results, artifacts, rebate and `completed`, all at once. Raises `LeaseLost`."""
+    run = chunks.record(session, lease, (), seconds)
+    groups, counts = _counted(session, run)
+    credits_back = at_most_charged(run, rebate_of_completed(run, counts))
+    add_artifacts(session, run.id, [verified_contacts(counts), *exports])
+    chunks.finish(session, lease)
+    forget_exports(session, run.id)
+    rebate(session, run, credits_back)
+    complete_run(session, run.id, lease.worker, **_results(run, counts, groups, credits_back))
+    return refreshed(session, run.id)
+
+
+def cancel(session: Session, account_id: UUID, run_id: UUID) -> Run:
+    """Cancel a run: what was found is kept, the rest paid back. Lanes notice at their next flush.
+
+    Raises `UnknownRun`, and `RunStateConflict` for a run that is finished.
+    """
+    run = lock_run(session, run_id)
+    if run is None or run.account_id != account_id:
+        raise UnknownRun.with_this_id()
+    allow_time_for(session, run.contact_count)
+    if not _stop(session, run, partial(cancel_run, session, run_id)):
+        raise RunStateConflict(f"This run is {run.status} already: only a pending or running one can be cancelled.")
+    return refreshed(session, run_id)
+
+
+def fail(session: Session, run_id: UUID, error: RunError, worker: str | None = None) -> Run | None:
+    """Fail a run: what was found is kept, the rest paid back; none when it was finished already.
+
+    `worker` is who found that it can't go on, unless that was the sweeper.
+    """
+    run = lock_run(session, run_id)
+    if run is None or not _stop(session, run, partial(fail_run, session, run_id, error, worker)):
+        return None
+    return refreshed(session, run_id)
+
+
+def refreshed(session: Session, run_id: UUID) -> Run:
+    """The run's row as it is now, in this transaction."""
+    session.flush()
+    return session.get_one(Run, run_id, populate_existing=True)
+
+
+def _stop(session: Session, run: Run, transition: Callable[..., bool]) -> bool:
+    """End a run early; whether it landed."""
+    groups, counts = _counted(session, run)
+    credits_back = at_most_charged(run, rebate_of_stopped(run, counts))
+    landed = transition(**_results(run, counts, groups, credits_back))
+    if landed:
+        rebate(session, run, credits_back)
+        ask_for_exports(session, run)
+    return landed
+
+
+def _counted(session: Session, run: Run) -> tuple[list[OutcomeGroup], Delivered]:
+    groups = count_outcomes(session, run.id)
+    return groups, delivered(run.contact_count, finding_stage(run.preset), groups)
+
+
+def _results(run: Run, counts: Delivered, groups: list[OutcomeGroup], credits_back: int) -> dict[str, Any]:
+    return {
+        "preview": preview(run, counts, groups, credits_back),
+        "data_source_mix": data_source_mix(run, counts, groups),
+        "gap_report": gap_report(run, counts, groups),
+    }
+
+
+def _before(stage: str, stages: Sequence[str]) -> Sequence[str]:
+    return stages if stage == COMPILE else stages[: stages.index(stage)]

@@ -1,0 +1,138 @@
+"""What readers see: built from rows, copied to Redis, rebuilt from rows whenever the copy is missing.
+
+The copy is never trusted to exist. It carries the run's version, so that an older one can't replace a newer
+one, and it expires: within seconds while the run moves, so that a write which Redis lost heals by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import redis
+from sqlalchemy.orm import Session
+
+from models.artifact import EXPORT, Artifact
+from models.queries import artifacts_of_run, first_results, stages_of_run
+from models.run import Run
+from models.status import TERMINAL_RUN_STATUSES, RunStatus, StageStatus
+from models.wire import Progress, RunFailure, RunState, StageProgress
+from pipeline.results.rows import our_columns, result_record
+from pipeline.runs.deferrals import exports_wait, waiting
+from pipeline.runs.progress import StageCount, message, percent
+
+FINISHED_STATE_SECONDS = 3600
+
+# KEYS: the copy. ARGV: version, JSON, seconds to live, channel. A user without rights on channels keeps the copy.
+STORE_IF_NEWER = """
+local held = redis.call('HGET', KEYS[1], 'version')
+if held and tonumber(held) > tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[1], 'state', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if not held or tonumber(held) < tonumber(ARGV[1]) then redis.pcall('PUBLISH', ARGV[4], ARGV[2]) end
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """A run's status response, ready to send, with what guards its copy."""
+
+    run_id: UUID
+    account_id: UUID
+    version: int
+    finished: bool
+    body: str
+
+
+def build(session: Session, run: Run, public_url: str = "") -> LiveState:
+    """The state of a run from its rows; `run` must be fresh."""
+    stages = stages_of_run(session, run.id)
+    counts = [StageCount(row.stage, row.status, row.done, row.total) for row in stages]
+    artifacts = artifacts_of_run(session, run.id) if run.status in TERMINAL_RUN_STATUSES else []
+    state = RunState(
+        run_id=run.id,
+        status=run.status,
+        stage_status={row.stage: row.status for row in stages if row.status != StageStatus.PENDING},
+        progress=Progress(
+            percent=percent(run.status, counts),
+            message=_message(session, run, counts),
+            stages={row.stage: StageProgress(done=row.done, total=row.total) for row in stages},
+            updated_at=run.updated_at,
+            error=_failure(run),
+        ),
+        result_handles=_result_handles(session, run),
+        artifact_handles=[_artifact_handle(artifact) for artifact in artifacts if artifact.kind != EXPORT],
+        export_handles=[_export_handle(artifact, public_url) for artifact in artifacts if artifact.kind == EXPORT],
+        preview=run.preview,
+        data_source_mix=run.data_source_mix,
+        gap_report=run.gap_report,
+    )
+    finished = run.status in TERMINAL_RUN_STATUSES
+    return LiveState(run.id, run.account_id, run.version, finished, state.model_dump_json())
+
+
+def store(server: redis.Redis, state: LiveState, live_seconds: float) -> None:
+    """Copy a state to Redis unless a newer one is there, and publish it. Raises `redis.RedisError`."""
+    seconds = FINISHED_STATE_SECONDS if state.finished else live_seconds
+    key = _key(state.account_id, state.run_id)
+    server.eval(STORE_IF_NEWER, 1, key, state.version, state.body, int(seconds * 1000), channel(state.run_id))
+
+
+def fetch(server: redis.Redis, run: Run) -> str | None:
+    """The copy, unless it is missing or older than the run's row. Raises `redis.RedisError`.
+
+    A Redis that was away comes back with the copy it had; a reader who saw a later state must not see it.
+    """
+    held: Any
+    held, body = server.hmget(_key(run.account_id, run.id), ["version", "state"])
+    if held is None or int(held) < run.version:
+        return None
+    return body.decode() if isinstance(body, bytes) else body
+
+
+def channel(run_id: UUID) -> str:
+    """Where new states of a run are published."""
+    return f"growth:run:{run_id}:states"
+
+
+def _key(account_id: UUID, run_id: UUID) -> str:
+    # The account is part of the key: another account's copy can't even be asked for.
+    return f"growth:run:{account_id}:{run_id}"
+
+
+def _message(session: Session, run: Run, counts: Sequence[StageCount]) -> str:
+    if run.status != RunStatus.RUNNING:
+        return message(run, counts)
+    if all(stage.status == StageStatus.COMPLETED for stage in counts):
+        return message(run, counts, exports_wait=exports_wait(session, run.id))
+    return message(run, counts, waiting(session, run.id))
+
+
+def _failure(run: Run) -> RunFailure | None:
+    if run.error_code is None or run.error_message is None:
+        return None
+    return RunFailure(code=run.error_code, message=run.error_message, stage=run.error_stage)
+
+
+def _result_handles(session: Session, run: Run) -> Sequence[dict[str, Any]]:
+    if run.status != RunStatus.COMPLETED or not run.preview_rows:
+        return []
+    ours = our_columns(run.extra_columns)
+    return [result_record(row, ours) for row in first_results(session, run.id, run.preview_rows)]
+
+
+def _artifact_handle(artifact: Artifact) -> dict[str, Any]:
+    return {"asset_id": artifact.asset_id, "label": artifact.label, "kind": artifact.kind}
+
+
+def _export_handle(artifact: Artifact, public_url: str) -> dict[str, Any]:
+    return {
+        "asset_id": artifact.asset_id,
+        "format": artifact.format,
+        "mime_type": artifact.mime_type,
+        "rows": artifact.rows,
+        "bytes": artifact.bytes,
+        "sha256": artifact.sha256,
+        "download_url": f"{public_url}/api/v1/growth/runs/{artifact.run_id}/exports/{artifact.asset_id}",
+    }

@@ -1,0 +1,137 @@
+"""Retrying: a failed or cancelled run goes on where it stopped, as a run of its own.
+
+The old run stays as it ended, since a terminal status is final. The new one has its contacts and every outcome
+that would come out the same again, and pays only for the contacts that were not delivered.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models.database import allow_time_for, plan_anew
+from models.events import EventKind, add_event
+from models.queries import is_withdrawn
+from models.run import Run
+from models.run_stage import RunStage
+from models.schema import new_id
+from models.status import RunStatus
+from models.transitions import lock_run
+from pipeline.credits import charge
+from pipeline.errors import RunStateConflict, UnknownRun
+from pipeline.outcomes import Reason
+from pipeline.results.counts import count_outcomes, delivered, finding_stage
+from pipeline.runs.create import NEVER_SENT_AFTER_S, CreatedRun
+from pipeline.stages import PRESETS
+
+MAY_PASS = (
+    Reason.GREYLISTED,
+    Reason.RATE_LIMITED,
+    Reason.BLOCKED,
+    Reason.SERVER_UNREACHABLE,
+    Reason.SERVER_UNCLEAR,
+    Reason.DNS_FAILURE,
+    Reason.TIME_LIMIT,
+    Reason.INTERNAL_ERROR,
+    Reason.COMPANY_UNKNOWN,
+    Reason.OUT_OF_BUDGET,
+    Reason.PROVIDER_UNAVAILABLE,
+    Reason.PROVIDER_OUT_OF_CREDIT,
+    Reason.PROVIDER_KEY_REJECTED,
+)
+"""Reasons that may not hold any more: these contacts are asked about again."""
+
+COPIED_COLUMNS = (
+    "account_id", "pipeline_id", "preset", "contact_count", "extra_columns", "required_fields", "preview_rows",
+    "export_formats", "fresh", "charge_per_contact", "rebate_per_unresolved", "rebate_per_unverified",
+)  # fmt: skip
+
+SLICE = 10_000
+"""Contacts copied by one statement: none runs for long, whatever the size of the run."""
+
+COPY_CONTACTS = text("""
+INSERT INTO contacts (
+  run_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra, erased
+)
+SELECT :new_id, position, input_row, first_name, last_name, full_name, company, domain, email, extra, erased
+FROM contacts WHERE run_id = :old_id AND position BETWEEN :first AND :last
+""")
+
+# An outcome is kept if neither it nor the address that it is about will come out differently. A subquery that gives a
+# value is one look into the primary key for each row; of a NOT EXISTS the planner may make a join of all with all.
+COPY_OUTCOMES = text("""
+INSERT INTO outcomes (run_id, stage, position, status, reason, email, source, score, evidence)
+SELECT :new_id, o.stage, o.position, o.status, o.reason, o.email, o.source, o.score, o.evidence
+FROM outcomes o
+WHERE o.run_id = :old_id AND o.position BETWEEN :first AND :last AND o.reason <> ALL(:may_pass)
+  AND (
+    SELECT f.reason <> ALL(:may_pass) FROM outcomes f
+    WHERE f.run_id = o.run_id AND f.position = o.position AND f.stage = :finding_stage
+  ) IS NOT FALSE
+""")
+
+COUNT_DONE = text("""
+UPDATE run_stages SET done = (
+  SELECT count(*) FROM outcomes o WHERE o.run_id = run_stages.run_id AND o.stage = run_stages.stage
+)
+WHERE run_id = :new_id
+""")
+
+
+def retry_run(session: Session, account_id: UUID, run_id: UUID) -> CreatedRun:
+    """A new run that goes on where a failed or cancelled one stopped; nothing is sent.
+
+    Retrying a run twice gives the same new run. Raises `UnknownRun`, `RunStateConflict` for a run in another
+    state or whose data has expired, and `InsufficientCredits`.
+    """
+    old = lock_run(session, run_id)
+    if old is None or old.account_id != account_id:
+        raise UnknownRun.with_this_id()
+    if old.status not in {RunStatus.FAILED, RunStatus.CANCELLED}:
+        raise RunStateConflict(f"This run is {old.status}: only a failed or cancelled one can be retried.")
+    earlier = session.scalar(select(Run).where(Run.retry_of == run_id))
+    if earlier is not None:
+        return CreatedRun(earlier.id, earlier.preset, is_new=False)
+    if is_withdrawn(session, run_id):
+        raise RunStateConflict("The data of this run has expired and was deleted: create a new run.")
+    allow_time_for(session, old.contact_count)
+    new = _insert_run(session, old)
+    _copy(session, old, new)
+    add_event(session, new.id, EventKind.CREATED, contacts=new.contact_count, preset=new.preset, retry_of=str(old.id))
+    add_event(session, old.id, EventKind.RETRIED, retry=str(new.id))
+    charge(session, new)
+    return CreatedRun(new.id, new.preset, is_new=True)
+
+
+def _insert_run(session: Session, old: Run) -> Run:
+    statement = (
+        insert(Run)
+        .values(
+            id=new_id(),
+            retry_of=old.id,
+            charged_contacts=0,
+            resend_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, NEVER_SENT_AFTER_S),
+            **{column: getattr(old, column) for column in COPIED_COLUMNS},
+        )
+        .returning(Run)
+    )
+    return session.scalars(statement).one()
+
+
+def _copy(session: Session, old: Run, new: Run) -> None:
+    finding = finding_stage(new.preset)
+    reasons = {"may_pass": [reason.value for reason in MAY_PASS], "finding_stage": finding}
+    session.add_all(
+        RunStage(run_id=new.id, stage=stage, ordinal=ordinal, total=new.contact_count)
+        for ordinal, stage in enumerate(PRESETS[new.preset])
+    )
+    session.flush()
+    plan_anew(session)
+    for first in range(0, new.contact_count, SLICE):
+        span = {"old_id": old.id, "new_id": new.id, "first": first, "last": first + SLICE - 1}
+        session.execute(COPY_CONTACTS, span)
+        session.execute(COPY_OUTCOMES, span | reasons)
+    session.execute(COUNT_DONE, {"new_id": new.id})
+    counts = delivered(new.contact_count, finding, count_outcomes(session, new.id))
+    session.execute(update(Run).where(Run.id == new.id).values(charged_contacts=counts.contacts - counts.with_email))

@@ -1,0 +1,253 @@
+"""Steps that fail: each failure is noted on its run and backed off; a run that does nothing but fail is failed.
+
+A step under a lease that fails is an attempt of its chunk too: `pipeline.runs.poison` finds the contact at fault. A
+step without a lease (beginning a stage, planning, claiming) holds up the run itself, which then waits. Any progress
+starts the count anew. Postgres being away is no failure: it is waited for.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from enum import StrEnum
+from traceback import walk_tb
+from typing import Any, Self
+from uuid import UUID
+
+from sqlalchemy import case, func, literal, select, update
+from sqlalchemy.orm import Session
+
+from models.events import EventKind, add_event
+from models.postgres_errors import Meaning, PostgresUnavailable, meaning_of, sqlstate_of
+from models.run import Run
+from models.run_chunk import RunChunk
+from models.status import TERMINAL_RUN_STATUSES
+from models.transitions import RunError
+from pipeline.errors import ChunkExhausted, GrowthError, LeaseLost, WorldGone
+from pipeline.outcomes import Outcome, Reason
+
+LONGEST_PAUSE_S = 60
+LEAST_FAILURES = 5
+PATIENCE = timedelta(minutes=2)
+"""A run is failed that made no progress for so long, and failed at least so often meanwhile."""
+
+FORGOTTEN = timedelta(minutes=5)
+"""So long after its next try was due a failure does not count any more: the run waited for mail servers meanwhile."""
+
+FREE_FAILURES = 10
+FAILURES_PER_SECOND = 2
+"""Once so many steps failed in a row, the run's chunks are claimed no faster than this: a fault of an hour's work
+must not cost thousands of attempts in its first minute."""
+
+OUR_PACKAGES = ("models.", "pipeline.", "worker.")
+
+
+class Step(StrEnum):
+    """What a worker does for a run."""
+
+    BEGIN = "begin"
+    PLAN = "plan"
+    CLAIM = "claim"
+    LOAD = "load"
+    WORK = "work"
+    RECORD = "record"
+    FINISH = "finish"
+    ADVANCE = "advance"
+    WRITE_EXPORTS = "write_exports"
+    COMPLETE = "complete"
+    CONTINUE = "continue"
+    FAIL = "fail"
+
+
+WHILE = {
+    Step.BEGIN: "it was begun",
+    Step.PLAN: "its contacts were divided into parts",
+    Step.CLAIM: "a part was handed to a worker",
+    Step.LOAD: "its contacts were loaded",
+    Step.WORK: "its contacts were worked",
+    Step.RECORD: "its results were recorded",
+    Step.FINISH: "it was finished",
+    Step.ADVANCE: "the stage was completed",
+    Step.WRITE_EXPORTS: "the export files were written",
+    Step.COMPLETE: "the results were compiled",
+    Step.CONTINUE: "the rest of it was sent to the workers",
+    Step.FAIL: "the run was ended",
+}
+"""For readers: what happened when it failed."""
+
+OF_A_PART = {Step.LOAD, Step.WORK, Step.RECORD, Step.FINISH, Step.ADVANCE}
+
+
+class StepFailed(GrowthError):
+    """Raised when a step fails and it is nobody's intention; names the step and the fault, and never a value."""
+
+    def __init__(self, step: Step, fault: str, place: str = "") -> None:
+        super().__init__(f"failed while {WHILE[step]}: {fault}{place and f', {place}'}")
+        self.step = step
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The last failure of a run, as its row keeps it. `times` is how often its part, or the run, failed in a row."""
+
+    step: Step
+    stage: str | None
+    fault: str
+    times: int
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Self:
+        """What a run's row says."""
+        return cls(Step(kept["step"]), kept["stage"], kept["fault"], kept["times"])
+
+    @property
+    def sentence(self) -> str:
+        """What failed, for a person; without its full stop."""
+        what = f"The stage {self.stage}" if self.stage else "This run"
+        where = f"A part of the stage {self.stage}" if self.step in OF_A_PART else what
+        times = "once" if self.times == 1 else f"{self.times} times"
+        return f"{where} failed {times} while {WHILE[self.step]} ({self.fault})"
+
+
+@contextmanager
+def step(name: Step) -> Iterator[None]:
+    """Raise `StepFailed` for what is raised in the block, unless it has a meaning of its own, or Postgres is away."""
+    try:
+        yield
+    except (StepFailed, LeaseLost, WorldGone, ChunkExhausted, PostgresUnavailable):
+        raise
+    except Exception as error:
+        if meaning_of(error) is Meaning.UNAVAILABLE:
+            raise
+        # Not chained: the text of an error may hold somebody's name or address.
+        raise StepFailed(name, fault_of(error), place_of(error)) from None
+
+
+def pause(times: int) -> int:
+    """How many seconds to wait after so many failures in a row: 1, 2, 4 ... up to a minute."""
+    return min(LONGEST_PAUSE_S, 1 << min(times - 1, 10))
+
+
+def note_step(session: Session, run: Run, failed: StepFailed, stage: str | None, worker: str | None = None) -> bool:
+    """Note that a step without a lease failed; false for a run that is over.
+
+    The sweeper sends the chain again after a pause. `run` is locked.
+    """
+    if run.status in TERMINAL_RUN_STATUSES:
+        return False
+    trouble = Trouble(failed.step, stage, failed.fault, run.failures + 1)
+    note(session, run.id, trouble)
+    session.execute(update(Run).where(Run.id == run.id).values(resend_at=Run.retry_at))
+    detail = {"step": failed.step.value, "fault": failed.fault, "times": trouble.times}
+    add_event(session, run.id, EventKind.STEP_FAILED, stage=stage, worker=worker, **detail)
+    return True
+
+
+def note_lost_lease(session: Session, run: Run, chunk: RunChunk) -> None:
+    """Note that a lane was lost with its chunk, unless it was the first with this one, which may be chance.
+
+    `run` is locked. Raises `ChunkExhausted` for a run that lost lanes for too long and made no progress.
+    """
+    if chunk.attempts > 1:
+        note(session, run.id, Trouble(Step.WORK, chunk.stage, "its worker fell silent", chunk.attempts), seconds=0)
+        session.refresh(run)
+        if is_hopeless(run):
+            raise ChunkExhausted(f"run {run.id}, stage {chunk.stage}: {run.failures} lanes lost, no progress")
+
+
+def note(session: Session, run_id: UUID, trouble: Trouble, seconds: int | None = None) -> None:
+    """Count a failure of a run, for the caller who holds its row; readers see it.
+
+    What failed is tried again after `seconds`, or else after a pause that grows with the failures in a row.
+    """
+    wait = pause(trouble.times) if seconds is None else seconds
+    is_first = (Run.failures == 0) | (Run.retry_at < func.now() - FORGOTTEN)
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id)
+        .values(
+            failures=case((is_first, 1), else_=Run.failures + 1),
+            troubled_since=case((is_first, func.now()), else_=Run.troubled_since),
+            trouble=asdict(trouble),
+            retry_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, wait),
+            version=Run.version + 1,
+            updated_at=func.now(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def overcome(session: Session, run_id: UUID) -> None:
+    """The run makes progress: what failed before is not held against it any more."""
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.failures > 0)
+        .values(failures=0)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def overcome_by(session: Session, run_id: UUID, outcomes: Iterable[Outcome]) -> None:
+    """What was recorded just now is progress, unless it is only that contacts were given up."""
+    if any(outcome.reason is not Reason.INTERNAL_ERROR for outcome in outcomes):
+        overcome(session, run_id)
+
+
+def is_hopeless(run: Run) -> bool:
+    """Whether a run, just noted, has failed for too long without any progress."""
+    return bool(
+        run.failures >= LEAST_FAILURES and run.troubled_since and run.updated_at - run.troubled_since >= PATIENCE
+    )
+
+
+def is_throttled(run: Run) -> bool:
+    """Whether a run failed so often in a row that its chunks are claimed at a pace."""
+    return run.failures > FREE_FAILURES
+
+
+def must_rest(session: Session, run: Run) -> bool:
+    """Whether no chunk of a run may be claimed yet, since it failed time after time just now."""
+    if not is_throttled(run):
+        return False
+    return bool(session.scalar(select(_rests_until(run) > func.now())))
+
+
+def let_rest(session: Session, run: Run) -> None:
+    """The sweeper sends the chain when the chunks of a run, just claimed in vain, may be claimed again."""
+    if must_rest(session, run):
+        session.execute(update(Run).where(Run.id == run.id).values(resend_at=_rests_until(run)))
+
+
+def trouble_of(run: Run) -> Trouble | None:
+    """What is wrong with a run: it failed since it last made progress, or a part of it waits for its next try."""
+    if not run.trouble or not run.retry_at:
+        return None
+    return Trouble.from_json(run.trouble) if run.failures or run.retry_at > run.updated_at else None
+
+
+def error_of(run: Run, stage: str | None) -> RunError:
+    """What a run is failed with that fails again and again."""
+    trouble = Trouble.from_json(run.trouble) if run.trouble else None
+    what = trouble.sentence if trouble else "A part of this run failed again and again"
+    return RunError("stage_failed", f"{what}. Contact support, or retry the run: it goes on where it stopped.", stage)
+
+
+def _rests_until(run: Run) -> Any:
+    seconds = (run.failures - FREE_FAILURES) / FAILURES_PER_SECOND
+    return literal(run.troubled_since) + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
+def fault_of(error: Exception) -> str:
+    """What kind of error it is, without its text."""
+    sqlstate = sqlstate_of(error)
+    return f"database error {sqlstate}" if sqlstate else f"internal error {type(error).__name__}"
+
+
+def place_of(error: Exception) -> str:
+    """Where in our code it was raised: what a log may tell in place of a traceback, whose last line holds values."""
+    if isinstance(error, GrowthError):
+        return str(error)
+    frames = walk_tb(error.__traceback__)
+    places = [f"{frame.f_globals.get('__name__')}:{line}" for frame, line in frames]
+    return next((place for place in reversed(places) if place.startswith(OUR_PACKAGES)), "")

@@ -1,0 +1,1 @@
+"""What the stages ask for through a protocol, on Postgres and Redis."""

@@ -1,0 +1,1 @@
+"""What Celery does wrong, corrected in our own worker."""

@@ -1,0 +1,153 @@
+"""Links of a run's chain, and the lanes beside it.
+
+A link makes its stage complete, or ends its own copy of the chain. It is a lane as well: a small run is
+worked in place, in three messages. After its one chunk:
+
+- the stage is complete: the chain goes on;
+- chunks are left: it sends the rest of the chain again and ends its copy, so that runs take turns;
+- only others are at work: it ends its copy; whoever finishes the last chunk sends the chain from there.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from models.queries import claimable_chunks, preset_of_run
+from models.status import TERMINAL_RUN_STATUSES
+from models.transitions import RunError, lock_run, touch_run
+from pipeline.errors import ChunkExhausted, WorldGone
+from pipeline.runs import chunks, lifecycle, live_state, trouble
+from pipeline.runs.chunks import Lease
+from pipeline.runs.deferrals import let_rest
+from pipeline.runs.lifecycle import Beginning
+from pipeline.runs.live_state import LiveState
+from pipeline.runs.trouble import Step, StepFailed
+from worker.attempts import fail_exhausted, fail_run, note_failure
+from worker.chunk_runner import StageLeft, work_chunk
+from worker.commit_retry import insist, insist_on_lease
+from worker.dispatch import broker_may_be_away, send_lanes, send_rest_of_chain
+from worker.process import Process
+from worker.publishing import publish
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a link got when it began: how the stage stands, a chunk if there was one, and how many are left."""
+
+    beginning: Beginning
+    lease: Lease | None = None
+    left_over: int = 0
+    in_trouble: bool = False
+    """The run fails again and again: others are asked to help only once a chunk of it went well."""
+
+
+def work_link(process: Process, run_id: UUID, stage: str, worker: str, helper_lanes: int) -> bool:
+    """One link's work; says whether the chain goes on from here."""
+    claim = begin(process, run_id, stage, worker)
+    if claim.lease is None:
+        return claim.beginning is Beginning.DONE
+    if not claim.in_trouble:
+        _send_lanes(run_id, stage, min(helper_lanes, claim.left_over))
+    left = _work(process, claim.lease)
+    if left is not None and not left.complete and left.is_claimable:
+        if claim.in_trouble:
+            _send_lanes(run_id, stage, min(helper_lanes, claim.left_over))
+        _send_rest(process, run_id, stage, worker)
+    return left is not None and left.complete
+
+
+def work_lane(process: Process, run_id: UUID, stage: str, worker: str) -> None:
+    """One chunk's work beside the chain; sends itself again while chunks are left."""
+    lease = _claim(process, run_id, stage, worker)
+    left = _work(process, lease) if lease else None
+    if left is None:
+        return
+    if left.complete:
+        _send_rest(process, run_id, stage, worker)
+    elif left.is_claimable:
+        _send_lanes(run_id, stage, 1)
+
+
+def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
+    """Begin a stage and claim its first free chunk, in one transaction."""
+    settings = process.settings
+
+    def step(session: Session) -> tuple[Claim, LiveState | None]:
+        beginning = lifecycle.begin_stage(session, run_id, stage, worker, settings.chunk_size)
+        if beginning is not Beginning.WORK:
+            return Claim(beginning), None
+        run = touch_run(session, run_id, settings.lease_seconds)
+        with trouble.step(Step.CLAIM):
+            lease = chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
+        left_over = len(claimable_chunks(session, run_id, stage, settings.max_lanes))
+        if lease is None:
+            let_rest(session, run_id, stage)
+            trouble.let_rest(session, run)
+        state = live_state.build(session, run, settings.public_url)
+        return Claim(beginning, lease, left_over, trouble.is_throttled(run)), state
+
+    with noting(process, run_id, stage, worker):
+        with trouble.step(Step.BEGIN):
+            claim, state = insist_on_lease(process, _of_stage(run_id, stage), step, lambda begun: begun[0].lease)
+        if state:
+            publish(process, state)
+        return claim
+    return Claim(Beginning.OVER)
+
+
+def _claim(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | None:
+    settings = process.settings
+
+    def step(session: Session) -> Lease | None:
+        run = lock_run(session, run_id)
+        if run is None or run.status in TERMINAL_RUN_STATUSES:
+            return None
+        return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
+
+    with noting(process, run_id, stage, worker), trouble.step(Step.CLAIM):
+        return insist_on_lease(process, _of_stage(run_id, stage), step, lambda lease: lease)
+    return None
+
+
+def _work(process: Process, lease: Lease) -> StageLeft | None:
+    """Work a chunk; none when its lease was lost, or its run is failed because the world is gone."""
+    try:
+        return work_chunk(process, lease)
+    except WorldGone as gone:
+        fail_run(process, lease.run_id, RunError(gone.code, str(gone), lease.stage), lease.worker)
+        return None
+
+
+def _send_lanes(run_id: UUID, stage: str, count: int) -> None:
+    with broker_may_be_away(run_id):
+        send_lanes(run_id, stage, count)
+
+
+def _send_rest(process: Process, run_id: UUID, stage: str, worker: str) -> None:
+    with noting(process, run_id, stage, worker):
+        with trouble.step(Step.CONTINUE):
+            preset = insist(process, _of_stage(run_id, stage), lambda session: preset_of_run(session, run_id))
+        with broker_may_be_away(run_id):
+            send_rest_of_chain(run_id, preset, stage)
+
+
+@contextmanager
+def noting(process: Process, run_id: UUID, stage: str, worker: str) -> Iterator[None]:
+    """For steps without a lease: when one fails the block ends, and the run's row tells of it."""
+    try:
+        yield
+    except ChunkExhausted as error:
+        log.error("%s", error)
+        fail_exhausted(process, run_id, stage, worker)
+    except StepFailed as failed:
+        note_failure(process, run_id, failed, stage, worker)
+
+
+def _of_stage(run_id: UUID, stage: str | None) -> str:
+    return f"run {run_id}, stage {stage}"

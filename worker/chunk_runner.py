@@ -1,0 +1,196 @@
+"""A lane's work on one chunk: what comes out is recorded each `FLUSH_SECONDS`, under the chunk's lease.
+
+One step is one transaction; none is open while the world is asked. Readers are told after each commit.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from models.postgres_errors import PostgresUnavailable
+from models.queries import claimable_chunks
+from pipeline.errors import LeaseLost, StageFault, WorldGone
+from pipeline.outcomes import Deferral, Outcome, Reason
+from pipeline.records import Batch
+from pipeline.runs import chunks, lifecycle, live_state, trouble
+from pipeline.runs.chunks import Lease
+from pipeline.runs.trouble import Step, StepFailed
+from pipeline.stages import stage_named
+from worker.attempts import fail_attempt
+from worker.commit_retry import insist, insist_on_end, work_under
+from worker.process import Process, freshness_of
+from worker.publishing import publish
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StageLeft:
+    """What is left of a stage after a lane's work."""
+
+    complete: bool
+    is_claimable: bool
+
+
+@dataclass(slots=True)
+class _Hand:
+    """Outcomes known and not yet recorded, and what the stage put off."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    deferrals: list[Deferral] = field(default_factory=list)
+
+    def put(self, result: Outcome | Deferral) -> None:
+        """Take what a stage says."""
+        if isinstance(result, Deferral):
+            self.deferrals.append(result)
+        else:
+            self.outcomes.append(result)
+
+    def take(self) -> list[Outcome]:
+        """Hand over the outcomes."""
+        taken, self.outcomes = self.outcomes, []
+        return taken
+
+
+def work_chunk(process: Process, lease: Lease) -> StageLeft | None:
+    """Work a claimed chunk to its end, or until its time is up or the worker stops; none when its lease was lost.
+
+    Raises `WorldGone`: what is in hand then says nothing about the contacts, and is dropped.
+    """
+    hand = _Hand()
+    try:
+        with trouble.step(Step.WORK):
+            return process.loop.run_until_complete(_work_and_settle(process, lease, hand))
+    except StepFailed as failed:
+        is_claimable = fail_attempt(process, lease, failed, hand.outcomes)
+        return None if is_claimable is None else StageLeft(complete=False, is_claimable=is_claimable)
+    except LeaseLost as lost:
+        log.warning("%s; what was in hand is dropped", lost)
+        return None
+
+
+async def _work_and_settle(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
+    """Afterwards the event loop stands still until the next chunk: let nothing of the mail network hang meanwhile."""
+    try:
+        return await _work(process, lease, hand)
+    finally:
+        await process.network.settle()
+
+
+async def _work(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
+    settings, failures_before = process.settings, process.network.failures
+    results = _condemned(lease) if lease.condemned else _worked(process, lease, _load(process, lease))
+    stage_work = asyncio.create_task(_collect(results, hand))
+    hand_back_at = time.monotonic() + settings.chunk_seconds
+    try:
+        while not (await asyncio.wait({stage_work}, timeout=settings.flush_seconds))[0]:
+            if process.draining.is_set() or time.monotonic() > hand_back_at:
+                reason = "the worker stops" if process.draining.is_set() else "the chunk's time is up"
+                await _cancel(stage_work)
+                return await asyncio.to_thread(_hand_back, process, lease, hand, reason)
+            _check_world(process, failures_before)
+            await _flush(process, lease, hand)
+    finally:
+        await _cancel(stage_work)
+    _check_world(process, failures_before)
+    stage_work.result()
+    return await asyncio.to_thread(_finish, process, lease, hand)
+
+
+async def _flush(process: Process, lease: Lease, hand: _Hand) -> None:
+    """Postgres may be away for a moment: what is in hand is then kept for the next flush, while the lease lives."""
+    outcomes = hand.take()
+    try:
+        await asyncio.to_thread(_record, process, lease, outcomes)
+    except PostgresUnavailable as error:
+        log.warning("run %s: not recorded yet: %s", lease.run_id, error)
+        hand.outcomes[:0] = outcomes
+    except StepFailed:
+        hand.outcomes[:0] = outcomes
+        raise
+
+
+def _check_world(process: Process, failures_before: int) -> None:
+    """Raises `WorldGone` rather than have each contact reported as one that could not be asked about."""
+    if outage := process.outage(failures_before):
+        raise WorldGone(outage.code, outage.message)
+
+
+async def _collect(results: AsyncIterator[Outcome | Deferral], hand: _Hand) -> None:
+    with trouble.step(Step.WORK):
+        async for result in results:
+            hand.put(result)
+
+
+async def _worked(process: Process, lease: Lease, batch: Batch) -> AsyncIterator[Outcome | Deferral]:
+    stage, missing = stage_named(lease.stage).stage, {record.position for record in batch.records}
+    async for result in stage.work(batch, process.network, process.sources_of(lease.run_id)):
+        missing.discard(result.position)
+        yield result
+    if missing:
+        raise StageFault(
+            f"stage {lease.stage} gave no outcome for {len(missing)} records, the first at position {min(missing)}"
+        )
+
+
+async def _condemned(lease: Lease) -> AsyncIterator[Outcome]:
+    """The outcome of the contact that broke its lanes: it is neither loaded nor worked any more."""
+    yield Outcome(lease.first_position, stage_named(lease.stage).on_fault, Reason.INTERNAL_ERROR)
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def _load(process: Process, lease: Lease) -> Batch:
+    freshness = freshness_of(process.settings)
+    with trouble.step(Step.LOAD):
+        return insist(process, work_under(lease), lambda session: chunks.load(session, lease, freshness))
+
+
+def _record(process: Process, lease: Lease, outcomes: list[Outcome]) -> None:
+    with trouble.step(Step.RECORD), process.database.transaction() as session:
+        run = chunks.record(session, lease, outcomes, process.settings.lease_seconds)
+        state = live_state.build(session, run, process.settings.public_url)
+    publish(process, state)
+
+
+def _finish(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
+    def end(session: Session) -> bool:
+        if hand.deferrals:
+            chunks.put_off(session, lease, hand.deferrals)
+            return False
+        chunks.finish(session, lease)
+        with trouble.step(Step.ADVANCE):
+            return lifecycle.advance(session, lease.run_id, lease.stage, lease.worker)
+
+    return _end(process, lease, hand.outcomes, end)
+
+
+def _hand_back(process: Process, lease: Lease, hand: _Hand, reason: str) -> StageLeft:
+    def end(session: Session) -> bool:
+        chunks.hand_back(session, lease, reason)
+        return False
+
+    return _end(process, lease, hand.outcomes, end)
+
+
+def _end(process: Process, lease: Lease, outcomes: list[Outcome], end_chunk: Callable[[Session], bool]) -> StageLeft:
+    """Record what is in hand and end the lease, in one transaction; `end_chunk` says if the stage is complete."""
+
+    def end(session: Session) -> tuple[StageLeft, live_state.LiveState]:
+        with trouble.step(Step.RECORD):
+            run = chunks.record(session, lease, outcomes, process.settings.lease_seconds)
+        complete = end_chunk(session)
+        left = StageLeft(complete, bool(claimable_chunks(session, lease.run_id, lease.stage, 1)))
+        return left, live_state.build(session, run, process.settings.public_url)
+
+    with trouble.step(Step.FINISH):
+        left, state = insist_on_end(process, lease, end)
+    publish(process, state)
+    return left

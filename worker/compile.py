@@ -1,0 +1,131 @@
+"""Compiling: the export files first, each an idempotent step under the lease; then everything else at once."""
+
+import logging
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from models.queries import preset_of_run
+from models.run_chunk import COMPILE
+from models.transitions import forget_exports
+from pipeline.errors import LeaseLost
+from pipeline.results.export_lease import keep_turn, take_turn
+from pipeline.results.exports import ExportFile, discard, put_in_place, remove_exports
+from pipeline.runs import chunks, lifecycle, live_state, trouble
+from pipeline.runs.chunks import Lease
+from pipeline.runs.live_state import LiveState
+from pipeline.runs.trouble import Step, StepFailed
+from worker.attempts import fail_attempt
+from worker.chain import begin
+from worker.commit_retry import insist, insist_on_end, work_under
+from worker.dispatch import broker_may_be_away, send_chain
+from worker.export import WorkerStops, disk_error, write_exports
+from worker.process import Process
+from worker.publishing import publish
+
+PAUSE_S = 5.0
+"""Until the next attempt, when the disk did not take the export files, or another run of the account has its turn."""
+AT_ONCE = 2000
+"""Contacts whose export takes no longer than a chunk's step: it does not wait for a large one of its account."""
+
+log = logging.getLogger(__name__)
+
+
+def compile_run(process: Process, run_id: UUID, worker: str) -> None:
+    """The last link of the chain. May come more than once: one copy compiles, the others find nothing to do."""
+    claim = begin(process, run_id, COMPILE, worker)
+    if claim.lease is None:
+        return
+    try:
+        with trouble.step(Step.WRITE_EXPORTS):
+            _compile(process, claim.lease)
+    except StepFailed as failed:
+        fail_attempt(process, claim.lease, failed, outcomes=())
+    except LeaseLost as lost:
+        log.warning("%s; another worker compiles", lost)
+
+
+def _compile(process: Process, lease: Lease) -> None:
+    """Raises `LeaseLost`. A disk that takes no files, and another run's turn, are not the run's fault: it waits."""
+    try:
+        if _begin_writing(process, lease):
+            _write_and_complete(process, lease)
+        else:
+            _pause(process, lease, "another_export_of_the_account")
+    except WorkerStops:
+        _hand_back(process, lease)
+    except OSError as error:
+        name = disk_error(error)
+        log.error("run %s: its export files can't be written (%s); next try in %g s", lease.run_id, name, PAUSE_S)
+        _pause(process, lease, name)
+
+
+def _write_and_complete(process: Process, lease: Lease) -> None:
+    exports = insist(process, work_under(lease), lambda session: _write(process, lease, session))
+    try:
+        _complete(process, lease, exports)
+    finally:
+        discard(process.settings.export_dir, exports)
+
+
+def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> None:
+    def end(session: Session) -> LiveState:
+        with trouble.step(Step.COMPLETE):
+            run = lifecycle.complete(session, lease, exports, process.settings.lease_seconds)
+        put_in_place(process.settings.export_dir, exports)
+        return live_state.build(session, run, process.settings.public_url)
+
+    publish(process, insist_on_end(process, lease, end))
+
+
+def _begin_writing(process: Process, lease: Lease) -> bool:
+    """Clear away what earlier tries left; false when another run of the account is exported first.
+
+    Exports of an account occupy one process; one that takes no longer than a chunk's step needs no turn.
+    """
+    settings = process.settings
+
+    def step(session: Session) -> bool:
+        run = chunks.record(session, lease, (), settings.lease_seconds)
+        is_large = run.contact_count > AT_ONCE and bool(run.export_formats)
+        if is_large and not take_turn(session, run, lease.worker, settings.lease_seconds):
+            return False
+        remove_exports(settings.export_dir, run.id)
+        return True
+
+    return insist(process, work_under(lease), step)
+
+
+def _pause(process: Process, lease: Lease, reason: str) -> None:
+    _leave(process, lease, lambda session: chunks.pause(session, lease, PAUSE_S, reason))
+
+
+def _hand_back(process: Process, lease: Lease) -> None:
+    """The worker stops: another one compiles, from the start."""
+    _leave(process, lease, lambda session: chunks.hand_back(session, lease, "the worker stops"))
+    preset = insist(process, work_under(lease), lambda session: preset_of_run(session, lease.run_id))
+    with broker_may_be_away(lease.run_id):
+        send_chain(lease.run_id, preset)
+
+
+def _leave(process: Process, lease: Lease, leave: Callable[[Session], None]) -> None:
+    def end(session: Session) -> LiveState:
+        chunks.record(session, lease, (), process.settings.lease_seconds)
+        leave(session)
+        forget_exports(session, lease.run_id)
+        return live_state.build(session, lifecycle.refreshed(session, lease.run_id), process.settings.public_url)
+
+    publish(process, insist_on_end(process, lease, end))
+
+
+def _write(process: Process, lease: Lease, session: Session) -> list[ExportFile]:
+    return write_exports(process, session, lease.run_id, lambda: _renew(process, lease))
+
+
+def _renew(process: Process, lease: Lease) -> None:
+    """In a transaction of its own, beside the one that streams."""
+    seconds = process.settings.lease_seconds
+    with process.database.transaction() as session:
+        chunks.record(session, lease, (), seconds)
+        keep_turn(session, lease.run_id, lease.worker, seconds)

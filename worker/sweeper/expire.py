@@ -1,0 +1,151 @@
+"""Expiring: what retention deletes, in a thread of the sweeper's.
+
+A thread of its own, with connections of its own: a large run or a disk that hangs must not hold up the sweeps. Several
+sweepers may expire the same run at once, and each may be killed at any point: what is left is done later.
+"""
+
+import errno
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import redis
+from sqlalchemy.orm import Session
+
+from models.artifact import EXPORT
+from models.connections import IN_THE_BACKGROUND
+from models.database import Database, open_database
+from models.postgres_errors import PostgresUnavailable
+from models.queries import artifacts_of_run
+from models.redis_server import open_redis
+from models.run import Run
+from models.transitions import expire_run, lock_run, touch_run
+from pipeline.memory.lookups import FRESH_DAYS
+from pipeline.privacy.retention import (
+    BATCH,
+    delete_answers,
+    delete_contacts,
+    delete_lookups,
+    delete_verifications,
+    find_expired,
+    withdraw,
+)
+from pipeline.results.exports import has_exports, remove_exports
+from pipeline.runs import live_state
+from pipeline.runs.trouble import fault_of, place_of
+from settings import Settings
+from worker.process import REDIS_TIMEOUT_S, freshness_of
+
+LOOK_EVERY_S = 60.0
+LATER_S = 900.0
+"""When it looks again after a run could not be expired: each is logged, each time."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Expirer:
+    """What expiring needs; once `stopping` is set, it stops after the step in hand."""
+
+    settings: Settings
+    database: Database
+    live_copies: redis.Redis
+    stopping: threading.Event
+
+
+def keep_expiring(settings: Settings, stopping: threading.Event) -> None:
+    """Look at once, then each minute, until told to stop."""
+    database = open_database(
+        settings.database_url, pool_size=1, application_name="growth-expirer", timeouts=IN_THE_BACKGROUND
+    )
+    expirer = Expirer(settings, database, open_redis(settings.redis_url, REDIS_TIMEOUT_S), stopping)
+    pause = 0.0
+    while not stopping.wait(pause):
+        pause = LOOK_EVERY_S if _look(expirer) else LATER_S
+    database.close()
+
+
+def expire_due(expirer: Expirer) -> bool:
+    """Delete all that is older than `RETENTION_DAYS`; whether every run let itself be expired.
+
+    Raises `PostgresUnavailable`.
+    """
+    days = expirer.settings.retention_days
+    with expirer.database.transaction() as session:
+        due = find_expired(session, days)
+    went_well = [_expire_or_log(expirer, run_id) for run_id in due]
+    _delete_all(expirer, delete_answers, days)
+    _delete_all(expirer, delete_verifications, min(days, freshness_of(expirer.settings).longest))
+    _delete_all(expirer, delete_lookups, min(days, FRESH_DAYS))
+    return all(went_well)
+
+
+def _delete_all(expirer: Expirer, delete_batch: Callable[[Session, float], int], days: float) -> None:
+    while not expirer.stopping.is_set():
+        with expirer.database.transaction() as session:
+            if delete_batch(session, days) < BATCH:
+                return
+
+
+def _look(expirer: Expirer) -> bool:
+    try:
+        return expire_due(expirer)
+    except PostgresUnavailable as error:
+        log.warning("nothing expires: Postgres is not available: %s", error)
+    except Exception as error:  # noqa: BLE001 - a fault of ours must neither end the thread for good nor touch sweeps
+        log.error("nothing expires: %s, %s", fault_of(error), place_of(error))
+    return False
+
+
+def _expire_or_log(expirer: Expirer, run_id: UUID) -> bool:
+    try:
+        _expire(expirer, run_id)
+    except OSError as error:
+        log.warning("run %s: not expired, its export files can't be deleted: %s", run_id, error)
+        return False
+    except redis.RedisError as error:
+        log.warning("run %s: not expired, its live copy can't be replaced: %s", run_id, type(error).__name__)
+        return False
+    return True
+
+
+def _expire(expirer: Expirer, run_id: UUID) -> None:
+    """Files first, then rows, `expired_at` last. Raises `OSError` or `redis.RedisError`; what is left is done later."""
+    if expirer.stopping.is_set() or (run := _withdraw(expirer, run_id)) is None:
+        return
+    for first_position in range(0, run.contact_count, BATCH):
+        with expirer.database.transaction() as session:
+            delete_contacts(session, run_id, first_position)
+        if expirer.stopping.is_set():
+            return
+    with expirer.database.transaction() as session:
+        lock_run(session, run_id)
+        expire_run(session, run_id)
+    log.info("run %s: its data has expired and was deleted", run_id)
+
+
+def _withdraw(expirer: Expirer, run_id: UUID) -> Run | None:
+    """Take back what clients could still get, and the copy in Redis; none when the run has expired already."""
+    settings = expirer.settings
+    with expirer.database.transaction() as session:
+        run = lock_run(session, run_id)
+        if run is None or run.expired_at:
+            return None
+        # Under the lock: whoever writes exports just now either has noted them already, or will find none wanted.
+        _remove_exports(expirer, session, run_id)
+        withdraw(session, run)
+        state = live_state.build(session, touch_run(session, run_id, 0), settings.public_url)
+    live_state.store(expirer.live_copies, state, settings.live_state_seconds)
+    return run
+
+
+def _remove_exports(expirer: Expirer, session: Session, run_id: UUID) -> None:
+    directory = expirer.settings.export_dir
+    wanted = any(artifact.kind == EXPORT for artifact in artifacts_of_run(session, run_id))
+    if wanted and not directory.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "EXPORT_DIR is no directory here", str(directory))
+    if wanted and not has_exports(directory, run_id):
+        log.warning("run %s: no export files in %s: is that the directory of the workers?", run_id, directory)
+    remove_exports(directory, run_id)
