@@ -1,8 +1,8 @@
 """All faults, and within how many seconds the engine must be at work again after each."""
 
-from tests.faults.clocks import CAN_JUMP
 from tests.faults.engine import Broker, Door
 from tests.faults.injections import clocks, disk, messages, network, pgbouncer, postgres, processes, rabbitmq, valkey
+from tests.faults.machine.clocks import CAN_JUMP
 from tests.faults.scene import Fault
 
 KILL_BOUND_S = 12.0

@@ -27,11 +27,11 @@ from models.status import TERMINAL_RUN_STATUSES
 from models.wire import GoalPlan, InputAssets
 from sandbox.csv_files import CONTACT_COLUMNS
 from sandbox.people import Person
-from tests.faults.clocks import Clocks
-from tests.faults.fleet import ROOT, Fleet, running_fleet
-from tests.faults.relay import Relay, running_relays, to_port, to_socket
-from tests.faults.servers import Postgres, Valkey, running_postgres, running_valkey
-from tests.faults.world import World, running_world
+from tests.faults.machine.clocks import Clocks
+from tests.faults.machine.fleet import ROOT, Fleet, running_fleet
+from tests.faults.machine.relay import Relay, running_relays, to_port, to_socket
+from tests.faults.machine.servers import Postgres, Valkey, running_postgres, running_valkey
+from tests.faults.machine.world import World, running_world
 from tests.pgbouncer import PgBouncer, running_pgbouncer
 from tests.rabbitmq import RabbitMQ, running_rabbitmq
 
@@ -99,7 +99,9 @@ class FaultEngine:
         """A run whose creator is killed after its commit, before it sends the chain."""
         assets = InputAssets.model_validate({"contacts": contacts_of(people)})
         plan = GoalPlan(pipeline_id="email_discovery_v1", preset="full_pipeline", input_assets=assets)
-        door = self.python("tests.faults.doomed_door", str(self.account.account_id), stdin=plan.model_dump_json())
+        door = self.python(
+            "tests.faults.machine.doomed_door", str(self.account.account_id), stdin=plan.model_dump_json()
+        )
         return UUID(door.stdout.strip())
 
     def python(self, module: str, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":

@@ -7,7 +7,6 @@ servers: `test_faults_outside.py`. All faults, each alone: `make faults ALONE=1`
 import pytest
 
 from tests.faults.bounds import is_possible
-from tests.faults.clocks import CAN_NOT_JUMP
 from tests.faults.engine import FaultEngine
 from tests.faults.injections.clocks import jump_worker_clock
 from tests.faults.injections.messages import send_chain_three_times
@@ -18,6 +17,7 @@ from tests.faults.injections.processes import (
     kill_sweeper,
     kill_worker,
 )
+from tests.faults.machine.clocks import CAN_NOT_JUMP
 from tests.faults.rounds import OUTAGE_SECONDS, Plan, play, play_alone
 from tests.faults.scene import Fault
 

@@ -13,7 +13,7 @@ from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
-from tests.unit.mail.scripted_servers import name_server
+from tests.unit.mail.servers.scripted_servers import name_server
 
 Zone = Mapping[tuple[str, str], Sequence[str]]
 

@@ -12,7 +12,7 @@ def waiting_lists() -> list[str]:
 
 def send_chain_three_times(scene: Scene) -> Blow:
     """The run's chain sent three times more while it is worked."""
-    sender = scene.engine.python("tests.faults.chain_sender", str(scene.run_id), "3")
+    sender = scene.engine.python("tests.faults.machine.chain_sender", str(scene.run_id), "3")
     sender.check_returncode()
     return blow_of(scene, send_chain_three_times)
 

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.outcomes import Outcome, Reason
 from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages import stage_named
-from tests.unit.mail.scripted_servers import Reply, Seen, Talk, world
+from tests.unit.mail.servers.scripted_servers import Reply, Seen, Talk, world
 
 ACME = "acme.test"
 

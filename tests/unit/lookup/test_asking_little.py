@@ -3,7 +3,7 @@
 from pipeline.outcomes import OutcomeStatus, Reason
 from pipeline.records import PatternCount
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
-from tests.unit.mail.scripted_servers import Seen, mail_host
+from tests.unit.mail.servers.scripted_servers import Seen, mail_host
 
 
 def crowd(size: int) -> list[str]:

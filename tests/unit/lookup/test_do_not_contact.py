@@ -12,7 +12,7 @@ from pipeline.outcomes import Outcome, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages.email_lookup import EmailLookup
 from tests.unit.lookup.looking_up import ACME, contacts
-from tests.unit.mail.scripted_servers import Greylist, Reply, Seen, mail_host, world
+from tests.unit.mail.servers.scripted_servers import Greylist, Reply, Seen, mail_host, world
 
 
 @dataclass(frozen=True)

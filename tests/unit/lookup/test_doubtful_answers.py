@@ -5,7 +5,7 @@ import pytest
 from pipeline.outcomes import OutcomeStatus, Reason
 from pipeline.records import PatternCount, Record
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
-from tests.unit.mail.scripted_servers import mail_host
+from tests.unit.mail.servers.scripted_servers import mail_host
 
 EVERYBODY = mail_host(unknown=b"250 2.1.5 Ok")
 

@@ -7,7 +7,7 @@ import pytest
 from pipeline.outcomes import OutcomeStatus, Reason
 from pipeline.records import PatternCount, Record
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
-from tests.unit.mail.scripted_servers import Talk, drips, mail_host, says_nothing
+from tests.unit.mail.servers.scripted_servers import Talk, drips, mail_host, says_nothing
 
 
 def test_an_address_is_found_with_its_evidence() -> None:

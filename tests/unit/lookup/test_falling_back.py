@@ -19,7 +19,7 @@ from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages.email_lookup import EmailLookup
 from tests.unit.lookup.looking_up import ACME, contacts
-from tests.unit.mail.scripted_servers import Reply, Seen, mail_host, world
+from tests.unit.mail.servers.scripted_servers import Reply, Seen, mail_host, world
 
 LATER = NotAsked(Reason.PROVIDER_UNAVAILABLE, wait=90)
 CATCH_ALL = mail_host(unknown=b"250 2.1.5 Ok")

@@ -11,7 +11,7 @@ from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages import stage_named
 from tests.factories import taught_by
 from tests.unit.lookup.looking_up import ACME, contacts
-from tests.unit.mail.scripted_servers import Greylist, Reply, Seen, mail_host, world
+from tests.unit.mail.servers.scripted_servers import Greylist, Reply, Seen, mail_host, world
 
 NAMES = ["Grace Hopper", "Alan Turinger", "Ada Lovell", "Kurt Godelin", "Emmy Noetherin", "Zoe Weylin", "Ida Rhodesia"]
 

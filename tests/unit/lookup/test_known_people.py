@@ -10,7 +10,7 @@ from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, KnownPerson, Record
 from pipeline.stages import stage_named
 from tests.unit.lookup.looking_up import ACME, contacts, look_up
-from tests.unit.mail.scripted_servers import Reply, Seen, mail_host, world
+from tests.unit.mail.servers.scripted_servers import Reply, Seen, mail_host, world
 
 
 def learned(records: list[Record], server: Reply) -> dict[bytes, KnownPerson]:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pipeline.mail.catch_all import invented_local_part
-from tests.unit.mail.scripted_servers import Reply, Seen, mail_host, world
+from tests.unit.mail.servers.scripted_servers import Reply, Seen, mail_host, world
 
 
 def is_catch_all(behaviour: Reply, rounds: int = 1) -> tuple[list[bool | None], Seen]:

@@ -11,7 +11,7 @@ from pipeline.mail.replies.answer import Answer
 from pipeline.mail.replies.classify import RuleBook
 from pipeline.mail.replies.meaning import Meaning
 from pipeline.mail.replies.rules import load_rules
-from tests.unit.mail.scripted_servers import Seen, ask, mail_host, mail_server, meanings, name_server, world
+from tests.unit.mail.servers.scripted_servers import Seen, ask, mail_host, mail_server, meanings, name_server, world
 
 
 def test_many_addresses_are_asked_in_one_transaction_that_never_sends_a_message() -> None:

@@ -10,8 +10,8 @@ from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
-from tests.unit.mail.odd_name_servers import bogus, odd_name_servers
-from tests.unit.mail.scripted_servers import Reply, Seen, Talk, drips, mail_host, world
+from tests.unit.mail.servers.odd_name_servers import bogus, odd_name_servers
+from tests.unit.mail.servers.scripted_servers import Reply, Seen, Talk, drips, mail_host, world
 
 ACME = "acme.test"
 

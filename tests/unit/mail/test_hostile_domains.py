@@ -16,9 +16,9 @@ from pipeline.mail.stopwatch import Stopwatch
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
-from tests.unit.mail.idle_clock import run_on_idle_clock
-from tests.unit.mail.odd_name_servers import Asked, Zone, odd_name_servers, silent, truncated
-from tests.unit.mail.scripted_servers import Reply, Talk, World, mail_host, world
+from tests.unit.mail.servers.idle_clock import run_on_idle_clock
+from tests.unit.mail.servers.odd_name_servers import Asked, Zone, odd_name_servers, silent, truncated
+from tests.unit.mail.servers.scripted_servers import Reply, Talk, World, mail_host, world
 
 LIMIT = 60.0
 ROUNDING = 0.5

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from pipeline.mail.identity import Identity, find_identity
-from tests.unit.mail.scripted_servers import name_server
+from tests.unit.mail.servers.scripted_servers import name_server
 
 NAME = "client.sender.test"
 ADDRESS = "192.0.2.7"

@@ -9,7 +9,7 @@ from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, OutcomeStatus
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
-from tests.unit.mail.scripted_servers import mail_host, mail_server, name_server
+from tests.unit.mail.servers.scripted_servers import mail_host, mail_server, name_server
 
 
 def has_loopback() -> bool:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, KnownAnswer, Record
 from pipeline.stages import stage_named
-from tests.unit.mail.scripted_servers import mail_host, world
+from tests.unit.mail.servers.scripted_servers import mail_host, world
 
 CHECKED_AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HEARD = {"meaning": "accepted", "mail_host": "mx.acme.test", "reply_code": 250, "catch_all": False}

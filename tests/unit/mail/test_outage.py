@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.outage import ENOUGH, NO_RESOLVER, OF_ONES_OWN, REMEMBERED, SMTP_PORT_BLOCKED, FailuresInARow, Outage
-from tests.unit.mail.scripted_servers import SERVFAIL, SILENT, NameServer, mail_host, mail_server, name_server
+from tests.unit.mail.servers.scripted_servers import SERVFAIL, SILENT, NameServer, mail_host, mail_server, name_server
 
 DEAD = [f"dead{number}.test" for number in range(ENOUGH)]
 OTHERS = [f"other{number}.test" for number in range(OF_ONES_OWN + 1)]

@@ -5,8 +5,8 @@ import asyncio
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
-from tests.unit.mail.idle_clock import run_on_idle_clock
-from tests.unit.mail.scripted_servers import Reply, Talk, mail_host, world
+from tests.unit.mail.servers.idle_clock import run_on_idle_clock
+from tests.unit.mail.servers.scripted_servers import Reply, Talk, mail_host, world
 
 RECORD_TIMEOUT = 60.0
 TARPITS, ORDINARY, EACH = 20, 180, 10

@@ -8,7 +8,7 @@ from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
-from tests.unit.mail.scripted_servers import SERVFAIL, Greylist, Reply, mail_host, name_server, world
+from tests.unit.mail.servers.scripted_servers import SERVFAIL, Greylist, Reply, mail_host, name_server, world
 
 ACME = "acme.test"
 GRACE = Record(0, email="grace@acme.test")

@@ -1,0 +1,22 @@
+"""Our Celery application whose main process, once it stops, reads no more of what its pool processes say.
+
+Started as `celery -A tests.integration.broker.deaf_app worker`; from then on there is a file, named by DEAF. Not to be
+imported by tests: it changes Celery.
+"""
+
+import os
+from pathlib import Path
+
+from celery.concurrency.asynpool import ResultHandler
+
+from tests.integration.broker.broker_probe import app
+
+__all__ = ["app"]
+
+
+def _read_nothing(_handler: ResultHandler) -> None:
+    """Instead of reading until all tasks in hand have ended."""
+    Path(os.environ["DEAF"]).touch()
+
+
+ResultHandler.on_stop_not_started = _read_nothing

@@ -1,0 +1,210 @@
+"""Postgres sessions that end in the middle of a step: nobody waits for a lease to end because of it."""
+
+import gc
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+import redis
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
+
+from models.database import Database
+from models.events import EventKind
+from models.queries import events_of_run
+from models.run import Run
+from models.run_chunk import COMPILE
+from pipeline.runs import lifecycle, live_state
+from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, count, finish_chunk, not_found, pending_run, skipped
+from tests.integration.broker.worker_process import opened_process
+from worker.chain import begin
+from worker.chunk_runner import work_chunk
+from worker.compile import compile_run
+from worker.process import Process
+
+CONTACTS = 3
+
+
+@pytest.fixture
+def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(tmp_path)}
+    with opened_process(settings, monkeypatch) as opened:
+        yield opened
+
+
+@pytest.fixture
+def looked_up_run(database: Database) -> UUID:
+    """A run whose look-up is complete and found nobody: verifying it asks no server."""
+    run_id = pending_run(database, CONTACTS)
+    with database.transaction() as session:
+        lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, CONTACTS)
+    finish_chunk(database, claimed_chunk(database, run_id), [not_found(n) for n in range(CONTACTS)])
+    return run_id
+
+
+@pytest.fixture
+def verified_run(database: Database, looked_up_run: UUID) -> UUID:
+    """A run that is only to be compiled."""
+    with database.transaction() as session:
+        lifecycle.begin_stage(session, looked_up_run, VERIFY, WORKER, CONTACTS)
+    finish_chunk(database, claimed_chunk(database, looked_up_run, VERIFY), [skipped(n) for n in range(CONTACTS)])
+    return looked_up_run
+
+
+@contextmanager
+def ending_session_before(database: Database, statement: str) -> Iterator[list[str]]:
+    """The first session that is about to execute such a statement is ended by the server; what it was about to do."""
+    ended: list[str] = []
+
+    def end(connection: Connection, _cursor: object, sql: str, *_: object) -> None:
+        if statement in sql and not ended:
+            ended.append(sql)
+            _end_session(database, connection)
+
+    event.listen(database.engine, "before_cursor_execute", end)
+    yield ended
+    event.remove(database.engine, "before_cursor_execute", end)
+
+
+@contextmanager
+def ending_session_at_commit(
+    database: Database, number: int, first: Callable[[psycopg.Connection], object] = psycopg.Connection.commit
+) -> Iterator[list[int]]:
+    """The session of the transaction of this number ends, and nobody hears what came of COMMIT; the commits seen.
+
+    `first` is what happens before: it is committed, unless another thing is given.
+    """
+    commits: list[int] = []
+
+    def end(connection: Connection) -> None:
+        commits.append(len(commits) + 1)
+        if commits[-1] == number:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            first(driver)
+            _end_session(database, connection)
+            raise OperationalError("COMMIT", None, psycopg.OperationalError("the connection is lost"))
+
+    event.listen(database.engine, "commit", end)
+    yield commits
+    event.remove(database.engine, "commit", end)
+
+
+def _end_session(database: Database, connection: Connection) -> None:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    url = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (driver.info.backend_pid,))
+
+
+def kinds(database: Database, run_id: UUID, stage: str | None) -> list[str]:
+    """What the timeline tells of a stage."""
+    with database.transaction() as session:
+        return [event.kind for event in events_of_run(session, run_id) if event.stage == stage]
+
+
+def test_a_link_whose_session_ends_as_it_claims_a_chunk_claims_it_all_the_same(
+    process: Process, database: Database, looked_up_run: UUID
+) -> None:
+    with ending_session_before(process.database, "UPDATE run_chunks") as ended:
+        claim = begin(process, looked_up_run, VERIFY, WORKER)
+
+    assert ended
+    assert claim.lease is not None
+    assert kinds(database, looked_up_run, VERIFY).count(EventKind.CHUNK_CLAIMED) == 1
+
+
+def test_the_log_names_the_run_and_the_stage_of_what_is_tried_again(
+    process: Process, looked_up_run: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ending_session_before(process.database, "UPDATE run_chunks"):
+        begin(process, looked_up_run, VERIFY, WORKER)
+
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "worker.commit_retry"]
+    assert warning.startswith(f"run {looked_up_run}, stage {VERIFY}: Postgres is not available")
+
+
+def test_a_link_that_did_not_hear_that_it_has_a_chunk_works_that_one(
+    process: Process, database: Database, looked_up_run: UUID
+) -> None:
+    with ending_session_at_commit(process.database, 1) as commits:
+        claim = begin(process, looked_up_run, VERIFY, WORKER)
+
+    assert len(commits) == 2
+    assert claim.lease is not None
+    assert kinds(database, looked_up_run, VERIFY).count(EventKind.CHUNK_CLAIMED) == 1
+
+
+def test_a_chunk_that_another_got_instead_is_left_to_it(
+    process: Process, database: Database, looked_up_run: UUID
+) -> None:
+    with database.transaction() as session:
+        lifecycle.begin_stage(session, looked_up_run, VERIFY, WORKER, CONTACTS)
+
+    def undo_and_let_another_claim(driver: psycopg.Connection) -> None:
+        driver.rollback()
+        assert claimed_chunk(database, looked_up_run, VERIFY, "worker-2@test/1")
+
+    with ending_session_at_commit(process.database, 1, undo_and_let_another_claim):
+        claim = begin(process, looked_up_run, VERIFY, WORKER)
+
+    assert claim.lease is None
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_lane_that_did_not_hear_that_its_stage_is_complete_says_so(
+    process: Process, database: Database, looked_up_run: UUID, number: int
+) -> None:
+    claim = begin(process, looked_up_run, VERIFY, WORKER)
+    assert claim.lease is not None
+    with ending_session_at_commit(process.database, number) as commits:
+        left = work_chunk(process, claim.lease)
+
+    assert commits[-1] > number
+    assert left is not None
+    assert left.complete
+    assert kinds(database, looked_up_run, VERIFY).count(EventKind.STAGE_COMPLETED) == 1
+
+
+# SQLAlchemy does not close the cursor of a session that is gone; there is nothing left to close.
+@pytest.mark.filterwarnings("ignore:.*ServerCursor.* was deleted while still open:ResourceWarning")
+@pytest.mark.parametrize("statement", ["UPDATE run_chunks", "FROM contacts", "credit_ledger"])
+def test_compiling_whose_session_ends_goes_on_at_once(
+    process: Process, database: Database, verified_run: UUID, statement: str
+) -> None:
+    with ending_session_before(process.database, statement) as ended:
+        compile_run(process, verified_run, WORKER)
+
+    assert ended
+    assert_compiled_once(database, verified_run)
+    # Here, where the warning is expected, and not in a later test.
+    gc.collect()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_compiling_that_did_not_hear_of_a_commit_is_done_once_and_readers_know(
+    process: Process, database: Database, verified_run: UUID, redis_client: redis.Redis, number: int
+) -> None:
+    with ending_session_at_commit(process.database, number) as commits:
+        compile_run(process, verified_run, WORKER)
+
+    assert len(commits) == 5
+    assert_compiled_once(database, verified_run)
+    with database.transaction() as session:
+        copy = live_state.fetch(redis_client, session.get_one(Run, verified_run))
+    assert copy is not None
+    assert json.loads(copy)["status"] == "completed"
+
+
+def assert_compiled_once(database: Database, run_id: UUID) -> None:
+    with database.transaction() as session:
+        assert session.get_one(Run, run_id).status == "completed"
+        assert (
+            count(session, "SELECT count(*) FROM credit_ledger WHERE run_id = :id AND kind = 'rebate'", id=run_id) == 1
+        )
+    assert kinds(database, run_id, COMPILE).count(EventKind.CHUNK_CLAIMED) == 1

@@ -1,0 +1,145 @@
+"""A worker survives the death of its broker, with work in hand and a process free.
+
+Celery 5.7.0 does not (docs/decisions/0003-celery.md): this test decides which release we pin.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.broker.broker_and_workers import Broker, running_worker, wait_for
+
+ENDS_WITHIN_S = 15
+"""Half of what billiard lets a pool process wait to be heard."""
+BEGINS_WITHIN_S = 5
+"""What is promised after lost connections (docs/reliability.md)."""
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    running = Broker(tmp_path / "valkey")
+    yield running
+    running.server.terminate()
+
+
+@pytest.fixture
+def worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with running_worker("broker_probe", broker.url, tmp_path / "worker.log", project_root) as process:
+        yield process
+
+
+@pytest.fixture
+def deaf_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with running_worker("deaf_app", broker.url, tmp_path / "worker.log", project_root) as process:
+        yield process
+
+
+@pytest.fixture
+def letting_go_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with running_worker("letting_go_app", broker.url, tmp_path / "worker.log", project_root) as process:
+        yield process
+
+
+def is_running(process: "subprocess.Popen[bytes]") -> bool:
+    return process.poll() is None
+
+
+def put_in_hand(place: Path, broker: Broker) -> None:
+    """Send a task that stays in hand until there is a file `release`."""
+    broker.send("probe.hold", place)
+    wait_for((place / "held").exists, "the task in hand")
+
+
+def test_a_worker_with_work_in_hand_and_a_free_process_outlives_its_broker(
+    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    put_in_hand(tmp_path, broker)
+
+    broker.kill()
+    wait_for(lambda: b"Connection to broker lost" in (tmp_path / "worker.log").read_bytes(), "the worker's notice")
+    broker.start(broker.port)
+    wait_for(broker.answers, "the broker's return")
+    (tmp_path / "release").touch()
+
+    broker.send("probe.mark", tmp_path / "marked")
+    wait_for((tmp_path / "marked").exists, "a task after the broker's return")
+    assert worker.poll() is None
+
+
+def test_a_task_sent_after_lost_connections_is_begun_within_5_s_where_a_process_is_free(
+    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    put_in_hand(tmp_path, broker)
+
+    for number in range(3):
+        broker.hang_up()
+        broker.send("probe.mark", tmp_path / f"marked-{number}")
+        wait_for((tmp_path / f"marked-{number}").exists, "a task after lost connections", BEGINS_WITHIN_S)
+    (tmp_path / "release").touch()
+
+
+def test_a_worker_without_a_free_process_leaves_tasks_to_others_after_lost_connections(
+    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path, project_root: Path
+) -> None:
+    places = [tmp_path / "one", tmp_path / "two"]
+    for place in places:
+        place.mkdir()
+        put_in_hand(place, broker)
+    broker.forget_what_is_in_hand()
+    broker.hang_up()
+    wait_for(broker.is_listened_to, "the worker's return")
+
+    broker.send("probe.mark", tmp_path / "marked")
+    with running_worker("broker_probe", broker.url, tmp_path / "second.log", project_root):
+        wait_for((tmp_path / "marked").exists, "the task, by the second worker")
+
+    for place in places:
+        (place / "release").touch()
+
+
+def test_a_worker_outlives_a_task_whose_end_it_can_not_acknowledge_any_more(
+    broker: Broker, letting_go_worker: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    put_in_hand(tmp_path, broker)
+
+    (tmp_path / "release").touch()
+
+    wait_for(
+        lambda: b"can't be acknowledged" in (tmp_path / "worker.log").read_bytes() or not is_running(letting_go_worker),
+        "the task's end",
+    )
+    assert is_running(letting_go_worker)
+
+
+def test_a_worker_looks_for_its_broker_each_second_however_long_that_is_away(
+    broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    broker.send("probe.mark", tmp_path / "before")
+    wait_for((tmp_path / "before").exists, "a task before the broker's death")
+
+    broker.kill()
+
+    wait_for(lambda: len(pauses_in(tmp_path / "worker.log")) >= 3, "the third attempt to connect")
+    assert set(pauses_in(tmp_path / "worker.log")) == {"1.00"}
+    assert worker.poll() is None
+
+
+def test_a_worker_ends_soon_although_nobody_reads_that_its_last_task_is_done(
+    broker: Broker, deaf_worker: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    put_in_hand(tmp_path, broker)
+
+    deaf_worker.terminate()
+    wait_for((tmp_path / "deaf").exists, "the end of listening")
+    (tmp_path / "release").touch()
+
+    deaf_worker.wait(ENDS_WITHIN_S)
+    assert deaf_worker.returncode == 0
+
+
+def pauses_in(log: Path) -> list[str]:
+    """How many seconds the worker waits after each attempt, in its own words."""
+    return re.findall(r"Trying again in ([\d.]+) second", log.read_text())

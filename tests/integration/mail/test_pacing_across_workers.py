@@ -1,0 +1,166 @@
+"""Limits on connections over several real processes, counted where they arrive: at the mail server."""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from pipeline.mail.replies.meaning import Meaning
+from tests.unit.mail.servers.scripted_servers import mail_host, name_server
+from worker.pacing.registry import LEASE
+
+PROGRAM = Path(__file__).parent / "pacing_asker.py"
+SESSION_SECONDS = 0.02
+
+
+@dataclass
+class Provider:
+    """Mail hosts of one provider, on addresses of their own, that count who is there and take no more than `most`.
+
+    `refusals` says of each how many questions had been answered before it.
+    """
+
+    most: int = 1000
+    at_once: Counter[str] = field(default_factory=Counter)
+    most_at_host: int = 0
+    most_in_all: int = 0
+    refusals: list[int] = field(default_factory=list)
+    answers: int = 0
+
+    async def talk(self, ip: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.at_once[ip] += 1
+        self.most_at_host = max(self.most_at_host, self.at_once[ip])
+        self.most_in_all = max(self.most_in_all, self.at_once.total())
+        try:
+            await self._converse(reader, writer, welcome=self.at_once[ip] <= self.most)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client left
+        finally:
+            self.at_once[ip] -= 1
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, welcome: bool) -> None:
+        if not welcome:
+            self.refusals.append(self.answers)
+            writer.write(b"421 4.7.0 mx.test Error: too many connections\r\n")
+            return
+        reply, command = mail_host("grace"), ""
+        while command != "QUIT":
+            writer.write((reply(command) or b"") + b"\r\n")
+            command = (await reader.readuntil(b"\r\n")).decode().rstrip()
+            self.answers += command.startswith("RCPT")
+            await asyncio.sleep(SESSION_SECONDS / 4)
+
+
+@dataclass
+class Askers:
+    """Starts processes that ask about domains at a provider's hosts."""
+
+    order: dict[str, Any]
+    hosts: int
+
+    async def start(self, number: int, *, hold: bool = False, host: int | None = None, **limits: int) -> Process:
+        """One that asks `number` domains, at all hosts in turn or at a single one."""
+        domains = [f"d{n}-{n % self.hosts if host is None else host}.test" for n in range(number)]
+        order = {**self.order, "per_provider": 1000, "hold": hold, "domains": domains, **limits}
+        return await asyncio.create_subprocess_exec(sys.executable, PROGRAM, json.dumps(order), stdout=PIPE)
+
+
+async def meanings(askers: Sequence[Process]) -> Counter[str]:
+    """What all of them say, once they have ended."""
+    said = await asyncio.gather(*(asker.communicate() for asker in askers))
+    return Counter(line for output, _ in said for line in output.decode().split())
+
+
+@asynccontextmanager
+async def served(provider: Provider, redis_url: str, hosts: int = 1) -> AsyncIterator[Askers]:
+    """The provider's hosts, and processes that reach them; each domain d<n>-<host>.test is at that host."""
+    zone: dict[tuple[str, str], list[str]] = {}
+    async with AsyncExitStack() as stack:
+        port = 0
+        for host in range(hosts):
+            ip = f"127.9.0.{host + 1}"
+            zone[f"mx{host}.big.test", "A"] = [ip]
+            zone |= {(f"d{n}-{host}.test", "MX"): [f"10 mx{host}.big.test."] for n in range(100)}
+            server = await asyncio.start_server(lambda r, w, ip=ip: provider.talk(ip, r, w), ip, port)
+            stack.callback(server.close)
+            port = server.sockets[0].getsockname()[1]
+        _, (dns_host, dns_port) = await stack.enter_async_context(name_server(zone))
+        order = {"dns_host": dns_host, "dns_port": dns_port, "smtp_port": port, "redis_url": redis_url}
+        yield Askers(order, hosts)
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(100):
+            await scenario()
+
+    asyncio.run(limited())
+
+
+@pytest.fixture
+def url(redis_client: redis.Redis, valkey_url: str) -> str:
+    """A Redis without anything in it."""
+    return valkey_url
+
+
+def test_no_host_and_no_provider_ever_sees_more_connections_than_configured(url: str) -> None:
+    provider, said = Provider(), Counter[str]()
+
+    async def scenario() -> None:
+        async with served(provider, url, hosts=3) as askers:
+            said.update(await meanings([await askers.start(40, per_host=2, per_provider=5) for _ in range(3)]))
+
+    run(scenario)
+
+    assert (provider.most_at_host, provider.most_in_all) == (2, 5)
+    assert said == {Meaning.ACCEPTED: 120}
+
+
+def test_we_settle_at_what_a_server_takes_and_everybody_gets_an_answer(url: str) -> None:
+    provider, said = Provider(most=3), Counter[str]()
+
+    async def scenario() -> None:
+        async with served(provider, url) as askers:
+            said.update(await meanings([await askers.start(60, per_host=20) for _ in range(3)]))
+
+    run(scenario)
+
+    assert said == {Meaning.ACCEPTED: 180}
+    assert provider.refusals, "we are not told before"
+    assert max(provider.refusals) < provider.answers / 2, "once it is known, nobody is refused"
+
+
+def test_slots_of_processes_that_were_killed_or_stopped_come_back_within_the_lease(url: str) -> None:
+    provider, seconds = Provider(), list[float]()
+
+    async def scenario() -> None:
+        async with served(provider, url, hosts=2) as askers:
+            killed, stopped = [await askers.start(1, hold=True, host=host, per_host=1) for host in range(2)]
+            for holder in (killed, stopped):
+                assert holder.stdout
+                assert (await holder.stdout.readline()).decode().strip() == Meaning.ACCEPTED
+            killed.kill()
+            stopped.send_signal(signal.SIGSTOP)
+            started = time.monotonic()
+            try:
+                assert await meanings([await askers.start(2, per_host=1)]) == {Meaning.ACCEPTED: 2}
+            finally:
+                stopped.kill()
+            seconds.append(time.monotonic() - started)
+            await asyncio.gather(killed.wait(), stopped.wait())
+
+    run(scenario)
+
+    assert seconds[0] < LEASE + 5, "the lease, a look a second, and the process's own start"

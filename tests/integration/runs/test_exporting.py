@@ -1,0 +1,285 @@
+"""Export files of finished runs, as workers write them: once, by one at a time, and never the older over the newer."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import redis
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from cli.main import app
+from models.database import Database
+from models.events import EventKind
+from models.queries import events_of_run
+from models.run import Run
+from pipeline.results.export_lease import MAX_ATTEMPTS, claim_export, finish_export, void_exports
+from pipeline.runs import lifecycle
+from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, finish_chunk, found, pending_run, valid
+from tests.integration.broker.worker_process import opened_process
+from tests.unit.runs.old_runs import House, OvertakenDatabase, personal_in
+from worker.compile import compile_run
+from worker.export import export_stopped_run
+from worker.process import Process
+
+OTHER = "worker-2@test/2"
+
+
+@pytest.fixture
+def house(database: Database, redis_client: redis.Redis, tmp_path: Path) -> House:
+    return House(database, redis_client, tmp_path / "exports")
+
+
+@pytest.fixture
+def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+    settings = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": valkey_url,
+        # Celery keeps the first broker that it is asked for: here and in all tests of this process nobody listens.
+        "BROKER_URL": "redis://127.0.0.1:9/0",
+        "EXPORT_DIR": str(tmp_path / "exports"),
+    }
+    with opened_process(settings, monkeypatch) as opened:
+        yield opened
+
+
+class StopsAfter:
+    """The worker is told to stop after so many rows."""
+
+    def __init__(self, rows: int) -> None:
+        self.left = rows
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def stopping(process: Process, rows: int) -> Process:
+    return replace(process, draining=StopsAfter(rows))
+
+
+def kinds(database: Database, run_id: UUID) -> list[str]:
+    with database.transaction() as session:
+        return [event.kind for event in events_of_run(session, run_id)]
+
+
+def change(database: Database, statement: str) -> None:
+    with database.transaction() as session:
+        session.execute(text(statement))
+
+
+def let_pass(database: Database) -> None:
+    change(database, "UPDATE runs SET export_retry_at = now() WHERE export_retry_at IS NOT NULL")
+    change(database, "UPDATE run_chunks SET not_before = now() WHERE not_before IS NOT NULL")
+
+
+def names(house: House, run_id: UUID) -> list[str]:
+    return sorted(path.name for path in (house.exports / str(run_id)).glob("*"))
+
+
+def looked_up_run(database: Database) -> UUID:
+    """A run that is only to be compiled."""
+    run_id = pending_run(database, count=3)
+    for stage, outcomes in ((LOOKUP, [found(n) for n in range(3)]), (VERIFY, [valid(n) for n in range(3)])):
+        with database.transaction() as session:
+            lifecycle.begin_stage(session, run_id, stage, WORKER, 3)
+        finish_chunk(database, claimed_chunk(database, run_id, stage), outcomes)
+    return run_id
+
+
+def test_copies_that_come_at_once_write_the_files_once(process: Process, house: House) -> None:
+    run_id = house.unexported_run("cancelled", count=50)
+
+    with ThreadPoolExecutor(4) as copies:
+        list(copies.map(lambda n: export_stopped_run(process, run_id, f"worker-{n}@test/1"), range(8)))
+
+    assert kinds(house.database, run_id).count(EventKind.EXPORTED) == 1
+    assert names(house, run_id) == ["contacts.csv", "contacts.json"]
+    assert house.exports.joinpath(str(run_id), "contacts.csv").read_text().count("\n") == 51
+
+
+def test_a_copy_that_comes_later_leaves_the_files_as_they_are(process: Process, house: House) -> None:
+    run_id = house.unexported_run("cancelled")
+    export_stopped_run(process, run_id, WORKER)
+    file = house.exports / str(run_id) / "contacts.csv"
+    before = file.stat()
+
+    export_stopped_run(process, run_id, OTHER)
+
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("rows", [0, 7, 33], ids=["at the start", "in the first file", "in the second file"])
+def test_a_worker_that_is_told_to_stop_leaves_the_export_to_another_at_once(
+    process: Process, house: House, rows: int
+) -> None:
+    run_id = house.unexported_run("cancelled", count=30)
+
+    export_stopped_run(stopping(process, rows), run_id, WORKER)
+    left = names(house, run_id)
+    export_stopped_run(process, run_id, OTHER)
+
+    assert left == []
+    assert names(house, run_id) == ["contacts.csv", "contacts.json"]
+    assert house.state(run_id)["export_handles"]
+
+
+@pytest.mark.parametrize("rows", [0, 4], ids=["in the first file", "in the second file"])
+def test_a_worker_that_is_told_to_stop_leaves_compiling_to_another_at_once(
+    process: Process, house: House, rows: int
+) -> None:
+    run_id = looked_up_run(house.database)
+
+    compile_run(stopping(process, rows), run_id, WORKER)
+    left = names(house, run_id)
+    compile_run(process, run_id, OTHER)
+
+    assert left == []
+    with house.database.transaction() as session:
+        assert session.get_one(Run, run_id).status == "completed"
+        handed_back = [e for e in events_of_run(session, run_id) if e.kind == EventKind.CHUNK_HANDED_BACK]
+    assert [(event.worker, event.detail["reason"]) for event in handed_back] == [(WORKER, "the worker stops")]
+
+
+def test_a_large_run_is_not_compiled_while_another_run_of_its_account_is_exported(
+    process: Process, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.compile.AT_ONCE", 2)
+    exported, compiled = house.unexported_run("cancelled"), looked_up_run(house.database)
+    change(house.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
+
+    with house.database.transaction() as session:
+        lease = claim_export(session, exported, OTHER, 30)
+    assert lease
+    compile_run(process, compiled, WORKER)
+    with house.database.transaction() as session:
+        assert session.get_one(Run, compiled).status == "running"
+        finish_export(session, lease, ())
+    let_pass(house.database)
+    compile_run(process, compiled, WORKER)
+
+    with house.database.transaction() as session:
+        assert session.get_one(Run, compiled).status == "completed"
+        assert session.get_one(Run, compiled).exporter is None
+
+
+def overtaken(house: House, run_id: UUID, at: int, happens: Callable[[], object]) -> None:
+    """An export of a run in which something happens before its transaction of this number."""
+    house.export(run_id, OvertakenDatabase(house.database, happens, at))
+
+
+@pytest.mark.parametrize("at", [2, 3, 4], ids=["before it clears up", "before it writes", "before it hands out"])
+def test_a_writer_that_was_frozen_leaves_the_files_of_its_successor_alone(house: House, at: int) -> None:
+    run_id = house.unexported_run("cancelled")
+    file, seen = house.exports / str(run_id) / "contacts.csv", []
+
+    def another_writes_them() -> None:
+        let_pass(house.database)
+        house.export(run_id)
+        seen.append(file.stat().st_ino)
+
+    overtaken(house, run_id, at, another_writes_them)
+
+    assert seen == [file.stat().st_ino]
+    assert names(house, run_id) == ["contacts.csv", "contacts.json"]
+    assert kinds(house.database, run_id).count(EventKind.EXPORTED) == 1
+
+
+@pytest.mark.parametrize("status", ["cancelled", "completed"])
+def test_what_writers_that_were_killed_have_left_is_gone_with_the_next_export(house: House, status: str) -> None:
+    run_id = house.unexported_run("cancelled") if status == "cancelled" else looked_up_run(house.database)
+    place = house.exports / str(run_id)
+    place.mkdir(parents=True)
+    (place / ".contacts.csv.0123").write_text("Given0 Family0")
+
+    if status == "cancelled":
+        house.export(run_id)
+    else:
+        with house.process() as process:
+            compile_run(process, run_id, WORKER)
+
+    assert names(house, run_id) == ["contacts.csv", "contacts.json"]
+
+
+def test_void_files_are_gone_even_if_no_new_ones_can_be_written(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = house.completed_run(days_ago=0)
+    with house.database.transaction() as session:
+        void_exports(session, session.get_one(Run, run_id))
+    monkeypatch.setattr("pipeline.results.exports._sync", no_room)
+
+    house.export(run_id)
+
+    assert names(house, run_id) == []
+    assert kinds(house.database, run_id)[-1] == EventKind.EXPORT_FAILED
+
+
+def test_void_files_are_gone_although_another_run_of_the_account_is_exported(house: House) -> None:
+    run_id, other = house.completed_run(days_ago=0), house.unexported_run("cancelled")
+    change(house.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
+    with house.database.transaction() as session:
+        assert claim_export(session, other, OTHER, 30)
+        void_exports(session, session.get_one(Run, run_id))
+
+    house.export(run_id)
+
+    assert names(house, run_id) == []
+
+
+def test_a_copy_that_comes_while_files_are_written_leaves_them_alone(house: House) -> None:
+    run_id = house.unexported_run("cancelled")
+    place = house.exports / str(run_id)
+    place.mkdir(parents=True)
+    (place / ".contacts.csv.0123").touch()
+    with house.database.transaction() as session:
+        assert claim_export(session, run_id, OTHER, 30)
+
+    house.export(run_id)
+
+    assert names(house, run_id) == [".contacts.csv.0123"]
+
+
+def no_room(_file: object) -> int:
+    raise OSError(28, os.strerror(28))
+
+
+def test_nobody_else_on_the_machine_can_read_exports(house: House) -> None:
+    before = os.umask(0)
+    try:
+        run_id = house.stopped_run("cancelled")
+    finally:
+        os.umask(before)
+
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [house.exports, *house.exports.rglob("*")]}
+    assert modes == {"exports": 0o700, str(run_id): 0o700, "contacts.csv": 0o600, "contacts.json": 0o600}
+
+
+def test_an_export_that_kills_its_worker_each_time_is_given_up_and_nothing_is_left(house: House) -> None:
+    run_id = house.unexported_run("cancelled")
+    change(house.database, f"UPDATE runs SET export_attempts = {MAX_ATTEMPTS}")
+
+    house.export(run_id)
+
+    assert kinds(house.database, run_id)[-1] == EventKind.EXPORT_GIVEN_UP
+    assert house.state(run_id)["export_handles"] == []
+
+
+def test_the_operators_command_has_files_written_that_were_given_up(
+    house: House, database_url: str, monkeypatch: pytest.MonkeyPatch, process: Process
+) -> None:
+    run_id = house.unexported_run("cancelled")
+    change(house.database, f"UPDATE runs SET export_attempts = {MAX_ATTEMPTS}")
+    house.export(run_id)
+
+    asked = CliRunner().invoke(app, ["runs", "export", str(run_id)])
+    export_stopped_run(process, run_id, WORKER)
+    again = CliRunner().invoke(app, ["runs", "export", str(run_id)])
+
+    assert asked.exit_code == 0
+    assert len(house.state(run_id)["export_handles"]) == 2
+    assert "The export files of this run are there" in str(again.exception)
+    assert personal_in(str(again.exception)) == []

@@ -1,0 +1,217 @@
+"""A step that fails, whichever it is: few attempts, ever rarer; then a contact is given up, or the run, paid back."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from models.database import Database
+from models.queries import events_of_run
+from models.run import Run
+from models.wire import ContactIn
+from pipeline.credits import RateCard
+from pipeline.runs import live_state
+from pipeline.runs.create import create_run
+from pipeline.runs.poison import CONDEMNED_ATTEMPTS, MAX_ATTEMPTS
+from tests.factories import LOOKUP, VERIFY, WORKER, account, count, let_pauses_pass, order_of
+from tests.integration.broker.worker_process import opened_process
+from tests.integration.runs.broken_steps import BROKEN_STEPS, refused, unreadable
+from worker.chain import work_link
+from worker.compile import compile_run
+from worker.process import Process
+
+CONTACTS, CULPRIT = 7, 4
+CREDITS = 1000
+MOST_CHAINS = 40
+"""More than any run here takes that ends by itself."""
+
+
+@pytest.fixture
+def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(tmp_path)}
+    with opened_process(settings, monkeypatch) as opened:
+        yield opened
+
+
+@pytest.fixture
+def run_id(database: Database) -> UUID:
+    """A run of contacts about whom nobody need be asked: they have no domain."""
+    people = [ContactIn(full_name=f"Given{n} Family", domain="no domain") for n in range(CONTACTS)]
+    with database.transaction() as session:
+        return create_run(session, account(database, CREDITS).account_id, order_of(people), rate_card=RateCard()).run_id
+
+
+def take_chain(process: Process, run_id: UUID) -> None:
+    """The run's chain once, link after link as Celery does."""
+    if all(work_link(process, run_id, stage, WORKER, helper_lanes=0) for stage in (LOOKUP, VERIFY)):
+        compile_run(process, run_id, WORKER)
+
+
+def drive(process: Process, database: Database, run_id: UUID) -> None:
+    """What workers and sweeper do until the run is over."""
+    for _ in range(MOST_CHAINS):
+        let_pauses_pass(database)
+        take_chain(process, run_id)
+        if read_run(database, run_id).finished_at:
+            return
+    raise AssertionError("the run did not end")
+
+
+def read_run(database: Database, run_id: UUID) -> Run:
+    with database.transaction() as session:
+        return session.get_one(Run, run_id)
+
+
+def state_of(database: Database, run_id: UUID) -> dict[str, Any]:
+    with database.transaction() as session:
+        state: dict[str, Any] = json.loads(live_state.build(session, session.get_one(Run, run_id)).body)
+        return state
+
+
+def live_message(process: Process, database: Database, run_id: UUID) -> str:
+    copy = live_state.fetch(process.redis, read_run(database, run_id))
+    assert copy is not None
+    return str(json.loads(copy)["progress"]["message"])
+
+
+def reasons(database: Database, run_id: UUID) -> list[str]:
+    query = "SELECT reason FROM outcomes WHERE run_id = :id AND stage = 'email_lookup' ORDER BY position"
+    with database.transaction() as session:
+        return list(session.scalars(text(query), {"id": run_id}))
+
+
+def balance(database: Database) -> int:
+    with database.transaction() as session:
+        return count(session, "SELECT credit_balance FROM accounts")
+
+
+def failed_attempts(database: Database, run_id: UUID) -> list[dict[str, Any]]:
+    """What the timeline tells of steps that failed."""
+    with database.transaction() as session:
+        return [event.detail for event in events_of_run(session, run_id) if "fault" in event.detail]
+
+
+def assert_waits(database: Database) -> None:
+    """No sweeper sends the chain before the next try is due."""
+    with database.transaction() as session:
+        assert count(session, "SELECT count(*) FROM runs WHERE resend_at = retry_at AND retry_at > updated_at") == 1
+
+
+@pytest.mark.parametrize("name", BROKEN_STEPS)
+def test_a_step_that_always_fails_fails_the_run_with_the_credits_back(
+    process: Process, database: Database, run_id: UUID, name: str
+) -> None:
+    BROKEN_STEPS[name].break_in(database)
+
+    drive(process, database, run_id)
+
+    state = state_of(database, run_id)
+    assert (state["status"], state["progress"]["error"]["code"]) == ("failed", "stage_failed")
+    assert BROKEN_STEPS[name].fault in state["progress"]["error"]["message"]
+    assert state["progress"]["percent"] < 100
+    assert balance(database) == CREDITS
+
+
+@pytest.mark.parametrize("name", BROKEN_STEPS)
+def test_a_step_that_fails_twice_is_told_of_and_then_the_run_completes(
+    process: Process, database: Database, run_id: UUID, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = BROKEN_STEPS[name]
+    broken.break_in(database)
+    percents = []
+    for _ in range(2):
+        let_pauses_pass(database)
+        take_chain(process, run_id)
+        assert_waits(database)
+        percents.append(state_of(database, run_id)["progress"]["percent"])
+
+    message = live_message(process, database, run_id)
+    assert broken.told.format("2 times") in message
+    assert f"the stage {broken.stage}" in message.lower()
+    assert f"({broken.fault}); the next try is at " in message
+    assert message == state_of(database, run_id)["progress"]["message"]
+    broken.mend_in(database)
+    drive(process, database, run_id)
+
+    state = state_of(database, run_id)
+    assert (state["status"], state["progress"]["message"]) == ("completed", "Run complete.")
+    assert [*percents, 100] == sorted([*percents, state["progress"]["percent"]])
+    assert reasons(database, run_id) == ["domain_unusable"] * CONTACTS
+    told = json.dumps(failed_attempts(database, run_id)) + caplog.text
+    assert str(run_id) in told
+    assert "alpha.test" not in told
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        unreadable("company", f"position = {CULPRIT}", ""),
+        refused("INSERT", "outcomes", f"NEW.position = {CULPRIT} AND NEW.reason = 'domain_unusable'", ""),
+    ],
+    ids=["loaded", "recorded"],
+)
+def test_a_contact_that_can_not_be_loaded_or_recorded_costs_that_contact(
+    process: Process, database: Database, run_id: UUID, poison: Any
+) -> None:
+    poison.break_in(database)
+
+    for _ in range(MOST_CHAINS):
+        let_pauses_pass(database)
+        if work_link(process, run_id, LOOKUP, WORKER, helper_lanes=0):
+            break
+
+    blamed = ["internal_error" if position == CULPRIT else "domain_unusable" for position in range(CONTACTS)]
+    assert reasons(database, run_id) == blamed
+    assert len(failed_attempts(database, run_id)) <= CONDEMNED_ATTEMPTS + 1
+    poison.mend_in(database)
+    drive(process, database, run_id)
+    assert read_run(database, run_id).status == "completed"
+
+
+def test_outcomes_are_kept_that_were_in_hand_with_one_that_is_refused(
+    process: Process, database: Database, run_id: UUID
+) -> None:
+    refused("INSERT", "outcomes", f"NEW.position = {CULPRIT}", "").break_in(database)
+
+    take_chain(process, run_id)
+
+    assert reasons(database, run_id) == ["domain_unusable"] * (CONTACTS - 1)
+
+
+def test_a_contact_for_which_not_even_the_fault_can_be_recorded_fails_the_run_and_the_others_are_kept(
+    process: Process, database: Database, run_id: UUID
+) -> None:
+    refused("INSERT", "outcomes", f"NEW.position = {CULPRIT}", "").break_in(database)
+
+    drive(process, database, run_id)
+
+    assert read_run(database, run_id).status == "failed"
+    assert len(reasons(database, run_id)) == CONTACTS - 1
+    assert len(failed_attempts(database, run_id)) <= MAX_ATTEMPTS
+    assert balance(database) == CREDITS
+
+
+def test_a_run_that_can_not_even_be_failed_is_tried_ever_more_rarely_and_fails_when_it_can(
+    process: Process, database: Database, run_id: UUID
+) -> None:
+    BROKEN_STEPS["load"].break_in(database)
+    no_rebate = refused("UPDATE", "runs", "NEW.status = 'failed'", "")
+    no_rebate.break_in(database)
+    for _ in range(MOST_CHAINS):
+        let_pauses_pass(database)
+        take_chain(process, run_id)
+        if any(each["step"] == "fail" for each in failed_attempts(database, run_id)):
+            break
+    pause = "SELECT count(*) FROM runs WHERE retry_at > now() + interval '15 s'"
+    with database.transaction() as session:
+        assert count(session, pause) == 1
+
+    no_rebate.mend_in(database)
+    drive(process, database, run_id)
+
+    assert read_run(database, run_id).status == "failed"
+    assert balance(database) == CREDITS

@@ -1,0 +1,205 @@
+"""A lane on one chunk, over real servers: what makes it stop in the middle, and what becomes of what is left."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from models.database import Database
+from models.queries import events_of_run, stages_of_run
+from models.run import Run
+from models.wire import ContactIn
+from pipeline import stages
+from pipeline.credits import RateCard
+from pipeline.lookup.providers.waterfall import Waterfall
+from pipeline.mail.network import MailNetwork
+from pipeline.outcomes import Deferral, Outcome
+from pipeline.records import Batch
+from pipeline.runs import lifecycle, live_state
+from pipeline.runs.chunks import Lease
+from pipeline.runs.create import create_run
+from pipeline.runs.deferrals import waiting
+from pipeline.runs.poison import CONDEMNED_ATTEMPTS
+from sandbox.domains import Domain, Habit, invent_domains
+from sandbox.internet import Internet
+from sandbox.people import Person, invent_people
+from tests.factories import (
+    LOOKUP,
+    WORKER,
+    account,
+    claim,
+    claimed_chunk,
+    count,
+    let_pauses_pass,
+    not_found,
+    order_of,
+)
+from tests.integration.broker.worker_process import opened_process
+from tests.integration.conftest import contacts_of
+from worker.chunk_runner import StageLeft, work_chunk
+from worker.process import Process
+
+CANCEL_TAKES_EFFECT_S = 2.0
+SLOW_S = 15.0
+"""A slow server's pause before each reply: far longer than anything that is waited for here."""
+QUICK, SLOW, GREYLISTED = 6, 4, 3
+
+
+@pytest.fixture(scope="module")
+def domains() -> dict[Habit, Domain]:
+    """One whose server answers at once, one whose server takes its time, one whose server puts off everybody."""
+    return {domain.habit: domain for domain in invent_domains(41)}
+
+
+@pytest.fixture(scope="module")
+def people(domains: dict[Habit, Domain]) -> Sequence[Person]:
+    return [*invent_people(41, QUICK, [domains[Habit.ORDINARY]]), *invent_people(42, SLOW, [domains[Habit.SLOW]])]
+
+
+@pytest.fixture(scope="module")
+def put_off(domains: dict[Habit, Domain]) -> Sequence[Person]:
+    return invent_people(43, GREYLISTED, [domains[Habit.GREYLISTING]])
+
+
+@pytest.fixture(scope="module")
+def internet(domains: dict[Habit, Domain], people: Sequence[Person], put_off: Sequence[Person]) -> Iterator[Internet]:
+    with Internet([*people, *put_off], list(domains.values()), slow_seconds=SLOW_S) as running:
+        yield running
+
+
+@pytest.fixture
+def process(
+    internet: Internet, database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Process]:
+    settings = {**internet.settings(), "DATABASE_URL": database_url, "REDIS_URL": valkey_url}
+    with opened_process(settings, monkeypatch) as opened:
+        yield opened
+
+
+@pytest.fixture
+def run_id(database: Database, people: Sequence[Person]) -> UUID:
+    return started_run_of(database, people)
+
+
+def started_run_of(database: Database, people: Sequence[Person]) -> UUID:
+    """A run of these people, in one chunk that nobody has claimed."""
+    contacts = [ContactIn.model_validate(contact) for contact in contacts_of(people)]
+    with database.transaction() as session:
+        run_id = create_run(session, account(database).account_id, order_of(contacts), rate_card=RateCard()).run_id
+        lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, len(people))
+    return run_id
+
+
+@contextmanager
+def working(process: Process, lease: Lease) -> Iterator["Future[StageLeft | None]"]:
+    """A lane at work, until it ends by itself."""
+    with ThreadPoolExecutor(1) as lane:
+        yield lane.submit(work_chunk, process, lease)
+
+
+def wait_until_only_slow_ones_are_left(database: Database, run_id: UUID) -> None:
+    deadline = time.monotonic() + SLOW_S
+    while done(database, run_id) < QUICK:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def done(database: Database, run_id: UUID) -> int:
+    with database.transaction() as session:
+        return stages_of_run(session, run_id)[0].done
+
+
+def reasons_for_handing_back(database: Database, run_id: UUID) -> list[str]:
+    with database.transaction() as session:
+        return [e.detail["reason"] for e in events_of_run(session, run_id) if e.kind == "chunk_handed_back"]
+
+
+def test_a_lane_that_waits_for_a_slow_server_stops_within_two_seconds_of_a_cancellation(
+    process: Process, database: Database, run_id: UUID
+) -> None:
+    with working(process, claimed_chunk(database, run_id)) as lane:
+        wait_until_only_slow_ones_are_left(database, run_id)
+
+        with database.transaction() as session:
+            lifecycle.cancel(session, session.get_one(Run, run_id).account_id, run_id)
+
+        assert lane.result(timeout=CANCEL_TAKES_EFFECT_S) is None
+    assert done(database, run_id) == QUICK
+
+
+def test_a_lane_hands_back_what_is_left_when_its_chunks_time_is_up(
+    process: Process, database: Database, run_id: UUID
+) -> None:
+    settings = process.settings.model_copy(update={"chunk_seconds": 1.5})
+
+    left = work_chunk(replace(process, settings=settings), claimed_chunk(database, run_id))
+
+    assert left == StageLeft(complete=False, is_claimable=True)
+    assert reasons_for_handing_back(database, run_id) == ["the chunk's time is up"]
+    assert done(database, run_id) == QUICK
+
+
+def test_a_lane_hands_back_what_is_left_when_its_worker_stops(
+    process: Process, database: Database, run_id: UUID
+) -> None:
+    with working(process, claimed_chunk(database, run_id)) as lane:
+        wait_until_only_slow_ones_are_left(database, run_id)
+
+        process.draining.set()  # type: ignore[attr-defined]
+
+        assert lane.result(timeout=SLOW_S) == StageLeft(complete=False, is_claimable=True)
+    assert reasons_for_handing_back(database, run_id) == ["the worker stops"]
+
+
+def test_a_lane_leaves_those_who_were_put_off_and_holds_its_process_no_longer(
+    process: Process, database: Database, put_off: Sequence[Person]
+) -> None:
+    run_id = started_run_of(database, put_off)
+
+    with working(process, claimed_chunk(database, run_id)) as lane:
+        left = lane.result(timeout=min(process.settings.defer_seconds) / 10)
+
+    assert left == StageLeft(complete=False, is_claimable=False)
+    with database.transaction() as session:
+        told = waiting(session, run_id)
+        assert told is not None
+        assert told.contacts == GREYLISTED
+        message = json.loads(live_state.build(session, session.get_one(Run, run_id)).body)["progress"]["message"]
+    assert f"{GREYLISTED} contacts wait for mail servers or providers that asked to come back later" in message
+
+
+class BrokenByOne:
+    """A stage that breaks on one record, and has no word about any beside it."""
+
+    async def work(
+        self, batch: Batch, _network: MailNetwork, _sources: Waterfall, /
+    ) -> AsyncIterator[Outcome | Deferral]:
+        for record in batch.records:
+            if record.position == QUICK:
+                raise ValueError("not to be had")
+            yield not_found(record.position)
+
+
+def test_a_record_that_breaks_the_stage_itself_is_narrowed_down_to_and_given_up(
+    process: Process, database: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = [replace(spec, stage=BrokenByOne()) if spec.name == LOOKUP else spec for spec in stages.STAGES]
+    monkeypatch.setattr(stages, "STAGES", tuple(broken))
+
+    lanes = 0
+    while (lease := claim(database, run_id)) is not None:
+        work_chunk(process, lease)
+        let_pauses_pass(database)
+        lanes += 1
+
+    with database.transaction() as session:
+        faulty = "SELECT position FROM outcomes WHERE reason = 'internal_error'"
+        assert count(session, faulty) == QUICK
+    assert done(database, run_id) == QUICK + SLOW
+    assert reasons_for_handing_back(database, run_id).count("the chunk broke") >= CONDEMNED_ATTEMPTS
+    assert lanes < 3 * CONDEMNED_ATTEMPTS

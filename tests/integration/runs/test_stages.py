@@ -1,0 +1,327 @@
+"""Both stages as a run uses them: one after the other over the sandbox's small internet, and interrupted."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+
+import pytest
+
+from pipeline.mail.network import MailNetwork
+from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
+from pipeline.records import Batch, Record
+from pipeline.stages import PRESETS, STAGES, stage_named
+from pipeline.stages.by_domain import work_by_domain
+from sandbox.counts import Counts
+from sandbox.domains import Habit, invent_domains
+from sandbox.internet import Internet
+from sandbox.people import Person, invent_people
+from sandbox.truth import Mailbox
+from tests.factories import taught_by
+from tests.integration.conftest import way_into
+from tests.unit.mail.servers.scripted_servers import Greylist, drips, mail_host, world
+
+CONNECTIONS_PER_HOST = 3
+SLOW_SECONDS = 0.05
+GREYLIST_SECONDS = 0.5
+
+
+async def through_both_stages(
+    people: Sequence[Person], internet: Internet
+) -> tuple[dict[int, Outcome], dict[int, Outcome]]:
+    network = MailNetwork(way_into(internet, connections_per_host=CONNECTIONS_PER_HOST, defer_seconds=()))
+    contacts = [
+        Record(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
+        for position, person in enumerate(people)
+    ]
+    looked_up = await work("email_lookup", contacts, network)
+    found = [
+        Record(position, email=outcome.email, evidence=outcome.evidence) for position, outcome in looked_up.items()
+    ]
+    verified = await work("email_verify", found, network)
+    await network.close()
+    return looked_up, verified
+
+
+async def work(stage: str, records: Sequence[Record], network: MailNetwork) -> dict[int, Outcome]:
+    said = [each async for each in stage_named(stage).stage.work(Batch(records), network)]
+    outcomes = [each for each in said if isinstance(each, Outcome)]
+    assert sorted(outcome.position for outcome in outcomes) == sorted(record.position for record in records)
+    return {outcome.position: outcome for outcome in outcomes}
+
+
+class Run:
+    """Three hundred invented people through both stages."""
+
+    def __init__(self) -> None:
+        # Those that greylist are another test's.
+        domains = [domain for domain in invent_domains(seed=21) if domain.habit is not Habit.GREYLISTING]
+        self.people = invent_people(21, 300, domains)
+        with Internet(self.people, domains, slow_seconds=SLOW_SECONDS) as internet:
+            self.looked_up, self.verified = asyncio.run(through_both_stages(self.people, internet))
+            self.counts: Counts = internet.counts
+
+    @property
+    def findable(self) -> dict[int, Person]:
+        return {position: person for position, person in enumerate(self.people) if person.findable}
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return Run()
+
+
+def test_those_who_can_be_found_are_found(run: Run) -> None:
+    right = [position for position, person in run.findable.items() if run.looked_up[position].email == person.email]
+
+    assert len(right) >= 0.97 * len(run.findable)
+
+
+def test_nobody_gets_a_wrong_address(run: Run) -> None:
+    wrong = {
+        outcome.email: run.people[position].email
+        for position, outcome in run.looked_up.items()
+        if outcome.email not in (None, run.people[position].email)
+    }
+
+    assert wrong == {}
+
+
+def test_whoever_is_not_found_is_told_why(run: Run) -> None:
+    told = {
+        position: str(outcome.reason)
+        for position, outcome in run.looked_up.items()
+        if outcome.email is None and not run.people[position].findable
+    }
+
+    assert told == {position: run.people[position].reason_not_found for position in told}
+
+
+def test_the_verdicts_are_the_truth(run: Run) -> None:
+    said = {
+        position: str(outcome.status)
+        for position, outcome in run.verified.items()
+        if run.looked_up[position].email is not None
+    }
+
+    assert said == {position: run.people[position].verdict for position in said}
+
+
+def test_no_message_is_ever_sent_and_every_session_ends_with_quit(run: Run) -> None:
+    counts = run.counts
+
+    assert counts.commands("DATA") == 0
+    assert counts.commands("QUIT") == counts.commands("EHLO")
+
+
+def test_no_host_sees_more_connections_at_once_than_configured(run: Run) -> None:
+    assert max(host.most_at_once for host in run.counts.hosts.values()) <= CONNECTIONS_PER_HOST
+
+
+def test_few_questions_find_much(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    found = sum(outcome.email is not None for outcome in run.looked_up.values())
+    per_found = run.counts.commands("RCPT") / found
+
+    with capsys.disabled():
+        print(f"\n{run.counts.commands('RCPT')} RCPT for {found} found addresses: {per_found:.2f} each")  # noqa: T201
+    assert per_found < 4
+
+
+# Coming back to servers that greylist
+
+
+async def come_back(people: Sequence[Person], internet: Internet) -> list[dict[int, Outcome | Deferral]]:
+    """Look people up again and again, each time as a fresh process would, until all have an outcome.
+
+    It loads what the outcomes until then teach of the domains.
+    """
+    left = [
+        Record(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
+        for position, person in enumerate(people)
+    ]
+    passes: list[dict[int, Outcome | Deferral]] = []
+    while left:
+        network = MailNetwork(way_into(internet))
+        said = stage_named("email_lookup").stage.work(Batch(left, taught_by(passes)), network)
+        passes.append({each.position: each async for each in said})
+        await network.close()
+        left = [
+            record._replace(deferrals=record.deferrals + 1)
+            for record in left
+            if isinstance(passes[-1][record.position], Deferral)
+        ]
+        await asyncio.sleep(GREYLIST_SECONDS)
+    return passes
+
+
+BEHIND_THE_GREYLIST = {
+    Mailbox.OPEN: Reason.MAILBOX_EXISTS,
+    Mailbox.FULL: Reason.MAILBOX_FULL,
+    Mailbox.DISABLED: Reason.MAILBOX_DISABLED,
+    Mailbox.NONE: Reason.EVERY_CANDIDATE_REFUSED,
+}
+
+
+def test_whoever_comes_back_to_a_greylisting_server_learns_the_truth() -> None:
+    domains = [domain for domain in invent_domains(21, 300) if domain.habit is Habit.GREYLISTING]
+    people = invent_people(22, 100, domains)
+
+    with Internet(people, domains, greylist_seconds=GREYLIST_SECONDS) as internet:
+        passes = asyncio.run(come_back(people, internet))
+
+    assert [type(said) for said in passes[0].values()] == [Deferral] * 100
+    assert len(passes) <= 4
+    learned = {
+        each.position: (each.email, each.reason)
+        for said in passes
+        for each in said.values()
+        if isinstance(each, Outcome)
+    }
+    truth = {
+        position: (
+            person.email if person.mailbox in {Mailbox.OPEN, Mailbox.FULL} else None,
+            BEHIND_THE_GREYLIST[person.mailbox],
+        )
+        for position, person in enumerate(people)
+    }
+    right = [position for position in truth if learned[position] == truth[position]]
+    assert len(right) >= 0.97 * len(people)
+    assert {position for position, (email, _) in learned.items() if email} <= {
+        position for position, (email, _) in truth.items() if email == learned[position][0]
+    }, "nobody gets a wrong address"
+
+
+# One domain's trouble is its own
+
+
+def test_a_slow_domain_delays_nobody_else() -> None:
+    async def scenario() -> list[tuple[int, float]]:
+        servers = {"tarpit.test": drips, "acme.test": mail_host("grace.hopper")}
+        async with world(servers, record_timeout=0.5) as scripted:
+            records = [
+                Record(0, full_name="Grace Hopper", domain="tarpit.test"),
+                Record(1, full_name="Grace Hopper", domain="acme.test"),
+            ]
+            clock = asyncio.get_running_loop().time
+            started = clock()
+            outcomes = stage_named("email_lookup").stage.work(Batch(records), scripted.network)
+            return [(outcome.position, clock() - started) async for outcome in outcomes]
+
+    (first, quickly), (second, late) = asyncio.run(scenario())
+
+    assert (first, second) == (1, 0)
+    assert quickly < 0.25 < late
+
+
+def records_of(domain: str, *positions: int) -> list[Record]:
+    return [Record(position, domain=domain) for position in positions]
+
+
+async def work_that_breaks_at_one_domain(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome]:
+    for record in records:
+        await asyncio.sleep(0)
+        if domain == "broken.test" and record.position == 2:
+            raise RuntimeError(f"{domain} is at fault")
+        yield Outcome(record.position, OutcomeStatus.FOUND, Reason.INPUT)
+
+
+def test_a_fault_costs_the_records_of_its_domain_only(caplog: pytest.LogCaptureFixture) -> None:
+    domains = {"broken.test": records_of("broken.test", 1, 2, 3), "acme.test": records_of("acme.test", 4, 5)}
+
+    async def scenario() -> dict[int, Reason]:
+        outcomes = work_by_domain(domains, work_that_breaks_at_one_domain, at_once=10, on_fault=OutcomeStatus.NOT_FOUND)
+        return {outcome.position: outcome.reason async for outcome in outcomes}
+
+    with caplog.at_level(logging.ERROR):
+        reasons = asyncio.run(scenario())
+
+    assert reasons == {
+        1: Reason.INPUT,
+        2: Reason.INTERNAL_ERROR,
+        3: Reason.INTERNAL_ERROR,
+        4: Reason.INPUT,
+        5: Reason.INPUT,
+    }
+    assert "positions [2, 3]: RuntimeError" in caplog.text
+    assert "in work_that_breaks_at_one_domain" in caplog.text
+    assert "broken.test is at fault" not in caplog.text
+
+
+def test_a_record_that_the_work_forgets_has_an_outcome_nevertheless() -> None:
+    async def forgetful(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome]:
+        yield Outcome(records[0].position, OutcomeStatus.FOUND, Reason.INPUT)
+
+    async def scenario() -> Mapping[int, Reason]:
+        outcomes = work_by_domain(
+            {"acme.test": records_of("acme.test", 1, 2)}, forgetful, at_once=1, on_fault=OutcomeStatus.UNKNOWN
+        )
+        return {outcome.position: outcome.reason async for outcome in outcomes}
+
+    assert asyncio.run(scenario()) == {1: Reason.INPUT, 2: Reason.INTERNAL_ERROR}
+
+
+def test_a_deferral_is_a_records_answer() -> None:
+    async def puts_off(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
+        yield Deferral(records[0].position, 300.0, Reason.GREYLISTED)
+        yield Outcome(records[1].position, OutcomeStatus.FOUND, Reason.INPUT)
+
+    async def scenario() -> list[int]:
+        answers = work_by_domain(
+            {"acme.test": records_of("acme.test", 1, 2)}, puts_off, at_once=1, on_fault=OutcomeStatus.UNKNOWN
+        )
+        return [answer.position async for answer in answers]
+
+    assert asyncio.run(scenario()) == [1, 2]
+
+
+@pytest.mark.parametrize("stage", ["email_lookup", "email_verify"])
+@pytest.mark.parametrize("kind", [Outcome, Deferral])
+def test_a_stage_that_is_closed_early_leaves_no_task_and_no_connection(
+    stage: str, kind: type[Outcome] | type[Deferral]
+) -> None:
+    ordinary = mail_host("grace.hopper")
+
+    async def scenario() -> tuple[int, int]:
+        servers = {"acme.test": ordinary if kind is Outcome else Greylist(ordinary)} | {
+            f"tarpit{n}.test": drips for n in range(20)
+        }
+        async with world(servers) as scripted:
+            records = [
+                Record(
+                    position,
+                    full_name="Grace Hopper",
+                    domain=domain,
+                    email=f"grace.hopper@{domain}" if stage == "email_verify" else None,
+                )
+                for position, domain in enumerate(servers)
+            ]
+            stream = stage_named(stage).stage.work(Batch(records), scripted.network)
+            async with asyncio.timeout(2), aclosing(stream) as outcomes:  # type: ignore[type-var]
+                assert isinstance(await anext(outcomes), kind)
+            left = [task for task in asyncio.all_tasks() if "worker" in repr(task.get_coro())]
+            for seen in scripted.seen.values():
+                await asyncio.wait_for(seen.everybody_left.wait(), timeout=5)
+            return len(left), sum(seen.sessions for seen in scripted.seen.values())
+
+    left, sessions = asyncio.run(scenario())
+
+    assert left == 0
+    assert sessions > 1, "there was something to end"
+
+
+# The table of stages
+
+
+def test_presets_name_stages_in_the_order_of_the_table() -> None:
+    table = [stage.name for stage in STAGES]
+
+    assert all(sorted(names, key=table.index) == list(names) for names in PRESETS.values())
+
+
+def test_the_weights_of_all_stages_make_a_whole() -> None:
+    assert sum(stage.weight for stage in STAGES) == 100
+
+
+def test_an_unknown_stage_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        stage_named("no_such_stage")

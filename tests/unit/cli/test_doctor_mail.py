@@ -1,0 +1,145 @@
+"""What `growth doctor --mail-domain` says about the way out, against scripted servers."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from cli.doctor.finding import Finding
+from cli.doctor.mail import look_at_mail
+from settings import Settings
+from tests.unit.mail.servers.reacher_server import Response, output, reacher
+from tests.unit.mail.servers.scripted_servers import SERVFAIL, Reply, mail_host, mail_server, name_server
+
+IP = "127.7.9.1"
+ZONE = {("acme.test", "MX"): ["10 mx.acme.test."], ("mx.acme.test", "A"): [IP]}
+SENDER = {("client.sender.test", "A"): ["192.0.2.7"], ("7.2.0.192.in-addr.arpa", "PTR"): ["client.sender.test."]}
+
+
+def diagnose(
+    host: Reply | None = None,
+    zone: Any = ZONE,
+    verifier: Callable[[str], Response | None] | None = None,
+    **settings: Any,
+) -> dict[str, Finding]:
+    async def scenario() -> Sequence[Finding]:
+        async with AsyncExitStack() as stack:
+            port, _ = await stack.enter_async_context(mail_server(host, IP)) if host else (9, None)
+            _, (address, dns_port) = await stack.enter_async_context(name_server(zone))
+            if verifier:
+                settings["verifier_url"] = (await stack.enter_async_context(reacher(verifier))).url
+            given = Settings(
+                dns_resolvers=(f"{address}:{dns_port}",), smtp_port=port, smtp_allow_private=True, **settings
+            )
+            return await asyncio.to_thread(look_at_mail, given, "acme.test")
+
+    return {finding.what: finding for finding in asyncio.run(scenario())}
+
+
+def extension(name: bytes) -> Reply:
+    return mail_host("postmaster", replies={"EHLO": b"250-host.test\r\n250-" + name + b"\r\n250 8BITMIME"})
+
+
+def test_a_way_out_without_obstacles_is_fine() -> None:
+    found = diagnose(extension(b"PIPELINING"), ZONE | SENDER, smtp_helo_name="client.sender.test")
+
+    assert {what: finding.is_fine for what, finding in found.items()} == {
+        "DNS": True, "SMTP": True, "TLS": True, "Identity": True,
+    }  # fmt: skip
+    assert "mx.acme.test answers on port" in found["SMTP"].says
+    assert "client.sender.test resolves to 192.0.2.7 and back" in found["Identity"].says
+
+
+def test_a_port_that_is_shut_is_said_with_what_to_do() -> None:
+    said = diagnose()["SMTP"]
+
+    assert not said.is_fine
+    for words in ("does not answer on port 9", IP, "block port 25", "set VERIFIER_URL"):
+        assert words in said.says
+
+
+def test_a_host_that_blocks_us_is_not_taken_for_a_shut_port() -> None:
+    said = diagnose(mail_host(replies={"": b"554 5.7.1 your IP is blacklisted"}))["SMTP"]
+
+    assert not said.is_fine
+    assert "refuses our address (554): check reverse DNS and blocklists." in said.says
+
+
+def test_a_resolver_that_makes_up_answers_is_said() -> None:
+    class Anything(dict[tuple[str, str], Any]):
+        def get(self, key: tuple[str, str], default: Any = None) -> Any:
+            made_up = [IP] if key == (key[0], "A") else default
+            return super().get(key, made_up)
+
+        def __iter__(self) -> Any:
+            return iter([*super().__iter__(), *((name, "A") for name in asked)])
+
+    asked: list[str] = []
+
+    class EveryName:
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return 0
+
+    zone = Anything(ZONE)
+    asked.append(EveryName())  # type: ignore[arg-type]
+
+    said = diagnose(mail_host("postmaster"), zone)["DNS"]
+
+    assert not said.is_fine
+    assert "makes up an answer for a name that does not exist" in said.says
+
+
+@pytest.mark.parametrize(
+    ("zone", "sentence"),
+    [({}, "has no address"), ({("client.sender.test", "A"): ["192.0.2.7"]}, "the reverse DNS (PTR) of 192.0.2.7")],
+)
+def test_a_name_that_does_not_fit_is_said(zone: Any, sentence: str) -> None:
+    said = diagnose(mail_host("postmaster"), ZONE | zone, smtp_helo_name="client.sender.test")["Identity"]
+
+    assert not said.is_fine
+    assert sentence in said.says
+
+
+def test_each_source_address_is_looked_at() -> None:
+    def sources(*ips: str) -> Finding:
+        zone = ZONE | SENDER
+        return diagnose(mail_host("postmaster"), zone, smtp_helo_name="client.sender.test", smtp_source_ips=ips)[
+            "Identity"
+        ]
+
+    assert sources("127.0.0.1").is_fine
+    assert "we connect from 8.8.8.8, which client.sender.test does not resolve to" in sources("8.8.8.8").says
+
+
+def test_what_the_resolver_said_instead_of_an_answer_is_told() -> None:
+    said = diagnose(zone={("acme.test", "MX"): SERVFAIL})["DNS"]
+
+    assert not said.is_fine
+    assert "no answer about acme.test (SERVFAIL): check DNS_RESOLVERS" in said.says
+
+
+def test_whether_starttls_is_offered_is_said() -> None:
+    assert "does not offer STARTTLS" in diagnose(extension(b"PIPELINING"))["TLS"].says
+
+
+def test_with_a_remote_verifier_that_one_is_asked_and_no_mail_server() -> None:
+    found = diagnose(verifier=lambda _: output())
+
+    assert list(found) == ["DNS", "Verifier"]
+    assert found["Verifier"].is_fine
+
+
+@pytest.mark.parametrize(
+    ("response", "sentence"),
+    [(Response({}, 401), "Check VERIFIER_HEADER"), (Response(b"hello", 200), "check VERIFIER_URL")],
+)
+def test_a_remote_verifier_that_is_none_is_said(response: Response, sentence: str) -> None:
+    said = diagnose(verifier=lambda _: response)["Verifier"]
+
+    assert not said.is_fine
+    assert sentence in said.says

@@ -1,0 +1,176 @@
+"""A provider that fails costs nothing twice, is left alone in time, and is taken back when it is well."""
+
+import asyncio
+import logging
+import time
+
+import pytest
+
+from pipeline.lookup.providers.breaker import FAILURES
+from pipeline.lookup.providers.metered import NotAsked, Told
+from pipeline.lookup.providers.source import Found, Person
+from pipeline.memory.provider_answers import Caps
+from pipeline.outcomes import Reason
+from sandbox import provider
+from sandbox.provider import Provider
+from tests.unit.lookup.providers.asking import ADA, GRACE, NOBODY, Desk
+
+UNAVAILABLE = NotAsked(Reason.PROVIDER_UNAVAILABLE)
+STRANGERS = [Person(full_name=f"Stranger {number}", domain="acme.test") for number in range(20)]
+
+
+def test_a_short_retry_after_is_waited_out_in_place(office: Desk) -> None:
+    office.provider.moods = [provider.too_many(1)]
+    start = time.monotonic()
+
+    (told,) = office.ask(GRACE)
+
+    assert isinstance(told, Found)
+    assert time.monotonic() - start >= 1
+
+
+def test_a_long_retry_after_is_left_to_a_deferral_and_held_against_nobody_else(office: Desk) -> None:
+    office.provider.moods = [provider.too_many(90)]
+
+    first, second = office.ask(GRACE, ADA)
+
+    assert first == NotAsked(Reason.PROVIDER_UNAVAILABLE, wait=90)
+    assert isinstance(second, NotAsked)
+    assert second.wait is not None
+    assert 80 < second.wait <= 90
+    assert not second.ours
+    assert office.provider.requests.total() == 1
+    assert office.rows() == 0
+
+
+def test_a_provider_that_fails_again_and_again_is_not_asked_any_more(office: Desk) -> None:
+    office.provider.mood = provider.status(500)
+
+    told = office.ask(*STRANGERS[:FAILURES])
+
+    assert told[-1] == UNAVAILABLE
+    assert office.provider.requests.total() == FAILURES
+    assert (office.rows(), office.provider.charges.total()) == (0, 0)
+
+
+def test_a_provider_that_is_well_again_is_asked_by_one_first_then_by_all(
+    office: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.lookup.providers.breaker.FIRST_PAUSE", 0.2)
+    office.provider.moods = [provider.status(500)] * FAILURES
+
+    async def scenario() -> list[Told | None]:
+        async with office.lane() as ask:
+            for stranger in STRANGERS[:FAILURES]:
+                await ask(stranger)
+            failed = office.provider.requests.total()
+            told: list[Told | None] = []
+            while not told or isinstance(told[-1], NotAsked):
+                told.append(await ask(GRACE))
+                await asyncio.sleep(0.05)
+            assert office.provider.requests.total() == failed + 1
+            return [told[-1], await ask(ADA)]
+
+    assert [type(told) for told in asyncio.run(scenario())] == [Found, Found]
+
+
+@pytest.mark.parametrize(
+    ("mood", "reason"),
+    [
+        (provider.status(401), Reason.PROVIDER_KEY_REJECTED),
+        (provider.status(402), Reason.PROVIDER_OUT_OF_CREDIT),
+    ],
+)
+def test_a_provider_that_needs_a_person_is_asked_once_and_left_out(
+    office: Desk, mood: provider.Mood, reason: Reason
+) -> None:
+    office.provider.mood = mood
+
+    told = office.ask(GRACE, ADA, NOBODY)
+
+    assert told == [NotAsked(reason)] * 3
+    assert office.provider.requests.total() == 1
+    assert office.rows() == 0
+
+
+def test_a_word_in_the_answer_decides_before_its_status(office: Desk) -> None:
+    office.describe('[provider.answers]\nword = "errors.0.id"\nout_of_credit = ["no_credit"]')
+    office.provider.mood = provider.status(429, "no_credit")
+
+    assert office.ask(GRACE) == [NotAsked(Reason.PROVIDER_OUT_OF_CREDIT)]
+
+
+def test_a_key_never_goes_where_a_redirect_points(office: Desk) -> None:
+    with Provider({}) as elsewhere:
+        office.provider.mood = provider.redirects(elsewhere.url)
+
+        (told,) = office.ask(GRACE)
+
+        assert isinstance(told, NotAsked)
+        assert elsewhere.requests.total() == 0
+
+
+def test_neither_keys_nor_people_are_logged(office: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    office.provider.moods = [provider.status(418), provider.html, provider.hangs_up, provider.status(401)]
+
+    office.ask(GRACE, ADA, NOBODY)
+
+    assert "sandbox" in caplog.text
+    assert not any(word in caplog.text for word in ("sandbox-key", "Hopper", "Lovelace", "acme.test"))
+
+
+def test_nothing_is_asked_beyond_a_runs_budget_and_what_is_known_is_still_told(office: Desk) -> None:
+    caps = Caps(per_run=office.journal_price * 2)
+
+    told = office.ask(GRACE, ADA, NOBODY, GRACE, caps=caps)
+
+    assert [type(each) for each in told] == [Found, Found, NotAsked, Found]
+    assert told[2] == NotAsked(Reason.OUT_OF_BUDGET)
+    assert office.provider.requests.total() == 2
+
+
+def test_lanes_that_spend_at_once_stay_within_the_budget_of_their_accounts_day(office: Desk) -> None:
+    said = office.conclude(*STRANGERS, caps=Caps(per_account_day=office.journal_price * 7))
+
+    assert sum(each.missed == NotAsked(Reason.OUT_OF_BUDGET) for each in said) == len(STRANGERS) - 7
+    assert office.provider.charges.total() == office.spent() == 7
+
+
+def test_one_contact_costs_no_more_than_it_may(office: Desk) -> None:
+    office.describe(head="[budget]\nper_contact = 1.5\n")
+    second = office.path.read_text().partition("[[provider]]")[2].replace('"sandbox"', '"second"')
+    office.path.write_text(office.path.read_text() + "[[provider]]" + second)
+
+    (said,) = office.conclude(NOBODY)
+
+    assert said.said == {"sandbox": "not_found", "second": "out_of_budget"}
+    assert office.provider.requests.total() == 1
+
+
+def test_no_more_requests_run_at_once_than_allowed(office: Desk) -> None:
+    office.describe("at_once = 3")
+
+    office.conclude(*STRANGERS[:12])
+
+    assert office.provider.most_at_once <= 3
+    assert office.provider.requests.total() == 12
+
+
+def test_no_more_requests_are_sent_in_a_second_than_allowed(office: Desk) -> None:
+    office.path.write_text(office.path.read_text().replace("per_second = 1000", "per_second = 20"))
+    start = time.monotonic()
+
+    office.conclude(*STRANGERS[:11])
+
+    assert time.monotonic() - start >= 0.5
+
+
+def test_who_would_wait_too_long_for_a_turn_is_told_when_to_come_back(office: Desk) -> None:
+    office.path.write_text(office.path.read_text().replace("per_second = 1000", "per_second = 0.02"))
+
+    said = office.conclude(GRACE, ADA)
+
+    missed = [each.missed for each in said if each.missed]
+    assert [(each.reason, each.ours) for each in missed] == [(Reason.PROVIDER_UNAVAILABLE, True)]
+    assert office.rows() == 1

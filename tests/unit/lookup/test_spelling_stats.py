@@ -1,0 +1,75 @@
+"""How a domain spells names, as its addresses show."""
+
+import pytest
+
+from pipeline.lookup.names.parse import Name, parse_name
+from pipeline.lookup.patterns.spelling_stats import Manners
+from tests.unit.lookup.looking_up import ACME, contacts, look_up
+from tests.unit.mail.servers.scripted_servers import mail_host
+
+
+def named(full_name: str) -> Name:
+    name = parse_name(full_name=full_name)
+    assert name is not None
+    return name
+
+
+def likeliest(name: Name) -> str:
+    best = max(name.readings, key=lambda reading: reading.weight)
+    return f"{best.first}.{best.last}"
+
+
+@pytest.mark.parametrize(
+    ("colleague", "address", "somebody", "expected"),
+    [
+        ("Jürgen Müller", "jurgen.muller", "Björn Köhler", "bjorn.kohler"),
+        ("Jürgen Müller", "juergen.mueller", "Björn Köhler", "bjoern.koehler"),
+        ("Pieter van den Berg", "pieter.berg", "Joost van Dijk", "joost.dijk"),
+        ("Jean-Luc Martin", "jeanluc.martin", "Marie-Claire Dubois", "marieclaire.dubois"),
+        ("Trần Minh Châu", "minhchau.tran", "Lê Gia Huy", "giahuy.le"),
+    ],
+)
+def test_what_one_address_shows_is_expected_of_the_next(
+    colleague: str, address: str, somebody: str, expected: str
+) -> None:
+    manners = Manners()
+
+    manners.note(named(colleague), address, "first.last")
+
+    assert likeliest(manners.spelled(named(somebody))) == expected
+
+
+@pytest.mark.parametrize(("address", "pattern"), [("jmuller", "f.last"), ("jurgen", "firstlast")])
+def test_an_address_that_leaves_open_how_it_was_spelled_shows_nothing(address: str, pattern: str) -> None:
+    manners, other = Manners(), named("Björn Köhler")
+
+    manners.note(named("Jürgen Müller"), address, pattern)
+
+    assert manners.version == 0
+    assert manners.spelled(other) is other
+
+
+def test_names_with_nothing_to_choose_stay_as_they_are() -> None:
+    manners, grace = Manners(), named("Grace Hopper")
+
+    manners.note(named("Jürgen Müller"), "jurgen.muller", "first.last")
+
+    assert manners.spelled(grace) is grace
+
+
+def test_the_weights_of_all_readings_still_add_up_to_one() -> None:
+    manners = Manners()
+
+    manners.note(named("Pieter van den Berg"), "pieter.berg", "first.last")
+
+    assert sum(each.weight for each in manners.spelled(named("Joost van Dijk")).readings) == pytest.approx(1)
+
+
+def test_colleagues_are_asked_about_first_as_the_domain_spells() -> None:
+    names = ["Jürgen Müller", "Björn Köhler", "Käthe Schröder", "Günther Krüger", "Sören Möller"]
+    plain = [name.lower().translate(str.maketrans("üöä", "uoa")).replace(" ", ".") for name in names]
+
+    outcomes, seen = look_up(contacts(*names), {ACME: mail_host(*plain)})
+
+    assert [outcomes[position].email for position in range(5)] == [f"{each}@{ACME}" for each in plain]
+    assert len(seen[ACME].verbs("RCPT")) <= 12

@@ -1,0 +1,106 @@
+"""QUIT together with the last questions of a conversation (RFC 2920 3.1): a round trip less, no answer the worse."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from pipeline.outcomes import Outcome, OutcomeStatus
+from pipeline.records import Batch, Record
+from pipeline.stages import stage_named
+from tests.unit.mail.servers.scripted_servers import Reply, Seen, Talk, mail_host, world
+
+ACME = "acme.test"
+PEOPLE = [f"p{number}" for number in range(10)]
+
+
+def verify(server: Reply | Talk, people: Sequence[str]) -> tuple[dict[str, OutcomeStatus], Seen]:
+    """What is said of each person's address, and what the server saw."""
+
+    async def scenario() -> tuple[dict[str, OutcomeStatus], Seen]:
+        async with world({ACME: server}, defer_seconds=()) as scripted:
+            records = [Record(position, email=f"{person}@{ACME}") for position, person in enumerate(people)]
+            said = [each async for each in stage_named("email_verify").stage.work(Batch(records), scripted.network)]
+            await scripted.network.close()
+            return {people[each.position]: each.status for each in said if isinstance(each, Outcome)}, scripted.seen[
+                ACME
+            ]
+
+    return asyncio.run(scenario())
+
+
+def truth(people: Sequence[str], *mailboxes: str) -> dict[str, OutcomeStatus]:
+    return {person: OutcomeStatus.VALID if person in mailboxes else OutcomeStatus.INVALID for person in people}
+
+
+def flights_to(host: Reply, people: Sequence[str]) -> Iterator[list[str]]:
+    """The verbs that reached the host together."""
+    flights: list[list[str]] = []
+
+    async def reads_what_has_arrived(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        commands = [""]
+        while commands[-1] != "QUIT":
+            writer.write(b"".join((host(command) or b"") + b"\r\n" for command in commands))
+            commands = (await reader.read(65536)).decode().removesuffix("\r\n").split("\r\n")
+            flights.append(commands)
+        writer.write(b"".join((host(command) or b"") + b"\r\n" for command in commands))
+
+    verify(reads_what_has_arrived, people)
+    return ([command[:4] for command in commands] for commands in flights)
+
+
+def test_quit_is_said_in_the_breath_of_the_last_questions() -> None:
+    assert list(flights_to(mail_host("p3"), PEOPLE)) == [["EHLO"], ["MAIL", *["RCPT"] * 11, "QUIT"]]
+
+
+def test_of_few_people_it_is_the_invented_one_that_quit_goes_with() -> None:
+    assert list(flights_to(mail_host("p3"), ["p3"])) == [["EHLO"], ["MAIL", "RCPT"], ["RCPT", "QUIT"]]
+
+
+def test_a_server_without_pipelining_hears_quit_after_its_last_reply() -> None:
+    flights = list(flights_to(mail_host("p3", pipelining=False), ["p3"]))
+
+    assert flights == [["EHLO"], ["MAIL"], ["RCPT"], ["RCPT"], ["QUIT"]]
+
+
+def test_a_large_domain_is_left_once_for_each_of_its_sessions() -> None:
+    everybody = [f"p{number}" for number in range(120)]
+
+    statuses, seen = verify(mail_host(*everybody), everybody)
+
+    assert statuses == truth(everybody, *everybody)
+    assert len(seen.verbs("QUIT")) == seen.sessions
+
+
+def test_a_goodbye_in_the_place_of_an_answer_tells_that_a_command_was_lost() -> None:
+    ordinary, lost = mail_host("p2", "p4"), list[str]()
+
+    async def loses_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command = ""
+        while True:
+            if "p2@" in command and not lost:
+                lost.append(command)
+            else:
+                writer.write((ordinary(command) or b"") + b"\r\n")
+            if command == "QUIT":
+                return
+            command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
+
+    statuses, _ = verify(loses_one, PEOPLE)
+
+    assert lost
+    assert statuses == truth(PEOPLE, "p2", "p4")
+
+
+def test_who_was_not_answered_before_the_server_hung_up_is_asked_in_another_session() -> None:
+    ordinary, recipients = mail_host("p2", "p9"), list[str]()
+
+    def tires(command: str) -> bytes | None:
+        if command.startswith("RCPT"):
+            recipients.append(command)
+            if len(recipients) == 5:
+                return None
+        return ordinary(command)
+
+    statuses, seen = verify(tires, PEOPLE)
+
+    assert statuses == truth(PEOPLE, "p2", "p9")
+    assert seen.sessions > 1

@@ -1,0 +1,300 @@
+"""A session goes on with the next domain that waits for the same mail host, and takes nobody's trouble along."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from cli.verify.domain_check import check_domain
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.mail.smtp.egress import WaysOut
+from pipeline.outcomes import Outcome, OutcomeStatus
+from pipeline.records import Batch, Record
+from pipeline.stages import stage_named
+from tests.unit.mail.servers.scripted_servers import Reply, Seen, Talk, mail_host, mail_server, name_server
+from tests.unit.mail.servers.tls_servers import TlsHost
+
+HOST = "127.8.0.1"
+FIRST, SECOND, THIRD = "first.test", "second.test", "third.test"
+
+
+@asynccontextmanager
+async def shared_host(
+    behaviour: Reply | Talk, domains: Sequence[str], **config: Any
+) -> AsyncIterator[tuple[MailNetwork, Seen]]:
+    """One mail host for all the domains, with room for one connection."""
+    zone = {(domain, "MX"): ["10 mx.hosting.test."] for domain in domains} | {("mx.hosting.test", "A"): [HOST]}
+    async with mail_server(behaviour, HOST) as (port, seen), name_server(zone) as (_, address):
+        settings = {"connections_per_host": 1, "command_timeout": 2.0, "defer_seconds": (), **config}
+        network = MailNetwork(MailNetworkConfig((address,), port, allow_private=True, **settings))
+        try:
+            yield network, seen
+        finally:
+            await network.close()
+
+
+def verify(behaviour: Reply | Talk, emails: Sequence[str], **config: Any) -> tuple[dict[str, OutcomeStatus], Seen]:
+    """What is said of each address, and what the host saw."""
+
+    async def scenario() -> tuple[dict[str, OutcomeStatus], Seen]:
+        domains = list(dict.fromkeys(email.partition("@")[2] for email in emails))
+        async with shared_host(behaviour, domains, **config) as (network, seen):
+            records = [Record(position, email=email) for position, email in enumerate(emails)]
+            said = [each async for each in stage_named("email_verify").stage.work(Batch(records), network)]
+            await network.close()
+            return {emails[each.position]: each.status for each in said if isinstance(each, Outcome)}, seen
+
+    return asyncio.run(scenario())
+
+
+def at_each(count: int, *local_parts: str) -> list[str]:
+    return [f"{local_part}@d{number}.test" for number in range(count) for local_part in local_parts]
+
+
+def test_domains_that_wait_for_the_same_host_share_a_session_and_each_has_a_transaction_of_its_own() -> None:
+    statuses, seen = verify(mail_host("grace"), [f"grace@{FIRST}", f"grace@{SECOND}", f"grace@{THIRD}"])
+
+    assert set(statuses.values()) == {OutcomeStatus.VALID}
+    assert seen.sessions == 1
+    turn = ["MAIL", "RCPT", "RCPT"]
+    assert [command[:4] for command in seen.commands] == ["EHLO", *turn, "RSET", *turn, "RSET", *turn, "QUIT"]
+
+
+def test_the_next_domain_costs_no_round_trip_more_than_its_questions() -> None:
+    host, flights = mail_host("grace"), list[list[str]]()
+
+    async def reads_what_has_arrived(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        commands = [""]
+        while commands[-1] != "QUIT":
+            writer.write(b"".join((host(command) or b"") + b"\r\n" for command in commands))
+            commands = (await reader.read(65536)).decode().removesuffix("\r\n").split("\r\n")
+            flights.append([command[:4] for command in commands])
+        writer.write(b"".join((host(command) or b"") + b"\r\n" for command in commands))
+
+    verify(reads_what_has_arrived, [f"grace@{FIRST}", f"grace@{SECOND}"])
+
+    assert flights == [["EHLO"], ["MAIL", "RCPT"], ["RCPT"], ["RSET", "MAIL", "RCPT"], ["RCPT", "QUIT"]]
+
+
+def test_a_host_without_pipelining_is_asked_one_by_one_in_the_session_that_goes_on() -> None:
+    statuses, seen = verify(mail_host("grace", pipelining=False), at_each(3, "grace"))
+
+    assert set(statuses.values()) == {OutcomeStatus.VALID}
+    assert (seen.sessions, len(seen.verbs("QUIT"))) == (1, 1)
+
+
+def test_one_handshake_serves_all_who_wait() -> None:
+    host = TlsHost()
+
+    statuses, _ = verify(host.talk, at_each(4, "grace"))
+
+    assert set(statuses.values()) == {OutcomeStatus.VALID}
+    assert [command[:8] for command in host.clear] == ["EHLO loc", "STARTTLS"]
+    assert [command[:4] for command in host.encrypted].count("MAIL") == 4
+
+
+def test_a_session_serves_ten_domains_and_is_left_with_quit() -> None:
+    _, seen = verify(mail_host("grace"), at_each(25, "grace"), refusals_per_session=20)
+
+    assert (seen.sessions, len(seen.verbs("QUIT")), len(seen.verbs("RSET"))) == (3, 3, 22)
+
+
+def test_what_a_session_has_used_up_stays_used_up_for_the_next_domain() -> None:
+    host, most, session = mail_host("grace"), {"asked": 0, "refused": 0}, {"asked": 0, "refused": 0}
+
+    def counts(command: str) -> bytes | None:
+        reply = host(command)
+        if not command:
+            session.update(asked=0, refused=0)
+        if command.startswith("RCPT"):
+            session["asked"] += 1
+            session["refused"] += (reply or b"").startswith(b"5")
+            most.update({name: max(most[name], number) for name, number in session.items()})
+        return reply
+
+    emails = at_each(12, "grace", "alan", "joan", "mary")
+    statuses, seen = verify(counts, emails, recipients_per_session=14)
+
+    assert {email for email, status in statuses.items() if status is OutcomeStatus.VALID} == set(at_each(12, "grace"))
+    assert len(statuses) == len(emails)
+    assert most["asked"] <= 14, "the configured limit"
+    assert most["refused"] <= 9, "Postfix slows a session down at its tenth error"
+    assert seen.sessions == len(seen.verbs("QUIT")) < 12
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        b"451 4.7.1 Greylisted, come back later",
+        b"450 4.7.1 Error: rate limit exceeded",
+        b"452 4.5.3 Error: too many recipients",
+        b"421 4.7.0 Try again later, closing connection",
+        b"554 5.7.1 Client host blocked using zen.dnsbl.example",
+        b"550 something odd",
+        b"what?",
+        b"250 2.1.5 Ok\r\n250 2.1.5 Ok",
+        None,
+    ],
+)
+def test_after_trouble_the_next_domain_has_a_session_of_its_own(trouble: bytes | None) -> None:
+    replies = {f"RCPT TO:<grace@{FIRST}": trouble}
+
+    statuses, seen = verify(mail_host("grace", replies=replies), [f"grace@{FIRST}", f"grace@{SECOND}"])
+
+    assert statuses == {f"grace@{FIRST}": OutcomeStatus.UNKNOWN, f"grace@{SECOND}": OutcomeStatus.VALID}
+    assert not seen.verbs("RSET")
+
+
+@pytest.mark.parametrize(
+    ("beginning", "reply"),
+    [
+        ("RSET", None),
+        ("RSET", b"421 4.4.2 Error: timeout exceeded"),
+        ("RSET", b"502 5.5.1 Error: command not implemented"),
+        ("MAIL", None),
+        ("MAIL", b"554 too many messages in this connection"),
+        ("RCPT", None),
+        ("RCPT", b"421 4.7.0 Try again later, closing connection"),
+        ("RCPT", b"452 4.5.3 Error: too many recipients"),
+        ("RCPT", b"what?"),
+    ],
+)
+def test_a_session_that_breaks_when_it_is_handed_on_is_nothing_to_the_domain_that_got_it(
+    beginning: str, reply: bytes | None
+) -> None:
+    ordinary, transactions = mail_host("grace"), 0
+
+    def serves_one_domain(command: str) -> bytes | None:
+        nonlocal transactions
+        transactions = 0 if not command else transactions + command.startswith(("RSET", "MAIL"))
+        return reply if command.startswith(beginning) and transactions > 1 else ordinary(command)
+
+    statuses, _ = verify(serves_one_domain, at_each(5, "grace"))
+
+    assert statuses == dict.fromkeys(at_each(5, "grace"), OutcomeStatus.VALID)
+
+
+def test_a_host_that_lost_a_command_is_never_handed_on() -> None:
+    ordinary, lost = mail_host("grace"), list[str]()
+
+    async def loses_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command = ""
+        while command != "QUIT":
+            if command.startswith("RCPT") and not lost:
+                lost.append(command)
+            else:
+                writer.write((ordinary(command) or b"") + b"\r\n")
+            command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
+
+    statuses, seen = verify(loses_one, at_each(4, "grace"), command_timeout=0.3)
+
+    assert set(statuses.values()) == {OutcomeStatus.VALID}
+    assert seen.sessions == 1 + 4
+
+
+def test_after_a_complaint_the_sessions_that_are_open_serve_nobody_else() -> None:
+    ordinary, commands = mail_host("grace"), list[str]()
+    both_ask, complained = asyncio.Barrier(2), asyncio.Event()
+
+    async def complains(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command, is_to_slow_down = "", False
+        while command != "QUIT":
+            if command == f"RCPT TO:<grace@{FIRST}>":
+                await both_ask.wait()
+                is_to_slow_down = True
+            elif command == f"RCPT TO:<grace@{SECOND}>":
+                await both_ask.wait()
+                await complained.wait()
+            reply = b"450 4.7.1 Error: rate limit exceeded" if is_to_slow_down else ordinary(command) or b""
+            writer.write(reply + b"\r\n")
+            command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
+            commands.append(command)
+        if is_to_slow_down:
+            complained.set()
+
+    statuses, seen = verify(complains, [f"grace@{FIRST}", f"grace@{SECOND}", f"grace@{THIRD}"], connections_per_host=2)
+
+    assert list(statuses.values()).count(OutcomeStatus.VALID) == 2
+    assert (seen.sessions, "RSET" in commands) == (3, False)
+
+
+def test_the_time_that_a_session_handed_on_cost_is_not_the_domains() -> None:
+    host = mail_host("grace", pipelining=False)
+
+    async def serves_one_domain_and_is_slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command = ""
+        while command != "QUIT":
+            if command.startswith("RCPT"):
+                await asyncio.sleep(0.8)
+            if command == "RSET":
+                await reader.read()
+                return
+            writer.write((host(command) or b"") + b"\r\n")
+            command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
+
+    statuses, _ = verify(serves_one_domain_and_is_slow, at_each(2, "grace"), command_timeout=2.0, record_timeout=3.0)
+
+    assert set(statuses.values()) == {OutcomeStatus.VALID}
+
+
+def test_a_domain_with_another_way_out_never_gets_the_session() -> None:
+    sources, clients = ("127.9.0.1", "127.9.0.2"), dict[str, set[str]]()
+    host = mail_host("grace")
+
+    async def notes_clients(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command = ""
+        while command != "QUIT":
+            writer.write((host(command) or b"") + b"\r\n")
+            command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
+            if command.startswith("RCPT"):
+                domain = command.partition("@")[2].rstrip(">")
+                clients.setdefault(domain, set()).add(writer.get_extra_info("peername")[0])
+
+    _, seen = verify(notes_clients, at_each(12, "grace"), source_ips=sources)
+
+    ways = WaysOut(sources)
+    assert clients == {f"d{n}.test": {str(ways.own(f"d{n}.test", HOST))} for n in range(12)}
+    assert len({way for each in clients.values() for way in each}) == 2
+    assert seen.sessions < 12
+
+
+def test_who_leaves_the_line_in_the_moment_of_being_served_has_the_next_one_served() -> None:
+    async def scenario() -> Seen:
+        async with shared_host(mail_host("grace"), (FIRST, SECOND, THIRD)) as (network, seen):
+            for domain in (SECOND, THIRD):
+                await network.route(domain)
+
+            async def ask(domain: str) -> None:
+                async with network.conversation(await network.route(domain)) as conversation:
+                    await conversation.ask([f"grace@{domain}"])
+
+            async with network.conversation(await network.route(FIRST)) as first:
+                await first.ask([f"grace@{FIRST}"])
+                second, third = (asyncio.create_task(ask(domain)) for domain in (SECOND, THIRD))
+                await asyncio.sleep(0)
+            second.cancel()
+            await third
+            await asyncio.gather(second, return_exceptions=True)
+            assert second.cancelled()
+            await network.close()
+            return seen
+
+    seen = asyncio.run(scenario())
+
+    assert [command[9:-1] for command in seen.verbs("RCPT")] == [f"grace@{FIRST}", f"grace@{THIRD}"]
+    assert (seen.sessions, len(seen.verbs("QUIT"))) == (1, 1)
+
+
+def test_a_conversation_that_is_written_down_has_its_session_alone() -> None:
+    async def scenario() -> list[list[str]]:
+        async with shared_host(mail_host("grace"), (FIRST, SECOND)) as (network, _):
+            checks = [check_domain(domain, [f"grace@{domain}"], network) for domain in (FIRST, SECOND)]
+            done = await asyncio.gather(*map(asyncio.create_task, checks))
+            await network.close()
+            return [
+                [each.command[:4] for each in session.exchanges] for one in done for session in one.transcript.sessions
+            ]
+
+    assert asyncio.run(scenario()) == [["", "EHLO", "MAIL", "RCPT", "RCPT", "QUIT"]] * 2

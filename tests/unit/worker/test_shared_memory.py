@@ -1,0 +1,139 @@
+"""What workers tell each other about mail domains, through a real Valkey."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+import redis
+
+from pipeline.mail.network import MailNetwork, MailNetworkConfig
+from pipeline.mail.replies.answer import Answer
+from tests.unit.mail.servers.odd_name_servers import Asked, Zone, odd_name_servers, servfail
+from tests.unit.mail.servers.scripted_servers import mail_host, mail_server
+from worker.adapters.redis_memory import PREFIX, RedisMemory
+
+T = TypeVar("T")
+
+DOMAINS = [f"d{number}.test" for number in range(50)]
+ZONE: Zone = {(domain, "A"): ["127.0.0.2"] for domain in DOMAINS}
+ACME: Zone = {("acme.test", "A"): ["127.0.0.2"]}
+
+
+def with_networks(
+    url: str, zone: Zone, work: Callable[[list[MailNetwork]], Awaitable[T]], count: int = 2, port: int = 25
+) -> tuple[T, Asked]:
+    """Let work be done by networks that share a memory, as processes of a fleet do, and the same name server."""
+
+    async def scenario() -> tuple[T, Asked]:
+        async with odd_name_servers(zone) as (addresses, (asked,)):
+            config = MailNetworkConfig(tuple(addresses), port, allow_private=True)
+            networks = [MailNetwork(config, RedisMemory(url)) for _ in range(count)]
+            try:
+                return await work(networks), asked
+            finally:
+                for network in networks:
+                    await network.close()
+
+    return asyncio.run(scenario())
+
+
+async def routes_one_after_the_other(networks: list[MailNetwork]) -> list[object]:
+    found: list[object] = []
+    for network in networks:
+        found.append(await asyncio.gather(*map(network.route, DOMAINS)))
+        await network.close()
+    return found
+
+
+def commands(client: redis.Redis, name: str) -> int:
+    return int(client.info("commandstats").get(f"cmdstat_{name}", {}).get("calls", 0))
+
+
+def test_a_route_that_one_worker_found_is_not_asked_for_by_another(valkey_url: str, redis_client: redis.Redis) -> None:
+    (first, second), asked = with_networks(valkey_url, ZONE, routes_one_after_the_other)
+
+    assert first == second
+    assert len(asked.names) == 2 * len(DOMAINS)
+
+
+def test_what_is_shared_ends_when_the_dns_says(valkey_url: str, redis_client: redis.Redis) -> None:
+    with_networks(valkey_url, ZONE, routes_one_after_the_other)
+
+    lives = [redis_client.ttl(key) for key in redis_client.keys(f"{PREFIX}*")]
+    assert len(lives) == len(DOMAINS)
+    assert all(0 < life <= 300 for life in lives)
+
+
+def test_a_chunks_domains_are_looked_up_in_one_request(valkey_url: str, redis_client: redis.Redis) -> None:
+    before = commands(redis_client, "mget")
+
+    with_networks(valkey_url, ZONE, routes_one_after_the_other)
+
+    assert commands(redis_client, "mget") == before + 2
+
+
+def test_what_a_server_says_about_nobody_is_asked_once_by_the_whole_fleet(
+    valkey_url: str, redis_client: redis.Redis
+) -> None:
+    async def ask_about_nobody(networks: list[MailNetwork]) -> list[Answer]:
+        found = []
+        for network in networks:
+            async with network.conversation(await network.route("acme.test")) as conversation:
+                found.append(await network.ask_about_nobody(conversation))
+            await network.close()
+        return found
+
+    async def scenario() -> tuple[list[Answer], list[str]]:
+        async with mail_server(mail_host("grace"), "127.0.0.2") as (port, seen):
+            said, _ = await asyncio.to_thread(with_networks, valkey_url, ACME, ask_about_nobody, 2, port)
+            return said, seen.verbs("RCPT")
+
+    (first, second), recipients = asyncio.run(scenario())
+
+    assert first == second
+    assert first.says_catch_all is False
+    assert len(recipients) == 1
+
+
+def test_a_failure_is_not_told(valkey_url: str, redis_client: redis.Redis) -> None:
+    async def route(networks: list[MailNetwork]) -> None:
+        await networks[0].route("acme.test")
+
+    with_networks(valkey_url, {("acme.test", "MX"): servfail}, route)
+
+    assert redis_client.keys(f"{PREFIX}*") == []
+
+
+def test_who_asks_other_name_servers_is_told_nothing(valkey_url: str, redis_client: redis.Redis) -> None:
+    with_networks(valkey_url, ZONE, routes_one_after_the_other, count=1)
+
+    _, asked = with_networks(valkey_url, ZONE, routes_one_after_the_other, count=1)
+
+    assert len(asked.names) == 2 * len(DOMAINS)
+
+
+@pytest.mark.parametrize("nonsense", [b"", b"{", b"[1]", b'[60, {"domain": 7}]', b"\xff"])
+def test_what_can_not_be_read_is_found_out_anew(
+    valkey_url: str, redis_client: redis.Redis, nonsense: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def spoil_and_ask(networks: list[MailNetwork]) -> object:
+        first = await networks[0].route("acme.test")
+        await networks[0].close()
+        (key,) = redis_client.keys(f"{PREFIX}*")
+        redis_client.set(key, nonsense)
+        return first == await networks[1].route("acme.test")
+
+    is_same, asked = with_networks(valkey_url, ACME, spoil_and_ask)
+
+    assert is_same
+    assert asked.names == ["acme.test"] * 4
+    assert "acme" not in caplog.text
+
+
+def test_without_redis_each_worker_finds_out_for_itself_and_loses_no_time(caplog: pytest.LogCaptureFixture) -> None:
+    (first, second), asked = with_networks("redis://127.0.0.1:1/0", ZONE, routes_one_after_the_other)
+
+    assert first == second
+    assert len(asked.names) == 4 * len(DOMAINS)
+    assert caplog.text.count("not shared for now") == 2, "each worker asks it once, and then leaves it alone"
