@@ -46,7 +46,7 @@ def erase(request: Request, account_id: AccountId, body: Body) -> ErasureDone:
 def _erase(resources: Resources, body: bytes, account_id: UUID) -> ErasureDone:
     wish = parse_erasure(body)
     step = _Erasing(resources, account_id, _wanted(wish.people))
-    # First of all the list, under which lanes at work write nothing about them any more.
+    # First of all the list, under which chunk tasks at work write nothing about them any more.
     suppressed = step.suppress() if wish.suppress else 0
     step.learn()
     suppressed += step.suppress() if wish.suppress else 0

@@ -150,7 +150,7 @@ async def _work_chunk(
     knowledge: Knowledge,
     outcomes: dict[int, Outcome],
 ) -> list[Record]:
-    """Work one chunk with what is known, learn from it as a flush does, and give who has to wait."""
+    """Work one chunk with what is known, learn from it as a checkpoint does, and give who has to wait."""
     domains = {record.domain for record in chunk}
     batch = Batch(
         chunk,

@@ -18,8 +18,9 @@ class ProviderAnswer(Base):
 
     `question` is the SHA-256 of the person's normalised name and domain: the row tells whom it is about only to who
     asks again. The row is written before the provider is asked, and again when it has answered; one without an answer
-    belongs to a lane that is asking, or that died between the two: nobody knows then whether it was paid. `asked_at` is
-    the asker's token. `cost` is in the currency of the prices in `PROVIDERS_FILE`, and is counted from the question on.
+    belongs to a chunk task that is asking, or that died between the two: nobody knows then whether it was paid.
+    `asked_at` is the asker's token. `cost` is in the currency of the prices in `PROVIDERS_FILE`, and is counted from
+    the question on.
     """
 
     __tablename__ = "provider_answers"

@@ -128,7 +128,7 @@ def claimable_chunks(session: Session, run_id: UUID, stage: str, count: int) -> 
 
 
 def live_leases(session: Session, run_id: UUID) -> int:
-    """How many lanes are at work on a run."""
+    """How many chunk tasks are at work on a run."""
     statement = select(func.count()).where(
         RunChunk.run_id == run_id,
         RunChunk.status == word(ChunkStatus.LEASED),

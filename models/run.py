@@ -19,7 +19,7 @@ class Run(Base):
     Whoever changes anything of a run locks this row first, so that there is one order of locks and no
     deadlock. `version` rises with each change that a reader could see; it guards the Redis copy.
     `resend_at` is when the sweeper sends the chain again unless somebody pushes it on; workers do with each
-    flush. `resends` counts how often that happened in a row, for the backoff. The rate card is copied here
+    checkpoint. `resends` counts how often that happened in a row, for the backoff. The rate card is copied here
     when the run is created; `charged_contacts` are those that it pays for, which a retry does not do for what
     the run before it delivered. A new price does not change an old run. `fresh` runs
     use no verdict of earlier ones. `expired_at` is when its
@@ -67,7 +67,7 @@ class Run(Base):
         Index(
             "ix_runs_unexpired", "finished_at", postgresql_where=text("expired_at IS NULL AND finished_at IS NOT NULL")
         ),
-        # Not on `resend_at`, which changes with each flush: with it no flush would be a cheap (HOT) update.
+        # Not on `resend_at`, which changes with each checkpoint: with it no checkpoint would be a cheap (HOT) update.
         Index("ix_runs_active", "id", postgresql_where=text("status IN ('pending', 'running')")),
         Index(
             "ix_runs_unexported",

@@ -221,7 +221,7 @@ def finish_chunk(session: Session, run_id: UUID, stage: str, number: int, token:
 
 
 def hand_back_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:
-    """`leased` under this token to `open`: what is left of it is for another lane, which starts afresh."""
+    """`leased` under this token to `open`: what is left of it is for another chunk task, which starts afresh."""
     return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0)
 
 

@@ -10,7 +10,7 @@ GrowthError
 ├── RunStateConflict         the action does not fit the run's state
 ├── StageFault               a stage broke its promise of one outcome per record
 ├── WorldGone                the outside world is gone as a whole
-├── ChunkExhausted           a chunk broke its lane too often
+├── ChunkExhausted           a chunk broke its task too often
 └── LeaseLost                this worker's lease on a chunk is gone; somebody else may hold it
 """
 

@@ -103,11 +103,15 @@ class Settings(BaseSettings):
         None, description="Domains of companies, for contacts that bring none, as CSV: `company`, `domain`"
     )
 
-    chunk_size: int = Field(200, ge=1, le=10_000, description="Contacts that a lane claims at once")
-    max_lanes: int = Field(8, ge=1, le=1000, description="Lanes that may work one run at the same time")
-    lease_seconds: Seconds = Field(8, description="How long a silent lane keeps its chunk")
-    flush_seconds: Seconds = Field(0.25, description="How often a lane writes what it has: the work a crash may cost")
-    chunk_seconds: Seconds = Field(80, le=240, description="After this a lane hands back what is left of its chunk")
+    chunk_size: int = Field(200, ge=1, le=10_000, description="Contacts that a chunk task claims at once")
+    max_tasks_per_run: int = Field(8, ge=1, le=1000, description="Chunk tasks that may work one run at the same time")
+    lease_seconds: Seconds = Field(8, description="How long a silent chunk task keeps its chunk")
+    checkpoint_seconds: Seconds = Field(
+        0.25, description="How often a chunk task writes what it has: the work a crash may cost"
+    )
+    chunk_seconds: Seconds = Field(
+        80, le=240, description="After this a chunk task hands back what is left of its chunk"
+    )
     run_hours: float = Field(48, gt=0, le=24 * 90, description="A run that takes longer than this is failed")
     stage_hours: float = Field(24, gt=0, le=24 * 90, description="A run with a stage that takes longer is failed")
     retention_days: float = Field(
@@ -180,8 +184,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
-        if self.lease_seconds < 3 * self.flush_seconds:
-            raise ValueError("LEASE_SECONDS must be at least three times FLUSH_SECONDS, or live lanes lose their lease")
+        if self.lease_seconds < 3 * self.checkpoint_seconds:
+            raise ValueError(
+                "LEASE_SECONDS must be at least three times CHECKPOINT_SECONDS, or live chunk tasks lose their lease"
+            )
         if self.chunk_seconds < 1.25 * self.record_timeout_seconds + 5:
             raise ValueError(
                 "CHUNK_SECONDS must be at least 1.25 times RECORD_TIMEOUT_SECONDS and 5 more, or the contacts of a slow"

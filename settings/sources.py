@@ -24,7 +24,7 @@ class OpenSources:
 def open_sources(settings: Settings) -> OpenSources:
     """The user's own directory first, then providers in the order of their file. Raises `SourcesMisconfigured`.
 
-    Nothing is contacted yet. A request under way may take half a lease when its lane must stop.
+    Nothing is contacted yet. A request under way may take half a lease when its task must stop.
     """
     steps: list[Step] = [read_people(settings.people_file)] if settings.people_file else []
     companies = read_companies(settings.companies_file) if settings.companies_file else NoCompanies()

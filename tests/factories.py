@@ -60,12 +60,12 @@ def started_run(database: Database, count: int = 3, chunk_size: int = 2) -> UUID
 
 
 def claim(
-    database: Database, run_id: UUID, stage: str = LOOKUP, worker: str = WORKER, max_lanes: int = 20
+    database: Database, run_id: UUID, stage: str = LOOKUP, worker: str = WORKER, max_tasks_per_run: int = 20
 ) -> Lease | None:
     with database.transaction() as session:
         run = lock_run(session, run_id)
         assert run is not None
-        return chunks.claim(session, run, stage, worker, LEASE_S, max_lanes)
+        return chunks.claim(session, run, stage, worker, LEASE_S, max_tasks_per_run)
 
 
 def claimed_chunk(database: Database, run_id: UUID, stage: str = LOOKUP, worker: str = WORKER) -> Lease:
@@ -75,7 +75,7 @@ def claimed_chunk(database: Database, run_id: UUID, stage: str = LOOKUP, worker:
 
 
 def expired_chunk(database: Database, run_id: UUID, stage: str = LOOKUP) -> Lease:
-    """A chunk whose lane went silent: its lease ran out."""
+    """A chunk whose chunk task went silent: its lease ran out."""
     return expire(database, claimed_chunk(database, run_id, stage))
 
 
@@ -125,7 +125,7 @@ def valid(position: int) -> Outcome:
 
 
 def finish_chunk(database: Database, lease: Lease, outcomes: Sequence[Outcome]) -> bool:
-    """Record, finish and advance, as a lane does; whether the stage is complete."""
+    """Record, finish and advance, as a chunk task does; whether the stage is complete."""
     with database.transaction() as session:
         chunks.record(session, lease, outcomes, LEASE_S)
         chunks.finish(session, lease)

@@ -57,7 +57,7 @@ def test_each_stage_has_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9/0")
     load_settings.cache_clear()
 
-    assert {f"growth.{spec.name}" for spec in STAGES} | {"growth.compile", "growth.lane"} <= set(app.tasks)
+    assert {f"growth.{spec.name}" for spec in STAGES} | {"growth.compile", "growth.chunk"} <= set(app.tasks)
 
 
 @pytest.mark.parametrize("name", ["compile", "export"])

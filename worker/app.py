@@ -17,7 +17,7 @@ QUORUM = {"x-queue-type": "quorum"}
 """RabbitMQ's replicated queue: the only kind that outlives a node."""
 
 TO_END_A_CHUNK_S = 10
-"""Seconds beyond a chunk's time that its lane may need to write what is in hand."""
+"""Seconds beyond a chunk's time that its task may need to write what is in hand."""
 TO_BE_KILLED_S = 30
 """Seconds that it has then until its process is killed: long before its message would be delivered again."""
 

@@ -16,7 +16,7 @@ from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.live_state import LiveState
 from pipeline.runs.trouble import Step, StepFailed
-from worker.commit_retry import insist, insist_on_end, work_under
+from worker.commit_retry import retry_commit, retry_commit_on_end, work_under
 from worker.dispatch import broker_may_be_away, send_export
 from worker.process import Process
 from worker.publishing import publish
@@ -43,7 +43,7 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
 
     try:
         with trouble.step(Step.FINISH):
-            is_claimable, run, state = insist_on_end(process, lease, end)
+            is_claimable, run, state = retry_commit_on_end(process, lease, end)
     except StepFailed as error:
         log.error("%s: its failed attempt was not noted: %s", work_under(lease), error)
         return None
@@ -82,7 +82,7 @@ def note_failure(process: Process, run_id: UUID, failed: StepFailed, stage: str 
 
     try:
         with trouble.step(failed.step):
-            noted = insist(process, f"run {run_id}, stage {stage}", step)
+            noted = retry_commit(process, f"run {run_id}, stage {stage}", step)
     except StepFailed as error:
         log.error("run %s: its failure was not noted: %s", run_id, error)
         return
@@ -96,7 +96,7 @@ def note_failure(process: Process, run_id: UUID, failed: StepFailed, stage: str 
 
 def fail_exhausted(process: Process, run_id: UUID, stage: str, worker: str) -> None:
     """Fail a run one of whose chunks failed again and again."""
-    run = insist(process, f"run {run_id}, stage {stage}", lambda session: session.get_one(Run, run_id))
+    run = retry_commit(process, f"run {run_id}, stage {stage}", lambda session: session.get_one(Run, run_id))
     fail_run(process, run_id, trouble.error_of(run, stage), worker)
 
 
@@ -110,7 +110,7 @@ def fail_run(process: Process, run_id: UUID, error: RunError, worker: str) -> No
 
     try:
         with trouble.step(Step.FAIL):
-            state = insist(process, f"run {run_id}, stage {error.stage}", end)
+            state = retry_commit(process, f"run {run_id}, stage {error.stage}", end)
     except StepFailed as failed:
         note_failure(process, run_id, failed, error.stage, worker)
         return

@@ -57,9 +57,9 @@ REDIS_NEEDS = (
     )),
     Need(("LLEN", "celeryev.a"), "~celeryev*"),
     Need(("TIME",)),
-    Need(("EXISTS", "growth:sentinel"), f"~{QUEUE}*"),
+    Need(("EXISTS", "growth:broker_marker"), f"~{QUEUE}*"),
 )  # fmt: skip
-"""What Celery's Redis transport sends, and the sentinel."""
+"""What Celery's Redis transport sends, and the broker marker."""
 
 log = logging.getLogger(__name__)
 

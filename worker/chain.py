@@ -1,6 +1,6 @@
-"""Links of a run's chain, and the lanes beside it.
+"""Links of a run's chain, and the chunk tasks beside it.
 
-A link makes its stage complete, or ends its own copy of the chain. It is a lane as well: a small run is
+A link makes its stage complete, or ends its own copy of the chain. It is a chunk task as well: a small run is
 worked in place, in three messages. After its one chunk:
 
 - the stage is complete: the chain goes on;
@@ -28,8 +28,8 @@ from pipeline.runs.live_state import LiveState
 from pipeline.runs.trouble import Step, StepFailed
 from worker.attempts import fail_exhausted, fail_run, note_failure
 from worker.chunk_runner import StageLeft, work_chunk
-from worker.commit_retry import insist, insist_on_lease
-from worker.dispatch import broker_may_be_away, send_lanes, send_rest_of_chain
+from worker.commit_retry import retry_commit, retry_commit_on_lease
+from worker.dispatch import broker_may_be_away, send_chunk_tasks, send_rest_of_chain
 from worker.process import Process
 from worker.publishing import publish
 
@@ -47,22 +47,22 @@ class Claim:
     """The run fails again and again: others are asked to help only once a chunk of it went well."""
 
 
-def work_link(process: Process, run_id: UUID, stage: str, worker: str, helper_lanes: int) -> bool:
+def work_link(process: Process, run_id: UUID, stage: str, worker: str, extra_tasks: int) -> bool:
     """One link's work; says whether the chain goes on from here."""
     claim = begin(process, run_id, stage, worker)
     if claim.lease is None:
         return claim.beginning is Beginning.DONE
     if not claim.in_trouble:
-        _send_lanes(run_id, stage, min(helper_lanes, claim.left_over))
+        _send_chunk_tasks(run_id, stage, min(extra_tasks, claim.left_over))
     left = _work(process, claim.lease)
     if left is not None and not left.complete and left.is_claimable:
         if claim.in_trouble:
-            _send_lanes(run_id, stage, min(helper_lanes, claim.left_over))
+            _send_chunk_tasks(run_id, stage, min(extra_tasks, claim.left_over))
         _send_rest(process, run_id, stage, worker)
     return left is not None and left.complete
 
 
-def work_lane(process: Process, run_id: UUID, stage: str, worker: str) -> None:
+def work_chunk_task(process: Process, run_id: UUID, stage: str, worker: str) -> None:
     """One chunk's work beside the chain; sends itself again while chunks are left."""
     lease = _claim(process, run_id, stage, worker)
     left = _work(process, lease) if lease else None
@@ -71,7 +71,7 @@ def work_lane(process: Process, run_id: UUID, stage: str, worker: str) -> None:
     if left.complete:
         _send_rest(process, run_id, stage, worker)
     elif left.is_claimable:
-        _send_lanes(run_id, stage, 1)
+        _send_chunk_tasks(run_id, stage, 1)
 
 
 def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
@@ -84,8 +84,8 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
             return Claim(beginning), None
         run = touch_run(session, run_id, settings.lease_seconds)
         with trouble.step(Step.CLAIM):
-            lease = chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
-        left_over = len(claimable_chunks(session, run_id, stage, settings.max_lanes))
+            lease = chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
+        left_over = len(claimable_chunks(session, run_id, stage, settings.max_tasks_per_run))
         if lease is None:
             let_rest(session, run_id, stage)
             trouble.let_rest(session, run)
@@ -94,7 +94,7 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
 
     with noting(process, run_id, stage, worker):
         with trouble.step(Step.BEGIN):
-            claim, state = insist_on_lease(process, _of_stage(run_id, stage), step, lambda begun: begun[0].lease)
+            claim, state = retry_commit_on_lease(process, _of_stage(run_id, stage), step, lambda begun: begun[0].lease)
         if state:
             publish(process, state)
         return claim
@@ -108,10 +108,10 @@ def _claim(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | N
         run = lock_run(session, run_id)
         if run is None or run.status in TERMINAL_RUN_STATUSES:
             return None
-        return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_lanes)
+        return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
 
     with noting(process, run_id, stage, worker), trouble.step(Step.CLAIM):
-        return insist_on_lease(process, _of_stage(run_id, stage), step, lambda lease: lease)
+        return retry_commit_on_lease(process, _of_stage(run_id, stage), step, lambda lease: lease)
     return None
 
 
@@ -124,15 +124,15 @@ def _work(process: Process, lease: Lease) -> StageLeft | None:
         return None
 
 
-def _send_lanes(run_id: UUID, stage: str, count: int) -> None:
+def _send_chunk_tasks(run_id: UUID, stage: str, count: int) -> None:
     with broker_may_be_away(run_id):
-        send_lanes(run_id, stage, count)
+        send_chunk_tasks(run_id, stage, count)
 
 
 def _send_rest(process: Process, run_id: UUID, stage: str, worker: str) -> None:
     with noting(process, run_id, stage, worker):
         with trouble.step(Step.CONTINUE):
-            preset = insist(process, _of_stage(run_id, stage), lambda session: preset_of_run(session, run_id))
+            preset = retry_commit(process, _of_stage(run_id, stage), lambda session: preset_of_run(session, run_id))
         with broker_may_be_away(run_id):
             send_rest_of_chain(run_id, preset, stage)
 

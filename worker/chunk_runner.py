@@ -1,4 +1,4 @@
-"""A lane's work on one chunk: what comes out is recorded each `FLUSH_SECONDS`, under the chunk's lease.
+"""A chunk task's work on one chunk: what comes out is recorded each `CHECKPOINT_SECONDS`, under the chunk's lease.
 
 One step is one transaction; none is open while the world is asked. Readers are told after each commit.
 """
@@ -21,7 +21,7 @@ from pipeline.runs.chunks import Lease
 from pipeline.runs.trouble import Step, StepFailed
 from pipeline.stages import stage_named
 from worker.attempts import fail_attempt
-from worker.commit_retry import insist, insist_on_end, work_under
+from worker.commit_retry import retry_commit, retry_commit_on_end, work_under
 from worker.process import Process, freshness_of
 from worker.publishing import publish
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StageLeft:
-    """What is left of a stage after a lane's work."""
+    """What is left of a stage after a chunk task's work."""
 
     complete: bool
     is_claimable: bool
@@ -87,13 +87,13 @@ async def _work(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
     stage_work = asyncio.create_task(_collect(results, hand))
     hand_back_at = time.monotonic() + settings.chunk_seconds
     try:
-        while not (await asyncio.wait({stage_work}, timeout=settings.flush_seconds))[0]:
+        while not (await asyncio.wait({stage_work}, timeout=settings.checkpoint_seconds))[0]:
             if process.draining.is_set() or time.monotonic() > hand_back_at:
                 reason = "the worker stops" if process.draining.is_set() else "the chunk's time is up"
                 await _cancel(stage_work)
                 return await asyncio.to_thread(_hand_back, process, lease, hand, reason)
             _check_world(process, failures_before)
-            await _flush(process, lease, hand)
+            await _checkpoint(process, lease, hand)
     finally:
         await _cancel(stage_work)
     _check_world(process, failures_before)
@@ -101,8 +101,8 @@ async def _work(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
     return await asyncio.to_thread(_finish, process, lease, hand)
 
 
-async def _flush(process: Process, lease: Lease, hand: _Hand) -> None:
-    """Postgres may be away for a moment: what is in hand is then kept for the next flush, while the lease lives."""
+async def _checkpoint(process: Process, lease: Lease, hand: _Hand) -> None:
+    """Postgres may be away for a moment: what is in hand is kept for the next checkpoint, while the lease lives."""
     outcomes = hand.take()
     try:
         await asyncio.to_thread(_record, process, lease, outcomes)
@@ -138,7 +138,7 @@ async def _worked(process: Process, lease: Lease, batch: Batch) -> AsyncIterator
 
 
 async def _condemned(lease: Lease) -> AsyncIterator[Outcome]:
-    """The outcome of the contact that broke its lanes: it is neither loaded nor worked any more."""
+    """The outcome of the contact that broke its chunk tasks: it is neither loaded nor worked any more."""
     yield Outcome(lease.first_position, stage_named(lease.stage).on_fault, Reason.INTERNAL_ERROR)
 
 
@@ -150,7 +150,7 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
 def _load(process: Process, lease: Lease) -> Batch:
     freshness = freshness_of(process.settings)
     with trouble.step(Step.LOAD):
-        return insist(process, work_under(lease), lambda session: chunks.load(session, lease, freshness))
+        return retry_commit(process, work_under(lease), lambda session: chunks.load(session, lease, freshness))
 
 
 def _record(process: Process, lease: Lease, outcomes: list[Outcome]) -> None:
@@ -191,6 +191,6 @@ def _end(process: Process, lease: Lease, outcomes: list[Outcome], end_chunk: Cal
         return left, live_state.build(session, run, process.settings.public_url)
 
     with trouble.step(Step.FINISH):
-        left, state = insist_on_end(process, lease, end)
+        left, state = retry_commit_on_end(process, lease, end)
     publish(process, state)
     return left

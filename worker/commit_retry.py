@@ -27,12 +27,12 @@ T = TypeVar("T")
 _LEFT = (ChunkStatus.OPEN, ChunkStatus.DONE)
 
 
-def insist(
-    process: Process, work: str, step: Callable[[Session], T], came_about: Callable[[Session, T], bool] | None = None
+def retry_commit(
+    process: Process, work: str, step: Callable[[Session], T], was_committed: Callable[[Session, T], bool] | None = None
 ) -> T:
     """One transaction, tried again while Postgres is away or refuses, for as long as a lease may still live.
 
-    `work` names run and stage in the log. `came_about` says, of what an earlier try gave, whether that try was
+    `work` names run and stage in the log. `was_committed` says, of what an earlier try gave, whether that try was
     committed after all; without it the step must be one that may be done twice. In the end it raises
     `PostgresUnavailable`, and whatever the step does.
     """
@@ -41,7 +41,7 @@ def insist(
     while True:
         try:
             with process.database.transaction() as session:
-                if not (given and came_about and came_about(session, given[-1])):
+                if not (given and was_committed and was_committed(session, given[-1])):
                     given.append(step(session))
             return given[-1]
         except PostgresUnavailable as error:
@@ -50,24 +50,24 @@ def insist(
                 give_up_at = time.monotonic() + process.settings.lease_seconds
             if time.monotonic() > give_up_at:
                 raise
-            time.sleep(process.settings.flush_seconds / 4)
+            time.sleep(process.settings.checkpoint_seconds / 4)
 
 
-def insist_on_lease(
+def retry_commit_on_lease(
     process: Process, work: str, claim: Callable[[Session], T], lease_of: Callable[[T], Lease | None]
 ) -> T:
-    """Insist on a step that may claim a chunk: it is claimed once, also if nobody heard that it was."""
+    """Retry commit on a step that may claim a chunk: it is claimed once, also if nobody heard that it was."""
 
     def is_held(session: Session, claimed: T) -> bool:
         lease = lease_of(claimed)
         return lease is not None and _status_under(session, lease) == ChunkStatus.LEASED
 
-    return insist(process, work, claim, is_held)
+    return retry_commit(process, work, claim, is_held)
 
 
-def insist_on_end(process: Process, lease: Lease, end: Callable[[Session], T]) -> T:
-    """Insist on a step that ends a lease: what it gave holds, also if nobody heard that it was committed."""
-    return insist(process, work_under(lease), end, lambda session, _: _status_under(session, lease) in _LEFT)
+def retry_commit_on_end(process: Process, lease: Lease, end: Callable[[Session], T]) -> T:
+    """Retry commit on a step that ends a lease: what it gave holds, also if nobody heard that it was committed."""
+    return retry_commit(process, work_under(lease), end, lambda session, _: _status_under(session, lease) in _LEFT)
 
 
 def work_under(lease: Lease) -> str:

@@ -18,7 +18,7 @@ from pipeline.runs.live_state import LiveState
 from pipeline.runs.trouble import Step, StepFailed
 from worker.attempts import fail_attempt
 from worker.chain import begin
-from worker.commit_retry import insist, insist_on_end, work_under
+from worker.commit_retry import retry_commit, retry_commit_on_end, work_under
 from worker.dispatch import broker_may_be_away, send_chain
 from worker.export import WorkerStops, disk_error, write_exports
 from worker.process import Process
@@ -62,7 +62,7 @@ def _compile(process: Process, lease: Lease) -> None:
 
 
 def _write_and_complete(process: Process, lease: Lease) -> None:
-    exports = insist(process, work_under(lease), lambda session: _write(process, lease, session))
+    exports = retry_commit(process, work_under(lease), lambda session: _write(process, lease, session))
     try:
         _complete(process, lease, exports)
     finally:
@@ -76,7 +76,7 @@ def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> 
         put_in_place(process.settings.export_dir, exports)
         return live_state.build(session, run, process.settings.public_url)
 
-    publish(process, insist_on_end(process, lease, end))
+    publish(process, retry_commit_on_end(process, lease, end))
 
 
 def _begin_writing(process: Process, lease: Lease) -> bool:
@@ -94,7 +94,7 @@ def _begin_writing(process: Process, lease: Lease) -> bool:
         remove_exports(settings.export_dir, run.id)
         return True
 
-    return insist(process, work_under(lease), step)
+    return retry_commit(process, work_under(lease), step)
 
 
 def _pause(process: Process, lease: Lease, reason: str) -> None:
@@ -104,7 +104,7 @@ def _pause(process: Process, lease: Lease, reason: str) -> None:
 def _hand_back(process: Process, lease: Lease) -> None:
     """The worker stops: another one compiles, from the start."""
     _leave(process, lease, lambda session: chunks.hand_back(session, lease, "the worker stops"))
-    preset = insist(process, work_under(lease), lambda session: preset_of_run(session, lease.run_id))
+    preset = retry_commit(process, work_under(lease), lambda session: preset_of_run(session, lease.run_id))
     with broker_may_be_away(lease.run_id):
         send_chain(lease.run_id, preset)
 
@@ -116,7 +116,7 @@ def _leave(process: Process, lease: Lease, leave: Callable[[Session], None]) -> 
         forget_exports(session, lease.run_id)
         return live_state.build(session, lifecycle.refreshed(session, lease.run_id), process.settings.public_url)
 
-    publish(process, insist_on_end(process, lease, end))
+    publish(process, retry_commit_on_end(process, lease, end))
 
 
 def _write(process: Process, lease: Lease, session: Session) -> list[ExportFile]:

@@ -29,7 +29,7 @@ IN_TURN, AFTER_ALL_OTHERS = 3, 9
 """Priorities in Redis, where the lower comes first, and 0 is that of the links which Celery sends by itself.
 
 A run that waits for a process has one link in the queue, and a run at work has one for its next chunk: in turn,
-whatever their sizes. A run that goes on with its next stage keeps the process that it waited for. The helper lanes of a
+whatever their sizes. A run that goes on with its next stage keeps the process that it waited for. The extra tasks of a
 large run come last: each would stand for a whole chunk before a small run.
 """
 
@@ -60,7 +60,7 @@ def send_chain(run_id: UUID, preset: str) -> None:
     stages = PRESETS[preset]
 
     def whole_chain() -> Signature[None]:
-        helpers = load_settings().max_lanes - 1
+        helpers = load_settings().max_tasks_per_run - 1
         first, *later = (_stage_task(stage, run_id, helpers) for stage in stages)
         return chain(_waits(first, IN_TURN), *later, _compile_task(run_id))
 
@@ -68,13 +68,13 @@ def send_chain(run_id: UUID, preset: str) -> None:
 
 
 def send_rest_of_chain(run_id: UUID, preset: str, stage: str) -> None:
-    """Send the chain from `stage` on. Its first link starts no helper lanes: they are at work already."""
+    """Send the chain from `stage` on. Its first link starts no extra tasks: they are at work already."""
     stages = PRESETS[preset]
     later = stages[stages.index(stage) + 1 :]
 
     def rest_of_chain() -> Signature[None]:
-        helpers = load_settings().max_lanes - 1
-        first = _waits(_stage_task(stage, run_id, helper_lanes=0), IN_TURN)
+        helpers = load_settings().max_tasks_per_run - 1
+        first = _waits(_stage_task(stage, run_id, extra_tasks=0), IN_TURN)
         return chain(first, *(_stage_task(name, run_id, helpers) for name in later), _compile_task(run_id))
 
     _send(rest_of_chain)
@@ -85,10 +85,10 @@ def send_export(run_id: UUID) -> None:
     _send(lambda: _waits(_task("export", str(run_id)), IN_TURN))
 
 
-def send_lanes(run_id: UUID, stage: str, count: int) -> None:
-    """Send `count` lanes to help with a stage."""
+def send_chunk_tasks(run_id: UUID, stage: str, count: int) -> None:
+    """Send `count` chunk tasks to help with a stage."""
     for _ in range(count):
-        _send(lambda: _waits(_task("lane", str(run_id), stage), AFTER_ALL_OTHERS))
+        _send(lambda: _waits(_task("chunk task", str(run_id), stage), AFTER_ALL_OTHERS))
 
 
 def _waits(task: Signature[None], priority: int) -> Signature[None]:
@@ -96,8 +96,8 @@ def _waits(task: Signature[None], priority: int) -> Signature[None]:
     return task if is_rabbitmq(load_settings().celery_broker_url) else task.set(priority=priority)
 
 
-def _stage_task(stage: str, run_id: UUID, helper_lanes: int) -> Signature[None]:
-    return _task(stage, str(run_id), helper_lanes)
+def _stage_task(stage: str, run_id: UUID, extra_tasks: int) -> Signature[None]:
+    return _task(stage, str(run_id), extra_tasks)
 
 
 def _compile_task(run_id: UUID) -> Signature[None]:

@@ -22,7 +22,7 @@ from pipeline.results.exports import ExportFile, discard, put_in_place, remove_e
 from pipeline.runs import live_state
 from pipeline.runs.lifecycle import refreshed
 from pipeline.runs.live_state import LiveState
-from worker.commit_retry import insist
+from worker.commit_retry import retry_commit
 from worker.dispatch import broker_may_be_away, send_export
 from worker.process import Process
 from worker.publishing import publish
@@ -53,7 +53,7 @@ def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
 
 
 def write_exports(process: Process, session: Session, run_id: UUID, renew: Callable[[], None]) -> list[ExportFile]:
-    """Write all files of a run beside their places, and call `renew` each `FLUSH_SECONDS`.
+    """Write all files of a run beside their places, and call `renew` each `CHECKPOINT_SECONDS`.
 
     Raises `OSError` when the disk does not take them, `WorkerStops` when the worker is to stop, and whatever `renew`
     does; then nothing is left.
@@ -82,7 +82,7 @@ def _rows(process: Process, session: Session, run_id: UUID, renew: Callable[[], 
         for row in rows:
             if process.draining.is_set():
                 raise WorkerStops
-            if time.monotonic() - renewed > process.settings.flush_seconds:
+            if time.monotonic() - renewed > process.settings.checkpoint_seconds:
                 renew()
                 renewed = time.monotonic()
             yield row
@@ -92,10 +92,10 @@ def _claim(process: Process, run_id: UUID, worker: str) -> ExportLease | None:
     def claim(session: Session) -> ExportLease | None:
         return export_lease.claim_export(session, run_id, worker, process.settings.lease_seconds)
 
-    def came_about(session: Session, lease: ExportLease | None) -> bool:
+    def was_committed(session: Session, lease: ExportLease | None) -> bool:
         return lease is not None and export_lease.is_held(session, lease)
 
-    return insist(process, _of_exports(run_id), claim, came_about)
+    return retry_commit(process, _of_exports(run_id), claim, was_committed)
 
 
 def _export(process: Process, lease: ExportLease) -> None:
@@ -142,10 +142,10 @@ def _hand_out(process: Process, lease: ExportLease, exports: Sequence[ExportFile
         put_in_place(process.settings.export_dir, exports)
         return run
 
-    def came_about(session: Session, _state: LiveState) -> bool:
+    def was_committed(session: Session, _state: LiveState) -> bool:
         return bool(exports_of_run(session, lease.run_id))
 
-    _end(process, lease, finish, came_about)
+    _end(process, lease, finish, was_committed)
 
 
 def _end_badly(process: Process, lease: ExportLease, reason: str) -> None:
@@ -157,14 +157,14 @@ def _end(
     process: Process,
     lease: ExportLease,
     end: Callable[[Session, ExportLease], Run],
-    came_about: Callable[[Session, LiveState], bool] | None = None,
+    was_committed: Callable[[Session, LiveState], bool] | None = None,
 ) -> None:
     """End the lease and tell readers. Raises `LeaseLost`, also when nobody heard that the lease was ended."""
 
     def step(session: Session) -> LiveState:
         return live_state.build(session, end(session, lease), process.settings.public_url)
 
-    publish(process, insist(process, _of_exports(lease.run_id), step, came_about))
+    publish(process, retry_commit(process, _of_exports(lease.run_id), step, was_committed))
 
 
 def _clear_away(process: Process, run_id: UUID) -> None:
@@ -175,14 +175,14 @@ def _clear_away(process: Process, run_id: UUID) -> None:
             remove_exports(process.settings.export_dir, run_id)
 
     try:
-        insist(process, _of_exports(run_id), step)
+        retry_commit(process, _of_exports(run_id), step)
     except OSError as error:
         log.error("run %s: its void export files can't be deleted: %s", run_id, disk_error(error))
 
 
 def _send_next(process: Process, run_id: UUID) -> None:
     """The account's turn is over: whoever waits for it is next, at the end of the queue."""
-    due = insist(process, _of_exports(run_id), lambda session: export_lease.next_unexported(session, run_id))
+    due = retry_commit(process, _of_exports(run_id), lambda session: export_lease.next_unexported(session, run_id))
     if due is not None:
         with broker_may_be_away(due):
             send_export(due)

@@ -72,7 +72,7 @@ class Process:
 
 
 def open_process(draining: Flag) -> Process:
-    """Open a process's connections; nothing is contacted yet. Once `draining` is set, lanes hand back."""
+    """Open a process's connections; nothing is contacted yet. Once `draining` is set, chunk tasks hand back."""
     settings = required(load_settings(), "database_url", "redis_url")
     mail = mail_network_config(settings)
     return Process(

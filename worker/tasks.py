@@ -16,7 +16,7 @@ from settings import load_settings, required
 from settings.sources import sources_or_exit
 from worker.app import EXPORT_SOFT_TIME_LIMIT_S, EXPORT_TIME_LIMIT_S, app
 from worker.celery_patches.leaving import leave_soon
-from worker.chain import work_lane, work_link
+from worker.chain import work_chunk_task, work_link
 from worker.compile import compile_run
 from worker.export import export_stopped_run
 from worker.garbage import collect_rarely
@@ -53,7 +53,7 @@ def this_process() -> Process:
 
 @worker_shutting_down.connect
 def _drain(**_: Any) -> None:
-    """SIGTERM came: lanes record what they have and hand their chunks back, within a flush."""
+    """SIGTERM came: chunk tasks record what they have and hand their chunks back, within a checkpoint."""
     _draining.set()
 
 
@@ -78,15 +78,15 @@ def _close(**_: Any) -> None:
 
 
 @app.task(bind=True, name="growth.email_lookup")
-def email_lookup(self: "Task[Any, None]", run_id: str, helper_lanes: int) -> None:
+def email_lookup(self: "Task[Any, None]", run_id: str, extra_tasks: int) -> None:
     """Make the look-up stage complete, or end this copy of the chain."""
-    _work_link(self, run_id, "email_lookup", helper_lanes)
+    _work_link(self, run_id, "email_lookup", extra_tasks)
 
 
 @app.task(bind=True, name="growth.email_verify")
-def email_verify(self: "Task[Any, None]", run_id: str, helper_lanes: int) -> None:
+def email_verify(self: "Task[Any, None]", run_id: str, extra_tasks: int) -> None:
     """Make the verification stage complete, or end this copy of the chain."""
-    _work_link(self, run_id, "email_verify", helper_lanes)
+    _work_link(self, run_id, "email_verify", extra_tasks)
 
 
 @app.task(
@@ -111,14 +111,14 @@ def export(self: "Task[Any, None]", run_id: str) -> None:
     export_stopped_run(this_process(), UUID(run_id), _worker_name(self))
 
 
-@app.task(bind=True, name="growth.lane")
-def lane(self: "Task[Any, None]", run_id: str, stage: str) -> None:
+@app.task(bind=True, name="growth.chunk")
+def chunk_task(self: "Task[Any, None]", run_id: str, stage: str) -> None:
     """Work one chunk of a stage beside the chain."""
-    work_lane(this_process(), UUID(run_id), stage, _worker_name(self))
+    work_chunk_task(this_process(), UUID(run_id), stage, _worker_name(self))
 
 
-def _work_link(task: "Task[Any, None]", run_id: str, stage: str, helper_lanes: int) -> None:
-    if not work_link(this_process(), UUID(run_id), stage, _worker_name(task), helper_lanes):
+def _work_link(task: "Task[Any, None]", run_id: str, stage: str, extra_tasks: int) -> None:
+    if not work_link(this_process(), UUID(run_id), stage, _worker_name(task), extra_tasks):
         # Ends this copy of the chain; unlike celery.exceptions.Ignore, Flower sees the task succeed.
         task.request.chain = None
 

@@ -39,7 +39,7 @@ def learn_patterns(session: Session, outcomes: Iterable[Outcome]) -> None:
     learned = lessons(outcomes)
     if not learned:
         return
-    # Sorted, so that lanes which learn about the same domains lock the rows in the same order.
+    # Sorted, so that chunk tasks which learn about the same domains lock the rows in the same order.
     rows = [
         {"domain": domain, "pattern": pattern, **lesson._asdict()}
         for (domain, pattern), lesson in sorted(learned.items())

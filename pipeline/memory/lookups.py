@@ -29,7 +29,7 @@ FROM runs r JOIN lookups l ON l.account_id = r.account_id AND l.person = ANY(:pe
 WHERE r.id = :run_id AND NOT r.fresh AND l.asked_at > now() - make_interval(days => CAST(:days AS int))
 """)
 
-# In one order, so that lanes which learn about the same people lock the rows alike.
+# In one order, so that chunk tasks which learn about the same people lock the rows alike.
 REMEMBER = text("""
 INSERT INTO lookups (account_id, person, mailbox, reason, score, evidence)
 SELECT :account_id, decode(r.person, 'hex'), decode(r.mailbox, 'hex'), r.reason, r.score, r.evidence

@@ -1,7 +1,7 @@
 """The journal of paid questions in Postgres: which were asked, what was answered, what it cost.
 
 All of it is per account. Who writes holds the account's lock on its journal to the end of the transaction, so that of
-two lanes one asks, and no two spend the same rest of a budget. `asked_at` is the token of whoever asks.
+two chunk tasks one asks, and no two spend the same rest of a budget. `asked_at` is the token of whoever asks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class _Rest:
 
 
 def account_of_run(session: Session, run_id: UUID) -> UUID:
-    """Whose journal a run's lanes write. Raises `sqlalchemy.exc.NoResultFound` for an unknown run."""
+    """Whose journal a run's chunk tasks write. Raises `sqlalchemy.exc.NoResultFound` for an unknown run."""
     return session.scalars(select(Run.account_id).where(Run.id == run_id)).one()
 
 

@@ -40,7 +40,7 @@ WHERE r.id = :run_id AND NOT r.fresh
     WHEN 'valid' THEN CAST(:valid AS float) WHEN 'risky' THEN CAST(:risky AS float) ELSE CAST(:invalid AS float) END)
 """)
 
-# In one order, so that lanes which learn about the same addresses lock the rows alike.
+# In one order, so that chunk tasks which learn about the same addresses lock the rows alike.
 REMEMBER = text("""
 INSERT INTO verifications (account_id, address, status, reason, score, evidence)
 SELECT :account_id, decode(r.address, 'hex'), r.status, r.reason, r.score, r.evidence

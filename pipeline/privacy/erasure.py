@@ -1,8 +1,8 @@
 """Erasure: a person is removed from an account's runs and from what the account knows.
 
 Of a contact that is erased its place in the counts stays, since counts, credits and timelines do; nothing it held
-does. It is done in small steps, each under its run's lock, so that it is safe while the run is worked: a lane that has
-the contact in hand finds its outcomes written already, and an export being written is written again.
+does. It is done in small steps, each under its run's lock, so that it is safe while the run is worked: a chunk task
+that has the contact in hand finds its outcomes written already, and an export being written is written again.
 """
 
 import re

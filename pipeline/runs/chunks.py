@@ -97,7 +97,7 @@ class Lease:
     first_position: int
     last_position: int
     condemned: bool = False
-    """It broke its lane again and again, and is one record: that one is given up, neither loaded nor worked."""
+    """It broke its task again and again, and is one record: that one is given up, neither loaded nor worked."""
 
 
 def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -> None:
@@ -105,13 +105,13 @@ def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -
     session.execute(PLAN, {"run_id": run_id, "stage": stage, "contacts": contacts, "size": size})
 
 
-def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, max_lanes: int) -> Lease | None:
-    """Lease a chunk that is open or whose lease ran out; none if there is none, or enough lanes are at work.
+def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, max_tasks_per_run: int) -> Lease | None:
+    """Lease a chunk that is open or whose lease ran out; none if there is none, or enough chunk tasks are at work.
 
-    A chunk that broke its lane again and again is narrowed down first. `run` must be locked by the caller.
-    Raises `ChunkExhausted` for one that can't be narrowed down, and for a run all of whose lanes are lost.
+    A chunk that broke its task again and again is narrowed down first. `run` must be locked by the caller.
+    Raises `ChunkExhausted` for one that can't be narrowed down, and for a run all of whose chunk tasks are lost.
     """
-    if live_leases(session, run.id) >= max_lanes or trouble.must_rest(session, run):
+    if live_leases(session, run.id) >= max_tasks_per_run or trouble.must_rest(session, run):
         return None
     number = next(iter(claimable_chunks(session, run.id, stage, 1)), None)
     if number is None:
@@ -179,13 +179,13 @@ def finish(session: Session, lease: Lease) -> None:
 
 
 def hand_back(session: Session, lease: Lease, reason: str) -> None:
-    """What is left of the chunk is for another lane. A lease already gone is nobody's loss."""
+    """What is left of the chunk is for another chunk task. A lease already gone is nobody's loss."""
     if hand_back_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
         add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **_named(lease), reason=reason)
 
 
 def give_up(session: Session, lease: Lease, failed: StepFailed) -> None:
-    """A step of the chunk failed: another lane may try after a pause, and the attempt counts. Raises `LeaseLost`."""
+    """A step of the chunk failed: another task may try after a pause, and the attempt counts. Raises `LeaseLost`."""
     times = give_up_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, trouble.LONGEST_PAUSE_S)
     if times is None:
         raise _lost(lease)

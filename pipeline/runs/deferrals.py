@@ -21,7 +21,7 @@ ON CONFLICT (run_id, stage, position)
 DO UPDATE SET times = deferrals.times + 1, until = excluded.until, reason = excluded.reason
 """)  # noqa: S608 - a constant of ours
 
-# The run rests when no lane works it and none could: all that is left waits for its time.
+# The run rests when no chunk task works it and none could: all that is left waits for its time.
 REST = text("""
 UPDATE runs SET resend_at = first.not_before FROM (
   SELECT not_before FROM run_chunks WHERE run_id = :run_id AND stage = :stage AND status = 'open'
@@ -34,7 +34,7 @@ WHERE id = :run_id AND first.not_before > now()
   AND NOT EXISTS (SELECT FROM run_chunks WHERE run_id = :run_id AND stage = :stage AND status = 'leased')
 """)
 
-# Counted where it changes, not each time that somebody looks: a state is built with each flush.
+# Counted where it changes, not each time that somebody looks: a state is built with each checkpoint.
 WAITING = text("""
 SELECT s.waiting AS contacts, first.not_before AS until
 FROM run_stages s, LATERAL (

@@ -85,7 +85,7 @@ def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seco
 
 
 def cancel(session: Session, account_id: UUID, run_id: UUID) -> Run:
-    """Cancel a run: what was found is kept, the rest paid back. Lanes notice at their next flush.
+    """Cancel a run: what was found is kept, the rest paid back. Chunk tasks notice at their next checkpoint.
 
     Raises `UnknownRun`, and `RunStateConflict` for a run that is finished.
     """

@@ -1,10 +1,10 @@
-"""Narrowing: a chunk that breaks its lane again and again is cut down to the record at fault.
+"""Narrowing: a chunk that breaks its task again and again is cut down to the record at fault.
 
-A chunk breaks its lane when a step of its work fails, or when its lease runs out. The first two attempts may be
+A chunk breaks its task when a step of its work fails, or when its lease runs out. The first two attempts may be
 chance (a worker was killed, a machine went down). After that the undone records are cut into pieces, each of which
-has one attempt before it is cut again: 200, 20, 2, 1. A record that is left alone and breaks its lane again and again
-is condemned: it gets an outcome, without being loaded or worked, and the run goes on. That takes more attempts than
-cutting does, since a slow record is often the only one left when a worker is killed.
+has one attempt before it is cut again: 200, 20, 2, 1. A record that is left alone and breaks its task again and
+again is condemned: it gets an outcome, without being loaded or worked, and the run goes on. That takes more attempts
+than cutting does, since a slow record is often the only one left when a worker is killed.
 """
 
 from collections.abc import Sequence
@@ -34,10 +34,10 @@ NEXT_NUMBER = text("SELECT max(number) + 1 FROM run_chunks WHERE run_id = :run_i
 
 
 def narrow(session: Session, chunk: RunChunk, worker: str) -> bool:
-    """Cut a chunk down for `worker` if it broke its lane too often for chance; whether it is a poison contact now.
+    """Cut a chunk down for `worker` if it broke its task too often for chance; whether it is a poison contact now.
 
     The chunk must be locked by the caller, and is refreshed; its first piece stays in it. Raises `ChunkExhausted` for
-    one that can't be cut and broke its lane all the same.
+    one that can't be cut and broke its task all the same.
     """
     if not is_suspect(chunk):
         return False
@@ -54,12 +54,12 @@ def narrow(session: Session, chunk: RunChunk, worker: str) -> bool:
 
 
 def is_suspect(chunk: RunChunk) -> bool:
-    """Whether a chunk has broken its lane too often for chance."""
+    """Whether a chunk has broken its task too often for chance."""
     return chunk.attempts >= SUSPECT_ATTEMPTS
 
 
 def is_poison(chunk: RunChunk, undone: Sequence[int]) -> bool:
-    """Whether all that is left of a chunk is one contact, which broke its lane too often for chance."""
+    """Whether all that is left of a chunk is one contact, which broke its task too often for chance."""
     return chunk.stage != COMPILE and len(undone) == 1 and chunk.attempts >= CONDEMNED_ATTEMPTS
 
 

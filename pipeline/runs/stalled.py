@@ -56,10 +56,10 @@ def take_turn(session: Session) -> None:
 
 
 def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
-    """Runs that nobody works although there is work: never sent, or their lanes died. Asked after `take_turn`.
+    """Runs that nobody works although there is work: never sent, or their chunk tasks died. Asked after `take_turn`.
 
     Each one found is put off before it is found again: 1, 2, 4 ... seconds, at most five minutes, until a
-    lane gets through. Locked rows are skipped: whoever holds one is at work on it.
+    chunk task gets through. Locked rows are skipped: whoever holds one is at work on it.
     """
     stalled = (
         select(Run.id)
@@ -90,7 +90,7 @@ def _at_rest() -> Select[Any]:
 
 
 def _orphaned() -> Select[Any]:
-    """Runs with a chunk whose lane died: it does not wait until the others are quiet, it is sent once."""
+    """Runs with a chunk whose chunk task died: it does not wait until the others are quiet, it is sent once."""
     resent = exists().where(
         RunEvent.run_id == RunChunk.run_id,
         RunEvent.kind == word(EventKind.RESENT),

@@ -145,15 +145,15 @@ def note_step(session: Session, run: Run, failed: StepFailed, stage: str | None,
 
 
 def note_lost_lease(session: Session, run: Run, chunk: RunChunk) -> None:
-    """Note that a lane was lost with its chunk, unless it was the first with this one, which may be chance.
+    """Note that a chunk task was lost with its chunk, unless it was the first with this one, which may be chance.
 
-    `run` is locked. Raises `ChunkExhausted` for a run that lost lanes for too long and made no progress.
+    `run` is locked. Raises `ChunkExhausted` for a run that lost chunk tasks for too long and made no progress.
     """
     if chunk.attempts > 1:
         note(session, run.id, Trouble(Step.WORK, chunk.stage, "its worker fell silent", chunk.attempts), seconds=0)
         session.refresh(run)
         if is_hopeless(run):
-            raise ChunkExhausted(f"run {run.id}, stage {chunk.stage}: {run.failures} lanes lost, no progress")
+            raise ChunkExhausted(f"run {run.id}, stage {chunk.stage}: {run.failures} chunk tasks lost, no progress")
 
 
 def note(session: Session, run_id: UUID, trouble: Trouble, seconds: int | None = None) -> None:

@@ -228,7 +228,7 @@ async def _find(
     """Seek people group by group, and then those who have become worth it.
 
     At a slow server only the first of the `unsought`: what was found about them is to be told before the next group
-    takes its time, or it may be lost with the lane's time.
+    takes its time, or it may be lost with the chunk task's time.
     """
     loop = asyncio.get_running_loop()
     latest = loop.time() + record_timeout * SHARE_OF_A_SEARCH

@@ -95,7 +95,7 @@ flower_wants_its_password_and_names_our_tasks() {
   password=$(sed -n 's/^FLOWER_BASIC_AUTH=//p' sandbox.env)
   is "Flower refuses whoever has no password" 401 "$(http_status "$url")"
   is "Flower lets in whoever has it" 200 "$(http_status "$url" --user "$password")"
-  is "Flower shows the run's tasks by name" "growth.compile growth.email_lookup growth.email_verify growth.lane" \
+  is "Flower shows the run's tasks by name" "growth.compile growth.email_lookup growth.email_verify growth.chunk" \
     "$(curl --silent --user "$password" "$url" | grep -o '"name": "growth[^"]*"' | cut -d '"' -f 4 | sort -u | xargs)"
 }
 

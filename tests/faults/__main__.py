@@ -46,7 +46,7 @@ def main() -> int:
         "rounds": len(verdicts),
         "violations": sum(len(verdict.violations) for verdict in verdicts),
         "max_resume_s": round(max((verdict.resume_s for verdict in verdicts), default=0.0), 1),
-        "max_unflushed_s": round(max((verdict.unflushed_s for verdict in verdicts), default=0.0), 1),
+        "max_since_checkpoint_s": round(max((verdict.since_checkpoint_s for verdict in verdicts), default=0.0), 1),
         "faults": sum(len(verdict.struck) for verdict in verdicts),
         "seed": options.seed,
     }

@@ -6,7 +6,7 @@ from tests.faults.machine.clocks import CAN_JUMP
 from tests.faults.scene import Fault
 
 KILL_BOUND_S = 12.0
-FLUSH_BOUND_S = 10.0
+CHECKPOINT_BOUND_S = 10.0
 POSTGRES_BOUND_S = 5.0
 FAILED_STEP_BOUND_S = 10.0
 STOP_BOUND_S = 5.0
@@ -32,26 +32,26 @@ ON_ANY_BROKER: dict[Fault, float] = {
     postgres.too_many_clients: POSTGRES_BOUND_S,
     postgres.postgres_read_only: POSTGRES_BOUND_S,
     postgres.fail_loading: FAILED_STEP_BOUND_S,
-    valkey.flush_redis: FLUSH_BOUND_S,
-    valkey.restart_valkey: FLUSH_BOUND_S,
-    valkey.valkey_down: FLUSH_BOUND_S,
-    valkey.freeze_valkey: FLUSH_BOUND_S,
-    valkey.valkey_out_of_memory: FLUSH_BOUND_S,
-    valkey.valkey_read_only: FLUSH_BOUND_S,
-    messages.send_chain_three_times: FLUSH_BOUND_S,
+    valkey.flush_redis: CHECKPOINT_BOUND_S,
+    valkey.restart_valkey: CHECKPOINT_BOUND_S,
+    valkey.valkey_down: CHECKPOINT_BOUND_S,
+    valkey.freeze_valkey: CHECKPOINT_BOUND_S,
+    valkey.valkey_out_of_memory: CHECKPOINT_BOUND_S,
+    valkey.valkey_read_only: CHECKPOINT_BOUND_S,
+    messages.send_chain_three_times: CHECKPOINT_BOUND_S,
     disk.break_disk: KILL_BOUND_S,
     disk.fill_disk: KILL_BOUND_S,
 }
 
 ON_REDIS: dict[Fault, float] = {
-    messages.deliver_twice: FLUSH_BOUND_S,
+    messages.deliver_twice: CHECKPOINT_BOUND_S,
 }
 
 ON_RABBITMQ: dict[Fault, float] = {
     rabbitmq.restart_rabbitmq: RABBITMQ_BOUND_S,
     rabbitmq.rabbitmq_down: RABBITMQ_BOUND_S,
     rabbitmq.freeze_rabbitmq: RABBITMQ_BOUND_S,
-    rabbitmq.lose_queues: FLUSH_BOUND_S,
+    rabbitmq.lose_queues: CHECKPOINT_BOUND_S,
     rabbitmq.lose_messages: RABBITMQ_BOUND_S,
 }
 

@@ -53,7 +53,7 @@ ORDER BY stage, number
 
 @dataclass(frozen=True, slots=True)
 class ChunkInHand:
-    """A chunk that a lane worked when the fault struck. `overdue_s` is negative while its lease lived then."""
+    """A chunk that a chunk task worked when the fault struck. `overdue_s` is negative while its lease lived then."""
 
     stage: str
     number: int
@@ -113,7 +113,7 @@ class FaultEngine:
         )
 
     def chunks_in_hand(self, run_id: UUID, at: datetime | None = None) -> list[ChunkInHand]:
-        """What lanes are working on right now; how long overdue they were `at` some moment before, or are now."""
+        """What chunk tasks are working on right now; how long overdue they were `at` some moment before, or are now."""
         with self.database.transaction() as session:
             rows = session.execute(LIVE_LEASES, {"run_id": run_id, "at": at})
             return [ChunkInHand(**row._asdict()) for row in rows]

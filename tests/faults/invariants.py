@@ -15,13 +15,13 @@ from sqlalchemy.orm import Session
 
 from tests.faults.engine import FaultEngine
 from tests.faults.reader import Reader
-from tests.faults.recovery import resume_seconds, unflushed_seconds
+from tests.faults.recovery import resume_seconds, seconds_since_checkpoint
 from tests.faults.renewals import LEASE_S, Renewal
 from tests.faults.scene import Blow
 
 STAGES = ("email_lookup", "email_verify")
-UNFLUSHED_BOUND_S = 1.0
-"""The work that the death of a process may cost: a flush interval, the rest is for a machine that is late."""
+SINCE_CHECKPOINT_BOUND_S = 1.0
+"""The work that the death of a process may cost: a checkpoint interval, the rest is for a machine that is late."""
 
 COUNTS = text("""
 SELECT
@@ -69,15 +69,16 @@ WHERE run_id = :run_id AND kind = 'chunk_claimed'
 class Verdict:
     """What is wrong (nothing, if all is well), which faults struck, and the measurements.
 
-    `resume_s` is the longest wait for work to go on, `unflushed_s` the most work (in seconds) that a lane had in
-    hand and not recorded when it was struck, `claimed_again` how many claims there were beyond each chunk's first.
+    `resume_s` is the longest wait for work to go on, `since_checkpoint_s` the most work (in seconds) that a chunk task
+    had in hand and not recorded when it was struck, `claimed_again` how many claims there were beyond each chunk's
+    first.
     """
 
     run_id: UUID | None
     violations: tuple[str, ...]
     struck: tuple[str, ...]
     resume_s: float
-    unflushed_s: float
+    since_checkpoint_s: float
     claimed_again: int
 
 
@@ -91,11 +92,11 @@ def judge(
 ) -> Verdict:
     """Check a run that is over, against everything that was promised.
 
-    `renewals` are signs of work where lanes may have nothing to record for a while.
+    `renewals` are signs of work where chunk tasks may have nothing to record for a while.
     """
     with engine.database.transaction() as session:
         resume_s = max(resume_seconds(session, run_id, blows, renewals), default=0.0)
-        unflushed_s = max(unflushed_seconds(blows), default=0.0)
+        since_checkpoint_s = max(seconds_since_checkpoint(blows), default=0.0)
         violations = (
             *(fall for reader in readers for fall in reader.falls),
             *(refusal for reader in readers for refusal in reader.refusals),
@@ -103,11 +104,11 @@ def judge(
             *_written_by_the_frozen(session, run_id, blows),
             *wrong_exports(engine.export_dir, run_id, readers[0].state),
             *_over("at work again", resume_s, bound_s),
-            *_over("worked and not flushed when it struck", unflushed_s, UNFLUSHED_BOUND_S),
+            *_over("worked since the last checkpoint when it struck", since_checkpoint_s, SINCE_CHECKPOINT_BOUND_S),
             *(f"{name} ended by itself" for name in engine.fleet.dead()),
         )
         claimed_again = int(session.execute(CLAIMS_BEYOND_THE_FIRST, {"run_id": run_id}).scalar_one())
-    return Verdict(run_id, violations, tuple(blow.fault for blow in blows), resume_s, unflushed_s, claimed_again)
+    return Verdict(run_id, violations, tuple(blow.fault for blow in blows), resume_s, since_checkpoint_s, claimed_again)
 
 
 def _over(what: str, seconds: float, bound_s: float) -> Iterator[str]:
@@ -139,7 +140,7 @@ def wrong_counts(session: Session, run_id: UUID) -> Iterator[str]:
 
 
 def _written_by_the_frozen(session: Session, run_id: UUID, blows: Sequence[Blow]) -> Iterator[str]:
-    """A lane that slept past its lease must leave its chunk to another."""
+    """A chunk task that slept past its lease must leave its chunk to another."""
     struck = [(chunk, blow.struck_at) for blow in blows if blow.frozen for chunk in blow.orphans]
     for chunk, struck_at in struck:
         key = {

@@ -1,4 +1,4 @@
-"""How long the engine took to be at work again after a fault, and how much work a struck lane had in hand."""
+"""How long the engine took to be at work again after a fault, and how much work a struck chunk task had in hand."""
 
 import math
 from collections.abc import Collection, Iterator, Sequence
@@ -34,11 +34,11 @@ SELECT least(
 def resume_seconds(
     session: Session, run_id: UUID, blows: Sequence[Blow], renewals: Collection[Renewal]
 ) -> Iterator[float]:
-    """For each blow: the longest standstill of the whole run, and the wait of each chunk that was in hand."""
+    """For each blow: the longest stalled run of the whole run, and the wait of each chunk that was in hand."""
     moments = sorted([*session.execute(ACTIVITY, {"run_id": run_id}).scalars(), *(renewal.at for renewal in renewals)])
     ends = [*(blow.struck_at for blow in blows[1:]), moments[-1]]
     for blow, end in zip(blows, ends, strict=False):
-        yield longest_standstill(moments, blow.since, end)
+        yield longest_stalled(moments, blow.since, end)
         for chunk in blow.orphans:
             taken_up_at = _taken_up_at(session, run_id, chunk, blow, renewals)
             # A later fault that struck meanwhile may have kept away what the recovery needs: time runs from its end.
@@ -46,7 +46,7 @@ def resume_seconds(
             yield (taken_up_at - max([blow.since, *interrupted])).total_seconds()
 
 
-def longest_standstill(moments: Sequence[datetime], since: datetime, end: datetime) -> float:
+def longest_stalled(moments: Sequence[datetime], since: datetime, end: datetime) -> float:
     """The longest time without activity between `since` and `end`, in seconds."""
     inside = [since, *(moment for moment in moments if since < moment < end), max(since, end)]
     return max((later - earlier).total_seconds() for earlier, later in pairwise(inside))
@@ -71,18 +71,22 @@ def _taken_up_at(
     return min(moments, default=blow.since)
 
 
-def unflushed_seconds(blows: Sequence[Blow]) -> Iterator[float]:
-    """How old each struck lane's last flush was: a flush sets the lease's end anew.
+def seconds_since_checkpoint(blows: Sequence[Blow]) -> Iterator[float]:
+    """How old each struck chunk task's last checkpoint was: a checkpoint sets the lease's end anew.
 
-    A lane that an earlier blow killed flushes no more: until its lease ends, its chunk looks like one in hand. Nor
-    could it flush while an earlier fault kept a server away: its time runs from that server's return.
+    A chunk task that an earlier blow killed checkpoints no more: until its lease ends, its chunk looks like one in
+    hand. Nor could it record while an earlier fault kept a server away: its time runs from that server's return.
     """
     struck_before: set[tuple[str, int, str]] = set()
     returned_at: datetime | None = None
     for blow in blows:
-        could_flush_for = (blow.struck_at - returned_at).total_seconds() if returned_at else math.inf
-        lanes = {(chunk.stage, chunk.number, chunk.worker): LEASE_S + chunk.overdue_s for chunk in blow.orphans}
-        yield from (min(seconds, could_flush_for) for lane, seconds in lanes.items() if lane not in struck_before)
-        struck_before |= set(lanes)
+        could_record_for = (blow.struck_at - returned_at).total_seconds() if returned_at else math.inf
+        chunk_tasks = {(chunk.stage, chunk.number, chunk.worker): LEASE_S + chunk.overdue_s for chunk in blow.orphans}
+        yield from (
+            min(seconds, could_record_for)
+            for chunk_task, seconds in chunk_tasks.items()
+            if chunk_task not in struck_before
+        )
+        struck_before |= set(chunk_tasks)
         if blow.since > blow.struck_at:
             returned_at = blow.since

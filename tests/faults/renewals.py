@@ -1,4 +1,4 @@
-"""When lanes renewed their leases: a lane that waits for a mail server has nothing to record, and is at work."""
+"""When chunk tasks renewed their leases: one that waits for a mail server has nothing to record, and is at work."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ LEASES = text("SELECT stage, number, lease_expires_at FROM run_chunks WHERE run_
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """A lane claimed a chunk or renewed its lease on it, at a time of the database's."""
+    """A chunk task claimed a chunk or renewed its lease on it, at a time of the database's."""
 
     stage: str
     number: int

@@ -131,12 +131,12 @@ def after(seconds: float) -> datetime:
     return BEGAN + timedelta(seconds=seconds)
 
 
-def test_a_standstill_counts_from_the_blow_also_if_it_lasts_to_the_end() -> None:
-    assert recovery.longest_standstill([after(1), after(3)], after(2), after(12)) == 9
+def test_a_stalled_counts_from_the_blow_also_if_it_lasts_to_the_end() -> None:
+    assert recovery.longest_stalled([after(1), after(3)], after(2), after(12)) == 9
 
 
-def test_what_a_struck_lane_had_not_flushed_is_the_age_of_its_last_flush_and_counted_once() -> None:
+def test_what_a_struck_chunk_task_had_not_recorded_is_the_age_of_its_last_checkpoint_and_counted_once() -> None:
     chunk = ChunkInHand(LOOKUP, 0, WORKER, 0, 49, overdue_s=-5.0)
     blows = [Blow("kill_worker", after(0), after(0), (chunk,)), Blow("kill_worker", after(1), after(1), (chunk,))]
 
-    assert list(recovery.unflushed_seconds(blows)) == [3.0]
+    assert list(recovery.seconds_since_checkpoint(blows)) == [3.0]

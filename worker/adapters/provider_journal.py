@@ -1,4 +1,4 @@
-"""A run's journal of paid questions, for a lane: asyncio outside, short transactions in a thread inside.
+"""A run's journal of paid questions, for a chunk task: asyncio outside, short transactions in a thread inside.
 
 While one transaction is under way, what comes meanwhile is gathered for the next: the more there is to write, the more
 of it goes into one transaction, and a single question never waits for company.
@@ -36,7 +36,7 @@ class _Entry:
 
 
 class PostgresJournal:
-    """The journal of one run's lane; to be used from one event loop."""
+    """The journal of one run's chunk task; to be used from one event loop."""
 
     def __init__(self, database: Database, run_id: UUID, caps: Caps) -> None:
         self._database = database
@@ -74,7 +74,7 @@ class PostgresJournal:
         while self._waiting:
             entries, self._waiting = self._waiting, []
             try:
-                results = await self._insist(entries)
+                results = await self._retry_commit(entries)
             except Exception as error:  # noqa: BLE001 - it is raised again where each entry is waited for
                 _fail(entries, error)
                 continue
@@ -82,7 +82,7 @@ class PostgresJournal:
                 if not entry.done.done():
                     entry.done.set_result(result)
 
-    async def _insist(self, entries: list[_Entry]) -> list[Any]:
+    async def _retry_commit(self, entries: list[_Entry]) -> list[Any]:
         while True:
             try:
                 return await asyncio.to_thread(self._transact, entries)

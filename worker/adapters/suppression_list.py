@@ -1,4 +1,4 @@
-"""The do-not-contact list of a run's account, for a lane: asyncio outside, one short transaction in a thread inside."""
+"""The do-not-contact list of a run's account: asyncio outside, one short transaction in a thread inside."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The sentinel: a mark in the broker's own data. When it is gone, so are the queues and all messages in them.
+"""The broker marker: a mark in the broker's own data. When it is gone, so are the queues and all messages in them.
 
 Postgres would tell as well, run by run, but only after the pauses between sends, which grow up to five minutes.
 """
@@ -17,14 +17,14 @@ from worker.app import QUORUM, app
 from worker.broker import is_rabbitmq, why_not_sent
 from worker.dispatch import DispatchFailed
 
-KEY = "growth:sentinel"
-QUEUE = "growth.sentinel"
+KEY = "growth:broker_marker"
+QUEUE = "growth.broker_marker"
 """Nothing is ever sent to it."""
 READ_TIMEOUT_S = 5
 REDIS_TIMEOUT_S = 1.0
 
 
-class Sentinel(Protocol):
+class BrokerMarker(Protocol):
     """What tells that a broker lost its data. Both raise `DispatchFailed` when the broker is away."""
 
     def is_gone(self) -> bool:
@@ -36,7 +36,7 @@ class Sentinel(Protocol):
         ...
 
 
-class RedisSentinel:
+class RedisBrokerMarker:
     """A key beside the queues."""
 
     def __init__(self, server: redis.Redis) -> None:
@@ -53,7 +53,7 @@ class RedisSentinel:
             self._server.set(KEY, "1")
 
 
-class RabbitmqSentinel:
+class RabbitmqBrokerMarker:
     """An empty queue beside the work's, of the same type: it shares its fate."""
 
     def __init__(self, connection: Connection) -> None:
@@ -84,11 +84,11 @@ class RabbitmqSentinel:
             raise _failed(error) from error
 
 
-def open_sentinel(settings: Settings) -> Sentinel:
-    """The sentinel of the broker in the settings; nothing is contacted yet."""
+def open_broker_marker(settings: Settings) -> BrokerMarker:
+    """The broker marker of the broker in the settings; nothing is contacted yet."""
     if is_rabbitmq(settings.celery_broker_url):
-        return RabbitmqSentinel(app.connection_for_write(transport_options={"read_timeout": READ_TIMEOUT_S}))
-    return RedisSentinel(open_redis(settings.celery_broker_url, REDIS_TIMEOUT_S))
+        return RabbitmqBrokerMarker(app.connection_for_write(transport_options={"read_timeout": READ_TIMEOUT_S}))
+    return RedisBrokerMarker(open_redis(settings.celery_broker_url, REDIS_TIMEOUT_S))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from pipeline.runs.stalled import Overdue, Stalled, find_all_active, find_overdu
 from pipeline.runs.trouble import Step, StepFailed, fault_of, note_step, place_of, step
 from settings import Settings, load_settings, required
 from worker.dispatch import DispatchFailed, send_chain, send_export
-from worker.sweeper.broker_marker import Sentinel, open_sentinel
+from worker.sweeper.broker_marker import BrokerMarker, open_broker_marker
 from worker.sweeper.expire import keep_expiring
 
 STOP_S = 5.0
@@ -28,11 +28,11 @@ STOP_S = 5.0
 log = logging.getLogger(__name__)
 
 
-def sweep(database: Database, sentinel: Sentinel, run_hours: float, stage_hours: float) -> None:
+def sweep(database: Database, broker_marker: BrokerMarker, run_hours: float, stage_hours: float) -> None:
     """One sweep. Raises `PostgresUnavailable`, and `DispatchFailed` when the broker is away."""
     _fail_overdue(database, run_hours, stage_hours)
     # Asked first: while the broker is away nothing is found, and so nothing is put off.
-    lost_its_data = sentinel.is_gone()
+    lost_its_data = broker_marker.is_gone()
     with database.transaction() as session:
         take_turn(session)
         stalled = find_all_active(session) if lost_its_data else find_stalled(session)
@@ -41,7 +41,7 @@ def sweep(database: Database, sentinel: Sentinel, run_hours: float, stage_hours:
     for run_id in unexported:
         send_export(run_id)
     if lost_its_data:
-        sentinel.put()
+        broker_marker.put()
 
 
 def main() -> None:
@@ -61,19 +61,19 @@ def main() -> None:
     database = open_database(
         settings.database_url, pool_size=1, application_name="growth-sweeper", timeouts=IN_THE_BACKGROUND
     )
-    sentinel = open_sentinel(settings)
+    broker_marker = open_broker_marker(settings)
     log.info("sweeping every %s s", settings.sweep_seconds)
     while not stopping.wait(settings.sweep_seconds):
-        sweep_or_log(database, sentinel, settings)
+        sweep_or_log(database, broker_marker, settings)
     database.close()
     # A step in hand is finished; a disk that hangs is not waited for.
     expiry.join(STOP_S)
 
 
-def sweep_or_log(database: Database, sentinel: Sentinel, settings: Settings) -> None:
+def sweep_or_log(database: Database, broker_marker: BrokerMarker, settings: Settings) -> None:
     """One sweep; whatever befalls it, the next one comes."""
     try:
-        sweep(database, sentinel, settings.run_hours, settings.stage_hours)
+        sweep(database, broker_marker, settings.run_hours, settings.stage_hours)
     except PostgresUnavailable as error:
         log.warning("Postgres is not available: %s", error)
     except DispatchFailed as error:

@@ -1,4 +1,4 @@
-"""The journal of paid questions: what a lane writes before it asks, and what any other lane then knows.
+"""The journal of paid questions: what a chunk task writes before it asks, and what any other chunk task then knows.
 
 Everybody who wants to ask first reads (`recall`), then writes the question (`claim`), asks, and writes the answer
 (`settle`) before anything else happens with it. A question that was certainly not served is taken back (`withdraw`).
@@ -30,7 +30,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Another lane is asking just now; it is alive for `seconds` at most."""
+    """Another chunk task is asking just now; it is alive for `seconds` at most."""
 
     seconds: float
 
@@ -56,7 +56,7 @@ Known = Found | NotFound | Pending | Lost
 
 
 class Journal(Protocol):
-    """Durable, and shared by all lanes of all runs of one account."""
+    """Durable, and shared by all chunk tasks of all runs of one account."""
 
     async def recall(self, question: Question) -> Known | None:
         """Read what is known; None if the question is free to be asked."""

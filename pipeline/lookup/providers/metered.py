@@ -22,7 +22,7 @@ from pipeline.outcomes import Reason
 log = logging.getLogger(__name__)
 
 PATIENCE = 15.0
-"""Seconds that a person waits in place for their turn, or for another lane's answer; longer is a deferral."""
+"""Seconds that a person waits in place for their turn, or for another chunk task's answer; longer is a deferral."""
 SHORT_WAIT = 5.0
 """A `Retry-After` of so many seconds is waited out in place, once."""
 RETRY_PAUSE = 1.0
@@ -39,8 +39,8 @@ WRITING = 5.0
 class NotAsked:
     """The source could not say anything, and why. `wait`: the seconds until it may, where they are known.
 
-    `ours`: it is our own pace, or a lane of ours, that makes the person wait, so their turn does come. `at_once`: it
-    cost nothing and may be tried again in a moment.
+    `ours`: it is our own pace, or a chunk task of ours, that makes the person wait, so their turn does come. `at_once`:
+    it cost nothing and may be tried again in a moment.
     """
 
     reason: Reason
@@ -58,7 +58,7 @@ Told = Found | NotFound | NotAsked
 
 
 class Metered:
-    """One source with its meter. `landing` is how long a request under way may still take when its lane must stop."""
+    """One source with its meter. `landing` is how long a request under way may still take when its task must stop."""
 
     is_free = False
 
@@ -113,7 +113,7 @@ class Metered:
             return self._too_busy(busy)
 
     async def _recall(self, question: Question, journal: Journal) -> Told | None:
-        """What the journal knows, waiting for an answer that another lane is about to get."""
+        """What the journal knows, waiting for an answer that another chunk task is about to get."""
         waited, pause = 0.0, 0.1
         while isinstance(known := await journal.recall(question), Pending):
             if waited >= PATIENCE:
@@ -123,7 +123,7 @@ class Metered:
         return NotAsked(Reason.ANSWER_LOST) if isinstance(known, Lost) else known
 
     async def _landed(self, work: Coroutine[Any, Any, Told]) -> Told:
-        """Do the work; when the lane must stop, a request under way still has a moment, for it may be paid."""
+        """Do the work; when the chunk task must stop, a request under way still has a moment, for it may be paid."""
         task = asyncio.ensure_future(work)
         try:
             return await asyncio.shield(task)
@@ -174,7 +174,7 @@ class Metered:
                 return self._put_off(seconds)
 
     def _doubtful(self) -> NotAsked:
-        """The question stays in the journal, as if its lane had died."""
+        """The question stays in the journal, as if its task had died."""
         if not self._terms.asks_again_in_doubt:
             return NotAsked(Reason.ANSWER_LOST)
         return NotAsked(Reason.PROVIDER_UNAVAILABLE)

@@ -47,7 +47,7 @@ def postgres_down(scene: Scene) -> Blow:
 
 
 def hold_run_lock(scene: Scene) -> Blow:
-    """A lane freezes in a transaction, with the run's row locked: so does a machine that loses its network."""
+    """A chunk task freezes in a transaction, with the run's row locked: so does a machine that loses its network."""
     struck_at = scene.engine.now()
     # The server may end the session meanwhile: that is how an engine can defend itself.
     with suppress(PostgresUnavailable), scene.engine.database.transaction() as session:

@@ -20,7 +20,7 @@ STOP_SECONDS = 30
 
 def kill_pool_process(scene: Scene) -> Blow:
     """`kill -9` of a pool process that has a chunk in hand; its worker replaces it."""
-    return blow_of(scene, kill_pool_process, _kill_a_lane(scene))
+    return blow_of(scene, kill_pool_process, _kill_a_chunk_task(scene))
 
 
 def kill_worker(scene: Scene) -> Blow:
@@ -62,7 +62,7 @@ def kill_sweeper(scene: Scene) -> Blow:
     chunk_in_hand(scene)
     scene.engine.fleet.kill("sweeper")
     try:
-        return blow_of(scene, kill_sweeper, _kill_a_lane(scene))
+        return blow_of(scene, kill_sweeper, _kill_a_chunk_task(scene))
     finally:
         # Also when there was nothing left to kill: later rounds need one.
         scene.engine.fleet.restart("sweeper")
@@ -85,7 +85,7 @@ def freeze_worker(scene: Scene) -> Blow:
     return blow
 
 
-def _kill_a_lane(scene: Scene) -> Sequence[ChunkInHand]:
+def _kill_a_chunk_task(scene: Scene) -> Sequence[ChunkInHand]:
     """`kill -9` of a process that works a chunk; what it leaves behind."""
     victim = chunk_in_hand(scene)
     os.kill(victim.pid, signal.SIGKILL)

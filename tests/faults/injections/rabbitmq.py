@@ -5,7 +5,7 @@ import time
 from tests.faults.scene import Blow, Fault, Scene, blow_of
 from tests.rabbitmq import RabbitMQ
 from worker.broker import QUEUE
-from worker.sweeper.broker_marker import QUEUE as SENTINEL
+from worker.sweeper.broker_marker import QUEUE as BROKER_MARKER
 
 FROZEN_SECONDS = 3
 
@@ -31,12 +31,12 @@ def freeze_rabbitmq(scene: Scene) -> Blow:
 
 def lose_queues(scene: Scene) -> Blow:
     """All queues gone, and all messages: waiting ones and those in hand, as on a node that lost its disk."""
-    _broker(scene).delete_queues(QUEUE, SENTINEL)
+    _broker(scene).delete_queues(QUEUE, BROKER_MARKER)
     return blow_of(scene, lose_queues)
 
 
 def lose_messages(scene: Scene) -> Blow:
-    """The work's queue deleted, and nothing else: there is no sentinel to tell."""
+    """The work's queue deleted, and nothing else: there is no broker marker to tell."""
     _broker(scene).delete_queues(QUEUE)
     return blow_of(scene, lose_messages)
 

@@ -22,7 +22,7 @@ BREAKS = {
 }
 MENDED = ("ALTER TABLE runs DROP CONSTRAINT IF EXISTS leaky", "ALTER TABLE contacts DROP CONSTRAINT IF EXISTS leaky")
 
-# An outcome's row is refused while a lane records it, with the row in DETAIL and in CONTEXT.
+# An outcome's row is refused while a chunk task records it, with the row in DETAIL and in CONTEXT.
 REFUSE_OUTCOMES = """
 CREATE FUNCTION refuse_leaky() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

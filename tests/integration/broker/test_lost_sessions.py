@@ -157,7 +157,7 @@ def test_a_chunk_that_another_got_instead_is_left_to_it(
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_lane_that_did_not_hear_that_its_stage_is_complete_says_so(
+def test_a_chunk_task_that_did_not_hear_that_its_stage_is_complete_says_so(
     process: Process, database: Database, looked_up_run: UUID, number: int
 ) -> None:
     claim = begin(process, looked_up_run, VERIFY, WORKER)

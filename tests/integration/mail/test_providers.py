@@ -64,7 +64,7 @@ def stack(internet: Internet, paid: Provider, servers_home: Path, request: pytes
         "CHUNK_SIZE": "15",
         "DEFER_SECONDS": "1,1",
         "LEASE_SECONDS": "1.5",
-        "FLUSH_SECONDS": "0.5",
+        "CHECKPOINT_SECONDS": "0.5",
         "SWEEP_SECONDS": "0.25",
     }
     with running_stack(home, Ports(0, 0), workers=2, concurrency=1, settings=settings) as running:
@@ -94,7 +94,7 @@ def _kill(worker: EngineProcess) -> None:
     worker.popen.wait()
 
 
-def test_lanes_killed_between_question_and_answer_pay_each_look_up_once(
+def test_chunk_tasks_killed_between_question_and_answer_pay_each_look_up_once(
     stack: Stack, paid: Provider, people: Sequence[Mapping[str, str]]
 ) -> None:
     """Then a second run of the account over the same people pays nothing, and asks nothing."""

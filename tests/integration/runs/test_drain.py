@@ -19,7 +19,7 @@ STOPS_WITHIN_S = 8.0
 
 @pytest.fixture(scope="module")
 def slow_people() -> Sequence[Person]:
-    """They work where servers answer slowly, so that a lane is busy for longer than a rolling restart takes."""
+    """They work where servers answer slowly, so that a chunk task is busy for longer than a rolling restart takes."""
     domains = [domain for domain in invent_domains(31, 600) if domain.habit is Habit.SLOW]
     return invent_people(31, 12 * len(domains), domains)
 
@@ -64,7 +64,7 @@ def test_a_rolling_restart_under_load_loses_no_lease_and_no_work(
     assert max(seconds for _, seconds in stopped) < STOPS_WITHIN_S
     handed_back = [event for event in events if event["kind"] == "chunk_handed_back"]
     assert {event["detail"]["reason"] for event in handed_back} == {"the worker stops"}
-    # The sweeper's first sweep of all finds no sentinel in the broker, and sends once to be on the safe side.
+    # The sweeper's first sweep of all finds no broker marker in the broker, and sends once to be on the safe side.
     resent = [event for event in events if event["kind"] == "resent" and "reason" not in event["detail"]]
     assert resent == []
     assert [event for event in events if event["kind"] == "lease_lost"] == []

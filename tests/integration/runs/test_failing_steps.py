@@ -47,7 +47,7 @@ def run_id(database: Database) -> UUID:
 
 def take_chain(process: Process, run_id: UUID) -> None:
     """The run's chain once, link after link as Celery does."""
-    if all(work_link(process, run_id, stage, WORKER, helper_lanes=0) for stage in (LOOKUP, VERIFY)):
+    if all(work_link(process, run_id, stage, WORKER, extra_tasks=0) for stage in (LOOKUP, VERIFY)):
         compile_run(process, run_id, WORKER)
 
 
@@ -161,7 +161,7 @@ def test_a_contact_that_can_not_be_loaded_or_recorded_costs_that_contact(
 
     for _ in range(MOST_CHAINS):
         let_pauses_pass(database)
-        if work_link(process, run_id, LOOKUP, WORKER, helper_lanes=0):
+        if work_link(process, run_id, LOOKUP, WORKER, extra_tasks=0):
             break
 
     blamed = ["internal_error" if position == CULPRIT else "domain_unusable" for position in range(CONTACTS)]

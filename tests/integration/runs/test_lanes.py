@@ -1,4 +1,4 @@
-"""A lane on one chunk, over real servers: what makes it stop in the middle, and what becomes of what is left."""
+"""A chunk task on one chunk, over real servers: what makes it stop in the middle, and what becomes of what is left."""
 
 import json
 import time
@@ -97,9 +97,9 @@ def started_run_of(database: Database, people: Sequence[Person]) -> UUID:
 
 @contextmanager
 def working(process: Process, lease: Lease) -> Iterator["Future[StageLeft | None]"]:
-    """A lane at work, until it ends by itself."""
-    with ThreadPoolExecutor(1) as lane:
-        yield lane.submit(work_chunk, process, lease)
+    """A chunk task at work, until it ends by itself."""
+    with ThreadPoolExecutor(1) as chunk_task:
+        yield chunk_task.submit(work_chunk, process, lease)
 
 
 def wait_until_only_slow_ones_are_left(database: Database, run_id: UUID) -> None:
@@ -119,20 +119,20 @@ def reasons_for_handing_back(database: Database, run_id: UUID) -> list[str]:
         return [e.detail["reason"] for e in events_of_run(session, run_id) if e.kind == "chunk_handed_back"]
 
 
-def test_a_lane_that_waits_for_a_slow_server_stops_within_two_seconds_of_a_cancellation(
+def test_a_chunk_task_that_waits_for_a_slow_server_stops_within_two_seconds_of_a_cancellation(
     process: Process, database: Database, run_id: UUID
 ) -> None:
-    with working(process, claimed_chunk(database, run_id)) as lane:
+    with working(process, claimed_chunk(database, run_id)) as chunk_task:
         wait_until_only_slow_ones_are_left(database, run_id)
 
         with database.transaction() as session:
             lifecycle.cancel(session, session.get_one(Run, run_id).account_id, run_id)
 
-        assert lane.result(timeout=CANCEL_TAKES_EFFECT_S) is None
+        assert chunk_task.result(timeout=CANCEL_TAKES_EFFECT_S) is None
     assert done(database, run_id) == QUICK
 
 
-def test_a_lane_hands_back_what_is_left_when_its_chunks_time_is_up(
+def test_a_chunk_task_hands_back_what_is_left_when_its_chunks_time_is_up(
     process: Process, database: Database, run_id: UUID
 ) -> None:
     settings = process.settings.model_copy(update={"chunk_seconds": 1.5})
@@ -144,25 +144,25 @@ def test_a_lane_hands_back_what_is_left_when_its_chunks_time_is_up(
     assert done(database, run_id) == QUICK
 
 
-def test_a_lane_hands_back_what_is_left_when_its_worker_stops(
+def test_a_chunk_task_hands_back_what_is_left_when_its_worker_stops(
     process: Process, database: Database, run_id: UUID
 ) -> None:
-    with working(process, claimed_chunk(database, run_id)) as lane:
+    with working(process, claimed_chunk(database, run_id)) as chunk_task:
         wait_until_only_slow_ones_are_left(database, run_id)
 
         process.draining.set()  # type: ignore[attr-defined]
 
-        assert lane.result(timeout=SLOW_S) == StageLeft(complete=False, is_claimable=True)
+        assert chunk_task.result(timeout=SLOW_S) == StageLeft(complete=False, is_claimable=True)
     assert reasons_for_handing_back(database, run_id) == ["the worker stops"]
 
 
-def test_a_lane_leaves_those_who_were_put_off_and_holds_its_process_no_longer(
+def test_a_chunk_task_leaves_those_who_were_put_off_and_holds_its_process_no_longer(
     process: Process, database: Database, put_off: Sequence[Person]
 ) -> None:
     run_id = started_run_of(database, put_off)
 
-    with working(process, claimed_chunk(database, run_id)) as lane:
-        left = lane.result(timeout=min(process.settings.defer_seconds) / 10)
+    with working(process, claimed_chunk(database, run_id)) as chunk_task:
+        left = chunk_task.result(timeout=min(process.settings.defer_seconds) / 10)
 
     assert left == StageLeft(complete=False, is_claimable=False)
     with database.transaction() as session:
@@ -191,15 +191,15 @@ def test_a_record_that_breaks_the_stage_itself_is_narrowed_down_to_and_given_up(
     broken = [replace(spec, stage=BrokenByOne()) if spec.name == LOOKUP else spec for spec in stages.STAGES]
     monkeypatch.setattr(stages, "STAGES", tuple(broken))
 
-    lanes = 0
+    chunk_tasks = 0
     while (lease := claim(database, run_id)) is not None:
         work_chunk(process, lease)
         let_pauses_pass(database)
-        lanes += 1
+        chunk_tasks += 1
 
     with database.transaction() as session:
         faulty = "SELECT position FROM outcomes WHERE reason = 'internal_error'"
         assert count(session, faulty) == QUICK
     assert done(database, run_id) == QUICK + SLOW
     assert reasons_for_handing_back(database, run_id).count("the chunk broke") >= CONDEMNED_ATTEMPTS
-    assert lanes < 3 * CONDEMNED_ATTEMPTS
+    assert chunk_tasks < 3 * CONDEMNED_ATTEMPTS

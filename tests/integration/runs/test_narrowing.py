@@ -22,7 +22,7 @@ def fragile_stack(internet: Internet, servers_home: Path, project_root: Path) ->
         "PYTHONPATH": str(project_root),
         "KILLER": KILLER,
         "LEASE_SECONDS": "1.5",
-        "FLUSH_SECONDS": "0.5",
+        "CHECKPOINT_SECONDS": "0.5",
         "SWEEP_SECONDS": "0.25",
     }
     with running_stack(servers_home / "fragile", Ports(0, 0), workers=0, settings=settings) as running:

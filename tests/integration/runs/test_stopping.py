@@ -1,4 +1,4 @@
-"""Cancel and retry over HTTP, while lanes are at work; and the timeline that tells of it."""
+"""Cancel and retry over HTTP, while chunk tasks are at work; and the timeline that tells of it."""
 
 import time
 from uuid import UUID
@@ -38,7 +38,7 @@ def test_cancelling_answers_with_the_final_state(client: Client, population: Pop
     assert pricing["net_credits"] == 4 * state["preview"]["delivered_counts"]["delivered_contacts"]
 
 
-def test_every_lane_of_a_cancelled_run_stops_within_two_seconds(
+def test_every_chunk_task_of_a_cancelled_run_stops_within_two_seconds(
     client: Client, population: Population, stack_database: Database
 ) -> None:
     run_id = cancelled_in_mid_run(client, population)

@@ -29,7 +29,7 @@ def broker_url(valkey_url: str) -> str:
 
 @pytest.fixture
 def broker(broker_url: str) -> Iterator[redis.Redis]:
-    """Empty, without the sentinel."""
+    """Empty, without the broker marker."""
     with redis.Redis.from_url(broker_url) as client:
         client.flushdb()
         yield client
@@ -64,7 +64,7 @@ def times_sent(database: Database, run_id: UUID) -> int:
 
 def test_what_a_broker_lost_is_sent_again_once(database: Database, broker: redis.Redis, sweeper: None) -> None:
     lost = pending_run(database)
-    wait_until(lambda: times_sent(database, lost) == 1 and bool(broker.exists(KEY)), "the sentinel", seconds=30)
+    wait_until(lambda: times_sent(database, lost) == 1 and bool(broker.exists(KEY)), "the broker marker", seconds=30)
 
     later = pending_run(database)
     change(database, "UPDATE runs SET resend_at = now() WHERE id = :id", later)

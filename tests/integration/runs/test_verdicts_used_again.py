@@ -54,7 +54,7 @@ def test_only_the_first_run_and_one_that_wants_fresh_verdicts_ask_mail_servers(
     for who, output in ((client, {}), (client, {}), (client, {"fresh": True}), (stranger, {})):
         internet.reset_counts()
         assert verified(who, people, **output) == len(people)
-        # Lanes of other tests' runs that were cancelled may still be asking elsewhere.
+        # Chunk tasks of other tests' runs that were cancelled may still be asking elsewhere.
         asked.append(domains & set(internet.counts.recipients))
 
     assert asked == [domains, set(), domains, domains]

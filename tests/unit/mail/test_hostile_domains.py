@@ -200,7 +200,7 @@ def test_a_server_that_is_slow_with_everybody_is_not_asked_about_all(stage: str)
 
 
 def test_what_a_slow_server_refused_is_told_before_the_next_group_takes_its_time() -> None:
-    """A lane's time may end then, and what is still held back would be asked again, to no end."""
+    """A chunk task's time may end then, and what is still held back would be asked again, to no end."""
     names = [f"Ada Alder{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(60)]
     people = [Record(number, full_name=name, domain="slow.test") for number, name in enumerate(names)]
 

@@ -69,12 +69,12 @@ def test_what_is_new_is_added_to_what_is_left(database: Database) -> None:
     assert known(database)["first.last"].confirmed == pytest.approx(3)
 
 
-def test_lanes_that_learn_about_the_same_domains_in_different_orders_lose_nothing(database: Database) -> None:
+def test_chunk_tasks_that_learn_about_the_same_domains_in_different_orders_lose_nothing(database: Database) -> None:
     domains = [f"d{number}.test" for number in range(20)]
     lessons = [[found(0, domain) for domain in order] for order in (domains, domains[::-1])] * 10
 
-    with ThreadPoolExecutor(max_workers=4) as lanes:
-        list(lanes.map(lambda outcomes: learn(database, outcomes), lessons))
+    with ThreadPoolExecutor(max_workers=4) as chunk_tasks:
+        list(chunk_tasks.map(lambda outcomes: learn(database, outcomes), lessons))
 
     assert [known(database, domain)["first.last"].confirmed for domain in domains] == [pytest.approx(20)] * 20
 

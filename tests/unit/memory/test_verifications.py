@@ -183,7 +183,7 @@ def test_a_newer_verdict_replaces_an_older_one(database: Database, owner: UUID) 
     assert (known.evidence["meaning"], known.age_seconds < 60) == ("no_such_mailbox", True)
 
 
-def test_an_address_that_comes_twice_in_a_flush_is_kept_once(database: Database, owner: UUID) -> None:
+def test_an_address_that_comes_twice_in_a_checkpoint_is_kept_once(database: Database, owner: UUID) -> None:
     settle(database, owner, VALID, VALID._replace(position=1))
 
     with database.transaction() as session:

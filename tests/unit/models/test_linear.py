@@ -51,13 +51,13 @@ CAPS = Caps(per_run=Decimal(1_000_000), per_account_day=Decimal(1_000_000))
 def claimed(session: Session, run_id: UUID, stage: str) -> Lease:
     run = lock_run(session, run_id)
     assert run is not None
-    lease = chunks.claim(session, run, stage, WORKER, LEASE_S, max_lanes=100)
+    lease = chunks.claim(session, run, stage, WORKER, LEASE_S, max_tasks_per_run=100)
     assert lease is not None
     return lease
 
 
 def work_a_chunk(session: Session, run_id: UUID, stage: str) -> None:
-    """A link's or a lane's transactions, one after the other."""
+    """A link's or a chunk task's transactions, one after the other."""
     lifecycle.begin_stage(session, run_id, stage, WORKER, CHUNK)
     lease = claimed(session, run_id, stage)
     touch_run(session, run_id, LEASE_S)

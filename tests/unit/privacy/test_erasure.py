@@ -84,7 +84,7 @@ def erase(database: Database, run_id: UUID, who: Wanted | None = None) -> int:
         return erasure.erase_contacts(session, run_id, 0, found, who, new_id())[1]
 
 
-def test_a_lane_that_has_the_contact_in_hand_writes_nothing_of_it(database: Database) -> None:
+def test_a_chunk_task_that_has_the_contact_in_hand_writes_nothing_of_it(database: Database) -> None:
     run_id = run_of_two(database)
     lease = claimed_chunk(database, run_id)
 
@@ -290,7 +290,7 @@ def test_what_is_known_of_another_account_stays(database: Database) -> None:
         assert erasure.forget_lookups(session, account(database).account_id, wanted()) == 0
 
 
-def test_a_lane_that_has_the_contact_in_hand_learns_nothing_of_it(database: Database) -> None:
+def test_a_chunk_task_that_has_the_contact_in_hand_learns_nothing_of_it(database: Database) -> None:
     run_id = run_of_two(database)
     lease = claimed_chunk(database, run_id)
     erase(database, run_id)

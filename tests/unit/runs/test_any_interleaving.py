@@ -45,13 +45,13 @@ from tests.factories import (
     valid,
 )
 
-CONTACTS, CHUNK, MAX_LANES = 7, 3, 2
+CONTACTS, CHUNK, MAX_TASKS_PER_RUN = 7, 3, 2
 CHAIN = (LOOKUP, VERIFY, COMPILE)
 OUTCOME = {LOOKUP: found, VERIFY: valid, COMPILE: skipped}
 
 
 class AnyInterleaving(RuleBasedStateMachine):
-    """Lanes, links, the sweeper and the client take their steps in any order."""
+    """Chunk tasks, links, the sweeper and the client take their steps in any order."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     def claim(self, stage: str) -> None:
         try:
-            lease = claim(self.database, self.run_id, stage, max_lanes=MAX_LANES)
+            lease = claim(self.database, self.run_id, stage, max_tasks_per_run=MAX_TASKS_PER_RUN)
         except ChunkExhausted:
             with self.database.transaction() as session:
                 lifecycle.fail(session, self.run_id, RunError("stage_failed", "Again and again.", stage))
@@ -106,15 +106,15 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), size=st.integers(0, CHUNK))
-    def flush(self, data: st.DataObject, size: int) -> None:
+    def checkpoint(self, data: st.DataObject, size: int) -> None:
         lease = data.draw(st.sampled_from(self.leases))
         if lease.stage != COMPILE:
             self.record(lease, self.left_of(lease)[:size])
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
-    def flush_what_is_there_already(self, data: st.DataObject) -> None:
-        """As a lane does whose transaction was committed, but which never heard of it."""
+    def checkpoint_what_is_there_already(self, data: st.DataObject) -> None:
+        """As a chunk task does whose transaction was committed, but which never heard of it."""
         lease = data.draw(st.sampled_from(self.leases))
         if lease.stage != COMPILE:
             span = range(lease.first_position, lease.last_position + 1)
@@ -126,7 +126,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         self.finish_lease(data.draw(st.sampled_from(self.leases)))
 
     def finish_lease(self, lease: Lease) -> None:
-        """Also with a lease that is gone, and also twice: as a lane does that was stopped and wakes up."""
+        """Also with a lease that is gone, and also twice: as a chunk task does that was stopped and wakes up."""
         outcomes = [] if lease.stage == COMPILE else self.left_of(lease)
 
         def finish(session: Session) -> None:
@@ -193,7 +193,7 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     @rule(die=st.integers(1, 4))
     def cancel(self, die: int) -> None:
-        """Now and then: a run that is cancelled early shows little else. All lanes come to their end soon after it."""
+        """Now and then: a run that is cancelled early shows little else. All tasks come to their end soon after it."""
         if die != 3:
             return
         self.deliver_the_chain()
@@ -258,9 +258,9 @@ class AnyInterleaving(RuleBasedStateMachine):
         assert not completed or unfinished == len(statuses)
 
     @invariant()
-    def no_more_lanes_are_at_work_than_allowed(self) -> None:
+    def no_more_chunk_tasks_are_at_work_than_allowed(self) -> None:
         with self.database.transaction() as session:
-            assert live_leases(session, self.run_id) <= MAX_LANES
+            assert live_leases(session, self.run_id) <= MAX_TASKS_PER_RUN
 
     @invariant()
     def what_is_over_stays_as_it_is(self) -> None:
@@ -303,7 +303,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         self.write(lease, lambda session: chunks.record(session, lease, outcomes, LEASE_S))
 
     def write(self, lease: Lease, step: Callable[[Session], object]) -> None:
-        """A lane writes if, and only if, it holds its lease, and its run goes on."""
+        """A chunk task writes if, and only if, it holds its lease, and its run goes on."""
         may_write = self.holds(lease)
         try:
             with self.database.transaction() as session:

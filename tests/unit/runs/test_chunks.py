@@ -1,4 +1,4 @@
-"""Chunks: claimed by one lane at a time, recorded once, fenced by their token."""
+"""Chunks: claimed by one chunk task at a time, recorded once, fenced by their token."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,20 +41,20 @@ def test_a_stage_is_cut_into_chunks_that_cover_each_contact_once(database: Datab
     assert covered == list(range(7))
 
 
-def test_many_lanes_at_once_claim_each_chunk_once(database: Database) -> None:
+def test_many_chunk_tasks_at_once_claim_each_chunk_once(database: Database) -> None:
     run_id = started_run(database, count=12, chunk_size=1)
 
-    with ThreadPoolExecutor(8) as lanes:
-        leases = list(lanes.map(lambda _: claim(database, run_id, max_lanes=12), range(20)))
+    with ThreadPoolExecutor(8) as chunk_tasks:
+        leases = list(chunk_tasks.map(lambda _: claim(database, run_id, max_tasks_per_run=12), range(20)))
 
     claimed = [lease.number for lease in leases if lease]
     assert sorted(claimed) == list(range(12))
 
 
-def test_no_more_lanes_than_allowed_work_a_run(database: Database) -> None:
+def test_no_more_chunk_tasks_than_allowed_work_a_run(database: Database) -> None:
     run_id = started_run(database, count=6, chunk_size=1)
 
-    leases = [claim(database, run_id, max_lanes=2) for _ in range(4)]
+    leases = [claim(database, run_id, max_tasks_per_run=2) for _ in range(4)]
 
     assert [lease is not None for lease in leases] == [True, True, False, False]
 
@@ -108,8 +108,10 @@ def give_up(session: Session, lease: Lease) -> None:
 
 
 @pytest.mark.parametrize("end", [chunks.finish, give_up, hand_back, pause])
-@pytest.mark.parametrize("is_done", [False, True], ids=["another lane took it over", "another lane finished it"])
-def test_a_lane_whose_lease_is_gone_can_not_end_the_chunk(
+@pytest.mark.parametrize(
+    "is_done", [False, True], ids=["another chunk task took it over", "another chunk task finished it"]
+)
+def test_a_chunk_task_whose_lease_is_gone_can_not_end_the_chunk(
     database: Database, end: Callable[[Session, Lease], None], is_done: bool
 ) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
@@ -127,8 +129,8 @@ def test_a_lane_whose_lease_is_gone_can_not_end_the_chunk(
         assert (chunk.status, chunk.token) == ("done" if is_done else "leased", lease.token)
 
 
-@pytest.mark.parametrize("is_taken_over", [False, True], ids=["nobody took it over", "another lane took it over"])
-def test_a_lane_whose_lease_ran_out_can_not_write(database: Database, is_taken_over: bool) -> None:
+@pytest.mark.parametrize("is_taken_over", [False, True], ids=["nobody took it over", "another chunk task took it over"])
+def test_a_chunk_task_whose_lease_ran_out_can_not_write(database: Database, is_taken_over: bool) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
     lease = expired_chunk(database, run_id)
     if is_taken_over:
@@ -141,7 +143,7 @@ def test_a_lane_whose_lease_ran_out_can_not_write(database: Database, is_taken_o
         assert count(session, "SELECT count(*) FROM outcomes") == 0
 
 
-def test_a_lane_whose_lease_runs_out_in_the_middle_of_its_transaction_can_not_write(database: Database) -> None:
+def test_a_chunk_task_whose_lease_runs_out_in_the_middle_of_its_transaction_can_not_write(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
     lease = claimed_chunk(database, run_id)
 

@@ -36,7 +36,7 @@ def test_a_fresh_run_is_left_to_whoever_created_it(database: Database) -> None:
     assert find(database) == []
 
 
-def test_a_run_whose_lane_died_is_found(database: Database) -> None:
+def test_a_run_whose_chunk_task_died_is_found(database: Database) -> None:
     run_id = started_run(database)
     expired_chunk(database, run_id)
     make_due(database)
@@ -176,7 +176,7 @@ def test_a_run_whose_chain_could_not_be_sent_is_not_put_off(database: Database) 
     assert find(database) == [run_id]
 
 
-def test_an_orphan_for_which_no_chain_could_be_sent_is_found_again_beside_live_lanes(database: Database) -> None:
+def test_an_orphan_for_which_no_chain_could_be_sent_is_found_again_beside_live_chunk_tasks(database: Database) -> None:
     run_id = started_run(database)
     expired_chunk(database, run_id)
     assert find(database) == [run_id]

@@ -89,7 +89,7 @@ def test_the_stage_that_was_running_is_cancelled_with_its_run(owner: Owner, data
         assert [row.status for row in stages_of_run(session, owner.run_id)] == ["cancelled", "pending"]
 
 
-def test_a_lane_of_a_cancelled_run_can_not_write(owner: Owner, database: Database) -> None:
+def test_a_chunk_task_of_a_cancelled_run_can_not_write(owner: Owner, database: Database) -> None:
     lease = claimed_chunk(database, owner.run_id)
     owner.cancel()
 
@@ -104,7 +104,7 @@ def fail(owner: Owner) -> None:
 
 @pytest.fixture(params=[Owner.cancel, fail], ids=["cancelled", "failed"])
 def stopped_lease(request: pytest.FixtureRequest, owner: Owner, database: Database) -> Lease:
-    """The lease of a lane at work, whose run was stopped; its other chunks were done, waiting, handed back and open."""
+    """The lease of a task at work, whose run was stopped; its other chunks were done, waiting, handed back and open."""
     waits, handed_back = claimed_chunk(database, owner.run_id), claimed_chunk(database, owner.run_id)
     with database.transaction() as session:
         chunks.put_off(session, waits, [Deferral(waits.first_position, 300, Reason.GREYLISTED)])
@@ -132,7 +132,7 @@ def give_up(session: Session, lease: Lease) -> None:
 
 
 @pytest.mark.parametrize("end", [chunks.finish, give_up])
-def test_a_lane_that_comes_back_to_a_stopped_run_has_lost_its_lease(
+def test_a_chunk_task_that_comes_back_to_a_stopped_run_has_lost_its_lease(
     stopped_lease: Lease, database: Database, end: Callable[[Session, Lease], None]
 ) -> None:
     with pytest.raises(LeaseLost), database.transaction() as session:

@@ -165,7 +165,7 @@ def test_a_run_is_hopeless_that_only_failed_often_enough_for_long_enough(
         assert trouble.is_hopeless(session.get_one(Run, run_id)) is hopeless
 
 
-def test_a_run_all_of_whose_lanes_die_is_given_up_within_minutes(database: Database) -> None:
+def test_a_run_all_of_whose_chunk_tasks_die_is_given_up_within_minutes(database: Database) -> None:
     run_id = started_run(database, count=2000, chunk_size=1)
     with database.transaction() as session:
         session.execute(text("UPDATE run_chunks SET attempts = 1"))
@@ -178,7 +178,7 @@ def test_a_run_all_of_whose_lanes_die_is_given_up_within_minutes(database: Datab
         claim(database, run_id)
 
 
-def test_a_lane_that_dies_once_is_no_trouble(database: Database) -> None:
+def test_a_chunk_task_that_dies_once_is_no_trouble(database: Database) -> None:
     run_id = started_run(database)
     expired_chunk(database, run_id)
     claimed_chunk(database, run_id)

@@ -11,7 +11,7 @@ from settings import load_settings
 from tests.factories import count, pending_run
 from worker.app import make_app
 from worker.dispatch import DispatchFailed
-from worker.sweeper.broker_marker import KEY, RedisSentinel
+from worker.sweeper.broker_marker import KEY, RedisBrokerMarker
 from worker.sweeper.sweep import sweep, sweep_or_log
 
 NOBODY_LISTENS = "redis://127.0.0.1:9/0"
@@ -19,7 +19,7 @@ NOBODY_LISTENS = "redis://127.0.0.1:9/0"
 
 @dataclass
 class Standing:
-    """The sentinel of a broker that answered a moment ago."""
+    """The broker marker of a broker that answered a moment ago."""
 
     gone: bool = False
     puts: int = 0
@@ -62,7 +62,7 @@ def test_a_broker_that_goes_away_after_it_was_asked_puts_no_run_off(database: Da
 
 @pytest.mark.usefixtures("due_runs")
 def test_a_broker_that_is_away_puts_no_run_off(database: Database) -> None:
-    away = RedisSentinel(redis.Redis.from_url(NOBODY_LISTENS))
+    away = RedisBrokerMarker(redis.Redis.from_url(NOBODY_LISTENS))
 
     with pytest.raises(DispatchFailed):
         sweep(database, away, run_hours=1, stage_hours=1)
@@ -71,24 +71,24 @@ def test_a_broker_that_is_away_puts_no_run_off(database: Database) -> None:
 
 
 @pytest.mark.usefixtures("due_runs")
-def test_the_sentinel_is_put_back_only_when_all_that_was_lost_is_sent_again(database: Database) -> None:
-    sentinel = Standing(gone=True)
+def test_the_broker_marker_is_put_back_only_when_all_that_was_lost_is_sent_again(database: Database) -> None:
+    broker_marker = Standing(gone=True)
 
     with pytest.raises(DispatchFailed):
-        sweep(database, sentinel, run_hours=1, stage_hours=1)
+        sweep(database, broker_marker, run_hours=1, stage_hours=1)
 
-    assert sentinel.puts == 0
+    assert broker_marker.puts == 0
 
 
-def test_the_sentinel_of_redis_is_gone_after_flushall_until_it_is_put_back(redis_client: redis.Redis) -> None:
-    sentinel = RedisSentinel(redis_client)
-    sentinel.put()
-    assert not sentinel.is_gone()
+def test_the_broker_marker_of_redis_is_gone_after_flushall_until_it_is_put_back(redis_client: redis.Redis) -> None:
+    broker_marker = RedisBrokerMarker(redis_client)
+    broker_marker.put()
+    assert not broker_marker.is_gone()
 
     redis_client.flushall()
-    assert sentinel.is_gone()
+    assert broker_marker.is_gone()
 
-    sentinel.put()
+    broker_marker.put()
     assert redis_client.exists(KEY)
 
 

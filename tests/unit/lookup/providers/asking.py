@@ -64,7 +64,7 @@ class Desk:
         return PostgresJournal(self.database, run_id or self.run_id, caps or Caps())
 
     @asynccontextmanager
-    async def lane(self, caps: Caps | None = None, run_id: UUID | None = None) -> AsyncIterator[Ask]:
+    async def chunk_task(self, caps: Caps | None = None, run_id: UUID | None = None) -> AsyncIterator[Ask]:
         """A process that was just started, with its own connections, breaker and pace."""
         metered, journal = read_catalogue(self.path, ENVIRONMENT, landing=2.0).providers[0], self.journal(caps, run_id)
         try:
@@ -74,10 +74,10 @@ class Desk:
             await metered.close()
 
     def ask(self, *people: Person, caps: Caps | None = None, run_id: UUID | None = None) -> list[Told | None]:
-        """Ask about people one after the other, from one lane."""
+        """Ask about people one after the other, from one chunk task."""
 
         async def scenario() -> list[Told | None]:
-            async with self.lane(caps, run_id) as ask:
+            async with self.chunk_task(caps, run_id) as ask:
                 return [await ask(person) for person in people]
 
         return asyncio.run(scenario())

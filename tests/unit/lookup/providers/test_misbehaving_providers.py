@@ -60,7 +60,7 @@ def test_a_provider_that_is_well_again_is_asked_by_one_first_then_by_all(
     office.provider.moods = [provider.status(500)] * FAILURES
 
     async def scenario() -> list[Told | None]:
-        async with office.lane() as ask:
+        async with office.chunk_task() as ask:
             for stranger in STRANGERS[:FAILURES]:
                 await ask(stranger)
             failed = office.provider.requests.total()
@@ -130,7 +130,7 @@ def test_nothing_is_asked_beyond_a_runs_budget_and_what_is_known_is_still_told(o
     assert office.provider.requests.total() == 2
 
 
-def test_lanes_that_spend_at_once_stay_within_the_budget_of_their_accounts_day(office: Desk) -> None:
+def test_chunk_tasks_that_spend_at_once_stay_within_the_budget_of_their_accounts_day(office: Desk) -> None:
     said = office.conclude(*STRANGERS, caps=Caps(per_account_day=office.journal_price * 7))
 
     assert sum(each.missed == NotAsked(Reason.OUT_OF_BUDGET) for each in said) == len(STRANGERS) - 7

@@ -51,18 +51,18 @@ def test_another_account_does_not_see_the_answer(office: Desk) -> None:
     assert office.provider.requests[KEY] == 2
 
 
-def test_of_two_lanes_that_want_to_know_the_same_at_once_one_asks_and_both_get_the_answer(office: Desk) -> None:
+def test_of_two_chunk_tasks_that_want_to_know_the_same_at_once_one_asks_and_both_get_the_answer(office: Desk) -> None:
     answer_now = threading.Event()
     office.provider.moods = [provider.waits_for(answer_now)]
 
-    async def two_lanes() -> list[Told | None]:
-        async with office.lane() as one, office.lane() as other:
+    async def two_chunk_tasks() -> list[Told | None]:
+        async with office.chunk_task() as one, office.chunk_task() as other:
             asking = asyncio.gather(one(GRACE), other(GRACE))
             await asyncio.to_thread(office.provider.wait_for_requests, 1)
             answer_now.set()
             return list(await asking)
 
-    first, second = asyncio.run(two_lanes())
+    first, second = asyncio.run(two_chunk_tasks())
 
     assert first == second
     assert isinstance(first, Found)
@@ -128,7 +128,7 @@ def test_a_question_whose_asker_may_be_alive_is_not_asked_by_another(idempotent_
     idempotent_office.ask(GRACE)
 
     async def ask_again() -> str:
-        async with idempotent_office.lane() as ask:
+        async with idempotent_office.chunk_task() as ask:
             try:
                 await asyncio.wait_for(ask(GRACE), 0.5)
             except TimeoutError:
@@ -149,12 +149,12 @@ def test_a_request_that_was_not_served_is_tried_again_and_leaves_no_trace(office
     assert (office.provider.requests[KEY], office.provider.charges[KEY], office.spent()) == (2, 1, 1)
 
 
-def test_a_lane_that_must_stop_still_records_the_answer_that_is_under_way(office: Desk) -> None:
+def test_a_chunk_task_that_must_stop_still_records_the_answer_that_is_under_way(office: Desk) -> None:
     answer_now = threading.Event()
     office.provider.moods = [provider.waits_for(answer_now)]
 
-    async def stopped_lane() -> None:
-        async with office.lane() as ask:
+    async def stopped_chunk_task() -> None:
+        async with office.chunk_task() as ask:
             asking = asyncio.ensure_future(ask(GRACE))
             await asyncio.to_thread(office.provider.wait_for_requests, 1)
             asking.cancel()
@@ -163,7 +163,7 @@ def test_a_lane_that_must_stop_still_records_the_answer_that_is_under_way(office
             await asyncio.wait({asking})
             assert asking.cancelled()
 
-    asyncio.run(stopped_lane())
+    asyncio.run(stopped_chunk_task())
     (told,) = office.ask(GRACE)
 
     assert isinstance(told, Found)
@@ -179,12 +179,12 @@ def test_what_is_not_found_costs_nothing_where_the_provider_says_so(office: Desk
 
 
 def test_a_late_answer_is_kept_although_the_question_was_given_up(idempotent_office: Desk) -> None:
-    """A lane that was frozen past its patience answers after another one took the question over."""
+    """A chunk task that was frozen past its patience answers after another one took the question over."""
     frozen = threading.Event()
     idempotent_office.provider.moods = [provider.waits_for(frozen), provider.too_many(7200)]
 
-    async def frozen_lane() -> object:
-        async with idempotent_office.lane() as ask, idempotent_office.lane() as ask_elsewhere:
+    async def frozen_chunk_task() -> object:
+        async with idempotent_office.chunk_task() as ask, idempotent_office.chunk_task() as ask_elsewhere:
             asking = asyncio.ensure_future(ask(GRACE))
             await asyncio.to_thread(idempotent_office.provider.wait_for_requests, 1)
             idempotent_office.let_askers_die()
@@ -192,7 +192,7 @@ def test_a_late_answer_is_kept_although_the_question_was_given_up(idempotent_off
             frozen.set()
             return await asking
 
-    first = asyncio.run(frozen_lane())
+    first = asyncio.run(frozen_chunk_task())
 
     assert isinstance(first, Found)
     assert idempotent_office.ask(GRACE) == [first]
