@@ -41,7 +41,7 @@ from sandbox.people import Person, invent_exactly
 
 CONTACTS = 10
 WARM_UP = 3
-RECORD_TIMEOUT_S = 10
+CONTACT_TIMEOUT_S = 10
 MEGABYTES = 1024 * 1024
 SENDERS = 3
 BARE = "60 MB to a bare server"
@@ -108,7 +108,7 @@ def _settings(internet: Internet, servers: HostileServers) -> dict[str, str]:
     return {
         **internet.settings(),
         "DNS_RESOLVERS": f"{host}:{port}",
-        "RECORD_TIMEOUT_SECONDS": str(RECORD_TIMEOUT_S),
+        "CONTACT_TIMEOUT_SECONDS": str(CONTACT_TIMEOUT_S),
         # Not minutes: the run that meets hostile servers is waited for.
         "DEFER_SECONDS": "5,10",
         "REQUESTS_PER_MINUTE": "100000",

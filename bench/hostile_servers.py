@@ -3,7 +3,7 @@
 For `hostile.py`: `async with hostile_servers(smtp_port, ordinary_dns) as servers` serves them until it is left; the
 engine under test is given `servers.nameserver` as its resolver, which passes on whatever is not theirs, and
 `servers.contacts(...)` to work. Alone, it has both stages meet each of them and ends in one line of JSON: for how many
-seconds each domain's contacts kept us, which RECORD_TIMEOUT_SECONDS bounds, the processor time that they took, and the
+seconds each domain's contacts kept us, which CONTACT_TIMEOUT_SECONDS bounds, the processor time that they took, and the
 longest that the event loop stood still meanwhile.
 """
 
@@ -25,9 +25,9 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 
 ZONE = "hostile.test."
@@ -279,13 +279,13 @@ def main() -> None:
     try:
         servers: HostileServers = ours.recv()
         config = MailNetworkConfig(
-            (servers.nameserver,), given.smtp_port, allow_private=True, record_timeout=given.record_timeout,
-            defer_seconds=(), connect_timeout=given.record_timeout / 2, command_timeout=given.record_timeout / 2,
+            (servers.nameserver,), given.smtp_port, allow_private=True, contact_timeout=given.contact_timeout,
+            defer_seconds=(), connect_timeout=given.contact_timeout / 2, command_timeout=given.contact_timeout / 2,
         )  # fmt: skip
         figures = {stage: asyncio.run(_meet(stage, servers, config)) for stage in ("email_verify", "email_lookup")}
     finally:
         process.kill()
-    print(json.dumps(figures | {"record_timeout_seconds": given.record_timeout}))
+    print(json.dumps(figures | {"contact_timeout_seconds": given.contact_timeout}))
 
 
 def _serve(smtp_port: int, told: Connection) -> None:
@@ -301,7 +301,7 @@ async def _meet(stage: str, servers: HostileServers, config: MailNetworkConfig) 
     """How long each domain's contacts took, and what they cost the others."""
     network, contacts = MailNetwork(config), servers.contacts()
     records = [
-        Record(
+        Contact(
             position,
             email=each["email"] if stage == "email_verify" else "",
             full_name=each["full_name"],

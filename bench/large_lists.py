@@ -13,9 +13,9 @@ from multiprocessing.connection import Connection
 
 import psutil
 
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome
-from pipeline.records import Batch, Record
 from pipeline.stages.email_lookup import EmailLookup
 from sandbox.crowds import Crowd, at_one_domain, one_each, one_each_at_three_hosts
 from sandbox.internet import Internet
@@ -70,8 +70,8 @@ async def _work(crowd: Crowd, nameserver: tuple[str, int], smtp_port: int) -> tu
     right, memory = 0, []
     for start in range(0, len(crowd.people), CHUNK_SIZE):
         people = dict(enumerate(crowd.people[start : start + CHUNK_SIZE]))
-        records = [Record(n, who.first_name, who.last_name, domain=who.domain) for n, who in people.items()]
-        async for said in EmailLookup().work(Batch(records), network):
+        contacts = [Contact(n, who.first_name, who.last_name, domain=who.domain) for n, who in people.items()]
+        async for said in EmailLookup().work(Batch(contacts), network):
             right += isinstance(said, Outcome) and said.email == people[said.position].email
         memory.append(psutil.Process().memory_info().rss)
     await network.close()

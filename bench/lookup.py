@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.memory import Knowledge
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus
-from pipeline.records import Batch, Record
 from pipeline.stages.email_lookup import EmailLookup
 from sandbox.internet import Internet
 from sandbox.truth_set.companies import Company
@@ -88,21 +88,21 @@ def _work_all(truth: TruthSet, internet: Internet, knowledge: Knowledge) -> Mapp
     classes = {company.domain.name: _size_class(company) for company in truth.companies}
     worked = {}
     for size_class in ("1", "2-9", "10+"):
-        records = [
+        contacts = [
             _record(position, employee)
             for position, employee in enumerate(truth.employees)
             if classes[employee.domain] == size_class
         ]
-        worked[size_class] = asyncio.run(_work(records, internet, knowledge))
+        worked[size_class] = asyncio.run(_work(contacts, internet, knowledge))
     return worked
 
 
-def _record(position: int, employee: Employee) -> Record:
+def _record(position: int, employee: Employee) -> Contact:
     written = employee.written
-    return Record(position, written.first_name, written.last_name, written.full_name, domain=employee.domain)
+    return Contact(position, written.first_name, written.last_name, written.full_name, domain=employee.domain)
 
 
-async def _work(records: Sequence[Record], internet: Internet, knowledge: Knowledge) -> Worked:
+async def _work(contacts: Sequence[Contact], internet: Internet, knowledge: Knowledge) -> Worked:
     internet.reset_counts()
     host, _, port = internet.dns_address.partition(":")
     network = MailNetwork(
@@ -112,12 +112,12 @@ async def _work(records: Sequence[Record], internet: Internet, knowledge: Knowle
             allow_private=True,
             helo_name="bench.test",
             command_timeout=4.0,
-            record_timeout=20.0,
+            contact_timeout=20.0,
             defer_seconds=(GREYLIST_SECONDS,) * len(MailNetworkConfig().defer_seconds),
         )
     )
     worked = Worked()
-    left = sorted(records, key=lambda record: (record.domain, record.position))
+    left = sorted(contacts, key=lambda contact: (contact.domain, contact.position))
     while left:
         deferred = []
         for start in range(0, len(left), CHUNK_SIZE):
@@ -136,22 +136,24 @@ async def _work(records: Sequence[Record], internet: Internet, knowledge: Knowle
     return worked
 
 
-def _colleagues(others: Sequence[Record], chunk: Sequence[Record], outcomes: Mapping[int, Outcome]) -> Sequence[Record]:
+def _colleagues(
+    others: Sequence[Contact], chunk: Sequence[Contact], outcomes: Mapping[int, Outcome]
+) -> Sequence[Contact]:
     """Who of the others works at the chunk's domains, and has no address yet."""
-    domains = {record.domain for record in chunk}
+    domains = {contact.domain for contact in chunk}
     found = {position for position, outcome in outcomes.items() if outcome.email}
     return [each for each in others if each.domain in domains and each.position not in found]
 
 
 async def _work_chunk(
-    chunk: Sequence[Record],
-    colleagues: Sequence[Record],
+    chunk: Sequence[Contact],
+    colleagues: Sequence[Contact],
     network: MailNetwork,
     knowledge: Knowledge,
     outcomes: dict[int, Outcome],
-) -> list[Record]:
+) -> list[Contact]:
     """Work one chunk with what is known, learn from it as a checkpoint does, and give who has to wait."""
-    domains = {record.domain for record in chunk}
+    domains = {contact.domain for contact in chunk}
     batch = Batch(
         chunk,
         knowledge.patterns(domains),
@@ -164,7 +166,7 @@ async def _work_chunk(
     outcomes |= new
     knowledge.learn(list(new.values()))
     waiting = {each.position for each in said if isinstance(each, Deferral)}
-    return [record._replace(deferrals=record.deferrals + 1) for record in chunk if record.position in waiting]
+    return [contact._replace(deferrals=contact.deferrals + 1) for contact in chunk if contact.position in waiting]
 
 
 # The figures

@@ -3,10 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from pipeline.contacts import KnownPerson, PatternCount
 from pipeline.lookup.patterns.observations import lessons
 from pipeline.memory.lookups import known_person
 from pipeline.outcomes import Outcome
-from pipeline.records import KnownPerson, PatternCount
 
 
 class Knowledge:

@@ -1,8 +1,8 @@
-"""How much 100 tarpits among 10,000 addresses delay a run: no more than the time limit for one record.
+"""How much 100 tarpits among 10,000 addresses delay a run: no more than the time limit for one contact.
 
 A tarpit takes the connection and sends a byte now and then, for ever. The other 9,900 addresses are at 990 domains on
 Postfix's `smtp-sink` (bench/verify.py says how to get it). Ends in one line of JSON with `delay_seconds` and the
-`record_timeout_seconds` that bounds it.
+`contact_timeout_seconds` that bounds it.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from verify_rows import HELO, SENDER
 from verify_servers import name_server, smtp_sink
 
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, Reason
-from pipeline.records import Batch, Record
 from pipeline.stages.email_verify import EmailVerify
 
 DOMAINS, EACH, TARPITS = 990, 10, 100
@@ -30,7 +30,7 @@ def main() -> None:
     """Verify without and with the tarpits."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--record-timeout", type=float, default=10.0)
-    limit = arguments.parse_args().record_timeout
+    limit = arguments.parse_args().contact_timeout
     ordinary = [f"person{number}@company{domain}.test" for domain in range(DOMAINS) for number in range(EACH)]
     held = [f"person@tarpit{number}.test" for number in range(TARPITS)]
     with smtp_sink(SINK_IP) as port, name_server(_zone()) as name_server_address:
@@ -42,7 +42,7 @@ def main() -> None:
             allow_private=True,
             helo_name=HELO,
             mail_from=SENDER,
-            record_timeout=limit,
+            contact_timeout=limit,
             connections_per_host=400,
         )
         without, _ = asyncio.run(_verify(config, ordinary))
@@ -51,7 +51,7 @@ def main() -> None:
     if timed_out != TARPITS:
         raise SystemExit(f"{timed_out} addresses met the time limit, not {TARPITS}: the figures mean nothing.")
     figures = {"seconds_without": without, "seconds_with": with_tarpits, "delay_seconds": with_tarpits - without}
-    print(json.dumps({key: round(value, 2) for key, value in figures.items()} | {"record_timeout_seconds": limit}))
+    print(json.dumps({key: round(value, 2) for key, value in figures.items()} | {"contact_timeout_seconds": limit}))
 
 
 def _zone() -> dict[tuple[str, str], Sequence[str]]:
@@ -87,8 +87,8 @@ async def _hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def _verify(config: MailNetworkConfig, addresses: Sequence[str]) -> tuple[float, int]:
     """Give the seconds it took, and how many addresses met the time limit."""
     network, started = MailNetwork(config), time.perf_counter()
-    records = [Record(position, email=email) for position, email in enumerate(addresses)]
-    said = [each async for each in EmailVerify().work(Batch(records), network)]
+    contacts = [Contact(position, email=email) for position, email in enumerate(addresses)]
+    said = [each async for each in EmailVerify().work(Batch(contacts), network)]
     seconds = time.perf_counter() - started
     await network.close()
     return seconds, sum(isinstance(each, Outcome) and each.reason is Reason.TIME_LIMIT for each in said)

@@ -26,9 +26,9 @@ from typing import Any
 import uvloop
 from verify_servers import postfix_program
 
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome
-from pipeline.records import Batch, Record
 from pipeline.stages.email_verify import EmailVerify
 from worker.garbage import collect_rarely
 
@@ -94,8 +94,8 @@ def engine(target: Target) -> int:
         helo_name=HELO,
         mail_from=SENDER,
     )
-    records = [Record(position, email=email) for position, email in enumerate(target.addresses)]
-    return uvloop.run(_verify(MailNetwork(config), Batch(records)))
+    contacts = [Contact(position, email=email) for position, email in enumerate(target.addresses)]
+    return uvloop.run(_verify(MailNetwork(config), Batch(contacts)))
 
 
 async def _verify(network: MailNetwork, batch: Batch) -> int:

@@ -7,12 +7,12 @@ from rich.table import Table
 
 from cli.client import ApiError
 from cli.terminal import write_json
+from pipeline.contacts import PatternCount
 from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.patterns.candidates import Candidate, candidates
 from pipeline.lookup.patterns.patterns import PATTERNS
 from pipeline.lookup.patterns.priors import Size
 from pipeline.mail.address.syntax import normalise_domain
-from pipeline.records import PatternCount
 
 
 def rank_candidates(name: str, domain: str, known: Sequence[str], size: Size, limit: int) -> list[dict[str, object]]:

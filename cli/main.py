@@ -83,7 +83,7 @@ def submit(
     contacts: Annotated[Path, typer.Argument(help="A CSV file: first_name, last_name, domain; or email.")],
     home: Home = HOME,
     preset: Annotated[Preset, typer.Option(help="Find addresses, or verify those that are there.")] = "full_pipeline",
-    preview_rows: Annotated[int, typer.Option(min=0, max=100, help="Records in the answer itself.")] = 0,
+    preview_rows: Annotated[int, typer.Option(min=0, max=100, help="Contacts in the answer itself.")] = 0,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key again gives the first run.")] = None,
     watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
 ) -> None:

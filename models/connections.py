@@ -110,7 +110,7 @@ class Connector:
         self._proof = secrets.token_hex(8)
         self._are_options_refused = False
 
-    def connect(self, dialect: Dialect, record: Any, arguments: Sequence[Any], url: dict[str, Any]) -> Any:
+    def connect(self, dialect: Dialect, contact: Any, arguments: Sequence[Any], url: dict[str, Any]) -> Any:
         """SQLAlchemy's `do_connect`. Raises `DatabaseUnusable` for one that can't hold what we write."""
         parameters = self._parameters(url)
         settings = [*self._timeouts, *_settings_of_url(url), *READABLE]
@@ -120,7 +120,7 @@ class Connector:
             has_limit = connection.info.server_version >= 170_000
             if self._are_options_refused or not self._took_options(connection, has_limit=has_limit):
                 connection.prepare_threshold = None
-                record.info[POOLED] = [LIMIT_SINCE_17, *settings] if has_limit else settings
+                contact.info[POOLED] = [LIMIT_SINCE_17, *settings] if has_limit else settings
         except BaseException:
             connection.close()
             raise

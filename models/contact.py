@@ -1,4 +1,4 @@
-"""Contacts: what the client sent, one row per record."""
+"""Contacts: what the client sent, one row per contact."""
 
 from typing import Any
 from uuid import UUID

@@ -8,7 +8,7 @@ GrowthError
 ├── IdempotencyConflict      the key was used before, with another body
 ├── UnknownRun               no such run, or another account's
 ├── RunStateConflict         the action does not fit the run's state
-├── StageFault               a stage broke its promise of one outcome per record
+├── StageFault               a stage broke its promise of one outcome per contact
 ├── WorldGone                the outside world is gone as a whole
 ├── ChunkExhausted           a chunk broke its task too often
 └── LeaseLost                this worker's lease on a chunk is gone; somebody else may hold it
@@ -23,7 +23,7 @@ class GrowthError(Exception):
 
 
 class InvalidInput(GrowthError):
-    """Raised when what the caller sent can't be used; names the record and the field, never the value."""
+    """Raised when what the caller sent can't be used; names the contact and the field, never the value."""
 
 
 class SourcesMisconfigured(GrowthError):
@@ -64,7 +64,7 @@ class ChunkExhausted(GrowthError):
 
 
 class StageFault(GrowthError):
-    """Raised when a stage ends without an outcome for each record; names the stage and a position."""
+    """Raised when a stage ends without an outcome for each contact; names the stage and a position."""
 
 
 class WorldGone(GrowthError):

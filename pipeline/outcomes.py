@@ -1,4 +1,4 @@
-"""The closed set of things that can be said about one record by one stage.
+"""The closed set of things that can be said about one contact by one stage.
 
 An outcome is written once: `(run_id, stage, position)` is its primary key. What it says is a status from
 `OutcomeStatus`, a reason from `Reason`, and the evidence that led there.
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class OutcomeStatus(StrEnum):
-    """What a stage concluded about a record."""
+    """What a stage concluded about a contact."""
 
     FOUND = "found"
     """`email_lookup` has an address for this contact."""
@@ -25,7 +25,7 @@ class OutcomeStatus(StrEnum):
     UNKNOWN = "unknown"
     """`email_verify` could not find out; the reason says why."""
     SKIPPED = "skipped"
-    """There was nothing for the stage to work on: the record has no address."""
+    """There was nothing for the stage to work on: the contact has no address."""
 
 
 class Reason(StrEnum):
@@ -113,7 +113,7 @@ REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.SERVER_UNREACHABLE: "No mail server of the domain could be reached: check that port 25 is open to you.",
     Reason.SERVER_UNCLEAR: "The mail server's answer settles nothing.",
     Reason.DNS_FAILURE: "The domain's name servers gave no answer: run it again later.",
-    Reason.TIME_LIMIT: "The time limit for one record passed: run it again later.",
+    Reason.TIME_LIMIT: "The time limit for one contact passed: run it again later.",
     Reason.SUPPRESSED: "The address or its domain is on your do-not-contact list: nobody was asked, it costs nothing.",
     Reason.UNKNOWN_TO_SOURCES: "Neither the domain's mail server nor any of your sources gave an address.",
     Reason.OUT_OF_BUDGET: "A paid look-up would have cost more than the budget allows: raise it, and run it again.",
@@ -127,7 +127,7 @@ REASON_SENTENCES: Mapping[Reason, str] = {
 
 
 class Outcome(NamedTuple):
-    """What one stage says about one record.
+    """What one stage says about one contact.
 
     `email` is the address the statement is about (none when nothing was found). `source` names where an
     address came from: `input` (the contact brought it), `known` (an earlier run of the account found it),
@@ -149,7 +149,7 @@ class Outcome(NamedTuple):
 
 
 class Deferral(NamedTuple):
-    """ "Ask again later": a stage says nothing about the record yet.
+    """ "Ask again later": a stage says nothing about the contact yet.
 
     The record is worked again after `seconds`, without holding a worker meanwhile. How often that may happen
     is for the stage to decide, by `Record.deferrals`; in the end it owes an outcome.

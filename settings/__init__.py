@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     smtp_proxies: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="SOCKS5 proxies to connect through, as `socks5://user:password@host:port,…`"
     )
-    record_timeout_seconds: Seconds = Field(60, le=180, description="The longest that one contact may take in a stage")
+    contact_timeout_seconds: Seconds = Field(60, le=180, description="The longest that one contact may take in a stage")
 
     lists_dir: Path | None = Field(
         None, description="Your own `disposable.txt`, `free.txt` and `role.txt`, read again when they change"
@@ -188,10 +188,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 "LEASE_SECONDS must be at least three times CHECKPOINT_SECONDS, or live chunk tasks lose their lease"
             )
-        if self.chunk_seconds < 1.25 * self.record_timeout_seconds + 5:
+        if self.chunk_seconds < 1.25 * self.contact_timeout_seconds + 5:
             raise ValueError(
-                "CHUNK_SECONDS must be at least 1.25 times RECORD_TIMEOUT_SECONDS and 5 more, or the contacts of a slow"
-                " domain are begun again and again"
+                "CHUNK_SECONDS must be at least 1.25 times CONTACT_TIMEOUT_SECONDS and 5 more, or the contacts of a"
+                " slow domain are begun again and again"
             )
         charged, given_back = (
             self.credits_per_contact,

@@ -21,7 +21,7 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         helo_name=settings.smtp_helo_name or socket.getfqdn(),
         mail_from=settings.smtp_mail_from,
         command_timeout=settings.smtp_timeout_seconds,
-        record_timeout=settings.record_timeout_seconds,
+        contact_timeout=settings.contact_timeout_seconds,
         defer_seconds=settings.defer_seconds,
         connections_per_host=settings.smtp_connections_per_host,
         reply_rules=_reply_rules(settings.reply_rules_file),

@@ -11,10 +11,10 @@ from models.database import Database
 from models.run_chunk import RunChunk
 from models.transitions import lock_run
 from models.wire import ContactIn, GoalPlan, InputAssets, Output
+from pipeline.contacts import PatternCount
 from pipeline.credits import RateCard
 from pipeline.lookup.patterns.observations import lessons
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import PatternCount
 from pipeline.runs import chunks, lifecycle
 from pipeline.runs.chunks import Lease
 from pipeline.runs.create import create_run

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from models.postgres_errors import PostgresUnavailable
 from models.queries import claimable_chunks
+from pipeline.contacts import Batch
 from pipeline.errors import LeaseLost, StageFault, WorldGone
 from pipeline.outcomes import Deferral, Outcome, Reason
-from pipeline.records import Batch
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.trouble import Step, StepFailed
@@ -127,13 +127,13 @@ async def _collect(results: AsyncIterator[Outcome | Deferral], hand: _Hand) -> N
 
 
 async def _worked(process: Process, lease: Lease, batch: Batch) -> AsyncIterator[Outcome | Deferral]:
-    stage, missing = stage_named(lease.stage).stage, {record.position for record in batch.records}
+    stage, missing = stage_named(lease.stage).stage, {contact.position for contact in batch.contacts}
     async for result in stage.work(batch, process.network, process.sources_of(lease.run_id)):
         missing.discard(result.position)
         yield result
     if missing:
         raise StageFault(
-            f"stage {lease.stage} gave no outcome for {len(missing)} records, the first at position {min(missing)}"
+            f"stage {lease.stage} gave no outcome for {len(missing)} contacts, the first at position {min(missing)}"
         )
 
 

@@ -134,7 +134,7 @@ async def _verifier(config: MailNetworkConfig, domain: str) -> Finding:
     assert config.verifier is not None  # noqa: S101 - the caller looked; this tells the type checker
     verifier = RemoteVerifier(config.verifier)
     try:
-        heard = await verifier.check(domain, f"postmaster@{domain}", config.record_timeout)
+        heard = await verifier.check(domain, f"postmaster@{domain}", config.contact_timeout)
     finally:
         await verifier.close()
     if verifier.outage is not None:

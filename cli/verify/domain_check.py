@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
+from pipeline.contacts import Batch, Contact
 from pipeline.lookup.providers.waterfall import NO_SOURCES
 from pipeline.mail.dns.routes import MailRoute
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.smtp.transcript import TRANSCRIPT, Transcript
 from pipeline.mail.verdict import verdict_on_nothing
 from pipeline.outcomes import Deferral, Outcome
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 
 
@@ -32,9 +32,9 @@ class DomainCheck:
     transcript: Transcript
 
 
-def verify(records: Sequence[Record], network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
-    """Say of each record what its domain's mail server says now, or when to ask again."""
-    return stage_named("email_verify").stage.work(Batch(records), network, NO_SOURCES)
+def verify(contacts: Sequence[Contact], network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
+    """Say of each contact what its domain's mail server says now, or when to ask again."""
+    return stage_named("email_verify").stage.work(Batch(contacts), network, NO_SOURCES)
 
 
 async def check_domain(
@@ -55,9 +55,9 @@ async def check_domain(
     route = await network.route(domain)
     route_seconds = time.monotonic() - started
     outcomes: dict[int, Outcome] = {}
-    records = [Record(position, email=email) for position, email in enumerate(emails)]
-    while records:
-        deferrals = await _ask(records, network, outcomes)
+    contacts = [Contact(position, email=email) for position, email in enumerate(emails)]
+    while contacts:
+        deferrals = await _ask(contacts, network, outcomes)
         seconds = max((deferral.seconds for deferral in deferrals), default=0.0)
         if seconds > patience:
             outcomes |= {each.position: owed_outcome(each, emails[each.position]) for each in deferrals}
@@ -67,7 +67,7 @@ async def check_domain(
             await asyncio.sleep(seconds)
             patience -= seconds
         waiting = {deferral.position for deferral in deferrals}
-        records = [each._replace(deferrals=each.deferrals + 1) for each in records if each.position in waiting]
+        contacts = [each._replace(deferrals=each.deferrals + 1) for each in contacts if each.position in waiting]
     return DomainCheck(emails, [outcomes[n] for n in range(len(emails))], route, route_seconds, transcript)
 
 
@@ -78,9 +78,9 @@ def owed_outcome(deferral: Deferral, email: str) -> Outcome:
     return Outcome(deferral.position, verdict.status, verdict.reason, email, score=verdict.score, evidence=evidence)
 
 
-async def _ask(records: Sequence[Record], network: MailNetwork, outcomes: dict[int, Outcome]) -> list[Deferral]:
+async def _ask(contacts: Sequence[Contact], network: MailNetwork, outcomes: dict[int, Outcome]) -> list[Deferral]:
     deferrals = []
-    async for said in verify(records, network):
+    async for said in verify(contacts, network):
         if isinstance(said, Outcome):
             outcomes[said.position] = said
         else:

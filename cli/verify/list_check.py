@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from cli.verify.domain_check import owed_outcome, verify
 from cli.verify.worklist import Asked, Worklist
+from pipeline.contacts import Contact
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.outage import Outage
 from pipeline.outcomes import Outcome, Reason
-from pipeline.records import Record
 
 LOOK_EVERY_S = 0.2
 """How often it is told how far the list is, and waits and an outage are looked for."""
@@ -74,9 +74,9 @@ class _Hands:
 
     async def _check(self, asked: Sequence[Asked]) -> None:
         settled: list[Outcome] = []
-        records = [Record(n, email=each.email, deferrals=each.deferrals) for n, each in enumerate(asked)]
+        contacts = [Contact(n, email=each.email, deferrals=each.deferrals) for n, each in enumerate(asked)]
         try:
-            async for said in verify(records, self._network):
+            async for said in verify(contacts, self._network):
                 each = asked[said.position]
                 if isinstance(said, Outcome):
                     settled.append(said)

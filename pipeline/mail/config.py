@@ -22,12 +22,12 @@ class MailNetworkConfig:
     """How to reach the world's DNS and mail servers. Times are in seconds.
 
     `nameservers` are (IP address, port) pairs; none means the system's own. Mail hosts on loopback, private
-    or otherwise reserved addresses are never contacted unless `allow_private` is set. `record_timeout` is the
-    work on one record, waiting for a connection slot not counted. `conversations` limits the connections, and
+    or otherwise reserved addresses are never contacted unless `allow_private` is set. `contact_timeout` is the
+    work on one contact, waiting for a connection slot not counted. `conversations` limits the connections, and
     the domains of a batch in work, in all; `recipients_per_second` what one host is asked about, on average
     (`pipeline.mail.pacing.slots`). After `refusals_per_session` refused recipients a new session is begun: after the
     tenth error Postfix sends each reply a second late, QUIT's among them, and it ends the session after the twentieth
-    (postconf(5), `smtpd_soft_error_limit` 10, `smtpd_hard_error_limit` 20). `defer_seconds` is how long a record waits
+    (postconf(5), `smtpd_soft_error_limit` 10, `smtpd_hard_error_limit` 20). `defer_seconds` is how long a contact waits
     the first, the second, ... time that a server asks us to come back later and does not say when; its length is how
     often that may happen. `reply_rules` holds the operator's own rules of what replies mean (None: the standard ones
     alone). `ipv6` says that this machine reaches IPv6 addresses. `lists_dir` holds the operator's own lists of domains
@@ -44,7 +44,7 @@ class MailNetworkConfig:
     mail_from: str = ""
     connect_timeout: float = 10.0
     command_timeout: float = 20.0
-    record_timeout: float = 60.0
+    contact_timeout: float = 60.0
     dns_timeout: float = 5.0
     connections_per_host: int = 4
     connections_per_provider: int = 400
@@ -63,5 +63,5 @@ class MailNetworkConfig:
 
     @property
     def fair_trial(self) -> float:
-        """Seconds of silence that tell of a mail host, and not only of how little time a record had left for it."""
-        return min(self.connect_timeout, self.command_timeout, self.record_timeout) / 2
+        """Seconds of silence that tell of a mail host, and not only of how little time a contact had left for it."""
+        return min(self.connect_timeout, self.command_timeout, self.contact_timeout) / 2

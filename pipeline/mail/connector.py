@@ -156,7 +156,7 @@ class Connector:
         return session
 
     def _tells_of_host(self, error: Exception, left: float) -> bool:
-        """Say whether it is the host that failed: a record that had little time left says nothing about it."""
+        """Say whether it is the host that failed: a contact that had little time left says nothing about it."""
         return left >= self._config.fair_trial or not isinstance(error, TimeoutError)
 
     async def _dial(self, domain: str, ip: str, deadline: float) -> SmtpSession:

@@ -35,7 +35,7 @@ QUESTIONS_AT_FIRST = 20
 RETRIES = 1
 """How often in a row a session may break before it answered anything, until the conversation gives up."""
 FEW_QUESTIONS, SLOW_GROUPS = 4, 2
-"""A server that answers fewer questions within half a record's time limit, for so many groups of records in a row, is
+"""A server that answers fewer questions within half a contact's time limit, for so many groups of contacts in a row, is
 asked about nobody else."""
 
 
@@ -71,25 +71,25 @@ class Conversation:
             self.hang_up()
 
     def restart_clock(self) -> None:
-        """Give the time limit for one record anew, for the next records; the first have what finding the route left."""
+        """Give the time limit for one contact anew, for the next ones; the first have what finding the route left."""
         if self._is_first_group:
             self._is_first_group = False
             return
-        self._stopwatch = Stopwatch(self._config.record_timeout)
+        self._stopwatch = Stopwatch(self._config.contact_timeout)
         self._judge_pace()
 
     @property
     def questions_in_time(self) -> int:
-        """How many questions the server can be expected to answer within half the time limit of one record."""
+        """How many questions the server can be expected to answer within half the time limit of one contact."""
         if not self._heard or not self._seconds:
             return QUESTIONS_AT_FIRST
-        return int(self._config.record_timeout / 2 * self._heard / self._seconds)
+        return int(self._config.contact_timeout / 2 * self._heard / self._seconds)
 
     def _judge_pace(self) -> None:
         """Give up a server that took its time with group after group."""
         heard, seconds = self._heard - self._before[0], self._seconds - self._before[1]
         self._before = self._heard, self._seconds
-        is_slow = self._config.record_timeout / 2 * heard < FEW_QUESTIONS * seconds
+        is_slow = self._config.contact_timeout / 2 * heard < FEW_QUESTIONS * seconds
         self._slow_groups = self._slow_groups + 1 if is_slow else 0
         if self._slow_groups >= SLOW_GROUPS:
             self._given_up = self._silence(Meaning.TIME_LIMIT, "The server answers too slowly to be asked about many.")
@@ -121,7 +121,7 @@ class Conversation:
             try:
                 await self._ask_some(pending, answers)
             except TimeoutError:
-                late = self._silence(Meaning.TIME_LIMIT, "The time limit for one record passed.")
+                late = self._silence(Meaning.TIME_LIMIT, "The time limit for one contact passed.")
                 self._leave_host()
                 return dict.fromkeys(pending, late) | answers
             pending = [address for address in pending if address not in answers]

@@ -47,7 +47,7 @@ class MailNetwork:
         self._resolver = Resolver(
             config.nameservers,
             timeout=config.dns_timeout,
-            time_limit=config.record_timeout,
+            time_limit=config.contact_timeout,
             allow_private=config.allow_private,
             ipv6=config.ipv6,
             shared=Shelf(self._batches, f"{scope}:route", MailRoute) if self._batches else None,
@@ -62,13 +62,13 @@ class MailNetwork:
         return await self._resolver.route(domain)
 
     def stopwatch(self) -> Stopwatch:
-        """The time limit for one record, for a route and the first questions to it."""
-        return Stopwatch(self.config.record_timeout)
+        """The time limit for one contact, for a route and the first questions to it."""
+        return Stopwatch(self.config.contact_timeout)
 
     def conversation(self, route: MailRoute, stopwatch: Stopwatch | None = None) -> Enquiry:
         """Begin to ask the hosts of a route about addresses; to be used with `async with`.
 
-        The first records have what `stopwatch` left over from finding the route.
+        The first contacts have what `stopwatch` left over from finding the route.
         """
         stopwatch = stopwatch or self.stopwatch()
         if self._verifier is not None:

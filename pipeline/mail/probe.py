@@ -23,12 +23,12 @@ class Enquiry(Protocol):
         ...
 
     def restart_clock(self) -> None:
-        """Give the time limit for one record anew, for the next records."""
+        """Give the time limit for one contact anew, for the next contacts."""
         ...
 
     @property
     def questions_in_time(self) -> int:
-        """How many questions can be expected to be answered within half the time limit of one record."""
+        """How many questions can be expected to be answered within half the time limit of one contact."""
         ...
 
     def expect_no_more(self) -> None:

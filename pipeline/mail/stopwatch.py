@@ -1,4 +1,4 @@
-"""A time limit that runs only while it is told to: waiting for our own turn costs a record nothing."""
+"""A time limit that runs only while it is told to: waiting for our own turn costs a contact nothing."""
 
 import asyncio
 from types import TracebackType

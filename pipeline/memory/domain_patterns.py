@@ -12,9 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.domain_pattern import DomainPattern
+from pipeline.contacts import PatternCount
 from pipeline.lookup.patterns.observations import lessons
 from pipeline.outcomes import Outcome
-from pipeline.records import PatternCount
 
 HALF_LIFE_DAYS = 180
 """Two years make one address in sixteen of what ten counted: it still says which pattern to ask first."""

@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from pipeline.contacts import Contact, KnownPerson
 from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.patterns.observations import ASKED
 from pipeline.lookup.search.recall import mailbox_digest, person_digest
 from pipeline.mail.address.syntax import normalise_domain
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.records import KnownPerson, Record
 
 STAGE = "email_lookup"
 FRESH_DAYS = 30
@@ -66,12 +66,12 @@ ORDER BY c.position
 """)
 
 
-def colleagues(session: Session, run_id: UUID, first: int, last: int, records: Sequence[Record]) -> list[Record]:
+def colleagues(session: Session, run_id: UUID, first: int, last: int, contacts: Sequence[Contact]) -> list[Contact]:
     """Who else of the run works at these contacts' domains, near them, and has no address yet."""
-    raw = {domain for record in records for domain in (record.domain.lower(), normalise_domain(record.domain))}
+    raw = {domain for contact in contacts for domain in (contact.domain.lower(), normalise_domain(contact.domain))}
     parameters = {"first": first, "last": last, "reach": NEAR, "domains": sorted(filter(None, raw))}
     rows = session.execute(COLLEAGUES, {"run_id": run_id, "stage": STAGE, **parameters})
-    return [Record(**row._asdict()) for row in rows]
+    return [Contact(**row._asdict()) for row in rows]
 
 
 def addresses_given(session: Session, run_id: UUID, first: int, last: int, domains: Sequence[str]) -> Sequence[str]:
@@ -80,9 +80,9 @@ def addresses_given(session: Session, run_id: UUID, first: int, last: int, domai
     return session.scalars(GIVEN, {"run_id": run_id, "stage": STAGE, **parameters}).all()
 
 
-def known_people(session: Session, run_id: UUID, records: Sequence[Record]) -> Mapping[bytes, KnownPerson]:
+def known_people(session: Session, run_id: UUID, contacts: Sequence[Contact]) -> Mapping[bytes, KnownPerson]:
     """What the run's account found out lately about these people, by `person_digest`; nothing for a fresh run."""
-    people = list(filter(None, map(_person, records)))
+    people = list(filter(None, map(_person, contacts)))
     rows = session.execute(FRESH, {"run_id": run_id, "people": people, "days": FRESH_DAYS}) if people else ()
     return {
         bytes(row.person): KnownPerson(
@@ -123,7 +123,7 @@ def known_person(outcome: Outcome) -> KnownPerson | None:
     )
 
 
-def _person(record: Record) -> bytes | None:
-    domain = normalise_domain(record.domain)
-    name = parse_name(first_name=record.first_name, last_name=record.last_name, full_name=record.full_name)
+def _person(contact: Contact) -> bytes | None:
+    domain = normalise_domain(contact.domain)
+    name = parse_name(first_name=contact.first_name, last_name=contact.last_name, full_name=contact.full_name)
     return person_digest(domain, name) if domain and name else None

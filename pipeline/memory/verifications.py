@@ -14,10 +14,10 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from pipeline.contacts import Contact, KnownAnswer
 from pipeline.mail.address.syntax import Address, parse_address
 from pipeline.mail.replies.meaning import SETTLED, Meaning
 from pipeline.outcomes import Outcome
-from pipeline.records import KnownAnswer, Record
 
 STAGE = "email_verify"
 """The stage whose outcomes are kept, and which gets them back."""
@@ -68,18 +68,18 @@ class Freshness:
 
 
 def fresh_answers(
-    session: Session, run_id: UUID, records: Sequence[Record], freshness: Freshness
+    session: Session, run_id: UUID, contacts: Sequence[Contact], freshness: Freshness
 ) -> Mapping[str, KnownAnswer]:
     """What the run's account knows, by normalised address; nothing for a run that wants fresh verdicts.
 
-    Records whose mail server was asked by an earlier stage are left out: that is fresher.
+    Contacts whose mail server was asked by an earlier stage are left out: that is fresher.
     """
     keys = {
         _key(str(address)): str(address)
-        for record in records
-        if record.email
-        and not record.evidence.get("mail_host")
-        and isinstance(address := parse_address(record.email), Address)
+        for contact in contacts
+        if contact.email
+        and not contact.evidence.get("mail_host")
+        and isinstance(address := parse_address(contact.email), Address)
     }
     if not keys:
         return {}

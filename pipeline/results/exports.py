@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row
 
-from pipeline.results.rows import export_columns, our_columns, result_record
+from pipeline.results.rows import export_columns, our_columns, result_contact
 
 PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
 SYNC_EVERY = 4_000_000
@@ -64,7 +64,7 @@ def write_export(
     directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     unfinished.parent.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
     ours = our_columns(extra_columns)
-    counted = _Counted(result_record(row, ours) for row in rows)
+    counted = _Counted(result_contact(row, ours) for row in rows)
     try:
         digest = _write(unfinished, ENCODERS[export_format](counted, export_columns(extra_columns, ours)))
         size = unfinished.stat().st_size
@@ -151,26 +151,26 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, PRIVATE_FILE)
 
 
-def _csv_lines(records: Iterable[dict[str, Any]], columns: Sequence[str]) -> Iterator[str]:
+def _csv_lines(contacts: Iterable[dict[str, Any]], columns: Sequence[str]) -> Iterator[str]:
     """RFC 4180, UTF-8. Values that are not text keep their JSON form. A row costs what it holds, not what others do."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(columns)
     places = {column: place for place, column in enumerate(columns)}
-    for record in records:
+    for contact in contacts:
         cells = [""] * len(columns)
-        for column, value in record.items():
+        for column, value in contact.items():
             cells[places[column]] = _csv_value(value)
         writer.writerow(cells)
         yield _drained(buffer)
     yield _drained(buffer)
 
 
-def _json_lines(records: Iterable[dict[str, Any]], _columns: Sequence[str]) -> Iterator[str]:
-    """One JSON array, one record a line."""
+def _json_lines(contacts: Iterable[dict[str, Any]], _columns: Sequence[str]) -> Iterator[str]:
+    """One JSON array, one contact a line."""
     before = "[\n"
-    for record in records:
-        yield before + json.dumps(record, ensure_ascii=False)
+    for contact in contacts:
+        yield before + json.dumps(contact, ensure_ascii=False)
         before = ",\n"
     yield "\n]\n" if before != "[\n" else "[]\n"
 

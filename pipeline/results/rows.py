@@ -31,7 +31,7 @@ def export_columns(extra_columns: Sequence[str], ours: OurColumns) -> list[str]:
     return [*CONTACT_COLUMNS, ours[INPUT_EMAIL], *extra_columns, *(ours[name] for name in RESULT_COLUMNS)]
 
 
-def result_record(row: Row[Any], ours: OurColumns) -> dict[str, Any]:
+def result_contact(row: Row[Any], ours: OurColumns) -> dict[str, Any]:
     """A result row as a mapping, in the order of `export_columns`; of the client's columns it has the row's own."""
     contact = {name: getattr(row, name) for name in CONTACT_COLUMNS}
     found = zip((ours[name] for name in RESULT_COLUMNS), _result(row), strict=True)

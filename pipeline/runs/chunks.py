@@ -1,6 +1,6 @@
 """Chunks of a stage: plan, claim, load, record, finish, hand back.
 
-A claim is a lease with a fencing token. Who records renews it in the same transaction; who finds it gone
+A claim is a lease with a fencing token. Who contacts renews it in the same transaction; who finds it gone
 gets `LeaseLost` and must write nothing. All of it happens under the run's row lock, taken first.
 """
 
@@ -32,6 +32,7 @@ from models.transitions import (
     touch_run,
     withdraw_outcomes,
 )
+from pipeline.contacts import Batch, Contact
 from pipeline.errors import LeaseLost
 from pipeline.mail.address.syntax import normalise_domain
 from pipeline.memory import lookups, verifications
@@ -40,7 +41,6 @@ from pipeline.memory.lookups import addresses_given, colleagues, known_people, r
 from pipeline.memory.verifications import Freshness, fresh_answers, remember_verdicts
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.privacy import suppressions
-from pipeline.records import Batch, Record
 from pipeline.runs import trouble
 from pipeline.runs.deferrals import count_waiting, let_rest, note_deferrals
 from pipeline.runs.poison import narrow
@@ -97,7 +97,7 @@ class Lease:
     first_position: int
     last_position: int
     condemned: bool = False
-    """It broke its task again and again, and is one record: that one is given up, neither loaded nor worked."""
+    """It broke its task again and again, and is one contact: that one is given up, neither loaded nor worked."""
 
 
 def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -> None:
@@ -131,17 +131,17 @@ def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> 
     """What is left to do in a leased chunk, with what is known of its domains, its people and its addresses."""
     of_stage = {"run_id": lease.run_id, "stage": lease.stage, "earlier_stage": _earlier_stage(session, lease)}
     rows = session.execute(UNDONE, of_stage | {"first": lease.first_position, "last": lease.last_position})
-    records = [Record(**row._asdict()) for row in rows]
-    domains = sorted({domain for record in records if (domain := normalise_domain(record.domain))})
+    contacts = [Contact(**row._asdict()) for row in rows]
+    domains = sorted({domain for contact in contacts if (domain := normalise_domain(contact.domain))})
     patterns = known_patterns(session, domains)
     if lease.stage == lookups.STAGE:
-        people = known_people(session, lease.run_id, records)
+        people = known_people(session, lease.run_id, contacts)
         here = lease.run_id, lease.first_position, lease.last_position
-        taken, others = addresses_given(session, *here, domains), colleagues(session, *here, records)
-        return Batch(records, patterns, known_people=people, taken=taken, colleagues=others)
+        taken, others = addresses_given(session, *here, domains), colleagues(session, *here, contacts)
+        return Batch(contacts, patterns, known_people=people, taken=taken, colleagues=others)
     if lease.stage == verifications.STAGE:
-        return Batch(records, patterns, fresh_answers(session, lease.run_id, records, freshness or Freshness()))
-    return Batch(records, patterns)
+        return Batch(contacts, patterns, fresh_answers(session, lease.run_id, contacts, freshness or Freshness()))
+    return Batch(contacts, patterns)
 
 
 def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:

@@ -17,7 +17,7 @@ from models.queries import artifacts_of_run, first_results, stages_of_run
 from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES, RunStatus, StageStatus
 from models.wire import Progress, RunFailure, RunState, StageProgress
-from pipeline.results.rows import our_columns, result_record
+from pipeline.results.rows import our_columns, result_contact
 from pipeline.runs.deferrals import exports_wait, waiting
 from pipeline.runs.progress import StageCount, message, percent
 
@@ -119,7 +119,7 @@ def _result_handles(session: Session, run: Run) -> Sequence[dict[str, Any]]:
     if run.status != RunStatus.COMPLETED or not run.preview_rows:
         return []
     ours = our_columns(run.extra_columns)
-    return [result_record(row, ours) for row in first_results(session, run.id, run.preview_rows)]
+    return [result_contact(row, ours) for row in first_results(session, run.id, run.preview_rows)]
 
 
 def _artifact_handle(artifact: Artifact) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Narrowing: a chunk that breaks its task again and again is cut down to the record at fault.
+"""Narrowing: a chunk that breaks its task again and again is cut down to the contact at fault.
 
 A chunk breaks its task when a step of its work fails, or when its lease runs out. The first two attempts may be
 chance (a worker was killed, a machine went down). After that the undone records are cut into pieces, each of which

@@ -1,6 +1,6 @@
-"""Works a batch domain by domain, many at once, and yields what is said about each record as it is known.
+"""Works a batch domain by domain, many at once, and yields what is said about each contact as it is known.
 
-A slow domain delays nobody else, and a fault in one costs the records of that domain only.
+A slow domain delays nobody else, and a fault in one costs the contacts of that domain only.
 """
 
 import asyncio
@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from pipeline.contacts import Contact
 from pipeline.errors import traced
 from pipeline.mail.probe import Enquiry
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Record
 
 log = logging.getLogger(__name__)
 
@@ -21,15 +21,15 @@ T = TypeVar("T")
 GROUP_SIZE = 25
 """People of one domain that share a time limit and rounds of questions: memory stays flat at large domains."""
 
-Work = Callable[[str, Sequence[Record]], AsyncIterator[Outcome | Deferral]]
+Work = Callable[[str, Sequence[Contact]], AsyncIterator[Outcome | Deferral]]
 
 
 async def work_by_domain(
-    domains: Mapping[str, Sequence[Record]], work: Work, *, at_once: int, on_fault: OutcomeStatus
+    domains: Mapping[str, Sequence[Contact]], work: Work, *, at_once: int, on_fault: OutcomeStatus
 ) -> AsyncGenerator[Outcome | Deferral, None]:
-    """Yield what `work` says about each domain's records, in any order: one outcome or deferral per record.
+    """Yield what `work` says about each domain's contacts, in any order: one outcome or deferral per contact.
 
-    `on_fault` is the status, beside reason `internal_error`, of records for which `work` broke. Closing the
+    `on_fault` is the status, beside reason `internal_error`, of contacts for which `work` broke. Closing the
     iterator early ends all work.
     """
     said: deque[Outcome | Deferral] = deque()
@@ -37,15 +37,15 @@ async def work_by_domain(
     waiting = iter(domains.items())
 
     async def worker() -> None:
-        for domain, records in waiting:
-            missing = {record.position for record in records}
+        for domain, contacts in waiting:
+            missing = {contact.position for contact in contacts}
             try:
-                async for answer in work(domain, records):
+                async for answer in work(domain, contacts):
                     missing.remove(answer.position)
                     said.append(answer)
                     arrived.set()
-            except Exception as error:  # noqa: BLE001 - a fault in one domain costs its records only
-                broken = "The work on a domain broke; its records at positions %s: %s"
+            except Exception as error:  # noqa: BLE001 - a fault in one domain costs its contacts only
+                broken = "The work on a domain broke; its contacts at positions %s: %s"
                 log.error(broken, sorted(missing), traced(error))
             said.extend(Outcome(position, on_fault, Reason.INTERNAL_ERROR) for position in missing)
             arrived.set()

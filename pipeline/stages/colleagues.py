@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.contacts import Batch
 from pipeline.lookup.names.parse import Name, parse_name
 from pipeline.lookup.providers.source import Person
 from pipeline.mail.address.suppression import DoNotContact
 from pipeline.mail.address.syntax import normalise_domain
-from pipeline.records import Batch
 from pipeline.stages.falling_back import person_of
 from pipeline.stages.withholding import may_be_asked_about
 

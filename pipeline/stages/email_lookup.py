@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable,
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from pipeline.contacts import Batch, Contact, PatternCount
 from pipeline.lookup.names.parse import Name, parse_name
 from pipeline.lookup.patterns.model import PatternBelief
 from pipeline.lookup.patterns.patterns import count_patterns, recognise
@@ -23,7 +24,6 @@ from pipeline.mail.address.syntax import Address, normalise_domain, parse_addres
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.probe import Enquiry
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.colleagues import Colleagues, colleagues_of
 from pipeline.stages.deferral import put_off, put_off_for_dns, put_off_once_more, visits_left
@@ -33,19 +33,19 @@ from pipeline.stages.looked_up import as_brought, found_out, not_found, remember
 from pipeline.stages.withholding import Withheld, read_people
 
 SHARE_OF_A_SEARCH = 0.25
-"""Of the time limit for one record: the time after which a domain's people are decided about, group by group."""
+"""Of the time limit for one contact: the time after which a domain's people are decided about, group by group."""
 
 
 class EmailLookup:
-    """Finds an address for each record, or says why not."""
+    """Finds an address for each contact, or says why not."""
 
     async def work(
         self, batch: Batch, network: MailNetwork, sources: Waterfall = NO_SOURCES, /
     ) -> AsyncIterator[Outcome | Deferral]:
-        """Yield `found` or `not_found` for each record, or its deferral."""
-        intake = _Intake(await sources.domains_of({each.company for each in batch.records if _has_company_only(each)}))
-        records = {record.position: record for record in batch.records}
-        fall_back = FallBack(sources, records, intake.domain_of, network.config)
+        """Yield `found` or `not_found` for each contact, or its deferral."""
+        intake = _Intake(await sources.domains_of({each.company for each in batch.contacts if _has_company_only(each)}))
+        contacts = {contact.position: contact for contact in batch.contacts}
+        fall_back = FallBack(sources, contacts, intake.domain_of, network.config)
         outcomes = await _taken_in(batch, intake, sources)
         asking = _ask_mail_servers(batch, intake, outcomes, network, sources.do_not_contact)
         answers = then_in_parallel(asking, fall_back.step)
@@ -56,7 +56,7 @@ class EmailLookup:
 
 async def _taken_in(batch: Batch, intake: "_Intake", sources: Waterfall) -> Sequence[Outcome]:
     """What needs no asking; and of the others those leave the intake whom the account must not contact."""
-    outcomes = [outcome for record in batch.records if (outcome := intake.take(record))]
+    outcomes = [outcome for contact in batch.contacts if (outcome := intake.take(contact))]
     intake.withheld = await read_people(sources.do_not_contact, intake.addresses.values(), intake.people_asked_about())
     withheld = intake.leave_out(batch.known_patterns)
     return [*(each for each in outcomes if each.position not in withheld), *map(suppressed, withheld)]
@@ -75,8 +75,8 @@ async def _ask_mail_servers(
 
     colleagues = colleagues_of(batch)
 
-    def look_up(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
-        people = intake.people(records)
+    def look_up(domain: str, contacts: Sequence[Contact]) -> AsyncIterator[Outcome | Deferral]:
+        people = intake.people(contacts)
         not_asked = intake.withheld.local_parts(people, domain)
         brought, others = intake.brought.get(domain, ()), Colleagues(colleagues.get(domain, {}), do_not_contact)
         return _look_up(domain, people, brought, others, not_asked, batch, network)
@@ -101,7 +101,7 @@ class _Intake:
     """Sorts a batch: what is settled without asking, and what is to be looked up, by domain."""
 
     companies: Mapping[str, str]
-    domains: dict[str, list[Record]] = field(default_factory=dict)
+    domains: dict[str, list[Contact]] = field(default_factory=dict)
     domain_of: dict[int, str] = field(default_factory=dict)
     brought: dict[str, list[_Brought]] = field(default_factory=dict)
     addresses: dict[int, Address] = field(default_factory=dict)
@@ -110,23 +110,23 @@ class _Intake:
     _names: dict[int, Name] = field(default_factory=dict)
     _domain_names: dict[str, str | None] = field(default_factory=dict)
 
-    def take(self, record: Record) -> Outcome | None:
-        """Take in a record; its outcome, if it needs no looking up."""
-        name = parse_name(first_name=record.first_name, last_name=record.last_name, full_name=record.full_name)
-        address = parse_address(record.email) if record.email else None
+    def take(self, contact: Contact) -> Outcome | None:
+        """Take in a contact; its outcome, if it needs no looking up."""
+        name = parse_name(first_name=contact.first_name, last_name=contact.last_name, full_name=contact.full_name)
+        address = parse_address(contact.email) if contact.email else None
         if isinstance(address, Address):
-            return self._take_brought(record, address, name)
-        domain = self._domain(record)
+            return self._take_brought(contact, address, name)
+        domain = self._domain(contact)
         if domain is None:
-            return not_found(record, _without_domain(record))
+            return not_found(contact, _without_domain(contact))
         if name is None:
-            return not_found(record, Reason.NAME_UNUSABLE)
-        self.domain_of[record.position] = domain
-        self._names[record.position] = name
-        self._digests[record.position] = person_of(record, domain).digest
-        if came_back_for_sources(record):
-            return unknown_so_far(record)
-        self.domains.setdefault(domain, []).append(record)
+            return not_found(contact, Reason.NAME_UNUSABLE)
+        self.domain_of[contact.position] = domain
+        self._names[contact.position] = name
+        self._digests[contact.position] = person_of(contact, domain).digest
+        if came_back_for_sources(contact):
+            return unknown_so_far(contact)
+        self.domains.setdefault(domain, []).append(contact)
         return None
 
     def people_asked_about(self) -> Iterator[tuple[Name, str, bytes]]:
@@ -145,47 +145,47 @@ class _Intake:
             person = self._names[position], domain, self._digests[position], patterns[domain]
             if self.withheld.has_person(*person):
                 withheld.add(position)
-        for domain, records in list(self.domains.items()):
-            self.domains[domain] = [record for record in records if record.position not in withheld]
+        for domain, contacts in list(self.domains.items()):
+            self.domains[domain] = [contact for contact in contacts if contact.position not in withheld]
             if not self.domains[domain]:
                 del self.domains[domain]
         return withheld
 
-    def people(self, records: Sequence[Record]) -> dict[Name, list[Record]]:
-        """Bring the records of one person together."""
-        people: dict[Name, list[Record]] = {}
-        for record in records:
-            people.setdefault(self._names[record.position], []).append(record)
+    def people(self, contacts: Sequence[Contact]) -> dict[Name, list[Contact]]:
+        """Bring the contacts of one person together."""
+        people: dict[Name, list[Contact]] = {}
+        for contact in contacts:
+            people.setdefault(self._names[contact.position], []).append(contact)
         return people
 
-    def _take_brought(self, record: Record, address: Address, name: Name | None) -> Outcome:
-        self.addresses[record.position] = address
+    def _take_brought(self, contact: Contact, address: Address, name: Name | None) -> Outcome:
+        self.addresses[contact.position] = address
         pattern = recognise(address.local, name) if name else None
         self.brought.setdefault(address.domain, []).append(_Brought(address.local.lower(), name))
-        return as_brought(record, address, pattern)
+        return as_brought(contact, address, pattern)
 
-    def _domain(self, record: Record) -> str | None:
-        if _has_company_only(record):
-            return self.companies.get(record.company)
-        if record.domain not in self._domain_names:
-            self._domain_names[record.domain] = normalise_domain(record.domain)
-        return self._domain_names[record.domain]
+    def _domain(self, contact: Contact) -> str | None:
+        if _has_company_only(contact):
+            return self.companies.get(contact.company)
+        if contact.domain not in self._domain_names:
+            self._domain_names[contact.domain] = normalise_domain(contact.domain)
+        return self._domain_names[contact.domain]
 
 
-def _has_company_only(record: Record) -> bool:
+def _has_company_only(contact: Contact) -> bool:
     """Whether the company's domain is to be found out."""
-    return bool(record.company.strip()) and not record.domain.strip() and not record.email
+    return bool(contact.company.strip()) and not contact.domain.strip() and not contact.email
 
 
-def _without_domain(record: Record) -> Reason:
-    if _has_company_only(record):
+def _without_domain(contact: Contact) -> Reason:
+    if _has_company_only(contact):
         return Reason.COMPANY_UNKNOWN
-    return Reason.SYNTAX if record.email else Reason.DOMAIN_UNUSABLE
+    return Reason.SYNTAX if contact.email else Reason.DOMAIN_UNUSABLE
 
 
 async def _look_up(
     domain: str,
-    people: dict[Name, list[Record]],
+    people: dict[Name, list[Contact]],
     brought: Sequence[_Brought],
     colleagues: Colleagues,
     not_asked: Mapping[Name, set[str]],
@@ -202,12 +202,12 @@ async def _look_up(
     with (stopwatch := network.stopwatch()):
         route = await network.route(domain)
     if route.problem is not None:
-        for record in (record for records in people.values() for record in records):
-            yield put_off_for_dns(record, route, network.config) or not_found(record, route.problem)
+        for contact in (contact for contacts in people.values() for contact in contacts):
+            yield put_off_for_dns(contact, route, network.config) or not_found(contact, route.problem)
         return
     belief = PatternBelief([*batch.known_patterns.get(domain, ()), *_patterns_of(brought)])
     coming_back = {
-        name: max(visits_left(record, network.config) for record in records) for name, records in people.items()
+        name: max(visits_left(contact, network.config) for contact in contacts) for name, contacts in people.items()
     }
     async with network.conversation(route, stopwatch) as conversation:
         unsought = list(people)
@@ -215,15 +215,15 @@ async def _look_up(
             search = DomainSearch(
                 conversation, network, belief, list(dict.fromkeys([*people, *colleagues.people])), taken, coming_back
             )
-            async for finding in _find(search, unsought, colleagues, conversation, network.config.record_timeout):
+            async for finding in _find(search, unsought, colleagues, conversation, network.config.contact_timeout):
                 wait = put_off_once_more if search.was_told_something else put_off
-                for record in people.get(finding.name, ()):
-                    deferral = None if finding.candidate else wait(record, finding.answer, network.config)
-                    yield deferral or _concluded(record, domain, finding, not_asked)
+                for contact in people.get(finding.name, ()):
+                    deferral = None if finding.candidate else wait(contact, finding.answer, network.config)
+                    yield deferral or _concluded(contact, domain, finding, not_asked)
 
 
 async def _find(
-    search: DomainSearch, unsought: list[Name], colleagues: Colleagues, conversation: Enquiry, record_timeout: float
+    search: DomainSearch, unsought: list[Name], colleagues: Colleagues, conversation: Enquiry, contact_timeout: float
 ) -> AsyncIterator[Finding]:
     """Seek people group by group, and then those who have become worth it.
 
@@ -231,7 +231,7 @@ async def _find(
     takes its time, or it may be lost with the chunk task's time.
     """
     loop = asyncio.get_running_loop()
-    latest = loop.time() + record_timeout * SHARE_OF_A_SEARCH
+    latest = loop.time() + contact_timeout * SHARE_OF_A_SEARCH
     for group in in_groups(list(unsought), conversation, lambda: search.questions_each):
         async for finding in search.find(group):
             yield finding
@@ -274,17 +274,17 @@ def _patterns_of(brought: Sequence[_Brought]) -> Sequence[PatternCount]:
     return count_patterns((each.name, each.local_part) for each in brought if each.name)
 
 
-def _recall_people(domain: str, people: dict[Name, list[Record]], batch: Batch, taken: set[str]) -> Iterator[Outcome]:
+def _recall_people(domain: str, people: dict[Name, list[Contact]], batch: Batch, taken: set[str]) -> Iterator[Outcome]:
     """Say what an earlier run found out, and take those people and their local parts out of the search."""
     for name in list(people):
         known = batch.known_people.get(person_digest(domain, name))
         candidate = recall(known, domain, name) if known else None
         if known and (candidate or known.mailbox is None):
             taken |= {candidate.local_part} if candidate else set()
-            for record in people.pop(name):
-                yield remembered(record, domain, known, candidate)
+            for contact in people.pop(name):
+                yield remembered(contact, domain, known, candidate)
 
 
-def _concluded(record: Record, domain: str, finding: Finding, not_asked: Collection[Name]) -> Outcome:
+def _concluded(contact: Contact, domain: str, finding: Finding, not_asked: Collection[Name]) -> Outcome:
     is_theirs = finding.name in not_asked and (not finding.candidate or bool(finding.catch_all))
-    return suppressed(record.position) if is_theirs else found_out(record, domain, finding)
+    return suppressed(contact.position) if is_theirs else found_out(contact, domain, finding)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from pipeline.contacts import Batch, Contact, KnownAnswer
 from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
 from pipeline.mail.address.facts import AddressFacts, DomainFacts, facts_about
 from pipeline.mail.address.late_bounces import bounces_later
@@ -19,7 +20,6 @@ from pipeline.mail.replies.answer import Answer
 from pipeline.mail.replies.meaning import ABOUT_US, Meaning
 from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, verdict_on_route
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, KnownAnswer, Record
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.deferral import put_off, put_off_for_dns
 from pipeline.stages.withholding import read_addresses
@@ -34,35 +34,35 @@ SURE_OF_A_YES = 5
 
 
 class EmailVerify:
-    """Judges the address of each record."""
+    """Judges the address of each contact."""
 
     async def work(
         self, batch: Batch, network: MailNetwork, sources: Waterfall = NO_SOURCES, /
     ) -> AsyncIterator[Outcome | Deferral]:
-        """Yield `valid`, `risky`, `invalid` or `unknown` for each record, or its deferral.
+        """Yield `valid`, `risky`, `invalid` or `unknown` for each contact, or its deferral.
 
-        Records without an address are `skipped`, and so are those whose address must not be contacted.
+        Contacts without an address are `skipped`, and so are those whose address must not be contacted.
         """
-        parsed = [(each, parse_address(each.email) if each.email else None) for each in batch.records]
+        parsed = [(each, parse_address(each.email) if each.email else None) for each in batch.contacts]
         given = [address for _, address in parsed if isinstance(address, Address)]
         withheld = await read_addresses(sources.do_not_contact, given)
         addresses: dict[int, Address] = {}
-        domains: dict[str, list[Record]] = {}
-        for record, address in parsed:
+        domains: dict[str, list[Contact]] = {}
+        for contact, address in parsed:
             if not isinstance(address, Address):
-                yield _without_address(record)
+                yield _without_address(contact)
             elif withheld.has(address):
-                yield Outcome(record.position, OutcomeStatus.SKIPPED, Reason.SUPPRESSED)
-            elif _was_asked(record.evidence):
-                yield _from_evidence(record, address, record.evidence, network)
+                yield Outcome(contact.position, OutcomeStatus.SKIPPED, Reason.SUPPRESSED)
+            elif _was_asked(contact.evidence):
+                yield _from_evidence(contact, address, contact.evidence, network)
             elif known := batch.known_answers.get(str(address)):
-                yield _from_evidence(record, address, _as_evidence(known), network)
+                yield _from_evidence(contact, address, _as_evidence(known), network)
             else:
-                addresses[record.position] = address
-                domains.setdefault(address.domain, []).append(record)
+                addresses[contact.position] = address
+                domains.setdefault(address.domain, []).append(contact)
 
-        def verify(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
-            return _verify(domain, [(record, addresses[record.position]) for record in records], network)
+        def verify(domain: str, contacts: Sequence[Contact]) -> AsyncIterator[Outcome | Deferral]:
+            return _verify(domain, [(contact, addresses[contact.position]) for contact in contacts], network)
 
         at_once = network.config.conversations
         answers = work_by_domain(domains, verify, at_once=at_once, on_fault=OutcomeStatus.UNKNOWN)
@@ -71,10 +71,10 @@ class EmailVerify:
                 yield answer
 
 
-def _without_address(record: Record) -> Outcome:
-    if not record.email:
-        return Outcome(record.position, OutcomeStatus.SKIPPED, Reason.NO_EMAIL)
-    return _outcome(record.position, record.email, INVALID_SYNTAX, {})
+def _without_address(contact: Contact) -> Outcome:
+    if not contact.email:
+        return Outcome(contact.position, OutcomeStatus.SKIPPED, Reason.NO_EMAIL)
+    return _outcome(contact.position, contact.email, INVALID_SYNTAX, {})
 
 
 def _was_asked(evidence: Mapping[str, Any]) -> bool:
@@ -92,26 +92,26 @@ def _as_evidence(known: KnownAnswer) -> Mapping[str, Any]:
     return {**known.evidence, "cache": {"checked_at": checked_at, "age_seconds": round(known.age_seconds)}}
 
 
-def _from_evidence(record: Record, address: Address, seen: Mapping[str, Any], network: MailNetwork) -> Outcome:
+def _from_evidence(contact: Contact, address: Address, seen: Mapping[str, Any], network: MailNetwork) -> Outcome:
     """Judge what was heard before by what is known now."""
     facts = facts_about(address, seen["mail_host"], network.lists)
     verdict = _verdict(Meaning(seen["meaning"]), seen["mail_host"], facts, catch_all=seen["catch_all"])
-    return _outcome(record.position, str(address), verdict, {**seen, **facts.as_evidence()})
+    return _outcome(contact.position, str(address), verdict, {**seen, **facts.as_evidence()})
 
 
 async def _verify(
-    domain: str, addressed: Sequence[tuple[Record, Address]], network: MailNetwork
+    domain: str, addressed: Sequence[tuple[Contact, Address]], network: MailNetwork
 ) -> AsyncIterator[Outcome | Deferral]:
     """Ask one domain's server about all of its addresses, group by group."""
     with (stopwatch := network.stopwatch()):
         route = await network.route(domain)
     facts = DomainFacts(domain, route.mail_host, network.lists)
     if route.problem is not None:
-        for record, address in addressed:
+        for contact, address in addressed:
             evidence = {"dns": route.detail or None, **facts.about(address).as_evidence()}
             verdict = verdict_on_route(route.problem)
-            yield put_off_for_dns(record, route, network.config) or _outcome(
-                record.position, str(address), verdict, evidence
+            yield put_off_for_dns(contact, route, network.config) or _outcome(
+                contact.position, str(address), verdict, evidence
             )
         return
     async with network.conversation(route, stopwatch) as conversation:
@@ -119,21 +119,21 @@ async def _verify(
         for members in in_groups(addressed, conversation, lambda: 1):
             is_last = members[-1] is addressed[-1]
             answers = await questions.ask([str(address) for _, address in members], is_last=is_last)
-            for record, address in members:
+            for contact, address in members:
                 email = str(address)
                 answer = answers[email]
                 nobody = questions.nobody if answer.meaning is Meaning.ACCEPTED else None
-                deferral = put_off(record, answer, network.config) or put_off(record, nobody, network.config)
-                yield deferral or _judged(record, email, answer, nobody, facts.about(address))
+                deferral = put_off(contact, answer, network.config) or put_off(contact, nobody, network.config)
+                yield deferral or _judged(contact, email, answer, nobody, facts.about(address))
 
 
-def _judged(record: Record, email: str, answer: Answer, nobody: Answer | None, facts: AddressFacts) -> Outcome:
+def _judged(contact: Contact, email: str, answer: Answer, nobody: Answer | None, facts: AddressFacts) -> Outcome:
     catch_all = nobody.says_catch_all if nobody else None
     verdict = _verdict(answer.meaning, answer.mail_host, facts, catch_all=catch_all)
     evidence = {**answer.evidence, "catch_all": catch_all, **facts.as_evidence()}
     if nobody is not None:
         evidence["invented"] = nobody.evidence
-    return _outcome(record.position, email, verdict, evidence)
+    return _outcome(contact.position, email, verdict, evidence)
 
 
 def _verdict(meaning: Meaning, mail_host: str, facts: AddressFacts, *, catch_all: bool | None) -> Verdict:

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.contacts import Contact
 from pipeline.errors import traced
 from pipeline.lookup.providers.metered import NotAsked
 from pipeline.lookup.providers.source import Person
 from pipeline.lookup.providers.waterfall import Conclusion, Waterfall
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Record
 from pipeline.stages.deferral import may_come_back
 
 log = logging.getLogger(__name__)
@@ -30,19 +30,19 @@ SHORTEST = 1.0
 """Seconds that a deferral takes at least: a provider that says "at once" again and again must not keep us busy."""
 
 
-def came_back_for_sources(record: Record) -> bool:
-    """Whether the record was put off by a provider: its mail server has had its say, and is not asked again."""
-    return record.deferred_for == Reason.PROVIDER_UNAVAILABLE
+def came_back_for_sources(contact: Contact) -> bool:
+    """Whether the contact was put off by a provider: its mail server has had its say, and is not asked again."""
+    return contact.deferred_for == Reason.PROVIDER_UNAVAILABLE
 
 
-def unknown_so_far(record: Record) -> Outcome:
-    """What is known of a record that came back for its sources."""
-    return Outcome(record.position, OutcomeStatus.NOT_FOUND, Reason.UNKNOWN_TO_SOURCES)
+def unknown_so_far(contact: Contact) -> Outcome:
+    """What is known of a contact that came back for its sources."""
+    return Outcome(contact.position, OutcomeStatus.NOT_FOUND, Reason.UNKNOWN_TO_SOURCES)
 
 
-def person_of(record: Record, domain: str) -> Person:
+def person_of(contact: Contact, domain: str) -> Person:
     """Whom sources are asked about."""
-    return Person(record.first_name, record.last_name, record.full_name, domain, record.company)
+    return Person(contact.first_name, contact.last_name, contact.full_name, domain, contact.company)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class FallBack:
     """Asks the waterfall about what mail servers left open. `domains` are those of companies without one."""
 
     sources: Waterfall
-    records: Mapping[int, Record]
+    contacts: Mapping[int, Contact]
     domains: Mapping[int, str]
     config: MailNetworkConfig
 
@@ -61,27 +61,27 @@ class FallBack:
         return self._ask(answer) if self.sources.steps else None
 
     async def _ask(self, outcome: Outcome) -> Outcome | Deferral:
-        record = self.records[outcome.position]
+        contact = self.contacts[outcome.position]
         try:
-            conclusion = await self.sources.ask(self._person(record), only_free=outcome.reason in NOT_WORTH_PAYING)
-        except Exception as error:  # noqa: BLE001 - a fault in a source costs this record only
-            log.error("The sources broke on the record at position %s: %s", outcome.position, traced(error))
+            conclusion = await self.sources.ask(self._person(contact), only_free=outcome.reason in NOT_WORTH_PAYING)
+        except Exception as error:  # noqa: BLE001 - a fault in a source costs this contact only
+            log.error("The sources broke on the contact at position %s: %s", outcome.position, traced(error))
             return outcome._replace(reason=Reason.INTERNAL_ERROR)
-        return self._put_off(record, conclusion.missed) or _concluded(outcome, conclusion)
+        return self._put_off(contact, conclusion.missed) or _concluded(outcome, conclusion)
 
-    def _person(self, record: Record) -> Person:
-        return person_of(record, self.domains.get(record.position, ""))
+    def _person(self, contact: Contact) -> Person:
+        return person_of(contact, self.domains.get(contact.position, ""))
 
-    def _put_off(self, record: Record, missed: NotAsked | None) -> Deferral | None:
-        """Defer a record whose provider may answer later. A turn that our own pace delays is always waited for."""
+    def _put_off(self, contact: Contact, missed: NotAsked | None) -> Deferral | None:
+        """Defer a contact whose provider may answer later. A turn that our own pace delays is always waited for."""
         if missed is None or not missed.is_temporary:
             return None
         if missed.ours and missed.wait is not None:
-            return Deferral(record.position, max(missed.wait, SHORTEST), missed.reason)
-        if not may_come_back(record, self.config):
+            return Deferral(contact.position, max(missed.wait, SHORTEST), missed.reason)
+        if not may_come_back(contact, self.config):
             return None
-        seconds = self.config.defer_seconds[record.deferrals] if missed.wait is None else missed.wait
-        return Deferral(record.position, max(seconds, SHORTEST), missed.reason)
+        seconds = self.config.defer_seconds[contact.deferrals] if missed.wait is None else missed.wait
+        return Deferral(contact.position, max(seconds, SHORTEST), missed.reason)
 
 
 def _concluded(outcome: Outcome, conclusion: Conclusion) -> Outcome:

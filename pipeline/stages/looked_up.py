@@ -1,11 +1,11 @@
-"""What the look-up says about a record: an outcome with its source, its score and its evidence."""
+"""What the look-up says about a contact: an outcome with its source, its score and its evidence."""
 
+from pipeline.contacts import Contact, KnownPerson
 from pipeline.lookup.patterns.candidates import Candidate
 from pipeline.lookup.search.conclusions import Finding
 from pipeline.lookup.search.recall import person_digest
 from pipeline.mail.address.syntax import Address
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.records import KnownPerson, Record
 
 BROUGHT_SCORE = 50
 """The score of an address that the contact brought: nobody has judged it yet."""
@@ -17,10 +17,10 @@ INFERRED_AT_MOST = 70
 """What rests on the domain's pattern alone scores less than what a server confirmed."""
 
 
-def as_brought(record: Record, address: Address, pattern: str | None) -> Outcome:
+def as_brought(contact: Contact, address: Address, pattern: str | None) -> Outcome:
     """The address that the contact brought, as it is."""
     return Outcome(
-        record.position,
+        contact.position,
         OutcomeStatus.FOUND,
         Reason.INPUT,
         email=str(address),
@@ -30,7 +30,7 @@ def as_brought(record: Record, address: Address, pattern: str | None) -> Outcome
     )
 
 
-def found_out(record: Record, domain: str, finding: Finding) -> Outcome:
+def found_out(contact: Contact, domain: str, finding: Finding) -> Outcome:
     """What the search found, with what later runs may learn from it."""
     candidate = finding.candidate
     evidence = {
@@ -41,9 +41,9 @@ def found_out(record: Record, domain: str, finding: Finding) -> Outcome:
         **(finding.answer.evidence if finding.answer else {}),
     }
     if candidate is None:
-        return Outcome(record.position, OutcomeStatus.NOT_FOUND, finding.reason, evidence=evidence)
+        return Outcome(contact.position, OutcomeStatus.NOT_FOUND, finding.reason, evidence=evidence)
     return Outcome(
-        record.position,
+        contact.position,
         OutcomeStatus.FOUND,
         finding.reason,
         email=f"{candidate.local_part}@{domain}",
@@ -64,13 +64,13 @@ def _source(finding: Finding) -> str:
     return "pattern" if finding.by_pattern else "permutation"
 
 
-def remembered(record: Record, domain: str, known: KnownPerson, candidate: Candidate | None) -> Outcome:
+def remembered(contact: Contact, domain: str, known: KnownPerson, candidate: Candidate | None) -> Outcome:
     """The outcome of an earlier run; whether the mailbox is still there is for `email_verify` to ask."""
     evidence = {"asked": 0, "known": dict(known.evidence)}
     if candidate is None:
-        return Outcome(record.position, OutcomeStatus.NOT_FOUND, Reason(known.reason), evidence=evidence)
+        return Outcome(contact.position, OutcomeStatus.NOT_FOUND, Reason(known.reason), evidence=evidence)
     return Outcome(
-        record.position,
+        contact.position,
         OutcomeStatus.FOUND,
         Reason(known.reason),
         email=f"{candidate.local_part}@{domain}",
@@ -92,6 +92,6 @@ def suppressed(position: int) -> Outcome:
     return Outcome(position, OutcomeStatus.NOT_FOUND, Reason.SUPPRESSED)
 
 
-def not_found(record: Record, reason: Reason) -> Outcome:
+def not_found(contact: Contact, reason: Reason) -> Outcome:
     """No address, for this reason."""
-    return Outcome(record.position, OutcomeStatus.NOT_FOUND, reason)
+    return Outcome(contact.position, OutcomeStatus.NOT_FOUND, reason)

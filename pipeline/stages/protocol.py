@@ -1,24 +1,24 @@
-"""What a stage is: records in, outcomes out. It knows the outside world, and nothing of Celery, SQL or Redis."""
+"""What a stage is: contacts in, outcomes out. It knows the outside world, and nothing of Celery, SQL or Redis."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.contacts import Batch
 from pipeline.lookup.providers.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus
-from pipeline.records import Batch
 
 
 class Stage(Protocol):
-    """Works a batch and yields one outcome or deferral per record, in any order, as soon as each is known.
+    """Works a batch and yields one outcome or deferral per contact, in any order, as soon as each is known.
 
-    A stage never raises because of a record: a record that can't be worked gets an outcome that says why.
+    A stage never raises because of a contact: a contact that can't be worked gets an outcome that says why.
     Whatever it does raise is a fault of the engine itself.
     """
 
     def work(self, batch: Batch, network: MailNetwork, sources: Waterfall, /) -> AsyncIterator[Outcome | Deferral]:
-        """Yield the outcome of each record of `batch`, or its deferral.
+        """Yield the outcome of each contact of `batch`, or its deferral.
 
         Mail servers are asked over `network`; `sources` are those of the batch's run, beyond mail servers.
         """
@@ -29,7 +29,7 @@ class Stage(Protocol):
 class StageSpec:
     """One line in the table of stages: its name, its share of the percent, what people read while it runs.
 
-    `on_fault` is the status of a record that breaks the stage itself.
+    `on_fault` is the status of a contact that breaks the stage itself.
     """
 
     name: str

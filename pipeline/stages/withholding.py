@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from pipeline.contacts import PatternCount
 from pipeline.lookup.names.parse import Name
 from pipeline.lookup.patterns.model import PatternBelief
 from pipeline.lookup.patterns.patterns import local_parts
@@ -17,7 +18,6 @@ from pipeline.mail.address.suppression import (
     is_listed,
 )
 from pipeline.mail.address.syntax import Address
-from pipeline.records import PatternCount
 
 
 @dataclass(frozen=True, slots=True)

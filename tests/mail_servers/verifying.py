@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cli.local.ports import free_port
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import name_server
 
@@ -67,16 +67,18 @@ def verdict(outcome: Outcome) -> tuple[OutcomeStatus, Reason]:
 
 
 async def _work(network: MailNetwork, emails: Sequence[str]) -> dict[str, Outcome]:
-    records = {position: Record(position, email=email) for position, email in enumerate(emails)}
+    contacts = {position: Contact(position, email=email) for position, email in enumerate(emails)}
     outcomes: dict[str, Outcome] = {}
     for deferrals in range(len(network.config.defer_seconds) + 1):
         put_off: list[Deferral] = []
-        batch = Batch([Record(record.position, email=record.email, deferrals=deferrals) for record in records.values()])
+        batch = Batch(
+            [Contact(contact.position, email=contact.email, deferrals=deferrals) for contact in contacts.values()]
+        )
         async for said in stage_named("email_verify").stage.work(batch, network):
             if isinstance(said, Outcome):
-                outcomes[records.pop(said.position).email] = said  # type: ignore[index]
+                outcomes[contacts.pop(said.position).email] = said  # type: ignore[index]
             else:
                 put_off.append(said)
         await asyncio.sleep(max((deferral.seconds for deferral in put_off), default=0))
-    assert not records
+    assert not contacts
     return outcomes

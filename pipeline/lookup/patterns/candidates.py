@@ -4,11 +4,11 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.contacts import PatternCount
 from pipeline.lookup.names.parse import Name
 from pipeline.lookup.patterns.model import EXISTENCE
 from pipeline.lookup.patterns.patterns import Ways, local_parts
 from pipeline.lookup.patterns.priors import Size, priors_for
-from pipeline.records import PatternCount
 
 LIMIT = 20
 """Candidates of one person that are worth asking about."""

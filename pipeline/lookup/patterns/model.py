@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from math import exp
 
+from pipeline.contacts import PatternCount
 from pipeline.lookup.patterns.patterns import PRIORS, Ways
-from pipeline.records import PatternCount
 
 EXISTENCE = 0.85
 CONFORMITY = 0.85

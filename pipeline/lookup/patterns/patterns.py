@@ -11,8 +11,8 @@ in a pattern's name is that of the letters that it takes: `flast7` is `flast` cu
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from pipeline.contacts import PatternCount
 from pipeline.lookup.names.parse import Name, Reading
-from pipeline.records import PatternCount
 
 PATTERNS: Mapping[str, tuple[str, float]] = {
     "first.last": ("{first}.{last}", 0.5064),

@@ -6,10 +6,10 @@ is the one of their candidates that has the digest.
 
 import hashlib
 
+from pipeline.contacts import KnownPerson
 from pipeline.lookup.names.parse import Name
 from pipeline.lookup.patterns.candidates import Candidate
 from pipeline.lookup.patterns.patterns import local_parts
-from pipeline.records import KnownPerson
 
 
 def person_digest(domain: str, name: Name) -> bytes:

@@ -25,7 +25,7 @@ from pipeline.mail.replies.meaning import SETTLED, Meaning
 from pipeline.mail.stopwatch import Stopwatch
 
 WAITED_HERE = 10.0
-"""Seconds of Retry-After up to which we wait ourselves; a longer wait puts the record off."""
+"""Seconds of Retry-After up to which we wait ourselves; a longer wait puts the contact off."""
 RETRY_AFTER_UNSTATED = 60.0
 MAX_ANSWER = 64 * 1024
 """Bytes of an answer that are read; Reacher's have one or two thousand."""
@@ -97,7 +97,7 @@ class RemoteVerifier:
                 async with asyncio.timeout(seconds):
                     heard = await self._ask(domain, address)
             except TimeoutError:
-                return self._nothing(Meaning.TIME_LIMIT, "no answer within the time limit for one record")
+                return self._nothing(Meaning.TIME_LIMIT, "no answer within the time limit for one contact")
         if heard.answer.meaning in SETTLED:
             self._known.put(address, heard, REMEMBERED)
         return heard
@@ -172,11 +172,11 @@ class RemoteEnquiry:
         """Nothing is open."""
 
     def restart_clock(self) -> None:
-        """Each question has its own time limit here; those about the first records have what finding the route left."""
+        """Each question has its own time limit here; those about the first have what finding the route left."""
         if self._is_first_group:
             self._is_first_group = False
         else:
-            self._seconds_each = self._config.record_timeout
+            self._seconds_each = self._config.contact_timeout
 
     @property
     def questions_in_time(self) -> int:

@@ -32,7 +32,7 @@ class Meaning(StrEnum):
     UNREACHABLE = "unreachable"
     """No mail host of the domain let us begin a session; there is no reply."""
     TIME_LIMIT = "time_limit"
-    """Our own limit for one record passed; there is no reply."""
+    """Our own limit for one contact passed; there is no reply."""
 
 
 EXISTS = frozenset({Meaning.ACCEPTED, Meaning.MAILBOX_FULL, Meaning.MAILBOX_BUSY})

@@ -139,7 +139,7 @@ def megabytes(number: int) -> Iterator[bytes]:
         yield b"x" * 1024 * 1024
 
 
-def test_a_missing_domain_is_422_with_the_record_and_the_field(client: Client, stack_database: Database) -> None:
+def test_a_missing_domain_is_422_with_the_contact_and_the_field(client: Client, stack_database: Database) -> None:
     good = {"full_name": "Ada Example", "domain": "alpha.test"}
 
     response = client.http.post(RUN, json=plan(good, {"full_name": "Bo Example"}))
@@ -232,10 +232,10 @@ def test_the_same_idempotency_key_with_another_body_is_409(client: Client, popul
 def test_preview_rows_come_back_as_result_records(client: Client, population: Population) -> None:
     run_id = client.create(population.hundred, preview_rows=7)
 
-    records = client.finished(run_id)["result_handles"]
+    contacts = client.finished(run_id)["result_handles"]
 
-    assert [record["crm_id"] for record in records] == [person.crm_id for person in population.hundred[:7]]
-    assert {"email", "email_status", "email_reason", "email_score", "email_source"} <= set(records[0])
+    assert [contact["crm_id"] for contact in contacts] == [person.crm_id for person in population.hundred[:7]]
+    assert {"email", "email_status", "email_reason", "email_score", "email_source"} <= set(contacts[0])
 
 
 @pytest.mark.parametrize("export_format", ["csv", "json"])
@@ -275,7 +275,7 @@ def test_a_part_of_an_export_is_given_and_what_is_no_part_of_it_is_not(client: C
 
 def crm_ids(response: httpx.Response, export_format: str) -> list[str]:
     if export_format == "json":
-        return [record["crm_id"] for record in json.loads(response.content)]
+        return [contact["crm_id"] for contact in json.loads(response.content)]
     return [row["crm_id"] for row in csv.DictReader(io.StringIO(response.text, newline=""))]
 
 

@@ -1,6 +1,6 @@
 """Our Celery application with a fault in its look-up stage: a certain record kills the process that works it.
 
-Started as `celery -A tests.integration.broker.killer_app worker`, with the record's last name in KILLER. Not to be
+Started as `celery -A tests.integration.broker.killer_app worker`, with the contact's last name in KILLER. Not to be
 imported by tests: it changes the table of stages.
 """
 
@@ -10,17 +10,17 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from pipeline import stages
+from pipeline.contacts import Batch
 from pipeline.lookup.providers.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome
-from pipeline.records import Batch
 from worker.app import app
 
 __all__ = ["app"]
 
 
 class KilledByOne:
-    """The real stage, but for that record."""
+    """The real stage, but for that contact."""
 
     def __init__(self, stage: stages.Stage) -> None:
         self._stage = stage
@@ -28,7 +28,7 @@ class KilledByOne:
     async def work(
         self, batch: Batch, network: MailNetwork, sources: Waterfall, /
     ) -> AsyncIterator[Outcome | Deferral]:
-        if any(record.last_name == os.environ["KILLER"] for record in batch.records):
+        if any(contact.last_name == os.environ["KILLER"] for contact in batch.contacts):
             os.kill(os.getpid(), signal.SIGKILL)
         async for result in self._stage.work(batch, network, sources):
             yield result

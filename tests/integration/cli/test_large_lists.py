@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import pytest
 
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Outcome
-from pipeline.records import Batch, Record
 from pipeline.stages.email_lookup import EmailLookup
 from sandbox.counts import Counts
 from sandbox.crowds import Crowd, at_one_domain, one_each, one_each_at_three_hosts
@@ -31,17 +31,17 @@ def look_up(shape: Shape) -> tuple[list[str | None], list[int], Counts]:
 
     async def work(network: MailNetwork) -> None:
         for start in range(0, PEOPLE, CHUNK):
-            records = [
-                Record(start + number, person.first_name, person.last_name, domain=person.domain)
+            contacts = [
+                Contact(start + number, person.first_name, person.last_name, domain=person.domain)
                 for number, person in enumerate(crowd.people[start : start + CHUNK])
             ]
             # What earlier chunks left for the collector says nothing about this one.
             gc.collect()
             tracemalloc.reset_peak()
-            said = [each async for each in EmailLookup().work(Batch(records), network)]
+            said = [each async for each in EmailLookup().work(Batch(contacts), network)]
             peaks.append(tracemalloc.get_traced_memory()[1])
             found = {each.position: each.email for each in said if isinstance(each, Outcome)}
-            emails.extend(found[record.position] for record in records)
+            emails.extend(found[contact.position] for contact in contacts)
         await network.close()
 
     with Internet(crowd.people, crowd.domains) as internet:

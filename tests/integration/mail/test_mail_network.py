@@ -146,7 +146,7 @@ def test_a_server_that_complains_about_our_pace_gets_fewer_connections() -> None
 
 def test_a_hundred_tarpits_cost_no_more_than_one() -> None:
     tarpits: dict[str, Reply | Talk] = {f"tarpit{number}.test": drips for number in range(100)}
-    found = converse_with_many(tarpits | {"acme.test": mail_host("grace")}, command_timeout=5, record_timeout=2)
+    found = converse_with_many(tarpits | {"acme.test": mail_host("grace")}, command_timeout=5, contact_timeout=2)
 
     assert found["acme.test"][0].meaning is Meaning.ACCEPTED
     assert {answer.meaning for domain, (answer, _) in found.items() if domain != "acme.test"} == {Meaning.TIME_LIMIT}
@@ -159,7 +159,7 @@ def test_asking_on_after_the_time_limit_takes_no_slot_from_others_and_blames_no_
         def reply(command: str) -> bytes | None:
             return b"" if command.startswith("RCPT") and stalls[0] else mail_host("grace")(command)
 
-        config = {"record_timeout": 0.1, "connections_per_host": 1}
+        config = {"contact_timeout": 0.1, "connections_per_host": 1}
         async with world({"acme.test": reply}, **config) as scripted:
             route, found = await scripted.network.route("acme.test"), []
             async with scripted.network.conversation(route) as late:

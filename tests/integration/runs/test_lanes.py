@@ -15,11 +15,11 @@ from models.queries import events_of_run, stages_of_run
 from models.run import Run
 from models.wire import ContactIn
 from pipeline import stages
+from pipeline.contacts import Batch
 from pipeline.credits import RateCard
 from pipeline.lookup.providers.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome
-from pipeline.records import Batch
 from pipeline.runs import lifecycle, live_state
 from pipeline.runs.chunks import Lease
 from pipeline.runs.create import create_run
@@ -174,18 +174,18 @@ def test_a_chunk_task_leaves_those_who_were_put_off_and_holds_its_process_no_lon
 
 
 class BrokenByOne:
-    """A stage that breaks on one record, and has no word about any beside it."""
+    """A stage that breaks on one contact, and has no word about any beside it."""
 
     async def work(
         self, batch: Batch, _network: MailNetwork, _sources: Waterfall, /
     ) -> AsyncIterator[Outcome | Deferral]:
-        for record in batch.records:
-            if record.position == QUICK:
+        for contact in batch.contacts:
+            if contact.position == QUICK:
                 raise ValueError("not to be had")
-            yield not_found(record.position)
+            yield not_found(contact.position)
 
 
-def test_a_record_that_breaks_the_stage_itself_is_narrowed_down_to_and_given_up(
+def test_a_contact_that_breaks_the_stage_itself_is_narrowed_down_to_and_given_up(
     process: Process, database: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = [replace(spec, stage=BrokenByOne()) if spec.name == LOOKUP else spec for spec in stages.STAGES]

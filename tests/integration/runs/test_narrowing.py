@@ -1,4 +1,4 @@
-"""One record that kills every process that touches it costs that record, and the run goes on."""
+"""One record that kills every process that touches it costs that contact, and the run goes on."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ KILLER = "Killer"
 
 @pytest.fixture
 def fragile_stack(internet: Internet, servers_home: Path, project_root: Path) -> Iterator[Stack]:
-    """An engine whose workers die of one record; leases are short, so that the test is."""
+    """An engine whose workers die of one contact; leases are short, so that the test is."""
     settings = {
         **internet.settings(),
         "PYTHONPATH": str(project_root),
@@ -33,7 +33,7 @@ def fragile_stack(internet: Internet, servers_home: Path, project_root: Path) ->
         yield running
 
 
-def test_the_record_at_fault_is_named_and_all_others_are_worked(fragile_stack: Stack, population: Population) -> None:
+def test_the_contact_at_fault_is_named_and_all_others_are_worked(fragile_stack: Stack, population: Population) -> None:
     contacts = [dict(contact) for contact in contacts_of(population.hundred)]
     contacts[40]["last_name"] = KILLER
     with ApiClient(fragile_stack.credentials) as client:

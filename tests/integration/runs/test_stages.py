@@ -7,9 +7,9 @@ from contextlib import aclosing
 
 import pytest
 
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
 from pipeline.stages import PRESETS, STAGES, stage_named
 from pipeline.stages.by_domain import work_by_domain
 from sandbox.counts import Counts
@@ -31,22 +31,22 @@ async def through_both_stages(
 ) -> tuple[dict[int, Outcome], dict[int, Outcome]]:
     network = MailNetwork(way_into(internet, connections_per_host=CONNECTIONS_PER_HOST, defer_seconds=()))
     contacts = [
-        Record(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
+        Contact(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
         for position, person in enumerate(people)
     ]
     looked_up = await work("email_lookup", contacts, network)
     found = [
-        Record(position, email=outcome.email, evidence=outcome.evidence) for position, outcome in looked_up.items()
+        Contact(position, email=outcome.email, evidence=outcome.evidence) for position, outcome in looked_up.items()
     ]
     verified = await work("email_verify", found, network)
     await network.close()
     return looked_up, verified
 
 
-async def work(stage: str, records: Sequence[Record], network: MailNetwork) -> dict[int, Outcome]:
-    said = [each async for each in stage_named(stage).stage.work(Batch(records), network)]
+async def work(stage: str, contacts: Sequence[Contact], network: MailNetwork) -> dict[int, Outcome]:
+    said = [each async for each in stage_named(stage).stage.work(Batch(contacts), network)]
     outcomes = [each for each in said if isinstance(each, Outcome)]
-    assert sorted(outcome.position for outcome in outcomes) == sorted(record.position for record in records)
+    assert sorted(outcome.position for outcome in outcomes) == sorted(contact.position for contact in contacts)
     return {outcome.position: outcome for outcome in outcomes}
 
 
@@ -136,7 +136,7 @@ async def come_back(people: Sequence[Person], internet: Internet) -> list[dict[i
     It loads what the outcomes until then teach of the domains.
     """
     left = [
-        Record(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
+        Contact(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
         for position, person in enumerate(people)
     ]
     passes: list[dict[int, Outcome | Deferral]] = []
@@ -146,9 +146,9 @@ async def come_back(people: Sequence[Person], internet: Internet) -> list[dict[i
         passes.append({each.position: each async for each in said})
         await network.close()
         left = [
-            record._replace(deferrals=record.deferrals + 1)
-            for record in left
-            if isinstance(passes[-1][record.position], Deferral)
+            contact._replace(deferrals=contact.deferrals + 1)
+            for contact in left
+            if isinstance(passes[-1][contact.position], Deferral)
         ]
         await asyncio.sleep(GREYLIST_SECONDS)
     return passes
@@ -197,14 +197,14 @@ def test_whoever_comes_back_to_a_greylisting_server_learns_the_truth() -> None:
 def test_a_slow_domain_delays_nobody_else() -> None:
     async def scenario() -> list[tuple[int, float]]:
         servers = {"tarpit.test": drips, "acme.test": mail_host("grace.hopper")}
-        async with world(servers, record_timeout=0.5) as scripted:
-            records = [
-                Record(0, full_name="Grace Hopper", domain="tarpit.test"),
-                Record(1, full_name="Grace Hopper", domain="acme.test"),
+        async with world(servers, contact_timeout=0.5) as scripted:
+            contacts = [
+                Contact(0, full_name="Grace Hopper", domain="tarpit.test"),
+                Contact(1, full_name="Grace Hopper", domain="acme.test"),
             ]
             clock = asyncio.get_running_loop().time
             started = clock()
-            outcomes = stage_named("email_lookup").stage.work(Batch(records), scripted.network)
+            outcomes = stage_named("email_lookup").stage.work(Batch(contacts), scripted.network)
             return [(outcome.position, clock() - started) async for outcome in outcomes]
 
     (first, quickly), (second, late) = asyncio.run(scenario())
@@ -213,19 +213,19 @@ def test_a_slow_domain_delays_nobody_else() -> None:
     assert quickly < 0.25 < late
 
 
-def records_of(domain: str, *positions: int) -> list[Record]:
-    return [Record(position, domain=domain) for position in positions]
+def records_of(domain: str, *positions: int) -> list[Contact]:
+    return [Contact(position, domain=domain) for position in positions]
 
 
-async def work_that_breaks_at_one_domain(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome]:
-    for record in records:
+async def work_that_breaks_at_one_domain(domain: str, contacts: Sequence[Contact]) -> AsyncIterator[Outcome]:
+    for contact in contacts:
         await asyncio.sleep(0)
-        if domain == "broken.test" and record.position == 2:
+        if domain == "broken.test" and contact.position == 2:
             raise RuntimeError(f"{domain} is at fault")
-        yield Outcome(record.position, OutcomeStatus.FOUND, Reason.INPUT)
+        yield Outcome(contact.position, OutcomeStatus.FOUND, Reason.INPUT)
 
 
-def test_a_fault_costs_the_records_of_its_domain_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_costs_the_contacts_of_its_domain_only(caplog: pytest.LogCaptureFixture) -> None:
     domains = {"broken.test": records_of("broken.test", 1, 2, 3), "acme.test": records_of("acme.test", 4, 5)}
 
     async def scenario() -> dict[int, Reason]:
@@ -247,9 +247,9 @@ def test_a_fault_costs_the_records_of_its_domain_only(caplog: pytest.LogCaptureF
     assert "broken.test is at fault" not in caplog.text
 
 
-def test_a_record_that_the_work_forgets_has_an_outcome_nevertheless() -> None:
-    async def forgetful(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome]:
-        yield Outcome(records[0].position, OutcomeStatus.FOUND, Reason.INPUT)
+def test_a_contact_that_the_work_forgets_has_an_outcome_nevertheless() -> None:
+    async def forgetful(domain: str, contacts: Sequence[Contact]) -> AsyncIterator[Outcome]:
+        yield Outcome(contacts[0].position, OutcomeStatus.FOUND, Reason.INPUT)
 
     async def scenario() -> Mapping[int, Reason]:
         outcomes = work_by_domain(
@@ -260,10 +260,10 @@ def test_a_record_that_the_work_forgets_has_an_outcome_nevertheless() -> None:
     assert asyncio.run(scenario()) == {1: Reason.INPUT, 2: Reason.INTERNAL_ERROR}
 
 
-def test_a_deferral_is_a_records_answer() -> None:
-    async def puts_off(domain: str, records: Sequence[Record]) -> AsyncIterator[Outcome | Deferral]:
-        yield Deferral(records[0].position, 300.0, Reason.GREYLISTED)
-        yield Outcome(records[1].position, OutcomeStatus.FOUND, Reason.INPUT)
+def test_a_deferral_is_a_contacts_answer() -> None:
+    async def puts_off(domain: str, contacts: Sequence[Contact]) -> AsyncIterator[Outcome | Deferral]:
+        yield Deferral(contacts[0].position, 300.0, Reason.GREYLISTED)
+        yield Outcome(contacts[1].position, OutcomeStatus.FOUND, Reason.INPUT)
 
     async def scenario() -> list[int]:
         answers = work_by_domain(
@@ -286,8 +286,8 @@ def test_a_stage_that_is_closed_early_leaves_no_task_and_no_connection(
             f"tarpit{n}.test": drips for n in range(20)
         }
         async with world(servers) as scripted:
-            records = [
-                Record(
+            contacts = [
+                Contact(
                     position,
                     full_name="Grace Hopper",
                     domain=domain,
@@ -295,7 +295,7 @@ def test_a_stage_that_is_closed_early_leaves_no_task_and_no_connection(
                 )
                 for position, domain in enumerate(servers)
             ]
-            stream = stage_named(stage).stage.work(Batch(records), scripted.network)
+            stream = stage_named(stage).stage.work(Batch(contacts), scripted.network)
             async with asyncio.timeout(2), aclosing(stream) as outcomes:  # type: ignore[type-var]
                 assert isinstance(await anext(outcomes), kind)
             left = [task for task in asyncio.all_tasks() if "worker" in repr(task.get_coro())]

@@ -26,10 +26,10 @@ LIST, ERASURES = "/api/v1/growth/suppressions", "/api/v1/growth/erasures"
 
 @pytest.fixture
 def found(client: Client, population: Population) -> tuple[str, list[dict[str, Any]]]:
-    """A finished run over eight people, and its records."""
+    """A finished run over eight people, and its contacts."""
     run_id = client.create(population.hundred[:8], preview_rows=8)
-    records = client.finished(run_id)["result_handles"]
-    return run_id, [record for record in records if record["email"]]
+    contacts = client.finished(run_id)["result_handles"]
+    return run_id, [contact for contact in contacts if contact["email"]]
 
 
 def growth(client: Client, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -77,7 +77,7 @@ def test_a_run_of_suppressed_contacts_makes_no_packet(client: Client, internet: 
 
     counts = internet.counts
     assert (counts.dns_queries, counts.commands("RCPT")) == (0, 0)
-    assert {record["email"] for record in state["result_handles"]} == {None}
+    assert {contact["email"] for contact in state["result_handles"]} == {None}
     assert state["preview"]["pricing"]["net_credits"] == 0
 
 
@@ -140,10 +140,10 @@ def test_an_erased_person_leaves_no_trace(
     found: tuple[str, list[dict[str, Any]]],
     by: str,
 ) -> None:
-    run_id, records = found
-    record = records[0]
-    name = f"{record['first_name']} {record['last_name']}"
-    person = {"email": record["email"]} if by == "address" else {"full_name": name, "domain": record["domain"]}
+    run_id, contacts = found
+    contact = contacts[0]
+    name = f"{contact['first_name']} {contact['last_name']}"
+    person = {"email": contact["email"]} if by == "address" else {"full_name": name, "domain": contact["domain"]}
     before = client.api.read_run(run_id)
 
     done = post(client, ERASURES, people=[person])
@@ -153,17 +153,17 @@ def test_an_erased_person_leaves_no_trace(
     mine = [row for row in all_rows(stack_database).splitlines() if run_id in row]
     state = json.dumps(client.api.read_run(run_id), indent=0, ensure_ascii=False)
     for held in ("\n".join(mine), exports(stack, run_id), state):
-        assert record["email"] not in held
+        assert contact["email"] not in held
         assert [
-            line for line in held.splitlines() if record["first_name"] in line and record["last_name"] in line
+            line for line in held.splitlines() if contact["first_name"] in line and contact["last_name"] in line
         ] == []
-    assert record["email"] not in "\n".join(copy for copy in all_copies(stack_redis).splitlines() if run_id in copy)
+    assert contact["email"] not in "\n".join(copy for copy in all_copies(stack_redis).splitlines() if run_id in copy)
     after = client.api.read_run(run_id)
     for key in ("status", "stage_status", "preview", "data_source_mix", "gap_report"):
         assert after[key] == before[key]
     assert {handle["rows"] for handle in after["export_handles"]} == {7}
     assert client.api.read_events(run_id)[-2]["kind"] == "erased"
-    assert post(client, f"{LIST}/check", entries=[record["email"]]) == {"suppressed": [True]}
+    assert post(client, f"{LIST}/check", entries=[contact["email"]]) == {"suppressed": [True]}
 
 
 def test_a_person_is_erased_from_a_run_at_work(client: Client, population: Population) -> None:
@@ -189,12 +189,12 @@ def _namesakes(people: Sequence[Person], person: Person) -> int:
 def test_nobody_erases_from_anothers_runs(
     client: Client, stranger: Client, found: tuple[str, list[dict[str, Any]]]
 ) -> None:
-    record = found[1][0]
+    contact = found[1][0]
 
-    done = post(stranger, ERASURES, people=[{"email": record["email"]}])
+    done = post(stranger, ERASURES, people=[{"email": contact["email"]}])
 
     assert (done["run_ids"], done["contacts"]) == ([], 0)
-    assert record["email"] in str(client.api.read_run(found[0])["result_handles"])
+    assert contact["email"] in str(client.api.read_run(found[0])["result_handles"])
 
 
 def test_the_command_erases_and_says_what(client: Client, found: tuple[str, list[dict[str, Any]]]) -> None:

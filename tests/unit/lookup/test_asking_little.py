@@ -1,7 +1,7 @@
 """How little is asked: what a search costs at a server that answers honestly."""
 
+from pipeline.contacts import PatternCount
 from pipeline.outcomes import OutcomeStatus, Reason
-from pipeline.records import PatternCount
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
 from tests.unit.mail.servers.scripted_servers import Seen, mail_host
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.contacts import PatternCount
 from pipeline.lookup.names.parse import Name, parse_name
 from pipeline.lookup.names.vocabulary import SURNAMES
 from pipeline.lookup.patterns.candidates import LIMIT, candidates
 from pipeline.lookup.patterns.patterns import PATTERNS
 from pipeline.lookup.patterns.priors import COUNTRIES, CULTURES, SIZES, Size, priors_for
-from pipeline.records import PatternCount
 
 DOT_ATOM = re.compile(r"[a-z_-]+(\.[a-z_-]+)*")
 NAMES = st.builds(

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
+from pipeline.contacts import Batch, PatternCount
 from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
 from pipeline.outcomes import Deferral, Outcome, Reason
-from pipeline.records import Batch, PatternCount
 from pipeline.stages import stage_named
 from pipeline.stages.falling_back import person_of
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary

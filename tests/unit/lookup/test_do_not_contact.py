@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from pipeline.contacts import Batch, Contact
 from pipeline.lookup.providers.waterfall import NO_SOURCES
 from pipeline.mail.address.suppression import sha256_of
 from pipeline.outcomes import Outcome, Reason
-from pipeline.records import Batch, Record
 from pipeline.stages.email_lookup import EmailLookup
 from tests.unit.lookup.looking_up import ACME, contacts
 from tests.unit.mail.servers.scripted_servers import Greylist, Reply, Seen, mail_host, world
@@ -25,12 +25,12 @@ class Listed:
         return {sha256_of(text) for text in self.texts}.intersection(digests)
 
 
-def look_up(records: Sequence[Record], server: Reply, listed: str) -> tuple[dict[int, Outcome], Seen]:
+def look_up(contacts: Sequence[Contact], server: Reply, listed: str) -> tuple[dict[int, Outcome], Seen]:
     """Look up with this on the list, and come back twice if the server asks for that."""
     sources = replace(NO_SOURCES, do_not_contact=Listed({listed}))
 
     async def scenario() -> tuple[dict[int, Outcome], Seen]:
-        left, outcomes = list(records), dict[int, Outcome]()
+        left, outcomes = list(contacts), dict[int, Outcome]()
         async with world({ACME: server}, defer_seconds=(300.0, 900.0)) as scripted:
             while left:
                 async for said in EmailLookup().work(Batch(left), scripted.network, sources):
@@ -74,7 +74,7 @@ def test_of_who_most_likely_has_it_nobody_is_asked_about_anything() -> None:
 
 def test_who_most_likely_has_it_is_also_told_by_the_addresses_that_colleagues_brought() -> None:
     brought = [
-        Record(position, full_name=name, email=f"{name[0]}{name.split()[1]}@acme.test".lower())
+        Contact(position, full_name=name, email=f"{name[0]}{name.split()[1]}@acme.test".lower())
         for position, name in enumerate(["Ada Lovell", "Alan Turinger", "Kurt Godelin"], start=1)
     ]
 

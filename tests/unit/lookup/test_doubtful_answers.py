@@ -2,8 +2,8 @@
 
 import pytest
 
+from pipeline.contacts import Contact, PatternCount
 from pipeline.outcomes import OutcomeStatus, Reason
-from pipeline.records import PatternCount, Record
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
 from tests.unit.mail.servers.scripted_servers import mail_host
 
@@ -120,11 +120,11 @@ def test_namesakes_both_get_what_each_of_them_has() -> None:
 
 
 def test_an_address_that_a_contact_brought_is_not_given_to_a_colleague() -> None:
-    records = [
-        Record(0, full_name="Jane Hopper", email="jhopper@acme.test"),
-        Record(1, full_name="John Hopper", domain=ACME),
+    contacts = [
+        Contact(0, full_name="Jane Hopper", email="jhopper@acme.test"),
+        Contact(1, full_name="John Hopper", domain=ACME),
     ]
 
-    outcomes, _ = look_up(records, {ACME: mail_host("jhopper", "johnh")})
+    outcomes, _ = look_up(contacts, {ACME: mail_host("jhopper", "johnh")})
 
     assert summary(outcomes) == [("jhopper@acme.test", Reason.INPUT), ("johnh@acme.test", Reason.MAILBOX_EXISTS)]

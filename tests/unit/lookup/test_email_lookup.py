@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from pipeline.contacts import Contact, PatternCount
 from pipeline.outcomes import OutcomeStatus, Reason
-from pipeline.records import PatternCount, Record
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
 from tests.unit.mail.servers.scripted_servers import Talk, drips, mail_host, says_nothing
 
@@ -122,7 +122,7 @@ def test_refusals_do_not_hide_an_answer_that_settles_nothing() -> None:
 
 
 def test_an_address_that_the_contact_brought_is_taken_without_asking() -> None:
-    outcomes, seen = look_up([Record(0, full_name="Grace Hopper", email=" GHopper@ACME.test ")], {ACME: mail_host()})
+    outcomes, seen = look_up([Contact(0, full_name="Grace Hopper", email=" GHopper@ACME.test ")], {ACME: mail_host()})
 
     found = outcomes[0]
     assert (found.status, found.reason, found.source) == (OutcomeStatus.FOUND, Reason.INPUT, "input")
@@ -133,11 +133,13 @@ def test_an_address_that_the_contact_brought_is_taken_without_asking() -> None:
 
 def test_addresses_that_contacts_brought_teach_the_pattern() -> None:
     brought = [
-        Record(position, full_name=name, email=f"{name.split()[1].lower()}{name[0].lower()}@acme.test")
+        Contact(position, full_name=name, email=f"{name.split()[1].lower()}{name[0].lower()}@acme.test")
         for position, name in enumerate(["Ada Lovell", "Alan Turinger", "Kurt Godelin"])
     ]
 
-    outcomes, seen = look_up([*brought, Record(9, full_name="Grace Hopper", domain=ACME)], {ACME: mail_host("hopperg")})
+    outcomes, seen = look_up(
+        [*brought, Contact(9, full_name="Grace Hopper", domain=ACME)], {ACME: mail_host("hopperg")}
+    )
 
     assert outcomes[9].email == "hopperg@acme.test"
     assert seen[ACME].verbs("RCPT")[0] == "RCPT TO:<hopperg@acme.test>"
@@ -146,36 +148,36 @@ def test_addresses_that_contacts_brought_teach_the_pattern() -> None:
 def test_what_some_of_the_brought_addresses_leave_open_the_others_decide() -> None:
     names = ["Anna Falk", "Ben Birch", "Cleo Ashby", "Zoe Tellering", "Kurt Godelinger", "Ida Weylander"]
     brought = [
-        Record(position, full_name=name, email=f"{name[0]}{name.split()[1][:7]}@acme.test".lower())
+        Contact(position, full_name=name, email=f"{name[0]}{name.split()[1][:7]}@acme.test".lower())
         for position, name in enumerate(names)
     ]
-    records = [*brought, Record(9, full_name="Grace Hopperling", domain=ACME)]
+    contacts = [*brought, Contact(9, full_name="Grace Hopperling", domain=ACME)]
 
-    _, seen = look_up(records, {ACME: mail_host("ghopperl")})
+    _, seen = look_up(contacts, {ACME: mail_host("ghopperl")})
 
     assert seen[ACME].verbs("RCPT")[0] == "RCPT TO:<ghopperl@acme.test>"
 
 
 def test_a_malformed_address_is_looked_up_if_name_and_domain_allow_it() -> None:
-    records = [
-        Record(0, full_name="Grace Hopper", domain=ACME, email="grace at acme"),
-        Record(1, full_name="Grace Hopper", email="grace at acme"),
+    contacts = [
+        Contact(0, full_name="Grace Hopper", domain=ACME, email="grace at acme"),
+        Contact(1, full_name="Grace Hopper", email="grace at acme"),
     ]
 
-    outcomes, _ = look_up(records, {ACME: mail_host("grace.hopper")})
+    outcomes, _ = look_up(contacts, {ACME: mail_host("grace.hopper")})
 
     assert summary(outcomes) == [("grace.hopper@acme.test", Reason.MAILBOX_EXISTS), (None, Reason.SYNTAX)]
 
 
 def test_unusable_input_has_its_reason() -> None:
-    records = [
-        Record(0, full_name="???", domain=ACME),
-        Record(1, full_name="Grace Hopper", domain="Acme Inc."),
-        Record(2, full_name="Grace Hopper"),
-        Record(3, full_name="Grace Hopper", domain="gone.test"),
+    contacts = [
+        Contact(0, full_name="???", domain=ACME),
+        Contact(1, full_name="Grace Hopper", domain="Acme Inc."),
+        Contact(2, full_name="Grace Hopper"),
+        Contact(3, full_name="Grace Hopper", domain="gone.test"),
     ]
 
-    outcomes, _ = look_up(records, {ACME: mail_host()})
+    outcomes, _ = look_up(contacts, {ACME: mail_host()})
 
     assert [reason for _, reason in summary(outcomes)] == [
         Reason.NAME_UNUSABLE,
@@ -203,7 +205,7 @@ def test_a_tarpit_costs_one_time_limit_however_many_people_it_has(
 ) -> None:
     people = contacts(*(f"Person{chr(97 + n // 26)} Family{chr(97 + n % 26)}" for n in range(60)))
 
-    outcomes, seen = look_up(people, {ACME: behaviour}, record_timeout=0.3, command_timeout=command_timeout)
+    outcomes, seen = look_up(people, {ACME: behaviour}, contact_timeout=0.3, command_timeout=command_timeout)
 
     assert {reason for _, reason in summary(outcomes)} == {reason}
     assert seen[ACME].sessions == 1
@@ -220,7 +222,7 @@ def test_a_slow_server_is_asked_about_as_many_people_as_it_can_answer_for_in_tim
             writer.write((ordinary(command) or b"") + b"\r\n")
             command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
 
-    outcomes, _ = look_up(contacts(*names), {ACME: slow}, record_timeout=1.5)
+    outcomes, _ = look_up(contacts(*names), {ACME: slow}, contact_timeout=1.5)
 
     assert [email for email, _ in summary(outcomes)] == [f"{mailbox}@{ACME}" for mailbox in mailboxes]
 
@@ -240,7 +242,7 @@ def test_a_server_that_stalls_once_costs_only_those_who_were_asked_about() -> No
                 await reader.read()
                 return
 
-    outcomes, _ = look_up(contacts(*names), {ACME: stalls_once}, record_timeout=1.0)
+    outcomes, _ = look_up(contacts(*names), {ACME: stalls_once}, contact_timeout=1.0)
 
     reasons = [reason for _, reason in summary(outcomes)]
     assert set(reasons) == {Reason.TIME_LIMIT, Reason.MAILBOX_EXISTS}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.contacts import Batch, Contact
 from pipeline.lookup.providers.breaker import CircuitBreaker
 from pipeline.lookup.providers.companies import CompaniesFile
 from pipeline.lookup.providers.journal import Journal
@@ -16,7 +17,6 @@ from pipeline.lookup.providers.source import Found, NotFound, Person
 from pipeline.lookup.providers.waterfall import Sources, Waterfall
 from pipeline.mail.outage import SMTP_PORT_BLOCKED
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
 from pipeline.stages.email_lookup import EmailLookup
 from tests.unit.lookup.looking_up import ACME, contacts
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, mail_host, world
@@ -44,7 +44,7 @@ class Script:
 
 
 def look_up(
-    records: Sequence[Record],
+    contacts: Sequence[Contact],
     servers: Mapping[str, Reply],
     *sources: Script,
     companies: Mapping[str, str] | None = None,
@@ -53,7 +53,7 @@ def look_up(
     async def scenario() -> tuple[list[Outcome | Deferral], dict[str, Seen]]:
         async with world(servers, **config) as scripted:
             waterfall = Waterfall(sources, companies=CompaniesFile(companies or {}))
-            work = EmailLookup().work(Batch(records), scripted.network, waterfall)
+            work = EmailLookup().work(Batch(contacts), scripted.network, waterfall)
             said = [each async for each in work]
             return sorted(said, key=lambda each: each.position), scripted.seen
 
@@ -126,7 +126,7 @@ def test_nothing_is_paid_where_no_address_could_take_mail_but_the_users_own_list
 def test_who_waits_for_a_provider_is_put_off_and_then_costs_the_mail_server_no_second_question() -> None:
     source = Script(LATER)
     (first,), _ = look_up(contacts("Grace Hopper"), {ACME: mail_host()}, source)
-    back = Record(0, full_name="Grace Hopper", domain=ACME, deferrals=1, deferred_for=Reason.PROVIDER_UNAVAILABLE)
+    back = Contact(0, full_name="Grace Hopper", domain=ACME, deferrals=1, deferred_for=Reason.PROVIDER_UNAVAILABLE)
     source.told = NotFound()
 
     (second,), seen = look_up([back], {ACME: mail_host()}, source)
@@ -138,7 +138,7 @@ def test_who_waits_for_a_provider_is_put_off_and_then_costs_the_mail_server_no_s
 
 
 def test_who_was_put_off_often_enough_gets_an_outcome_unless_only_our_own_pace_is_why() -> None:
-    back = Record(0, full_name="Grace Hopper", domain=ACME, deferrals=2, deferred_for=Reason.PROVIDER_UNAVAILABLE)
+    back = Contact(0, full_name="Grace Hopper", domain=ACME, deferrals=2, deferred_for=Reason.PROVIDER_UNAVAILABLE)
     paced = NotAsked(Reason.PROVIDER_UNAVAILABLE, wait=20, ours=True)
 
     ((given_up,), _) = look_up([back], {ACME: mail_host()}, Script(LATER), defer_seconds=(1, 1))
@@ -150,13 +150,13 @@ def test_who_was_put_off_often_enough_gets_an_outcome_unless_only_our_own_pace_i
 
 
 def test_a_company_that_is_known_is_looked_up_at_its_domain_and_an_unknown_one_says_so() -> None:
-    records = [
-        Record(0, full_name="Grace Hopper", company="Acme Inc."),
-        Record(1, full_name="Ada Lovelace", company="Nowhere"),
-        Record(2, full_name="Alan Turing"),
+    contacts = [
+        Contact(0, full_name="Grace Hopper", company="Acme Inc."),
+        Contact(1, full_name="Ada Lovelace", company="Nowhere"),
+        Contact(2, full_name="Alan Turing"),
     ]
 
-    (known, unknown, none), _ = look_up(records, {ACME: mail_host("grace.hopper")}, companies={"acme": ACME})
+    (known, unknown, none), _ = look_up(contacts, {ACME: mail_host("grace.hopper")}, companies={"acme": ACME})
 
     assert isinstance(known, Outcome)
     assert known.email == "grace.hopper@acme.test"
@@ -166,7 +166,7 @@ def test_a_company_that_is_known_is_looked_up_at_its_domain_and_an_unknown_one_s
     assert none.reason is Reason.DOMAIN_UNUSABLE
 
 
-def test_a_source_that_breaks_costs_the_record_it_was_asked_about() -> None:
+def test_a_source_that_breaks_costs_the_contact_it_was_asked_about() -> None:
     class Broken(Script):
         async def ask(self, person: Person, _journal: Journal, _left: Decimal | None) -> Told | None:
             if person.full_name == "Grace Hopper":
@@ -194,8 +194,8 @@ def test_closing_the_stage_early_ends_the_questions_under_way() -> None:
 
     async def scenario() -> None:
         async with world({ACME: mail_host("ada.lovelace")}) as scripted:
-            records = contacts("Grace Hopper", "Ada Lovelace")
-            work = EmailLookup().work(Batch(records), scripted.network, Waterfall([Endless()]))
+            people = contacts("Grace Hopper", "Ada Lovelace")
+            work = EmailLookup().work(Batch(people), scripted.network, Waterfall([Endless()]))
             assert (await anext(work)).position == 1
             await begun.wait()
             await work.aclose()  # type: ignore[attr-defined]

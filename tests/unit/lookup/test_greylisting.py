@@ -6,8 +6,8 @@ from string import ascii_lowercase
 
 import pytest
 
+from pipeline.contacts import Batch, Contact, PatternCount
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, PatternCount, Record
 from pipeline.stages import stage_named
 from tests.factories import taught_by
 from tests.unit.lookup.looking_up import ACME, contacts
@@ -17,7 +17,7 @@ NAMES = ["Grace Hopper", "Alan Turinger", "Ada Lovell", "Kurt Godelin", "Emmy No
 
 
 def passes(
-    records: Sequence[Record], server: Reply, defer_seconds: tuple[float, ...] = (300.0, 900.0)
+    contacts: Sequence[Contact], server: Reply, defer_seconds: tuple[float, ...] = (300.0, 900.0)
 ) -> tuple[list[dict[int, Outcome | Deferral]], list[Seen]]:
     """Work what is left again and again, until all have an outcome.
 
@@ -32,14 +32,14 @@ def passes(
             said.append({each.position: each async for each in work})
             seen.append(scripted.seen[ACME])
 
-    left = list(records)
+    left = list(contacts)
     while left:
         asyncio.run(one_pass())
-        assert sorted(said[-1]) == sorted(record.position for record in left)
+        assert sorted(said[-1]) == sorted(contact.position for contact in left)
         left = [
-            record._replace(deferrals=record.deferrals + 1)
-            for record in left
-            if isinstance(said[-1][record.position], Deferral)
+            contact._replace(deferrals=contact.deferrals + 1)
+            for contact in left
+            if isinstance(said[-1][contact.position], Deferral)
         ]
         if isinstance(server, Greylist):
             server.let_time_pass()
@@ -137,9 +137,9 @@ def test_who_is_put_off_among_others_is_asked_about_so_that_the_last_visit_finds
         return (greylist if command.startswith("RCPT") and "garcia" in command else people)(command)
 
     async def visit(deferrals: int) -> Outcome | Deferral:
-        records = [record._replace(deferrals=deferrals) for record in contacts(*names)]
+        people = [contact._replace(deferrals=deferrals) for contact in contacts(*names)]
         async with world({ACME: greylists_one}, defer_seconds=(300.0, 900.0)) as scripted:
-            work = stage_named("email_lookup").stage.work(Batch(records), scripted.network)
+            work = stage_named("email_lookup").stage.work(Batch(people), scripted.network)
             return {each.position: each async for each in work}[len(NAMES)]
 
     assert isinstance(asyncio.run(visit(deferrals=2)), Deferral)
@@ -201,13 +201,13 @@ def test_at_a_server_that_greylists_clients_all_are_found_at_the_second_visit() 
         return greylist.behind(command) if greylist.known else greylist(command)
 
     async def scenario() -> list[Outcome | Deferral]:
-        records = contacts(*names)
+        people = contacts(*names)
         async with world({ACME: knows_the_client}, defer_seconds=(300.0, 900.0)) as scripted:
             work = stage_named("email_lookup").stage.work
-            first = [each async for each in work(Batch(records), scripted.network)]
+            first = [each async for each in work(Batch(people), scripted.network)]
             assert {type(each) for each in first} == {Deferral}
             greylist.let_time_pass()
-            again = [record._replace(deferrals=1) for record in records]
+            again = [contact._replace(deferrals=1) for contact in people]
             return [each async for each in work(Batch(again), scripted.network)]
 
     assert {each.reason for each in asyncio.run(scenario())} == {Reason.MAILBOX_EXISTS}
@@ -303,12 +303,12 @@ def test_a_server_that_checks_recipients_before_it_greylists_is_understood() -> 
         return greylist(command) if known else people(command)
 
     async def scenario() -> list[Outcome | Deferral]:
-        records = contacts("Grace Hopper", "Alan Turinger", "Ada Lovell")
+        people = contacts("Grace Hopper", "Alan Turinger", "Ada Lovell")
         async with world({ACME: checks_first}) as scripted:
             work = stage_named("email_lookup").stage.work
-            said = [each async for each in work(Batch(records), scripted.network)]
+            said = [each async for each in work(Batch(people), scripted.network)]
             greylist.let_time_pass()
-            again = [records[each.position]._replace(deferrals=1) for each in said if isinstance(each, Deferral)]
+            again = [contacts[each.position]._replace(deferrals=1) for each in said if isinstance(each, Deferral)]
             return [*said, *[each async for each in work(Batch(again), scripted.network)]]
 
     found = {each.position: each.email for each in asyncio.run(scenario()) if isinstance(each, Outcome)}

@@ -3,27 +3,27 @@
 import asyncio
 from dataclasses import replace
 
+from pipeline.contacts import Batch, Contact, KnownPerson
 from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.search.recall import person_digest
 from pipeline.memory.lookups import known_person
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, KnownPerson, Record
 from pipeline.stages import stage_named
 from tests.unit.lookup.looking_up import ACME, contacts, look_up
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, mail_host, world
 
 
-def learned(records: list[Record], server: Reply) -> dict[bytes, KnownPerson]:
+def learned(contacts: list[Contact], server: Reply) -> dict[bytes, KnownPerson]:
     """What a first run leaves behind."""
-    outcomes, _ = look_up(records, {ACME: server})
+    outcomes, _ = look_up(contacts, {ACME: server})
     kept = {outcome.evidence["person"]: known_person(outcome) for outcome in outcomes.values()}
     return {bytes.fromhex(person): known for person, known in kept.items() if known}
 
 
-def again(records: list[Record], known: dict[bytes, KnownPerson], server: Reply) -> tuple[dict[int, Outcome], Seen]:
+def again(contacts: list[Contact], known: dict[bytes, KnownPerson], server: Reply) -> tuple[dict[int, Outcome], Seen]:
     async def scenario() -> tuple[dict[int, Outcome], Seen]:
         async with world({ACME: server}, defer_seconds=()) as scripted:
-            work = stage_named("email_lookup").stage.work(Batch(records, known_people=known), scripted.network)
+            work = stage_named("email_lookup").stage.work(Batch(contacts, known_people=known), scripted.network)
             said = [each async for each in work]
             return {each.position: each for each in said if isinstance(each, Outcome)}, scripted.seen[ACME]
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.contacts import PatternCount
 from pipeline.lookup.patterns.model import EXISTENCE, PatternBelief
 from pipeline.lookup.patterns.patterns import PATTERNS, PRIORS
-from pipeline.records import PatternCount
 
 PATTERN = st.sampled_from(sorted(PATTERNS))
 COVERAGE = st.dictionaries(PATTERN, st.floats(0.05, 1.0), max_size=10)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.contacts import PatternCount
 from pipeline.lookup.names.parse import Name, Reading, parse_name
 from pipeline.lookup.patterns.patterns import PATTERNS, PRIORS, count_patterns, local_parts, recognise, render
-from pipeline.records import PatternCount
 
 GRACE = Reading("grace", "hopper", 1.0, initials="gb")
 WORDS = st.from_regex(r"[a-z]{2,12}", fullmatch=True)

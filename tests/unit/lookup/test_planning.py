@@ -1,10 +1,10 @@
 """What a round asks about whom."""
 
+from pipeline.contacts import PatternCount
 from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.patterns.model import PatternBelief
 from pipeline.lookup.search.planning import Questions, plan_round
 from pipeline.lookup.search.target import Sought, seek
-from pipeline.records import PatternCount
 
 KNOWN = PatternBelief([PatternCount("flast", 5)])
 

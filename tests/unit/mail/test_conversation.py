@@ -202,7 +202,7 @@ def test_the_time_limit_keeps_the_answers_that_came_in_time() -> None:
             if "p2" in command:
                 await asyncio.sleep(5)
 
-    answers, _ = ask(slow, ["p1", "p2", "p3"], record_timeout=0.3)
+    answers, _ = ask(slow, ["p1", "p2", "p3"], contact_timeout=0.3)
 
     assert meanings(answers) == {
         "p1": Meaning.ACCEPTED,

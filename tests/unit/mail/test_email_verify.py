@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.odd_name_servers import bogus, odd_name_servers
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, Talk, drips, mail_host, world
@@ -17,23 +17,23 @@ ACME = "acme.test"
 
 
 def verify(
-    records: Sequence[Record], servers: Mapping[str, Reply | Talk], **config: Any
+    contacts: Sequence[Contact], servers: Mapping[str, Reply | Talk], **config: Any
 ) -> tuple[dict[int, Outcome], dict[str, Seen]]:
     """Verify to the end: nobody is put off."""
 
     async def scenario() -> tuple[dict[int, Outcome], dict[str, Seen]]:
         async with world(servers, defer_seconds=(), **config) as scripted:
             stage = stage_named("email_verify").stage
-            said = [each async for each in stage.work(Batch(records), scripted.network)]
+            said = [each async for each in stage.work(Batch(contacts), scripted.network)]
             outcomes = [each for each in said if isinstance(each, Outcome)]
-            assert sorted(said.position for said in outcomes) == sorted(record.position for record in records)
+            assert sorted(said.position for said in outcomes) == sorted(contact.position for contact in contacts)
             return {said.position: said for said in outcomes}, scripted.seen
 
     return asyncio.run(scenario())
 
 
-def addresses(*emails: str) -> list[Record]:
-    return [Record(position, email=email) for position, email in enumerate(emails)]
+def addresses(*emails: str) -> list[Contact]:
+    return [Contact(position, email=email) for position, email in enumerate(emails)]
 
 
 def verdicts(outcomes: Mapping[int, Outcome]) -> list[tuple[OutcomeStatus, Reason]]:
@@ -112,14 +112,14 @@ def test_what_the_server_says_decides(reply: bytes, verdict: tuple[OutcomeStatus
 
 
 def test_what_needs_no_asking_is_settled_without() -> None:
-    records = [
-        Record(0),
-        Record(1, email=""),
-        Record(2, email="grace at acme"),
-        Record(3, email="grace@gone.test"),
+    contacts = [
+        Contact(0),
+        Contact(1, email=""),
+        Contact(2, email="grace at acme"),
+        Contact(3, email="grace@gone.test"),
     ]
 
-    outcomes, seen = verify(records, {ACME: mail_host()})
+    outcomes, seen = verify(contacts, {ACME: mail_host()})
 
     assert verdicts(outcomes) == [
         (OutcomeStatus.SKIPPED, Reason.NO_EMAIL),
@@ -153,9 +153,9 @@ SEEN_BY_LOOKUP = {
 def test_what_the_look_up_saw_is_not_asked_again(
     changes: dict[str, Any], verdict: tuple[OutcomeStatus, Reason]
 ) -> None:
-    record = Record(0, email="grace@acme.test", evidence=SEEN_BY_LOOKUP | changes)
+    contact = Contact(0, email="grace@acme.test", evidence=SEEN_BY_LOOKUP | changes)
 
-    outcomes, seen = verify([record], {ACME: mail_host()})
+    outcomes, seen = verify([contact], {ACME: mail_host()})
 
     assert verdicts(outcomes) == [verdict]
     assert outcomes[0].evidence.items() >= (SEEN_BY_LOOKUP | changes).items()
@@ -164,9 +164,9 @@ def test_what_the_look_up_saw_is_not_asked_again(
 
 @pytest.mark.parametrize("missing", ["mail_host", "reply_code", "catch_all", "meaning"])
 def test_what_the_look_up_left_open_is_asked(missing: str) -> None:
-    record = Record(0, email="grace@acme.test", evidence=SEEN_BY_LOOKUP | {missing: None})
+    contact = Contact(0, email="grace@acme.test", evidence=SEEN_BY_LOOKUP | {missing: None})
 
-    outcomes, seen = verify([record], {ACME: mail_host("grace")})
+    outcomes, seen = verify([contact], {ACME: mail_host("grace")})
 
     assert verdicts(outcomes) == [(OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)]
     assert seen[ACME].sessions == 1
@@ -182,7 +182,7 @@ def test_an_address_that_comes_twice_is_asked_about_once() -> None:
 def test_a_tarpit_costs_one_time_limit_however_many_addresses_it_has() -> None:
     many = addresses(*(f"p{number}@acme.test" for number in range(60)))
 
-    outcomes, seen = verify(many, {ACME: drips}, record_timeout=0.3)
+    outcomes, seen = verify(many, {ACME: drips}, contact_timeout=0.3)
 
     assert set(verdicts(outcomes)) == {(OutcomeStatus.UNKNOWN, Reason.TIME_LIMIT)}
     assert seen[ACME].sessions == 1
@@ -194,7 +194,7 @@ def test_a_greylisting_server_is_told_every_address_so_that_it_knows_them_next_t
     _, seen = verify(many, {ACME: mail_host(replies={"RCPT": b"451 4.7.1 greylisted"})})
 
     asked = set(seen[ACME].verbs("RCPT"))
-    assert {f"RCPT TO:<{record.email}>" for record in many} < asked
+    assert {f"RCPT TO:<{contact.email}>" for contact in many} < asked
     assert len(asked) == 60 + 1, "an invented one, too"
 
 

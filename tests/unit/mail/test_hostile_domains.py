@@ -8,13 +8,13 @@ from typing import Any
 import dns.rrset
 import pytest
 
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.dns.exchange import LARGEST_ODD
 from pipeline.mail.dns.resolver import AT_ONCE, AT_ONCE_FOR, PATIENCE
 from pipeline.mail.dns.routes import ADDRESSES_PER_HOST, MAX_HOSTS, MailRoute, Resolver
 from pipeline.mail.host_health import FAILURES_UNTIL_DOWN
 from pipeline.mail.stopwatch import Stopwatch
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.idle_clock import run_on_idle_clock
 from tests.unit.mail.servers.odd_name_servers import Asked, Zone, odd_name_servers, silent, truncated
@@ -121,12 +121,12 @@ def test_questions_that_nobody_answers_keep_no_places_from_others() -> None:
 
 
 def work(
-    stage: str, records: Sequence[Record], servers: Mapping[str, Reply | Talk], **config: Any
+    stage: str, records: Sequence[Contact], servers: Mapping[str, Reply | Talk], **config: Any
 ) -> tuple[dict[int, Outcome], dict[int, float], World]:
     """Outcomes, and after how many seconds each was there."""
 
     async def scenario() -> tuple[dict[int, Outcome], dict[int, float], World]:
-        async with world(servers, **{"record_timeout": LIMIT, "command_timeout": 20.0, **config}) as scripted:
+        async with world(servers, **{"contact_timeout": LIMIT, "command_timeout": 20.0, **config}) as scripted:
             started = asyncio.get_running_loop().time()
             outcomes, seconds = dict[int, Outcome](), dict[int, float]()
             async for each in stage_named(stage).stage.work(Batch(records), scripted.network):
@@ -160,7 +160,7 @@ def test_route_and_conversation_share_the_time_of_one_record(monkeypatch: pytest
     """The name server takes a part of it, the mail server would take all."""
 
     async def scenario() -> tuple[float, Reason]:
-        async with world({"hostile.test": answers_after(600)}, record_timeout=LIMIT, command_timeout=600) as scripted:
+        async with world({"hostile.test": answers_after(600)}, contact_timeout=LIMIT, command_timeout=600) as scripted:
             network, loop = scripted.network, asyncio.get_running_loop()
             route = network.route
 
@@ -170,7 +170,7 @@ def test_route_and_conversation_share_the_time_of_one_record(monkeypatch: pytest
 
             monkeypatch.setattr(network, "route", late)
             started = loop.time()
-            batch = Batch([Record(0, email="p@hostile.test")])
+            batch = Batch([Contact(0, email="p@hostile.test")])
             (said,) = [each async for each in stage_named(VERIFY).stage.work(batch, network)]
             return loop.time() - started, said.reason
 
@@ -183,7 +183,7 @@ def test_route_and_conversation_share_the_time_of_one_record(monkeypatch: pytest
 def test_a_server_that_is_slow_with_everybody_is_not_asked_about_all(stage: str) -> None:
     """Each reply is within its time, and the two hundred together would take an hour."""
     people = [
-        Record(
+        Contact(
             number,
             email=email if stage == VERIFY else "",
             full_name=f"Ada Alder{chr(97 + number // 26)}{chr(97 + number % 26)}",
@@ -202,7 +202,7 @@ def test_a_server_that_is_slow_with_everybody_is_not_asked_about_all(stage: str)
 def test_what_a_slow_server_refused_is_told_before_the_next_group_takes_its_time() -> None:
     """A chunk task's time may end then, and what is still held back would be asked again, to no end."""
     names = [f"Ada Alder{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(60)]
-    people = [Record(number, full_name=name, domain="slow.test") for number, name in enumerate(names)]
+    people = [Contact(number, full_name=name, domain="slow.test") for number, name in enumerate(names)]
 
     _, seconds, _ = work(LOOKUP, people, {"slow.test": answers_after(1)}, defer_seconds=())
 
@@ -217,7 +217,7 @@ def test_domains_that_wait_for_a_host_which_answers_nobody_do_not_wait_one_by_on
     domains = [f"d{number}.test" for number in range(40)]
 
     async def scenario() -> tuple[set[Reason], float]:
-        async with world({"hostile.test": silent_host}, record_timeout=LIMIT, command_timeout=600) as scripted:
+        async with world({"hostile.test": silent_host}, contact_timeout=LIMIT, command_timeout=600) as scripted:
             route = await scripted.network.route("hostile.test")
             network = scripted.network
 
@@ -225,7 +225,7 @@ def test_domains_that_wait_for_a_host_which_answers_nobody_do_not_wait_one_by_on
                 return MailRoute(domain, route.hosts)
 
             network.route = at_hostile  # type: ignore[method-assign]
-            records = [Record(number, email=f"p@{domain}") for number, domain in enumerate(domains)]
+            records = [Contact(number, email=f"p@{domain}") for number, domain in enumerate(domains)]
             started = asyncio.get_running_loop().time()
             said = [each async for each in stage_named(VERIFY).stage.work(Batch(records), network)]
             return {each.reason for each in said}, asyncio.get_running_loop().time() - started
@@ -240,14 +240,14 @@ def test_a_host_is_not_taken_for_down_by_records_that_had_no_time_left_for_it() 
     host = answers_after(0.2, "grace")
 
     async def scenario() -> Outcome:
-        async with world({"acme.test": host}, record_timeout=LIMIT) as scripted:
+        async with world({"acme.test": host}, contact_timeout=LIMIT) as scripted:
             network, route = scripted.network, await scripted.network.route("acme.test")
             for number in range(2 * FAILURES_UNTIL_DOWN):
                 stopwatch = Stopwatch(0.1)
                 async with network.conversation(MailRoute(f"d{number}.test", route.hosts), stopwatch) as conversation:
                     answers = await conversation.ask([f"p@d{number}.test"])
                 assert answers[f"p@d{number}.test"].reason is Reason.TIME_LIMIT
-            batch = Batch([Record(0, email="grace@acme.test")])
+            batch = Batch([Contact(0, email="grace@acme.test")])
             (said,) = [each async for each in stage_named(VERIFY).stage.work(batch, network)]
             assert isinstance(said, Outcome)
             return said

@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, OutcomeStatus
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import mail_host, mail_server, name_server
 
@@ -32,7 +32,7 @@ def verify(addresses: dict[tuple[str, str], list[str]], *, source_ips: tuple[str
         ):
             config = MailNetworkConfig((resolver,), port, allow_private=True, ipv6=ipv6, source_ips=source_ips)
             network = MailNetwork(config)
-            batch = Batch([Record(0, email="grace@acme.test")])
+            batch = Batch([Contact(0, email="grace@acme.test")])
             (outcome,) = [each async for each in stage_named("email_verify").stage.work(batch, network)]
             await network.close()
             assert isinstance(outcome, Outcome)

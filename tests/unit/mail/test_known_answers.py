@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.contacts import Batch, Contact, KnownAnswer
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, KnownAnswer, Record
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import mail_host, world
 
@@ -16,12 +16,12 @@ HEARD = {"meaning": "accepted", "mail_host": "mx.acme.test", "reply_code": 250, 
 
 
 def verify(email: str, heard: dict[str, Any]) -> tuple[Outcome, int]:
-    """The outcome of a record whose address is known, and how many sessions its mail server saw."""
+    """The outcome of a contact whose address is known, and how many sessions its mail server saw."""
 
     async def scenario() -> tuple[Outcome, int]:
         async with world({"acme.test": mail_host("grace")}) as scripted:
             known = {email.lower(): KnownAnswer(heard, CHECKED_AT, 86_400.4)}
-            batch = Batch([Record(7, email=email)], known_answers=known)
+            batch = Batch([Contact(7, email=email)], known_answers=known)
             (said,) = [each async for each in stage_named("email_verify").stage.work(batch, scripted.network)]
             assert isinstance(said, Outcome)
             return said, scripted.seen["acme.test"].sessions

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from cli.verify.domain_check import check_domain
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.smtp.egress import WaysOut
 from pipeline.outcomes import Outcome, OutcomeStatus
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, Talk, mail_host, mail_server, name_server
 from tests.unit.mail.servers.tls_servers import TlsHost
@@ -41,8 +41,8 @@ def verify(behaviour: Reply | Talk, emails: Sequence[str], **config: Any) -> tup
     async def scenario() -> tuple[dict[str, OutcomeStatus], Seen]:
         domains = list(dict.fromkeys(email.partition("@")[2] for email in emails))
         async with shared_host(behaviour, domains, **config) as (network, seen):
-            records = [Record(position, email=email) for position, email in enumerate(emails)]
-            said = [each async for each in stage_named("email_verify").stage.work(Batch(records), network)]
+            contacts = [Contact(position, email=email) for position, email in enumerate(emails)]
+            said = [each async for each in stage_named("email_verify").stage.work(Batch(contacts), network)]
             await network.close()
             return {emails[each.position]: each.status for each in said if isinstance(each, Outcome)}, seen
 
@@ -234,7 +234,7 @@ def test_the_time_that_a_session_handed_on_cost_is_not_the_domains() -> None:
             writer.write((host(command) or b"") + b"\r\n")
             command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
 
-    statuses, _ = verify(serves_one_domain_and_is_slow, at_each(2, "grace"), command_timeout=2.0, record_timeout=3.0)
+    statuses, _ = verify(serves_one_domain_and_is_slow, at_each(2, "grace"), command_timeout=2.0, contact_timeout=3.0)
 
     assert set(statuses.values()) == {OutcomeStatus.VALID}
 

@@ -2,13 +2,13 @@
 
 import asyncio
 
+from pipeline.contacts import Batch, Contact
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.idle_clock import run_on_idle_clock
 from tests.unit.mail.servers.scripted_servers import Reply, Talk, mail_host, world
 
-RECORD_TIMEOUT = 60.0
+CONTACT_TIMEOUT = 60.0
 TARPITS, ORDINARY, EACH = 20, 180, 10
 
 
@@ -40,8 +40,8 @@ def verify(servers: dict[str, Reply | Talk], emails: list[str], **config: float)
         async with world(servers, **config) as scripted:
             loop = asyncio.get_running_loop()
             started = loop.time()
-            records = [Record(position, email=email) for position, email in enumerate(emails)]
-            said = [each async for each in stage_named("email_verify").stage.work(Batch(records), scripted.network)]
+            contacts = [Contact(position, email=email) for position, email in enumerate(emails)]
+            said = [each async for each in stage_named("email_verify").stage.work(Batch(contacts), scripted.network)]
             return loop.time() - started, {emails[each.position]: each for each in said}  # type: ignore[misc]
 
     return run_on_idle_clock(scenario())
@@ -53,12 +53,12 @@ def test_twenty_tarpits_among_two_thousand_addresses_are_waited_for_at_the_same_
     servers |= {f"ordinary{number}.test": mail_host(*people) for number in range(ORDINARY)}
     emails = [f"{person}@{domain}" for domain in servers for person in people]
 
-    seconds, outcomes = verify(servers, emails, record_timeout=RECORD_TIMEOUT, command_timeout=RECORD_TIMEOUT)
+    seconds, outcomes = verify(servers, emails, contact_timeout=CONTACT_TIMEOUT, command_timeout=CONTACT_TIMEOUT)
 
     held = {email for email, outcome in outcomes.items() if outcome.reason is Reason.TIME_LIMIT}
     assert held == {email for email in emails if "tarpit" in email}
     assert {outcomes[email].status for email in outcomes.keys() - held} == {OutcomeStatus.VALID}
-    assert seconds < 1.1 * RECORD_TIMEOUT
+    assert seconds < 1.1 * CONTACT_TIMEOUT
 
 
 def test_a_banner_that_comes_late_but_in_time_is_waited_for() -> None:

@@ -4,18 +4,18 @@ import asyncio
 
 import pytest
 
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import SERVFAIL, Greylist, Reply, mail_host, name_server, world
 
 ACME = "acme.test"
-GRACE = Record(0, email="grace@acme.test")
+GRACE = Contact(0, email="grace@acme.test")
 VALID = (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
 
 
-def passes(server: Reply, *records: Record) -> list[dict[int, Deferral | tuple[OutcomeStatus, Reason]]]:
+def passes(server: Reply, *contacts: Contact) -> list[dict[int, Deferral | tuple[OutcomeStatus, Reason]]]:
     """Work what is left again and again, each time in a network without memory, until all have an outcome."""
     said: list[dict[int, Deferral | tuple[OutcomeStatus, Reason]]] = []
 
@@ -27,14 +27,14 @@ def passes(server: Reply, *records: Record) -> list[dict[int, Deferral | tuple[O
             {each.position: (each.status, each.reason) if isinstance(each, Outcome) else each for each in answers}
         )
 
-    left = list(records)
+    left = list(contacts)
     while left:
         asyncio.run(one_pass())
-        assert sorted(said[-1]) == sorted(record.position for record in left)
+        assert sorted(said[-1]) == sorted(contact.position for contact in left)
         left = [
-            record._replace(deferrals=record.deferrals + 1)
-            for record in left
-            if isinstance(said[-1][record.position], Deferral)
+            contact._replace(deferrals=contact.deferrals + 1)
+            for contact in left
+            if isinstance(said[-1][contact.position], Deferral)
         ]
         if isinstance(server, Greylist):
             server.let_time_pass()
@@ -42,7 +42,7 @@ def passes(server: Reply, *records: Record) -> list[dict[int, Deferral | tuple[O
 
 
 def test_everybody_is_judged_when_we_come_back() -> None:
-    many = [Record(position, email=f"p{position}@acme.test") for position in range(60)]
+    many = [Contact(position, email=f"p{position}@acme.test") for position in range(60)]
     server = Greylist(mail_host(*(f"p{position}" for position in range(0, 60, 2))))
 
     said = passes(server, *many)
@@ -93,7 +93,7 @@ def test_only_what_passes_is_waited_for(reply: bytes, deferral: Deferral | tuple
 
 
 def test_those_whom_a_limit_left_unasked_wait_too() -> None:
-    many = [Record(position, email=f"p{position}@acme.test") for position in range(60)]
+    many = [Contact(position, email=f"p{position}@acme.test") for position in range(60)]
 
     said = passes(mail_host(replies={"RCPT": b"421 4.7.0 too many connections"}), *many)
 
@@ -120,14 +120,14 @@ def test_a_transient_no_to_the_invented_address_still_shows_that_the_server_tell
 
 @pytest.mark.parametrize("stage", ["email_verify", "email_lookup"])
 def test_a_domain_whose_name_servers_fail_is_asked_about_again_until_nobody_can_wait_any_more(stage: str) -> None:
-    record = Record(0, email="grace@broken.test" if stage == "email_verify" else "", full_name="Grace Hopper")
-    record = record._replace(domain="broken.test")
+    contact = Contact(0, email="grace@broken.test" if stage == "email_verify" else "", full_name="Grace Hopper")
+    contact = contact._replace(domain="broken.test")
 
     async def scenario() -> list[Outcome | Deferral]:
         async with name_server({("broken.test", "MX"): SERVFAIL}) as (_, resolver):
             network = MailNetwork(MailNetworkConfig(nameservers=(resolver,)))
             work = stage_named(stage).stage.work
-            passes = [Batch([record._replace(deferrals=deferrals)]) for deferrals in (0, 1, 2)]
+            passes = [Batch([contact._replace(deferrals=deferrals)]) for deferrals in (0, 1, 2)]
             said = [each for batch in passes async for each in work(batch, network)]
             await network.close()
             return said

@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from models.database import Database
+from pipeline.contacts import Contact, PatternCount
 from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.search.recall import person_digest
 from pipeline.memory.domain_patterns import HALF_LIFE_DAYS, known_patterns, learn_patterns
 from pipeline.memory.lookups import FRESH_DAYS, known_people, remember_people
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.privacy.retention import delete_lookups
-from pipeline.records import PatternCount, Record
 from pipeline.runs import chunks
 from tests.factories import account, claimed_chunk, count, found, pending_run, started_run
 
@@ -81,7 +81,7 @@ def test_chunk_tasks_that_learn_about_the_same_domains_in_different_orders_lose_
 
 # People
 
-GRACE = Record(0, full_name="Grace Hopper", domain=ALPHA)
+GRACE = Contact(0, full_name="Grace Hopper", domain=ALPHA)
 
 
 def grace_found() -> Outcome:

@@ -9,12 +9,12 @@ from sqlalchemy import text
 
 from models.database import Database
 from models.wire import ContactIn
+from pipeline.contacts import KnownAnswer
 from pipeline.credits import RateCard
 from pipeline.mail.replies.meaning import Meaning
 from pipeline.memory.verifications import HOLDS_FOR_DAYS, Freshness
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.privacy import retention
-from pipeline.records import KnownAnswer
 from pipeline.runs import chunks, lifecycle
 from pipeline.runs.create import create_run
 from pipeline.runs.lifecycle import cancel
@@ -213,7 +213,7 @@ def test_what_an_earlier_stage_saw_is_fresher_and_nothing_is_looked_up_for_it(da
     with database.transaction() as session:
         batch = chunks.load(session, lease, DAYS)
 
-    assert batch.records[0].email == "given.family0@alpha.test"
+    assert batch.contacts[0].email == "given.family0@alpha.test"
     assert batch.known_answers == {}
 
 

@@ -64,8 +64,8 @@ def work_a_chunk(session: Session, run_id: UUID, stage: str) -> None:
     claimable_chunks(session, run_id, stage, 5)
     let_rest(session, run_id, stage)
     batch = chunks.load(session, lease)
-    assert len(batch.records) == CHUNK
-    run = chunks.record(session, lease, [outcome_of(stage, record.position) for record in batch.records], LEASE_S)
+    assert len(batch.contacts) == CHUNK
+    run = chunks.record(session, lease, [outcome_of(stage, contact.position) for contact in batch.contacts], LEASE_S)
     live_state.build(session, run)
     chunks.finish(session, lease)
     lifecycle.advance(session, run_id, stage, WORKER)

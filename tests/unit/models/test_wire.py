@@ -1,4 +1,4 @@
-"""What clients may send: refused with the record, the field and the reason; never with the value."""
+"""What clients may send: refused with the contact, the field and the reason; never with the value."""
 
 import json
 from typing import Any

@@ -108,7 +108,7 @@ def test_a_stage_that_has_not_begun_asks_nothing_about_an_erased_contact(databas
 
     lease = claimed_chunk(database, run_id, VERIFY)
     with database.transaction() as session:
-        assert [record.position for record in chunks.load(session, lease).records] == [1]
+        assert [contact.position for contact in chunks.load(session, lease).contacts] == [1]
     assert finish_chunk(database, lease, [valid(1)])
 
 

@@ -12,7 +12,7 @@ from models.run import Run
 from models.wire import ContactIn
 from pipeline.credits import RateCard
 from pipeline.results.exports import write_export
-from pipeline.results.rows import our_columns, result_record
+from pipeline.results.rows import our_columns, result_contact
 from pipeline.runs.create import create_run
 from tests.factories import account, order_of
 
@@ -50,19 +50,19 @@ def exported(database: Database, directory: Path, *columns: dict[str, Any]) -> t
 
 
 def test_columns_that_are_called_like_ours_come_back_untouched(database: Database, tmp_path: Path) -> None:
-    rows, records = exported(database, tmp_path, ODD, {})
+    rows, contacts = exported(database, tmp_path, ODD, {})
 
     expected = {name: value if isinstance(value, str) else json.dumps(value) for name, value in ODD.items()}
     assert {name: rows[0][name] for name in ODD} == expected
-    assert {name: records[0][name] for name in ODD} == ODD
+    assert {name: contacts[0][name] for name in ODD} == ODD
 
 
 def test_our_columns_have_one_name_in_all_rows_of_a_run(database: Database, tmp_path: Path) -> None:
-    rows, records = exported(database, tmp_path, ODD, {})
+    rows, contacts = exported(database, tmp_path, ODD, {})
 
     ours = ["growth_input_email", "email", "growth_growth_email_status", "email_reason", "email_score", "email_source"]
     assert list(our_columns(list(ODD)).values()) == ours
-    assert all(set(ours) <= set(row) for row in [*rows, *records])
+    assert all(set(ours) <= set(row) for row in [*rows, *contacts])
     assert rows[1]["email_status"] == ""
 
 
@@ -73,17 +73,17 @@ def test_a_preview_names_our_columns_as_the_exports_do(database: Database) -> No
     with database.transaction() as session:
         run_id = create_run(session, account(database).account_id, order_of(people), rate_card=RateCard()).run_id
         run = session.get_one(Run, run_id)
-        records = [result_record(row, our_columns(run.extra_columns)) for row in first_results(session, run_id, 2)]
+        contacts = [result_contact(row, our_columns(run.extra_columns)) for row in first_results(session, run_id, 2)]
 
-    assert records[0]["email_status"] == "mine"
-    assert "growth_growth_email_status" in records[1]
-    assert "email_status" not in records[1]
+    assert contacts[0]["email_status"] == "mine"
+    assert "growth_growth_email_status" in contacts[1]
+    assert "email_status" not in contacts[1]
 
 
 def test_a_row_has_its_own_columns_and_not_those_of_all_others(database: Database, tmp_path: Path) -> None:
-    rows, records = exported(database, tmp_path, *({f"column_{number}": number} for number in range(200)))
+    rows, contacts = exported(database, tmp_path, *({f"column_{number}": number} for number in range(200)))
 
-    assert all(f"column_{number}" in record for number, record in enumerate(records))
-    assert {len(record) for record in records} == {len(records[0])}
-    assert len(records[0]) < 20
+    assert all(f"column_{number}" in contact for number, contact in enumerate(contacts))
+    assert {len(contact) for contact in contacts} == {len(contacts[0])}
+    assert len(contacts[0]) < 20
     assert [row[f"column_{number}"] for number, row in enumerate(rows)] == [str(number) for number in range(200)]

@@ -297,7 +297,7 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     def left_of(self, lease: Lease) -> Sequence[Outcome]:
         with self.database.transaction() as session:
-            return [OUTCOME[lease.stage](record.position) for record in chunks.load(session, lease).records]
+            return [OUTCOME[lease.stage](contact.position) for contact in chunks.load(session, lease).contacts]
 
     def record(self, lease: Lease, outcomes: Sequence[Outcome]) -> None:
         self.write(lease, lambda session: chunks.record(session, lease, outcomes, LEASE_S))

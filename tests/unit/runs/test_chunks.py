@@ -206,7 +206,7 @@ def test_what_is_left_of_a_chunk_excludes_what_is_recorded(database: Database) -
         chunks.record(session, lease, [found(1), found(3)], LEASE_S)
         left = chunks.load(session, lease)
 
-    assert [record.position for record in left.records] == [0, 2]
+    assert [contact.position for contact in left.contacts] == [0, 2]
 
 
 def test_a_later_stage_gets_the_address_and_the_evidence_of_the_earlier_one(database: Database) -> None:
@@ -217,9 +217,9 @@ def test_a_later_stage_gets_the_address_and_the_evidence_of_the_earlier_one(data
     lease = claimed_chunk(database, run_id, VERIFY)
 
     with database.transaction() as session:
-        record = chunks.load(session, lease).records[0]
+        contact = chunks.load(session, lease).contacts[0]
 
-    assert (record.email, record.evidence["mail_host"]) == ("given.family0@alpha.test", "mx.alpha.test")
+    assert (contact.email, contact.evidence["mail_host"]) == ("given.family0@alpha.test", "mx.alpha.test")
 
 
 def test_confirmed_patterns_of_a_domain_are_known_to_later_chunks(database: Database) -> None:

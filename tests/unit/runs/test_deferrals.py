@@ -53,7 +53,7 @@ def test_a_chunk_that_waited_is_claimed_again_when_its_time_has_come(database: D
     lease = claimed_chunk(database, run_id)
 
     with database.transaction() as session:
-        assert [record.deferrals for record in chunks.load(session, lease).records] == [0, 1]
+        assert [contact.deferrals for contact in chunks.load(session, lease).contacts] == [0, 1]
 
 
 def test_a_chunk_whose_time_has_come_goes_before_those_that_nobody_has_tried(database: Database) -> None:
@@ -89,8 +89,8 @@ def test_a_contact_that_is_put_off_again_is_counted(database: Database) -> None:
         let_time_pass(database)
 
     with database.transaction() as session:
-        (record,) = chunks.load(session, claimed_chunk(database, run_id)).records
-    assert record.deferrals == 3
+        (contact,) = chunks.load(session, claimed_chunk(database, run_id)).contacts
+    assert contact.deferrals == 3
 
 
 def test_waiting_is_no_failed_attempt(database: Database) -> None:

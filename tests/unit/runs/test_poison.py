@@ -1,4 +1,4 @@
-"""A chunk that breaks its task again and again is cut down to the record at fault; the rest is worked."""
+"""A chunk that breaks its task again and again is cut down to the contact at fault; the rest is worked."""
 
 from uuid import UUID
 
@@ -54,7 +54,7 @@ def test_a_suspect_chunk_is_cut_into_pieces_that_cover_what_is_undone_once(datab
 
     assert claim(database, run_id, max_tasks_per_run=99) is None
     with database.transaction() as session:
-        undone = [record.position for piece in pieces for record in chunks.load(session, piece).records]
+        undone = [contact.position for piece in pieces for contact in chunks.load(session, piece).contacts]
     assert sorted(undone) == list(range(1, 40, 2))
 
 
@@ -83,9 +83,9 @@ def test_the_lease_of_a_condemned_contact_is_of_that_contact_alone(database: Dat
 
 
 def work_unless_culprit(database: Database, lease: Lease) -> list[int]:
-    """What a chunk task does in whose way one record stands: it dies on that one. The positions it finished."""
+    """What a chunk task does in whose way one contact stands: it dies on that one. The positions it finished."""
     with database.transaction() as session:
-        positions = [record.position for record in chunks.load(session, lease).records]
+        positions = [contact.position for contact in chunks.load(session, lease).contacts]
     if lease.condemned:
         finish_chunk(database, lease, [skipped(position) for position in positions])
     elif CULPRIT in positions:
@@ -96,7 +96,7 @@ def work_unless_culprit(database: Database, lease: Lease) -> list[int]:
     return []
 
 
-def test_one_record_that_kills_its_chunk_task_costs_that_record_and_few_attempts(database: Database) -> None:
+def test_one_contact_that_kills_its_chunk_task_costs_that_contact_and_few_attempts(database: Database) -> None:
     run_id = started_run(database, count=200, chunk_size=200)
 
     worked: list[int] = []

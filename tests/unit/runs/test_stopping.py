@@ -207,8 +207,8 @@ def test_a_retry_keeps_outcomes_that_hold_and_asks_again_where_things_may_have_p
 
     with database.transaction() as session:
         assert stages_of_run(session, retried.run_id)[0].done == 3
-        left = chunks.load(session, claimed_chunk(database, retried.run_id)).records
-    assert [record.position for record in left] == list(range(3, 10))
+        left = chunks.load(session, claimed_chunk(database, retried.run_id)).contacts
+    assert [contact.position for contact in left] == list(range(3, 10))
 
 
 def test_a_retry_verifies_again_whom_a_mail_server_put_off_and_looks_nobody_up_again(

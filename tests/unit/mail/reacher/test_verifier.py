@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from pipeline.contacts import Batch, Contact
 from pipeline.mail.config import RemoteVerifierConfig
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.outage import ENOUGH
 from pipeline.mail.reacher.verifier import MAX_ANSWER
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 from pipeline.stages.email_verify import SURE_OF_A_YES
 from tests.unit.mail.servers.reacher_server import Reacher, Response, failed, output, reacher
@@ -38,8 +38,8 @@ async def network_to(url: str, **config: Any):  # type: ignore[no-untyped-def]
 
 
 async def said_by(network: MailNetwork, emails: Sequence[str]) -> list[Outcome | Deferral]:
-    records = [Record(position, email=email) for position, email in enumerate(emails)]
-    said = [each async for each in stage_named("email_verify").stage.work(Batch(records), network)]
+    contacts = [Contact(position, email=email) for position, email in enumerate(emails)]
+    said = [each async for each in stage_named("email_verify").stage.work(Batch(contacts), network)]
     return sorted(said, key=lambda each: each.position)
 
 
@@ -194,7 +194,7 @@ def test_a_compressed_answer_is_read() -> None:
 
 def test_a_name_that_no_host_has_is_kept_in_part() -> None:
     told = output()
-    told.body["mx"]["records"] = ["a." * 30_000]
+    told.body["mx"]["contacts"] = ["a." * 30_000]
 
     (said,), _ = verify(lambda _: told)
 
@@ -204,7 +204,7 @@ def test_a_name_that_no_host_has_is_kept_in_part() -> None:
 
 def test_a_mail_servers_words_are_kept_without_what_no_terminal_and_no_database_takes() -> None:
     told = failed("permanent: 5.1.1 user\0 unknown \x1b[31m\r\n")
-    told.body["mx"]["records"] = ["mx\0.acme.test.\n"]
+    told.body["mx"]["contacts"] = ["mx\0.acme.test.\n"]
 
     (said,), _ = verify(lambda _: told)
 
@@ -214,7 +214,7 @@ def test_a_mail_servers_words_are_kept_without_what_no_terminal_and_no_database_
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_long_wait_puts_the_record_off_for_as_long_as_stated(status: int) -> None:
+def test_a_long_wait_puts_the_contact_off_for_as_long_as_stated(status: int) -> None:
     (said,), service = verify(lambda _: Response({}, status, {"Retry-After": "600"}))
 
     assert said == Deferral(0, 605.0, Reason.RATE_LIMITED)
@@ -222,7 +222,7 @@ def test_a_long_wait_puts_the_record_off_for_as_long_as_stated(status: int) -> N
 
 
 def test_a_verifier_that_says_nothing_costs_one_time_limit() -> None:
-    (said,), _ = verify(lambda _: None, record_timeout=0.2)
+    (said,), _ = verify(lambda _: None, contact_timeout=0.2)
 
     assert verdict(said) == (OutcomeStatus.UNKNOWN, Reason.TIME_LIMIT)
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.contacts import Batch, Contact
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import Talk, world
 
-RECORD_TIMEOUT = 0.3
+CONTACT_TIMEOUT = 0.3
 LONG_OVER = 20.0
-"""Seconds after which a record whose limit is RECORD_TIMEOUT hangs, however busy the machine is."""
+"""Seconds after which a contact whose limit is CONTACT_TIMEOUT hangs, however busy the machine is."""
 
 _REPLIES = st.sampled_from(
     [
@@ -73,15 +73,15 @@ _polite_scripts = st.builds(
 
 
 async def verify(servers: Mapping[str, Talk]) -> dict[str, Outcome | Deferral]:
-    records = [
-        Record(position, email=f"{local}@{domain}")
+    contacts = [
+        Contact(position, email=f"{local}@{domain}")
         for position, (domain, local) in enumerate((domain, local) for domain in servers for local in ("grace", "alan"))
     ]
     stage = stage_named("email_verify").stage
-    async with world(servers, command_timeout=0.1, record_timeout=RECORD_TIMEOUT, defer_seconds=()) as scripted:
+    async with world(servers, command_timeout=0.1, contact_timeout=CONTACT_TIMEOUT, defer_seconds=()) as scripted:
         async with asyncio.timeout(LONG_OVER):
-            said = [each async for each in stage.work(Batch(records), scripted.network)]
-        return {records[each.position].email or "": each for each in said}
+            said = [each async for each in stage.work(Batch(contacts), scripted.network)]
+        return {contacts[each.position].email or "": each for each in said}
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))

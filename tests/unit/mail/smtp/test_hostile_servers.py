@@ -71,7 +71,7 @@ HOSTILE: dict[str, Talk] = {
 
 @pytest.mark.parametrize("behaviour", HOSTILE.values(), ids=HOSTILE.keys())
 def test_whatever_a_server_sends_there_is_an_answer_in_time_and_it_is_no_yes(behaviour: Talk) -> None:
-    answers, _ = ask(behaviour, command_timeout=0.2, record_timeout=0.5)
+    answers, _ = ask(behaviour, command_timeout=0.2, contact_timeout=0.5)
 
     assert answers["grace"].meaning in {Meaning.UNCLEAR, Meaning.UNREACHABLE, Meaning.TIME_LIMIT}
     assert answers["grace"].text
@@ -85,7 +85,7 @@ def test_random_bytes_are_survived_too() -> None:
 
     async def scenario() -> set[Meaning]:
         domains = {f"d{number}.test": noise for number in range(40)}
-        async with world(domains, command_timeout=0.2, record_timeout=0.5) as scripted:
+        async with world(domains, command_timeout=0.2, contact_timeout=0.5) as scripted:
 
             async def meaning(domain: str) -> Meaning:
                 route = await scripted.network.route(domain)

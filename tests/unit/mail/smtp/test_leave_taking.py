@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 
+from pipeline.contacts import Batch, Contact
 from pipeline.outcomes import Outcome, OutcomeStatus
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, Talk, mail_host, world
 
@@ -17,8 +17,8 @@ def verify(server: Reply | Talk, people: Sequence[str]) -> tuple[dict[str, Outco
 
     async def scenario() -> tuple[dict[str, OutcomeStatus], Seen]:
         async with world({ACME: server}, defer_seconds=()) as scripted:
-            records = [Record(position, email=f"{person}@{ACME}") for position, person in enumerate(people)]
-            said = [each async for each in stage_named("email_verify").stage.work(Batch(records), scripted.network)]
+            contacts = [Contact(position, email=f"{person}@{ACME}") for position, person in enumerate(people)]
+            said = [each async for each in stage_named("email_verify").stage.work(Batch(contacts), scripted.network)]
             await scripted.network.close()
             return {people[each.position]: each.status for each in said if isinstance(each, Outcome)}, scripted.seen[
                 ACME

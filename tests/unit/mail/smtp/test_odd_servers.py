@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from pipeline.contacts import Batch, Contact
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.records import Batch, Record
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import Reply, mail_host, world
 
@@ -25,7 +25,7 @@ def verdict(server: Reply, local: str = "grace", **config: object) -> tuple[Outc
 
     async def scenario() -> Outcome:
         async with world({"acme.test": server}, defer_seconds=(), **config) as scripted:
-            batch = Batch([Record(0, email=f"{local}@acme.test")])
+            batch = Batch([Contact(0, email=f"{local}@acme.test")])
             (outcome,) = [each async for each in stage_named("email_verify").stage.work(batch, scripted.network)]
             assert isinstance(outcome, Outcome)
             return outcome

@@ -61,7 +61,7 @@ def test_replies_that_are_read_make_room_for_others() -> None:
 
 
 @pytest.mark.parametrize("earlier", [[], [60.0]], ids=["the first wait", "a wait after one that had more time"])
-def test_all_waiting_ends_with_the_time_of_the_record(earlier: list[float]) -> None:
+def test_all_waiting_ends_with_the_time_of_the_contact(earlier: list[float]) -> None:
     async def wait() -> None:
         loop, queue = asyncio.get_running_loop(), ReplyQueue(seconds=60)
         for seconds in earlier:

@@ -95,7 +95,7 @@ def test_a_server_that_hangs_in_the_handshake_costs_one_time_limit() -> None:
                 return
             writer.write((ordinary(command) or b"") + b"\r\n")
 
-    answers, seen = ask(hangs, command_timeout=0.5, record_timeout=0.2)
+    answers, seen = ask(hangs, command_timeout=0.5, contact_timeout=0.2)
 
     assert answers["grace"].meaning is Meaning.TIME_LIMIT
     assert seen.at_once == 0

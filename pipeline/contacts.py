@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 
-class Record(NamedTuple):
+class Contact(NamedTuple):
     """One contact on its way through the stages.
 
     `position` identifies it within its run. Empty strings mean "not given". `email` is the best address
     known so far (brought by the client or found by an earlier stage) and `evidence` what the earlier stage
     saw when it found it, so that a later stage need not ask again. `deferrals` is how often this stage has put
-    the record off already, and `deferred_for` the reason of the last time.
+    the contact off already, and `deferred_for` the reason of the last time.
     """
 
     position: int
@@ -72,9 +72,9 @@ class Batch:
     who are worked elsewhere and have no address yet.
     """
 
-    records: Sequence[Record]
+    contacts: Sequence[Contact]
     known_patterns: Mapping[str, Sequence[PatternCount]] = field(default_factory=dict)
     known_answers: Mapping[str, KnownAnswer] = field(default_factory=dict)
     known_people: Mapping[bytes, KnownPerson] = field(default_factory=dict)
     taken: Collection[str] = ()
-    colleagues: Sequence[Record] = ()
+    colleagues: Sequence[Contact] = ()
