@@ -77,7 +77,7 @@ class _Erasing:
     run_ids: list[UUID] = field(default_factory=list)
 
     def suppress(self) -> int:
-        """Put all that is known of them on the do-not-contact list."""
+        """Put all that is known of them on the suppression list."""
         with self.resources.database.transaction() as session:
             entries = suppressions.entries_of(self.wanted.addresses, self.wanted.questions)
             return suppressions.add(session, self.account_id, entries)

@@ -1,4 +1,4 @@
-"""The account's do-not-contact list over HTTP. Entries come in bodies only: an address in a URL ends up in logs."""
+"""The account's suppression list over HTTP. Entries come in bodies only: an address in a URL ends up in logs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
@@ -16,7 +16,7 @@ from api.runs import ERRORS
 from models.bounds import ENTRIES
 from models.privacy_wire import Changed, Checked, SuppressionEntries, SuppressionPage, SuppressionShown
 from pipeline.errors import InvalidInput
-from pipeline.privacy import suppressions as do_not_contact
+from pipeline.privacy import suppressions as suppression_list
 from pipeline.privacy.suppressions import Entry, parse_entry
 
 suppressions = APIRouter(prefix="/api/v1/growth/suppressions", responses=ERRORS)  # type: ignore[arg-type]
@@ -27,13 +27,13 @@ BODY = body_of(SuppressionEntries)
 @suppressions.post("", dependencies=[Turn], openapi_extra=BODY)
 def add(request: Request, account_id: AccountId, body: Body) -> Changed:
     """Put entries on the list. All of them, or none when one is unusable."""
-    return work(request, body, _change, account_id, do_not_contact.add)
+    return work(request, body, _change, account_id, suppression_list.add)
 
 
 @suppressions.post("/remove", dependencies=[Turn], openapi_extra=BODY)
 def remove(request: Request, account_id: AccountId, body: Body) -> Changed:
     """Take entries off the list."""
-    return work(request, body, _change, account_id, do_not_contact.remove)
+    return work(request, body, _change, account_id, suppression_list.remove)
 
 
 @suppressions.post("/check", dependencies=[Turn], openapi_extra=BODY)
@@ -51,8 +51,8 @@ def show(
 ) -> SuppressionPage:
     """Show the list as it is kept, page by page."""
     with database_of(request).transaction() as session:
-        rows = do_not_contact.page(session, account_id, bytes.fromhex(after), limit)
-        total = do_not_contact.count(session, account_id)
+        rows = suppression_list.page(session, account_id, bytes.fromhex(after), limit)
+        total = suppression_list.count(session, account_id)
     shown = [SuppressionShown(kind=row.kind, sha256=row.sha256.hex(), created_at=row.created_at) for row in rows]
     return SuppressionPage(entries=shown, total=total, next=shown[-1].sha256 if len(shown) == limit else None)
 
@@ -60,7 +60,7 @@ def show(
 def _check(resources: Resources, body: bytes, account_id: UUID) -> Checked:
     entries = _entries(body)
     with resources.database.transaction() as session:
-        return Checked(suppressed=do_not_contact.check(session, account_id, entries))
+        return Checked(suppressed=suppression_list.check(session, account_id, entries))
 
 
 def _change(
@@ -69,7 +69,7 @@ def _change(
     entries = _entries(body)
     with resources.database.transaction() as session:
         changed = change(session, account_id, entries)
-        total = do_not_contact.count(session, account_id)
+        total = suppression_list.count(session, account_id)
     return Changed(changed=changed, unchanged=len(entries) - changed, total=total)
 
 

@@ -77,7 +77,7 @@ def hostile_requests() -> Iterator[tuple[str, Request]]:
     yield "60 MB of names", order([b"{" + b",".join(b'"%x":1' % number for number in range(5 * MEGABYTES)) + b"}"])
     yield "nesting", order([b"[" * MEGABYTES])
     yield "erasures", (ERASURES, json.dumps({"people": people, "suppress": False}).encode())
-    yield "do-not-contact lists", (SUPPRESSIONS, json.dumps({"entries": hashes}).encode())
+    yield "suppression lists", (SUPPRESSIONS, json.dumps({"entries": hashes}).encode())
 
 
 def long_texts() -> Request:

@@ -170,12 +170,12 @@ class ApiClient:
         return events
 
     def change_suppressions(self, action: str, entries: Sequence[str]) -> dict[str, Any]:
-        """Add to the do-not-contact list; `/remove` and `/check` do that instead. Raises `ApiError`."""
+        """Add to the suppression list; `/remove` and `/check` do that instead. Raises `ApiError`."""
         keys = ("suppressed",) if action == "/check" else ("changed", "unchanged", "total")
         return self._object("POST", f"/api/v1/growth/suppressions{action}", *keys, json={"entries": list(entries)})
 
     def read_suppressions(self) -> Iterator[dict[str, Any]]:
-        """The whole do-not-contact list, page by page. Raises `ApiError`."""
+        """The whole suppression list, page by page. Raises `ApiError`."""
         after: str | None = ""
         while after is not None:
             page = self._object("GET", "/api/v1/growth/suppressions", "entries", "next", params={"after": after})

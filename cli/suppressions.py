@@ -1,4 +1,4 @@
-"""The do-not-contact list and erasure, on the command line: over the API, like everybody else.
+"""The suppression list and erasure, on the command line: over the API, like everybody else.
 
 As in `cli.main`, what takes long to load is imported where it is used.
 """
@@ -26,7 +26,7 @@ PATIENCE_S = 300.0
 HASH_COLUMNS = {"sha256", "hash", "email_sha256", "email_hash", "address_sha256"}
 PERSON_FIELDS = ("email", "first_name", "last_name", "full_name", "domain")
 
-suppressions = typer.Typer(no_args_is_help=True, help="The do-not-contact list: nobody on it is ever asked about.")
+suppressions = typer.Typer(no_args_is_help=True, help="The suppression list: nobody on it is ever asked about.")
 Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="Where embedded servers keep their data.")]
 Entries = Annotated[list[str], typer.Argument(help="Addresses, domains, or their SHA-256 in hexadecimal.")]
 HOME = Path(".growth")
@@ -124,7 +124,7 @@ def erase(
     name: Annotated[str, typer.Option(help="A person's name; with --domain.")] = "",
     domain: Annotated[str, typer.Option(help="The domain of their company.")] = "",
     suppress: Annotated[
-        bool, typer.Option("--suppress/--no-suppress", help="Also put them on the do-not-contact list.")
+        bool, typer.Option("--suppress/--no-suppress", help="Also put them on the suppression list.")
     ] = True,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
     home: Home = HOME,
@@ -141,7 +141,7 @@ def erase(
             console.print(
                 f"Erased {done['contacts']} contacts in {len(done['run_ids'])} runs, {done['verdicts']} kept verdicts, "
                 f"{done['provider_answers']} providers' answers; {done['suppressed']} new entries on the "
-                f"do-not-contact list. Erasure {done['erasure_id']}.",
+                f"suppression list. Erasure {done['erasure_id']}.",
                 soft_wrap=True,
             )
 

@@ -19,7 +19,7 @@ class Bound:
 
 
 NAME = Bound(200, "characters of `first_name`, `last_name`, `full_name`, `company`")
-ADDRESS = Bound(320, "characters of `domain`, of `email`, of a do-not-contact entry")
+ADDRESS = Bound(320, "characters of `domain`, of `email`, of a suppression entry")
 COLUMNS_OF_CONTACT = Bound(100, "further columns of one contact")
 COLUMNS_OF_RUN = Bound(200, "different further columns of all contacts of a run together")
 COLUMN_NAME = Bound(200, "characters of a further column's name")
@@ -31,7 +31,7 @@ CONTACT_CHARS = Bound(300_000, "characters of the JSON of one contact, white spa
 FIELDS = Bound(50, "fields of an object around the contacts")
 PREVIEW_ROWS = Bound(100, "`preview_rows`")
 IDEMPOTENCY_KEY = Bound(255, "characters of an `Idempotency-Key`, which are printable ASCII")
-ENTRIES = Bound(10_000, "entries of one request for the do-not-contact list, or of one page of it")
+ENTRIES = Bound(10_000, "entries of one request for the suppression list, or of one page of it")
 PEOPLE = Bound(1_000, "people in one erasure")
 
 BOUNDS = tuple(bound for bound in list(globals().values()) if isinstance(bound, Bound))

@@ -1,4 +1,4 @@
-"""The shapes of do-not-contact lists and of erasures, as clients send and see them."""
+"""The shapes of suppression lists and of erasures, as clients send and see them."""
 
 from datetime import datetime
 from typing import Annotated, Self

@@ -1,4 +1,4 @@
-"""Suppressions: an account's do-not-contact list, as hashes."""
+"""Suppressions: an account's suppression list, as hashes."""
 
 from uuid import UUID
 
@@ -11,7 +11,7 @@ SUPPRESSION_KINDS = ("address", "domain", "hash", "person")
 
 
 class Suppression(Base):
-    """One entry of an account's do-not-contact list. It tells whom it is about only to who asks for them again.
+    """One entry of an account's suppression list. It tells whom it is about only to who asks for them again.
 
     `sha256` is of the normalised value (`pipeline.mail.address.suppression`). `hash` is what the account itself
     brought as a SHA-256; `person` is the name and domain of somebody who was erased. What an entry stops depends on its

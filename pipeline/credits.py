@@ -109,7 +109,7 @@ def rebate(session: Session, run: Run, credits_back: int) -> None:
 
 
 def at_most_charged(run: Run, credits_back: int) -> int:
-    """A retry pays nothing for what was delivered before; if that is withheld since, nothing is owed for it."""
+    """A retry pays nothing for what was delivered before; if that is suppressed since, nothing is owed for it."""
     return min(credits_back, run.charged_contacts * run.charge_per_contact)
 
 

@@ -114,7 +114,7 @@ REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.SERVER_UNCLEAR: "The mail server's answer settles nothing.",
     Reason.DNS_FAILURE: "The domain's name servers gave no answer: run it again later.",
     Reason.TIME_LIMIT: "The time limit for one contact passed: run it again later.",
-    Reason.SUPPRESSED: "The address or its domain is on your do-not-contact list: nobody was asked, it costs nothing.",
+    Reason.SUPPRESSED: "The address or its domain is on your suppression list: nobody was asked, it costs nothing.",
     Reason.UNKNOWN_TO_SOURCES: "Neither the domain's mail server nor any of your sources gave an address.",
     Reason.OUT_OF_BUDGET: "A paid look-up would have cost more than the budget allows: raise it, and run it again.",
     Reason.PROVIDER_UNAVAILABLE: "A provider gave no usable answer: run it again later; it is not paid twice.",

@@ -275,7 +275,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "a company": company_key,
     "a text without case": normalised,
     "a column of a client's own": lambda text: list(erasure.addresses_in(text)),
-    "a do-not-contact entry": entry,
+    "a suppression entry": entry,
     "a value on the wire": NOT_ALLOWED.search,
     "a reply's bytes": parsed,
     "a reply, bit by bit": dripped,

@@ -21,7 +21,7 @@ from settings.mail import mail_network_config
 from settings.sources import OpenSources, sources_or_exit
 from worker.adapters.provider_journal import PostgresJournal
 from worker.adapters.redis_memory import RedisMemory
-from worker.adapters.suppression_list import PostgresDoNotContact
+from worker.adapters.suppression_list import PostgresSuppressionList
 from worker.pacing.shared import SharedPacing
 
 REDIS_TIMEOUT_S = 1.0
@@ -53,7 +53,7 @@ class Process:
     def sources_of(self, run_id: UUID) -> Waterfall:
         """The sources beyond mail servers, with the journal of one run."""
         journal = PostgresJournal(self.database, run_id, self.sources.caps)
-        return self.sources.sources.of_run(journal, PostgresDoNotContact(self.database, run_id))
+        return self.sources.sources.of_run(journal, PostgresSuppressionList(self.database, run_id))
 
     def outage(self, failures_before: int) -> Outage | None:
         """Say what is gone if the outside world is gone as a whole: mail servers, and every provider.

@@ -1,4 +1,4 @@
-"""An account's do-not-contact list: what is put on it, what is on it, and what is withheld because of it.
+"""An account's suppression list: what is put on it, what is on it, and what is suppressed because of it.
 
 Kept are hashes only. Reads are for a whole batch at once; an account without a list costs one look into an index.
 """
@@ -105,7 +105,7 @@ def among(session: Session, account_id: UUID, digests: Collection[bytes]) -> fro
     return frozenset(session.scalars(mine.where(Suppression.sha256 == func.any(list(digests)))))
 
 
-def withhold(session: Session, account_id: UUID, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+def suppress(session: Session, account_id: UUID, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
     """The outcomes as they may be written: none of them gives out an address that is on the list by now.
 
     Stages ask before they ask anybody else; this is for what sources answered, and for what was put on the list since.
@@ -115,7 +115,7 @@ def withhold(session: Session, account_id: UUID, outcomes: Sequence[Outcome]) ->
     listed = among(session, account_id, digests)
     if not listed:
         return outcomes
-    return [_withheld(each) if _is_listed(addresses, each, listed) else each for each in outcomes]
+    return [_suppressed(each) if _is_listed(addresses, each, listed) else each for each in outcomes]
 
 
 def _is_listed(addresses: Mapping[int, Address], outcome: Outcome, listed: Collection[bytes]) -> bool:
@@ -123,7 +123,7 @@ def _is_listed(addresses: Mapping[int, Address], outcome: Outcome, listed: Colle
     return address is not None and is_listed(address, listed)
 
 
-def _withheld(outcome: Outcome) -> Outcome:
+def _suppressed(outcome: Outcome) -> Outcome:
     status = OutcomeStatus.NOT_FOUND if outcome.status is OutcomeStatus.FOUND else OutcomeStatus.SKIPPED
     return outcome._replace(status=status, reason=Reason.SUPPRESSED, email=None, source=None, score=0, evidence={})
 

@@ -154,7 +154,7 @@ def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
         raise LeaseLost(f"run {lease.run_id}, stage {lease.stage}: the run is over")
     _renew(session, lease, seconds)
     if outcomes:
-        outcomes = suppressions.withhold(session, run.account_id, outcomes)
+        outcomes = suppressions.suppress(session, run.account_id, outcomes)
         outcomes = _insert(session, lease, outcomes)
         trouble.overcome_by(session, run.id, outcomes)
         _count(session, lease, len(outcomes))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pipeline.contacts import Batch
 from pipeline.lookup.names.parse import Name, parse_name
 from pipeline.lookup.providers.source import Person
-from pipeline.mail.address.suppression import DoNotContact
+from pipeline.mail.address.suppression import SuppressionList
 from pipeline.mail.address.syntax import normalise_domain
 from pipeline.stages.falling_back import person_of
-from pipeline.stages.withholding import may_be_asked_about
+from pipeline.stages.suppressing import may_be_asked_about
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,12 @@ class Colleagues:
     """People of one domain who are worked elsewhere, and the list of those about whom nobody may be asked."""
 
     people: Mapping[Name, Person]
-    do_not_contact: DoNotContact
+    suppression_list: SuppressionList
 
     async def among(self, names: Sequence[Name]) -> list[Name]:
         """Those of these people about whom the server may be asked."""
         known = {name: self.people[name] for name in names if name in self.people}
-        return await may_be_asked_about(self.do_not_contact, known) if known else []
+        return await may_be_asked_about(self.suppression_list, known) if known else []
 
 
 def colleagues_of(batch: Batch) -> Mapping[str, Mapping[Name, Person]]:

@@ -19,7 +19,7 @@ from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
 from pipeline.lookup.search.conclusions import Finding
 from pipeline.lookup.search.recall import person_digest, recall
 from pipeline.lookup.search.search import DomainSearch
-from pipeline.mail.address.suppression import DoNotContact
+from pipeline.mail.address.suppression import SuppressionList
 from pipeline.mail.address.syntax import Address, normalise_domain, parse_address
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.probe import Enquiry
@@ -30,7 +30,7 @@ from pipeline.stages.deferral import put_off, put_off_for_dns, put_off_once_more
 from pipeline.stages.falling_back import FallBack, came_back_for_sources, person_of, unknown_so_far
 from pipeline.stages.in_parallel import then_in_parallel
 from pipeline.stages.looked_up import as_brought, found_out, not_found, remembered, suppressed
-from pipeline.stages.withholding import Withheld, read_people
+from pipeline.stages.suppressing import Suppressed, read_people
 
 SHARE_OF_A_SEARCH = 0.25
 """Of the time limit for one contact: the time after which a domain's people are decided about, group by group."""
@@ -47,7 +47,7 @@ class EmailLookup:
         contacts = {contact.position: contact for contact in batch.contacts}
         fall_back = FallBack(sources, contacts, intake.domain_of, network.config)
         outcomes = await _taken_in(batch, intake, sources)
-        asking = _ask_mail_servers(batch, intake, outcomes, network, sources.do_not_contact)
+        asking = _ask_mail_servers(batch, intake, outcomes, network, sources.suppression_list)
         answers = then_in_parallel(asking, fall_back.step)
         async with aclosing(answers):
             async for answer in answers:
@@ -57,9 +57,11 @@ class EmailLookup:
 async def _taken_in(batch: Batch, intake: "_Intake", sources: Waterfall) -> Sequence[Outcome]:
     """What needs no asking; and of the others those leave the intake whom the account must not contact."""
     outcomes = [outcome for contact in batch.contacts if (outcome := intake.take(contact))]
-    intake.withheld = await read_people(sources.do_not_contact, intake.addresses.values(), intake.people_asked_about())
-    withheld = intake.leave_out(batch.known_patterns)
-    return [*(each for each in outcomes if each.position not in withheld), *map(suppressed, withheld)]
+    intake.suppressed = await read_people(
+        sources.suppression_list, intake.addresses.values(), intake.people_asked_about()
+    )
+    left_out = intake.leave_out(batch.known_patterns)
+    return [*(each for each in outcomes if each.position not in left_out), *map(suppressed, left_out)]
 
 
 async def _ask_mail_servers(
@@ -67,7 +69,7 @@ async def _ask_mail_servers(
     intake: "_Intake",
     outcomes: Sequence[Outcome],
     network: MailNetwork,
-    do_not_contact: DoNotContact,
+    suppression_list: SuppressionList,
 ) -> AsyncGenerator[Outcome | Deferral, None]:
     """The cheap front: what contacts brought, and what the domains' own servers say."""
     for outcome in outcomes:
@@ -77,8 +79,8 @@ async def _ask_mail_servers(
 
     def look_up(domain: str, contacts: Sequence[Contact]) -> AsyncIterator[Outcome | Deferral]:
         people = intake.people(contacts)
-        not_asked = intake.withheld.local_parts(people, domain)
-        brought, others = intake.brought.get(domain, ()), Colleagues(colleagues.get(domain, {}), do_not_contact)
+        not_asked = intake.suppressed.local_parts(people, domain)
+        brought, others = intake.brought.get(domain, ()), Colleagues(colleagues.get(domain, {}), suppression_list)
         return _look_up(domain, people, brought, others, not_asked, batch, network)
 
     at_once = network.config.conversations
@@ -105,7 +107,7 @@ class _Intake:
     domain_of: dict[int, str] = field(default_factory=dict)
     brought: dict[str, list[_Brought]] = field(default_factory=dict)
     addresses: dict[int, Address] = field(default_factory=dict)
-    withheld: Withheld = field(default_factory=Withheld)
+    suppressed: Suppressed = field(default_factory=Suppressed)
     _digests: dict[int, bytes] = field(default_factory=dict)
     _names: dict[int, Name] = field(default_factory=dict)
     _domain_names: dict[str, str | None] = field(default_factory=dict)
@@ -136,20 +138,20 @@ class _Intake:
 
     def leave_out(self, known: Mapping[str, Sequence[PatternCount]]) -> set[int]:
         """Drop whom the account must not contact: nobody is asked about them, no name server either."""
-        if not self.withheld.listed:
+        if not self.suppressed.listed:
             return set()
-        withheld = {position for position, address in self.addresses.items() if self.withheld.has(address)}
+        suppressed = {position for position, address in self.addresses.items() if self.suppressed.has(address)}
         domains = set(self.domain_of.values())
         patterns = {each: [*known.get(each, ()), *_patterns_of(self.brought.get(each, ()))] for each in domains}
         for position, domain in self.domain_of.items():
             person = self._names[position], domain, self._digests[position], patterns[domain]
-            if self.withheld.has_person(*person):
-                withheld.add(position)
+            if self.suppressed.has_person(*person):
+                suppressed.add(position)
         for domain, contacts in list(self.domains.items()):
-            self.domains[domain] = [contact for contact in contacts if contact.position not in withheld]
+            self.domains[domain] = [contact for contact in contacts if contact.position not in suppressed]
             if not self.domains[domain]:
                 del self.domains[domain]
-        return withheld
+        return suppressed
 
     def people(self, contacts: Sequence[Contact]) -> dict[Name, list[Contact]]:
         """Bring the contacts of one person together."""

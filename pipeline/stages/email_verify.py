@@ -22,7 +22,7 @@ from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, v
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.deferral import put_off, put_off_for_dns
-from pipeline.stages.withholding import read_addresses
+from pipeline.stages.suppressing import read_addresses
 
 HOPELESS = ABOUT_US - {Meaning.GREYLISTED}
 """A group that got nothing but these is the domain's last. A greylisting server is told every address once:
@@ -45,13 +45,13 @@ class EmailVerify:
         """
         parsed = [(each, parse_address(each.email) if each.email else None) for each in batch.contacts]
         given = [address for _, address in parsed if isinstance(address, Address)]
-        withheld = await read_addresses(sources.do_not_contact, given)
+        suppressed = await read_addresses(sources.suppression_list, given)
         addresses: dict[int, Address] = {}
         domains: dict[str, list[Contact]] = {}
         for contact, address in parsed:
             if not isinstance(address, Address):
                 yield _without_address(contact)
-            elif withheld.has(address):
+            elif suppressed.has(address):
                 yield Outcome(contact.position, OutcomeStatus.SKIPPED, Reason.SUPPRESSED)
             elif _was_asked(contact.evidence):
                 yield _from_evidence(contact, address, contact.evidence, network)

@@ -1,4 +1,4 @@
-"""The do-not-contact list of a run's account: asyncio outside, one short transaction in a thread inside."""
+"""The suppression list of a run's account: asyncio outside, one short transaction in a thread inside."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ POSTGRES_AWAY = 0.5
 log = logging.getLogger(__name__)
 
 
-class PostgresDoNotContact:
+class PostgresSuppressionList:
     """The list of one run's account."""
 
     def __init__(self, database: Database, run_id: UUID) -> None:

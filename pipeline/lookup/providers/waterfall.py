@@ -11,7 +11,7 @@ from pipeline.lookup.providers.companies import Companies, NoCompanies
 from pipeline.lookup.providers.journal import Journal, NoJournal
 from pipeline.lookup.providers.metered import NotAsked, Told
 from pipeline.lookup.providers.source import Found, Person
-from pipeline.mail.address.suppression import DoNotContact, EmptyList
+from pipeline.mail.address.suppression import EmptyList, SuppressionList
 from pipeline.mail.outage import Outage
 from pipeline.outcomes import Reason
 
@@ -61,14 +61,14 @@ class Conclusion:
 class Waterfall:
     """The sources of one run, in order. `per_contact` is the most that one person's look-ups may cost in all.
 
-    `do_not_contact` is the list of the run's account: it is asked before anybody else.
+    `suppression_list` is the list of the run's account: it is asked before anybody else.
     """
 
     steps: Sequence[Step]
     journal: Journal = field(default_factory=NoJournal)
     per_contact: Decimal | None = None
     companies: Companies = field(default_factory=NoCompanies)
-    do_not_contact: DoNotContact = field(default_factory=EmptyList)
+    suppression_list: SuppressionList = field(default_factory=EmptyList)
 
     async def ask(self, person: Person, *, only_free: bool) -> Conclusion:
         """Ask about a person; with `only_free`, only sources that cost nothing."""
@@ -105,9 +105,9 @@ class Sources:
     per_contact: Decimal | None = None
     companies: Companies = field(default_factory=NoCompanies)
 
-    def of_run(self, journal: Journal, do_not_contact: DoNotContact | None = None) -> Waterfall:
-        """The waterfall of one run; `journal` is that run's, `do_not_contact` its account's."""
-        return Waterfall(self.steps, journal, self.per_contact, self.companies, do_not_contact or EmptyList())
+    def of_run(self, journal: Journal, suppression_list: SuppressionList | None = None) -> Waterfall:
+        """The waterfall of one run; `journal` is that run's, `suppression_list` its account's."""
+        return Waterfall(self.steps, journal, self.per_contact, self.companies, suppression_list or EmptyList())
 
     def outage(self, mail: Outage | None) -> Outage | None:
         """The outage of the whole outside world, given that of mail: none while a source out there may answer.

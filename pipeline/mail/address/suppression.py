@@ -1,4 +1,4 @@
-"""By which hashes an address or a domain is found on a do-not-contact list.
+"""By which hashes an address or a domain is found on a suppression list.
 
 An entry stands there as the SHA-256 of a normalised text. An address is looked for under its own text in lower case,
 which is what others' hashed lists hold, and under its mailbox, so that no tag and no dot gets past the list; and it is
@@ -13,8 +13,8 @@ from pipeline.mail.address.same_mailbox import same_mailbox_key
 from pipeline.mail.address.syntax import Address
 
 
-class DoNotContact(Protocol):
-    """An account's do-not-contact list."""
+class SuppressionList(Protocol):
+    """An account's suppression list."""
 
     async def among(self, digests: Iterable[bytes]) -> Collection[bytes]:
         """Which of these are on the list; asked once for a whole batch. They are made only if somebody looks."""

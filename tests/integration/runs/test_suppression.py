@@ -1,4 +1,4 @@
-"""The do-not-contact list and erasure, as a client meets them: by API, command and workers."""
+"""The suppression list and erasure, as a client meets them: by API, command and workers."""
 
 import csv
 import io

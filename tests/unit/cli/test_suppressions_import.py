@@ -1,4 +1,4 @@
-"""Importing a do-not-contact list: nothing usable is an error, and whatever can't be used is named."""
+"""Importing a suppression list: nothing usable is an error, and whatever can't be used is named."""
 
 import json
 from pathlib import Path

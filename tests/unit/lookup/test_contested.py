@@ -18,7 +18,7 @@ BY_INITIAL = {ACME: [PatternCount("flast", 10)]}
 
 @dataclass(frozen=True)
 class Listed:
-    """A do-not-contact list."""
+    """A suppression list."""
 
     hashes: Collection[bytes]
 
@@ -133,7 +133,7 @@ def test_nobody_is_asked_about_a_namesake_who_is_not_to_be_contacted() -> None:
     listed = Listed(frozenset([person_of(jane, ACME).digest]))
     batch = Batch(contacts("John Hopper"), BY_INITIAL, colleagues=[jane])
 
-    said, seen = work(mail_host("jhopper", "jane.hopper"), batch, replace(NO_SOURCES, do_not_contact=listed))
+    said, seen = work(mail_host("jhopper", "jane.hopper"), batch, replace(NO_SOURCES, suppression_list=listed))
 
     assert only_outcome(said).reason is Reason.NAMESAKES
     assert "RCPT TO:<jane.hopper@acme.test>" not in seen.verbs("RCPT")

@@ -308,7 +308,7 @@ def test_a_server_that_checks_recipients_before_it_greylists_is_understood() -> 
             work = stage_named("email_lookup").stage.work
             said = [each async for each in work(Batch(people), scripted.network)]
             greylist.let_time_pass()
-            again = [contacts[each.position]._replace(deferrals=1) for each in said if isinstance(each, Deferral)]
+            again = [people[each.position]._replace(deferrals=1) for each in said if isinstance(each, Deferral)]
             return [*said, *[each async for each in work(Batch(again), scripted.network)]]
 
     found = {each.position: each.email for each in asyncio.run(scenario()) if isinstance(each, Outcome)}

@@ -193,7 +193,7 @@ SAME: Mapping[str, Does] = {
     "narrow a chunk": narrow_a_chunk,
     "sweep": sweep,
     "ask a provider": ask_a_provider,
-    "change the do-not-contact list": change_the_list,
+    "change the suppression list": change_the_list,
     "read": read,
     "export, but for the rows": export,
 }

@@ -1,4 +1,4 @@
-"""The do-not-contact list: what it recognises, whose it is, and what is withheld because of it."""
+"""The suppression list: what it recognises, whose it is, and what is suppressed because of it."""
 
 import hashlib
 from uuid import UUID
@@ -139,7 +139,7 @@ def test_an_address_put_on_the_list_while_it_is_found_is_not_written(database: D
     assert "given.family1" in rows
 
 
-def test_what_is_withheld_teaches_nothing(database: Database, owner: UUID) -> None:
+def test_what_is_suppressed_teaches_nothing(database: Database, owner: UUID) -> None:
     lease = claimed_chunk(database, begun(database, owner))
     put(database, owner, "given.family0@alpha.test")
     evidence = {**found(0).evidence, "domain": "alpha.test", "person": "ab" * 32, "refused": ["flast"]}
@@ -180,11 +180,11 @@ def test_a_suppressed_contact_is_given_back_at_its_full_price() -> None:
 
 
 def test_a_reason_of_its_own(database: Database, owner: UUID) -> None:
-    withheld = found(0)
+    suppressed = found(0)
     put(database, owner, "alpha.test")
 
     with database.transaction() as session:
-        said = suppressions.withhold(session, owner, [withheld, valid(1), skipped(2)])
+        said = suppressions.suppress(session, owner, [suppressed, valid(1), skipped(2)])
 
     assert [(each.status, each.reason, each.email) for each in said] == [
         (OutcomeStatus.NOT_FOUND, Reason.SUPPRESSED, None),

@@ -1,4 +1,4 @@
-"""What mail servers see of addresses that the account's do-not-contact list holds: nothing, by their own logs."""
+"""What mail servers see of addresses that the account's suppression list holds: nothing, by their own logs."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
@@ -17,7 +17,7 @@ from tests.unit.mail.servers.scripted_servers import Greylist, Reply, Seen, mail
 
 @dataclass(frozen=True)
 class Listed:
-    """A do-not-contact list of these texts."""
+    """A suppression list of these texts."""
 
     texts: Collection[str]
 
@@ -27,7 +27,7 @@ class Listed:
 
 def look_up(contacts: Sequence[Contact], server: Reply, listed: str) -> tuple[dict[int, Outcome], Seen]:
     """Look up with this on the list, and come back twice if the server asks for that."""
-    sources = replace(NO_SOURCES, do_not_contact=Listed({listed}))
+    sources = replace(NO_SOURCES, suppression_list=Listed({listed}))
 
     async def scenario() -> tuple[dict[int, Outcome], Seen]:
         left, outcomes = list(contacts), dict[int, Outcome]()

@@ -1,4 +1,4 @@
-"""What of a batch the account does not want to be asked about: its do-not-contact list, read once for the batch."""
+"""What of a batch the account does not want to be asked about: its suppression list, read once for the batch."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pipeline.lookup.patterns.patterns import local_parts
 from pipeline.lookup.providers.source import Person
 from pipeline.lookup.search.target import seek
 from pipeline.mail.address.suppression import (
-    DoNotContact,
+    SuppressionList,
     address_digests,
     domain_digests,
     is_domain_listed,
@@ -21,7 +21,7 @@ from pipeline.mail.address.syntax import Address
 
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
+class Suppressed:
     """The hashes of a batch that are on the list."""
 
     listed: Collection[bytes] = frozenset()
@@ -52,25 +52,25 @@ class Withheld:
         return {name: parts for name, parts in listed.items() if parts}
 
 
-async def may_be_asked_about(do_not_contact: DoNotContact, people: Mapping[Name, Person]) -> list[Name]:
+async def may_be_asked_about(suppression_list: SuppressionList, people: Mapping[Name, Person]) -> list[Name]:
     """Who of these people of one domain is not on the list, with none of the addresses they may have."""
     named = [(name, person.domain, person.digest) for name, person in people.items()]
-    withheld = await read_people(do_not_contact, (), named)
+    suppressed = await read_people(suppression_list, (), named)
     return [
-        each[0] for each in named if not (withheld.has_person(*each, ()) or withheld.local_parts(each[:1], each[1]))
+        each[0] for each in named if not (suppressed.has_person(*each, ()) or suppressed.local_parts(each[:1], each[1]))
     ]
 
 
-async def read_addresses(do_not_contact: DoNotContact, addresses: Iterable[Address]) -> Withheld:
+async def read_addresses(suppression_list: SuppressionList, addresses: Iterable[Address]) -> Suppressed:
     """What the list says about addresses."""
-    return Withheld(await do_not_contact.among(_of_addresses(addresses)))
+    return Suppressed(await suppression_list.among(_of_addresses(addresses)))
 
 
 async def read_people(
-    do_not_contact: DoNotContact, addresses: Iterable[Address], people: Iterable[tuple[Name, str, bytes]]
-) -> Withheld:
+    suppression_list: SuppressionList, addresses: Iterable[Address], people: Iterable[tuple[Name, str, bytes]]
+) -> Suppressed:
     """What the list says about addresses, and about people: each a name, a domain and the hash of both."""
-    return Withheld(await do_not_contact.among(chain(_of_addresses(addresses), _of_people(people))))
+    return Suppressed(await suppression_list.among(chain(_of_addresses(addresses), _of_people(people))))
 
 
 def _of_addresses(addresses: Iterable[Address]) -> Iterator[bytes]:
