@@ -262,7 +262,7 @@ def entry(text: str) -> None:
 
 
 def verifier_answer(text: str) -> None:
-    said = {"smtp": {"error": {"type": text, "message": f"permanent: {text}"}}, "mx": {"contacts": [text]}}
+    said = {"smtp": {"error": {"type": text, "message": f"permanent: {text}"}}, "mx": {"records": [text]}}
     output = RemoteOutput.model_validate(said)
     provider_of(output.as_answer("verifier", "ada@alpha.test", None, 0.0).mail_host)  # type: ignore[arg-type]
 

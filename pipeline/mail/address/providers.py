@@ -1,7 +1,7 @@
 """Who runs a domain's mail servers, told from the name of the preferred one: rules differ from one to the next.
 
-The names come from what each provider tells its customers to put into their MX contacts (the page is named beside
-it), or, for consumer services, from the MX contacts of their own domains. Gateways in front of a mailbox provider
+The names come from what each provider tells its customers to put into their MX records (the page is named beside
+it), or, for consumer services, from the MX records of their own domains. Gateways in front of a mailbox provider
 (Proofpoint, Mimecast, ...) are what answers us, so they count as the provider.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 _TABLE: Mapping[str, tuple[str, ...]] = {
-    # Google Workspace Admin Help, "Set up MX contacts"; gmail.com itself
+    # Google Workspace Admin Help, "Set up MX records"; gmail.com itself
     "google": ("google.com", "googlemail.com", "smtp.goog"),
-    # Microsoft Learn, "External DNS contacts required for Microsoft 365" and "How SMTP DANE works" (mx.microsoft);
+    # Microsoft Learn, "External DNS records required for Microsoft 365" and "How SMTP DANE works" (mx.microsoft);
     # Office 365 operated by 21Vianet; GCC High
     "microsoft365": (
         "mail.protection.outlook.com",
@@ -29,9 +29,9 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
     "apple": ("mail.icloud.com", "mail.me.com"),
     # Proton Support, "Custom domain"; protonmail.com
     "proton": ("protonmail.ch", "mail.proton.me"),
-    # Fastmail Help, "DNS contacts for a domain"
+    # Fastmail Help, "DNS records for a domain"
     "fastmail": ("messagingengine.com",),
-    # Zoho Mail Admin Help, "MX contacts", one set per data centre
+    # Zoho Mail Admin Help, "MX records", one set per data centre
     "zoho": (
         "zoho.com", "zoho.eu", "zoho.in", "zoho.com.au", "zoho.com.cn", "zoho.jp", "zoho.sa", "zohomail.com",
         "zohomail.eu", "zohomail.in", "zohocloud.ca",
@@ -60,13 +60,13 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
     "retarus": ("retarus.com", "retarus.de"),
     "cloudflare_security": ("mxrecord.io", "mxrecord.mx"),  # Cloudflare Email Security (Area 1)
     # forwarding and receiving for programs
-    "cloudflare": ("mx.cloudflare.net",),  # Cloudflare Docs, "Email Routing, DNS contacts"
+    "cloudflare": ("mx.cloudflare.net",),  # Cloudflare Docs, "Email Routing, DNS records"
     "mailgun": ("mailgun.org",),
     "sendgrid": ("mx.sendgrid.net",),
     "improvmx": ("improvmx.com",),
     "forwardemail": ("forwardemail.net",),
     "simplelogin": ("simplelogin.co",),
-    # hosting companies: each one's help page on MX contacts
+    # hosting companies: each one's help page on MX records
     "ovh": ("mail.ovh.net", "ovh.net", "ovh.ca"),
     "ionos": (
         "ionos.com", "ionos.de", "ionos.co.uk", "ionos.es", "ionos.fr", "ionos.it", "ionos.mx", "ionos.ca",
@@ -85,7 +85,7 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
     "one": ("one.com",),
     "aruba": ("aruba.it",),
     "tuta": ("tutanota.de",),
-    # consumer services, from the MX contacts of their domains
+    # consumer services, from the MX records of their domains
     "gmx": ("gmx.net", "web.de", "mx00.mail.com", "mx01.mail.com"),  # 1&1 Mail & Media: GMX, web.de, mail.com
     "tonline": ("t-online.de",),
     "att": ("prodigy.net",),

@@ -51,7 +51,7 @@ def _misc(verdict: Verdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
 
 def _mx(evidence: Mapping[str, Any]) -> dict[str, Any]:
     host = evidence.get("mail_host")
-    return {"accepts_mail": bool(host), "contacts": [f"{host}."] if host else []}
+    return {"accepts_mail": bool(host), "records": [f"{host}."] if host else []}
 
 
 def _smtp(verdict: Verdict, evidence: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class _Smtp(BaseModel):
 
 
 class _Mx(BaseModel):
-    contacts: list[_Text] = []
+    records: list[_Text] = []
 
 
 class RemoteOutput(BaseModel):
@@ -80,7 +80,7 @@ class RemoteOutput(BaseModel):
 
     def as_answer(self, verifier: str, address: str, asked_at: datetime, seconds: float) -> Answer:
         """The answer that a stage gets; its text says who was asked, and what it saw."""
-        host = self.mx.contacts[0][:LONGEST_NAME].rstrip(".") if self.mx.contacts else verifier
+        host = self.mx.records[0][:LONGEST_NAME].rstrip(".") if self.mx.records else verifier
         text = f"{verifier} says: {without_local_part(self._saw()[:TEXT_KEPT], address)}"[:TEXT_KEPT]
         denied = self.meaning is Meaning.NO_SUCH_MAILBOX
         return Answer(self.meaning, 0, text, host, asked_at, seconds, denied)

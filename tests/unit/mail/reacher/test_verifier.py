@@ -194,7 +194,7 @@ def test_a_compressed_answer_is_read() -> None:
 
 def test_a_name_that_no_host_has_is_kept_in_part() -> None:
     told = output()
-    told.body["mx"]["contacts"] = ["a." * 30_000]
+    told.body["mx"]["records"] = ["a." * 30_000]
 
     (said,), _ = verify(lambda _: told)
 
@@ -204,7 +204,7 @@ def test_a_name_that_no_host_has_is_kept_in_part() -> None:
 
 def test_a_mail_servers_words_are_kept_without_what_no_terminal_and_no_database_takes() -> None:
     told = failed("permanent: 5.1.1 user\0 unknown \x1b[31m\r\n")
-    told.body["mx"]["contacts"] = ["mx\0.acme.test.\n"]
+    told.body["mx"]["records"] = ["mx\0.acme.test.\n"]
 
     (said,), _ = verify(lambda _: told)
 

@@ -95,7 +95,7 @@ def test_a_valid_address_looks_as_reacher_shows_it() -> None:
             "gravatar_url": None,
             "haveibeenpwned": None,
         },
-        "mx": {"accepts_mail": True, "contacts": ["mx.acme.test."]},
+        "mx": {"accepts_mail": True, "records": ["mx.acme.test."]},
         "smtp": {
             "can_connect_smtp": True,
             "has_full_inbox": False,
@@ -160,4 +160,4 @@ def test_what_is_no_address_has_nothing_but_its_input() -> None:
     assert output["is_reachable"] == "invalid"
     assert not any(output["smtp"].values())
     assert output["syntax"]["is_valid_syntax"] is False
-    assert output["mx"] == {"accepts_mail": False, "contacts": []}
+    assert output["mx"] == {"accepts_mail": False, "records": []}

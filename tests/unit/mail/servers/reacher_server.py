@@ -24,7 +24,7 @@ def output(**smtp: Any) -> Response:
             "input": "grace@acme.test",
             "is_reachable": "safe",
             "misc": {"is_disposable": False, "is_role_account": False},
-            "mx": {"accepts_mail": True, "contacts": ["mx.acme.test."]},
+            "mx": {"accepts_mail": True, "records": ["mx.acme.test."]},
             "smtp": {**DELIVERABLE, "is_disabled": False, **smtp},
             "syntax": {"domain": "acme.test", "is_valid_syntax": True, "username": "grace"},
         }
