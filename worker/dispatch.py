@@ -88,7 +88,7 @@ def send_export(run_id: UUID) -> None:
 def send_chunk_tasks(run_id: UUID, stage: str, count: int) -> None:
     """Send `count` chunk tasks to help with a stage."""
     for _ in range(count):
-        _send(lambda: _waits(_task("chunk task", str(run_id), stage), AFTER_ALL_OTHERS))
+        _send(lambda: _waits(_task("chunk", str(run_id), stage), AFTER_ALL_OTHERS))
 
 
 def _waits(task: Signature[None], priority: int) -> Signature[None]:
