@@ -1,12 +1,11 @@
-"""The closed set of things that can be said about one contact by one stage.
+"""What a stage can conclude about a contact: a closed set of statuses and of reasons.
 
-An outcome is written once: `(run_id, stage, position)` is its primary key. What it says is a status from
-`OutcomeStatus`, a reason from `Reason`, and the evidence that led there.
+An outcome is written once: `(run_id, stage, position)` is its primary key.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 
 class OutcomeStatus(StrEnum):
@@ -15,127 +14,285 @@ class OutcomeStatus(StrEnum):
     FOUND = "found"
     """`email_lookup` has an address for this contact."""
     NOT_FOUND = "not_found"
-    """`email_lookup` has none; the reason says why."""
+    """`email_lookup` has no address; the reason says why."""
     VALID = "valid"
-    """`email_verify`: mail to this address would arrive."""
+    """`email_verify`: the mail server would deliver mail to this address."""
     RISKY = "risky"
-    """`email_verify`: the server takes mail for it, but there is a reason to be careful."""
+    """`email_verify`: the mail server accepts mail for this address, which may still bounce or not be read."""
     INVALID = "invalid"
-    """`email_verify`: mail to it would bounce."""
+    """`email_verify`: mail to this address would bounce."""
     UNKNOWN = "unknown"
-    """`email_verify` could not find out; the reason says why."""
+    """`email_verify` could not tell; the reason says why."""
     SKIPPED = "skipped"
-    """There was nothing for the stage to work on: the contact has no address."""
+    """The stage had nothing to do: the contact has no address."""
+
+
+_LATER = "Send the contact again later, in a new run; a failed or cancelled run can be retried instead."
+_FIND_MAIL_DOMAIN = "Find the domain that the company sends mail from, often its parent company's."
+_ASK_OTHER_SOURCE = "Configure another source, such as a provider or a directory of your own."
 
 
 class Reason(StrEnum):
-    """Why: one word per cause, the same in table, code, log, export and gap report."""
+    """Why a stage concluded what it did: one word for each cause, in tables, logs, exports and gap reports alike.
 
-    # an address was found, or mail would arrive
-    INPUT = "input"
-    MAILBOX_EXISTS = "mailbox_exists"
-    PROVIDED = "provided"
-    # there is something to be careful about
-    CATCH_ALL = "catch_all"
-    MAILBOX_FULL = "mailbox_full"
-    MAILBOX_BUSY = "mailbox_busy"
-    ROLE_ACCOUNT = "role_account"
-    ACCEPTS_ALL_LATER_BOUNCES = "accepts_all_later_bounces"
-    POSSIBLE_TYPO = "possible_typo"
-    DISPOSABLE = "disposable"
-    # the name or the address is not usable
-    NAME_UNUSABLE = "name_unusable"
-    DOMAIN_UNUSABLE = "domain_unusable"
-    COMPANY_UNKNOWN = "company_unknown"
-    SYNTAX = "syntax"
-    NO_EMAIL = "no_email"
-    # the domain takes no mail
-    NO_SUCH_DOMAIN = "no_such_domain"
-    NO_MAIL_SERVER = "no_mail_server"
-    NULL_MX = "null_mx"
-    UNUSABLE_MAIL_HOST = "unusable_mail_host"
-    # the server says no
-    NO_SUCH_MAILBOX = "no_such_mailbox"
-    EVERY_CANDIDATE_REFUSED = "every_candidate_refused"
-    NAMESAKES = "namesakes"
-    MAILBOX_DISABLED = "mailbox_disabled"
-    # nobody could tell
-    GREYLISTED = "greylisted"
-    RATE_LIMITED = "rate_limited"
-    BLOCKED = "blocked"
-    POLICY = "policy"
-    SERVER_UNREACHABLE = "server_unreachable"
-    SERVER_UNCLEAR = "server_unclear"
-    DNS_FAILURE = "dns_failure"
-    TIME_LIMIT = "time_limit"
-    # the account does not want to know
-    SUPPRESSED = "suppressed"
-    # sources beyond the mail server
-    UNKNOWN_TO_SOURCES = "unknown_to_sources"
-    OUT_OF_BUDGET = "out_of_budget"
-    PROVIDER_UNAVAILABLE = "provider_unavailable"
-    PROVIDER_OUT_OF_CREDIT = "provider_out_of_credit"
-    PROVIDER_KEY_REJECTED = "provider_key_rejected"
-    ANSWER_LOST = "answer_lost"
-    # ours
-    INTERNAL_ERROR = "internal_error"
-    RUN_STOPPED = "run_stopped"
+    `sentence` explains the reason and `advice` says what the user can do about it. `may_pass` tells that the cause
+    may be gone later: a retried run works such contacts again.
+    """
 
+    sentence: str
+    advice: str
+    may_pass: bool
 
-REASON_SENTENCES: Mapping[Reason, str] = {
-    Reason.INPUT: "The contact brought this address.",
-    Reason.MAILBOX_EXISTS: "The domain's mail server accepts this address and refuses an invented one.",
-    Reason.PROVIDED: "A source beyond the domain's mail server gave this address.",
-    Reason.CATCH_ALL: "The domain's mail server accepts every address, so its yes proves nothing.",
-    Reason.MAILBOX_FULL: "The mailbox exists but is over its quota: try again in some days.",
-    Reason.MAILBOX_BUSY: "The mailbox exists but gets mail faster than it may: try again later.",
-    Reason.ROLE_ACCOUNT: "The address belongs to a function (such as info@), not to a person.",
-    Reason.ACCEPTS_ALL_LATER_BOUNCES: "The mail provider accepts every address at first and sends a bounce later.",
-    Reason.POSSIBLE_TYPO: "The domain's name looks like a slip of a well-known one: check its spelling.",
-    Reason.DISPOSABLE: "The domain hands out addresses that live for minutes.",
-    Reason.NAME_UNUSABLE: "The name holds no letters that an address could be made of: correct the name.",
-    Reason.DOMAIN_UNUSABLE: "The contact's domain is missing or is not a domain name: correct it.",
-    Reason.COMPANY_UNKNOWN: "The company is not in your list of companies: add it there, or give the contact's domain.",
-    Reason.SYNTAX: "The address is not a valid e-mail address (RFC 5321): correct it.",
-    Reason.NO_EMAIL: "The contact has no address to verify.",
-    Reason.NO_SUCH_DOMAIN: "The domain does not exist: check its spelling.",
-    Reason.NO_MAIL_SERVER: "The domain exists but has no mail server: find the domain it uses for mail.",
-    Reason.NULL_MX: "The domain states that it takes no mail (RFC 7505): find the domain it uses for mail.",
-    Reason.UNUSABLE_MAIL_HOST: "The domain's mail server has a private or reserved address, which is never contacted.",
-    Reason.NO_SUCH_MAILBOX: "The domain's mail server says that there is no such mailbox.",
-    Reason.EVERY_CANDIDATE_REFUSED: "The domain's mail server refused every likely address for this name.",
-    Reason.NAMESAKES: "Several contacts of like names may own the only address that exists: add middle names.",
-    Reason.MAILBOX_DISABLED: "The mailbox exists but is disabled: the person has probably left.",
-    Reason.GREYLISTED: "The mail server asks every stranger to come back later: run it again in an hour.",
-    Reason.RATE_LIMITED: "The mail server says that it was asked too often: run it again later.",
-    Reason.BLOCKED: "The mail server refuses our address: check its reverse DNS and blocklists.",
-    Reason.POLICY: "The mail server refuses to answer as a matter of policy.",
-    Reason.SERVER_UNREACHABLE: "No mail server of the domain could be reached: check that port 25 is open to you.",
-    Reason.SERVER_UNCLEAR: "The mail server's answer settles nothing.",
-    Reason.DNS_FAILURE: "The domain's name servers gave no answer: run it again later.",
-    Reason.TIME_LIMIT: "The time limit for one contact passed: run it again later.",
-    Reason.SUPPRESSED: "The address or its domain is on your suppression list: nobody was asked, it costs nothing.",
-    Reason.UNKNOWN_TO_SOURCES: "Neither the domain's mail server nor any of your sources gave an address.",
-    Reason.OUT_OF_BUDGET: "A paid look-up would have cost more than the budget allows: raise it, and run it again.",
-    Reason.PROVIDER_UNAVAILABLE: "A provider gave no usable answer: run it again later; it is not paid twice.",
-    Reason.PROVIDER_OUT_OF_CREDIT: "A provider says that your credit there is used up: top it up, and run it again.",
-    Reason.PROVIDER_KEY_REJECTED: "A provider rejects your key: correct it in the environment, and run it again.",
-    Reason.ANSWER_LOST: "A provider's answer was lost, and asking again could be paid twice: see docs/providers.md.",
-    Reason.INTERNAL_ERROR: "This record met a fault of ours; the worker's log names the run and the position.",
-    Reason.RUN_STOPPED: "The run ended before this contact was worked: retry the run.",
-}
+    # The defaults are for the type checker, which takes `Reason(word)`, a look-up, for a call of this.
+    def __new__(cls, word: str, sentence: str = "", advice: str = "", may_pass: bool = False) -> Self:  # noqa: FBT001, FBT002
+        """Create a member from its entry below."""
+        reason = str.__new__(cls, word)
+        reason._value_ = word
+        reason.sentence, reason.advice, reason.may_pass = sentence, advice, may_pass
+        return reason
+
+    # The address was found, or mail to it would arrive.
+    INPUT = (
+        "input",
+        "The contact was supplied with this address.",
+        "Verify the address: choose the preset verify_existing_emails.",
+    )
+    MAILBOX_EXISTS = (
+        "mailbox_exists",
+        "The domain's mail server accepts this address and refuses a random one.",
+        "Use the address.",
+    )
+    PROVIDED = (
+        "provided",
+        "A provider or a directory gave this address.",
+        "Use the address once it is verified.",
+    )
+
+    # Mail to the address may bounce or not be read.
+    CATCH_ALL = (
+        "catch_all",
+        "The domain's mail server accepts every address, so accepting this one proves nothing.",
+        "Add contacts of this domain whose address you know: the others are inferred from three that agree.",
+    )
+    MAILBOX_FULL = (
+        "mailbox_full",
+        "The mailbox exists but is over its quota.",
+        "Try again in some days, or reach the person by other means.",
+    )
+    MAILBOX_BUSY = (
+        "mailbox_busy",
+        "The mailbox exists but receives mail faster than its server allows.",
+        _LATER,
+    )
+    ROLE_ACCOUNT = (
+        "role_account",
+        "The address belongs to a function (such as info@), not to a person.",
+        "Write to it only if you want to reach a function rather than a person.",
+    )
+    ACCEPTS_ALL_LATER_BOUNCES = (
+        "accepts_all_later_bounces",
+        "The mail provider accepts every address at first and sends a bounce later.",
+        "Send a single message first, and watch for a bounce.",
+    )
+    POSSIBLE_TYPO = (
+        "possible_typo",
+        "The domain looks like a misspelling of a well-known one.",
+        "Compare the domain's spelling with the company's website.",
+    )
+    DISPOSABLE = (
+        "disposable",
+        "The domain provides disposable addresses, which work for minutes.",
+        "Ask the person for a permanent address.",
+    )
+
+    # The name or the address is not usable.
+    NAME_UNUSABLE = (
+        "name_unusable",
+        "The name contains no letters to build an address from.",
+        "Give the person's name in letters.",
+    )
+    DOMAIN_UNUSABLE = (
+        "domain_unusable",
+        "The contact's domain is missing or is not a domain name.",
+        "Give the domain of the company's mail or website.",
+    )
+    COMPANY_UNKNOWN = (
+        "company_unknown",
+        "The company is not in your list of companies.",
+        "Add the company to your list of companies, or give the contact's domain.",
+        True,
+    )
+    SYNTAX = (
+        "syntax",
+        "The address is not a valid e-mail address (RFC 5321).",
+        "Correct the address, or leave it out and give a name and a domain.",
+    )
+    NO_EMAIL = (
+        "no_email",
+        "The contact has no address to verify.",
+        "Give an address, or choose the preset full_pipeline to have it looked up.",
+    )
+
+    # The domain takes no mail.
+    NO_SUCH_DOMAIN = (
+        "no_such_domain",
+        "The domain does not exist.",
+        "Correct the domain: compare it with the company's website.",
+    )
+    NO_MAIL_SERVER = (
+        "no_mail_server",
+        "The domain exists but has no mail server.",
+        _FIND_MAIL_DOMAIN,
+    )
+    NULL_MX = (
+        "null_mx",
+        "The domain states that it takes no mail (RFC 7505).",
+        _FIND_MAIL_DOMAIN,
+    )
+    UNUSABLE_MAIL_HOST = (
+        "unusable_mail_host",
+        "The domain's mail server has a private or reserved address, which is never contacted.",
+        "Find the domain that the company sends mail from; this one is misconfigured.",
+    )
+
+    # The mail server refuses the address.
+    NO_SUCH_MAILBOX = (
+        "no_such_mailbox",
+        "The domain's mail server says that there is no such mailbox.",
+        "Leave the address out and have the contact looked up: the person may have another one.",
+    )
+    EVERY_CANDIDATE_REFUSED = (
+        "every_candidate_refused",
+        "The domain's mail server refused every likely address for this name.",
+        "Check the name and whether the person still works there; add a middle or former name.",
+    )
+    NAMESAKES = (
+        "namesakes",
+        "The only address that exists may belong to any of several contacts with similar names.",
+        "Add middle names or nicknames to those contacts, or an address that you know of one of them.",
+    )
+    MAILBOX_DISABLED = (
+        "mailbox_disabled",
+        "The mailbox exists but is disabled: the person has probably left.",
+        "Find out where the person works now.",
+    )
+
+    # It could not be determined whether the mailbox exists.
+    GREYLISTED = (
+        "greylisted",
+        "The mail server asks unknown senders to try again later.",
+        _LATER,
+        True,
+    )
+    RATE_LIMITED = (
+        "rate_limited",
+        "The mail server says that it was asked too often.",
+        _LATER,
+        True,
+    )
+    BLOCKED = (
+        "blocked",
+        "The mail server refuses our IP address, host name or sender.",
+        "Have the operator check our reverse DNS and blocklists (growth doctor), then send the contact again.",
+        True,
+    )
+    POLICY = (
+        "policy",
+        "The mail server's policy is not to say whether a mailbox exists.",
+        _ASK_OTHER_SOURCE,
+    )
+    SERVER_UNREACHABLE = (
+        "server_unreachable",
+        "No mail server of the domain could be reached.",
+        "Have the operator check that port 25 is open (growth doctor), then send the contact again.",
+        True,
+    )
+    SERVER_UNCLEAR = (
+        "server_unclear",
+        "The mail server's reply does not tell whether the mailbox exists.",
+        _ASK_OTHER_SOURCE,
+        True,
+    )
+    DNS_FAILURE = (
+        "dns_failure",
+        "The domain's name servers did not answer.",
+        _LATER,
+        True,
+    )
+    TIME_LIMIT = (
+        "time_limit",
+        "The time limit for one contact passed.",
+        _LATER,
+        True,
+    )
+
+    # The account does not want to contact the address.
+    SUPPRESSED = (
+        "suppressed",
+        "The address or its domain is on your suppression list: no server was asked, and it costs nothing.",
+        "Nothing to do, unless it should not be on the list: then remove it there.",
+    )
+
+    # Sources beyond the mail server.
+    UNKNOWN_TO_SOURCES = (
+        "unknown_to_sources",
+        "Neither the domain's mail server nor any of your sources gave an address.",
+        "Check the name and the domain, or configure another source.",
+    )
+    OUT_OF_BUDGET = (
+        "out_of_budget",
+        "A paid look-up would have exceeded the budget.",
+        "Raise the budget for paid look-ups, then send the contact again.",
+        True,
+    )
+    PROVIDER_UNAVAILABLE = (
+        "provider_unavailable",
+        "A provider gave no usable answer. Asking it again is not paid twice.",
+        _LATER,
+        True,
+    )
+    PROVIDER_OUT_OF_CREDIT = (
+        "provider_out_of_credit",
+        "A provider says that your credit there is used up.",
+        "Top up your credit with the provider, then send the contact again.",
+        True,
+    )
+    PROVIDER_KEY_REJECTED = (
+        "provider_key_rejected",
+        "A provider rejects your API key.",
+        "Have the operator correct the provider's key, then send the contact again.",
+        True,
+    )
+    ANSWER_LOST = (
+        "answer_lost",
+        "A provider's answer was lost, and asking again could be paid twice (docs/providers.md).",
+        "Look the person up with the provider by hand.",
+    )
+
+    # Faults of the engine.
+    INTERNAL_ERROR = (
+        "internal_error",
+        "An error in the engine kept it from working this contact.",
+        "Report it with the run's id: the worker's log has the details.",
+        True,
+    )
+    RUN_STOPPED = (
+        "run_stopped",
+        "The run ended before this contact was worked.",
+        "Retry the run: it continues where it ended.",
+    )
 
 
 class Outcome(NamedTuple):
     """What one stage says about one contact.
 
-    `email` is the address the statement is about (none when nothing was found). `source` names where an
-    address came from: `input` (the contact brought it), `known` (an earlier run of the account found it),
-    `pattern` (the domain's known pattern, confirmed by its server), `permutation` (a ranked candidate, confirmed by
-    its server), `inferred` (the domain's pattern gives it, its catch-all server could not confirm it), `directory`
-    (the user's own file of people) or the name of a provider. `score` runs from 0 (surely wrong) to 100 (surely right).
-    `evidence` is JSON-ready; for an address found by asking it holds at least `pattern`, `confidence` (the chance that
-    it was given before it was confirmed), `meaning`, `mail_host`, `reply_code`, `reply_text`, `catch_all` and
+    `email` is the address that the outcome is about, if there is one. `source` names where the address came from:
+    `input` (supplied with the contact), `known` (found by an earlier run of the account), `pattern` (follows the
+    domain's known pattern, confirmed by its server), `permutation` (a ranked candidate, confirmed by its server),
+    `inferred` (follows the domain's pattern, at a catch-all server that could not confirm it), `directory` (the user's
+    own file of people) or the name of a provider. `score` runs from 0 (surely wrong) to 100 (surely right).
+    `evidence` is JSON-ready; for an address found by probing it holds at least `pattern`, `confidence` (how likely it
+    was before it was confirmed), `meaning`, `mail_host`, `reply_code`, `reply_text`, `catch_all` and
     `asked_at` (ISO 8601, UTC).
     """
 
@@ -149,10 +306,9 @@ class Outcome(NamedTuple):
 
 
 class Deferral(NamedTuple):
-    """ "Ask again later": a stage says nothing about the contact yet.
+    """A stage's request to work a contact again after `seconds`; no worker is held meanwhile.
 
-    The record is worked again after `seconds`, without holding a worker meanwhile. How often that may happen
-    is for the stage to decide, by `Record.deferrals`; in the end it owes an outcome.
+    The stage decides by `Contact.deferrals` how often it defers a contact. In the end it owes an outcome.
     """
 
     position: int

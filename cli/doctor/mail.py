@@ -16,7 +16,7 @@ from pipeline.mail.reacher.verifier import RemoteVerifier
 from pipeline.mail.replies.answer import Answer
 from pipeline.mail.replies.meaning import Meaning
 from pipeline.mail.smtp.transcript import TRANSCRIPT, Transcript
-from pipeline.outcomes import REASON_SENTENCES, Reason
+from pipeline.outcomes import Reason
 from settings import Settings
 from settings.mail import mail_network_config
 
@@ -75,7 +75,7 @@ def _route_problem(route: MailRoute) -> list[Finding] | None:
     answers = fine("DNS", "answers.")
     if route.problem is Reason.UNUSABLE_MAIL_HOST:
         return [answers, wrong("SMTP", f"{route.domain}'s mail servers are private: set SMTP_ALLOW_PRIVATE.")]
-    return [answers, wrong("SMTP", REASON_SENTENCES[route.problem])]
+    return [answers, wrong("SMTP", route.problem.sentence)]
 
 
 def _honesty(nowhere: MailRoute, route: MailRoute) -> Finding:

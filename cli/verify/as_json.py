@@ -6,7 +6,7 @@ from cli.verify.domain_check import DomainCheck
 from pipeline.mail.reacher.render import reacher_json
 from pipeline.mail.smtp.transcript import Exchange, SessionTranscript
 from pipeline.mail.verdict import Verdict
-from pipeline.outcomes import REASON_SENTENCES, Outcome
+from pipeline.outcomes import Outcome
 
 
 def check_as_json(check: DomainCheck) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def outcome_as_json(address: str, outcome: Outcome, evidence: dict[str, Any] | N
         "status": outcome.status,
         "reason": outcome.reason,
         "score": outcome.score,
-        "explanation": REASON_SENTENCES[outcome.reason],
+        "explanation": outcome.reason.sentence,
         "evidence": {**outcome.evidence, **(evidence or {})},
     }
 

@@ -9,7 +9,7 @@ from pipeline.mail.dns.routes import MailRoute
 from pipeline.mail.replies.classify import classify, classify_refused_session
 from pipeline.mail.smtp.reply import Reply
 from pipeline.mail.smtp.transcript import Exchange, SessionTranscript
-from pipeline.outcomes import REASON_SENTENCES, Outcome, OutcomeStatus
+from pipeline.outcomes import Outcome, OutcomeStatus
 
 LABEL_WIDTH = 15
 ADVICE = {
@@ -40,7 +40,7 @@ def print_verdict(console: Console, email: str, outcome: Outcome) -> None:
     """Print what to think of an address, why, and what to do."""
     _print(console, "Verdict", f"{email} is {outcome.status} ({outcome.reason}), score {outcome.score} of 100")
     style = COLOURS.get(outcome.status, "")
-    console.print(" " * LABEL_WIDTH + REASON_SENTENCES[outcome.reason], style=style, soft_wrap=True, highlight=False)
+    console.print(" " * LABEL_WIDTH + outcome.reason.sentence, style=style, soft_wrap=True, highlight=False)
     if meant := outcome.evidence.get("did_you_mean"):
         _print(console, "", f"Was {meant} meant?")
     if seconds := outcome.evidence.get("come_back_after_seconds"):
@@ -91,7 +91,7 @@ def _meaning(exchange: Exchange, reply: Reply) -> str:
 
 def _domain(route: MailRoute) -> Iterator[str]:
     if route.problem is not None:
-        yield f"{route.domain}: {REASON_SENTENCES[route.problem]}"
+        yield f"{route.domain}: {route.problem.sentence}"
         return
     yield f"{route.domain} takes mail at"
     yield from (f"   {host.name} ({', '.join(host.addresses)})" for host in route.hosts)

@@ -21,7 +21,7 @@ from cli.verify.worklist import Worklist
 from cli.whole_file import Unwritable, check_place, sentence_of
 from pipeline.mail.address.syntax import Address, parse_address
 from pipeline.mail.outage import Outage
-from pipeline.outcomes import REASON_SENTENCES, Reason
+from pipeline.outcomes import Reason
 from settings import Settings
 from worker.garbage import collect_rarely
 
@@ -135,5 +135,5 @@ def _say_stopped(errors: Console, worklist: Worklist) -> None:
 def _print_summary(console: Console, worklist: Worklist, title: str) -> None:
     table = Table(title=title, title_justify="left", show_header=False, box=None)
     for status, reason, count in worklist.counts():
-        table.add_row(str(count), f"[bold]{status}[/bold]", reason, f"[dim]{REASON_SENTENCES[Reason(reason)]}[/dim]")
+        table.add_row(str(count), f"[bold]{status}[/bold]", reason, f"[dim]{Reason(reason).sentence}[/dim]")
     console.print(table)

@@ -4,8 +4,7 @@ from typing import Any
 
 from models.run import Run
 from pipeline.credits import Delivered
-from pipeline.outcomes import REASON_SENTENCES, Reason
-from pipeline.results.advice import ADVICE
+from pipeline.outcomes import Reason
 from pipeline.results.counts import OutcomeGroup, finding_stage, tally
 
 
@@ -55,6 +54,6 @@ def gap_report(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> di
 
 def _explained(counts: dict[str, int]) -> dict[str, Any]:
     return {
-        reason: {"count": count, "explanation": REASON_SENTENCES[Reason(reason)], "advice": ADVICE[reason]}
+        reason: {"count": count, "explanation": Reason(reason).sentence, "advice": Reason(reason).advice}
         for reason, count in counts.items()
     }

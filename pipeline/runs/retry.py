@@ -25,23 +25,6 @@ from pipeline.results.counts import count_outcomes, delivered, finding_stage
 from pipeline.runs.create import NEVER_SENT_AFTER_S, CreatedRun
 from pipeline.stages import PRESETS
 
-MAY_PASS = (
-    Reason.GREYLISTED,
-    Reason.RATE_LIMITED,
-    Reason.BLOCKED,
-    Reason.SERVER_UNREACHABLE,
-    Reason.SERVER_UNCLEAR,
-    Reason.DNS_FAILURE,
-    Reason.TIME_LIMIT,
-    Reason.INTERNAL_ERROR,
-    Reason.COMPANY_UNKNOWN,
-    Reason.OUT_OF_BUDGET,
-    Reason.PROVIDER_UNAVAILABLE,
-    Reason.PROVIDER_OUT_OF_CREDIT,
-    Reason.PROVIDER_KEY_REJECTED,
-)
-"""Reasons that may not hold any more: these contacts are asked about again."""
-
 COPIED_COLUMNS = (
     "account_id", "pipeline_id", "preset", "contact_count", "extra_columns", "required_fields", "preview_rows",
     "export_formats", "fresh", "charge_per_contact", "rebate_per_unresolved", "rebate_per_unverified",
@@ -121,7 +104,7 @@ def _insert_run(session: Session, old: Run) -> Run:
 
 def _copy(session: Session, old: Run, new: Run) -> None:
     finding = finding_stage(new.preset)
-    reasons = {"may_pass": [reason.value for reason in MAY_PASS], "finding_stage": finding}
+    reasons = {"may_pass": [reason.value for reason in Reason if reason.may_pass], "finding_stage": finding}
     session.add_all(
         RunStage(run_id=new.id, stage=stage, ordinal=ordinal, total=new.contact_count)
         for ordinal, stage in enumerate(PRESETS[new.preset])
