@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from cli.client import ApiAway, ApiClient, ApiError, find_credentials
-from cli.contacts_csv import read_contacts
+from cli.csv_input import read_contacts
 from cli.downloads import STDOUT, choose_export, save_export
 from cli.exit_codes import run_to_its_end
 from cli.runs import runs

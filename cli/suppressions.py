@@ -13,9 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.address_csv import decode_rows
 from cli.client import ApiClient, ApiError, find_credentials
-from cli.contacts_csv import COLUMN_NAMES, UnusableFile, read_contacts
+from cli.csv_input import COLUMN_NAMES, UnusableFile, open_csv, plain_title, read_contacts
 from cli.terminal import console, errors, say, say_error
 from cli.watching import Patience
 
@@ -164,12 +163,12 @@ def _usable(file: Path, refuse: Callable[[int, str], None]) -> Iterator[str]:
     from pipeline.privacy.suppressions import parse_entry
 
     column: int | None = None
-    for line, row in decode_rows(file):
+    for _, line, cells in (row for row in open_csv(file).rows() if not row.is_blank):
         if column is None:
-            column, is_header = _column(row)
+            column, is_header = _column(cells)
             if is_header:
                 continue
-        entry = row[column].strip() if column < len(row) else ""
+        entry = cells[column].strip() if column < len(cells) else ""
         try:
             parse_entry(entry)
         except InvalidInput as problem:
@@ -181,7 +180,7 @@ def _usable(file: Path, refuse: Callable[[int, str], None]) -> Iterator[str]:
 def _column(first: Sequence[str]) -> tuple[int, bool]:
     """Where the entries stand, and whether the first row is a header. Only one column counts: not everybody at the
     domain of somebody who is on the list is meant."""
-    titles = [title.strip().lower().replace(" ", "_").replace("-", "_") for title in first]
+    titles = [plain_title(title) for title in first]
     for names in (COLUMN_NAMES["email"] | {"address"}, HASH_COLUMNS, COLUMN_NAMES["domain"], {"entry", "value"}):
         for index, title in enumerate(titles):
             if title in names:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.client import ApiClient
-from cli.contacts_csv import read_contacts
+from cli.csv_input import read_contacts
 from cli.downloads import choose_export, save_export
 from cli.home import LOCK_FILE, locked_home
 from cli.local.stack import Ports, Stack, running_stack

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli.address_csv import AddressFile, open_addresses
-from cli.contacts_csv import UnusableFile
+from cli.csv_input import AddressFile, UnusableFile, open_addresses
 from cli.exit_codes import ExitCode, UnableToCheck
 from cli.verify.addresses import is_unreachable, mail_config, open_network, run_until_signal, say_port_is_shut
 from cli.verify.list_check import check_list

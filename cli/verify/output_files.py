@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from cli.address_csv import AddressFile
+from cli.csv_input import AddressFile
 from cli.verify.as_json import outcome_as_json, outcome_as_reacher
 from cli.verify.verdict_format import VerdictFormat
 from cli.verify.worklist import Worklist
@@ -60,7 +60,7 @@ def _outcome(text: str, others: Mapping[str, Address | SyntaxProblem], known: Ma
 
 
 def _write_csv(stream: TextIO, file: AddressFile, judged: Judged) -> int:
-    writer, rows = csv.writer(stream, delimiter=file.delimiter), 0
+    writer, rows = csv.writer(stream, delimiter=file.file.delimiter), 0
     writer.writerow([*file.header, *(result_column(name, file.header) for name in COLUMNS)])
     for rows, (row, outcome) in enumerate(judged, start=1):  # noqa: B007 - the last number is the count
         seen = outcome.evidence

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.client import ApiError, Credentials
-from cli.contacts_csv import UnusableFile
+from cli.csv_input import UnusableFile
 from cli.suppressions import import_file
 from tests.unit.cli.scripted_api import Answer, refusal, scripted_api
 

@@ -2,13 +2,15 @@
 
 import csv
 import io
+import os
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.contacts_csv import UnusableFile, read_contacts
+from cli.csv_input import UnusableFile, read_contacts
 
 HEADER = "first_name,last_name,domain\n"
 
@@ -132,6 +134,15 @@ def test_a_file_of_nothing_but_a_mark_is_empty(tmp_path: Path, data: bytes) -> N
 @pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n\0\0", b"PK\x03\x04\0\0", b"\xff\xfe\0\0a\0\0\0", b"\0" * 100])
 def test_what_is_no_text_is_said(tmp_path: Path, data: bytes) -> None:
     assert "is not a text file" in problem_with(tmp_path, data)
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=[HEADER + "Ada,Example,alpha.test\n"], daemon=True)
+    writer.start()
+
+    assert [contact["first_name"] for contact in read_contacts(pipe).contacts] == ["Ada"]
 
 
 def test_a_folder_is_said(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.address_csv import open_addresses
-from cli.contacts_csv import UnusableFile
+from cli.csv_input import UnusableFile, open_addresses
 
 
 def addresses_in(tmp_path: Path, data: str | bytes) -> list[str]:
