@@ -13,7 +13,7 @@ class Contact(NamedTuple):
     """One contact on its way through the stages.
 
     `position` identifies it within its run. Empty strings mean "not given". `email` is the best address
-    known so far (brought by the client or found by an earlier stage) and `evidence` what the earlier stage
+    known so far (supplied by the client or found by an earlier stage) and `evidence` what the earlier stage
     saw when it found it, so that a later stage need not ask again. `deferrals` is how often this stage has put
     the contact off already, and `deferred_for` the reason of the last time.
     """

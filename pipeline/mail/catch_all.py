@@ -19,7 +19,7 @@ LENGTH = 16
 _LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
 
-async def ask_about_nobody(conversation: Enquiry, mail_from: str) -> Answer:
+async def random_probe(conversation: Enquiry, mail_from: str) -> Answer:
     """Ask about an invented address, a second time in a session of its own if the first settles nothing."""
     address = invented_address(conversation.domain, mail_from)
     answer = (await conversation.ask([address]))[address]

@@ -44,7 +44,7 @@ class Conversation:
 
     def __init__(self, route: MailRoute, config: MailNetworkConfig, connector: Connector, stopwatch: Stopwatch) -> None:
         self.domain = route.domain
-        self._nobody = invented_address(route.domain, config.mail_from)
+        self._random_address = invented_address(route.domain, config.mail_from)
         self._config = config
         self._connector = connector
         self._successes_before = connector.failures.successes
@@ -235,8 +235,8 @@ class Conversation:
         more than may be refused still end it in one round trip; should all be refused, one reply comes a second late.
         """
         refusals = self._config.refusals_per_session - refused
-        ends_with_nobody = left[-1:] == [self._nobody]
-        return len(left) if ends_with_nobody and len(left) <= refusals + 2 else refusals
+        ends_with_random_probe = left[-1:] == [self._random_address]
+        return len(left) if ends_with_random_probe and len(left) <= refusals + 2 else refusals
 
     def _learn_from_answers(
         self, session: SmtpSession, replies: Sequence[tuple[str, Reply]], told: Mapping[str, Answer]

@@ -9,7 +9,7 @@ import hashlib
 from pipeline.mail.address.lists import Lists
 from pipeline.mail.caching.shared import Batches, SharedMemory, Shelf
 from pipeline.mail.caching.ttl_cache import TtlCache
-from pipeline.mail.catch_all import ask_about_nobody
+from pipeline.mail.catch_all import random_probe
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
 from pipeline.mail.conversation import Conversation
@@ -75,23 +75,23 @@ class MailNetwork:
             return RemoteEnquiry(route.domain, self._verifier, self.config, stopwatch)
         return Conversation(route, self.config, self._connector, stopwatch)
 
-    async def ask_about_nobody(self, conversation: Enquiry) -> Answer:
+    async def random_probe(self, conversation: Enquiry) -> Answer:
         """Ask about an invented address: the answer's `says_catch_all` tells what a yes is worth at this domain.
 
         To be asked after real addresses (`pipeline.mail.catch_all` says why).
         """
-        known = await self.known_of_nobody(conversation.domain)
+        known = await self.known_random_probe(conversation.domain)
         if known is not None:
             return known
-        answer = await ask_about_nobody(conversation, self.config.mail_from)
-        self.note_of_nobody(conversation.domain, answer)
+        answer = await random_probe(conversation, self.config.mail_from)
+        self.note_random_probe(conversation.domain, answer)
         return answer
 
-    async def known_of_nobody(self, domain: str) -> Answer | None:
+    async def known_random_probe(self, domain: str) -> Answer | None:
         """Give what was said lately about the domain's invented address, to us or to another process."""
         return self._catch_alls.get(domain) or await self._told_catch_all(domain)
 
-    def note_of_nobody(self, domain: str, answer: Answer) -> None:
+    def note_random_probe(self, domain: str, answer: Answer) -> None:
         """Remember what was said about the domain's invented address, if it tells anything."""
         if answer.says_catch_all is not None:
             self._catch_alls.put(domain, answer, CATCH_ALL_REMEMBERED)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from models.provider_answer import ProviderAnswer
 from models.run import Run
-from pipeline.lookup.providers.journal import Claimed, Known, Lost, OverBudget, Pending, Question
+from pipeline.lookup.providers.journal import Known, Lost, OverBudget, Pending, Question, Reserved
 from pipeline.lookup.providers.source import Found, NotFound
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('provider_answers ' || CAST(:account AS text), 0))")
@@ -68,15 +68,15 @@ def recall(session: Session, account_id: UUID, questions: Sequence[Question]) ->
     return [_known(rows.get((question.source, question.digest)), question) for question in questions]
 
 
-def claim(
+def reserve(
     session: Session, account_id: UUID, run_id: UUID, questions: Sequence[Question], caps: Caps
-) -> list[Known | OverBudget | Claimed]:
+) -> list[Known | OverBudget | Reserved]:
     """Write down each question that may be asked and paid; what is known about the others."""
     lock_journal(session, account_id)
     rows = _rows(session, account_id, questions)
     rest = _rest(session, account_id, run_id, caps)
-    claimed = Claimed(session.execute(select(func.clock_timestamp())).scalar_one())
-    said: list[Known | OverBudget | Claimed] = []
+    reserved = Reserved(session.execute(select(func.clock_timestamp())).scalar_one())
+    said: list[Known | OverBudget | Reserved] = []
     ours: set[tuple[str, bytes]] = set()
     for question in questions:
         key = (question.source, question.digest)
@@ -86,13 +86,13 @@ def claim(
         price = question.again_costs if key in rows else question.price
         known = _known(rows.get(key), question) or (None if rest.take(price) else OverBudget())
         if known is None:
-            _write_question(session, account_id, run_id, question, price, claimed)
+            _write_question(session, account_id, run_id, question, price, reserved)
             ours.add(key)
-        said.append(known or claimed)
+        said.append(known or reserved)
     return said
 
 
-def settle(session: Session, account_id: UUID, run_id: UUID, question: Question, answer: Found | NotFound) -> None:
+def record(session: Session, account_id: UUID, run_id: UUID, question: Question, answer: Found | NotFound) -> None:
     """Write an answer down. The first one stays; what a question cost beyond its price stays counted."""
     found = answer if isinstance(answer, Found) else None
     values = {
@@ -113,9 +113,9 @@ def settle(session: Session, account_id: UUID, run_id: UUID, question: Question,
     )
 
 
-def withdraw(session: Session, account_id: UUID, question: Question, claimed: Claimed) -> None:
+def retract(session: Session, account_id: UUID, question: Question, reserved: Reserved) -> None:
     """Take back a question that was not served, if it is still ours. What an earlier asker may have paid stays."""
-    ours = (*_is(account_id, question), ProviderAnswer.asked_at == claimed.at, ProviderAnswer.answered_at.is_(None))
+    ours = (*_is(account_id, question), ProviderAnswer.asked_at == reserved.at, ProviderAnswer.answered_at.is_(None))
     never_paid = ProviderAnswer.cost <= question.price
     session.execute(delete(ProviderAnswer).where(*ours, never_paid).execution_options(synchronize_session=False))
     session.execute(
@@ -131,10 +131,10 @@ def withdraw(session: Session, account_id: UUID, question: Question, claimed: Cl
 
 
 def _write_question(
-    session: Session, account_id: UUID, run_id: UUID, question: Question, price: Decimal, claimed: Claimed
+    session: Session, account_id: UUID, run_id: UUID, question: Question, price: Decimal, reserved: Reserved
 ) -> None:
     """A new one, or one whose asker died: its cost stays counted."""
-    written = {"run_id": run_id, "asked_at": claimed.at}
+    written = {"run_id": run_id, "asked_at": reserved.at}
     statement = insert(ProviderAnswer).values(cost=price, **_key(account_id, question), **written)
     session.execute(
         statement.on_conflict_do_update(

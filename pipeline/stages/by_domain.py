@@ -63,13 +63,13 @@ async def work_by_domain(
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-def in_groups(members: Sequence[T], conversation: Enquiry, questions_each: Callable[[], int]) -> Iterator[Sequence[T]]:
+def in_groups(members: Sequence[T], conversation: Enquiry, probes_each: Callable[[], int]) -> Iterator[Sequence[T]]:
     """Cut into groups of GROUP_SIZE, or fewer where the server is too slow to answer for so many in time.
 
-    `questions_each` is asked before each group: what the group before taught counts.
+    `probes_each` is asked before each group: what the group before taught counts.
     """
     start = 0
     while start < len(members):
-        size = max(1, min(GROUP_SIZE, conversation.questions_in_time // questions_each()))
+        size = max(1, min(GROUP_SIZE, conversation.questions_in_time // probes_each()))
         yield members[start : start + size]
         start += size

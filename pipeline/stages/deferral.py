@@ -23,7 +23,7 @@ def visits_left(contact: Contact, config: MailNetworkConfig) -> int:
     return max(0, len(config.defer_seconds) + 1 - contact.deferrals) if config.defer_seconds else 0
 
 
-def put_off(contact: Contact, answer: Answer | None, config: MailNetworkConfig) -> Deferral | None:
+def defer(contact: Contact, answer: Answer | None, config: MailNetworkConfig) -> Deferral | None:
     """Defer a contact that rests on this answer, for as long as the server says or else as configured.
 
     None if the answer will not change, or the contact was deferred often enough: it is owed an outcome.
@@ -33,15 +33,15 @@ def put_off(contact: Contact, answer: Answer | None, config: MailNetworkConfig) 
     return _later(contact, answer.reason, config, stated_wait(answer.text))
 
 
-def put_off_once_more(contact: Contact, answer: Answer | None, config: MailNetworkConfig) -> Deferral | None:
+def defer_once_more(contact: Contact, answer: Answer | None, config: MailNetworkConfig) -> Deferral | None:
     """Defer a contact as `put_off` does, or for the last visit that a look-up has."""
     is_last = contact.deferrals == len(config.defer_seconds) > 0
     if answer is not None and answer.meaning is Meaning.GREYLISTED and is_last:
         return Deferral(contact.position, stated_wait(answer.text) or config.defer_seconds[-1], answer.reason)
-    return put_off(contact, answer, config)
+    return defer(contact, answer, config)
 
 
-def put_off_for_dns(contact: Contact, route: MailRoute, config: MailNetworkConfig) -> Deferral | None:
+def defer_for_dns(contact: Contact, route: MailRoute, config: MailNetworkConfig) -> Deferral | None:
     """Defer a contact whose domain's name servers failed, as mail servers do with a message (RFC 5321 5.1).
 
     None if they said what there is to say, or the contact was deferred often enough.

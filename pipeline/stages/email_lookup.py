@@ -1,6 +1,6 @@
 """The stage that finds people's work addresses.
 
-Cheapest first: an address that the contact brought is taken as it is (`email_verify` judges it); what an earlier
+Cheapest first: an address that the contact supplied is taken as it is (`email_verify` judges it); what an earlier
 run found out lately is used again; otherwise the domain's own mail server is asked about ranked candidates; what that
 leaves open is asked of other sources. A contact that brings a company and no domain gets that company's domain.
 Contacts of the same name at the same domain are one person to us and get the same address.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pipeline.contacts import Batch, Contact, PatternCount
 from pipeline.lookup.names.parse import Name, parse_name
-from pipeline.lookup.patterns.model import PatternBelief
+from pipeline.lookup.patterns.model import PatternModel
 from pipeline.lookup.patterns.patterns import count_patterns, recognise
 from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
 from pipeline.lookup.search.conclusions import Finding
@@ -26,10 +26,10 @@ from pipeline.mail.probe import Enquiry
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.colleagues import Colleagues, colleagues_of
-from pipeline.stages.deferral import put_off, put_off_for_dns, put_off_once_more, visits_left
+from pipeline.stages.deferral import defer, defer_for_dns, defer_once_more, visits_left
 from pipeline.stages.falling_back import FallBack, came_back_for_sources, person_of, unknown_so_far
 from pipeline.stages.in_parallel import then_in_parallel
-from pipeline.stages.looked_up import as_brought, found_out, not_found, remembered, suppressed
+from pipeline.stages.looked_up import as_supplied, found_out, not_found, remembered, suppressed
 from pipeline.stages.suppressing import Suppressed, read_people
 
 SHARE_OF_A_SEARCH = 0.25
@@ -46,7 +46,7 @@ class EmailLookup:
         intake = _Intake(await sources.domains_of({each.company for each in batch.contacts if _has_company_only(each)}))
         contacts = {contact.position: contact for contact in batch.contacts}
         fall_back = FallBack(sources, contacts, intake.domain_of, network.config)
-        outcomes = await _taken_in(batch, intake, sources)
+        outcomes = await _sorted_out(batch, intake, sources)
         asking = _ask_mail_servers(batch, intake, outcomes, network, sources.suppression_list)
         answers = then_in_parallel(asking, fall_back.step)
         async with aclosing(answers):
@@ -54,7 +54,7 @@ class EmailLookup:
                 yield answer
 
 
-async def _taken_in(batch: Batch, intake: "_Intake", sources: Waterfall) -> Sequence[Outcome]:
+async def _sorted_out(batch: Batch, intake: "_Intake", sources: Waterfall) -> Sequence[Outcome]:
     """What needs no asking; and of the others those leave the intake whom the account must not contact."""
     outcomes = [outcome for contact in batch.contacts if (outcome := intake.take(contact))]
     intake.suppressed = await read_people(
@@ -71,7 +71,7 @@ async def _ask_mail_servers(
     network: MailNetwork,
     suppression_list: SuppressionList,
 ) -> AsyncGenerator[Outcome | Deferral, None]:
-    """The cheap front: what contacts brought, and what the domains' own servers say."""
+    """The cheap front: what contacts supplied, and what the domains' own servers say."""
     for outcome in outcomes:
         yield outcome
 
@@ -79,9 +79,9 @@ async def _ask_mail_servers(
 
     def look_up(domain: str, contacts: Sequence[Contact]) -> AsyncIterator[Outcome | Deferral]:
         people = intake.people(contacts)
-        not_asked = intake.suppressed.local_parts(people, domain)
-        brought, others = intake.brought.get(domain, ()), Colleagues(colleagues.get(domain, {}), suppression_list)
-        return _look_up(domain, people, brought, others, not_asked, batch, network)
+        suppressed_parts = intake.suppressed.local_parts(people, domain)
+        supplied, others = intake.supplied.get(domain, ()), Colleagues(colleagues.get(domain, {}), suppression_list)
+        return _look_up(domain, people, supplied, others, suppressed_parts, batch, network)
 
     at_once = network.config.conversations
     answers = work_by_domain(intake.domains, look_up, at_once=at_once, on_fault=OutcomeStatus.NOT_FOUND)
@@ -91,8 +91,8 @@ async def _ask_mail_servers(
 
 
 @dataclass(frozen=True, slots=True)
-class _Brought:
-    """An address that a contact brought, and the contact's name, if it can be read."""
+class _Supplied:
+    """An address that a contact supplied, and the contact's name, if it can be read."""
 
     local_part: str
     name: Name | None
@@ -105,7 +105,7 @@ class _Intake:
     companies: Mapping[str, str]
     domains: dict[str, list[Contact]] = field(default_factory=dict)
     domain_of: dict[int, str] = field(default_factory=dict)
-    brought: dict[str, list[_Brought]] = field(default_factory=dict)
+    supplied: dict[str, list[_Supplied]] = field(default_factory=dict)
     addresses: dict[int, Address] = field(default_factory=dict)
     suppressed: Suppressed = field(default_factory=Suppressed)
     _digests: dict[int, bytes] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class _Intake:
         name = parse_name(first_name=contact.first_name, last_name=contact.last_name, full_name=contact.full_name)
         address = parse_address(contact.email) if contact.email else None
         if isinstance(address, Address):
-            return self._take_brought(contact, address, name)
+            return self._add_supplied(contact, address, name)
         domain = self._domain(contact)
         if domain is None:
             return not_found(contact, _without_domain(contact))
@@ -142,7 +142,7 @@ class _Intake:
             return set()
         suppressed = {position for position, address in self.addresses.items() if self.suppressed.has(address)}
         domains = set(self.domain_of.values())
-        patterns = {each: [*known.get(each, ()), *_patterns_of(self.brought.get(each, ()))] for each in domains}
+        patterns = {each: [*known.get(each, ()), *_patterns_of(self.supplied.get(each, ()))] for each in domains}
         for position, domain in self.domain_of.items():
             person = self._names[position], domain, self._digests[position], patterns[domain]
             if self.suppressed.has_person(*person):
@@ -160,11 +160,11 @@ class _Intake:
             people.setdefault(self._names[contact.position], []).append(contact)
         return people
 
-    def _take_brought(self, contact: Contact, address: Address, name: Name | None) -> Outcome:
+    def _add_supplied(self, contact: Contact, address: Address, name: Name | None) -> Outcome:
         self.addresses[contact.position] = address
         pattern = recognise(address.local, name) if name else None
-        self.brought.setdefault(address.domain, []).append(_Brought(address.local.lower(), name))
-        return as_brought(contact, address, pattern)
+        self.supplied.setdefault(address.domain, []).append(_Supplied(address.local.lower(), name))
+        return as_supplied(contact, address, pattern)
 
     def _domain(self, contact: Contact) -> str | None:
         if _has_company_only(contact):
@@ -188,15 +188,15 @@ def _without_domain(contact: Contact) -> Reason:
 async def _look_up(
     domain: str,
     people: dict[Name, list[Contact]],
-    brought: Sequence[_Brought],
+    supplied: Sequence[_Supplied],
     colleagues: Colleagues,
-    not_asked: Mapping[Name, set[str]],
+    suppressed_parts: Mapping[Name, set[str]],
     batch: Batch,
     network: MailNetwork,
 ) -> AsyncIterator[Outcome | Deferral]:
     """Look for one domain's people: those who are known, then the others, group by group."""
-    taken = {colleague.local_part for colleague in brought} | _local_parts(batch.taken, domain)
-    taken = taken.union(*not_asked.values())
+    taken = {colleague.local_part for colleague in supplied} | _local_parts(batch.taken, domain)
+    taken = taken.union(*suppressed_parts.values())
     for outcome in _recall_people(domain, people, batch, taken):
         yield outcome
     if not people:
@@ -205,39 +205,39 @@ async def _look_up(
         route = await network.route(domain)
     if route.problem is not None:
         for contact in (contact for contacts in people.values() for contact in contacts):
-            yield put_off_for_dns(contact, route, network.config) or not_found(contact, route.problem)
+            yield defer_for_dns(contact, route, network.config) or not_found(contact, route.problem)
         return
-    belief = PatternBelief([*batch.known_patterns.get(domain, ()), *_patterns_of(brought)])
+    model = PatternModel([*batch.known_patterns.get(domain, ()), *_patterns_of(supplied)])
     coming_back = {
         name: max(visits_left(contact, network.config) for contact in contacts) for name, contacts in people.items()
     }
     async with network.conversation(route, stopwatch) as conversation:
-        unsought = list(people)
-        while unsought:
+        remaining = list(people)
+        while remaining:
             search = DomainSearch(
-                conversation, network, belief, list(dict.fromkeys([*people, *colleagues.people])), taken, coming_back
+                conversation, network, model, list(dict.fromkeys([*people, *colleagues.people])), taken, coming_back
             )
-            async for finding in _find(search, unsought, colleagues, conversation, network.config.contact_timeout):
-                wait = put_off_once_more if search.was_told_something else put_off
+            async for finding in _find(search, remaining, colleagues, conversation, network.config.contact_timeout):
+                wait = defer_once_more if search.was_answered else defer
                 for contact in people.get(finding.name, ()):
                     deferral = None if finding.candidate else wait(contact, finding.answer, network.config)
-                    yield deferral or _concluded(contact, domain, finding, not_asked)
+                    yield deferral or _concluded(contact, domain, finding, suppressed_parts)
 
 
 async def _find(
-    search: DomainSearch, unsought: list[Name], colleagues: Colleagues, conversation: Enquiry, contact_timeout: float
+    search: DomainSearch, remaining: list[Name], colleagues: Colleagues, conversation: Enquiry, contact_timeout: float
 ) -> AsyncIterator[Finding]:
     """Seek people group by group, and then those who have become worth it.
 
-    At a slow server only the first of the `unsought`: what was found about them is to be told before the next group
+    At a slow server only the first of the `remaining`: what was found about them is to be told before the next group
     takes its time, or it may be lost with the chunk task's time.
     """
     loop = asyncio.get_running_loop()
     latest = loop.time() + contact_timeout * SHARE_OF_A_SEARCH
-    for group in in_groups(list(unsought), conversation, lambda: search.questions_each):
+    for group in in_groups(list(remaining), conversation, lambda: search.probes_each):
         async for finding in search.find(group):
             yield finding
-        del unsought[: len(group)]
+        del remaining[: len(group)]
         if loop.time() > latest and not search.has_stopped:
             break
     else:
@@ -254,7 +254,7 @@ async def _look_again(
     loop = asyncio.get_running_loop()
 
     async def seek(names: Sequence[Name]) -> AsyncIterator[Finding]:
-        for group in in_groups(names, conversation, lambda: search.questions_each):
+        for group in in_groups(names, conversation, lambda: search.probes_each):
             if loop.time() > latest:
                 return
             async for finding in search.find(group):
@@ -271,9 +271,9 @@ def _local_parts(addresses: Iterable[str], domain: str) -> set[str]:
     return {address.rpartition("@")[0].lower() for address in addresses if address.endswith(f"@{domain}")}
 
 
-def _patterns_of(brought: Sequence[_Brought]) -> Sequence[PatternCount]:
-    """What the addresses that contacts brought show together about their domain."""
-    return count_patterns((each.name, each.local_part) for each in brought if each.name)
+def _patterns_of(supplied: Sequence[_Supplied]) -> Sequence[PatternCount]:
+    """What the addresses that contacts supplied show together about their domain."""
+    return count_patterns((each.name, each.local_part) for each in supplied if each.name)
 
 
 def _recall_people(domain: str, people: dict[Name, list[Contact]], batch: Batch, taken: set[str]) -> Iterator[Outcome]:
@@ -287,6 +287,6 @@ def _recall_people(domain: str, people: dict[Name, list[Contact]], batch: Batch,
                 yield remembered(contact, domain, known, candidate)
 
 
-def _concluded(contact: Contact, domain: str, finding: Finding, not_asked: Collection[Name]) -> Outcome:
-    is_theirs = finding.name in not_asked and (not finding.candidate or bool(finding.catch_all))
+def _concluded(contact: Contact, domain: str, finding: Finding, suppressed_parts: Collection[Name]) -> Outcome:
+    is_theirs = finding.name in suppressed_parts and (not finding.candidate or bool(finding.catch_all))
     return suppressed(contact.position) if is_theirs else found_out(contact, domain, finding)

@@ -21,7 +21,7 @@ from pipeline.mail.replies.meaning import ABOUT_US, Meaning
 from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, verdict_on_route
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.stages.by_domain import in_groups, work_by_domain
-from pipeline.stages.deferral import put_off, put_off_for_dns
+from pipeline.stages.deferral import defer, defer_for_dns
 from pipeline.stages.suppressing import read_addresses
 
 HOPELESS = ABOUT_US - {Meaning.GREYLISTED}
@@ -110,7 +110,7 @@ async def _verify(
         for contact, address in addressed:
             evidence = {"dns": route.detail or None, **facts.about(address).as_evidence()}
             verdict = verdict_on_route(route.problem)
-            yield put_off_for_dns(contact, route, network.config) or _outcome(
+            yield defer_for_dns(contact, route, network.config) or _outcome(
                 contact.position, str(address), verdict, evidence
             )
         return
@@ -122,17 +122,17 @@ async def _verify(
             for contact, address in members:
                 email = str(address)
                 answer = answers[email]
-                nobody = questions.nobody if answer.meaning is Meaning.ACCEPTED else None
-                deferral = put_off(contact, answer, network.config) or put_off(contact, nobody, network.config)
-                yield deferral or _judged(contact, email, answer, nobody, facts.about(address))
+                random_probe = questions.random_probe if answer.meaning is Meaning.ACCEPTED else None
+                deferral = defer(contact, answer, network.config) or defer(contact, random_probe, network.config)
+                yield deferral or _judged(contact, email, answer, random_probe, facts.about(address))
 
 
-def _judged(contact: Contact, email: str, answer: Answer, nobody: Answer | None, facts: AddressFacts) -> Outcome:
-    catch_all = nobody.says_catch_all if nobody else None
+def _judged(contact: Contact, email: str, answer: Answer, random_probe: Answer | None, facts: AddressFacts) -> Outcome:
+    catch_all = random_probe.says_catch_all if random_probe else None
     verdict = _verdict(answer.meaning, answer.mail_host, facts, catch_all=catch_all)
     evidence = {**answer.evidence, "catch_all": catch_all, **facts.as_evidence()}
-    if nobody is not None:
-        evidence["invented"] = nobody.evidence
+    if random_probe is not None:
+        evidence["invented"] = random_probe.evidence
     return _outcome(contact.position, email, verdict, evidence)
 
 
@@ -150,12 +150,12 @@ def _verdict(meaning: Meaning, mail_host: str, facts: AddressFacts, *, catch_all
 class _Questions:
     """Asks about addresses, and after the first yes what a yes is worth; ends when the server is hopeless.
 
-    `nobody` is the answer about an invented address. A greylisting server is asked about it too, for the next
+    `random_probe` is the answer about an invented address. A greylisting server is asked about it too, for the next
     time.
     """
 
     def __init__(self, conversation: Enquiry, network: MailNetwork) -> None:
-        self.nobody: Answer | None = None
+        self.random_probe: Answer | None = None
         self._conversation = conversation
         self._network = network
         self._hopeless: Answer | None = None
@@ -168,26 +168,26 @@ class _Questions:
         meanings = {answer.meaning for answer in answers.values()}
         if meanings <= HOPELESS:
             self._hopeless = answers[addresses[0]]
-        if meanings & _WORTH_ASKING and self.nobody is None:
+        if meanings & _WORTH_ASKING and self.random_probe is None:
             if is_last:
                 self._conversation.expect_no_more()
-            self.nobody = await self._network.ask_about_nobody(self._conversation)
+            self.random_probe = await self._network.random_probe(self._conversation)
         return answers
 
     async def _ask_all(self, addresses: Sequence[str], *, is_last: bool) -> Mapping[str, Answer]:
         """Ask, and in the same breath about the invented address, where a yes is as good as certain to come."""
         domain, config = self._conversation.domain, self._network.config
-        nobody_known = self.nobody or await self._network.known_of_nobody(domain)
-        if is_last and (nobody_known or len(addresses) >= SURE_OF_A_YES):
+        known = self.random_probe or await self._network.known_random_probe(domain)
+        if is_last and (known or len(addresses) >= SURE_OF_A_YES):
             self._conversation.expect_no_more()
-        if nobody_known or len(addresses) < SURE_OF_A_YES:
+        if known or len(addresses) < SURE_OF_A_YES:
             return await self._conversation.ask(addresses)
         invented = invented_address(domain, config.mail_from)
         answers = dict(await self._conversation.ask([*addresses, invented]))
-        nobody = answers.pop(invented) if invented not in addresses else answers[invented]
-        if nobody.says_catch_all is not None or nobody.meaning is Meaning.GREYLISTED:
-            self.nobody = nobody
-            self._network.note_of_nobody(domain, nobody)
+        random_probe = answers.pop(invented) if invented not in addresses else answers[invented]
+        if random_probe.says_catch_all is not None or random_probe.meaning is Meaning.GREYLISTED:
+            self.random_probe = random_probe
+            self._network.note_random_probe(domain, random_probe)
         return answers
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.contacts import Contact
 from pipeline.errors import traced
-from pipeline.lookup.providers.metered import NotAsked
+from pipeline.lookup.providers.metered import Unanswered
 from pipeline.lookup.providers.source import Person
 from pipeline.lookup.providers.waterfall import Conclusion, Waterfall
 from pipeline.mail.config import MailNetworkConfig
@@ -67,12 +67,12 @@ class FallBack:
         except Exception as error:  # noqa: BLE001 - a fault in a source costs this contact only
             log.error("The sources broke on the contact at position %s: %s", outcome.position, traced(error))
             return outcome._replace(reason=Reason.INTERNAL_ERROR)
-        return self._put_off(contact, conclusion.missed) or _concluded(outcome, conclusion)
+        return self._defer(contact, conclusion.missed) or _concluded(outcome, conclusion)
 
     def _person(self, contact: Contact) -> Person:
         return person_of(contact, self.domains.get(contact.position, ""))
 
-    def _put_off(self, contact: Contact, missed: NotAsked | None) -> Deferral | None:
+    def _defer(self, contact: Contact, missed: Unanswered | None) -> Deferral | None:
         """Defer a contact whose provider may answer later. A turn that our own pace delays is always waited for."""
         if missed is None or not missed.is_temporary:
             return None

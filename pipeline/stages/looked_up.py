@@ -7,8 +7,8 @@ from pipeline.lookup.search.recall import person_digest
 from pipeline.mail.address.syntax import Address
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 
-BROUGHT_SCORE = 50
-"""The score of an address that the contact brought: nobody has judged it yet."""
+SUPPLIED_SCORE = 50
+"""The score of an address that the contact supplied: nobody has judged it yet."""
 STRANGER = 0.01
 """The chance that a guessed local part belongs to somebody else of a like name."""
 INFERRED = "inferred"
@@ -17,15 +17,15 @@ INFERRED_AT_MOST = 70
 """What rests on the domain's pattern alone scores less than what a server confirmed."""
 
 
-def as_brought(contact: Contact, address: Address, pattern: str | None) -> Outcome:
-    """The address that the contact brought, as it is."""
+def as_supplied(contact: Contact, address: Address, pattern: str | None) -> Outcome:
+    """The address that the contact supplied, as it is."""
     return Outcome(
         contact.position,
         OutcomeStatus.FOUND,
         Reason.INPUT,
         email=str(address),
         source="input",
-        score=BROUGHT_SCORE,
+        score=SUPPLIED_SCORE,
         evidence={"pattern": pattern},
     )
 

@@ -6,7 +6,7 @@ from itertools import chain
 
 from pipeline.contacts import PatternCount
 from pipeline.lookup.names.parse import Name
-from pipeline.lookup.patterns.model import PatternBelief
+from pipeline.lookup.patterns.model import PatternModel
 from pipeline.lookup.patterns.patterns import local_parts
 from pipeline.lookup.providers.source import Person
 from pipeline.lookup.search.target import seek
@@ -40,8 +40,8 @@ class Suppressed:
             return False
         if digest in self.listed or is_domain_listed(domain, self.listed):
             return True
-        belief = PatternBelief(known)
-        likeliest = seek(name, belief.confirmed).best(belief)
+        model = PatternModel(known)
+        likeliest = seek(name, model.confirmed).best(model)
         return likeliest is not None and self.has(Address(likeliest.local_part, domain))
 
     def local_parts(self, names: Iterable[Name], domain: str) -> Mapping[Name, set[str]]:

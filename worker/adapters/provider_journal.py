@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from models.database import Database
 from models.postgres_errors import PostgresUnavailable
-from pipeline.lookup.providers.journal import Claimed, Known, OverBudget, Question
+from pipeline.lookup.providers.journal import Known, OverBudget, Question, Reserved
 from pipeline.lookup.providers.source import Found, NotFound
 from pipeline.memory import provider_answers
 from pipeline.memory.provider_answers import Caps
@@ -50,18 +50,18 @@ class PostgresJournal:
         known: Known | None = await self._enter("recall", question)
         return known
 
-    async def claim(self, question: Question) -> Known | OverBudget | Claimed:
+    async def reserve(self, question: Question) -> Known | OverBudget | Reserved:
         """Write the question down, unless somebody knows more."""
-        said: Known | OverBudget | Claimed = await self._enter("claim", question)
+        said: Known | OverBudget | Reserved = await self._enter("reserve", question)
         return said
 
-    async def settle(self, question: Question, answer: Found | NotFound) -> None:
+    async def record(self, question: Question, answer: Found | NotFound) -> None:
         """Write the answer down."""
-        await self._enter("settle", question, answer)
+        await self._enter("record", question, answer)
 
-    async def withdraw(self, question: Question, claimed: Claimed) -> None:
+    async def retract(self, question: Question, reserved: Reserved) -> None:
         """Take back a question that was not served."""
-        await self._enter("withdraw", question, claimed)
+        await self._enter("retract", question, reserved)
 
     async def _enter(self, kind: str, *arguments: Any) -> Any:
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -99,22 +99,22 @@ class PostgresJournal:
             for entry in entries:
                 self._note(session, account_id, entry)
             recalled = iter(provider_answers.recall(session, account_id, _questions(entries, "recall")))
-            asked = _questions(entries, "claim")
-            claimed = iter(
-                provider_answers.claim(session, account_id, self._run_id, asked, self._caps) if asked else ()
+            asked = _questions(entries, "reserve")
+            reserved = iter(
+                provider_answers.reserve(session, account_id, self._run_id, asked, self._caps) if asked else ()
             )
-        said = {"recall": recalled, "claim": claimed}
+        said = {"recall": recalled, "reserve": reserved}
         return [next(said[entry.kind]) if entry.kind in said else None for entry in entries]
 
     def _note(self, session: Session, account_id: UUID, entry: _Entry) -> None:
-        if entry.kind == "settle":
+        if entry.kind == "record":
             question, answer = entry.arguments
             if isinstance(answer, Found) and suppressions.hides(session, account_id, question.digest, answer.email):
                 # It was paid, and is not kept: on the list since, or not known by this address before.
                 answer = NotFound(cost=answer.cost)
-            provider_answers.settle(session, account_id, self._run_id, question, answer)
-        elif entry.kind == "withdraw":
-            provider_answers.withdraw(session, account_id, *entry.arguments)
+            provider_answers.record(session, account_id, self._run_id, question, answer)
+        elif entry.kind == "retract":
+            provider_answers.retract(session, account_id, *entry.arguments)
 
 
 def _questions(entries: list[_Entry], kind: str) -> list[Question]:

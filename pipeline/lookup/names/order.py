@@ -17,7 +17,7 @@ _PATRONYMICS = ("vich", "ovna", "evna", "ichna")
 class Split:
     """One way to see a name's words; the name that a person goes by is the first of the given ones.
 
-    `manner` is the choice that it makes, if others would make another one, such as the first of two family names.
+    `style` is the choice that it makes, if others would make another one, such as the first of two family names.
     `joined` says that the given words are one name in several syllables: Min Jun, Xiao Ming.
     """
 
@@ -25,7 +25,7 @@ class Split:
     family: tuple[str, ...]
     weight: float
     joined: bool = False
-    manner: tuple[str, str] | None = None
+    style: tuple[str, str] | None = None
 
 
 def split_fields(first: Sequence[str], last: Sequence[str], culture: str) -> list[Split]:
@@ -85,8 +85,8 @@ def _called(given: Sequence[str], culture: str, split: Split) -> Sequence[Split]
         return [replace(split, given=tuple(given))]
     called, as_one = (given[-1], *given[:-1]), ("".join(given),)
     return [
-        replace(split, given=called, weight=split.weight * (1 - ALL_AS_ONE), manner=("called", "last")),
-        replace(split, given=as_one, weight=split.weight * ALL_AS_ONE, manner=("called", "as one")),
+        replace(split, given=called, weight=split.weight * (1 - ALL_AS_ONE), style=("called", "last")),
+        replace(split, given=as_one, weight=split.weight * ALL_AS_ONE, style=("called", "as one")),
     ]
 
 
@@ -106,8 +106,8 @@ def _by_one_surname(split: Split, culture: str) -> list[Split]:
     surnames = [word for word in split.family if key(word) not in PARTICLES]
     if len(surnames) < 2 or culture not in _THE_ONE_IN_USE:
         return [split]
-    one, manner = _THE_ONE_IN_USE[culture]
-    short = replace(split, family=(surnames[one],), weight=0.5 * split.weight, manner=("family", manner))
+    one, style = _THE_ONE_IN_USE[culture]
+    short = replace(split, family=(surnames[one],), weight=0.5 * split.weight, style=("family", style))
     return [short, replace(split, weight=0.5 * split.weight)]
 
 

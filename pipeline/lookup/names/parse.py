@@ -12,7 +12,7 @@ from pipeline.lookup.names import kana
 from pipeline.lookup.names.culture import JOINED, culture_of
 from pipeline.lookup.names.order import Split, split_fields, split_words
 from pipeline.lookup.names.scripts import Convention, pairs_of_conventions
-from pipeline.lookup.names.spelling import family_spellings, given_spellings, manner_of
+from pipeline.lookup.names.spelling import family_spellings, given_spellings, style_of
 from pipeline.lookup.names.syllables import family_first, syllables
 from pipeline.lookup.names.words import Words, read_words
 
@@ -28,7 +28,7 @@ FORMERLY = 0.15
 class Reading:
     """One way to spell a name in an address: lower-case ASCII, `last` empty for people of one name.
 
-    `initials` are those of all given names, the one that the person goes by first. `manners` are the choices made:
+    `initials` are those of all given names, the one that the person goes by first. `styles` are the choices made:
     of what there is to choose, and how.
     """
 
@@ -36,7 +36,7 @@ class Reading:
     last: str
     weight: float
     initials: str = ""
-    manners: tuple[tuple[str, Hashable], ...] = field(default=(), compare=False)
+    styles: tuple[tuple[str, Hashable], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +88,17 @@ def _family_and_given(words: Words) -> tuple[Sequence[str], Sequence[str]] | Non
 
 def _name(splits: Sequence[Split], words: Words, culture: str) -> Name | None:
     weights: dict[tuple[str, str, str], float] = {}
-    manners: dict[tuple[str, str, str], tuple[tuple[str, Hashable], ...]] = {}
+    styles: dict[tuple[str, str, str], tuple[tuple[str, Hashable], ...]] = {}
     for split in _with_other_names(splits, words):
         lower = replace(split, given=_lower(split.given), family=_lower(split.family))
         for conventions in pairs_of_conventions("".join((*lower.given, *lower.family))):
             spelled = _spelled(lower, *conventions[:2])
             for reading, weight in _readings(spelled):
                 weights[reading] = weights.get(reading, 0.0) + conventions[2] * split.weight * weight
-                manners.setdefault(reading, _manners(reading, spelled, *conventions[:2]))
+                styles.setdefault(reading, _styles(reading, spelled, *conventions[:2]))
     kept = sorted(weights.items(), key=lambda item: -item[1])[:MAX_READINGS]
     total = sum(weight for _, weight in kept)
-    readings = (Reading(*reading[:2], weight / total, reading[2], manners[reading]) for reading, weight in kept)
+    readings = (Reading(*reading[:2], weight / total, reading[2], styles[reading]) for reading, weight in kept)
     return Name(tuple(readings), culture) if kept else None
 
 
@@ -107,7 +107,7 @@ def _spelled(split: Split, given: Convention, family: Convention) -> Split:
     return replace(split, given=tuple(map(given, split.given)), family=tuple(map(family, split.family)))
 
 
-def _manners(
+def _styles(
     reading: tuple[str, str, str], spelled: Split, given: Convention, family: Convention
 ) -> tuple[tuple[str, Hashable], ...]:
     """The choices that lead to a reading: letters, of several given names which, of several family names which."""
@@ -115,7 +115,7 @@ def _manners(
     chosen = dict(
         filter(
             None,
-            (spelled.manner, manner_of(first, spelled.given, "given"), manner_of(last, spelled.family, "family")),
+            (spelled.style, style_of(first, spelled.given, "given"), style_of(last, spelled.family, "family")),
         )
     )
     letters = {"letters": given} if given is family else {}

@@ -81,7 +81,7 @@ def _of_two_names(words: Sequence[str]) -> Spellings:
     )
 
 
-def manner_of(spelled: str, words: Sequence[str], kind: str) -> tuple[str, str] | None:
+def style_of(spelled: str, words: Sequence[str], kind: str) -> tuple[str, str] | None:
     """Say what was chosen of a name of several parts; None where there is nothing to choose.
 
     Names with particles, those with hyphens and those of two words are kinds of their own.
@@ -105,7 +105,7 @@ def manner_of(spelled: str, words: Sequence[str], kind: str) -> tuple[str, str] 
         "first": bare[0] if bare else "",
         "last": parts[-1],
     }
-    return kind, next((manner for manner, form in forms.items() if form == spelled), "otherwise")
+    return kind, next((style for style, form in forms.items() if form == spelled), "otherwise")
 
 
 def weighed(*pairs: tuple[str, float]) -> Spellings:

@@ -19,7 +19,7 @@ CONFORMITY_WEIGHT = 4
 """As many addresses as this speak as loud as the CONFORMITY assumed at first."""
 OTHERS_WEIGHT = 2
 """As many addresses beside the dominant pattern speak as loud about the rest as the priors do."""
-STRAYS_EXIST = 0.5
+OUTLIERS_EXIST = 0.5
 """The chance that somebody whom the dominant pattern does not explain has an address, and by the next best pattern."""
 MOST_SUSPICIOUS = 20
 SURE = 0.6
@@ -32,7 +32,7 @@ Coverage = Mapping[str, float]
 """Of each pattern, the share of a person's spellings that the server does not know."""
 
 
-class PatternBelief:
+class PatternModel:
     """The chance of each pattern's being the domain's dominant one."""
 
     def __init__(self, known: Sequence[PatternCount] = (), priors: Mapping[str, float] = PRIORS) -> None:
@@ -40,10 +40,10 @@ class PatternBelief:
         self._hits: defaultdict[str, float] = defaultdict(float)
         self._confirmed: defaultdict[str, float] = defaultdict(float)
         self._chances: Mapping[str, float] = priors
-        self._strays: Mapping[str, float] = priors
+        self._outliers: Mapping[str, float] = priors
         self._unexplained = 0.0
         self._explored = 1.0
-        self._beside: PatternBelief | None = None
+        self._beside: PatternModel | None = None
         for count in known:
             self._note_count(count)
         self._chances_of_anybody = self._mixed(self._chances)
@@ -70,11 +70,11 @@ class PatternBelief:
         total = sum(self._confirmed.values())
         return total >= ENOUGH_CONFIRMED and max(self._confirmed.values()) >= SURE * total
 
-    def copy(self) -> "PatternBelief":
-        """Give a belief of its own to somebody who wants to suppose something."""
-        other = PatternBelief(priors=self._priors)
+    def copy(self) -> "PatternModel":
+        """Give a model of its own to somebody who wants to suppose something."""
+        other = PatternModel(priors=self._priors)
         other._hits, other._chances = self._hits.copy(), self._chances
-        other._strays, other._chances_of_anybody = self._strays, self._chances_of_anybody
+        other._outliers, other._chances_of_anybody = self._outliers, self._chances_of_anybody
         other._unexplained, other._explored = self._unexplained, self._explored
         return other
 
@@ -101,7 +101,7 @@ class PatternBelief:
         """Learn that one more of a person's addresses does not exist."""
         old, new = self._likelihoods(before), self._likelihoods(after)
         self._update({pattern: (1 - new[pattern]) / (1 - old[pattern]) for pattern in self._priors})
-        self._note_stray_refusal({pattern: share - before.get(pattern, 0.0) for pattern, share in after.items()})
+        self._note_outlier_refusal({pattern: share - before.get(pattern, 0.0) for pattern, share in after.items()})
 
     def note_unexplained(self, people: int) -> None:
         """Learn how many people have no address by the dominant pattern: more than should, if there is a second one."""
@@ -119,13 +119,13 @@ class PatternBelief:
         self._confirmed[count.pattern] += count.confirmed
         self._hits[count.pattern] += confirmed
 
-    def _note_stray_refusal(self, refused: Coverage) -> None:
+    def _note_outlier_refusal(self, refused: Coverage) -> None:
         """Somebody whom the dominant pattern does not explain is not explained by these either."""
         dominant = self.dominant
         if dominant:
-            kept = {p: 1.0 if p == dominant else 1 - STRAYS_EXIST * refused.get(p, 0.0) for p in self._priors}
-            total = sum(chance * kept[pattern] for pattern, chance in self._strays.items())
-            self._strays = {pattern: chance * kept[pattern] / total for pattern, chance in self._strays.items()}
+            kept = {p: 1.0 if p == dominant else 1 - OUTLIERS_EXIST * refused.get(p, 0.0) for p in self._priors}
+            total = sum(chance * kept[pattern] for pattern, chance in self._outliers.items())
+            self._outliers = {pattern: chance * kept[pattern] / total for pattern, chance in self._outliers.items()}
             self._explored *= total
 
     @property
@@ -133,27 +133,27 @@ class PatternBelief:
         return max(self._chances, key=self._chances.__getitem__)
 
     @property
-    def strays(self) -> float:
+    def outliers(self) -> float:
         """How many of those whom the dominant pattern does not explain are thought to have an address by another."""
         absent = (1 - EXISTENCE) * (sum(self._hits.values()) + self._unexplained)
         excess = max(0.0, self._unexplained - absent)
         odds = self._explored * exp(min(excess**2 / (2 * (absent + 1)), MOST_SUSPICIOUS))
         return excess * odds / (1 + odds)
 
-    def beside_the_dominant(self) -> "PatternBelief":
+    def beside_the_dominant(self) -> "PatternModel":
         """What is believed of people whose address by the dominant pattern is a colleague's: theirs is another one."""
         if self._beside is None:
-            self._beside = PatternBelief(priors=self._beside_the_dominant(self._priors, OTHERS_WEIGHT))
+            self._beside = PatternModel(priors=self._beside_the_dominant(self._priors, OTHERS_WEIGHT))
         return self._beside
 
     @property
     def _conformity(self) -> float:
         conforming = self._hits.get(self._likeliest, 0.0) + CONFORMITY * CONFORMITY_WEIGHT
-        return conforming / (sum(self._hits.values()) + self.strays + CONFORMITY_WEIGHT)
+        return conforming / (sum(self._hits.values()) + self.outliers + CONFORMITY_WEIGHT)
 
     def _others(self) -> Mapping[str, float]:
         """The chance of each pattern for an address that does not follow the dominant one."""
-        return self._beside_the_dominant(self._strays, OTHERS_WEIGHT + self.strays)
+        return self._beside_the_dominant(self._outliers, OTHERS_WEIGHT + self.outliers)
 
     def _beside_the_dominant(self, expected: Mapping[str, float], weight: float) -> Mapping[str, float]:
         """What was seen beside the dominant pattern, and what is expected, as if so many addresses showed it."""

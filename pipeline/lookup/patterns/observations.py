@@ -18,7 +18,7 @@ class Lesson(NamedTuple):
 
 
 def lessons(outcomes: Iterable[Outcome]) -> Mapping[tuple[str, str], Lesson]:
-    """Count by domain and pattern. What a contact brought and a catch-all's yes teach nothing."""
+    """Count by domain and pattern. What a contact supplied and a catch-all's yes teach nothing."""
     confirmed: Counter[tuple[str, str]] = Counter()
     refused: Counter[tuple[str, str]] = Counter()
     for outcome in outcomes:

@@ -14,18 +14,18 @@ from pipeline.lookup.patterns.patterns import render
 USUAL_WEIGHT = 0.7
 """As many addresses as this speak as loud as what is usual for a name."""
 TELLING = 0.5
-"""An address tells about a manner if it takes away so much of the doubt about it."""
+"""An address tells about a style if it takes away so much of the doubt about it."""
 
-Manner = tuple[str, Hashable]
+Style = tuple[str, Hashable]
 """What there is to choose, and how."""
 
 
-class Manners:
+class SpellingStyles:
     """What the addresses of one domain have shown; `version` changes with each that tells something."""
 
     def __init__(self) -> None:
         self.version = 0
-        self._seen: Counter[Manner] = Counter()
+        self._seen: Counter[Style] = Counter()
 
     def note(self, name: Name, local_part: str, pattern: str) -> None:
         """Learn from somebody's address, of this pattern."""
@@ -62,7 +62,7 @@ class Manners:
 
 def _weight(reading: Reading, factors: Mapping[str, Mapping[Hashable, float]]) -> float:
     weight = reading.weight
-    for kind, choice in reading.manners:
+    for kind, choice in reading.styles:
         weight *= factors[kind].get(choice, 1.0)
     return weight
 
@@ -71,7 +71,7 @@ def _shares(readings: "tuple[Reading, ...] | list[Reading]") -> Mapping[str, Map
     """Of each kind the share of each choice; what readings lack a kind are left out of it."""
     weights: defaultdict[str, Counter[Hashable]] = defaultdict(Counter)
     for reading in readings:
-        for kind, choice in reading.manners:
+        for kind, choice in reading.styles:
             weights[kind][choice] += reading.weight  # type: ignore[assignment]
     return {
         kind: {choice: weight / choices.total() for choice, weight in choices.items()}

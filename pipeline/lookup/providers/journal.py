@@ -1,7 +1,7 @@
 """The journal of paid questions: what a chunk task writes before it asks, and what any other chunk task then knows.
 
-Everybody who wants to ask first reads (`recall`), then writes the question (`claim`), asks, and writes the answer
-(`settle`) before anything else happens with it. A question that was certainly not served is taken back (`withdraw`).
+Everybody who wants to ask first reads (`recall`), then writes the question (`reserve`), asks, and writes the answer
+(`record`) before anything else happens with it. A question that was certainly not served is taken back (`retract`).
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class OverBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class Reserved:
     """The question is written down and ours to ask. `at` is the token to take it back with."""
 
     at: datetime
@@ -62,15 +62,15 @@ class Journal(Protocol):
         """Read what is known; None if the question is free to be asked."""
         ...
 
-    async def claim(self, question: Question) -> Known | OverBudget | Claimed:
+    async def reserve(self, question: Question) -> Known | OverBudget | Reserved:
         """Write the question down, unless somebody knows more."""
         ...
 
-    async def settle(self, question: Question, answer: Found | NotFound) -> None:
+    async def record(self, question: Question, answer: Found | NotFound) -> None:
         """Write the answer down; `answer.cost` replaces the price that was reserved."""
         ...
 
-    async def withdraw(self, question: Question, claimed: Claimed) -> None:
+    async def retract(self, question: Question, reserved: Reserved) -> None:
         """Take back a question that was not served: it cost nothing, and anyone may ask it."""
         ...
 
@@ -82,12 +82,12 @@ class NoJournal:
         """Raise: a paid source needs a journal."""
         raise RuntimeError(f"source {question.source} is paid, and is asked without a journal")
 
-    async def claim(self, question: Question) -> Known | OverBudget | Claimed:
+    async def reserve(self, question: Question) -> Known | OverBudget | Reserved:
         """Raise, as `recall`."""
         raise RuntimeError(f"source {question.source} is paid, and is asked without a journal")
 
-    async def settle(self, question: Question, answer: Found | NotFound) -> None:
-        """Nothing was claimed."""
+    async def record(self, question: Question, answer: Found | NotFound) -> None:
+        """Nothing was reserved."""
 
-    async def withdraw(self, question: Question, claimed: Claimed) -> None:
-        """Nothing was claimed."""
+    async def retract(self, question: Question, reserved: Reserved) -> None:
+        """Nothing was reserved."""

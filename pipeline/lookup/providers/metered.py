@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from pipeline.lookup.providers.breaker import CircuitBreaker
-from pipeline.lookup.providers.journal import Claimed, Journal, Lost, OverBudget, Pending, Question
+from pipeline.lookup.providers.journal import Journal, Lost, OverBudget, Pending, Question, Reserved
 from pipeline.lookup.providers.pace import Pace, TooBusy
 from pipeline.lookup.providers.source import AskLater, Found, NotFound, Person, Reply, Source, Terms, Unusable
 from pipeline.outcomes import Reason
@@ -36,7 +36,7 @@ WRITING = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class NotAsked:
+class Unanswered:
     """The source could not say anything, and why. `wait`: the seconds until it may, where they are known.
 
     `ours`: it is our own pace, or a chunk task of ours, that makes the person wait, so their turn does come. `at_once`:
@@ -54,7 +54,7 @@ class NotAsked:
         return self.reason is Reason.PROVIDER_UNAVAILABLE
 
 
-Told = Found | NotFound | NotAsked
+StepResult = Found | NotFound | Unanswered
 
 
 class Metered:
@@ -72,13 +72,13 @@ class Metered:
         self._landing = landing
         self._pace = Pace(terms.at_once, terms.per_second)
 
-    async def ask(self, person: Person, journal: Journal, left: Decimal | None) -> Told | None:
+    async def ask(self, person: Person, journal: Journal, left: Decimal | None) -> StepResult | None:
         """Ask about a person who may still cost `left`; None if too little is known about them."""
         if not self._source.knows_about(person):
             return None
         question = self._question(person)
         told = await self._ask_once(person, question, journal, left)
-        if isinstance(told, NotAsked) and told.at_once:
+        if isinstance(told, Unanswered) and told.at_once:
             await asyncio.sleep(RETRY_PAUSE if told.ours or told.wait is None else told.wait)
             told = await self._ask_once(person, question, journal, left)
         return told
@@ -98,31 +98,31 @@ class Metered:
             again_costs=Decimal(0) if terms.repeats_are_free else terms.price,
         )
 
-    async def _ask_once(self, person: Person, question: Question, journal: Journal, left: Decimal | None) -> Told:
+    async def _ask_once(self, person: Person, question: Question, journal: Journal, left: Decimal | None) -> StepResult:
         known = await self._recall(question, journal)
         if known is not None:
             return known
         if left is not None and question.price > left:
-            return NotAsked(Reason.OUT_OF_BUDGET)
+            return Unanswered(Reason.OUT_OF_BUDGET)
         if self.breaker.seconds > 0:
             return self._refused()
         try:
             async with self._pace.turn(PATIENCE):
-                return await self._landed(self._take_turn(person, question, journal))
+                return await self._landed(self._ask_source(person, question, journal))
         except TooBusy as busy:
             return self._too_busy(busy)
 
-    async def _recall(self, question: Question, journal: Journal) -> Told | None:
+    async def _recall(self, question: Question, journal: Journal) -> StepResult | None:
         """What the journal knows, waiting for an answer that another chunk task is about to get."""
         waited, pause = 0.0, 0.1
         while isinstance(known := await journal.recall(question), Pending):
             if waited >= PATIENCE:
-                return NotAsked(Reason.PROVIDER_UNAVAILABLE, known.seconds, ours=True)
+                return Unanswered(Reason.PROVIDER_UNAVAILABLE, known.seconds, ours=True)
             await asyncio.sleep(pause)
             waited, pause = waited + pause, min(2 * pause, 1.0)
-        return NotAsked(Reason.ANSWER_LOST) if isinstance(known, Lost) else known
+        return Unanswered(Reason.ANSWER_LOST) if isinstance(known, Lost) else known
 
-    async def _landed(self, work: Coroutine[Any, Any, Told]) -> Told:
+    async def _landed(self, work: Coroutine[Any, Any, StepResult]) -> StepResult:
         """Do the work; when the chunk task must stop, a request under way still has a moment, for it may be paid."""
         task = asyncio.ensure_future(work)
         try:
@@ -133,15 +133,15 @@ class Metered:
             await asyncio.wait({task})
             raise
 
-    async def _take_turn(self, person: Person, question: Question, journal: Journal) -> Told:
+    async def _ask_source(self, person: Person, question: Question, journal: Journal) -> StepResult:
         if not self.breaker.enter():
             return self._refused()
         try:
-            claimed = await journal.claim(question)
-            if not isinstance(claimed, Claimed):
-                return _not_claimed(claimed)
+            reserved = await journal.reserve(question)
+            if not isinstance(reserved, Reserved):
+                return _not_reserved(reserved)
             reply = await self._find(person, question)
-            return await self._conclude(reply, question, claimed, journal)
+            return await self._conclude(reply, question, reserved, journal)
         finally:
             self.breaker.leave()
 
@@ -153,56 +153,56 @@ class Metered:
             log.error("source %s broke: %s", self.name, type(error).__name__)
             return AskLater(in_doubt=True)
 
-    async def _conclude(self, reply: Reply, question: Question, claimed: Claimed, journal: Journal) -> Told:
+    async def _conclude(self, reply: Reply, question: Question, reserved: Reserved, journal: Journal) -> StepResult:
         match reply:
             case Found() | NotFound():
                 is_charged = isinstance(reply, Found) or self._terms.charges_not_found
                 answer = replace(reply, cost=question.price if is_charged else Decimal(0))
-                await journal.settle(question, answer)
+                await journal.record(question, answer)
                 self.breaker.succeeded()
                 return answer
             case Unusable(reason):
                 self.breaker.shut(UNUSABLE_FOR, reason)
                 log.error("source %s can't be used: %s", self.name, reason)
-                await journal.withdraw(question, claimed)
-                return NotAsked(reason)
+                await journal.retract(question, reserved)
+                return Unanswered(reason)
             case AskLater(in_doubt=True):
                 self.breaker.failed()
                 return self._doubtful()
             case AskLater(seconds):
-                await journal.withdraw(question, claimed)
-                return self._put_off(seconds)
+                await journal.retract(question, reserved)
+                return self._defer(seconds)
 
-    def _doubtful(self) -> NotAsked:
+    def _doubtful(self) -> Unanswered:
         """The question stays in the journal, as if its task had died."""
         if not self._terms.asks_again_in_doubt:
-            return NotAsked(Reason.ANSWER_LOST)
-        return NotAsked(Reason.PROVIDER_UNAVAILABLE)
+            return Unanswered(Reason.ANSWER_LOST)
+        return Unanswered(Reason.PROVIDER_UNAVAILABLE)
 
-    def _put_off(self, seconds: float | None) -> NotAsked:
+    def _defer(self, seconds: float | None) -> Unanswered:
         if seconds is None:
             self.breaker.failed()
-            return NotAsked(Reason.PROVIDER_UNAVAILABLE, at_once=True)
+            return Unanswered(Reason.PROVIDER_UNAVAILABLE, at_once=True)
         if seconds > LONGEST_WAIT:
             self.breaker.shut(LONGEST_WAIT, Reason.PROVIDER_UNAVAILABLE)
-            return NotAsked(Reason.PROVIDER_UNAVAILABLE)
+            return Unanswered(Reason.PROVIDER_UNAVAILABLE)
         self._pace.hold(seconds)
-        return NotAsked(Reason.PROVIDER_UNAVAILABLE, seconds, at_once=seconds <= SHORT_WAIT)
+        return Unanswered(Reason.PROVIDER_UNAVAILABLE, seconds, at_once=seconds <= SHORT_WAIT)
 
-    def _refused(self) -> NotAsked:
-        return NotAsked(self.breaker.reason)
+    def _refused(self) -> Unanswered:
+        return Unanswered(self.breaker.reason)
 
-    def _too_busy(self, busy: TooBusy) -> NotAsked:
-        return NotAsked(Reason.PROVIDER_UNAVAILABLE, busy.seconds, ours=busy.ours)
+    def _too_busy(self, busy: TooBusy) -> Unanswered:
+        return Unanswered(Reason.PROVIDER_UNAVAILABLE, busy.seconds, ours=busy.ours)
 
 
-def _not_claimed(known: Found | NotFound | Pending | Lost | OverBudget) -> Told:
+def _not_reserved(known: Found | NotFound | Pending | Lost | OverBudget) -> StepResult:
     match known:
         case Found() | NotFound():
             return known
         case Pending(seconds):
-            return NotAsked(Reason.PROVIDER_UNAVAILABLE, seconds, ours=True, at_once=True)
+            return Unanswered(Reason.PROVIDER_UNAVAILABLE, seconds, ours=True, at_once=True)
         case Lost():
-            return NotAsked(Reason.ANSWER_LOST)
+            return Unanswered(Reason.ANSWER_LOST)
         case OverBudget():
-            return NotAsked(Reason.OUT_OF_BUDGET)
+            return Unanswered(Reason.OUT_OF_BUDGET)

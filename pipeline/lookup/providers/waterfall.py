@@ -9,7 +9,7 @@ from typing import Protocol
 from pipeline.lookup.providers.breaker import CircuitBreaker
 from pipeline.lookup.providers.companies import Companies, NoCompanies
 from pipeline.lookup.providers.journal import Journal, NoJournal
-from pipeline.lookup.providers.metered import NotAsked, Told
+from pipeline.lookup.providers.metered import StepResult, Unanswered
 from pipeline.lookup.providers.source import Found, Person
 from pipeline.mail.address.suppression import EmptyList, SuppressionList
 from pipeline.mail.outage import Outage
@@ -34,7 +34,7 @@ class Step(Protocol):
         """Its breaker, if it belongs to the outside world."""
         ...
 
-    async def ask(self, person: Person, journal: Journal, left: Decimal | None) -> Told | None:
+    async def ask(self, person: Person, journal: Journal, left: Decimal | None) -> StepResult | None:
         """Ask about a person who may still cost `left`; None if too little is known about them."""
         ...
 
@@ -54,7 +54,7 @@ class Conclusion:
     said: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     found: Found | None = None
-    missed: NotAsked | None = None
+    missed: Unanswered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,13 @@ class Waterfall:
     async def ask(self, person: Person, *, only_free: bool) -> Conclusion:
         """Ask about a person; with `only_free`, only sources that cost nothing."""
         said: dict[str, str] = {}
-        missed: list[NotAsked] = []
+        missed: list[Unanswered] = []
         left = self.per_contact
         for step in self.steps:
             told = None if only_free and not step.is_free else await step.ask(person, self.journal, left)
             if isinstance(told, Found):
                 return Conclusion(said | {step.name: "found"}, step.name, told)
-            if isinstance(told, NotAsked):
+            if isinstance(told, Unanswered):
                 said[step.name] = told.reason
                 missed.append(told)
             elif told is not None:
@@ -127,7 +127,7 @@ class Sources:
             await step.close()
 
 
-def _urgency(missed: NotAsked) -> tuple[bool, float]:
+def _urgency(missed: Unanswered) -> tuple[bool, float]:
     """Those that can be asked later come first, the soonest of them before the others."""
     return not missed.is_temporary, inf if missed.wait is None else missed.wait
 

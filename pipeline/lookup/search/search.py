@@ -5,7 +5,7 @@ next one. A yes counts for something once the server was seen to refuse a local 
 had, or else an invented one. What the answers mean for the people is for `conclusions` to say.
 
 A server that greylists is asked in one go at each visit, about the invented address, too, so that all of it has
-passed the greylist when the same people are sought again. Of many people only the pilots are asked about at the first
+passed the greylist when the same people are sought again. Of many people only the samples are asked about at the first
 visit. If it then turns out to greylist clients rather than recipients, everything is known at the second one. At later
 visits some are answered and others put off: these are asked about once more, by what those have shown.
 """
@@ -14,20 +14,20 @@ from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mappi
 
 from pipeline.lookup.names.parse import Name
 from pipeline.lookup.patterns.candidates import LIMIT
-from pipeline.lookup.patterns.model import PatternBelief
+from pipeline.lookup.patterns.model import PatternModel
 from pipeline.lookup.search.conclusions import Conclusions, Finding
-from pipeline.lookup.search.planning import HOPE_OF_MANY, Questions, plan_round, plan_visit
-from pipeline.lookup.search.target import Sought
+from pipeline.lookup.search.planning import HOPE_OF_MANY, ProbePlan, plan_round, plan_visit
+from pipeline.lookup.search.target import Target
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.probe import Enquiry
 from pipeline.mail.replies.answer import Answer
 from pipeline.mail.replies.meaning import ABOUT_US, EXISTS, SETTLED, Meaning
 
 PATIENCE_WITH_A_SERVER = 10
-"""Questions to a server that settles nothing about anybody, until it is left alone."""
+"""Probes to a server that settles nothing about anybody, until it is left alone."""
 
-QUESTIONS_EACH = 4
-"""Questions that a person takes on average, for the estimate of how many can be looked up in time."""
+PROBES_EACH = 4
+"""Probes that a person takes on average, for the estimate of how many can be looked up in time."""
 
 FEW = 8
 """So few people are found at the second visit to a greylisting server, whatever the pattern, for few questions."""
@@ -40,7 +40,7 @@ class DomainSearch:
 
     `everybody` are all people who will be sought here, and those colleagues who are sought elsewhere. `taken` are
     local parts known to belong to others; those that are found join them. `coming_back` are people who will be sought
-    again if the server asks for that, with how often. `was_told_something` says that the server has settled something
+    again if the server asks for that, with how often. `was_answered` says that the server has settled something
     about somebody so far.
     """
 
@@ -48,29 +48,29 @@ class DomainSearch:
         self,
         conversation: Enquiry,
         network: MailNetwork,
-        belief: PatternBelief,
+        model: PatternModel,
         everybody: Collection[Name],
         taken: set[str],
         coming_back: Mapping[Name, int] | None = None,
     ) -> None:
         self._conversation = conversation
         self._network = network
-        self._conclusions = Conclusions(belief, taken, everybody)
+        self._conclusions = Conclusions(model, taken, everybody)
         self._coming_back = {name: times for name, times in (coming_back or {}).items() if times}
         self._greylisting = False
         self._greylisted: Answer | None = None
         self._kept: Mapping[str, Answer] = {}
-        self._for_the_next_visit: Questions = {}
+        self._for_the_next_visit: ProbePlan = {}
         self._greylisted_by_now: dict[str, Answer] = {}
-        self.was_told_something = False
+        self.was_answered = False
         self._asked = 0
         self._asked_before_the_last_look = 0
         self._probes = 0
 
     @property
-    def questions_each(self) -> int:
+    def probes_each(self) -> int:
         """How many questions a person takes on average."""
-        return LIMIT if self._greylisting else QUESTIONS_EACH
+        return LIMIT if self._greylisting else PROBES_EACH
 
     async def find(self, names: Sequence[Name]) -> AsyncIterator[Finding]:
         """Yield a finding per name, in any order, as each is known.
@@ -80,7 +80,7 @@ class DomainSearch:
         self._conversation.restart_clock()
         conclusions = self._conclusions
         conclusions.seek(names, self._coming_back)
-        for finding in self._put_off(names):
+        for finding in self._defer(names):
             yield finding
         while conclusions.stopped is None:
             for finding in conclusions.prepare():
@@ -90,9 +90,7 @@ class DomainSearch:
             questions = self._plan(conclusions.asking) if conclusions.asking else self._plan_the_next_visit()
             for finding in await self._ask(questions) if questions else conclusions.give_up():
                 yield finding
-            for finding in self._put_off(
-                [name for name, person in conclusions.waiting.items() if not person.pilot_for]
-            ):
+            for finding in self._defer([name for name, person in conclusions.waiting.items() if not person.sample_for]):
                 yield finding
         for finding in conclusions.settle(self._for_the_next_visit, self._greylisted_by_now):
             yield finding
@@ -126,17 +124,17 @@ class DomainSearch:
         """Yield the rest, when everybody was sought."""
         yield from self._conclusions.decide()
 
-    def _plan(self, people: Sequence[Sought]) -> Questions:
-        belief = self._conclusions.belief
+    def _plan(self, people: Sequence[Target]) -> ProbePlan:
+        model = self._conclusions.model
         coming_back = [person for person in people if person.comes_back]
         self._greylisting = self._greylisting and bool(coming_back)
         if not self._greylisting:
-            return plan_round(people, belief)
+            return plan_round(people, model)
         return plan_visit(
-            coming_back, self._on_the_last_occasion, self._hope_for_a_visit, len(self._coming_back), belief
+            coming_back, self._on_the_last_occasion, self._hope_for_a_visit, len(self._coming_back), model
         )
 
-    def _plan_the_next_visit(self) -> Questions:
+    def _plan_the_next_visit(self) -> ProbePlan:
         """Choose what those who must come back are asked about, now that the others have shown what they can."""
         conclusions = self._conclusions
         conclusions.resting.clear()
@@ -151,11 +149,11 @@ class DomainSearch:
         is_alone = len(self._coming_back) == 1 and max(self._coming_back.values()) > 1
         return 1.0 if self._are_few and not is_alone else HOPE_OF_MANY
 
-    def _put_off(self, names: Iterable[Name]) -> Iterator[Finding]:
-        """Have those wait who need not be asked about before the pilots have shown the pattern."""
-        if self._greylisting and self._greylisted and not self._conclusions.belief.dominant:
+    def _defer(self, names: Iterable[Name]) -> Iterator[Finding]:
+        """Have those wait who need not be asked about before the samples have shown the pattern."""
+        if self._greylisting and self._greylisted and not self._conclusions.model.dominant:
             may_wait = self._coming_back.keys() - self._on_the_last_occasion
-            yield from self._conclusions.put_off(may_wait.intersection(names), self._greylisted)
+            yield from self._conclusions.defer(may_wait.intersection(names), self._greylisted)
 
     @property
     def _on_the_last_occasion(self) -> Collection[Name]:
@@ -166,7 +164,7 @@ class DomainSearch:
     def _are_few(self) -> bool:
         return len(self._coming_back) <= FEW
 
-    async def _ask(self, questions: Questions) -> Sequence[Finding]:
+    async def _ask(self, questions: ProbePlan) -> Sequence[Finding]:
         """Ask one round, and give what it settled."""
         answers = await self._answers(questions)
         if self._begins_greylisting(questions, answers.values()):
@@ -184,7 +182,7 @@ class DomainSearch:
         self._greylisting = self._greylisting and _are_greylisted(answers.values())
         return [] if self._conclusions.is_catch_all else list(self._conclusions.settle(questions, answers))
 
-    def _without_those_who_rest(self, questions: Questions, answers: Mapping[str, Answer]) -> Questions:
+    def _without_those_who_rest(self, questions: ProbePlan, answers: Mapping[str, Answer]) -> ProbePlan:
         """Leave aside who was greylisted while others were answered: what these show may be worth asking, too."""
         heard = {
             person.name
@@ -192,7 +190,7 @@ class DomainSearch:
             for person, _ in owners
             if answers[local_part].meaning is not Meaning.GREYLISTED or not person.comes_back
         }
-        going_on: Questions = {}
+        going_on: ProbePlan = {}
         for local_part, owners in questions.items():
             for owner in owners:
                 rests = owner[0].name not in heard
@@ -209,7 +207,7 @@ class DomainSearch:
         replies = await self._conversation.ask(addresses[each] for each in addresses if each not in kept)
         return {each: kept.get(each) or replies[address] for each, address in addresses.items()}
 
-    def _begins_greylisting(self, questions: Questions, answers: Collection[Answer]) -> bool:
+    def _begins_greylisting(self, questions: ProbePlan, answers: Collection[Answer]) -> bool:
         """Note that the server greylists, if that is new and one of those asked about will come back for it."""
         asked_about = {person.name for owners in questions.values() for person, _ in owners}
         if self._greylisting or asked_about.isdisjoint(self._coming_back):
@@ -221,25 +219,25 @@ class DomainSearch:
     def _is_pointless(self, answers: Collection[Answer]) -> bool:
         """Say whether to leave a server that refuses us, or has told nothing about anybody so far."""
         if any(answer.meaning in SETTLED or answer.denied for answer in answers):
-            self.was_told_something = True
+            self.was_answered = True
         self._asked += len(answers)
         if self._greylisting:
             return False
         refused = all(answer.meaning in ABOUT_US - {Meaning.GREYLISTED} for answer in answers)
-        return refused or (not self.was_told_something and self._asked >= PATIENCE_WITH_A_SERVER)
+        return refused or (not self.was_answered and self._asked >= PATIENCE_WITH_A_SERVER)
 
     async def _probe(self, answers: Mapping[str, Answer]) -> None:
         """After a yes and no refusal, find out what a yes is worth here; of a greylist ask to find it out next time."""
         conclusions = self._conclusions
         accepted = next((answer for answer in answers.values() if answer.meaning in EXISTS), None)
-        for_next_time = self._greylisting and conclusions.nobody is None
+        for_next_time = self._greylisting and conclusions.random_probe is None
         is_known = conclusions.is_catch_all is not None or any(answer.denied for answer in answers.values())
         if not (accepted or for_next_time) or is_known or self._probes == PROBES:
             return
         self._probes += 1
-        conclusions.nobody = await self._network.ask_about_nobody(self._conversation)
+        conclusions.random_probe = await self._network.random_probe(self._conversation)
         if conclusions.is_catch_all:
-            conclusions.stopped = accepted or conclusions.nobody
+            conclusions.stopped = accepted or conclusions.random_probe
 
 
 def _are_greylisted(answers: Collection[Answer]) -> bool:

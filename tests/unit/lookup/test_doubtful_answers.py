@@ -119,7 +119,7 @@ def test_namesakes_both_get_what_each_of_them_has() -> None:
     assert {email for email, _ in summary(outcomes)} == {"jhopper@acme.test", "john.hopper@acme.test"}
 
 
-def test_an_address_that_a_contact_brought_is_not_given_to_a_colleague() -> None:
+def test_an_address_that_a_contact_supplied_is_not_given_to_a_colleague() -> None:
     contacts = [
         Contact(0, full_name="Jane Hopper", email="jhopper@acme.test"),
         Contact(1, full_name="John Hopper", domain=ACME),

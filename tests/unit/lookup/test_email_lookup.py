@@ -121,7 +121,7 @@ def test_refusals_do_not_hide_an_answer_that_settles_nothing() -> None:
 # What needs no asking
 
 
-def test_an_address_that_the_contact_brought_is_taken_without_asking() -> None:
+def test_an_address_that_the_contact_supplied_is_taken_without_asking() -> None:
     outcomes, seen = look_up([Contact(0, full_name="Grace Hopper", email=" GHopper@ACME.test ")], {ACME: mail_host()})
 
     found = outcomes[0]
@@ -131,27 +131,27 @@ def test_an_address_that_the_contact_brought_is_taken_without_asking() -> None:
     assert seen[ACME].sessions == 0
 
 
-def test_addresses_that_contacts_brought_teach_the_pattern() -> None:
-    brought = [
+def test_addresses_that_contacts_supplied_teach_the_pattern() -> None:
+    supplied = [
         Contact(position, full_name=name, email=f"{name.split()[1].lower()}{name[0].lower()}@acme.test")
         for position, name in enumerate(["Ada Lovell", "Alan Turinger", "Kurt Godelin"])
     ]
 
     outcomes, seen = look_up(
-        [*brought, Contact(9, full_name="Grace Hopper", domain=ACME)], {ACME: mail_host("hopperg")}
+        [*supplied, Contact(9, full_name="Grace Hopper", domain=ACME)], {ACME: mail_host("hopperg")}
     )
 
     assert outcomes[9].email == "hopperg@acme.test"
     assert seen[ACME].verbs("RCPT")[0] == "RCPT TO:<hopperg@acme.test>"
 
 
-def test_what_some_of_the_brought_addresses_leave_open_the_others_decide() -> None:
+def test_what_some_of_the_supplied_addresses_leave_open_the_others_decide() -> None:
     names = ["Anna Falk", "Ben Birch", "Cleo Ashby", "Zoe Tellering", "Kurt Godelinger", "Ida Weylander"]
-    brought = [
+    supplied = [
         Contact(position, full_name=name, email=f"{name[0]}{name.split()[1][:7]}@acme.test".lower())
         for position, name in enumerate(names)
     ]
-    contacts = [*brought, Contact(9, full_name="Grace Hopperling", domain=ACME)]
+    contacts = [*supplied, Contact(9, full_name="Grace Hopperling", domain=ACME)]
 
     _, seen = look_up(contacts, {ACME: mail_host("ghopperl")})
 

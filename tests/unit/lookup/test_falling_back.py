@@ -12,7 +12,7 @@ from pipeline.contacts import Batch, Contact
 from pipeline.lookup.providers.breaker import CircuitBreaker
 from pipeline.lookup.providers.companies import CompaniesFile
 from pipeline.lookup.providers.journal import Journal
-from pipeline.lookup.providers.metered import NotAsked, Told
+from pipeline.lookup.providers.metered import StepResult, Unanswered
 from pipeline.lookup.providers.source import Found, NotFound, Person
 from pipeline.lookup.providers.waterfall import Sources, Waterfall
 from pipeline.mail.outage import SMTP_PORT_BLOCKED
@@ -21,7 +21,7 @@ from pipeline.stages.email_lookup import EmailLookup
 from tests.unit.lookup.looking_up import ACME, contacts
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, mail_host, world
 
-LATER = NotAsked(Reason.PROVIDER_UNAVAILABLE, wait=90)
+LATER = Unanswered(Reason.PROVIDER_UNAVAILABLE, wait=90)
 CATCH_ALL = mail_host(unknown=b"250 2.1.5 Ok")
 
 
@@ -29,13 +29,13 @@ CATCH_ALL = mail_host(unknown=b"250 2.1.5 Ok")
 class Script:
     """A source that says what a test wants, and remembers whom it was asked about."""
 
-    told: Told | None = field(default_factory=NotFound)
+    told: StepResult | None = field(default_factory=NotFound)
     name: str = "script"
     is_free: bool = False
     breaker: CircuitBreaker | None = None
     asked: list[Person] = field(default_factory=list)
 
-    async def ask(self, person: Person, _journal: Journal, _left: Decimal | None) -> Told | None:
+    async def ask(self, person: Person, _journal: Journal, _left: Decimal | None) -> StepResult | None:
         self.asked.append(person)
         return self.told
 
@@ -107,7 +107,7 @@ def test_if_no_source_knows_the_mail_servers_reason_stands() -> None:
     "reason", [Reason.OUT_OF_BUDGET, Reason.PROVIDER_KEY_REJECTED, Reason.PROVIDER_OUT_OF_CREDIT, Reason.ANSWER_LOST]
 )
 def test_a_source_that_could_not_be_asked_is_the_reason(reason: Reason) -> None:
-    ((outcome,), _) = look_up(contacts("Grace Hopper"), {ACME: mail_host()}, Script(NotAsked(reason)))
+    ((outcome,), _) = look_up(contacts("Grace Hopper"), {ACME: mail_host()}, Script(Unanswered(reason)))
 
     assert isinstance(outcome, Outcome)
     assert (outcome.reason, outcome.evidence["mail_server"]) == (reason, Reason.EVERY_CANDIDATE_REFUSED)
@@ -139,7 +139,7 @@ def test_who_waits_for_a_provider_is_put_off_and_then_costs_the_mail_server_no_s
 
 def test_who_was_put_off_often_enough_gets_an_outcome_unless_only_our_own_pace_is_why() -> None:
     back = Contact(0, full_name="Grace Hopper", domain=ACME, deferrals=2, deferred_for=Reason.PROVIDER_UNAVAILABLE)
-    paced = NotAsked(Reason.PROVIDER_UNAVAILABLE, wait=20, ours=True)
+    paced = Unanswered(Reason.PROVIDER_UNAVAILABLE, wait=20, ours=True)
 
     ((given_up,), _) = look_up([back], {ACME: mail_host()}, Script(LATER), defer_seconds=(1, 1))
     ((waits,), _) = look_up([back], {ACME: mail_host()}, Script(paced), defer_seconds=(1, 1))
@@ -168,7 +168,7 @@ def test_a_company_that_is_known_is_looked_up_at_its_domain_and_an_unknown_one_s
 
 def test_a_source_that_breaks_costs_the_contact_it_was_asked_about() -> None:
     class Broken(Script):
-        async def ask(self, person: Person, _journal: Journal, _left: Decimal | None) -> Told | None:
+        async def ask(self, person: Person, _journal: Journal, _left: Decimal | None) -> StepResult | None:
             if person.full_name == "Grace Hopper":
                 raise RuntimeError("a fault of the source")
             return NotFound()
@@ -184,7 +184,7 @@ def test_closing_the_stage_early_ends_the_questions_under_way() -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
     class Endless(Script):
-        async def ask(self, _person: Person, _journal: Journal, _left: Decimal | None) -> Told | None:
+        async def ask(self, _person: Person, _journal: Journal, _left: Decimal | None) -> StepResult | None:
             begun.set()
             try:
                 await asyncio.Event().wait()

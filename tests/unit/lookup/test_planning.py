@@ -2,35 +2,35 @@
 
 from pipeline.contacts import PatternCount
 from pipeline.lookup.names.parse import parse_name
-from pipeline.lookup.patterns.model import PatternBelief
-from pipeline.lookup.search.planning import Questions, plan_round
-from pipeline.lookup.search.target import Sought, seek
+from pipeline.lookup.patterns.model import PatternModel
+from pipeline.lookup.search.planning import ProbePlan, plan_round
+from pipeline.lookup.search.target import Target, seek
 
-KNOWN = PatternBelief([PatternCount("flast", 5)])
+KNOWN = PatternModel([PatternCount("flast", 5)])
 
 
-def people(*full_names: str) -> list[Sought]:
+def people(*full_names: str) -> list[Target]:
     names = [parse_name(full_name=full_name) for full_name in full_names]
     return [seek(name) for name in names if name is not None]
 
 
-def crowd(size: int) -> list[Sought]:
+def crowd(size: int) -> list[Target]:
     return people(*(f"Person{chr(97 + number)} Family{chr(97 + number)}" for number in range(size)))
 
 
-def asked_about(questions: Questions) -> set[int]:
+def asked_about(questions: ProbePlan) -> set[int]:
     return {id(person) for owners in questions.values() for person, _ in owners}
 
 
-def refuse(person: Sought, local_part: str, belief: PatternBelief) -> None:
+def refuse(person: Target, local_part: str, model: PatternModel) -> None:
     before = dict(person.refused)
     person.asked += 1
     person.note_refusal(local_part)
-    belief.note_refusal(before, person.refused)
+    model.note_refusal(before, person.refused)
 
 
 def test_while_the_pattern_is_unknown_few_are_asked_about_however_many_there_are() -> None:
-    questions = plan_round(crowd(25), PatternBelief())
+    questions = plan_round(crowd(25), PatternModel())
 
     assert len(questions) == len(asked_about(questions)) == 1
 
@@ -46,11 +46,11 @@ def test_once_the_pattern_is_known_everybody_is_asked_about_by_it() -> None:
 
 
 def test_different_people_try_different_patterns_after_a_refusal() -> None:
-    belief, everybody = PatternBelief(), crowd(3)
-    first = next(iter(plan_round(everybody, belief)))
-    refuse(everybody[0], first, belief)
+    model, everybody = PatternModel(), crowd(3)
+    first = next(iter(plan_round(everybody, model)))
+    refuse(everybody[0], first, model)
 
-    questions = plan_round(everybody, belief)
+    questions = plan_round(everybody, model)
 
     patterns = [candidate.pattern for owners in questions.values() for _, candidate in owners]
     assert len(set(patterns)) == len(patterns)
@@ -64,23 +64,23 @@ def test_namesakes_claim_the_same_local_part_and_it_is_asked_once() -> None:
 
 
 def test_nobody_is_asked_about_for_ever() -> None:
-    belief, (person,) = PatternBelief(), people("Grace Hopper")
+    model, (person,) = PatternModel(), people("Grace Hopper")
     rounds = 0
-    while questions := plan_round([person], belief):
+    while questions := plan_round([person], model):
         rounds += 1
         for local_part in questions:
-            refuse(person, local_part, belief)
+            refuse(person, local_part, model)
 
     assert rounds < 12
-    assert person.best(belief) is None
+    assert person.best(model) is None
 
 
 def test_what_belongs_to_somebody_else_or_does_not_exist_is_not_asked_about() -> None:
     (person,) = people("Grace Hopper")
 
-    person.leave_out(taken={"grace.hopper"}, unknown={"ghopper"}, belief=PatternBelief())
+    person.leave_out(taken={"grace.hopper"}, unknown={"ghopper"}, model=PatternModel())
 
-    best = person.best(PatternBelief())
+    best = person.best(PatternModel())
     assert best is not None
     assert best.local_part not in {"grace.hopper", "ghopper"}
     assert person.refused == {"flast": 1.0, "flast7": 1.0}

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.lookup.names.parse import Name, parse_name
-from pipeline.lookup.patterns.spelling_stats import Manners
+from pipeline.lookup.patterns.spelling_stats import SpellingStyles
 from tests.unit.lookup.looking_up import ACME, contacts, look_up
 from tests.unit.mail.servers.scripted_servers import mail_host
 
@@ -32,37 +32,37 @@ def likeliest(name: Name) -> str:
 def test_what_one_address_shows_is_expected_of_the_next(
     colleague: str, address: str, somebody: str, expected: str
 ) -> None:
-    manners = Manners()
+    styles = SpellingStyles()
 
-    manners.note(named(colleague), address, "first.last")
+    styles.note(named(colleague), address, "first.last")
 
-    assert likeliest(manners.spelled(named(somebody))) == expected
+    assert likeliest(styles.spelled(named(somebody))) == expected
 
 
 @pytest.mark.parametrize(("address", "pattern"), [("jmuller", "f.last"), ("jurgen", "firstlast")])
 def test_an_address_that_leaves_open_how_it_was_spelled_shows_nothing(address: str, pattern: str) -> None:
-    manners, other = Manners(), named("Björn Köhler")
+    styles, other = SpellingStyles(), named("Björn Köhler")
 
-    manners.note(named("Jürgen Müller"), address, pattern)
+    styles.note(named("Jürgen Müller"), address, pattern)
 
-    assert manners.version == 0
-    assert manners.spelled(other) is other
+    assert styles.version == 0
+    assert styles.spelled(other) is other
 
 
 def test_names_with_nothing_to_choose_stay_as_they_are() -> None:
-    manners, grace = Manners(), named("Grace Hopper")
+    styles, grace = SpellingStyles(), named("Grace Hopper")
 
-    manners.note(named("Jürgen Müller"), "jurgen.muller", "first.last")
+    styles.note(named("Jürgen Müller"), "jurgen.muller", "first.last")
 
-    assert manners.spelled(grace) is grace
+    assert styles.spelled(grace) is grace
 
 
 def test_the_weights_of_all_readings_still_add_up_to_one() -> None:
-    manners = Manners()
+    styles = SpellingStyles()
 
-    manners.note(named("Pieter van den Berg"), "pieter.berg", "first.last")
+    styles.note(named("Pieter van den Berg"), "pieter.berg", "first.last")
 
-    assert sum(each.weight for each in manners.spelled(named("Joost van Dijk")).readings) == pytest.approx(1)
+    assert sum(each.weight for each in styles.spelled(named("Joost van Dijk")).readings) == pytest.approx(1)
 
 
 def test_colleagues_are_asked_about_first_as_the_domain_spells() -> None:

@@ -72,12 +72,12 @@ def test_of_who_most_likely_has_it_nobody_is_asked_about_anything() -> None:
     assert (seen.sessions, outcomes[0].reason) == (0, Reason.SUPPRESSED)
 
 
-def test_who_most_likely_has_it_is_also_told_by_the_addresses_that_colleagues_brought() -> None:
-    brought = [
+def test_who_most_likely_has_it_is_also_told_by_the_addresses_that_colleagues_supplied() -> None:
+    supplied = [
         Contact(position, full_name=name, email=f"{name[0]}{name.split()[1]}@acme.test".lower())
         for position, name in enumerate(["Ada Lovell", "Alan Turinger", "Kurt Godelin"], start=1)
     ]
 
-    outcomes, seen = look_up([*contacts("Grace Hopper"), *brought], mail_host("grace.hopper"), "ghopper@acme.test")
+    outcomes, seen = look_up([*contacts("Grace Hopper"), *supplied], mail_host("grace.hopper"), "ghopper@acme.test")
 
     assert (seen.sessions, outcomes[0].reason) == (0, Reason.SUPPRESSED)

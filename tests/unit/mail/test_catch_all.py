@@ -15,7 +15,7 @@ def is_catch_all(behaviour: Reply, rounds: int = 1) -> tuple[list[bool | None], 
             for _ in range(rounds):
                 async with scripted.network.conversation(await scripted.network.route("acme.test")) as conversation:
                     await conversation.ask(["grace@acme.test"])
-                    found.append((await scripted.network.ask_about_nobody(conversation)).says_catch_all)
+                    found.append((await scripted.network.random_probe(conversation)).says_catch_all)
             await scripted.network.close()
             return found, scripted.seen["acme.test"]
 

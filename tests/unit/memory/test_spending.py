@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from models.database import Database
 from models.run import Run
-from pipeline.lookup.providers.journal import Claimed, OverBudget, Question
+from pipeline.lookup.providers.journal import OverBudget, Question, Reserved
 from pipeline.lookup.providers.source import NotFound
 from pipeline.memory import provider_answers
 from pipeline.memory.provider_answers import Caps
@@ -38,16 +38,16 @@ def test_sums_follow_each_way_in_which_an_answer_changes(database: Database) -> 
     later_run = pending_run(database, account_id=account_id)
     asked = [question(number) for number in range(4)]
     with database.transaction() as session:
-        claimed = provider_answers.claim(session, account_id, run_id, asked, Caps())
+        claimed = provider_answers.reserve(session, account_id, run_id, asked, Caps())
         assert_sums_are_right(session)
-        provider_answers.settle(session, account_id, run_id, asked[0], NotFound(cost=Decimal(1)))
+        provider_answers.record(session, account_id, run_id, asked[0], NotFound(cost=Decimal(1)))
         assert_sums_are_right(session)
-        assert isinstance(claimed[1], Claimed)
-        provider_answers.withdraw(session, account_id, asked[1], claimed[1])
+        assert isinstance(claimed[1], Reserved)
+        provider_answers.retract(session, account_id, asked[1], claimed[1])
         assert_sums_are_right(session)
         session.execute(text("UPDATE provider_answers SET asked_at = asked_at - interval '2 days'"))
         assert_sums_are_right(session)
-        provider_answers.claim(session, account_id, later_run, asked, Caps())
+        provider_answers.reserve(session, account_id, later_run, asked, Caps())
         assert_sums_are_right(session)
         session.execute(text("DELETE FROM provider_answers WHERE answered_at IS NOT NULL"))
         assert_sums_are_right(session)
@@ -60,6 +60,6 @@ def test_a_budget_is_held_over_several_transactions(database: Database, caps: Ca
     for number in range(3):
         with database.transaction() as session:
             account_id = session.get_one(Run, run_id).account_id
-            said += provider_answers.claim(session, account_id, run_id, [question(number)], caps)
+            said += provider_answers.reserve(session, account_id, run_id, [question(number)], caps)
 
-    assert [type(each) for each in said] == [Claimed, Claimed, OverBudget]
+    assert [type(each) for each in said] == [Reserved, Reserved, OverBudget]

@@ -21,7 +21,7 @@ from models.run_chunk import COMPILE
 from models.schema import Base, new_id
 from models.transitions import RunError, expire_run, lock_run, touch_run
 from pipeline.credits import RateCard
-from pipeline.lookup.providers.journal import Claimed, Question
+from pipeline.lookup.providers.journal import Question, Reserved
 from pipeline.lookup.providers.source import NotFound
 from pipeline.memory import lookups, provider_answers
 from pipeline.memory.provider_answers import Caps
@@ -107,10 +107,10 @@ def ask_a_provider(session: Session, large: LargeRuns) -> None:
     question = Question("example", b"0" * 32, Decimal(1), 60.0, may_ask_again=True, again_costs=Decimal(0))
     other = Question("example", b"1" * 32, Decimal(1), 60.0, may_ask_again=True, again_costs=Decimal(0))
     provider_answers.recall(session, account_id, [question])
-    _, taken = provider_answers.claim(session, account_id, large.looking_up, [question, other], CAPS)
-    provider_answers.settle(session, account_id, large.looking_up, question, NotFound(cost=Decimal(1)))
-    assert isinstance(taken, Claimed)
-    provider_answers.withdraw(session, account_id, other, taken)
+    _, taken = provider_answers.reserve(session, account_id, large.looking_up, [question, other], CAPS)
+    provider_answers.record(session, account_id, large.looking_up, question, NotFound(cost=Decimal(1)))
+    assert isinstance(taken, Reserved)
+    provider_answers.retract(session, account_id, other, taken)
 
 
 def change_the_list(session: Session, large: LargeRuns) -> None:

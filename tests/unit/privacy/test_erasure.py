@@ -227,12 +227,12 @@ def test_an_answer_that_comes_after_its_person_was_erased_is_not_written(house: 
     run_id = house.stopped_run("cancelled")
     owner, asked = house.owner(run_id), question(ADA)
     with house.database.transaction() as session:
-        provider_answers.claim(session, owner, run_id, [asked], Caps())
+        provider_answers.reserve(session, owner, run_id, [asked], Caps())
 
     with house.database.transaction() as session:
         assert erasure.forget_answers(session, owner, wanted()) == 1
     with house.database.transaction() as session:
-        provider_answers.settle(session, owner, run_id, asked, Found("secret@alpha.test"))
+        provider_answers.record(session, owner, run_id, asked, Found("secret@alpha.test"))
 
     assert "secret@alpha.test" not in all_rows(house.database)
 

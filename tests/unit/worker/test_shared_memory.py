@@ -76,17 +76,17 @@ def test_a_chunks_domains_are_looked_up_in_one_request(valkey_url: str, redis_cl
 def test_what_a_server_says_about_nobody_is_asked_once_by_the_whole_fleet(
     valkey_url: str, redis_client: redis.Redis
 ) -> None:
-    async def ask_about_nobody(networks: list[MailNetwork]) -> list[Answer]:
+    async def random_probe(networks: list[MailNetwork]) -> list[Answer]:
         found = []
         for network in networks:
             async with network.conversation(await network.route("acme.test")) as conversation:
-                found.append(await network.ask_about_nobody(conversation))
+                found.append(await network.random_probe(conversation))
             await network.close()
         return found
 
     async def scenario() -> tuple[list[Answer], list[str]]:
         async with mail_server(mail_host("grace"), "127.0.0.2") as (port, seen):
-            said, _ = await asyncio.to_thread(with_networks, valkey_url, ACME, ask_about_nobody, 2, port)
+            said, _ = await asyncio.to_thread(with_networks, valkey_url, ACME, random_probe, 2, port)
             return said, seen.verbs("RCPT")
 
     (first, second), recipients = asyncio.run(scenario())

@@ -12,14 +12,14 @@ from sqlalchemy import text
 
 from models.database import Database
 from pipeline.lookup.providers.catalogue import read_catalogue
-from pipeline.lookup.providers.metered import Told
+from pipeline.lookup.providers.metered import StepResult
 from pipeline.lookup.providers.source import Person
 from pipeline.lookup.providers.waterfall import Conclusion, Waterfall
 from pipeline.memory.provider_answers import Caps
 from sandbox.provider import Provider
 from worker.adapters.provider_journal import PostgresJournal
 
-Ask = Callable[[Person], Awaitable[Told | None]]
+Ask = Callable[[Person], Awaitable[StepResult | None]]
 
 GRACE = Person(full_name="Grace Hopper", domain="acme.test")
 ADA = Person(full_name="Ada Lovelace", domain="acme.test")
@@ -73,10 +73,10 @@ class Desk:
         finally:
             await metered.close()
 
-    def ask(self, *people: Person, caps: Caps | None = None, run_id: UUID | None = None) -> list[Told | None]:
+    def ask(self, *people: Person, caps: Caps | None = None, run_id: UUID | None = None) -> list[StepResult | None]:
         """Ask about people one after the other, from one chunk task."""
 
-        async def scenario() -> list[Told | None]:
+        async def scenario() -> list[StepResult | None]:
             async with self.chunk_task(caps, run_id) as ask:
                 return [await ask(person) for person in people]
 

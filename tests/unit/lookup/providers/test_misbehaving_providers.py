@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pipeline.lookup.providers.breaker import FAILURES
-from pipeline.lookup.providers.metered import NotAsked, Told
+from pipeline.lookup.providers.metered import StepResult, Unanswered
 from pipeline.lookup.providers.source import Found, Person
 from pipeline.memory.provider_answers import Caps
 from pipeline.outcomes import Reason
@@ -15,7 +15,7 @@ from sandbox import provider
 from sandbox.provider import Provider
 from tests.unit.lookup.providers.asking import ADA, GRACE, NOBODY, Desk
 
-UNAVAILABLE = NotAsked(Reason.PROVIDER_UNAVAILABLE)
+UNAVAILABLE = Unanswered(Reason.PROVIDER_UNAVAILABLE)
 STRANGERS = [Person(full_name=f"Stranger {number}", domain="acme.test") for number in range(20)]
 
 
@@ -34,8 +34,8 @@ def test_a_long_retry_after_is_left_to_a_deferral_and_held_against_nobody_else(o
 
     first, second = office.ask(GRACE, ADA)
 
-    assert first == NotAsked(Reason.PROVIDER_UNAVAILABLE, wait=90)
-    assert isinstance(second, NotAsked)
+    assert first == Unanswered(Reason.PROVIDER_UNAVAILABLE, wait=90)
+    assert isinstance(second, Unanswered)
     assert second.wait is not None
     assert 80 < second.wait <= 90
     assert not second.ours
@@ -59,13 +59,13 @@ def test_a_provider_that_is_well_again_is_asked_by_one_first_then_by_all(
     monkeypatch.setattr("pipeline.lookup.providers.breaker.FIRST_PAUSE", 0.2)
     office.provider.moods = [provider.status(500)] * FAILURES
 
-    async def scenario() -> list[Told | None]:
+    async def scenario() -> list[StepResult | None]:
         async with office.chunk_task() as ask:
             for stranger in STRANGERS[:FAILURES]:
                 await ask(stranger)
             failed = office.provider.requests.total()
-            told: list[Told | None] = []
-            while not told or isinstance(told[-1], NotAsked):
+            told: list[StepResult | None] = []
+            while not told or isinstance(told[-1], Unanswered):
                 told.append(await ask(GRACE))
                 await asyncio.sleep(0.05)
             assert office.provider.requests.total() == failed + 1
@@ -88,7 +88,7 @@ def test_a_provider_that_needs_a_person_is_asked_once_and_left_out(
 
     told = office.ask(GRACE, ADA, NOBODY)
 
-    assert told == [NotAsked(reason)] * 3
+    assert told == [Unanswered(reason)] * 3
     assert office.provider.requests.total() == 1
     assert office.rows() == 0
 
@@ -97,7 +97,7 @@ def test_a_word_in_the_answer_decides_before_its_status(office: Desk) -> None:
     office.describe('[provider.answers]\nword = "errors.0.id"\nout_of_credit = ["no_credit"]')
     office.provider.mood = provider.status(429, "no_credit")
 
-    assert office.ask(GRACE) == [NotAsked(Reason.PROVIDER_OUT_OF_CREDIT)]
+    assert office.ask(GRACE) == [Unanswered(Reason.PROVIDER_OUT_OF_CREDIT)]
 
 
 def test_a_key_never_goes_where_a_redirect_points(office: Desk) -> None:
@@ -106,7 +106,7 @@ def test_a_key_never_goes_where_a_redirect_points(office: Desk) -> None:
 
         (told,) = office.ask(GRACE)
 
-        assert isinstance(told, NotAsked)
+        assert isinstance(told, Unanswered)
         assert elsewhere.requests.total() == 0
 
 
@@ -125,15 +125,15 @@ def test_nothing_is_asked_beyond_a_runs_budget_and_what_is_known_is_still_told(o
 
     told = office.ask(GRACE, ADA, NOBODY, GRACE, caps=caps)
 
-    assert [type(each) for each in told] == [Found, Found, NotAsked, Found]
-    assert told[2] == NotAsked(Reason.OUT_OF_BUDGET)
+    assert [type(each) for each in told] == [Found, Found, Unanswered, Found]
+    assert told[2] == Unanswered(Reason.OUT_OF_BUDGET)
     assert office.provider.requests.total() == 2
 
 
 def test_chunk_tasks_that_spend_at_once_stay_within_the_budget_of_their_accounts_day(office: Desk) -> None:
     said = office.conclude(*STRANGERS, caps=Caps(per_account_day=office.journal_price * 7))
 
-    assert sum(each.missed == NotAsked(Reason.OUT_OF_BUDGET) for each in said) == len(STRANGERS) - 7
+    assert sum(each.missed == Unanswered(Reason.OUT_OF_BUDGET) for each in said) == len(STRANGERS) - 7
     assert office.provider.charges.total() == office.spent() == 7
 
 

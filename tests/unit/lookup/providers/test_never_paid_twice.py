@@ -9,7 +9,7 @@ import pytest
 
 from models.database import Database
 from models.run import Run
-from pipeline.lookup.providers.metered import NotAsked, Told
+from pipeline.lookup.providers.metered import StepResult, Unanswered
 from pipeline.lookup.providers.source import Found, NotFound
 from pipeline.outcomes import Reason
 from sandbox import provider
@@ -55,7 +55,7 @@ def test_of_two_chunk_tasks_that_want_to_know_the_same_at_once_one_asks_and_both
     answer_now = threading.Event()
     office.provider.moods = [provider.waits_for(answer_now)]
 
-    async def two_chunk_tasks() -> list[Told | None]:
+    async def two_chunk_tasks() -> list[StepResult | None]:
         async with office.chunk_task() as one, office.chunk_task() as other:
             asking = asyncio.gather(one(GRACE), other(GRACE))
             await asyncio.to_thread(office.provider.wait_for_requests, 1)
@@ -86,7 +86,7 @@ def test_a_lost_answer_is_not_asked_again_where_that_could_be_paid_twice(office:
     office.let_askers_die()
     second = office.ask(GRACE)
 
-    assert [*first, *second] == [NotAsked(Reason.ANSWER_LOST)] * 2
+    assert [*first, *second] == [Unanswered(Reason.ANSWER_LOST)] * 2
     assert office.provider.charges[KEY] == 1
     assert office.spent() == 1
 
@@ -103,7 +103,7 @@ def test_a_lost_answer_is_asked_again_with_the_same_key_of_a_provider_that_charg
     idempotent_office.let_askers_die()
     (second,) = idempotent_office.ask(GRACE)
 
-    assert first == NotAsked(Reason.PROVIDER_UNAVAILABLE)
+    assert first == Unanswered(Reason.PROVIDER_UNAVAILABLE)
     assert isinstance(second, Found)
     assert idempotent_office.provider.requests[KEY] == 2
     assert idempotent_office.provider.charges[KEY] == 1
