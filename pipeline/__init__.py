@@ -1,12 +1,19 @@
-"""A run's story.
+"""A run, from its creation to the deletion of its data.
 
-1. `runs.create_run` writes the run, its contacts and the charge in one transaction; a door sends the chain.
-2. A worker's first task finds the run pending: `runs.begin_stage` starts it and its first stage, and
-   `chunks.plan` cuts the stage into chunks.
-3. Chunk tasks `chunks.claim` a chunk each, under a lease, and work it: `stages` turn records into outcomes.
-4. About once a second `chunks.record` writes the outcomes and renews the lease; `live_state` tells readers.
-5. The last chunk's end lets `runs.advance` complete the stage; the chain goes on with the next.
-6. `results.compile` writes the exports, then preview, mix, gap report, rebate and `completed` at once.
-7. Whatever dies in between, the sweeper sends the chain again from what the rows say: `stalled.find_stalled`.
-8. Some months after its end the run's data is deleted; its counts stay: `retention`.
+1. `runs.create.create_run` writes the run, its contacts and the charge in one transaction. After the commit the caller
+   sends the chain of tasks with `worker.dispatch.send_chain`.
+2. The chain's first task finds the run pending. `runs.lifecycle.begin_stage` starts the run and its first stage, and
+   `runs.chunks.plan` cuts the stage into chunks.
+3. Each chunk task leases one chunk after another with `runs.chunks.claim` and works it: a module of `pipeline.stages`
+   turns contacts into outcomes.
+4. Every `CHECKPOINT_SECONDS`, `runs.chunks.record` writes the new outcomes and renews the lease in one transaction.
+   `runs.live_state` publishes the progress for readers.
+5. The task that finishes the last chunk completes the stage with `runs.lifecycle.advance`; the chain's next task begins
+   the next stage.
+6. The last task writes the export files with `results.exports.write_export`. `runs.lifecycle.complete` then writes
+   the preview, the data source mix, the gap report, the rebate and the status `completed` in one transaction.
+7. If a process dies, the sweeper finds the run with `runs.stalled.find_stalled` and sends its chain again. The rows say
+   where to go on.
+8. Some months after its end, `privacy.retention.withdraw` and `privacy.retention.delete_contacts` delete the run's
+   data. Its counts stay.
 """
