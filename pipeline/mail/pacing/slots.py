@@ -7,7 +7,10 @@ book (`worker.pacing`).
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, Protocol, Self
+
+from publicsuffixlist import PublicSuffixList
 
 from pipeline.mail.address.providers import provider_of
 from pipeline.mail.config import MailNetworkConfig
@@ -18,7 +21,6 @@ from pipeline.mail.smtp.reply import Reply
 _OF_ONE_SESSION = re.compile(
     r"too many (?:\w+ ){0,3}(?:errors?|commands?|recipients?|failures?|messages?)\b|per (?:connection|session)"
 )
-_SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "gv", "ltd", "ne", "net", "or", "org"})
 
 
 class Place(NamedTuple):
@@ -98,15 +100,15 @@ class PacingLimits:
 
 
 def place_of(mail_host: str, ip: str) -> Place:
-    """Say where a mail host is; hosts whose names end alike are one provider's, besides those that are known."""
-    known = provider_of(mail_host)
-    if known:
-        return Place(ip, known)
-    labels = mail_host.lower().rstrip(".").split(".")
-    if not labels[0]:
-        return Place(ip, ip)
-    kept = 3 if len(labels[-1]) == 2 and len(labels) > 2 and labels[-2] in _SECOND_LEVEL else 2
-    return Place(ip, ".".join(labels[-kept:]))
+    """Return the place of a mail host: its provider is a known one, or else the host's registrable domain."""
+    name = mail_host.lower().rstrip(".")
+    return Place(ip, provider_of(name) or _public_suffixes().privatesuffix(name) or name or ip)
+
+
+@cache
+def _public_suffixes() -> PublicSuffixList:
+    """Read the list on first use: it takes some 50 ms."""
+    return PublicSuffixList()
 
 
 def asks_to_slow_down(reply: Reply) -> bool:

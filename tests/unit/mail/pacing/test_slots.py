@@ -13,12 +13,15 @@ from pipeline.mail.smtp.reply import Reply
         ("MX1.big.example.", "big.example"),
         ("mx.hosting.co.uk", "hosting.co.uk"),
         ("mx1.hosting.de", "hosting.de"),
+        ("mx1.hosting.parliament.uk", "parliament.uk"),
+        ("host-1.compute-1.amazonaws.com", "host-1.compute-1.amazonaws.com"),
+        ("co.uk", "co.uk"),
         ("big.test", "big.test"),
         ("localhost", "localhost"),
         ("", "192.0.2.1"),
     ],
 )
-def test_hosts_whose_names_end_alike_are_one_providers(mail_host: str, provider: str) -> None:
+def test_hosts_of_one_registrable_domain_are_one_providers(mail_host: str, provider: str) -> None:
     assert place_of(mail_host, "192.0.2.1") == Place("192.0.2.1", provider)
 
 
