@@ -47,7 +47,7 @@ async def _measure(url: str) -> dict[str, float]:
 
 
 async def _nobody_waits(pacing: Pacing, client: Redis) -> dict[str, float]:
-    pacing.give_back(await pacing.take(MANY_HOSTS[0]), 0)  # connects, loads the scripts
+    pacing.release(await pacing.acquire(MANY_HOSTS[0]), 0)  # connects, loads the scripts
     wall, worker, server = time.perf_counter(), time.process_time(), await _seconds_of(client)
     await asyncio.gather(*(_sessions(pacing, MANY_HOSTS[n % 100], count=10) for n in range(200)))
     await pacing.settle()
@@ -73,9 +73,9 @@ async def _all_wait(processes: Sequence[Pacing]) -> float:
 
 async def _sessions(pacing: Pacing, place: Place, count: int, seconds: float = 0) -> None:
     for _ in range(count):
-        slot = await pacing.take(place)
+        slot = await pacing.acquire(place)
         await asyncio.sleep(seconds)
-        pacing.give_back(slot, 1)
+        pacing.release(slot, 1)
 
 
 async def _seconds_of(client: Redis) -> float:

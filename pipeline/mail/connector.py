@@ -102,7 +102,7 @@ class Connector:
         if self._open:
             await asyncio.wait([session.closed for session in self._open], timeout=SETTLE_SECONDS)
         await asyncio.gather(*self._complaints.values())
-        await self._pacing.settle()
+        await self._pacing.flush()
 
     async def close(self) -> None:
         """Say QUIT in every open session, and wait until the connections are closed."""
@@ -117,7 +117,7 @@ class Connector:
         """Who has the conversation written down has it alone, so that it reads as what it was."""
         way = self._ways_out.own(domain, place.ip)
         if not questions or way is None or TRANSCRIPT.get() is not None:
-            return await self._pacing.take(place)
+            return await self._pacing.acquire(place)
         return await self._handover.slot_or_session((place, way), questions)
 
     def _line(self, session: SmtpSession) -> Line:
@@ -132,7 +132,7 @@ class Connector:
         try:
             session = await self._connect(domain, slot.place.ip, stopwatch, successes_before)
         except BaseException:
-            self._pacing.give_back(slot, 0)
+            self._pacing.release(slot, 0)
             raise
         self._open.add(session)
         self._slots[session] = slot
@@ -195,4 +195,4 @@ class Connector:
 
     def _forget(self, session: SmtpSession) -> None:
         self._open.discard(session)
-        self._pacing.give_back(self._slots[session], session.asked)
+        self._pacing.release(self._slots[session], session.asked)

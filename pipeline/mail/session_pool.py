@@ -47,10 +47,10 @@ class Handover:
         self._lines.setdefault(line, {})[waiter] = None
         try:
             async with waiter.wait:
-                slot = await self._pacing.take(line[0])
+                slot = await self._pacing.acquire(line[0])
             if waiter.session is None:
                 return slot
-            self._pacing.give_back(slot, 0)
+            self._pacing.release(slot, 0)
         except TimeoutError:
             if waiter.session is None:
                 raise

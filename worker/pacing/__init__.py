@@ -1,1 +1,1 @@
-"""Pacing across all workers: who may connect to which mail host is kept in Redis (docs/pacing.md)."""
+"""Pacing across all workers: Redis holds which connections to mail hosts are open (docs/pacing.md)."""

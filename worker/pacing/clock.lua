@@ -1,3 +1,3 @@
--- The time of all scripts is the server's: a worker's clock may jump, or differ.
+-- All scripts use the server's clock: a worker's clock may jump or differ.
 local parts = redis.call('TIME')
 local now = tonumber(parts[1]) + tonumber(parts[2]) / 1e6

@@ -1,6 +1,7 @@
-"""The limits of all processes as they stand in Redis, and the scripts that are the only ones to change them.
+"""The limits of all processes in Redis. Only the scripts beside this module change them.
 
-All keys have the hash tag `{pacing}`, so that a script finds them on one node.
+All keys have the hash tag `{pacing}`, so that a script finds them on one node. During a rolling upgrade processes of
+two versions share the keys: when the format of keys or members changes, `PREFIX` must change too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,10 @@ from pipeline.mail.pacing import aimd
 from pipeline.mail.pacing.slots import PacingLimits, Place
 
 LEASE = 5.0
-"""Seconds after which a connection that was not renewed is taken for closed: its process was killed, or stopped."""
+"""Seconds after which a connection that was not renewed counts as closed: its process was killed or frozen."""
 PREFIX = "growth:{pacing}:"
 TURNS = f"{PREFIX}turns:"
-"""Before a process's name: the channel on which it is told whose turn it is."""
+"""The prefix of a process's channel, which announces whose turn it is."""
 PROCESSES = f"{PREFIX}processes"
 
 _HERE = Path(__file__).parent
@@ -32,7 +33,7 @@ local TURNS = '{TURNS}'
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A request for a slot; with a ticket, it is in the line already."""
+    """A request for a slot. With a ticket, it is queued already."""
 
     id: str
     place: Place
@@ -41,15 +42,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A slot was had, at this time on Redis's clock."""
+    """A slot was acquired, at this time on Redis's clock."""
 
-    taken_at: float
+    acquired_at: float
     others: bool
 
 
 @dataclass(frozen=True, slots=True)
-class InLine:
-    """No slot yet; `seconds` says when the pace allows one, 0 that nobody knows."""
+class Queued:
+    """No slot yet: `seconds` is when the pace allows one, or 0 if that is unknown."""
 
     ticket: str
     seconds: float
@@ -57,7 +58,7 @@ class InLine:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A slot that is not used any more, or is not wanted any more."""
+    """A slot that is released, or a request that is withdrawn."""
 
     id: str
     place: Place
@@ -65,51 +66,51 @@ class Ended:
 
 
 class Registry:
-    """Each method is one round trip, and raises `redis.RedisError`."""
+    """Each method is one round trip and raises `redis.RedisError`."""
 
     def __init__(self, redis: Redis, limits: PacingLimits) -> None:
         self._limits = limit_arguments(limits)
-        self._take = redis.register_script(script("take"))
-        self._give_back = redis.register_script(script("give_back"))
+        self._acquire = redis.register_script(script("acquire"))
+        self._release = redis.register_script(script("release"))
         self._renew = redis.register_script(script("renew"))
         self._slow_down = redis.register_script(script("slow_down"))
 
-    async def take(self, wanted: Sequence[Wanted]) -> Sequence[Granted | InLine]:
-        """Take slots, or places in the lines for them; one answer each."""
+    async def acquire(self, wanted: Sequence[Wanted]) -> Sequence[Granted | Queued]:
+        """Acquire slots, or queue for them; one answer for each request."""
         keys = [key for each in wanted for key in keys_of(each.place)]
         arguments = [text for each in wanted for text in (each.id, each.ticket)]
-        said = await self._take(keys, [*self._limits, *arguments])
-        return [read_reply(*said[n : n + 3]) for n in range(0, len(said), 3)]
+        replies = await self._acquire(keys, [*self._limits, *arguments])
+        return [read_reply(*replies[n : n + 3]) for n in range(0, len(replies), 3)]
 
-    async def give_back(self, ended: Sequence[Ended]) -> None:
-        """Give slots back, and leave lines."""
+    async def release(self, ended: Sequence[Ended]) -> None:
+        """Release slots and leave queues."""
         keys = [key for each in ended for key in keys_of(each.place)]
         arguments = [text for each in ended for text in (each.id, each.recipients)]
-        await self._give_back(keys, [*self._limits, *arguments])
+        await self._release(keys, [*self._limits, *arguments])
 
     async def renew(self, process: str, held: Mapping[str, Place]) -> int:
-        """Renew the leases of a process's connections, and its own. Gives the number of processes at work."""
+        """Renew the leases of a process and of its connections. Returns the number of active processes."""
         keys = [key for place in held.values() for key in keys_of(place)]
         return int(await self._renew([PROCESSES, *keys], [process, *held]))
 
-    async def slow_down(self, place: Place, taken_at: float) -> bool:
-        """Halve; says whether others of ours were open, or told the same."""
-        return bool(await self._slow_down(keys_of(place), [*self._limits, repr(taken_at)]))
+    async def slow_down(self, place: Place, acquired_at: float) -> bool:
+        """Halve the limits of a place. Returns whether other connections were open or had the same complaint."""
+        return bool(await self._slow_down(keys_of(place), [*self._limits, repr(acquired_at)]))
 
 
 def script(name: str, clock: str = "") -> str:
-    """The text of a script. `clock` replaces the server's."""
+    """The source of a script. `clock` replaces the server's clock."""
     parts = (clock or _text("clock"), _text("limits"), _text(name))
     return _CONSTANTS + "\n".join(parts)
 
 
 def keys_of(place: Place) -> tuple[str, str]:
-    """What the keys of a place's two limits begin with."""
+    """The prefixes of the keys of a place's two limits."""
     return f"{PREFIX}host:{place.ip}", f"{PREFIX}provider:{place.provider}"
 
 
 def limit_arguments(limits: PacingLimits) -> Sequence[str]:
-    """The four arguments about limits that scripts begin with."""
+    """The four arguments about limits, which come first in every script."""
     return (
         repr(limits.connections_per_host),
         repr(float(limits.recipients_per_second)),
@@ -118,11 +119,11 @@ def limit_arguments(limits: PacingLimits) -> Sequence[str]:
     )
 
 
-def read_reply(granted: str, first: str, second: str) -> Granted | InLine:
-    """Read what `take` says about one request."""
+def read_reply(granted: str, first: str, second: str) -> Granted | Queued:
+    """Parse the reply of `acquire` to one request."""
     if granted == "1":
-        return Granted(taken_at=float(first), others=second == "1")
-    return InLine(ticket=first, seconds=float(second))
+        return Granted(acquired_at=float(first), others=second == "1")
+    return Queued(ticket=first, seconds=float(second))
 
 
 def _text(name: str) -> str:

@@ -1,6 +1,6 @@
--- Renews the leases of one process's connections, also those that were forgotten in between: they are open. KEYS[1]:
--- who is at work, then for the n-th connection KEYS[2n] its host and KEYS[2n+1] its provider. ARGV: the process, then
--- the connections' ids. Gives the number of processes at work.
+-- Renews the leases of a process and of its connections. A connection whose lease has expired gets a new one: it is
+-- open. KEYS[1]: the active processes; KEYS[2n] and KEYS[2n+1]: host and provider of the n-th connection. ARGV: the
+-- process, then the ids of its connections. Returns the number of active processes.
 
 lease(KEYS[1], ARGV[1])
 for n = 1, #ARGV - 1 do

@@ -1,4 +1,4 @@
-"""Joins what a process's conversations want of the registry at the same time into one request after the other."""
+"""Batches the requests of one process's conversations: while one is in flight, the next ones are collected."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,39 +6,38 @@ from collections.abc import Callable, Sequence
 from redis import RedisError
 
 from pipeline.mail.pacing.slots import Place
-from worker.pacing.registry import Ended, Granted, InLine, Registry, Wanted
+from worker.pacing.registry import Ended, Granted, Queued, Registry, Wanted
 
 AT_ONCE = 100
-"""Slots in one request, so that Redis is never held up for more than a few milliseconds."""
+"""The most slots in one request: a script must not block Redis for more than a few milliseconds."""
 
-
-_Asked = list[tuple[Wanted, "asyncio.Future[Granted | InLine]"]]
+_Pending = list[tuple[Wanted, "asyncio.Future[Granted | Queued]"]]
 
 
 class Requests:
-    """Sends takes and give-backs of one process, in their order. `failed` is called when Redis can't be asked."""
+    """Sends the slots that a process acquires and releases, in order. Calls `failed` when a request to Redis fails."""
 
     def __init__(self, registry: Registry, failed: Callable[[RedisError], None]) -> None:
         self._registry = registry
         self._failed = failed
-        self._wanted: _Asked = []
+        self._wanted: _Pending = []
         self._ended: list[Ended] = []
         self._sending: asyncio.Task[None] | None = None
 
-    async def take(self, wanted: Wanted) -> Granted | InLine:
+    async def acquire(self, wanted: Wanted) -> Granted | Queued:
         """Ask for a slot. Raises `redis.RedisError`."""
-        answer: asyncio.Future[Granted | InLine] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Granted | Queued] = asyncio.get_running_loop().create_future()
         self._wanted.append((wanted, answer))
         self._send()
         return await answer
 
-    def give_back(self, slot_id: str, place: Place, recipients: int = 0) -> None:
-        """Have a slot given back, or its place in the line; if Redis can't be asked, its lease runs out instead."""
+    def release(self, slot_id: str, place: Place, recipients: int = 0) -> None:
+        """Release a slot, or leave the queue for one. If the request fails, the lease expires instead."""
         self._ended.append(Ended(slot_id, place, recipients))
         self._send()
 
-    async def settle(self) -> None:
-        """Wait until all is sent."""
+    async def flush(self) -> None:
+        """Wait until all requests are sent."""
         if self._sending is not None:
             await asyncio.wait({self._sending})
 
@@ -50,28 +49,28 @@ class Requests:
         while self._ended or self._wanted:
             ended, self._ended = self._ended[:AT_ONCE], self._ended[AT_ONCE:]
             wanted, self._wanted = self._wanted[:AT_ONCE], self._wanted[AT_ONCE:]
-            wanted = [asked for asked in wanted if not asked[1].cancelled()]
+            wanted = [pending for pending in wanted if not pending[1].cancelled()]
             try:
                 if ended:
-                    await self._registry.give_back(ended)
+                    await self._registry.release(ended)
                 if wanted:
-                    _tell(wanted, await self._registry.take([each for each, _ in wanted]))
+                    _resolve(wanted, await self._registry.acquire([each for each, _ in wanted]))
             except RedisError as error:
                 self._failed(error)
                 self._ended.clear()
                 wanted += self._wanted
                 self._wanted = []
             finally:
-                _tell_that_it_failed(wanted)
+                _fail(wanted)
 
 
-def _tell(wanted: _Asked, answers: Sequence[Granted | InLine]) -> None:
+def _resolve(wanted: _Pending, answers: Sequence[Granted | Queued]) -> None:
     for (_, future), answer in zip(wanted, answers, strict=True):
         if not future.cancelled():
             future.set_result(answer)
 
 
-def _tell_that_it_failed(wanted: _Asked) -> None:
+def _fail(wanted: _Pending) -> None:
     for _, future in wanted:
         if not future.done():
-            future.set_exception(RedisError("Redis could not be asked."))
+            future.set_exception(RedisError("The request to Redis failed."))

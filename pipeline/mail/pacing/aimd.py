@@ -58,9 +58,9 @@ class AdaptiveLimit:
         self.tokens = self.tokens_at(now) - tokens
         self.counted_at = now
 
-    def slow_down(self, now: float, taken_at: float) -> None:
+    def slow_down(self, now: float, acquired_at: float) -> None:
         """Halve, unless a connection taken at that time complains about what has been dealt with."""
-        if taken_at <= self.slowed_at and now < self.slowed_at + AGAIN_AFTER:
+        if acquired_at <= self.slowed_at and now < self.slowed_at + AGAIN_AFTER:
             return
         self.spend(0, now)
         self.share = max(SMALLEST_SHARE, self.share_at(now) * HALVING)

@@ -35,7 +35,7 @@ class ProcessPacing:
         self._line: dict[_Turn, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    async def take(self, place: Place) -> Slot:
+    async def acquire(self, place: Place) -> Slot:
         """See `Pacing`. Who waits at one host takes nothing from who waits at another."""
         if not self._line and self._held < self._total:
             limits, now = self._both(place), self._clock()
@@ -49,10 +49,10 @@ class ProcessPacing:
         except asyncio.CancelledError:
             self._line.pop(turn, None)
             if turn.called.done() and not turn.called.cancelled():
-                self.give_back(turn.called.result(), 0)
+                self.release(turn.called.result(), 0)
             raise
 
-    def give_back(self, slot: Slot, recipients: int) -> None:
+    def release(self, slot: Slot, recipients: int) -> None:
         """See `Pacing`."""
         now = self._clock()
         self._held -= 1
@@ -67,11 +67,11 @@ class ProcessPacing:
         now = self._clock()
         others = slot.others
         for limit in self._both(slot.place):
-            others = others or limit.held > 1 or slot.taken_at <= limit.slowed_at
-            limit.slow_down(now, slot.taken_at)
+            others = others or limit.held > 1 or slot.acquired_at <= limit.slowed_at
+            limit.slow_down(now, slot.acquired_at)
         return others
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """See `Pacing`: nobody else is told."""
 
     async def close(self) -> None:

@@ -32,24 +32,24 @@ class Place(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """The right to one connection. It was had at `taken_at`, on the clock of whoever gave it.
+    """The right to one connection. It was had at `acquired_at`, on the clock of whoever gave it.
 
     `others` tells that more of our connections were there at that time.
     """
 
     place: Place
-    taken_at: float
+    acquired_at: float
     others: bool
 
 
 class Pacing(Protocol):
     """Gives out connection slots, first come, first served, and slows down where a server asks for it."""
 
-    async def take(self, place: Place) -> Slot:
-        """Wait for a slot; `give_back` must follow. Whoever is cancelled leaves the line."""
+    async def acquire(self, place: Place) -> Slot:
+        """Wait for a slot; `release` must follow. Whoever is cancelled leaves the line."""
         ...
 
-    def give_back(self, slot: Slot, recipients: int) -> None:
+    def release(self, slot: Slot, recipients: int) -> None:
         """End a slot whose connection is closed; `recipients` were asked about in it, and count towards the pace."""
         ...
 
@@ -60,7 +60,7 @@ class Pacing(Protocol):
         """
         ...
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Give back for everybody what was given back, and leave nothing in flight: the event loop may stand still."""
         ...
 

@@ -135,10 +135,10 @@ def test_a_server_that_complains_about_our_pace_gets_fewer_connections() -> None
             await network.settle()
 
             for _ in range(2):
-                await pacing.take(place_of("mx.test", "127.0.0.9"))
+                await pacing.acquire(place_of("mx.test", "127.0.0.9"))
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
-                    await pacing.take(place_of("mx.test", "127.0.0.9"))
+                    await pacing.acquire(place_of("mx.test", "127.0.0.9"))
             await network.close()
 
     asyncio.run(scenario())

@@ -52,13 +52,13 @@ class Host:
         self.served: list[SharedPacing] = []
 
     async def visit(self, pacing: SharedPacing, seconds: float = 0.01) -> None:
-        slot = await pacing.take(BUSY)
+        slot = await pacing.acquire(BUSY)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         self.served.append(pacing)
         await asyncio.sleep(seconds)
         self.at_once -= 1
-        pacing.give_back(slot, 1)
+        pacing.release(slot, 1)
 
 
 def test_the_sum_of_all_processes_keeps_within_the_limit_and_everybody_has_their_turn(
@@ -113,15 +113,15 @@ def test_whoever_is_cancelled_leaves_neither_a_slot_nor_a_place_in_the_line(
 ) -> None:
     async def scenario() -> None:
         async with processes(valkey_url, 2, per_host=1) as (one, other):
-            slot = await one.take(BUSY)
-            waiting = [asyncio.create_task(other.take(BUSY)) for _ in range(3)]
+            slot = await one.acquire(BUSY)
+            waiting = [asyncio.create_task(other.acquire(BUSY)) for _ in range(3)]
             await until(lambda: redis_client.exists(f"{PREFIX}host:{BUSY.ip}:waiting") == 1)
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
-            one.give_back(slot, 0)
-            await one.settle()
-            await other.settle()
+            one.release(slot, 0)
+            await one.flush()
+            await other.flush()
 
             assert redis_client.keys(f"{PREFIX}host:*[dg]") == []
 
@@ -131,11 +131,11 @@ def test_whoever_is_cancelled_leaves_neither_a_slot_nor_a_place_in_the_line(
 def test_a_complaint_in_one_process_slows_all_of_them(redis_client: redis.Redis, valkey_url: str) -> None:
     async def scenario() -> None:
         async with processes(valkey_url, 2, per_host=2) as (one, other):
-            await one.slow_down(await one.take(BUSY))
+            await one.slow_down(await one.acquire(BUSY))
 
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.5):
-                    await other.take(BUSY)
+                    await other.acquire(BUSY)
 
     run(scenario)
 
@@ -145,12 +145,12 @@ def test_a_complaint_that_is_heard_when_the_others_have_left_was_still_about_our
 ) -> None:
     async def scenario() -> None:
         async with processes(valkey_url, 2, per_host=8) as (first, second):
-            other = await first.take(BUSY)
-            refused = await second.take(BUSY)
-            first.give_back(other, 1)
-            second.give_back(refused, 0)
-            await first.settle()
-            await second.settle()
+            other = await first.acquire(BUSY)
+            refused = await second.acquire(BUSY)
+            first.release(other, 1)
+            second.release(refused, 0)
+            await first.flush()
+            await second.flush()
 
             assert await second.slow_down(refused)
 
@@ -160,13 +160,13 @@ def test_a_complaint_that_is_heard_when_the_others_have_left_was_still_about_our
 def test_after_a_flush_what_is_open_is_known_again(redis_client: redis.Redis, valkey_url: str) -> None:
     async def scenario() -> None:
         async with processes(valkey_url, 2, per_host=1) as (one, other):
-            await one.take(BUSY)
+            await one.acquire(BUSY)
             redis_client.flushall()
             await until(lambda: redis_client.exists(f"{PREFIX}host:{BUSY.ip}:held") == 1)
 
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.5):
-                    await other.take(BUSY)
+                    await other.acquire(BUSY)
 
     run(scenario, seconds=10 * RENEW_SECONDS)
 
@@ -181,7 +181,9 @@ def test_without_redis_each_process_keeps_to_its_share(caplog: pytest.LogCapture
     run(scenario)
 
     assert (host.most_at_once, len(host.served)) == (2 * 2, 20)
-    assert len([record for record in caplog.records if "divided" in record.message]) == 2, "once for each process"
+    assert len([record for record in caplog.records if "keeps to its share" in record.message]) == 2, (
+        "once for each process"
+    )
 
 
 @pytest.fixture
@@ -208,7 +210,7 @@ def test_while_redis_is_silent_each_keeps_to_its_share_and_when_it_is_back_slots
             finally:
                 server.send_signal(signal.SIGCONT)
             await until(lambda: not any(worker.is_away for worker in workers))
-            await workers[0].take(ELSEWHERE)
+            await workers[0].acquire(ELSEWHERE)
 
             assert client.zcard(f"{PREFIX}host:{ELSEWHERE.ip}:held") == 1
 
@@ -226,7 +228,7 @@ def test_nothing_is_in_flight_after_settling_so_that_the_event_loop_may_stand_st
 
     async def chunk() -> None:
         await asyncio.gather(*(host.visit(worker) for worker in workers for _ in range(5)))
-        await asyncio.gather(*(worker.settle() for worker in workers))
+        await asyncio.gather(*(worker.flush() for worker in workers))
 
     async def close() -> None:
         async with asyncio.timeout(5):

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from pipeline.mail.pacing.aimd import AdaptiveLimit
 from pipeline.mail.pacing.slots import PacingLimits, Place
-from worker.pacing.registry import LEASE, PROCESSES, Granted, InLine, keys_of, limit_arguments, read_reply, script
+from worker.pacing.registry import LEASE, PROCESSES, Granted, Queued, keys_of, limit_arguments, read_reply, script
 
 CLOCK = "local now = tonumber(redis.call('GET', 'now'))"
 NO_EXPIRY = """
@@ -35,7 +35,7 @@ class Scripts:
         self.client = client
         client.flushdb()
         self._limits = limit_arguments(LIMITS)
-        names = ("take", "give_back", "renew", "slow_down")
+        names = ("acquire", "release", "renew", "slow_down")
         self._scripts = {name: client.register_script(script(name, clock)) for name in names}
 
     def at(self, now: float) -> None:
@@ -44,18 +44,18 @@ class Scripts:
     def call(self, name: str, place: Place, *arguments: object) -> Any:
         return self._scripts[name](keys_of(place), [*self._limits, *map(str, arguments)])
 
-    def take(self, slot_id: str, place: Place, ticket: str = "") -> Granted | InLine:
-        return read_reply(*(text.decode() for text in self.call("take", place, slot_id, ticket)))
+    def acquire(self, slot_id: str, place: Place, ticket: str = "") -> Granted | Queued:
+        return read_reply(*(text.decode() for text in self.call("acquire", place, slot_id, ticket)))
 
-    def give_back(self, slot_id: str, place: Place, recipients: int = 0) -> None:
-        self.call("give_back", place, slot_id, recipients)
+    def release(self, slot_id: str, place: Place, recipients: int = 0) -> None:
+        self.call("release", place, slot_id, recipients)
 
     def renew(self, process: str, held: Sequence[tuple[str, Place]]) -> int:
         keys = [key for _, place in held for key in keys_of(place)]
         return int(self._scripts["renew"]([PROCESSES, *keys], [process, *(slot_id for slot_id, _ in held)]))
 
-    def slow_down(self, place: Place, taken_at: float) -> bool:
-        return bool(self.call("slow_down", place, repr(taken_at)))
+    def slow_down(self, place: Place, acquired_at: float) -> bool:
+        return bool(self.call("slow_down", place, repr(acquired_at)))
 
 
 @pytest.fixture
@@ -119,16 +119,16 @@ class ScriptsLikeTheModel(RuleBasedStateMachine):
         self.ask(slot_id, *self.waiting[slot_id])
 
     def ask(self, slot_id: str, place: Place, ticket: str) -> None:
-        said = self.scripts.take(slot_id, place, ticket)
-        expected = self.expected(slot_id, place, ticket or (said.ticket if isinstance(said, InLine) else "~"))
+        said = self.scripts.acquire(slot_id, place, ticket)
+        expected = self.expected(slot_id, place, ticket or (said.ticket if isinstance(said, Queued) else "~"))
         assert said == expected
         self.waiting.pop(slot_id, None)
         if isinstance(said, Granted):
-            self.held[slot_id] = place, said.taken_at
+            self.held[slot_id] = place, said.acquired_at
         else:
             self.waiting[slot_id] = place, said.ticket
 
-    def expected(self, slot_id: str, place: Place, ticket: str) -> Granted | InLine:
+    def expected(self, slot_id: str, place: Place, ticket: str) -> Granted | Queued:
         host, provider = self.models_of(place)
         seconds, lease = 0.0, self.now + LEASE
         if not host.has_room_for(ticket, self.now):
@@ -141,7 +141,7 @@ class ScriptsLikeTheModel(RuleBasedStateMachine):
                 return self.grant(slot_id, ticket, (host, provider), lease)
             provider.waiting[ticket] = lease
         host.waiting[ticket] = lease
-        return InLine(ticket, seconds)
+        return Queued(ticket, seconds)
 
     def grant(self, slot_id: str, ticket: str, models: tuple[Model, Model], lease: float) -> Granted:
         others = any(model.held for model in models)
@@ -154,10 +154,10 @@ class ScriptsLikeTheModel(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), recipients=st.integers(0, 12))
-    def give_back(self, data: st.DataObject, recipients: int) -> None:
+    def release(self, data: st.DataObject, recipients: int) -> None:
         slot_id = data.draw(st.sampled_from(sorted(self.held)))
         place, _ = self.held.pop(slot_id)
-        self.scripts.give_back(slot_id, place, recipients=recipients)
+        self.scripts.release(slot_id, place, recipients=recipients)
         for model in self.models_of(place):
             model.held.pop(slot_id, None)
             if recipients:
@@ -168,7 +168,7 @@ class ScriptsLikeTheModel(RuleBasedStateMachine):
     def leave_the_line(self, data: st.DataObject) -> None:
         slot_id = data.draw(st.sampled_from(sorted(self.waiting)))
         place, ticket = self.waiting.pop(slot_id)
-        self.scripts.give_back(slot_id, place)
+        self.scripts.release(slot_id, place)
         for model in self.models_of(place):
             model.waiting.pop(ticket, None)
 
@@ -184,12 +184,12 @@ class ScriptsLikeTheModel(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def complain(self, data: st.DataObject) -> None:
-        place, taken_at = self.held[data.draw(st.sampled_from(sorted(self.held)))]
+        place, acquired_at = self.held[data.draw(st.sampled_from(sorted(self.held)))]
         models = self.models_of(place)
-        others = any(len(model.held) > 1 or taken_at <= model.limit.slowed_at for model in models)
-        assert self.scripts.slow_down(place, taken_at) == others
+        others = any(len(model.held) > 1 or acquired_at <= model.limit.slowed_at for model in models)
+        assert self.scripts.slow_down(place, acquired_at) == others
         for model in models:
-            model.limit.slow_down(self.now, taken_at)
+            model.limit.slow_down(self.now, acquired_at)
 
     @rule(seconds=st.sampled_from([0.001, 0.1, 0.9, 1.0, LEASE - 0.5, LEASE, 60.0, 700.0]))
     def let_time_pass(self, seconds: float) -> None:
@@ -239,14 +239,14 @@ BUSY, BESIDE, _ELSEWHERE = PLACES
 def test_only_the_first_in_the_line_is_told_of_a_free_slot(scripts: Scripts) -> None:
     scripts.at(1_700_000_000.0)
     for number in range(2):
-        scripts.take(f"a-{number}", BUSY)
-    scripts.take("b-1", BUSY)
-    scripts.take("c-1", BUSY)
+        scripts.acquire(f"a-{number}", BUSY)
+    scripts.acquire("b-1", BUSY)
+    scripts.acquire("c-1", BUSY)
     with scripts.client.pubsub() as channel:
         channel.psubscribe("growth:{pacing}:turns:*")
         channel.get_message(timeout=1)
 
-        scripts.give_back("a-0", BUSY)
+        scripts.release("a-0", BUSY)
         scripts.client.publish("growth:{pacing}:turns:end", "end")
         told = list(itertools.takewhile(lambda data: data != b"end", (each["data"] for each in channel.listen())))
 
@@ -256,16 +256,16 @@ def test_only_the_first_in_the_line_is_told_of_a_free_slot(scripts: Scripts) -> 
 def test_a_clock_that_was_set_back_leaves_no_slot_taken_for_hours(scripts: Scripts) -> None:
     scripts.at(1_700_000_000.0)
     for number in range(2):
-        scripts.take(f"a-{number}", BUSY)
+        scripts.acquire(f"a-{number}", BUSY)
     scripts.at(1_700_000_000.0 - 3600)
 
-    assert isinstance(scripts.take("b-1", BUSY), Granted)
+    assert isinstance(scripts.acquire("b-1", BUSY), Granted)
 
 
 def test_nothing_is_kept_of_a_host_that_nobody_asks_any_more(scripts: Scripts) -> None:
     scripts.at(1_700_000_000.0)
-    scripts.take("a-0", BUSY)
-    scripts.give_back("a-0", BUSY, recipients=1)
+    scripts.acquire("a-0", BUSY)
+    scripts.release("a-0", BUSY, recipients=1)
 
     kept = {key: scripts.client.pttl(key) for key in scripts.client.keys("growth:*")}
 
@@ -276,13 +276,13 @@ def test_nothing_is_kept_of_a_host_that_nobody_asks_any_more(scripts: Scripts) -
 def test_who_waits_for_a_host_again_does_not_hold_up_the_line_of_its_provider(scripts: Scripts) -> None:
     scripts.at(1_700_000_000.0)
     for slot_id, place in (("a-0", BUSY), ("a-1", BESIDE), ("a-2", BESIDE)):
-        scripts.take(slot_id, place)
-    waiting = scripts.take("b-1", BUSY)
-    assert isinstance(waiting, InLine), "the provider is full"
+        scripts.acquire(slot_id, place)
+    waiting = scripts.acquire("b-1", BUSY)
+    assert isinstance(waiting, Queued), "the provider is full"
     scripts.renew("c", [("c-1", BUSY)])  # open, and forgotten for a while
-    scripts.give_back("a-1", BESIDE)
-    scripts.give_back("a-2", BESIDE)
+    scripts.release("a-1", BESIDE)
+    scripts.release("a-2", BESIDE)
 
-    assert isinstance(scripts.take("b-1", BUSY, waiting.ticket), InLine), "now its host is"
+    assert isinstance(scripts.acquire("b-1", BUSY, waiting.ticket), Queued), "now its host is"
 
-    assert isinstance(scripts.take("d-1", BESIDE), Granted)
+    assert isinstance(scripts.acquire("d-1", BESIDE), Granted)

@@ -28,7 +28,7 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
 
 
 async def in_line(slots: ProcessPacing, place: Place) -> "asyncio.Task[Slot]":
-    task = asyncio.create_task(slots.take(place))
+    task = asyncio.create_task(slots.acquire(place))
     await asyncio.sleep(0)
     return task
 
@@ -42,7 +42,7 @@ def test_no_limit_is_ever_exceeded_and_everybody_has_their_turn(
     served: list[Place] = []
 
     async def visit(slots: ProcessPacing, place: Place) -> None:
-        slot = await slots.take(place)
+        slot = await slots.acquire(place)
         held.append(place)
         assert held.count(place) <= per_host
         assert [other.provider for other in held].count(place.provider) <= per_provider
@@ -50,7 +50,7 @@ def test_no_limit_is_ever_exceeded_and_everybody_has_their_turn(
         await asyncio.sleep(0)
         held.remove(place)
         served.append(place)
-        slots.give_back(slot, 1)
+        slots.release(slot, 1)
 
     async def visit_all() -> None:
         slots = pacing(per_host, per_provider, total=total)
@@ -68,9 +68,9 @@ def test_whoever_came_first_has_their_turn_first() -> None:
         slots = pacing()
 
         async def visit(number: int) -> None:
-            slot = await slots.take(BUSY)
+            slot = await slots.acquire(BUSY)
             served.append(number)
-            slots.give_back(slot, 0)
+            slots.release(slot, 0)
 
         await asyncio.gather(*map(visit, range(10)))
 
@@ -82,10 +82,10 @@ def test_whoever_came_first_has_their_turn_first() -> None:
 def test_a_line_at_one_host_takes_nothing_from_another_of_the_same_provider() -> None:
     async def scenario() -> None:
         slots = pacing(per_host=1, per_provider=2)
-        await slots.take(BUSY)
+        await slots.acquire(BUSY)
         line = [await in_line(slots, BUSY) for _ in range(5)]
 
-        await slots.take(BESIDE)
+        await slots.acquire(BESIDE)
 
         for task in line:
             task.cancel()
@@ -96,15 +96,15 @@ def test_a_line_at_one_host_takes_nothing_from_another_of_the_same_provider() ->
 def test_whoever_leaves_the_line_takes_no_slot_with_them() -> None:
     async def scenario() -> None:
         slots = pacing(per_host=1, total=1)
-        slot = await slots.take(BUSY)
+        slot = await slots.acquire(BUSY)
         impatient = [await in_line(slots, place) for place in PLACES]
         for task in impatient:
             task.cancel()
         await asyncio.gather(*impatient, return_exceptions=True)
-        slots.give_back(slot, 0)
+        slots.release(slot, 0)
 
         for place in PLACES:
-            slots.give_back(await slots.take(place), 0)
+            slots.release(await slots.acquire(place), 0)
 
     run(scenario)
 
@@ -112,13 +112,13 @@ def test_whoever_leaves_the_line_takes_no_slot_with_them() -> None:
 def test_a_slot_that_comes_in_the_moment_of_leaving_is_given_back() -> None:
     async def scenario() -> None:
         slots = pacing()
-        slot = await slots.take(BUSY)
+        slot = await slots.acquire(BUSY)
         leaving = await in_line(slots, BUSY)
-        slots.give_back(slot, 0)
+        slots.release(slot, 0)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
 
-        await slots.take(BUSY)
+        await slots.acquire(BUSY)
 
     run(scenario)
 
@@ -127,12 +127,12 @@ def test_a_session_with_many_recipients_is_paid_for_before_the_next() -> None:
     async def scenario() -> None:
         slots = pacing(per_host=5, pace=100)
         clock = asyncio.get_running_loop().time
-        slots.give_back(await slots.take(BUSY), recipients=120)
+        slots.release(await slots.acquire(BUSY), recipients=120)
         began = clock()
 
-        await slots.take(ELSEWHERE)
+        await slots.acquire(ELSEWHERE)
         assert clock() - began < 0.1, "it is nobody else's debt"
-        await slots.take(BUSY)
+        await slots.acquire(BUSY)
 
         assert 0.19 < clock() - began < 1
 
@@ -144,19 +144,19 @@ def test_a_complaint_halves_the_connections_and_time_gives_them_back() -> None:
 
     async def scenario() -> None:
         slots = ProcessPacing(PacingLimits(4, 100, math.inf), 100, clock=lambda: now[0])
-        held = [await slots.take(BUSY) for _ in range(4)]
+        held = [await slots.acquire(BUSY) for _ in range(4)]
         complaints = [await slots.slow_down(slot) for slot in held]
         assert complaints == [True] * 4, "all four were there together: it may be tried again"
 
-        slots.give_back(held.pop(), 0)
-        slots.give_back(held.pop(), 0)
+        slots.release(held.pop(), 0)
+        slots.release(held.pop(), 0)
         waiting = await in_line(slots, BUSY)
         assert not waiting.done(), "four complaints about the same crowd halve once, to two"
-        slots.give_back(held.pop(), 0)
+        slots.release(held.pop(), 0)
         held.append(await waiting)
 
         now[0] += RECOVERY
-        held += [await slots.take(BUSY) for _ in range(2)]
+        held += [await slots.acquire(BUSY) for _ in range(2)]
 
         assert len(held) == 4
 
@@ -166,8 +166,8 @@ def test_a_complaint_halves_the_connections_and_time_gives_them_back() -> None:
 def test_a_complaint_of_a_connection_opened_after_the_last_one_counts_anew() -> None:
     async def scenario() -> None:
         slots = pacing(per_host=4)
-        await slots.slow_down(await slots.take(BUSY))
-        second = await slots.take(BUSY)
+        await slots.slow_down(await slots.acquire(BUSY))
+        second = await slots.acquire(BUSY)
         await slots.slow_down(second)
 
         assert not (await in_line(slots, BUSY)).done(), "4, 2, 1: two are open"
@@ -180,7 +180,7 @@ def test_an_old_connection_that_goes_on_complaining_counts_anew_after_a_while() 
 
     async def scenario() -> None:
         slots = ProcessPacing(PacingLimits(4, 100, math.inf), 100, clock=lambda: now[0])
-        slot = await slots.take(BUSY)
+        slot = await slots.acquire(BUSY)
         await slots.slow_down(slot)
         now[0] += AGAIN_AFTER
         await slots.slow_down(slot)
@@ -194,7 +194,7 @@ def test_a_complaint_while_nothing_else_of_ours_is_open_is_no_matter_of_number()
     async def scenario() -> None:
         slots = pacing(per_host=4)
 
-        assert not await slots.slow_down(await slots.take(BUSY))
+        assert not await slots.slow_down(await slots.acquire(BUSY))
 
     run(scenario)
 
@@ -202,9 +202,9 @@ def test_a_complaint_while_nothing_else_of_ours_is_open_is_no_matter_of_number()
 def test_divided_limits_hold_for_what_is_open_and_end_when_they_are_whole_again() -> None:
     async def scenario() -> None:
         slots = pacing(per_host=4)
-        held = [await slots.take(BUSY) for _ in range(2)]
+        held = [await slots.acquire(BUSY) for _ in range(2)]
         slots.divide(4)
-        slots.give_back(held.pop(), 0)
+        slots.release(held.pop(), 0)
         waiting = await in_line(slots, BUSY)
         assert not waiting.done()
 

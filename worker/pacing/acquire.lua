@@ -1,6 +1,6 @@
--- Takes slots, or places in the line for them. For the n-th: KEYS[2n-1] its host, KEYS[2n] its provider; after four
--- arguments about limits, ARGV: its id, and its ticket if it waits already. Gives three texts each: "1" with the
--- time and whether other connections are open, or "0" with its ticket and after how many seconds to come again.
+-- Acquires slots, or queues for them. KEYS[2n-1] and KEYS[2n]: host and provider of the n-th request. ARGV: four
+-- arguments about limits, then for each request its id and, if it is queued already, its ticket. Returns three strings
+-- for each request: "1", the time, and whether other connections are open; or "0", the ticket, and the seconds to wait.
 
 local replies = {}
 
@@ -14,7 +14,7 @@ local function grant(id, limits)
     if limit.held > 0 then others = '1' end
     lease(limit.name .. ':held', id)
     limit.held = limit.held + 1
-    leave_line(id, limit)
+    leave_queue(id, limit)
     spend(limit, 1)
     write_limit(limit)
     call_next(limit)
@@ -22,10 +22,10 @@ local function grant(id, limits)
   reply('1', exact(now), others)
 end
 
-local function take(id, ticket, host, provider)
+local function acquire(id, ticket, host, provider)
   local seconds = 0
   if ahead_of(ticket, host) >= room(host) then
-    if leave_line(id, provider) then call_next(provider) end
+    if leave_queue(id, provider) then call_next(provider) end
   elseif ahead_of(ticket, provider) >= room(provider) then
     lease(provider.name .. ':waiting', ticket)
   else
@@ -42,7 +42,7 @@ end
 for n = 1, #KEYS / 2 do
   local id, ticket = ARGV[2 * n + 3], ARGV[2 * n + 4]
   if ticket == '' then ticket = string.format('%017.6f %s', now, id) end
-  take(id, ticket,
+  acquire(id, ticket,
     read_limit(KEYS[2 * n - 1], tonumber(ARGV[1]), tonumber(ARGV[2])),
     read_limit(KEYS[2 * n], tonumber(ARGV[3]), tonumber(ARGV[4])))
 end
