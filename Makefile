@@ -1,9 +1,9 @@
-# Three words to know: make demo, make test, make lint.
+# Three words to know: make demo, make test, make lint. CI adds make proof.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo up test faults compose lint lock clean
+.PHONY: help install demo up test proof faults compose lint lock clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -24,8 +24,13 @@ demo: install ## 1,000 contacts through both stages on embedded real servers
 up: install ## everything embedded, until Ctrl-C
 	$(BIN)/growth up
 
-test: install ## the tests, on real servers that they start themselves, two files at a time
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test: install ## the tests, on real servers that they start themselves, three files at a time
+	$(PYTEST) -m "not proof"
+
+proof: install ## the long proofs: faults, restarts, memory of large runs, any order of events
+	$(PYTEST) -m proof
 
 compose: ## the container stack for real (needs a Docker engine)
 	tests/compose/run.sh

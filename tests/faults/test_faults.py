@@ -21,6 +21,8 @@ from tests.faults.machine.clocks import CAN_NOT_JUMP
 from tests.faults.rounds import OUTAGE_SECONDS, Plan, play, play_alone
 from tests.faults.scene import Fault
 
+pytestmark = pytest.mark.proof
+
 CHOSEN = (
     kill_pool_process,
     kill_worker,

@@ -1,9 +1,13 @@
 """The same promises where all of the engine reaches Postgres through PgBouncer in transaction mode."""
 
+import pytest
+
 from tests.faults.engine import FaultEngine
 from tests.faults.injections.pgbouncer import restart_pgbouncer
 from tests.faults.injections.postgres import postgres_read_only
 from tests.faults.rounds import OUTAGE_SECONDS, Plan, play
+
+pytestmark = pytest.mark.proof
 
 
 def test_a_run_survives_the_death_of_its_pooler_and_then_a_postgres_that_is_read_only_for_a_while(

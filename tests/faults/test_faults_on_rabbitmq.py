@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
 
 from pipeline.credits import RateCard
@@ -12,6 +13,8 @@ from tests.faults.injections.processes import kill_worker
 from tests.faults.injections.rabbitmq import lose_queues
 from tests.faults.rounds import OUTAGE_SECONDS, Plan, play
 from tests.faults.scene import Scene
+
+pytestmark = pytest.mark.proof
 
 
 def test_a_run_over_a_quorum_queue_survives_a_worker_s_death_and_then_the_loss_of_its_queues(

@@ -11,6 +11,8 @@ from tests.faults.injections.valkey import flush_redis, valkey_down
 from tests.faults.rounds import OUTAGE_SECONDS, Plan, play, play_alone
 from tests.faults.scene import Fault
 
+pytestmark = pytest.mark.proof
+
 CHOSEN = (flush_redis, valkey_down, postgres_down, fail_loading)
 
 

@@ -17,6 +17,8 @@ from sandbox.crowds import Crowd, at_one_domain, one_each, one_each_at_three_hos
 from sandbox.internet import Internet
 from tests.integration.conftest import way_into
 
+pytestmark = pytest.mark.proof
+
 Shape = Callable[[int], Crowd]
 PEOPLE, CHUNK, PER_HOST = 600, 100, 3
 """`bench/large_lists.py` does the same with ten thousand."""

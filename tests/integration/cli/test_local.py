@@ -17,6 +17,8 @@ import pytest
 import redis
 from sqlalchemy.engine import make_url
 
+pytestmark = pytest.mark.proof
+
 COMMAND = [sys.executable, "-c", "from cli.main import main; main()"]
 
 

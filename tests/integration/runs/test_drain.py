@@ -14,6 +14,8 @@ from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 from tests.integration.conftest import contacts_of
 
+pytestmark = pytest.mark.proof
+
 STOPS_WITHIN_S = 8.0
 
 

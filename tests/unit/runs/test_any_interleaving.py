@@ -45,6 +45,8 @@ from tests.factories import (
     valid,
 )
 
+pytestmark = pytest.mark.proof
+
 CONTACTS, CHUNK, MAX_TASKS_PER_RUN = 7, 3, 2
 CHAIN = (LOOKUP, VERIFY, COMPILE)
 OUTCOME = {LOOKUP: found, VERIFY: valid, COMPILE: skipped}
