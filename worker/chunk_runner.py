@@ -78,7 +78,7 @@ async def _work_and_settle(process: Process, lease: Lease, hand: _Hand) -> Stage
     try:
         return await _work(process, lease, hand)
     finally:
-        await process.network.settle()
+        await process.network.flush()
 
 
 async def _work(process: Process, lease: Lease, hand: _Hand) -> StageLeft:

@@ -62,7 +62,7 @@ async def _ask_postmaster(network: MailNetwork, route: MailRoute) -> tuple[Answe
     transcript = Transcript()
     TRANSCRIPT.set(transcript)
     async with network.conversation(route) as conversation:
-        (answer,) = (await conversation.ask([f"postmaster@{route.domain}"])).values()
+        (answer,) = (await conversation.probe([f"postmaster@{route.domain}"])).values()
     return answer, transcript
 
 

@@ -10,7 +10,7 @@ those pass who come back with the same client address, sender and recipient.
 import hashlib
 from functools import lru_cache
 
-from pipeline.mail.probe import Enquiry
+from pipeline.mail.probe import Prober
 from pipeline.mail.replies.answer import Answer
 from pipeline.mail.replies.meaning import Meaning
 
@@ -19,22 +19,22 @@ LENGTH = 16
 _LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
 
-async def random_probe(conversation: Enquiry, mail_from: str) -> Answer:
-    """Ask about an invented address, a second time in a session of its own if the first settles nothing."""
-    address = invented_address(conversation.domain, mail_from)
-    answer = (await conversation.ask([address]))[address]
+async def random_probe(conversation: Prober, mail_from: str) -> Answer:
+    """Ask about a random address, a second time in a session of its own if the first settles nothing."""
+    address = random_address(conversation.domain, mail_from)
+    answer = (await conversation.probe([address]))[address]
     if answer.says_catch_all is None and answer.meaning is Meaning.UNCLEAR:
         conversation.hang_up()
-        answer = (await conversation.ask([address]))[address]
+        answer = (await conversation.probe([address]))[address]
     return answer
 
 
-def invented_address(domain: str, mail_from: str) -> str:
+def random_address(domain: str, mail_from: str) -> str:
     """Make up the address that nobody has at this domain, for this sender."""
-    return f"{invented_local_part(domain, mail_from)}@{domain}"
+    return f"{random_local_part(domain, mail_from)}@{domain}"
 
 
 @lru_cache(maxsize=1024)
-def invented_local_part(domain: str, mail_from: str) -> str:
+def random_local_part(domain: str, mail_from: str) -> str:
     """Make up the local part that no mailbox of this domain has, for this sender."""
     return hashlib.sha256(f"{mail_from} {domain}".encode()).hexdigest()[:LENGTH].translate(_LETTERS)

@@ -10,10 +10,10 @@ from pipeline.mail.host_health import HostHealth
 from pipeline.mail.outage import FailuresInARow
 from pipeline.mail.pacing.in_process import ProcessPacing
 from pipeline.mail.pacing.slots import Pacing, PacingLimits, Place, Slot, asks_to_slow_down, place_of
-from pipeline.mail.session_pool import Handover, Line
+from pipeline.mail.session_pool import Line, SessionPool
 from pipeline.mail.smtp.connect import connect
-from pipeline.mail.smtp.egress import WayOut, WaysOut
-from pipeline.mail.smtp.errors import ConnectError, SessionRefusedError, SmtpError, TlsError, WayOutError
+from pipeline.mail.smtp.egress import Egress, EgressPool
+from pipeline.mail.smtp.errors import ConnectError, EgressError, SessionRefusedError, SmtpError, TlsError
 from pipeline.mail.smtp.reply import Reply
 from pipeline.mail.smtp.session import SmtpSession
 from pipeline.mail.smtp.starttls import opportunistic_tls
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 8
 """How often a session is begun at a host that has too many of ours: more than a limit of 100 can be halved."""
-SETTLE_SECONDS = 0.5
+FLUSH_SECONDS = 0.5
 """How long servers have to close sessions that were ended, before nobody looks for a while."""
 
 
@@ -39,14 +39,14 @@ class Connector:
         self._config = config
         self._pacing = pacing or ProcessPacing(PacingLimits.of(config), config.conversations)
         self.health = HostHealth()
-        self._ways_out = WaysOut(config.source_ips, config.proxies)
+        self._egress_pool = EgressPool(config.source_ips, config.proxies)
         self._tls = opportunistic_tls() if config.starttls else None
         self.failures = FailuresInARow()
         self.habits = HostHabits()
-        self._handover = Handover(self._pacing, config)
+        self._session_pool = SessionPool(self._pacing, config)
         self._open: set[SmtpSession] = set()
         self._slots: WeakKeyDictionary[SmtpSession, Slot] = WeakKeyDictionary()
-        self._ways: WeakKeyDictionary[SmtpSession, WayOut] = WeakKeyDictionary()
+        self._ways: WeakKeyDictionary[SmtpSession, Egress] = WeakKeyDictionary()
         self._complaints: dict[SmtpSession, asyncio.Task[bool]] = {}
 
     async def session(
@@ -66,7 +66,7 @@ class Connector:
         while True:
             stopwatch.check()
             tries += 1
-            slot = await self._slot_or_session(domain, place, questions)
+            slot = await self._acquire(domain, place, questions)
             if isinstance(slot, SmtpSession):
                 return slot
             session = await self._session_in(slot, domain, stopwatch, successes_before)
@@ -89,18 +89,18 @@ class Connector:
             self._complaints[session] = task
             task.add_done_callback(lambda _: self._complaints.pop(session))
 
-    def has_next(self, session: SmtpSession) -> bool:
+    def has_taker(self, session: SmtpSession) -> bool:
         """Say whether somebody waits who could go on in the session."""
-        return self._handover.has_next(session, self._line(session))
+        return self._session_pool.has_taker(session, self._line(session))
 
-    def hand_on(self, session: SmtpSession) -> None:
+    def offer(self, session: SmtpSession) -> None:
         """End a conversation's turn in a session, which goes to the next one that waits for it, or is over."""
-        self._handover.hand_on(session, self._line(session))
+        self._session_pool.offer(session, self._line(session))
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Wait a moment until the connections of ended sessions are closed, and their slots are given back."""
         if self._open:
-            await asyncio.wait([session.closed for session in self._open], timeout=SETTLE_SECONDS)
+            await asyncio.wait([session.closed for session in self._open], timeout=FLUSH_SECONDS)
         await asyncio.gather(*self._complaints.values())
         await self._pacing.flush()
 
@@ -113,12 +113,12 @@ class Connector:
         await asyncio.gather(*self._complaints.values())
         await self._pacing.close()
 
-    async def _slot_or_session(self, domain: str, place: Place, questions: int) -> Slot | SmtpSession:
+    async def _acquire(self, domain: str, place: Place, questions: int) -> Slot | SmtpSession:
         """Who has the conversation written down has it alone, so that it reads as what it was."""
-        way = self._ways_out.own(domain, place.ip)
+        way = self._egress_pool.own(domain, place.ip)
         if not questions or way is None or TRANSCRIPT.get() is not None:
             return await self._pacing.acquire(place)
-        return await self._handover.slot_or_session((place, way), questions)
+        return await self._session_pool.acquire((place, way), questions)
 
     def _line(self, session: SmtpSession) -> Line:
         return self._slots[session].place, self._ways[session]
@@ -147,7 +147,7 @@ class Connector:
             with stopwatch as deadline:
                 session = await self._dial(domain, ip, deadline)
         except (ConnectError, TimeoutError) as error:
-            if not isinstance(error, WayOutError) and self._tells_of_host(error, left):
+            if not isinstance(error, EgressError) and self._tells_of_host(error, left):
                 self.health.failed(ip)
             self.failures.failed(domain, ip, successes_before=successes_before)
             raise
@@ -161,15 +161,15 @@ class Connector:
 
     async def _dial(self, domain: str, ip: str, deadline: float) -> SmtpSession:
         """Connect by the domain's own way out, or by the next one if that way is not to be used at all."""
-        *others, last = self._ways_out.towards(domain, ip)
+        *others, last = self._egress_pool.towards(domain, ip)
         for way in others:
             try:
                 return await self._dial_by(way, ip, deadline)
-            except WayOutError as error:
+            except EgressError as error:
                 log.warning("%s Its domains leave by another way.", error)
         return await self._dial_by(last, ip, deadline)
 
-    async def _dial_by(self, way: WayOut, ip: str, deadline: float) -> SmtpSession:
+    async def _dial_by(self, way: Egress, ip: str, deadline: float) -> SmtpSession:
         config = self._config
         limits = config.connect_timeout, config.command_timeout
         session = await connect(ip, config.smtp_port, *limits, way, until=deadline)

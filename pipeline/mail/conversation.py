@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.mail.address.providers import provider_of
-from pipeline.mail.catch_all import invented_address
+from pipeline.mail.catch_all import random_address
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.connector import Connector
 from pipeline.mail.dns.routes import MailRoute
 from pipeline.mail.replies.answer import Answer, answer_to_refused_session, answers_to_recipients
 from pipeline.mail.replies.classify import is_too_many_recipients
-from pipeline.mail.replies.meaning import SETTLED, Meaning
+from pipeline.mail.replies.meaning import CONCLUSIVE, Meaning
 from pipeline.mail.smtp.errors import (
     MalformedReplyError,
     ReplyTimeoutError,
@@ -44,13 +44,13 @@ class Conversation:
 
     def __init__(self, route: MailRoute, config: MailNetworkConfig, connector: Connector, stopwatch: Stopwatch) -> None:
         self.domain = route.domain
-        self._random_address = invented_address(route.domain, config.mail_from)
+        self._random_address = random_address(route.domain, config.mail_from)
         self._config = config
         self._connector = connector
         self._successes_before = connector.failures.successes
         self._hosts = deque((host.name, ip) for host in route.hosts for ip in host.addresses)
         self._session: SmtpSession | None = None
-        self._has_begun = self._took_over = False
+        self._has_begun = self._is_reused = False
         self._per_session = self._per_transaction = config.recipients_per_session
         self._breaks = 0
         self._leaves = False
@@ -103,14 +103,14 @@ class Conversation:
     def _leave(self) -> None:
         """Have somebody else go on in the session, if it is of use to anybody."""
         if self._session is not None:
-            self._connector.hand_on(self._session)
+            self._connector.offer(self._session)
             self._session = None
 
     def expect_no_more(self) -> None:
         """Have QUIT said together with the next questions, which are the last, where that is possible."""
         self._leaves = True
 
-    async def ask(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
+    async def probe(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
         """Say of every address what came out of asking, be it that nothing did.
 
         The addresses must be of this domain and of valid syntax.
@@ -119,7 +119,7 @@ class Conversation:
         pending = list(dict.fromkeys(addresses))
         while pending and self._given_up is None:
             try:
-                await self._ask_some(pending, answers)
+                await self._probe_some(pending, answers)
             except TimeoutError:
                 late = self._silence(Meaning.TIME_LIMIT, "The time limit for one contact passed.")
                 self._leave_host()
@@ -132,7 +132,7 @@ class Conversation:
             self._leave()
         return answers
 
-    async def _ask_some(self, pending: Sequence[str], answers: dict[str, Answer]) -> None:
+    async def _probe_some(self, pending: Sequence[str], answers: dict[str, Answer]) -> None:
         """Ask about as many of the pending addresses as fit into the session. Raises TimeoutError."""
         session = await self._session_with_room(len(pending))
         if session is None:
@@ -140,14 +140,14 @@ class Conversation:
         batch = self._batch(session, pending, answers)
         if not batch:
             return
-        if self._leaves and len(batch) == len(pending) and not self._connector.has_next(session):
+        if self._leaves and len(batch) == len(pending) and not self._connector.has_taker(session):
             session.end_with_quit()
         already, refused_before, heard = session.recipients, session.refused, list[Reply]()
         asked_at, started = datetime.now(UTC), asyncio.get_running_loop().time()
         ip, is_theirs = self._hosts[0][1], True
         try:
             with self._stopwatch as deadline:
-                await session.ask(self._config.mail_from, batch, heard, until=deadline)
+                await session.probe(self._config.mail_from, batch, heard, until=deadline)
         except SmtpError as error:
             if isinstance(error, SessionRefusedError):
                 self._connector.heard(session, error.reply)
@@ -186,7 +186,7 @@ class Conversation:
         if self._session is None:
             self._session = await self._begin_session(0 if self._has_begun else questions)
             # Only the first session may be one that is handed on: whoever needs another has its reasons.
-            self._has_begun, self._took_over = True, self._session is not None and self._session.asked > 0
+            self._has_begun, self._is_reused = True, self._session is not None and self._session.asked > 0
         elif self._session.recipients >= self._per_transaction:
             self._session.end_transaction()
         return self._session
@@ -231,18 +231,18 @@ class Conversation:
     def _risk(self, left: Sequence[str], refused: int) -> int:
         """How many may be asked in one go, seeing that all of them may be refused.
 
-        Who asks about the invented address together with others is as good as sure that one of them exists. So two
+        Who asks about a random address together with others is as good as sure that one of them exists. So two
         more than may be refused still end it in one round trip; should all be refused, one reply comes a second late.
         """
         refusals = self._config.refusals_per_session - refused
-        ends_with_random_probe = left[-1:] == [self._random_address]
-        return len(left) if ends_with_random_probe and len(left) <= refusals + 2 else refusals
+        ends_with_random_address = left[-1:] == [self._random_address]
+        return len(left) if ends_with_random_address and len(left) <= refusals + 2 else refusals
 
     def _learn_from_answers(
         self, session: SmtpSession, replies: Sequence[tuple[str, Reply]], told: Mapping[str, Answer]
     ) -> None:
         """Note complaints; and what settles nothing may be the session's fault, which nobody else shall have."""
-        if {answer.meaning for answer in told.values()} <= SETTLED:
+        if {answer.meaning for answer in told.values()} <= CONCLUSIVE:
             return
         session.is_last_turn = True
         for address, reply in replies:
@@ -255,7 +255,7 @@ class Conversation:
         One that was taken over may have ended for what others did in it: a session of our own will tell.
         """
         self.hang_up()
-        if self._took_over:
+        if self._is_reused:
             self._stopwatch.left += seconds
             return
         if answered:
@@ -278,7 +278,7 @@ class Conversation:
         if already + surplus:
             self._per_transaction = already + surplus
         else:
-            if not self._took_over:
+            if not self._is_reused:
                 self._per_session = session.asked - len(heard)
             self.hang_up()
         return True

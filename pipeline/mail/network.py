@@ -1,13 +1,13 @@
 """The door to the outside world of mail: one per worker process, handed to every stage.
 
-It holds the resolver, the SMTP client's identity and the limits on connections, so that all batches in a
+It holds the resolver, the SMTP client's identity and the limits on connections, so that all coalescer in a
 process share caches and stay polite together. What it learns about domains it tells the other processes.
 """
 
 import hashlib
 
 from pipeline.mail.address.lists import Lists
-from pipeline.mail.caching.shared import Batches, SharedMemory, Shelf
+from pipeline.mail.caching.shared import Coalescer, SharedCache, SharedMemory
 from pipeline.mail.caching.ttl_cache import TtlCache
 from pipeline.mail.catch_all import random_probe
 from pipeline.mail.config import MailNetworkConfig
@@ -16,8 +16,8 @@ from pipeline.mail.conversation import Conversation
 from pipeline.mail.dns.routes import MailRoute, Resolver
 from pipeline.mail.outage import NO_RESOLVER, OF_ONES_OWN, SMTP_PORT_BLOCKED, Outage
 from pipeline.mail.pacing.slots import Pacing
-from pipeline.mail.probe import Enquiry
-from pipeline.mail.reacher.verifier import RemoteEnquiry, RemoteVerifier
+from pipeline.mail.probe import Prober
+from pipeline.mail.reacher.verifier import RemoteProber, RemoteVerifier
 from pipeline.mail.replies.answer import Answer
 from pipeline.mail.stopwatch import Stopwatch
 
@@ -42,7 +42,7 @@ class MailNetwork:
     ) -> None:
         self.config = config
         self.lists = Lists(config.lists_dir)
-        self._batches = Batches(memory) if memory else None
+        self._coalescer = Coalescer(memory) if memory else None
         scope = _scope(config)
         self._resolver = Resolver(
             config.nameservers,
@@ -50,12 +50,14 @@ class MailNetwork:
             time_limit=config.contact_timeout,
             allow_private=config.allow_private,
             ipv6=config.ipv6,
-            shared=Shelf(self._batches, f"{scope}:route", MailRoute) if self._batches else None,
+            shared=SharedCache(self._coalescer, f"{scope}:route", MailRoute) if self._coalescer else None,
         )
         self._connector = Connector(config, pacing)
         self._verifier = RemoteVerifier(config.verifier) if config.verifier else None
         self._catch_alls: TtlCache[str, Answer] = TtlCache(DOMAINS_REMEMBERED)
-        self._shared_catch_alls = Shelf(self._batches, f"{scope}:catch_all", Answer) if self._batches else None
+        self._shared_catch_alls = (
+            SharedCache(self._coalescer, f"{scope}:catch_all", Answer) if self._coalescer else None
+        )
 
     async def route(self, domain: str) -> MailRoute:
         """Say where a domain (A-labels, lower case) takes mail, or why nowhere."""
@@ -65,18 +67,18 @@ class MailNetwork:
         """The time limit for one contact, for a route and the first questions to it."""
         return Stopwatch(self.config.contact_timeout)
 
-    def conversation(self, route: MailRoute, stopwatch: Stopwatch | None = None) -> Enquiry:
+    def conversation(self, route: MailRoute, stopwatch: Stopwatch | None = None) -> Prober:
         """Begin to ask the hosts of a route about addresses; to be used with `async with`.
 
         The first contacts have what `stopwatch` left over from finding the route.
         """
         stopwatch = stopwatch or self.stopwatch()
         if self._verifier is not None:
-            return RemoteEnquiry(route.domain, self._verifier, self.config, stopwatch)
+            return RemoteProber(route.domain, self._verifier, self.config, stopwatch)
         return Conversation(route, self.config, self._connector, stopwatch)
 
-    async def random_probe(self, conversation: Enquiry) -> Answer:
-        """Ask about an invented address: the answer's `says_catch_all` tells what a yes is worth at this domain.
+    async def random_probe(self, conversation: Prober) -> Answer:
+        """Ask about a random address: the answer's `says_catch_all` tells what a yes is worth at this domain.
 
         To be asked after real addresses (`pipeline.mail.catch_all` says why).
         """
@@ -115,11 +117,11 @@ class MailNetwork:
             return SMTP_PORT_BLOCKED
         return self._verifier.outage if self._verifier else None
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Wait a moment for servers to let go of what has ended: the event loop is about to stand still."""
-        await self._connector.settle()
-        if self._batches:
-            await self._batches.settle()
+        await self._connector.flush()
+        if self._coalescer:
+            await self._coalescer.flush()
 
     async def close(self) -> None:
         """Take leave of every server; the network is not used any more."""
@@ -127,8 +129,8 @@ class MailNetwork:
         await self._connector.close()
         if self._verifier is not None:
             await self._verifier.close()
-        if self._batches:
-            await self._batches.close()
+        if self._coalescer:
+            await self._coalescer.close()
 
     async def _told_catch_all(self, domain: str) -> Answer | None:
         told = await self._shared_catch_alls.get(domain) if self._shared_catch_alls else None

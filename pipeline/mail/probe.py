@@ -7,7 +7,7 @@ from typing import Protocol, Self
 from pipeline.mail.replies.answer import Answer
 
 
-class Enquiry(Protocol):
+class Prober(Protocol):
     """What stages ask of: an async context manager, whose end takes leave without waiting for it."""
 
     domain: str
@@ -42,7 +42,7 @@ class Enquiry(Protocol):
         """End the session, if there is any; the next question opens another one."""
         ...
 
-    async def ask(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
+    async def probe(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
         """Say of every address what came out of asking, be it that nothing did.
 
         The addresses must be of this domain and of valid syntax.

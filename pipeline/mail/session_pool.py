@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.pacing.slots import Pacing, Place, Slot
-from pipeline.mail.smtp.egress import WayOut
+from pipeline.mail.smtp.egress import Egress
 from pipeline.mail.smtp.session import SmtpSession
 
 TURNS = 10
@@ -17,7 +17,7 @@ TURNS = 10
 twelfth (`smtp_accept_max_nonmail` 10, the first one not counted); to Postfix RSET is a junk command, of which it takes
 100 (postconf(5), `smtpd_junk_command_limit`)."""
 
-Line = tuple[Place, WayOut]
+Line = tuple[Place, Egress]
 """Where a session goes, and how."""
 
 
@@ -30,7 +30,7 @@ class _Waiter:
     session: SmtpSession | None = None
 
 
-class Handover:
+class SessionPool:
     """The conversations of a process that wait for a slot, first come, first served at each place."""
 
     def __init__(self, pacing: Pacing, config: MailNetworkConfig) -> None:
@@ -38,7 +38,7 @@ class Handover:
         self._config = config
         self._lines: dict[Line, dict[_Waiter, None]] = {}
 
-    async def slot_or_session(self, line: Line, questions: int) -> Slot | SmtpSession:
+    async def acquire(self, line: Line, questions: int) -> Slot | SmtpSession:
         """Wait for a slot, or for a session with room for so many questions.
 
         Whoever is cancelled leaves the line, and the session that it was given meanwhile goes to the next.
@@ -56,7 +56,7 @@ class Handover:
                 raise
         except BaseException:
             if waiter.session is not None:
-                self.hand_on(waiter.session, line)
+                self.offer(waiter.session, line)
             raise
         finally:
             waiters = self._lines.get(line, {})
@@ -65,11 +65,11 @@ class Handover:
                 self._lines.pop(line, None)
         return waiter.session
 
-    def has_next(self, session: SmtpSession, line: Line) -> bool:
+    def has_taker(self, session: SmtpSession, line: Line) -> bool:
         """Say whether somebody waits for whom the session, as it is now, has room."""
         return self._next(session, line) is not None
 
-    def hand_on(self, session: SmtpSession, line: Line) -> None:
+    def offer(self, session: SmtpSession, line: Line) -> None:
         """Give the session to the first who waits and for whom it has room; to nobody, say QUIT."""
         waiter = self._next(session, line)
         if waiter is None or not session.is_at_rest:

@@ -18,7 +18,7 @@ STAGE = "email_lookup"
 FRESH_DAYS = 30
 """For so long a look-up is used again. Every thirtieth person changes jobs in a month; `email_verify` notices."""
 
-SETTLED = {Reason.EVERY_CANDIDATE_REFUSED, Reason.MAILBOX_DISABLED}
+CONCLUSIVE = {Reason.EVERY_CANDIDATE_REFUSED, Reason.MAILBOX_DISABLED}
 """Reasons for not finding somebody that will be the same next week."""
 KEPT = ("pattern", "mail_host", "reply_code", "asked_at")
 """The evidence that is kept: it names nobody."""
@@ -113,7 +113,7 @@ def known_person(outcome: Outcome) -> KnownPerson | None:
     """What is worth keeping of an outcome; None if nobody's mail server settled it."""
     seen = outcome.evidence
     is_found = outcome.status is OutcomeStatus.FOUND and outcome.source in ASKED
-    if "person" not in seen or seen.get("catch_all") or not (is_found or outcome.reason in SETTLED):
+    if "person" not in seen or seen.get("catch_all") or not (is_found or outcome.reason in CONCLUSIVE):
         return None
     return KnownPerson(
         mailbox_digest(outcome.email) if outcome.email else None,

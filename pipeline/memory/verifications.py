@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session
 
 from pipeline.contacts import Contact, KnownAnswer
 from pipeline.mail.address.syntax import Address, parse_address
-from pipeline.mail.replies.meaning import SETTLED, Meaning
+from pipeline.mail.replies.meaning import CONCLUSIVE, Meaning
 from pipeline.outcomes import Outcome
 
 STAGE = "email_verify"
 """The stage whose outcomes are kept, and which gets them back."""
 
-HOLDS_FOR_DAYS = SETTLED - {Meaning.MAILBOX_BUSY}
+HOLDS_FOR_DAYS = CONCLUSIVE - {Meaning.MAILBOX_BUSY}
 """What is kept. A busy mailbox is free in an hour."""
 
 KEPT = (

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pipeline.contacts import Contact
 from pipeline.errors import traced
-from pipeline.mail.probe import Enquiry
+from pipeline.mail.probe import Prober
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ async def work_by_domain(
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-def in_groups(members: Sequence[T], conversation: Enquiry, probes_each: Callable[[], int]) -> Iterator[Sequence[T]]:
+def in_groups(members: Sequence[T], conversation: Prober, probes_each: Callable[[], int]) -> Iterator[Sequence[T]]:
     """Cut into groups of GROUP_SIZE, or fewer where the server is too slow to answer for so many in time.
 
     `probes_each` is asked before each group: what the group before taught counts.

@@ -22,7 +22,7 @@ from pipeline.lookup.search.search import DomainSearch
 from pipeline.mail.address.suppression import SuppressionList
 from pipeline.mail.address.syntax import Address, normalise_domain, parse_address
 from pipeline.mail.network import MailNetwork
-from pipeline.mail.probe import Enquiry
+from pipeline.mail.probe import Prober
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.colleagues import Colleagues, colleagues_of
@@ -225,7 +225,7 @@ async def _look_up(
 
 
 async def _find(
-    search: DomainSearch, remaining: list[Name], colleagues: Colleagues, conversation: Enquiry, contact_timeout: float
+    search: DomainSearch, remaining: list[Name], colleagues: Colleagues, conversation: Prober, contact_timeout: float
 ) -> AsyncIterator[Finding]:
     """Seek people group by group, and then those who have become worth it.
 
@@ -248,7 +248,7 @@ async def _find(
 
 
 async def _look_again(
-    search: DomainSearch, colleagues: Colleagues, conversation: Enquiry, latest: float
+    search: DomainSearch, colleagues: Colleagues, conversation: Prober, latest: float
 ) -> AsyncIterator[Finding]:
     """Seek those whom the others have made worth it, and those colleagues who may own what was found."""
     loop = asyncio.get_running_loop()

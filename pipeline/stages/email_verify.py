@@ -13,9 +13,9 @@ from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
 from pipeline.mail.address.facts import AddressFacts, DomainFacts, facts_about
 from pipeline.mail.address.late_bounces import bounces_later
 from pipeline.mail.address.syntax import Address, parse_address
-from pipeline.mail.catch_all import invented_address
+from pipeline.mail.catch_all import random_address
 from pipeline.mail.network import MailNetwork
-from pipeline.mail.probe import Enquiry
+from pipeline.mail.probe import Prober
 from pipeline.mail.replies.answer import Answer
 from pipeline.mail.replies.meaning import ABOUT_US, Meaning
 from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, verdict_on_route
@@ -154,7 +154,7 @@ class _Questions:
     time.
     """
 
-    def __init__(self, conversation: Enquiry, network: MailNetwork) -> None:
+    def __init__(self, conversation: Prober, network: MailNetwork) -> None:
         self.random_probe: Answer | None = None
         self._conversation = conversation
         self._network = network
@@ -181,9 +181,9 @@ class _Questions:
         if is_last and (known or len(addresses) >= SURE_OF_A_YES):
             self._conversation.expect_no_more()
         if known or len(addresses) < SURE_OF_A_YES:
-            return await self._conversation.ask(addresses)
-        invented = invented_address(domain, config.mail_from)
-        answers = dict(await self._conversation.ask([*addresses, invented]))
+            return await self._conversation.probe(addresses)
+        invented = random_address(domain, config.mail_from)
+        answers = dict(await self._conversation.probe([*addresses, invented]))
         random_probe = answers.pop(invented) if invented not in addresses else answers[invented]
         if random_probe.says_catch_all is not None or random_probe.meaning is Meaning.GREYLISTED:
             self.random_probe = random_probe

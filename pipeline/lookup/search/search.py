@@ -19,9 +19,9 @@ from pipeline.lookup.search.conclusions import Conclusions, Finding
 from pipeline.lookup.search.planning import HOPE_OF_MANY, ProbePlan, plan_round, plan_visit
 from pipeline.lookup.search.target import Target
 from pipeline.mail.network import MailNetwork
-from pipeline.mail.probe import Enquiry
+from pipeline.mail.probe import Prober
 from pipeline.mail.replies.answer import Answer
-from pipeline.mail.replies.meaning import ABOUT_US, EXISTS, SETTLED, Meaning
+from pipeline.mail.replies.meaning import ABOUT_US, CONCLUSIVE, EXISTS, Meaning
 
 PATIENCE_WITH_A_SERVER = 10
 """Probes to a server that settles nothing about anybody, until it is left alone."""
@@ -46,7 +46,7 @@ class DomainSearch:
 
     def __init__(
         self,
-        conversation: Enquiry,
+        conversation: Prober,
         network: MailNetwork,
         model: PatternModel,
         everybody: Collection[Name],
@@ -204,7 +204,7 @@ class DomainSearch:
         """Ask about what the round before did not: its answers, if kept, count in this one."""
         kept, self._kept = self._kept, {}
         addresses = {local_part: f"{local_part}@{self._conversation.domain}" for local_part in local_parts}
-        replies = await self._conversation.ask(addresses[each] for each in addresses if each not in kept)
+        replies = await self._conversation.probe(addresses[each] for each in addresses if each not in kept)
         return {each: kept.get(each) or replies[address] for each, address in addresses.items()}
 
     def _begins_greylisting(self, questions: ProbePlan, answers: Collection[Answer]) -> bool:
@@ -218,7 +218,7 @@ class DomainSearch:
 
     def _is_pointless(self, answers: Collection[Answer]) -> bool:
         """Say whether to leave a server that refuses us, or has told nothing about anybody so far."""
-        if any(answer.meaning in SETTLED or answer.denied for answer in answers):
+        if any(answer.meaning in CONCLUSIVE or answer.denied for answer in answers):
             self.was_answered = True
         self._asked += len(answers)
         if self._greylisting:

@@ -39,7 +39,7 @@ class SharedMemory(Protocol):
         ...
 
 
-class Batches:
+class Coalescer:
     """Joins what many coroutines want of a shared memory at the same time into few requests."""
 
     def __init__(self, memory: SharedMemory) -> None:
@@ -63,13 +63,13 @@ class Batches:
         if self._telling is None or self._telling.done():
             self._telling = self._begin(self._tell())
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Wait until everything is told: what is in flight while the event loop stands still times out afterwards."""
         await asyncio.gather(*self._requests, return_exceptions=True)
 
     async def close(self) -> None:
         """Wait until everything is told, and close the memory."""
-        await self.settle()
+        await self.flush()
         await self._memory.close()
 
     def _begin(self, request: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -98,27 +98,27 @@ class Batches:
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Generic[T]):
+class CachedValue(Generic[T]):
     """A value that another process found, and for how many seconds it may be taken as it is."""
 
     value: T
     seconds: float
 
 
-class Shelf(Generic[T]):
+class SharedCache(Generic[T]):
     """Values of one kind, dataclasses of plain fields, under keys of their own, as JSON.
 
     What can't be read, for example after another version wrote it, is not known.
     """
 
-    def __init__(self, batches: Batches, name: str, kind: type[T]) -> None:
-        self._batches = batches
+    def __init__(self, coalescer: Coalescer, name: str, kind: type[T]) -> None:
+        self._coalescer = coalescer
         self._name = name
         self._json: TypeAdapter[tuple[float, T]] = TypeAdapter(tuple[float, kind])  # type: ignore[valid-type]
 
-    async def get(self, key: str) -> Told[T] | None:
+    async def get(self, key: str) -> CachedValue[T] | None:
         """Give what another process told, if anything."""
-        text = await self._batches.get(f"{self._name}:{key}")
+        text = await self._coalescer.get(f"{self._name}:{key}")
         if text is None:
             return None
         try:
@@ -126,9 +126,9 @@ class Shelf(Generic[T]):
         except ValidationError as problem:
             log.warning("what another process told (%s) can't be read: %s errors", self._name, problem.error_count())
             return None
-        return Told(value, min(seconds, KEPT))
+        return CachedValue(value, min(seconds, KEPT))
 
     def put(self, key: str, value: T, seconds: float) -> None:
         """Tell the other processes."""
         if seconds >= SHORTEST:
-            self._batches.put(f"{self._name}:{key}", self._json.dump_json((seconds, value)), seconds)
+            self._coalescer.put(f"{self._name}:{key}", self._json.dump_json((seconds, value)), seconds)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from pipeline.mail.caching.shared import Shelf
+from pipeline.mail.caching.shared import SharedCache
 from pipeline.mail.caching.ttl_cache import TtlCache
 
 T = TypeVar("T")
@@ -12,25 +12,25 @@ T = TypeVar("T")
 CACHE_SIZE = 20_000
 
 
-class SharedQuestion(Generic[T]):
+class SingleFlight(Generic[T]):
     """`find` gives the answer to a name, and for how many seconds it is good.
 
-    With a shelf, answers that are `worth_sharing` are good for all processes, and theirs for this one.
+    With a shared, answers that are `worth_sharing` are good for all processes, and theirs for this one.
     """
 
     def __init__(
         self,
         find: Callable[[str], Awaitable[tuple[T, float]]],
-        shelf: Shelf[T] | None = None,
+        shared: SharedCache[T] | None = None,
         worth_sharing: Callable[[T], bool] = lambda _: True,
     ) -> None:
         self._find = find
-        self._shelf = shelf
+        self._shared = shared
         self._worth_sharing = worth_sharing
         self._known: TtlCache[str, T] = TtlCache(CACHE_SIZE)
         self._open: dict[str, tuple[asyncio.Task[T], list[asyncio.Future[T]]]] = {}
 
-    async def ask(self, name: str) -> T:
+    async def get(self, name: str) -> T:
         """Give the answer from memory, from whoever is asking already, or by asking."""
         known = self._known.get(name)
         if known is not None:
@@ -64,12 +64,12 @@ class SharedQuestion(Generic[T]):
                 told.set_result(task.result())
 
     async def _answer(self, name: str) -> T:
-        told = await self._shelf.get(name) if self._shelf else None
+        told = await self._shared.get(name) if self._shared else None
         if told is not None:
             self._known.put(name, told.value, told.seconds)
             return told.value
         answer, seconds = await self._find(name)
         self._known.put(name, answer, seconds)
-        if self._shelf and self._worth_sharing(answer):
-            self._shelf.put(name, answer, seconds)
+        if self._shared and self._worth_sharing(answer):
+            self._shared.put(name, answer, seconds)
         return answer

@@ -45,7 +45,7 @@ class NameServer:
         self._address = address
         self._port: _Port | None = None
 
-    async def ask(
+    async def query(
         self, name: str, kind: dns.rdatatype.RdataType, seconds: float
     ) -> dns.message.QueryMessage | PlainAnswer:
         """Ask, and give the response, within so many seconds.
@@ -56,7 +56,7 @@ class NameServer:
         question = octets_of(name) + struct.pack("!HH", kind, _INTERNET)
         if self._port is None or self._port.is_used_up:
             self._port = _Port(self._address)
-        query, answer = await self._port.ask(question, seconds)
+        query, answer = await self._port.query(question, seconds)
         if int.from_bytes(answer[2:4], "big") & _TRUNCATED:
             async with asyncio.timeout_at(deadline):
                 answer = await _over_tcp(self._address, query)
@@ -87,7 +87,7 @@ class _Port:
         """Whether the next question needs another port."""
         return self._asked >= QUERIES_PER_PORT or (self._asked > 0 and self._socket is None)
 
-    async def ask(self, question: bytes, seconds: float) -> tuple[bytes, bytes]:
+    async def query(self, question: bytes, seconds: float) -> tuple[bytes, bytes]:
         """Send a query; give it, and its answer. Raises OSError, TimeoutError among them."""
         loop = asyncio.get_running_loop()
         identity = self._new_identity()

@@ -113,7 +113,7 @@ class NameServers:
         self._probe: asyncio.Task[None] | None = None
         self.silences = FailuresInARow()
 
-    async def ask(self, host: str, kind: dns.rdatatype.RdataType) -> Found:
+    async def query(self, host: str, kind: dns.rdatatype.RdataType) -> Found:
         """Say what records of this kind a name has; never raises for what the DNS answers, or does not."""
         before = self.silences.successes
         try:
@@ -136,7 +136,7 @@ class NameServers:
         ttl, clock = MAX_TTL, asyncio.get_running_loop()
         deadline = clock.time() + self._timeout
         for hops in range(MAX_ALIASES):
-            response = await self._ask(name, kind, deadline - clock.time())
+            response = await self._query(name, kind, deadline - clock.time())
             if isinstance(response, PlainAnswer):
                 return Found(response.records, min(ttl, response.ttl))
             try:
@@ -159,7 +159,7 @@ class NameServers:
             name = chain.canonical_name.to_text()
         raise _NoAnswerError([_Failure(ENDLESS, dns.rcode.NOERROR)])
 
-    async def _ask(
+    async def _query(
         self, name: str, kind: dns.rdatatype.RdataType, seconds: float
     ) -> dns.message.QueryMessage | PlainAnswer:
         """Give the first answer that settles the question. Raises `_NoAnswerError`."""
@@ -169,7 +169,7 @@ class NameServers:
         while servers and (left := deadline - loop.time()) > 0:
             server = servers.pop(0)
             try:
-                response = await server.ask(name, kind, min(self._patience, left))
+                response = await server.query(name, kind, min(self._patience, left))
             except TimeoutError:
                 failures.append(_Failure("no answer in time"))
                 servers.append(server)
@@ -196,14 +196,14 @@ class NameServers:
             return
         if self.silences.successes == successes_before:
             if self._probe is None or self._probe.done():
-                self._probe = asyncio.create_task(self._ask_about_root())
+                self._probe = asyncio.create_task(self._query_root())
             await asyncio.shield(self._probe)
         self.silences.failed(host, successes_before=successes_before)
 
-    async def _ask_about_root(self) -> None:
+    async def _query_root(self) -> None:
         """Ask what every resolver knows; nobody needs the answer but whoever wants to know if there is one."""
         try:
-            await self._ask(ROOT, dns.rdatatype.NS, self._patience)
+            await self._query(ROOT, dns.rdatatype.NS, self._patience)
         except _NoAnswerError as nothing:
             if all(failure.is_silence for failure in nothing.failures):
                 return

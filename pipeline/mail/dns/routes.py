@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import dns.rdatatype
 
 from pipeline.mail.address.providers import provider_of
-from pipeline.mail.caching.shared import Shelf
-from pipeline.mail.caching.single_flight import SharedQuestion
+from pipeline.mail.caching.shared import SharedCache
+from pipeline.mail.caching.single_flight import SingleFlight
 from pipeline.mail.dns.resolver import MAX_TTL, NEGATIVE_TTL, Found, NameServers
 from pipeline.mail.public_addresses import is_public
 from pipeline.outcomes import Reason
@@ -79,19 +79,19 @@ class Resolver:
         time_limit: float = 60.0,
         allow_private: bool = False,
         ipv6: bool = False,
-        shared: Shelf[MailRoute] | None = None,
+        shared: SharedCache[MailRoute] | None = None,
     ) -> None:
         self._servers = NameServers(nameservers, timeout)
         self._time_limit = time_limit
         self._allow_private = allow_private
         self._ipv6 = ipv6
         self.silences = self._servers.silences
-        self._routes = SharedQuestion(self._find_route, shared, worth_sharing=_is_news)
-        self._hosts = SharedQuestion(self._find_addresses)
+        self._routes = SingleFlight(self._find_route, shared, worth_sharing=_is_news)
+        self._hosts = SingleFlight(self._find_addresses)
 
     async def route(self, domain: str) -> MailRoute:
         """Say where `domain` (A-labels, lower case) takes mail; never raises for what the DNS answers."""
-        return _with_equals_at_random(await self._routes.ask(domain))
+        return _with_equals_at_random(await self._routes.get(domain))
 
     async def close(self) -> None:
         """End the questions that are still open."""
@@ -102,12 +102,12 @@ class Resolver:
     async def _find_route(self, domain: str) -> tuple[MailRoute, float]:
         try:
             async with asyncio.timeout(self._time_limit):
-                return await self._ask_for_route(domain)
+                return await self._query_route(domain)
         except TimeoutError:
             return MailRoute(domain, problem=Reason.TIME_LIMIT), NEGATIVE_TTL
 
-    async def _ask_for_route(self, domain: str) -> tuple[MailRoute, float]:
-        found = await self._servers.ask(domain, dns.rdatatype.MX)
+    async def _query_route(self, domain: str) -> tuple[MailRoute, float]:
+        found = await self._servers.query(domain, dns.rdatatype.MX)
         if found.problem is not None:
             return MailRoute(domain, problem=found.problem, detail=found.detail), found.ttl
         if not found.records:
@@ -138,8 +138,8 @@ class Resolver:
 
     async def _addresses_of(self, hosts: Sequence[str]) -> Sequence[Found]:
         if len(hosts) == 1:
-            return [await self._hosts.ask(hosts[0])]
-        return await asyncio.gather(*map(self._hosts.ask, hosts))
+            return [await self._hosts.get(hosts[0])]
+        return await asyncio.gather(*map(self._hosts.get, hosts))
 
     async def _find_addresses(self, host: str) -> tuple[Found, float]:
         """IPv4 first, which more hosts listen on; IPv6 where we have it, or there is nothing else."""
@@ -147,13 +147,13 @@ class Resolver:
             return Found(written, MAX_TTL), MAX_TTL
         if self._ipv6:
             both = await asyncio.gather(
-                *(self._servers.ask(host, kind) for kind in (dns.rdatatype.A, dns.rdatatype.AAAA))
+                *(self._servers.query(host, kind) for kind in (dns.rdatatype.A, dns.rdatatype.AAAA))
             )
             found = _merged(*map(_some, both))
         else:
-            found = await self._servers.ask(host, dns.rdatatype.A)
+            found = await self._servers.query(host, dns.rdatatype.A)
             if not found.records and found.problem is None:
-                found = await self._servers.ask(host, dns.rdatatype.AAAA)
+                found = await self._servers.query(host, dns.rdatatype.AAAA)
             found = _some(found)
         return found, found.ttl
 

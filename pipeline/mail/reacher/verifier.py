@@ -16,12 +16,12 @@ from pydantic import ValidationError
 
 from pipeline.http_answers import ACCEPTED, read_body
 from pipeline.mail.caching.ttl_cache import TtlCache
-from pipeline.mail.catch_all import invented_local_part
+from pipeline.mail.catch_all import random_local_part
 from pipeline.mail.config import MailNetworkConfig, RemoteVerifierConfig
 from pipeline.mail.outage import FailuresInARow, Outage
 from pipeline.mail.reacher.response import RemoteOutput
 from pipeline.mail.replies.answer import Answer
-from pipeline.mail.replies.meaning import SETTLED, Meaning
+from pipeline.mail.replies.meaning import CONCLUSIVE, Meaning
 from pipeline.mail.stopwatch import Stopwatch
 
 WAITED_HERE = 10.0
@@ -50,7 +50,7 @@ VERIFIER_REFUSES = Outage(
 )
 
 
-class Heard(NamedTuple):
+class RemoteAnswer(NamedTuple):
     """What the verifier says about an address, and about its domain being a catch-all."""
 
     answer: Answer
@@ -67,7 +67,7 @@ class RemoteVerifier:
         self._failures = FailuresInARow()
         self._refuses_us = False
         self._slots = asyncio.Semaphore(config.at_once)
-        self._known: TtlCache[str, Heard] = TtlCache(ADDRESSES_REMEMBERED)
+        self._known: TtlCache[str, RemoteAnswer] = TtlCache(ADDRESSES_REMEMBERED)
         self._http = httpx.AsyncClient(
             headers=[*ACCEPTED.items(), *([config.header] if config.header else [])],
             limits=httpx.Limits(max_connections=config.at_once),
@@ -87,7 +87,7 @@ class RemoteVerifier:
         """Whether it was heard of at all."""
         return self._failures.successes > 0
 
-    async def check(self, domain: str, address: str, seconds: float) -> Heard:
+    async def check(self, domain: str, address: str, seconds: float) -> RemoteAnswer:
         """Say what it says about an address within `seconds`, waiting for our turn not counted."""
         known = self._known.get(address)
         if known is not None:
@@ -95,10 +95,10 @@ class RemoteVerifier:
         async with self._slots:
             try:
                 async with asyncio.timeout(seconds):
-                    heard = await self._ask(domain, address)
+                    heard = await self._request(domain, address)
             except TimeoutError:
                 return self._nothing(Meaning.TIME_LIMIT, "no answer within the time limit for one contact")
-        if heard.answer.meaning in SETTLED:
+        if heard.answer.meaning in CONCLUSIVE:
             self._known.put(address, heard, REMEMBERED)
         return heard
 
@@ -106,7 +106,7 @@ class RemoteVerifier:
         """Close all connections."""
         await self._http.aclose()
 
-    async def _ask(self, domain: str, address: str) -> Heard:
+    async def _request(self, domain: str, address: str) -> RemoteAnswer:
         """Ask, and again after a wait that the verifier states, if it is a short one."""
         successes = self._failures.successes
         while True:
@@ -135,7 +135,7 @@ class RemoteVerifier:
         successes_before: int,
         asked_at: datetime,
         seconds: float,
-    ) -> Heard:
+    ) -> RemoteAnswer:
         if response.status_code in REFUSALS:
             self._refuses_us = True
             return self._nothing(Meaning.UNREACHABLE, f"HTTP {response.status_code}: it refuses our requests")
@@ -146,21 +146,21 @@ class RemoteVerifier:
             self._failures.failed(domain, successes_before=successes_before)
             return self._nothing(Meaning.UNCLEAR, f"HTTP {response.status_code}, and nothing that can be read")
         self._failures.succeeded()
-        return Heard(output.as_answer(self.name, address, asked_at, seconds), output.is_catch_all)
+        return RemoteAnswer(output.as_answer(self.name, address, asked_at, seconds), output.is_catch_all)
 
-    def _nothing(self, meaning: Meaning, why: str, code: int = 0) -> Heard:
-        return Heard(Answer(meaning, code, f"{self.name}: {why}", self.name, datetime.now(UTC)))
+    def _nothing(self, meaning: Meaning, why: str, code: int = 0) -> RemoteAnswer:
+        return RemoteAnswer(Answer(meaning, code, f"{self.name}: {why}", self.name, datetime.now(UTC)))
 
 
-class RemoteEnquiry:
-    """One domain's turn: an `Enquiry` that the remote verifier answers."""
+class RemoteProber:
+    """One domain's turn: an `Prober` that the remote verifier answers."""
 
     def __init__(self, domain: str, verifier: RemoteVerifier, config: MailNetworkConfig, stopwatch: Stopwatch) -> None:
         self.domain = domain
         self._verifier = verifier
         self._config = config
         self._seconds_each, self._is_first_group = stopwatch.left, True
-        self._invented = f"{invented_local_part(domain, config.mail_from)}@{domain}"
+        self._invented = f"{random_local_part(domain, config.mail_from)}@{domain}"
         self._catch_all: bool | None = None
 
     async def __aenter__(self) -> Self:
@@ -189,28 +189,28 @@ class RemoteEnquiry:
     def hang_up(self) -> None:
         """Nothing is open."""
 
-    async def ask(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
+    async def probe(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
         """Say of every address what the verifier says, be it that it says nothing.
 
         The invented one waits for the others, whose answers may tell about it for nothing.
         """
         unique = dict.fromkeys(addresses)
         real = [address for address in unique if address != self._invented]
-        answers = dict(zip(real, await asyncio.gather(*map(self._ask, real)), strict=True))
+        answers = dict(zip(real, await asyncio.gather(*map(self._probe, real)), strict=True))
         if self._invented in unique:
             late = next((answer for answer in answers.values() if answer.meaning is Meaning.TIME_LIMIT), None)
-            answers[self._invented] = late or await self._ask(self._invented)
+            answers[self._invented] = late or await self._probe(self._invented)
         return answers
 
-    async def _ask(self, address: str) -> Answer:
+    async def _probe(self, address: str) -> Answer:
         if address == self._invented and self._catch_all is not None:
-            return self._about_nobody(self._catch_all)
+            return self._answer_for_random_address(self._catch_all)
         heard = await self._verifier.check(self.domain, address, self._seconds_each)
         if heard.catch_all is not None:
             self._catch_all = heard.catch_all
         return heard.answer
 
-    def _about_nobody(self, catch_all: bool) -> Answer:  # noqa: FBT001 - it is what is known, not how to do it
+    def _answer_for_random_address(self, catch_all: bool) -> Answer:  # noqa: FBT001 - it is what is known, not how to do it
         """The verifier has asked about an invented address itself, and told with its answer about a real one."""
         meaning = Meaning.ACCEPTED if catch_all else Meaning.NO_SUCH_MAILBOX
         said = f"{self._verifier.name} says: is_catch_all is {str(catch_all).lower()}"

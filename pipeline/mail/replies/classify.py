@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pipeline.mail.replies.meaning import SETTLED, Meaning
+from pipeline.mail.replies.meaning import CONCLUSIVE, Meaning
 from pipeline.mail.replies.rules import Rule, fold, standard_rules
 from pipeline.mail.smtp.reply import Reply
 
@@ -70,7 +70,7 @@ def classify(reply: Reply) -> Meaning:
 def judge_refused_session(reply: Reply, book: RuleBook | None = None) -> Judgement:
     """Say what it means when a session is refused before any recipient was named: it can't be about one."""
     judgement = (book or standard_book()).judge(reply)
-    if judgement.meaning not in SETTLED and judgement.meaning is not Meaning.UNCLEAR:
+    if judgement.meaning not in CONCLUSIVE and judgement.meaning is not Meaning.UNCLEAR:
         return judgement
     return Judgement(Meaning.BLOCKED if reply.code >= 500 else Meaning.UNCLEAR)
 

@@ -38,7 +38,7 @@ class Meaning(StrEnum):
 EXISTS = frozenset({Meaning.ACCEPTED, Meaning.MAILBOX_FULL, Meaning.MAILBOX_BUSY})
 """The server speaks of this mailbox as one that it has."""
 
-SETTLED = EXISTS | {Meaning.NO_SUCH_MAILBOX, Meaning.MAILBOX_DISABLED}
+CONCLUSIVE = EXISTS | {Meaning.NO_SUCH_MAILBOX, Meaning.MAILBOX_DISABLED}
 """The server has told what it knows about this address."""
 
 ABOUT_US = frozenset(

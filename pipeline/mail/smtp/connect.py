@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Awaitable
 
-from pipeline.mail.smtp.egress import DefaultAddress, WayOut
+from pipeline.mail.smtp.egress import DefaultAddress, Egress
 from pipeline.mail.smtp.errors import ConnectError
 from pipeline.mail.smtp.session import SmtpSession
 from pipeline.mail.smtp.transcript import wiretap_for
@@ -16,7 +16,7 @@ async def connect(
     port: int,
     connect_timeout: float,
     command_timeout: float,
-    way: WayOut | None = None,
+    way: Egress | None = None,
     *,
     until: float = math.inf,
 ) -> SmtpSession:

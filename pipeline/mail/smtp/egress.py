@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
 from python_socks.async_.asyncio import Proxy
 
-from pipeline.mail.smtp.errors import WayOutError
+from pipeline.mail.smtp.errors import EgressError
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -27,7 +27,7 @@ ABOUT_THE_HOST = frozenset({1, 3, 4, 5, 6})
 """Replies of a SOCKS5 proxy (RFC 1928 6) that tell of the host: failure, unreachable, refused, expired."""
 
 
-class WayOut(Protocol):
+class Egress(Protocol):
     """One way to reach mail hosts. Its `str` is fit for logs: it holds no password."""
 
     def leads_to(self, ip: str) -> bool:
@@ -35,7 +35,7 @@ class WayOut(Protocol):
         ...
 
     async def connect(self, protocol: Callable[[], P], ip: str, port: int) -> P:
-        """Open a connection. Raises OSError of the host's, WayOutError if it was never reached."""
+        """Open a connection. Raises OSError of the host's, EgressError if it was never reached."""
         ...
 
 
@@ -67,13 +67,13 @@ class SourceAddress:
         return ipaddress.ip_address(ip).version == ipaddress.ip_address(self.ip).version
 
     async def connect(self, protocol: Callable[[], P], ip: str, port: int) -> P:
-        """Open a connection. Raises OSError of the host's, WayOutError if the address isn't ours."""
+        """Open a connection. Raises OSError of the host's, EgressError if the address isn't ours."""
         loop = asyncio.get_running_loop()
         try:
             _, made = await loop.create_connection(protocol, ip, port, local_addr=(self.ip, 0))
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
-                raise WayOutError(f"The source address {self} is not one of this machine's.") from error
+                raise EgressError(f"The source address {self} is not one of this machine's.") from error
             raise
         return made
 
@@ -102,38 +102,38 @@ class SocksProxy:
         return True
 
     async def connect(self, protocol: Callable[[], P], ip: str, port: int) -> P:
-        """Open a connection. Raises OSError of the host's, WayOutError if the proxy won't."""
+        """Open a connection. Raises OSError of the host's, EgressError if the proxy won't."""
         proxy = Proxy(ProxyType.SOCKS5, self.host, self.port, self.username, self.password)
         try:
             sock = await proxy.connect(ip, port)
         except ProxyError as error:
             if error.error_code in ABOUT_THE_HOST:
                 raise OSError(str(error)) from error
-            raise WayOutError(f"The SOCKS5 proxy {self} refused: {error}.") from error
+            raise EgressError(f"The SOCKS5 proxy {self} refused: {error}.") from error
         except (ProxyConnectionError, ProxyTimeoutError, OSError) as error:
-            raise WayOutError(f"The SOCKS5 proxy {self} can't be reached.") from error
+            raise EgressError(f"The SOCKS5 proxy {self} can't be reached.") from error
         _, made = await asyncio.get_running_loop().create_connection(protocol, sock=sock)
         return made
 
 
-class WaysOut:
+class EgressPool:
     """All ways of a process: source addresses and proxies, or the machine's default address without any."""
 
     def __init__(self, source_ips: Iterable[str] = (), proxies: Iterable[SocksProxy] = ()) -> None:
-        self._ways: Sequence[WayOut] = [*map(SourceAddress, source_ips), *proxies] or [DefaultAddress()]
+        self._ways: Sequence[Egress] = [*map(SourceAddress, source_ips), *proxies] or [DefaultAddress()]
 
-    def own(self, domain: str, ip: str) -> WayOut | None:
+    def own(self, domain: str, ip: str) -> Egress | None:
         """Give the domain's own way to its host; None if none leads there."""
         ways = [way for way in self._ways if way.leads_to(ip)]
         return min(ways, key=lambda way: _rank(domain, way)) if len(ways) > 1 else next(iter(ways), None)
 
-    def towards(self, domain: str, ip: str) -> Sequence[WayOut]:
-        """Give the ways to a domain's host, the domain's own first. Raises WayOutError if none leads there."""
+    def towards(self, domain: str, ip: str) -> Sequence[Egress]:
+        """Give the ways to a domain's host, the domain's own first. Raises EgressError if none leads there."""
         ways = [way for way in self._ways if way.leads_to(ip)]
         if not ways:
-            raise WayOutError(f"No source address of ours is of the family of {ip}.")
+            raise EgressError(f"No source address of ours is of the family of {ip}.")
         return sorted(ways, key=lambda way: _rank(domain, way)) if len(ways) > 1 else ways
 
 
-def _rank(domain: str, way: WayOut) -> bytes:
+def _rank(domain: str, way: Egress) -> bytes:
     return hashlib.sha256(f"{domain} {way}".encode()).digest()

@@ -2,7 +2,7 @@
 
 SmtpError
 ├── ConnectError             no TCP connection came about
-│   └── WayOutError          our own source address or proxy is at fault: the host was never reached
+│   └── EgressError          our own source address or proxy is at fault: the host was never reached
 ├── TlsError                 the host offered STARTTLS, and the handshake failed
 ├── ConnectionLostError      the host closed the connection while a reply was due
 ├── ReplyTimeoutError        a reply was not complete within its time limit
@@ -23,7 +23,7 @@ class ConnectError(SmtpError):
     """Raised when the host can't be reached: refused, unroutable, silent, or known to be down."""
 
 
-class WayOutError(ConnectError):
+class EgressError(ConnectError):
     """Raised when a source address or proxy of ours can't be used; it names it, without its password."""
 
 

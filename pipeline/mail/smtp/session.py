@@ -102,7 +102,7 @@ class SmtpSession(asyncio.Protocol):
         if tls is not None and "STARTTLS" in self.extensions:
             await self._start_tls(tls, name, until)
 
-    async def ask(
+    async def probe(
         self, mail_from: str, recipients: Sequence[str], heard: list[Reply], *, until: float = math.inf
     ) -> None:
         """Ask about each recipient, appending to `heard` one reply each, in their order.

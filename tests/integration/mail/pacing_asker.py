@@ -13,7 +13,7 @@ from pipeline.mail.pacing.slots import PacingLimits
 from worker.pacing.shared import SharedPacing
 
 
-async def ask_all(order: dict[str, Any]) -> None:
+async def probe_all(order: dict[str, Any]) -> None:
     config = MailNetworkConfig(
         nameservers=((order["dns_host"], order["dns_port"]),),
         smtp_port=order["smtp_port"],
@@ -25,16 +25,16 @@ async def ask_all(order: dict[str, Any]) -> None:
     pacing = SharedPacing(order["redis_url"], PacingLimits.of(config), config.conversations)
     network = MailNetwork(config, pacing=pacing)
 
-    async def ask(domain: str) -> None:
+    async def probe(domain: str) -> None:
         async with network.conversation(await network.route(domain)) as conversation:
-            answers = await conversation.ask([f"grace@{domain}"])
+            answers = await conversation.probe([f"grace@{domain}"])
             print(answers[f"grace@{domain}"].meaning, flush=True)  # noqa: T201
             if order["hold"]:
                 await asyncio.Event().wait()
 
-    await asyncio.gather(*map(ask, order["domains"]))
+    await asyncio.gather(*map(probe, order["domains"]))
     await network.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(ask_all(json.loads(sys.argv[1])))
+    asyncio.run(probe_all(json.loads(sys.argv[1])))

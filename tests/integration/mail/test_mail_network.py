@@ -33,7 +33,7 @@ def converse_with_many(domains: Mapping[str, Reply | Talk], **config: Any) -> di
             async def answer(domain: str) -> Answer:
                 route = await scripted.network.route(domain)
                 async with scripted.network.conversation(route) as conversation:
-                    return (await conversation.ask([f"grace@{domain}"]))[f"grace@{domain}"]
+                    return (await conversation.probe([f"grace@{domain}"]))[f"grace@{domain}"]
 
             answers = await asyncio.gather(*map(answer, domains))
             await scripted.network.close()
@@ -49,7 +49,7 @@ def test_a_host_never_sees_more_connections_at_once_than_configured() -> None:
 
             async def one_session() -> Answer:
                 async with scripted.network.conversation(route) as conversation:
-                    return (await conversation.ask(["grace@acme.test"]))["grace@acme.test"]
+                    return (await conversation.probe(["grace@acme.test"]))["grace@acme.test"]
 
             answers = await asyncio.gather(*(one_session() for _ in range(30)))
             await scripted.network.close()
@@ -86,7 +86,7 @@ def test_quit_is_said_to_a_server_even_if_the_asker_is_cancelled() -> None:
 
             async def one_session() -> None:
                 async with scripted.network.conversation(route) as conversation:
-                    await conversation.ask(["grace@acme.test"])
+                    await conversation.probe(["grace@acme.test"])
 
             task = asyncio.create_task(one_session())
             await asked.wait()
@@ -110,7 +110,7 @@ def test_a_host_that_is_down_is_not_waited_for_by_every_domain_on_it() -> None:
 
             async def meaning(domain: str) -> Meaning:
                 async with network.conversation(await network.route(domain)) as conversation:
-                    return (await conversation.ask([f"grace@{domain}"]))[f"grace@{domain}"].meaning
+                    return (await conversation.probe([f"grace@{domain}"]))[f"grace@{domain}"].meaning
 
             started = asyncio.get_running_loop().time()
             found = set(await asyncio.gather(*map(meaning, domains)))
@@ -131,8 +131,8 @@ def test_a_server_that_complains_about_our_pace_gets_fewer_connections() -> None
             pacing = ProcessPacing(PacingLimits.of(config), config.conversations)
             network = MailNetwork(config, pacing=pacing)
             async with network.conversation(await network.route("acme.test")) as conversation:
-                await conversation.ask(["grace@acme.test"])
-            await network.settle()
+                await conversation.probe(["grace@acme.test"])
+            await network.flush()
 
             for _ in range(2):
                 await pacing.acquire(place_of("mx.test", "127.0.0.9"))
@@ -163,10 +163,10 @@ def test_asking_on_after_the_time_limit_takes_no_slot_from_others_and_blames_no_
         async with world({"acme.test": reply}, **config) as scripted:
             route, found = await scripted.network.route("acme.test"), []
             async with scripted.network.conversation(route) as late:
-                found += [(await late.ask(["grace@acme.test"]))["grace@acme.test"].meaning for _ in range(4)]
+                found += [(await late.probe(["grace@acme.test"]))["grace@acme.test"].meaning for _ in range(4)]
             stalls[0] = False
             async with asyncio.timeout(5), scripted.network.conversation(route) as fresh:
-                found.append((await fresh.ask(["grace@acme.test"]))["grace@acme.test"].meaning)
+                found.append((await fresh.probe(["grace@acme.test"]))["grace@acme.test"].meaning)
             return found
 
     assert asyncio.run(scenario()) == [Meaning.TIME_LIMIT] * 4 + [Meaning.ACCEPTED]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pipeline.mail.catch_all import invented_local_part
+from pipeline.mail.catch_all import random_local_part
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, mail_host, world
 
 
@@ -14,7 +14,7 @@ def is_catch_all(behaviour: Reply, rounds: int = 1) -> tuple[list[bool | None], 
             found = []
             for _ in range(rounds):
                 async with scripted.network.conversation(await scripted.network.route("acme.test")) as conversation:
-                    await conversation.ask(["grace@acme.test"])
+                    await conversation.probe(["grace@acme.test"])
                     found.append((await scripted.network.random_probe(conversation)).says_catch_all)
             await scripted.network.close()
             return found, scripted.seen["acme.test"]
@@ -48,7 +48,7 @@ def test_the_invented_address_comes_after_the_real_one_in_the_same_session() -> 
 
 
 def test_nobody_has_the_same_address_twice_but_for_one_domain_and_sender_it_is_always_the_same() -> None:
-    invented = [invented_local_part(domain, sender) for domain in ("a.test", "b.test") for sender in ("", "c@d.test")]
+    invented = [random_local_part(domain, sender) for domain in ("a.test", "b.test") for sender in ("", "c@d.test")]
 
     assert len(set(invented)) == 4
     assert all(each.isalpha() and each.islower() for each in invented)

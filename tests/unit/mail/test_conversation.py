@@ -11,11 +11,11 @@ from pipeline.mail.replies.answer import Answer
 from pipeline.mail.replies.classify import RuleBook
 from pipeline.mail.replies.meaning import Meaning
 from pipeline.mail.replies.rules import load_rules
-from tests.unit.mail.servers.scripted_servers import Seen, ask, mail_host, mail_server, meanings, name_server, world
+from tests.unit.mail.servers.scripted_servers import Seen, mail_host, mail_server, meanings, name_server, probe, world
 
 
 def test_many_addresses_are_asked_in_one_transaction_that_never_sends_a_message() -> None:
-    answers, seen = ask(mail_host("grace", "alan"), ["grace", "alan", "nobody"])
+    answers, seen = probe(mail_host("grace", "alan"), ["grace", "alan", "nobody"])
 
     assert meanings(answers) == {
         "grace": Meaning.ACCEPTED,
@@ -33,13 +33,13 @@ def test_many_addresses_are_asked_in_one_transaction_that_never_sends_a_message(
 
 
 def test_a_second_round_goes_on_in_the_same_transaction() -> None:
-    _, seen = ask(mail_host("grace"), ["grace", "alan"], rounds=2)
+    _, seen = probe(mail_host("grace"), ["grace", "alan"], rounds=2)
 
     assert [len(seen.verbs(verb)) for verb in ("EHLO", "MAIL", "RCPT", "RSET")] == [1, 1, 2, 0]
 
 
 def test_an_answer_carries_its_evidence() -> None:
-    answers, _ = ask(mail_host("grace"))
+    answers, _ = probe(mail_host("grace"))
 
     evidence = answers["grace"].evidence
 
@@ -61,13 +61,13 @@ def test_an_operators_rules_come_before_the_engines() -> None:
     refusing = mail_host(unknown=b"550 5.1.1 not from the outside")
     closed = mail_host(replies={"": b"554 busy reading"})
 
-    answers = [ask(host, reply_rules=RuleBook(load_rules(rules)))[0]["grace"] for host in (refusing, closed)]
+    answers = [probe(host, reply_rules=RuleBook(load_rules(rules)))[0]["grace"] for host in (refusing, closed)]
 
     assert [(answer.meaning, answer.rule) for answer in answers] == [(Meaning.POLICY, "house")] * 2
 
 
 def test_helo_follows_where_ehlo_is_not_known() -> None:
-    answers, seen = ask(mail_host("grace", replies={"EHLO": b"502 5.5.1 what?"}))
+    answers, seen = probe(mail_host("grace", replies={"EHLO": b"502 5.5.1 what?"}))
 
     assert answers["grace"].meaning is Meaning.ACCEPTED
     assert [command[:4] for command in seen.commands] == ["EHLO", "HELO", "MAIL", "RCPT", "QUIT"]
@@ -90,7 +90,7 @@ def test_helo_follows_where_ehlo_is_not_known() -> None:
 def test_a_refused_session_is_about_us_and_not_about_the_mailbox(
     replies: dict[str, bytes | None], meaning: Meaning
 ) -> None:
-    answers, _ = ask(mail_host("grace", replies=replies))
+    answers, _ = probe(mail_host("grace", replies=replies))
 
     assert answers["grace"].meaning is meaning
 
@@ -106,7 +106,7 @@ def test_the_next_host_is_asked_where_the_preferred_one_is_dead() -> None:
             async with name_server(zone) as (_, address):
                 network = MailNetwork(MailNetworkConfig((address,), port, allow_private=True))
                 async with network.conversation(await network.route("acme.test")) as conversation:
-                    answers = await conversation.ask(["grace@acme.test"])
+                    answers = await conversation.probe(["grace@acme.test"])
                 await network.close()
                 return answers["grace@acme.test"]
 
@@ -126,7 +126,7 @@ def test_a_host_that_refuses_us_explains_more_than_one_that_is_dead() -> None:
             async with name_server(zone) as (_, address):
                 network = MailNetwork(MailNetworkConfig((address,), port, allow_private=True))
                 async with network.conversation(await network.route("acme.test")) as conversation:
-                    answers = await conversation.ask(["grace@acme.test"])
+                    answers = await conversation.probe(["grace@acme.test"])
                 await network.close()
                 return answers["grace@acme.test"]
 
@@ -137,7 +137,7 @@ def test_a_host_that_refuses_us_explains_more_than_one_that_is_dead() -> None:
 
 @pytest.mark.parametrize("stage", ["", "EHLO", "MAIL"])
 def test_a_refusal_is_taken_for_an_answer_and_not_asked_for_twice(stage: str) -> None:
-    _, seen = ask(mail_host("grace", replies={stage: b"554 5.7.1 you are blacklisted"}))
+    _, seen = probe(mail_host("grace", replies={stage: b"554 5.7.1 you are blacklisted"}))
 
     assert seen.sessions == 1
 
@@ -148,7 +148,7 @@ def test_a_domain_whose_hosts_are_all_dead_is_unreachable_for_everybody() -> Non
         async with name_server(zone) as (_, address):
             network = MailNetwork(MailNetworkConfig((address,), smtp_port=1, allow_private=True))
             async with network.conversation(await network.route("acme.test")) as conversation:
-                return await conversation.ask(["grace@acme.test", "alan@acme.test"])
+                return await conversation.probe(["grace@acme.test", "alan@acme.test"])
 
     answers = asyncio.run(scenario())
 
@@ -157,21 +157,21 @@ def test_a_domain_whose_hosts_are_all_dead_is_unreachable_for_everybody() -> Non
 
 def test_addresses_in_other_scripts_are_asked_where_the_server_can_read_them() -> None:
     hello = b"250-mx.test\r\n250-PIPELINING\r\n250 SMTPUTF8"
-    answers, seen = ask(mail_host("jürgen", replies={"EHLO": hello}), ["jürgen", "nobody"])
+    answers, seen = probe(mail_host("jürgen", replies={"EHLO": hello}), ["jürgen", "nobody"])
 
     assert meanings(answers) == {"jürgen": Meaning.ACCEPTED, "nobody": Meaning.NO_SUCH_MAILBOX}
     assert seen.verbs("MAIL") == ["MAIL FROM:<> SMTPUTF8"]
 
 
 def test_addresses_in_other_scripts_are_not_sent_to_a_server_that_can_not_read_them() -> None:
-    answers, seen = ask(mail_host("grace"), ["jürgen", "grace"])
+    answers, seen = probe(mail_host("grace"), ["jürgen", "grace"])
 
     assert meanings(answers) == {"jürgen": Meaning.UNCLEAR, "grace": Meaning.ACCEPTED}
     assert seen.verbs("RCPT") == ["RCPT TO:<grace@acme.test>"]
 
 
 def test_a_transaction_that_would_name_nobody_is_not_begun() -> None:
-    _, seen = ask(mail_host("grace"), ["jürgen"])
+    _, seen = probe(mail_host("grace"), ["jürgen"])
 
     assert seen.commands == ["EHLO localhost", "QUIT"]
 
@@ -185,7 +185,7 @@ def test_a_line_break_never_gets_into_a_command(injected: str) -> None:
             seen_by.append(scripted.seen["acme.test"])
             route = await scripted.network.route("acme.test")
             async with scripted.network.conversation(route) as conversation:
-                await conversation.ask([f"{injected}@acme.test"])
+                await conversation.probe([f"{injected}@acme.test"])
 
     with pytest.raises(ValueError, match="line break"):
         asyncio.run(scenario())
@@ -202,7 +202,7 @@ def test_the_time_limit_keeps_the_answers_that_came_in_time() -> None:
             if "p2" in command:
                 await asyncio.sleep(5)
 
-    answers, _ = ask(slow, ["p1", "p2", "p3"], contact_timeout=0.3)
+    answers, _ = probe(slow, ["p1", "p2", "p3"], contact_timeout=0.3)
 
     assert meanings(answers) == {
         "p1": Meaning.ACCEPTED,
@@ -219,7 +219,7 @@ def test_who_runs_the_host_decides_what_its_words_mean() -> None:
             network = MailNetwork(MailNetworkConfig(smtp_port=port, allow_private=True))
             route = MailRoute("acme.test", (MailHost("mxbiz1.qq.com", ("127.0.0.1",)),))
             async with network.conversation(route) as conversation:
-                (answer,) = (await conversation.ask(["grace@acme.test"])).values()
+                (answer,) = (await conversation.probe(["grace@acme.test"])).values()
             await network.close()
             return answer.meaning
 

@@ -245,7 +245,7 @@ def test_a_host_is_not_taken_for_down_by_records_that_had_no_time_left_for_it() 
             for number in range(2 * FAILURES_UNTIL_DOWN):
                 stopwatch = Stopwatch(0.1)
                 async with network.conversation(MailRoute(f"d{number}.test", route.hosts), stopwatch) as conversation:
-                    answers = await conversation.ask([f"p@d{number}.test"])
+                    answers = await conversation.probe([f"p@d{number}.test"])
                 assert answers[f"p@d{number}.test"].reason is Reason.TIME_LIMIT
             batch = Batch([Contact(0, email="grace@acme.test")])
             (said,) = [each async for each in stage_named(VERIFY).stage.work(batch, network)]

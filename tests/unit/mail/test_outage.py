@@ -79,12 +79,12 @@ def test_what_others_asked_about_is_no_outage_for_whoever_begins_now() -> None:
         zone: Zone = {(name, "A"): [f"127.9.0.{number + 1}"] for number, name in enumerate([*DEAD, *OTHERS])}
         async with name_server(zone) as (_, address):
             network = MailNetwork(MailNetworkConfig((address,), 9, allow_private=True))
-            await ask_all(network, DEAD)
+            await probe_all(network, DEAD)
             before = network.failures
             outages.append(network.outage())
             for number in range(OF_ONES_OWN + 1):
                 outages.append(network.outage(before))
-                await ask_all(network, [OTHERS[number]])
+                await probe_all(network, [OTHERS[number]])
             await network.close()
 
     asyncio.run(scenario())
@@ -107,21 +107,21 @@ def test_what_is_long_past_is_no_outage() -> None:
 # Resolvers
 
 
-async def ask_all(network: MailNetwork, domains: Sequence[str]) -> None:
+async def probe_all(network: MailNetwork, domains: Sequence[str]) -> None:
     """Look for the domains' mail hosts and ask each for somebody."""
 
-    async def ask(domain: str) -> None:
+    async def probe(domain: str) -> None:
         route = await network.route(domain)
         if route.problem is None:
             async with network.conversation(route) as conversation:
-                await conversation.ask([f"grace@{domain}"])
+                await conversation.probe([f"grace@{domain}"])
 
-    await asyncio.gather(*map(ask, domains))
+    await asyncio.gather(*map(probe, domains))
 
 
 async def outage_of(network: MailNetwork, domains: Sequence[str]) -> Outage | None:
     """Ask all; what is gone?"""
-    await ask_all(network, domains)
+    await probe_all(network, domains)
     await network.close()
     return network.outage()
 

@@ -10,7 +10,7 @@ import pytest
 from cli.verify.domain_check import check_domain
 from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
-from pipeline.mail.smtp.egress import WaysOut
+from pipeline.mail.smtp.egress import EgressPool
 from pipeline.outcomes import Outcome, OutcomeStatus
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, Talk, mail_host, mail_server, name_server
@@ -254,7 +254,7 @@ def test_a_domain_with_another_way_out_never_gets_the_session() -> None:
 
     _, seen = verify(notes_clients, at_each(12, "grace"), source_ips=sources)
 
-    ways = WaysOut(sources)
+    ways = EgressPool(sources)
     assert clients == {f"d{n}.test": {str(ways.own(f"d{n}.test", HOST))} for n in range(12)}
     assert len({way for each in clients.values() for way in each}) == 2
     assert seen.sessions < 12
@@ -266,13 +266,13 @@ def test_who_leaves_the_line_in_the_moment_of_being_served_has_the_next_one_serv
             for domain in (SECOND, THIRD):
                 await network.route(domain)
 
-            async def ask(domain: str) -> None:
+            async def probe(domain: str) -> None:
                 async with network.conversation(await network.route(domain)) as conversation:
-                    await conversation.ask([f"grace@{domain}"])
+                    await conversation.probe([f"grace@{domain}"])
 
             async with network.conversation(await network.route(FIRST)) as first:
-                await first.ask([f"grace@{FIRST}"])
-                second, third = (asyncio.create_task(ask(domain)) for domain in (SECOND, THIRD))
+                await first.probe([f"grace@{FIRST}"])
+                second, third = (asyncio.create_task(probe(domain)) for domain in (SECOND, THIRD))
                 await asyncio.sleep(0)
             second.cancel()
             await third

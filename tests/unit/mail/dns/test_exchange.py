@@ -71,8 +71,8 @@ async def name_server(protocol: Collector) -> AsyncIterator[NameServer]:
         transport.close()
 
 
-def ask(server: NameServer, number: int) -> Any:
-    return server.ask(f"host{number}.test", dns.rdatatype.A, PATIENCE)
+def query(server: NameServer, number: int) -> Any:
+    return server.query(f"host{number}.test", dns.rdatatype.A, PATIENCE)
 
 
 def test_questions_that_are_open_at_once_share_ports_a_few_to_each() -> None:
@@ -80,7 +80,7 @@ def test_questions_that_are_open_at_once_share_ports_a_few_to_each() -> None:
 
     async def scenario() -> tuple[list[Any], Collector]:
         async with name_server(collector := Collector(questions)) as server:
-            return await asyncio.gather(*(ask(server, number) for number in range(questions))), collector
+            return await asyncio.gather(*(query(server, number) for number in range(questions))), collector
 
     answers, collector = asyncio.run(scenario())
 
@@ -93,7 +93,7 @@ def test_a_port_is_given_up_with_its_last_open_question() -> None:
     async def scenario() -> Collector:
         async with name_server(collector := Collector(1)) as server:
             for number in range(20):
-                await ask(server, number)
+                await query(server, number)
             return collector
 
     assert len(asyncio.run(scenario()).by_port) > 10, "the system chooses each port anew, now and then one twice"
@@ -102,7 +102,7 @@ def test_a_port_is_given_up_with_its_last_open_question() -> None:
 def test_an_answer_to_another_question_is_not_taken_though_its_identity_is_right() -> None:
     async def scenario() -> list[Any]:
         async with name_server(Forger(5)) as server:
-            return await asyncio.gather(*(ask(server, number) for number in range(5)))
+            return await asyncio.gather(*(query(server, number) for number in range(5)))
 
     assert asyncio.run(scenario()) == [PlainAnswer(("192.0.2.1",), 300)] * 5
 
@@ -113,7 +113,7 @@ def test_a_server_that_is_not_there_is_noticed_at_once_by_all_who_ask(at_once: i
         async with name_server(Collector(0)) as server:
             pass
         async with asyncio.timeout(PATIENCE / 2):
-            return await asyncio.gather(*(ask(server, number) for number in range(at_once)), return_exceptions=True)
+            return await asyncio.gather(*(query(server, number) for number in range(at_once)), return_exceptions=True)
 
     assert [type(each) for each in asyncio.run(scenario())] == [ConnectionRefusedError] * at_once
 

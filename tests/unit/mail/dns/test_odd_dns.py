@@ -37,7 +37,7 @@ def broken(oddity: Oddity) -> Zone:
     return {("acme.test", "MX"): oddity, ("mx.acme.test", "A"): oddity}
 
 
-def ask(
+def find_routes(
     *zones: Zone,
     domains: Sequence[str] = ("acme.test",),
     ttl: int = 300,
@@ -60,7 +60,7 @@ def ask(
 
 @pytest.mark.parametrize("oddity", [servfail, refused, bogus, lame, garbage, silent, failing(dns.rcode.NOTIMP)])
 def test_a_server_that_settles_nothing_passes_the_question_on(oddity: Oddity) -> None:
-    (route,), asked = ask(broken(oddity), ACME)
+    (route,), asked = find_routes(broken(oddity), ACME)
 
     assert route.hosts == ACME_HOSTS
     assert asked[0].names[0] == "acme.test"
@@ -80,19 +80,19 @@ def test_a_server_that_settles_nothing_passes_the_question_on(oddity: Oddity) ->
     ],
 )
 def test_where_no_server_settles_it_the_failure_says_what_they_said(oddity: Oddity, detail: str) -> None:
-    (route,), _ = ask(broken(oddity), timeout=0.4)
+    (route,), _ = find_routes(broken(oddity), timeout=0.4)
 
     assert (route.hosts, route.problem, route.detail) == ((), Reason.DNS_FAILURE, detail)
 
 
 def test_the_server_that_says_why_explains_more_than_a_silent_one() -> None:
-    (route,), _ = ask(broken(bogus), broken(servfail), broken(silent), timeout=0.4)
+    (route,), _ = find_routes(broken(bogus), broken(servfail), broken(silent), timeout=0.4)
 
     assert route.detail.startswith("SERVFAIL (DNSSEC BOGUS")
 
 
 def test_a_no_of_the_first_server_is_taken_not_shopped_for() -> None:
-    (route,), asked = ask({("else.test", "A"): ["127.0.0.3"]}, ACME)
+    (route,), asked = find_routes({("else.test", "A"): ["127.0.0.3"]}, ACME)
 
     assert route.problem is Reason.NO_SUCH_DOMAIN
     assert asked[1].questions == []
@@ -104,7 +104,7 @@ def test_a_silent_server_is_waited_for_once_not_by_every_question() -> None:
     zone: Zone = {(domain, "A"): ["127.0.0.2"] for domain in domains}
     started = time.monotonic()
 
-    routes, asked = ask(dead, zone, domains=domains)
+    routes, asked = find_routes(dead, zone, domains=domains)
 
     assert {route.problem for route in routes} == {None}
     assert len(asked[0].questions) == 1
@@ -128,7 +128,7 @@ def test_an_answer_too_large_for_a_datagram_comes_over_tcp() -> None:
         **{(f"mx{number}.acme.test", "A"): [f"127.0.1.{number}"] for number in range(1, 21)},
     }
 
-    (route,), asked = ask(zone)
+    (route,), asked = find_routes(zone)
 
     assert [host.name for host in route.hosts][:2] == ["mx1.acme.test", "mx2.acme.test"]
     assert [transport for name, _, transport in asked[0].questions if name == "acme.test"] == ["udp", "tcp"]
@@ -140,7 +140,7 @@ def test_of_twenty_hosts_the_last_is_found_if_it_is_the_only_one() -> None:
         ("mx20.acme.test", "A"): ["127.0.0.2"],
     }
 
-    (route,), _ = ask(zone)
+    (route,), _ = find_routes(zone)
 
     assert route.hosts == (MailHost("mx20.acme.test", ("127.0.0.2",)),)
 
@@ -151,7 +151,7 @@ def test_hosts_of_equal_preference_share_the_load_of_an_answer_that_is_remembere
         **{(f"{host}.acme.test", "A"): ["127.0.0.2"] for host in "abc"},
     }
 
-    routes, asked = ask(zone, domains=["acme.test"] * 40)
+    routes, asked = find_routes(zone, domains=["acme.test"] * 40)
 
     assert {route.hosts[0].name for route in routes} == {"c.acme.test"}
     assert {route.hosts[1].name for route in routes} == {"a.acme.test", "b.acme.test"}
@@ -168,7 +168,7 @@ def test_an_alias_is_followed_whether_or_not_the_server_brings_what_it_points_to
         ("host.real.test", "A"): ["127.0.0.2"],
     }
 
-    (route,), _ = ask(zone, chases=chases)
+    (route,), _ = find_routes(zone, chases=chases)
 
     assert route.hosts == (MailHost("mx.real.test", ("127.0.0.2",)),)
 
@@ -179,20 +179,20 @@ def test_aliases_without_end_are_a_failure_and_end(length: int, chases: bool) ->
     names = ["acme.test", *(f"alias{number}.test" for number in range(1, length))]
     zone: Zone = {(name, "CNAME"): [f"{names[(position + 1) % length]}."] for position, name in enumerate(names)}
 
-    (route,), asked = ask(zone, chases=chases)
+    (route,), asked = find_routes(zone, chases=chases)
 
     assert (route.problem, route.detail) == (Reason.DNS_FAILURE, "aliases without end")
     assert len(asked[0].questions) < 10
 
 
 def test_a_domain_that_is_an_alias_of_nothing_exists_and_has_no_mail_server() -> None:
-    (route,), _ = ask({("acme.test", "CNAME"): ["gone.test."]})
+    (route,), _ = find_routes({("acme.test", "CNAME"): ["gone.test."]})
 
     assert route.problem is Reason.NO_MAIL_SERVER
 
 
 def test_an_empty_answer_without_any_authority_is_an_answer() -> None:
-    (route,), _ = ask({("acme.test", "MX"): empty, ("acme.test", "A"): ["127.0.0.2"]}, broken(servfail))
+    (route,), _ = find_routes({("acme.test", "MX"): empty, ("acme.test", "A"): ["127.0.0.2"]}, broken(servfail))
 
     assert route.hosts == (MailHost("acme.test", ("127.0.0.2",)),)
 
@@ -200,7 +200,7 @@ def test_an_empty_answer_without_any_authority_is_an_answer() -> None:
 def test_a_wildcard_answers_for_names_that_nobody_listed() -> None:
     zone: Zone = {("*.acme.test", "MX"): ["10 mx.acme.test."], ("mx.acme.test", "A"): ["127.0.0.2"]}
 
-    (route,), _ = ask(zone, domains=["sales.acme.test"])
+    (route,), _ = find_routes(zone, domains=["sales.acme.test"])
 
     assert route.hosts == ACME_HOSTS
 
@@ -208,7 +208,7 @@ def test_a_wildcard_answers_for_names_that_nobody_listed() -> None:
 def test_names_in_capitals_and_with_underscores_are_names() -> None:
     zone: Zone = {("acme.test", "MX"): ["10 MX_1.Acme.TEST."], ("mx_1.acme.test", "A"): ["127.0.0.2"]}
 
-    (route,), _ = ask(zone)
+    (route,), _ = find_routes(zone)
 
     assert route.hosts == (MailHost("mx_1.acme.test", ("127.0.0.2",)),)
 
@@ -217,7 +217,7 @@ def test_an_international_domain_is_asked_for_by_its_a_label_whatever_its_case()
     address = parse_address("grace@MÜLLER.example")
     assert isinstance(address, Address)
 
-    (route,), asked = ask({("xn--mller-kva.example", "A"): ["127.0.0.2"]}, domains=[address.domain])
+    (route,), asked = find_routes({("xn--mller-kva.example", "A"): ["127.0.0.2"]}, domains=[address.domain])
 
     assert route.problem is None
     assert asked[0].names[0] == "xn--mller-kva.example"
@@ -226,7 +226,7 @@ def test_an_international_domain_is_asked_for_by_its_a_label_whatever_its_case()
 def test_an_mx_that_names_an_address_is_contacted_there() -> None:
     zone: Zone = {("acme.test", "MX"): ["10 127.0.0.2.", "20 mx.acme.test."], ("mx.acme.test", "A"): ["127.0.0.3"]}
 
-    (route,), asked = ask(zone)
+    (route,), asked = find_routes(zone)
 
     assert route.hosts[0] == MailHost("127.0.0.2", ("127.0.0.2",))
     assert "127.0.0.2" not in asked[0].names
@@ -234,7 +234,7 @@ def test_an_mx_that_names_an_address_is_contacted_there() -> None:
 
 @pytest.mark.parametrize("host", ["localhost.", "mail.localhost.", "127.0.0.1.", "10.0.0.1.", "192.168.1.1."])
 def test_an_mx_that_leads_back_to_us_is_not_contacted_nor_asked_for(host: str) -> None:
-    (route,), asked = ask({("acme.test", "MX"): [f"10 {host}"]}, allow_private=False)
+    (route,), asked = find_routes({("acme.test", "MX"): [f"10 {host}"]}, allow_private=False)
 
     assert (route.hosts, route.problem) == ((), Reason.UNUSABLE_MAIL_HOST)
     assert asked[0].names == ["acme.test"]
@@ -243,7 +243,7 @@ def test_an_mx_that_leads_back_to_us_is_not_contacted_nor_asked_for(host: str) -
 def test_a_null_mx_beside_others_is_no_host() -> None:
     zone: Zone = {("acme.test", "MX"): ["0 .", "10 mx.acme.test."], ("mx.acme.test", "A"): ["127.0.0.2"]}
 
-    (route,), _ = ask(zone)
+    (route,), _ = find_routes(zone)
 
     assert route.hosts == ACME_HOSTS
 
@@ -256,19 +256,19 @@ BOTH: Zone = {
 
 
 def test_where_this_machine_has_ipv6_a_host_is_contacted_at_both_kinds_of_address_ipv4_first() -> None:
-    (route,), _ = ask(BOTH, ipv6=True)
+    (route,), _ = find_routes(BOTH, ipv6=True)
 
     assert route.hosts == (MailHost("mx.acme.test", ("127.0.0.2", "::1")),)
 
 
 def test_where_it_has_none_ipv6_is_left_out_beside_ipv4() -> None:
-    (route,), _ = ask(BOTH, ipv6=False)
+    (route,), _ = find_routes(BOTH, ipv6=False)
 
     assert route.hosts == ACME_HOSTS
 
 
 def test_a_failure_of_one_kind_of_address_does_not_hide_the_other() -> None:
-    (route,), _ = ask({**BOTH, ("mx.acme.test", "AAAA"): servfail}, ipv6=True)
+    (route,), _ = find_routes({**BOTH, ("mx.acme.test", "AAAA"): servfail}, ipv6=True)
 
     assert route.hosts == ACME_HOSTS
 
@@ -277,7 +277,7 @@ def test_a_failure_of_one_kind_of_address_does_not_hide_the_other() -> None:
 def test_a_failure_that_may_hide_the_only_address_is_one(ipv6: bool) -> None:
     zone: Zone = {("acme.test", "MX"): ["10 mx.acme.test."], ("mx.acme.test", "AAAA"): servfail}
 
-    (route,), _ = ask(zone, ipv6=ipv6)
+    (route,), _ = find_routes(zone, ipv6=ipv6)
 
     assert (route.problem, route.detail) == (Reason.DNS_FAILURE, "SERVFAIL")
 
@@ -289,7 +289,7 @@ def test_a_failure_that_may_hide_the_only_address_is_one(ipv6: bool) -> None:
 def test_a_route_names_who_runs_the_preferred_host(host: str, provider: str) -> None:
     zone: Zone = {("acme.test", "MX"): [f"10 {host}"], (host.rstrip("."), "A"): ["127.0.0.2"]}
 
-    (route,), _ = ask(zone)
+    (route,), _ = find_routes(zone)
 
     assert route.provider == provider
 

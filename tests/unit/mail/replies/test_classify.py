@@ -17,7 +17,7 @@ from pipeline.mail.replies.classify import (
     without_addresses,
     without_local_part,
 )
-from pipeline.mail.replies.meaning import ABOUT_US, EXISTS, SETTLED, Meaning
+from pipeline.mail.replies.meaning import ABOUT_US, CONCLUSIVE, EXISTS, Meaning
 from pipeline.mail.smtp.reply import Reply
 
 
@@ -136,7 +136,7 @@ def test_a_transient_refusal_never_says_that_there_is_no_such_mailbox(code: int,
     st.sampled_from(BLOCK_WORDINGS),
 )
 def test_block_wording_outranks_mailbox_wording(code: int, text: str, block: str) -> None:
-    assert classify(Reply(code, (f"{text} {block}",))) not in SETTLED - {Meaning.MAILBOX_BUSY}
+    assert classify(Reply(code, (f"{text} {block}",))) not in CONCLUSIVE - {Meaning.MAILBOX_BUSY}
 
 
 @given(st.integers(252, 599), st.sampled_from([reply.text for _, _, reply in SEEN]) | st.text(max_size=100))
@@ -158,8 +158,8 @@ def test_no_text_takes_long_to_judge(words: str) -> None:
 
 
 def test_every_meaning_but_policy_and_unclear_is_either_settled_or_deferred() -> None:
-    assert set(Meaning) - SETTLED - ABOUT_US == {Meaning.POLICY, Meaning.UNCLEAR}
-    assert EXISTS < SETTLED
+    assert set(Meaning) - CONCLUSIVE - ABOUT_US == {Meaning.POLICY, Meaning.UNCLEAR}
+    assert EXISTS < CONCLUSIVE
 
 
 @pytest.mark.parametrize(

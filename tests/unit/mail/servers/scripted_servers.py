@@ -228,7 +228,7 @@ async def world(domains: Mapping[str, Reply | Talk], **config: Any) -> AsyncIter
         yield World(network, seen)
 
 
-def ask(
+def probe(
     behaviour: Reply | Talk, locals_: Sequence[str] = ("grace",), rounds: int = 1, **config: Any
 ) -> tuple[Mapping[str, Answer], Seen]:
     """Ask one scripted server about local parts, in one or several rounds; answers by local part."""
@@ -240,7 +240,7 @@ def ask(
             async with asyncio.timeout(LONGEST_S), scripted.network.conversation(route) as conversation:
                 for start in range(rounds):
                     part = [f"{local}@acme.test" for local in locals_[start::rounds]]
-                    answers |= await conversation.ask(part)
+                    answers |= await conversation.probe(part)
             await scripted.network.close()
             return {address.partition("@")[0]: answer for address, answer in answers.items()}, scripted.seen[
                 "acme.test"

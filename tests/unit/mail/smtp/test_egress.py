@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.mail.replies.answer import Answer
 from pipeline.mail.replies.meaning import Meaning
-from pipeline.mail.smtp.egress import SocksProxy, WaysOut
+from pipeline.mail.smtp.egress import EgressPool, SocksProxy
 from pipeline.mail.smtp.errors import ConnectError
 from settings import Settings
 from tests.unit.mail.servers.scripted_servers import Talk, mail_host, talk, world
@@ -23,12 +23,12 @@ SOURCES = ("127.9.0.1", "127.9.0.2", "127.9.0.3")
 NOBODYS_PORT = 1
 
 
-def way(domain: str, ways: WaysOut) -> str:
+def way(domain: str, ways: EgressPool) -> str:
     return str(ways.towards(domain, "192.0.2.1")[0])
 
 
 def test_domains_are_spread_over_all_ways() -> None:
-    ways = WaysOut(SOURCES)
+    ways = EgressPool(SOURCES)
 
     chosen = Counter(way(f"d{number}.test", ways) for number in range(300))
 
@@ -41,24 +41,24 @@ def test_domains_are_spread_over_all_ways() -> None:
 def test_a_domain_keeps_its_way_in_every_process_and_whatever_the_order_of_the_setting(
     order: list[str], domain: str
 ) -> None:
-    assert way(domain, WaysOut(order)) == way(domain, WaysOut(SOURCES))
+    assert way(domain, EgressPool(order)) == way(domain, EgressPool(SOURCES))
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.from_regex(r"[a-z]{1,20}\.test", fullmatch=True))
 def test_a_way_that_is_lost_moves_only_the_domains_that_it_had(domain: str) -> None:
-    before, after = way(domain, WaysOut(SOURCES)), way(domain, WaysOut(SOURCES[:2]))
+    before, after = way(domain, EgressPool(SOURCES)), way(domain, EgressPool(SOURCES[:2]))
 
     assert before in (after, SOURCES[2])
 
 
 def test_a_source_address_serves_hosts_of_its_own_family() -> None:
-    ways = WaysOut(["192.0.2.7", "2001:db8::7"])
+    ways = EgressPool(["192.0.2.7", "2001:db8::7"])
 
     assert [str(each) for each in ways.towards("acme.test", "192.0.2.1")] == ["192.0.2.7"]
     assert [str(each) for each in ways.towards("acme.test", "2001:db8::1")] == ["2001:db8::7"]
     with pytest.raises(ConnectError, match="family"):
-        WaysOut(["192.0.2.7"]).towards("acme.test", "2001:db8::1")
+        EgressPool(["192.0.2.7"]).towards("acme.test", "2001:db8::1")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ async def asked(behaviour: Talk, **config: Any) -> Answer:
     async with world({"acme.test": behaviour}, **config) as scripted:
         route = await scripted.network.route("acme.test")
         async with scripted.network.conversation(route) as conversation:
-            return (await conversation.ask(["grace@acme.test"]))["grace@acme.test"]
+            return (await conversation.probe(["grace@acme.test"]))["grace@acme.test"]
 
 
 def noting_clients(clients: list[str]) -> Talk:
@@ -104,13 +104,13 @@ def test_a_mail_host_sees_the_domains_source_address() -> None:
     answer = asyncio.run(asked(noting_clients(clients), source_ips=SOURCES))
 
     assert answer.meaning is Meaning.ACCEPTED
-    assert clients == [way("acme.test", WaysOut(SOURCES))]
+    assert clients == [way("acme.test", EgressPool(SOURCES))]
 
 
 def test_a_source_address_that_is_not_ours_is_passed_over_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     clients: list[str] = []
     foreign = next(
-        ip for ip in (f"192.0.2.{n}" for n in range(50)) if way("acme.test", WaysOut([ip, SOURCES[0]])) == ip
+        ip for ip in (f"192.0.2.{n}" for n in range(50)) if way("acme.test", EgressPool([ip, SOURCES[0]])) == ip
     )
 
     answer = asyncio.run(asked(noting_clients(clients), source_ips=(foreign, SOURCES[0])))

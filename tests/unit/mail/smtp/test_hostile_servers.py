@@ -9,7 +9,7 @@ from pipeline.mail.replies.meaning import Meaning
 from pipeline.mail.smtp.connect import connect
 from pipeline.mail.smtp.errors import SmtpError
 from pipeline.mail.smtp.reply_queue import MAX_UNREAD
-from tests.unit.mail.servers.scripted_servers import Talk, ask, drips, mail_host, mail_server, world
+from tests.unit.mail.servers.scripted_servers import Talk, drips, mail_host, mail_server, probe, world
 
 READ_AT_ONCE = 256 * 1024
 """Bytes that asyncio reads from a socket at once."""
@@ -71,7 +71,7 @@ HOSTILE: dict[str, Talk] = {
 
 @pytest.mark.parametrize("behaviour", HOSTILE.values(), ids=HOSTILE.keys())
 def test_whatever_a_server_sends_there_is_an_answer_in_time_and_it_is_no_yes(behaviour: Talk) -> None:
-    answers, _ = ask(behaviour, command_timeout=0.2, contact_timeout=0.5)
+    answers, _ = probe(behaviour, command_timeout=0.2, contact_timeout=0.5)
 
     assert answers["grace"].meaning in {Meaning.UNCLEAR, Meaning.UNREACHABLE, Meaning.TIME_LIMIT}
     assert answers["grace"].text
@@ -90,7 +90,7 @@ def test_random_bytes_are_survived_too() -> None:
             async def meaning(domain: str) -> Meaning:
                 route = await scripted.network.route(domain)
                 async with scripted.network.conversation(route) as conversation:
-                    return (await conversation.ask([f"grace@{domain}"]))[f"grace@{domain}"].meaning
+                    return (await conversation.probe([f"grace@{domain}"]))[f"grace@{domain}"].meaning
 
             return set(await asyncio.gather(*map(meaning, domains)))
 

@@ -2,11 +2,11 @@
 
 import asyncio
 
-from pipeline.mail.catch_all import invented_local_part
+from pipeline.mail.catch_all import random_local_part
 from pipeline.mail.replies.meaning import Meaning
-from tests.unit.mail.servers.scripted_servers import Reply, ask, mail_host, meanings
+from tests.unit.mail.servers.scripted_servers import Reply, mail_host, meanings, probe
 
-NOBODY = invented_local_part("acme.test", "")
+NOBODY = random_local_part("acme.test", "")
 
 
 def test_a_server_without_pipelining_gets_one_command_at_a_time() -> None:
@@ -20,7 +20,7 @@ def test_a_server_without_pipelining_gets_one_command_at_a_time() -> None:
             assert received.count(b"\n") == 1, "it did not wait for the reply"
             command = received.decode().rstrip("\r\n")
 
-    answers, _ = ask(strict, ["grace", "alan"])
+    answers, _ = probe(strict, ["grace", "alan"])
 
     assert meanings(answers) == {"grace": Meaning.ACCEPTED, "alan": Meaning.NO_SUCH_MAILBOX}
 
@@ -35,7 +35,7 @@ def test_a_server_that_loses_pipelined_commands_is_asked_one_by_one_and_that_is_
                 return
             command = received.partition(b"\r\n")[0].decode()
 
-    answers, seen = ask(reads_one_line_a_packet, ["p1", "p2", "p3"], rounds=2, command_timeout=0.2)
+    answers, seen = probe(reads_one_line_a_packet, ["p1", "p2", "p3"], rounds=2, command_timeout=0.2)
 
     assert meanings(answers) == {
         "p1": Meaning.ACCEPTED,
@@ -57,7 +57,7 @@ def test_a_lost_command_gives_nobody_the_neighbours_reply() -> None:
                 writer.write((ordinary(command) or b"") + b"\r\n")
             command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
 
-    answers, _ = ask(loses_one, ["p1", "p2", "p3", "p4"], command_timeout=0.2)
+    answers, _ = probe(loses_one, ["p1", "p2", "p3", "p4"], command_timeout=0.2)
 
     assert meanings(answers) == {
         "p1": Meaning.NO_SUCH_MAILBOX,
@@ -82,7 +82,7 @@ def test_replies_in_another_order_are_noticed_by_the_addresses_they_repeat() -> 
                 writer.write(code + f" <{address}>\r\n".encode())
             command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
 
-    answers, _ = ask(answers_backwards, ["p1", "p2"])
+    answers, _ = probe(answers_backwards, ["p1", "p2"])
 
     assert meanings(answers) == {"p1": Meaning.NO_SUCH_MAILBOX, "p2": Meaning.ACCEPTED}
 
@@ -98,7 +98,7 @@ def portions_of(questions: list[str], host: Reply) -> list[int]:
             commands = (await reader.read(65536)).decode().removesuffix("\r\n").split("\r\n")
             portions.append(sum(command.startswith("RCPT") for command in commands))
 
-    answers, _ = ask(reads_what_has_arrived, questions)
+    answers, _ = probe(reads_what_has_arrived, questions)
 
     assert answers.keys() == set(questions)
     return [portion for portion in portions if portion]

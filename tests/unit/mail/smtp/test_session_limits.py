@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.mail.replies.meaning import Meaning
-from tests.unit.mail.servers.scripted_servers import Reply, ask, mail_host, meanings
+from tests.unit.mail.servers.scripted_servers import Reply, mail_host, meanings, probe
 
 
 def recipient_limit(limit: int, per: str) -> Reply:
@@ -28,7 +28,7 @@ def recipient_limit(limit: int, per: str) -> Reply:
 def test_too_many_recipients_are_asked_in_smaller_portions(limit: int, per: str) -> None:
     people = [f"p{number}" for number in range(12)]
 
-    answers, seen = ask(recipient_limit(limit, per), people)
+    answers, seen = probe(recipient_limit(limit, per), people)
 
     assert set(meanings(answers).values()) == {Meaning.ACCEPTED}
     assert len(seen.verbs("RCPT")) <= 12 + 11 + 11, "two portions at most are asked in vain"
@@ -36,7 +36,7 @@ def test_too_many_recipients_are_asked_in_smaller_portions(limit: int, per: str)
 
 
 def test_too_many_recipients_at_the_very_first_one_is_an_answer() -> None:
-    answers, seen = ask(recipient_limit(0, "transaction"), ["p1", "p2"])
+    answers, seen = probe(recipient_limit(0, "transaction"), ["p1", "p2"])
 
     assert set(meanings(answers).values()) == {Meaning.RATE_LIMITED}
     assert len(seen.commands) < 10
@@ -45,7 +45,7 @@ def test_too_many_recipients_at_the_very_first_one_is_an_answer() -> None:
 def test_a_session_takes_no_more_recipients_than_configured() -> None:
     people = [f"p{number}" for number in range(10)]
 
-    answers, seen = ask(recipient_limit(4, "session"), people, recipients_per_session=4)
+    answers, seen = probe(recipient_limit(4, "session"), people, recipients_per_session=4)
 
     assert set(meanings(answers).values()) == {Meaning.ACCEPTED}
     assert (seen.sessions, len(seen.verbs("RCPT"))) == (3, 10)
@@ -71,14 +71,14 @@ def hangs_up_after(limit: int, goodbye: bytes | None = None) -> Reply:
 def test_addresses_without_answer_are_asked_again_after_a_session_was_cut(goodbye: bytes | None) -> None:
     people = [f"p{number}" for number in range(20)]
 
-    answers, seen = ask(hangs_up_after(8, goodbye), people)
+    answers, seen = probe(hangs_up_after(8, goodbye), people)
 
     assert set(meanings(answers).values()) == {Meaning.ACCEPTED}
     assert seen.sessions == 4, "8 answers, then 4 a session"
 
 
 def test_a_server_that_always_hangs_up_is_tried_twice_and_no_more() -> None:
-    answers, seen = ask(hangs_up_after(0), ["p1", "p2"])
+    answers, seen = probe(hangs_up_after(0), ["p1", "p2"])
 
     assert set(meanings(answers).values()) == {Meaning.UNCLEAR}
     assert seen.sessions == 2
@@ -96,7 +96,7 @@ def test_a_session_is_left_before_its_refusals_make_a_server_slow_down() -> None
         most = max(most, errors)
         return reply
 
-    answers, seen = ask(counts_errors, [*strangers, "grace"])
+    answers, seen = probe(counts_errors, [*strangers, "grace"])
 
     assert meanings(answers) == {**dict.fromkeys(strangers, Meaning.NO_SUCH_MAILBOX), "grace": Meaning.ACCEPTED}
     assert (most, seen.sessions) == (9, 3), "Postfix slows a session down at its tenth error"
@@ -105,6 +105,6 @@ def test_a_session_is_left_before_its_refusals_make_a_server_slow_down() -> None
 def test_a_session_without_refusals_is_kept() -> None:
     people = [f"p{number}" for number in range(40)]
 
-    _, seen = ask(mail_host(*people), people)
+    _, seen = probe(mail_host(*people), people)
 
     assert seen.sessions == 1

@@ -3,14 +3,14 @@
 import pytest
 
 from pipeline.mail.replies.meaning import Meaning
-from tests.unit.mail.servers.scripted_servers import ask, mail_host, meanings
+from tests.unit.mail.servers.scripted_servers import mail_host, meanings, probe
 from tests.unit.mail.servers.tls_servers import READY, TlsHost
 
 
 def test_recipients_are_named_only_inside_the_encrypted_session() -> None:
     host = TlsHost()
 
-    answers, _ = ask(host.talk, ["grace", "nobody"])
+    answers, _ = probe(host.talk, ["grace", "nobody"])
 
     assert meanings(answers) == {"grace": Meaning.ACCEPTED, "nobody": Meaning.NO_SUCH_MAILBOX}
     assert host.clear == ["EHLO localhost", "STARTTLS"]
@@ -20,7 +20,7 @@ def test_recipients_are_named_only_inside_the_encrypted_session() -> None:
 def test_what_was_offered_before_the_handshake_is_forgotten() -> None:
     host = TlsHost(inside=mail_host("grace", replies={"EHLO": b"250 host.test"}))
 
-    answers, _ = ask(host.talk, ["grace", "jürgen"])
+    answers, _ = probe(host.talk, ["grace", "jürgen"])
 
     assert answers["grace"].meaning is Meaning.ACCEPTED
     assert len(host.encrypted) == 4, "it was asked one by one, and only about grace"
@@ -30,7 +30,7 @@ def test_what_was_offered_before_the_handshake_is_forgotten() -> None:
 def test_a_server_that_would_rather_not_is_asked_in_the_same_session(reply: bytes) -> None:
     host = TlsHost(ready=reply + b"\r\n")
 
-    answers, seen = ask(host.talk)
+    answers, seen = probe(host.talk)
 
     assert answers["grace"].meaning is Meaning.ACCEPTED
     assert "RCPT TO:<grace@acme.test>" in host.clear
@@ -40,7 +40,7 @@ def test_a_server_that_would_rather_not_is_asked_in_the_same_session(reply: byte
 def test_after_a_handshake_that_failed_the_host_is_asked_in_the_clear_and_that_is_remembered() -> None:
     host = TlsHost(can_shake_hands=False)
 
-    answers, seen = ask(host.talk, ["grace", "nobody"], rounds=2, recipients_per_session=1)
+    answers, seen = probe(host.talk, ["grace", "nobody"], rounds=2, recipients_per_session=1)
 
     assert meanings(answers) == {"grace": Meaning.ACCEPTED, "nobody": Meaning.NO_SUCH_MAILBOX}
     assert host.clear.count("STARTTLS") == 1
@@ -50,7 +50,7 @@ def test_after_a_handshake_that_failed_the_host_is_asked_in_the_clear_and_that_i
 def test_a_server_that_ends_the_session_right_after_the_handshake_is_asked_in_the_clear() -> None:
     host = TlsHost(inside=lambda _: None)
 
-    answers, _ = ask(host.talk)
+    answers, _ = probe(host.talk)
 
     assert answers["grace"].meaning is Meaning.ACCEPTED
 
@@ -59,7 +59,7 @@ def test_replies_that_were_slipped_in_before_the_handshake_are_nobodys_answer() 
     slipped_in = b"250 host.test\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"
     host = TlsHost(ready=READY + slipped_in)
 
-    answers, _ = ask(host.talk)
+    answers, _ = probe(host.talk)
 
     assert answers["grace"].meaning is Meaning.UNREACHABLE
     assert "before the TLS handshake" in answers["grace"].text
@@ -70,7 +70,7 @@ def test_replies_that_come_with_the_end_of_the_handshake_are_nobodys_answer() ->
     eager = mail_host("grace", replies={"EHLO": b"250 host.test\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok"})
     host = TlsHost(inside=eager)
 
-    answers, _ = ask(host.talk)
+    answers, _ = probe(host.talk)
 
     assert answers["grace"].meaning in {Meaning.UNCLEAR, Meaning.UNREACHABLE}
 
@@ -78,7 +78,7 @@ def test_replies_that_come_with_the_end_of_the_handshake_are_nobodys_answer() ->
 def test_encryption_can_be_turned_off() -> None:
     host = TlsHost()
 
-    answers, _ = ask(host.talk, starttls=False)
+    answers, _ = probe(host.talk, starttls=False)
 
     assert answers["grace"].meaning is Meaning.ACCEPTED
     assert "STARTTLS" not in host.clear
@@ -95,7 +95,7 @@ def test_a_server_that_hangs_in_the_handshake_costs_one_time_limit() -> None:
                 return
             writer.write((ordinary(command) or b"") + b"\r\n")
 
-    answers, seen = ask(hangs, command_timeout=0.5, contact_timeout=0.2)
+    answers, seen = probe(hangs, command_timeout=0.5, contact_timeout=0.2)
 
     assert answers["grace"].meaning is Meaning.TIME_LIMIT
     assert seen.at_once == 0
