@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import redis
 from fastapi import APIRouter, Request
 from sqlalchemy import Row
 
@@ -110,10 +109,7 @@ class _Erasing:
     def _tell(self, state: LiveState, *, is_over: bool) -> None:
         if state.run_id not in self.run_ids:
             self.run_ids.append(state.run_id)
-        try:
-            live_state.store(self.resources.redis, state, self.resources.settings.live_state_seconds)
-        except redis.RedisError as error:
-            log.warning("run %s: the live copy was not written: %s", state.run_id, type(error).__name__)
+        live_state.publish(self.resources.redis, state, self.resources.settings.live_state_seconds)
         if is_over:
             with broker_may_be_away(state.run_id):
                 send_export(state.run_id)

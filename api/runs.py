@@ -32,7 +32,6 @@ from pipeline.results.exports import MIME_TYPES
 from pipeline.runs import live_state
 from pipeline.runs.create import CreatedRun, create_run
 from pipeline.runs.lifecycle import cancel as cancel_run
-from pipeline.runs.live_state import LiveState
 from pipeline.runs.retry import retry_run
 from worker.dispatch import broker_may_be_away, send_chain, send_export
 
@@ -85,7 +84,7 @@ def cancel(request: Request, account_id: AccountId, run_id: str) -> Response:
     with database_of(request).transaction() as session:
         run = cancel_run(session, account_id, known_id)
         state = live_state.build(session, run, settings_of(request).public_url)
-    _put_back(request, state)
+    live_state.publish(redis_of(request), state, settings_of(request).live_state_seconds)
     with broker_may_be_away(known_id):
         send_export(known_id)
     return Response(state.body, media_type="application/json")
@@ -192,12 +191,5 @@ def _from_rows(request: Request, run: Run) -> str:
     with database_of(request).transaction() as session:
         fresh = session.get_one(Run, run.id)
         state = live_state.build(session, fresh, settings_of(request).public_url)
-    _put_back(request, state)
+    live_state.publish(redis_of(request), state, settings_of(request).live_state_seconds)
     return state.body
-
-
-def _put_back(request: Request, state: LiveState) -> None:
-    try:
-        live_state.store(redis_of(request), state, settings_of(request).live_state_seconds)
-    except redis.RedisError as error:
-        log.warning("run %s: the live copy was not written: %s", state.run_id, type(error).__name__)

@@ -53,7 +53,7 @@ def _configuration() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         # By default it looks for its broker ever more rarely: work would wait up to 30 s after the broker is back.
-        "worker_consumer": "worker.celery_patches.reconnecting:Consumer",
+        "worker_consumer": "worker.celery_patches:Consumer",
         # A Redis that is full or was made a replica refuses writes: by default that would end the worker for good.
         "broker_channel_error_retry": True,
         # Look-ups in hand are not cut; the lease check decides whether they may still be written.

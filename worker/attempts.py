@@ -19,7 +19,6 @@ from pipeline.runs.trouble import Step, StepFailed
 from worker.commit_retry import retry_commit, retry_commit_on_end, work_under
 from worker.dispatch import broker_may_be_away, send_export
 from worker.process import Process
-from worker.publishing import publish
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
     except LeaseLost as lost:
         log.warning("%s; what was in hand is dropped", lost)
         return None
-    publish(process, state)
+    process.publish(state)
     if trouble.is_hopeless(run):
         fail_run(process, lease.run_id, trouble.error_of(run, lease.stage), lease.worker)
     return is_claimable
@@ -89,7 +88,7 @@ def note_failure(process: Process, run_id: UUID, failed: StepFailed, stage: str 
     if noted is None:
         return
     run, state = noted
-    publish(process, state)
+    process.publish(state)
     if trouble.is_hopeless(run) and failed.step is not Step.FAIL:
         fail_run(process, run_id, trouble.error_of(run, stage), worker)
 
@@ -115,6 +114,6 @@ def fail_run(process: Process, run_id: UUID, error: RunError, worker: str) -> No
         note_failure(process, run_id, failed, error.stage, worker)
         return
     if state:
-        publish(process, state)
+        process.publish(state)
         with broker_may_be_away(run_id):
             send_export(run_id)

@@ -31,7 +31,6 @@ from worker.chunk_runner import StageLeft, work_chunk
 from worker.commit_retry import retry_commit, retry_commit_on_lease
 from worker.dispatch import broker_may_be_away, send_chunk_tasks, send_rest_of_chain
 from worker.process import Process
-from worker.publishing import publish
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +95,7 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
         with trouble.step(Step.BEGIN):
             claim, state = retry_commit_on_lease(process, _of_stage(run_id, stage), step, lambda begun: begun[0].lease)
         if state:
-            publish(process, state)
+            process.publish(state)
         return claim
     return Claim(Beginning.OVER)
 

@@ -23,7 +23,6 @@ from pipeline.stages import stage_named
 from worker.attempts import fail_attempt
 from worker.commit_retry import retry_commit, retry_commit_on_end, work_under
 from worker.process import Process, freshness_of
-from worker.publishing import publish
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +156,7 @@ def _record(process: Process, lease: Lease, outcomes: list[Outcome]) -> None:
     with trouble.step(Step.RECORD), process.database.transaction() as session:
         run = chunks.record(session, lease, outcomes, process.settings.lease_seconds)
         state = live_state.build(session, run, process.settings.public_url)
-    publish(process, state)
+    process.publish(state)
 
 
 def _finish(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
@@ -192,5 +191,5 @@ def _end(process: Process, lease: Lease, outcomes: list[Outcome], end_chunk: Cal
 
     with trouble.step(Step.FINISH):
         left, state = retry_commit_on_end(process, lease, end)
-    publish(process, state)
+    process.publish(state)
     return left

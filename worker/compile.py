@@ -22,7 +22,6 @@ from worker.commit_retry import retry_commit, retry_commit_on_end, work_under
 from worker.dispatch import broker_may_be_away, send_chain
 from worker.export import WorkerStops, disk_error, write_exports
 from worker.process import Process
-from worker.publishing import publish
 
 PAUSE_S = 5.0
 """Until the next attempt, when the disk did not take the export files, or another run of the account has its turn."""
@@ -76,7 +75,7 @@ def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> 
         put_in_place(process.settings.export_dir, exports)
         return live_state.build(session, run, process.settings.public_url)
 
-    publish(process, retry_commit_on_end(process, lease, end))
+    process.publish(retry_commit_on_end(process, lease, end))
 
 
 def _begin_writing(process: Process, lease: Lease) -> bool:
@@ -116,7 +115,7 @@ def _leave(process: Process, lease: Lease, leave: Callable[[Session], None]) -> 
         forget_exports(session, lease.run_id)
         return live_state.build(session, lifecycle.refreshed(session, lease.run_id), process.settings.public_url)
 
-    publish(process, retry_commit_on_end(process, lease, end))
+    process.publish(retry_commit_on_end(process, lease, end))
 
 
 def _write(process: Process, lease: Lease, session: Session) -> list[ExportFile]:

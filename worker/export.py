@@ -25,7 +25,6 @@ from pipeline.runs.live_state import LiveState
 from worker.commit_retry import retry_commit
 from worker.dispatch import broker_may_be_away, send_export
 from worker.process import Process
-from worker.publishing import publish
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +163,7 @@ def _end(
     def step(session: Session) -> LiveState:
         return live_state.build(session, end(session, lease), process.settings.public_url)
 
-    publish(process, retry_commit(process, _of_exports(lease.run_id), step, was_committed))
+    process.publish(retry_commit(process, _of_exports(lease.run_id), step, was_committed))
 
 
 def _clear_away(process: Process, run_id: UUID) -> None:

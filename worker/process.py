@@ -16,6 +16,8 @@ from pipeline.mail.network import MailNetwork
 from pipeline.mail.outage import Outage
 from pipeline.mail.pacing.slots import PacingLimits
 from pipeline.memory.verifications import Freshness
+from pipeline.runs import live_state
+from pipeline.runs.live_state import LiveState
 from settings import Settings, load_settings, required
 from settings.mail import mail_network_config
 from settings.sources import OpenSources, sources_or_exit
@@ -54,6 +56,10 @@ class Process:
         """The sources beyond mail servers, with the journal of one run."""
         journal = PostgresJournal(self.database, run_id, self.sources.caps)
         return self.sources.sources.of_run(journal, PostgresSuppressionList(self.database, run_id))
+
+    def publish(self, state: LiveState) -> None:
+        """Write the live copy of a run, once the transaction that changed the run is committed."""
+        live_state.publish(self.redis, state, self.settings.live_state_seconds)
 
     def outage(self, failures_before: int) -> Outage | None:
         """Say what is gone if the outside world is gone as a whole: mail servers, and every provider.

@@ -15,7 +15,7 @@ from models.database import check_at_start
 from settings import load_settings, required
 from settings.sources import sources_or_exit
 from worker.app import EXPORT_SOFT_TIME_LIMIT_S, EXPORT_TIME_LIMIT_S, app
-from worker.celery_patches.leaving import leave_soon
+from worker.celery_patches import leave_soon
 from worker.chain import work_chunk_task, work_link
 from worker.compile import compile_run
 from worker.export import export_stopped_run

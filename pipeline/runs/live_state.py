@@ -4,6 +4,7 @@ The copy is never trusted to exist. It carries the run's version, so that an old
 one, and it expires: within seconds while the run moves, so that a write which Redis lost heals by itself.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from pipeline.runs.deferrals import exports_wait, waiting
 from pipeline.runs.progress import StageCount, message, percent
 
 FINISHED_STATE_SECONDS = 3600
+
+log = logging.getLogger(__name__)
 
 # KEYS: the copy. ARGV: version, JSON, seconds to live, channel. A user without rights on channels keeps the copy.
 STORE_IF_NEWER = """
@@ -77,6 +80,14 @@ def store(server: redis.Redis, state: LiveState, live_seconds: float) -> None:
     seconds = FINISHED_STATE_SECONDS if state.finished else live_seconds
     key = _key(state.account_id, state.run_id)
     server.eval(STORE_IF_NEWER, 1, key, state.version, state.body, int(seconds * 1000), channel(state.run_id))
+
+
+def publish(server: redis.Redis, state: LiveState, live_seconds: float) -> None:
+    """`store`, for callers that go on without Redis: the failure is logged, and readers read Postgres."""
+    try:
+        store(server, state, live_seconds)
+    except redis.RedisError as error:
+        log.warning("run %s: the live copy was not written: %s", state.run_id, type(error).__name__)
 
 
 def fetch(server: redis.Redis, run: Run) -> str | None:

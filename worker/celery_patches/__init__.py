@@ -1,1 +1,0 @@
-"""What Celery does wrong, corrected in our own worker."""
