@@ -14,9 +14,25 @@ from models.wire import Preset
 from pipeline.outcomes import OutcomeStatus, Reason
 from pipeline.stages import PRESETS, STAGES
 from settings import Settings, load_settings
+from tests import project_names
 from worker.tasks import app
 
 PACKAGES = ("api", "cli", "models", "pipeline", "settings", "worker")
+OLD_WORDS = {
+    r"(?<![a-zA-Z])[lL]anes?(?![a-z])|MAX_LANES": "chunk task",
+    r"FLUSH_INTERVAL|(?<!a_)flush_(?!stdout|folder|redis)": "checkpoint",
+    r"sentinel(?![|:])": "broker marker",
+    r"\b[iI]nsist|came_about": "retry_commit, was_committed",
+    r"[sS]tandstill": "stalled",
+    r"[dD]o[_ -]not[_ -]contact|[wW]ithh[eo]ld": "suppression list, to suppress",
+    r"RECORD_TIMEOUT|MAX_RECORDS|CREDITS_PER_RECORD": "contact",
+    r"[bB]elief|[mM]anners": "pattern model, spelling style",
+    r"\b[pP]ilots?\b|\b[sS]trays\b|\b[eE]xplorer\b": "sample, outlier, exploratory probe",
+}
+"""What one idea was called before it got its one name. A word that is right elsewhere gets a narrower expression."""
+
+HISTORY = ("CHANGELOG.md", "models/migrations/versions/", "tests/unit/runs/old_runs.py", "tests/test_architecture.py")
+TEXTS = (".py", ".md", ".lua", ".toml", ".yml", ".env", ".example")
 STATUS_WRITE = re.compile(r"\.values\([^)]*\bstatus=|\bSET status\b|^\s*(?!self)[\w.]+\.status = ", re.MULTILINE)
 COMMIT = re.compile(r"\.commit\(|\.begin\(|\bSession\(")
 
@@ -102,3 +118,17 @@ def test_the_documented_reasons_are_the_engines(project_root: Path) -> None:
         f"| `{reason}` | {reason.sentence} | {reason.advice} | {'yes' if reason.may_pass else ''} |"
         for reason in Reason
     ]
+
+
+@pytest.mark.parametrize(("old", "new"), OLD_WORDS.items(), ids=OLD_WORDS.values())
+def test_an_idea_has_one_name(old: str, new: str) -> None:
+    """In code, tests, docs, settings and the schema, which are all text; what happened before keeps its words."""
+    found = [
+        f"{file}: {line.strip()}"
+        for file in project_names.files()
+        if file.suffix in TEXTS and not str(file).startswith(HISTORY)
+        for line in project_names.text(file).splitlines()
+        if re.search(old, line)
+    ]
+
+    assert found == [], f"this is now called: {new}"

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 8
 """How often a session is begun at a host that has too many of ours: more than a limit of 100 can be halved."""
-FLUSH_SECONDS = 0.5
+CLOSE_SECONDS = 0.5
 """How long servers have to close sessions that were ended, before nobody looks for a while."""
 
 
@@ -100,7 +100,7 @@ class Connector:
     async def flush(self) -> None:
         """Wait a moment until the connections of ended sessions are closed, and their slots are given back."""
         if self._open:
-            await asyncio.wait([session.closed for session in self._open], timeout=FLUSH_SECONDS)
+            await asyncio.wait([session.closed for session in self._open], timeout=CLOSE_SECONDS)
         await asyncio.gather(*self._complaints.values())
         await self._pacing.flush()
 
