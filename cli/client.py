@@ -72,7 +72,10 @@ def find_credentials(home: Path) -> Credentials:
         return Credentials(_usable_url(url), _usable_key(key))
     saved = read_credentials(home)
     if saved is None:
-        raise ApiError("No API is known: set GROWTH_API_URL and GROWTH_API_KEY, or start one with `growth up`.")
+        raise ApiError(
+            f"No API is known: {home} holds none; start one with `growth up`, give --home if it runs with another one, "
+            "or set GROWTH_API_URL and GROWTH_API_KEY."
+        )
     return saved
 
 

@@ -16,6 +16,8 @@ from settings import Settings
 LOCK_FILE = ".lock"
 ODD = re.compile(r"[^\w./@%+=:,~-]")
 """What a shell may take for something else: PostgreSQL's starter hands its options to one."""
+SANDBOX_SETTINGS = {"DNS_RESOLVERS", "SMTP_ALLOW_PRIVATE"}
+"""What `growth up --sandbox` sets for its engine."""
 LOCK_ATTEMPTS = 20
 """Whoever only looks whether a home is in use holds its lock for a moment: twenty looks, a tenth of a second each."""
 
@@ -54,11 +56,17 @@ def is_in_use(home: Path) -> bool:
     return False
 
 
-def adopt_settings(home: Path) -> None:
-    """Let this command have the settings of the engine in this home: its name servers, its mail servers' port, its
-    database. What is set in the environment itself stays. Raises `ApiError`."""
-    for name, value in settings_of_running_engine(home).items():
-        os.environ.setdefault(name, value)
+def adopt_settings(home: Path) -> str:
+    """Take over the settings of the engine in this home: its database, its name servers, its mail servers' port.
+
+    What is set in the environment itself stays. Returns a sentence for the user when that makes this command ask the
+    sandbox instead of the internet, otherwise an empty string. Raises `ApiError`.
+    """
+    adopted = {name: value for name, value in settings_of_running_engine(home).items() if name not in os.environ}
+    os.environ.update(adopted)
+    if not adopted.keys() >= SANDBOX_SETTINGS:
+        return ""
+    return f"This asks the sandbox of the `growth up` that runs in {home}, not the internet."
 
 
 def settings_to_keep(environment: Mapping[str, str]) -> dict[str, str]:

@@ -150,6 +150,7 @@ def retry(
         new_id = Patience(errors)(lambda: client.retry_run(run_id)) if watching else client.retry_run(run_id)
         say(f"Run {new_id} goes on where {run_id} stopped.")
         if not watching:
+            say(f"Follow it with: {_following(new_id, home)}")
             return
         state = _watched(client, new_id, home, console)
     print_summary(console, state)
@@ -204,7 +205,7 @@ def verify(
         float | None,
         typer.Option(
             min=0,
-            help="Seconds to wait for servers that ask us to come back later.",
+            help="Seconds to wait for servers that can be asked again later.",
             show_default="0; with --file 900",
         ),
     ] = None,
@@ -220,7 +221,7 @@ def verify(
     from cli.verify.addresses import settings_here, verify_addresses
     from cli.verify.file import LIST_PATIENCE_S, verify_file
 
-    settings = settings_here(home)
+    settings = settings_here(home, errors)
     if file and output:
         waits = LIST_PATIENCE_S if patience is None else patience
         raise typer.Exit(verify_file(settings, file, output, output_format, waits, console, errors))
@@ -237,7 +238,8 @@ def doctor(
     from cli.doctor.command import print_diagnosis
     from cli.home import adopt_settings
 
-    adopt_settings(home)
+    if (notice := adopt_settings(home)) and mail_domain:
+        say(notice, style="yellow")
     if not print_diagnosis(console, home, mail_domain):
         raise typer.Exit(1)
 

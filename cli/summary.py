@@ -1,11 +1,29 @@
 """A finished run, as a person likes to read it."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
+
+DETAILS = {
+    "attempts": "attempt {}",
+    "code": "{}",
+    "contacts": "{} contacts",
+    "fault": "{}",
+    "pieces": "into {} pieces",
+    "preset": "{}",
+    "reason": "{}",
+    "reasons": "{}",
+    "retry": "as run {}",
+    "retry_of": "goes on with run {}",
+    "seconds": "for {} s",
+    "step": "at {}",
+    "times": "{} in a row",
+}
+"""How the details of an event read; others are shown as name and value."""
 
 
 def print_summary(console: Console, state: dict[str, Any]) -> None:
@@ -27,9 +45,15 @@ def print_timeline(console: Console, events: list[dict[str, Any]]) -> None:
     began = datetime.fromisoformat(events[0]["at"])
     for event in events:
         seconds = (datetime.fromisoformat(event["at"]) - began).total_seconds()
-        detail = ", ".join(f"{name} {value}" for name, value in event["detail"].items())
+        detail = ", ".join(_details(event["detail"]))
         table.add_row(f"{seconds:.3f}", event["kind"], event["stage"] or "", event["worker"] or "", detail)
     console.print(table)
+
+
+def _details(detail: dict[str, Any]) -> Iterator[str]:
+    for name, value in detail.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield DETAILS.get(name, f"{name.replace('_', ' ')} {{}}").format(shown)
 
 
 def _table(state: dict[str, Any]) -> Table:
@@ -42,11 +66,14 @@ def _table(state: dict[str, Any]) -> Table:
     table.add_column(justify="left", no_wrap=True)
     table.add_column(justify="right")
     table.add_column(justify="left", overflow="fold")
-    table.add_row("[bold]Delivered[/bold]", str(counts["delivered_contacts"]), "contacts with an address")
-    table.add_row("[bold]Verified[/bold]", str(counts["verified_emails"]), "of them, mail would arrive")
-    _add_reasons(table, gaps["unverified_reasons"])
+    delivered, verified = counts["delivered_contacts"], counts["verified_emails"]
+    table.add_row("[bold]Delivered[/bold]", str(delivered), "contacts with an address")
+    table.add_row("  Verified", str(verified), "mail to the address would arrive")
+    if delivered > verified:
+        table.add_row("  Not verified", str(delivered - verified), "use with care, for these reasons:")
+    _add_reasons(table, gaps["unverified_reasons"], indent=4)
     table.add_row("[bold]Unresolved[/bold]", str(gaps["unresolved"]), "contacts without an address")
-    _add_reasons(table, gaps["reasons"])
+    _add_reasons(table, gaps["reasons"], indent=2)
     table.add_row(
         "[bold]Credits[/bold]",
         str(pricing["net_credits"]),
@@ -55,6 +82,6 @@ def _table(state: dict[str, Any]) -> Table:
     return table
 
 
-def _add_reasons(table: Table, reasons: dict[str, Any]) -> None:
+def _add_reasons(table: Table, reasons: dict[str, Any], indent: int) -> None:
     for reason, explained in reasons.items():
-        table.add_row(f"  {reason}", str(explained["count"]), f"[dim]{explained['explanation']}[/dim]")
+        table.add_row(f"{' ' * indent}{reason}", str(explained["count"]), f"[dim]{explained['explanation']}[/dim]")

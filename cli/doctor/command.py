@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cli.client import ApiClient, ApiError, find_credentials
 from cli.database import sentence_of
-from cli.doctor.finding import Finding, fine, wrong
+from cli.doctor.finding import Finding, Mark, fine, not_tried, wrong
 from cli.doctor.mail import look_at_mail
 from models.database import open_database
 from models.migrate import is_migrated
@@ -21,15 +21,16 @@ from settings.sources import open_sources
 from worker.broker import find_broker_trouble, find_unseen, is_rabbitmq
 
 TIMEOUT_S = 3.0
+COLOURS = {Mark.OK: "green", Mark.WRONG: "red", Mark.NOT_TRIED: "yellow"}
 
 
 def print_diagnosis(console: Console, home: Path, mail_domain: str | None) -> bool:
-    """Print every finding; whether all is fine."""
+    """Print every finding; return whether no check failed."""
     findings = list(diagnose(load_settings(), home, mail_domain))
     for finding in findings:
-        mark = "[green]ok[/green]  " if finding.is_fine else "[red]no[/red]  "
+        mark = f"[{COLOURS[finding.mark]}]{finding.mark:<4}[/]"
         console.print(f"{mark} {finding.what}: {escape(finding.says)}", soft_wrap=True, highlight=False)
-    return all(finding.is_fine for finding in findings)
+    return all(finding.mark is not Mark.WRONG for finding in findings)
 
 
 def diagnose(settings: Settings, home: Path, mail_domain: str | None) -> Iterator[Finding]:
@@ -43,12 +44,12 @@ def diagnose(settings: Settings, home: Path, mail_domain: str | None) -> Iterato
     if mail_domain:
         yield from look_at_mail(settings, mail_domain)
     else:
-        yield fine("Mail", "DNS and SMTP were not tried: give --mail-domain with a domain of your own.")
+        yield not_tried("Mail", "give --mail-domain with a domain of your own, to ask its DNS and its mail server.")
 
 
 def _postgres(settings: Settings) -> Finding:
     if not settings.database_url:
-        return fine("Postgres", "DATABASE_URL is not set; `growth up` uses an embedded server.")
+        return not_tried("Postgres", "DATABASE_URL is not set; `growth up` uses an embedded server.")
     database = open_database(settings.database_url, pool_size=1)
     try:
         if not database.takes_writes():
@@ -67,7 +68,7 @@ def _postgres(settings: Settings) -> Finding:
 def _redis(settings: Settings) -> Finding:
     url = settings.redis_url
     if not url:
-        return fine("Redis", "REDIS_URL is not set; `growth up` uses an embedded server.")
+        return not_tried("Redis", "REDIS_URL is not set; `growth up` uses an embedded server.")
     if trouble := find_trouble(url, "REDIS_URL", LIVE_COPY_NEEDS, TIMEOUT_S):
         return wrong("Redis", trouble)
     unheard = find_trouble(url, "REDIS_URL", CHANNEL_NEEDS, TIMEOUT_S)
@@ -80,7 +81,7 @@ def _redis(settings: Settings) -> Finding:
 def _broker(settings: Settings) -> Finding:
     url = settings.celery_broker_url
     if not url:
-        return fine("Broker", "BROKER_URL is not set; `growth up` uses an embedded server.")
+        return not_tried("Broker", "BROKER_URL is not set; `growth up` uses an embedded server.")
     if trouble := find_broker_trouble(settings, TIMEOUT_S):
         return wrong("Broker", trouble)
     if is_rabbitmq(url):

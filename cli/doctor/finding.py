@@ -1,22 +1,41 @@
 """One thing that `growth doctor` looked at."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Mark(StrEnum):
+    """How a check ended, as it is printed."""
+
+    OK = "ok"
+    WRONG = "no"
+    NOT_TRIED = "--"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, whether it is fine, and what there is to say or to do."""
+    """What was checked, how that ended, and what there is to say or to do."""
 
     what: str
-    is_fine: bool
+    mark: Mark
     says: str
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether the check succeeded."""
+        return self.mark is Mark.OK
 
 
 def fine(what: str, says: str) -> Finding:
-    """All is well."""
-    return Finding(what, is_fine=True, says=says)
+    """The check succeeded."""
+    return Finding(what, Mark.OK, says)
 
 
 def wrong(what: str, says: str) -> Finding:
-    """Something is to be done: `says` tells what."""
-    return Finding(what, is_fine=False, says=says)
+    """The check failed: `says` tells what to do."""
+    return Finding(what, Mark.WRONG, says)
+
+
+def not_tried(what: str, says: str) -> Finding:
+    """There was nothing to check: `says` tells what to set or to give."""
+    return Finding(what, Mark.NOT_TRIED, f"not tried: {says}")

@@ -14,10 +14,10 @@ from rich.console import Console
 from cli.client import ApiError
 from cli.exit_codes import ExitCode, UnableToCheck
 from cli.home import adopt_settings
-from cli.terminal import write_json
+from cli.terminal import say, write_json
 from cli.verify.as_json import check_as_json, check_as_reacher, outcome_as_json, outcome_as_reacher
 from cli.verify.as_steps import print_check, print_verdict
-from cli.verify.domain_check import DomainCheck, check_domain
+from cli.verify.domain_check import DomainCheck, OnWait, check_domain
 from cli.verify.output_files import no_address
 from cli.verify.verdict_format import Shown
 from pipeline.mail.address.syntax import Address, SyntaxProblem, parse_address
@@ -46,10 +46,11 @@ class Checked:
         return [*self.no_addresses.values(), *(outcome for check in self.checks for outcome in check.outcomes)]
 
 
-def settings_here(home: Path) -> Settings:
+def settings_here(home: Path, errors: Console) -> Settings:
     """The settings of this machine, or of the engine that runs in this home. Raises `UnableToCheck`."""
     try:
-        adopt_settings(home)
+        if notice := adopt_settings(home):
+            say(notice, style="yellow", to=errors)
         return load_settings()
     except ApiError as error:
         raise UnableToCheck(str(error)) from error
@@ -62,8 +63,8 @@ def verify_addresses(
 ) -> ExitCode:
     """Check addresses and print what came out. Raises `UnableToCheck`."""
 
-    def tell_wait(domain: str, seconds: float) -> None:
-        errors.print(f"{domain} asks to come back later: waiting {seconds:.0f} s (Ctrl-C stops).", soft_wrap=True)
+    def tell_wait(domain: str, reason: Reason, seconds: float) -> None:
+        errors.print(f"{domain}: {reason.sentence} Waiting {seconds:.0f} s (Ctrl-C stops).", soft_wrap=True)
 
     checked = run_until_signal(_check(mail_config(settings, patience), texts, patience, tell_wait))
     if checked is None:
@@ -95,7 +96,7 @@ def open_network(config: MailNetworkConfig) -> MailNetwork:
 
 def is_unreachable(reasons: Iterable[Reason]) -> bool:
     """Whether mail servers should have been asked, and not one could be reached."""
-    unasked = {Reason.SYNTAX, Reason.NO_SUCH_DOMAIN, Reason.NO_MAIL_SERVER, Reason.NULL_MX}
+    unasked = {Reason.SYNTAX, Reason.NO_EMAIL, Reason.NO_SUCH_DOMAIN, Reason.NO_MAIL_SERVER, Reason.NULL_MX}
     return {reason for reason in reasons if reason not in unasked} == {Reason.SERVER_UNREACHABLE}
 
 
@@ -121,9 +122,7 @@ def run_until_signal(work: Coroutine[Any, Any, T]) -> T | None:
     return uvloop.run(run())
 
 
-async def _check(
-    config: MailNetworkConfig, texts: Sequence[str], patience: float, on_wait: Callable[[str, float], None]
-) -> Checked:
+async def _check(config: MailNetworkConfig, texts: Sequence[str], patience: float, on_wait: OnWait) -> Checked:
     parsed = {text: parse_address(text) for text in texts}
     domains: dict[str, dict[str, None]] = {}
     for address in parsed.values():

@@ -44,7 +44,7 @@ def print_verdict(console: Console, email: str, outcome: Outcome) -> None:
     if meant := outcome.evidence.get("did_you_mean"):
         _print(console, "", f"Was {meant} meant?")
     if seconds := outcome.evidence.get("come_back_after_seconds"):
-        _print(console, "", f"It asks to come back in {seconds} s: --patience {seconds} waits for it.")
+        _print(console, "", f"It can be asked again in {seconds} s: --patience {seconds} waits for that.")
     console.print(" " * LABEL_WIDTH + ADVICE[outcome.status], soft_wrap=True, highlight=False)
 
 

@@ -14,8 +14,11 @@ from pipeline.mail.dns.routes import MailRoute
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.smtp.transcript import TRANSCRIPT, Transcript
 from pipeline.mail.verdict import verdict_on_nothing
-from pipeline.outcomes import Deferral, Outcome
+from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.stages import stage_named
+
+OnWait = Callable[[str, Reason, float], None]
+"""Is told a domain, why its server has to be asked again, and the seconds of the wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,11 @@ async def check_domain(
     emails: Sequence[str],
     network: MailNetwork,
     patience: float = 0.0,
-    on_wait: Callable[[str, float], None] = lambda *_: None,
+    on_wait: OnWait = lambda *_: None,
 ) -> DomainCheck:
     """Check valid addresses of one domain; to be run as a task of its own, whose transcript it keeps.
 
-    A server that asks us to come back later is asked again for up to `patience` seconds; `on_wait` is told the
-    domain and the seconds of each wait.
+    Servers that defer the question are asked again for up to `patience` seconds; `on_wait` is called before each wait.
     """
     transcript = Transcript()
     TRANSCRIPT.set(transcript)
@@ -56,16 +58,17 @@ async def check_domain(
     route_seconds = time.monotonic() - started
     outcomes: dict[int, Outcome] = {}
     contacts = [Contact(position, email=email) for position, email in enumerate(emails)]
-    while contacts:
+    while True:
         deferrals = await _ask(contacts, network, outcomes)
-        seconds = max((deferral.seconds for deferral in deferrals), default=0.0)
-        if seconds > patience:
+        if not deferrals:
+            break
+        longest = max(deferrals, key=lambda deferral: deferral.seconds)
+        if longest.seconds > patience:
             outcomes |= {each.position: owed_outcome(each, emails[each.position]) for each in deferrals}
             break
-        if deferrals:
-            on_wait(domain, seconds)
-            await asyncio.sleep(seconds)
-            patience -= seconds
+        on_wait(domain, longest.reason, longest.seconds)
+        await asyncio.sleep(longest.seconds)
+        patience -= longest.seconds
         waiting = {deferral.position for deferral in deferrals}
         contacts = [each._replace(deferrals=each.deferrals + 1) for each in contacts if each.position in waiting]
     return DomainCheck(emails, [outcomes[n] for n in range(len(emails))], route, route_seconds, transcript)

@@ -14,18 +14,17 @@ from cli.csv_input import AddressFile, UnusableFile, open_addresses
 from cli.exit_codes import ExitCode, UnableToCheck
 from cli.verify.addresses import is_unreachable, mail_config, open_network, run_until_signal, say_port_is_shut
 from cli.verify.list_check import check_list
-from cli.verify.output_files import write_verdicts
+from cli.verify.output_files import VerdictCounts, write_verdicts
 from cli.verify.verdict_format import VerdictFormat
 from cli.verify.worklist import Worklist
 from cli.whole_file import Unwritable, check_place, sentence_of
 from pipeline.mail.address.syntax import Address, parse_address
 from pipeline.mail.outage import Outage
-from pipeline.outcomes import Reason
 from settings import Settings
 from worker.garbage import collect_rarely
 
 LIST_PATIENCE_S = 900.0
-"""How long a list waits for servers that ask us to come back later, unless told otherwise."""
+"""How long a list waits for servers that can be asked again later, unless told otherwise."""
 
 
 def verify_file(
@@ -63,9 +62,11 @@ def _verify_file(
         if not run_until_signal(_check(settings, worklist, patience, errors)):
             _say_stopped(errors, worklist)
             return ExitCode.INTERRUPTED
-        rows = write_verdicts(output, output_format, file, worklist)
-        _print_summary(console, worklist, f"{rows} rows in {output}, {time.monotonic() - started:.1f} s")
-        if is_unreachable(Reason(reason) for _, reason, _ in worklist.counts()):
+        counts = write_verdicts(output, output_format, file, worklist)
+        rows, seconds = counts.total(), time.monotonic() - started
+        title = f"{rows} rows in {output}, {worklist.size} different addresses, {seconds:.1f} s"
+        _print_summary(console, counts, title)
+        if is_unreachable(reason for _, reason in counts):
             say_port_is_shut(errors)
         worklist.delete()
     return ExitCode.VALID
@@ -131,8 +132,10 @@ def _say_stopped(errors: Console, worklist: Worklist) -> None:
     )
 
 
-def _print_summary(console: Console, worklist: Worklist, title: str) -> None:
-    table = Table(title=title, title_justify="left", show_header=False, box=None)
-    for status, reason, count in worklist.counts():
-        table.add_row(str(count), f"[bold]{status}[/bold]", reason, f"[dim]{Reason(reason).sentence}[/dim]")
+def _print_summary(console: Console, counts: VerdictCounts, title: str) -> None:
+    console.print(title, style="italic", soft_wrap=True, highlight=False, markup=False)
+    table = Table(show_header=False, box=None)
+    table.add_column(justify="right")
+    for (status, reason), count in counts.most_common():
+        table.add_row(str(count), f"[bold]{status}[/bold]", reason, f"[dim]{reason.sentence}[/dim]")
     console.print(table)

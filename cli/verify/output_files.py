@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -23,17 +24,20 @@ ROWS_AT_ONCE = 500
 
 
 Judged = Iterator[tuple[Sequence[str], Outcome]]
-Writer = Callable[[TextIO, AddressFile, Judged], int]
-"""Writes a header if there is one, and all rows; how many there were."""
+Writer = Callable[[TextIO, AddressFile, Judged], None]
+"""Writes a header if there is one, and all rows."""
+VerdictCounts = Counter[tuple[OutcomeStatus, Reason]]
+"""How many rows got each status and reason."""
 
 
-def write_verdicts(output: Path, output_format: VerdictFormat, file: AddressFile, worklist: Worklist) -> int:
-    """Write the list beside its place, and put it there once it is whole; how many rows there are."""
+def write_verdicts(output: Path, output_format: VerdictFormat, file: AddressFile, worklist: Worklist) -> VerdictCounts:
+    """Write the list with verdicts; the file appears in its place once it is complete."""
+    counts = VerdictCounts()
     with whole_file(output) as place:
         stream = io.TextIOWrapper(place, encoding="utf-8", newline="")
-        rows = WRITERS[output_format](stream, file, _judged(file, worklist))
+        WRITERS[output_format](stream, file, _counted(_judged(file, worklist), counts))
         stream.detach()
-    return rows
+    return counts
 
 
 def no_address(problem: SyntaxProblem) -> Outcome:
@@ -52,6 +56,12 @@ def _judged(file: AddressFile, worklist: Worklist) -> Judged:
         yield from ((row, _outcome(row[file.column], others, known)) for row in some)
 
 
+def _counted(judged: Judged, counts: VerdictCounts) -> Judged:
+    for row, outcome in judged:
+        counts[outcome.status, outcome.reason] += 1
+        yield row, outcome
+
+
 def _outcome(text: str, others: Mapping[str, Address | SyntaxProblem], known: Mapping[str, Outcome]) -> Outcome:
     if not text.strip():
         return Outcome(0, OutcomeStatus.SKIPPED, Reason.NO_EMAIL)
@@ -59,22 +69,19 @@ def _outcome(text: str, others: Mapping[str, Address | SyntaxProblem], known: Ma
     return no_address(other) if isinstance(other, SyntaxProblem) else known[str(other or text)]
 
 
-def _write_csv(stream: TextIO, file: AddressFile, judged: Judged) -> int:
-    writer, rows = csv.writer(stream, delimiter=file.file.delimiter), 0
+def _write_csv(stream: TextIO, file: AddressFile, judged: Judged) -> None:
+    writer = csv.writer(stream, delimiter=file.file.delimiter)
     writer.writerow([*file.header, *(result_column(name, file.header) for name in COLUMNS)])
-    for rows, (row, outcome) in enumerate(judged, start=1):  # noqa: B007 - the last number is the count
+    for row, outcome in judged:
         seen = outcome.evidence
         reply = f"{seen['reply_code']} {seen['reply_text']}" if seen.get("reply_code") else seen.get("reply_text")
         writer.writerow([*row, outcome.status, outcome.reason, outcome.score, seen.get("mail_host"), reply])
-    return rows
 
 
 def _write_json_lines(as_json: Callable[[str, Outcome], dict[str, Any]]) -> Writer:
-    def write(stream: TextIO, file: AddressFile, judged: Judged) -> int:
-        rows = 0
-        for rows, (row, outcome) in enumerate(judged, start=1):  # noqa: B007 - the last number is the count
+    def write(stream: TextIO, file: AddressFile, judged: Judged) -> None:
+        for row, outcome in judged:
             stream.write(json.dumps(as_json(row[file.column], outcome), ensure_ascii=False) + "\n")
-        return rows
 
     return write
 

@@ -132,13 +132,6 @@ class Worklist:
         query = f"SELECT {columns} FROM addresses WHERE verdict IS NOT NULL AND email IN ({marks})"  # noqa: S608
         return {row[0]: _outcome(*row) for row in self._db.execute(query, emails)}
 
-    def counts(self) -> Sequence[tuple[str, str, int]]:
-        """How many addresses got each status and reason."""
-        query = (
-            "SELECT verdict, reason, count(*) FROM addresses WHERE verdict IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC"
-        )
-        return self._db.execute(query).fetchall()
-
     def _take_due(self, now: float) -> Sequence[Asked]:
         waiting = "FROM addresses WHERE verdict IS NULL AND due IS NOT NULL AND due <= ?"
         first = self._db.execute(f"SELECT domain {waiting} ORDER BY due LIMIT 1", [now]).fetchone()

@@ -88,8 +88,8 @@ def _waiting_message(waiting: Waiting | None) -> str:
     if waiting is None:
         return ""
     contacts = "1 contact waits" if waiting.contacts == 1 else f"{waiting.contacts} contacts wait"
-    servers = "mail servers or providers that asked to come back later"
-    return f" {contacts} for {servers} (not before {waiting.until:%H:%M:%S} UTC)."
+    servers = "mail servers, name servers or providers can be asked again"
+    return f" {contacts} until {servers} (not before {waiting.until:%H:%M:%S} UTC)."
 
 
 def _running_message(stages: Sequence[StageCount]) -> str:

@@ -82,7 +82,7 @@ def test_a_polling_client_sees_stages_in_order_and_a_percent_that_never_falls(
     assert [percent for percent in percents if percent == 100] == [100]
     assert_stages_grow_in_order([state["stage_status"] for state in states])
     messages = [state["progress"]["message"] for state in states]
-    assert distinct([message for message in messages if "come back later" not in message])[-4:] == [
+    assert distinct([message for message in messages if "can be asked again" not in message])[-4:] == [
         "Discovering email addresses...",
         "Verifying email addresses...",
         "Compiling results...",

@@ -76,6 +76,7 @@ def test_a_list_keeps_its_columns_and_order_and_gets_the_truth(
     assert [verdicts[person.crm_id] for person in people] == [person.verdict or "invalid" for person in people]
     assert [row[3:5] for row in judged[-2:]] == [["invalid", "syntax"], ["skipped", "no_email"]]
     assert f"{len(rows) + 3} rows in out.csv" in done.stdout
+    assert ["1", "skipped", "no_email"] in [line.split()[:3] for line in done.stdout.splitlines()]
     assert "Addresses" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["list.csv", "out.csv"]
 

@@ -117,7 +117,7 @@ def test_greylisting_is_waited_out_if_there_is_patience(internet: Internet, popu
     said = Said(internet, f"nobody-again@{domain}", patience=1.5)
 
     assert said.code is ExitCode.INVALID
-    assert f"{domain} asks to come back later: waiting 2 s" in said.err
+    assert f"{domain}: The mail server asks unknown senders to try again later. Waiting 2 s" in said.err
     assert said.out.count("Greeting") == 2
 
 
@@ -127,7 +127,7 @@ def test_a_wait_beyond_ones_patience_is_not_waited_but_told(internet: Internet, 
     said = Said(internet, f"nobody-else@{domain}", patience=3)
 
     assert said.code is ExitCode.UNKNOWN
-    assert "It asks to come back in 6 s: --patience 6 waits for it." in said.out
+    assert "It can be asked again in 6 s: --patience 6 waits for that." in said.out
 
 
 def test_a_port_that_is_shut_is_said_in_one_clear_sentence(internet: Internet, valid: str) -> None:

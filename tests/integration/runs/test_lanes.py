@@ -170,7 +170,7 @@ def test_a_chunk_task_leaves_those_who_were_put_off_and_holds_its_process_no_lon
         assert told is not None
         assert told.contacts == GREYLISTED
         message = json.loads(live_state.build(session, session.get_one(Run, run_id)).body)["progress"]["message"]
-    assert f"{GREYLISTED} contacts wait for mail servers or providers that asked to come back later" in message
+    assert f"{GREYLISTED} contacts wait until mail servers, name servers or providers can be asked again" in message
 
 
 class BrokenByOne:

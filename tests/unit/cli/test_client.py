@@ -20,7 +20,7 @@ URL, KEY = "GROWTH_API_URL", "GROWTH_API_KEY"
         ({URL: "http://x.test:99999", KEY: "growth_x"}, "GROWTH_API_URL is not usable"),
         ({URL: "http://me:secret@x.test", KEY: "growth_x"}, "GROWTH_API_URL is not usable"),
         ({URL: "http://127.0.0.1:9", KEY: "growth_ß"}, "GROWTH_API_KEY holds characters"),
-        ({URL: "", KEY: ""}, "start one with `growth up`"),
+        ({URL: "", KEY: ""}, "start one with `growth up`, give --home"),
     ],
 )
 def test_what_can_not_be_an_api_or_a_key_is_said_without_showing_it(

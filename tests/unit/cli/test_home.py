@@ -98,6 +98,16 @@ def test_commands_have_the_settings_of_the_running_engine_and_their_own_before_t
     assert os.environ == {"SMTP_PORT": "26", "DNS_RESOLVERS": "127.0.0.1:5353"}
 
 
+def test_a_command_that_asks_the_sandbox_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"DNS_RESOLVERS": "127.0.0.1:5353", "SMTP_ALLOW_PRIVATE": "true"}
+    Credentials("http://127.0.0.1:8000", "growth_x", settings=settings).save(tmp_path)
+    monkeypatch.setattr(os, "environ", {})
+
+    with locked_home(tmp_path):
+        assert f"the sandbox of the `growth up` that runs in {tmp_path}" in adopt_settings(tmp_path)
+        assert adopt_settings(tmp_path) == "", "nothing is taken over that is set already"
+
+
 def test_what_is_kept_of_an_environment_are_settings_with_whole_paths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
