@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.contacts import Batch, Contact
+from pipeline.contacts import Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.stages import stage_named
 from tests.unit.mail.servers.odd_name_servers import bogus, odd_name_servers
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, Talk, drips, mail_host, world
+from tests.unit.mail.verifying import addresses, outcome_of, outcomes_of
 
 ACME = "acme.test"
 
@@ -23,17 +23,10 @@ def verify(
 
     async def scenario() -> tuple[dict[int, Outcome], dict[str, Seen]]:
         async with world(servers, defer_seconds=(), **config) as scripted:
-            stage = stage_named("email_verify").stage
-            said = [each async for each in stage.work(Batch(contacts), scripted.network)]
-            outcomes = [each for each in said if isinstance(each, Outcome)]
-            assert sorted(said.position for said in outcomes) == sorted(contact.position for contact in contacts)
-            return {said.position: said for said in outcomes}, scripted.seen
+            outcomes = await outcomes_of(contacts, scripted.network)
+            return {outcome.position: outcome for outcome in outcomes}, scripted.seen
 
     return asyncio.run(scenario())
-
-
-def addresses(*emails: str) -> list[Contact]:
-    return [Contact(position, email=email) for position, email in enumerate(emails)]
 
 
 def verdicts(outcomes: Mapping[int, Outcome]) -> list[tuple[OutcomeStatus, Reason]]:
@@ -211,10 +204,8 @@ def test_what_the_name_servers_said_instead_of_an_answer_is_kept() -> None:
     async def scenario() -> Outcome:
         async with odd_name_servers({("acme.test", "MX"): bogus}) as (name_servers, _):
             network = MailNetwork(MailNetworkConfig(tuple(name_servers), defer_seconds=()))
-            stage = stage_named("email_verify").stage
-            (outcome,) = [each async for each in stage.work(Batch(addresses("grace@acme.test")), network)]
+            outcome = await outcome_of("grace@acme.test", network)
             await network.close()
-            assert isinstance(outcome, Outcome)
             return outcome
 
     outcome = asyncio.run(scenario())

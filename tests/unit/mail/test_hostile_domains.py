@@ -16,9 +16,11 @@ from pipeline.mail.host_health import FAILURES_UNTIL_DOWN
 from pipeline.mail.stopwatch import Stopwatch
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.stages import stage_named
+from tests.unit.mail import verifying
 from tests.unit.mail.servers.idle_clock import run_on_idle_clock
 from tests.unit.mail.servers.odd_name_servers import Asked, Zone, odd_name_servers, silent, truncated
 from tests.unit.mail.servers.scripted_servers import Reply, Talk, World, mail_host, world
+from tests.unit.mail.verifying import outcome_of, outcomes_of
 
 LIMIT = 60.0
 ROUNDING = 0.5
@@ -170,9 +172,8 @@ def test_route_and_conversation_share_the_time_of_one_record(monkeypatch: pytest
 
             monkeypatch.setattr(network, "route", late)
             started = loop.time()
-            batch = Batch([Contact(0, email="p@hostile.test")])
-            (said,) = [each async for each in stage_named(VERIFY).stage.work(batch, network)]
-            return loop.time() - started, said.reason
+            outcome = await outcome_of("p@hostile.test", network)
+            return loop.time() - started, outcome.reason
 
     seconds, reason = run_on_idle_clock(scenario())
     assert reason is Reason.TIME_LIMIT
@@ -225,10 +226,9 @@ def test_domains_that_wait_for_a_host_which_answers_nobody_do_not_wait_one_by_on
                 return MailRoute(domain, route.hosts)
 
             network.route = at_hostile  # type: ignore[method-assign]
-            records = [Contact(number, email=f"p@{domain}") for number, domain in enumerate(domains)]
             started = asyncio.get_running_loop().time()
-            said = [each async for each in stage_named(VERIFY).stage.work(Batch(records), network)]
-            return {each.reason for each in said}, asyncio.get_running_loop().time() - started
+            outcomes = await outcomes_of(verifying.addresses(*(f"p@{domain}" for domain in domains)), network)
+            return {outcome.reason for outcome in outcomes}, asyncio.get_running_loop().time() - started
 
     reasons, seconds = run_on_idle_clock(scenario())
     assert reasons == {Reason.TIME_LIMIT, Reason.SERVER_UNREACHABLE}
@@ -247,9 +247,6 @@ def test_a_host_is_not_taken_for_down_by_records_that_had_no_time_left_for_it() 
                 async with network.conversation(MailRoute(f"d{number}.test", route.hosts), stopwatch) as conversation:
                     answers = await conversation.probe([f"p@d{number}.test"])
                 assert answers[f"p@d{number}.test"].reason is Reason.TIME_LIMIT
-            batch = Batch([Contact(0, email="grace@acme.test")])
-            (said,) = [each async for each in stage_named(VERIFY).stage.work(batch, network)]
-            assert isinstance(said, Outcome)
-            return said
+            return await outcome_of("grace@acme.test", network)
 
     assert run_on_idle_clock(scenario()).status is OutcomeStatus.VALID

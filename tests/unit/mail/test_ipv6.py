@@ -5,11 +5,10 @@ import socket
 
 import pytest
 
-from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, OutcomeStatus
-from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import mail_host, mail_server, name_server
+from tests.unit.mail.verifying import outcome_of
 
 
 def has_loopback() -> bool:
@@ -32,10 +31,8 @@ def verify(addresses: dict[tuple[str, str], list[str]], *, source_ips: tuple[str
         ):
             config = MailNetworkConfig((resolver,), port, allow_private=True, ipv6=ipv6, source_ips=source_ips)
             network = MailNetwork(config)
-            batch = Batch([Contact(0, email="grace@acme.test")])
-            (outcome,) = [each async for each in stage_named("email_verify").stage.work(batch, network)]
+            outcome = await outcome_of("grace@acme.test", network)
             await network.close()
-            assert isinstance(outcome, Outcome)
             return outcome
 
     return asyncio.run(scenario())

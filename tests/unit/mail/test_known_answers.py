@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.contacts import Batch, Contact, KnownAnswer
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import mail_host, world
+from tests.unit.mail.verifying import outcomes_of
 
 CHECKED_AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HEARD = {"meaning": "accepted", "mail_host": "mx.acme.test", "reply_code": 250, "catch_all": False}
@@ -22,9 +22,8 @@ def verify(email: str, heard: dict[str, Any]) -> tuple[Outcome, int]:
         async with world({"acme.test": mail_host("grace")}) as scripted:
             known = {email.lower(): KnownAnswer(heard, CHECKED_AT, 86_400.4)}
             batch = Batch([Contact(7, email=email)], known_answers=known)
-            (said,) = [each async for each in stage_named("email_verify").stage.work(batch, scripted.network)]
-            assert isinstance(said, Outcome)
-            return said, scripted.seen["acme.test"].sessions
+            (outcome,) = await outcomes_of(batch, scripted.network)
+            return outcome, scripted.seen["acme.test"].sessions
 
     return asyncio.run(scenario())
 

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from cli.verify.domain_check import check_domain
-from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.smtp.egress import EgressPool
-from pipeline.outcomes import Outcome, OutcomeStatus
-from pipeline.stages import stage_named
+from pipeline.outcomes import OutcomeStatus
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, Talk, mail_host, mail_server, name_server
 from tests.unit.mail.servers.tls_servers import TlsHost
+from tests.unit.mail.verifying import addresses, outcomes_of
 
 HOST = "127.8.0.1"
 FIRST, SECOND, THIRD = "first.test", "second.test", "third.test"
@@ -41,10 +40,9 @@ def verify(behaviour: Reply | Talk, emails: Sequence[str], **config: Any) -> tup
     async def scenario() -> tuple[dict[str, OutcomeStatus], Seen]:
         domains = list(dict.fromkeys(email.partition("@")[2] for email in emails))
         async with shared_host(behaviour, domains, **config) as (network, seen):
-            contacts = [Contact(position, email=email) for position, email in enumerate(emails)]
-            said = [each async for each in stage_named("email_verify").stage.work(Batch(contacts), network)]
+            outcomes = await outcomes_of(addresses(*emails), network)
             await network.close()
-            return {emails[each.position]: each.status for each in said if isinstance(each, Outcome)}, seen
+            return {emails[outcome.position]: outcome.status for outcome in outcomes}, seen
 
     return asyncio.run(scenario())
 

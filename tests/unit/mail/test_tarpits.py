@@ -2,11 +2,10 @@
 
 import asyncio
 
-from pipeline.contacts import Batch, Contact
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.stages import stage_named
 from tests.unit.mail.servers.idle_clock import run_on_idle_clock
 from tests.unit.mail.servers.scripted_servers import Reply, Talk, mail_host, world
+from tests.unit.mail.verifying import addresses, outcomes_of
 
 CONTACT_TIMEOUT = 60.0
 TARPITS, ORDINARY, EACH = 20, 180, 10
@@ -40,9 +39,8 @@ def verify(servers: dict[str, Reply | Talk], emails: list[str], **config: float)
         async with world(servers, **config) as scripted:
             loop = asyncio.get_running_loop()
             started = loop.time()
-            contacts = [Contact(position, email=email) for position, email in enumerate(emails)]
-            said = [each async for each in stage_named("email_verify").stage.work(Batch(contacts), scripted.network)]
-            return loop.time() - started, {emails[each.position]: each for each in said}  # type: ignore[misc]
+            outcomes = await outcomes_of(addresses(*emails), scripted.network)
+            return loop.time() - started, dict(zip(emails, outcomes, strict=True))
 
     return run_on_idle_clock(scenario())
 

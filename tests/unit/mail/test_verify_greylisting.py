@@ -9,6 +9,7 @@ from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import SERVFAIL, Greylist, Reply, mail_host, name_server, world
+from tests.unit.mail.verifying import results_of
 
 ACME = "acme.test"
 GRACE = Contact(0, email="grace@acme.test")
@@ -21,8 +22,7 @@ def passes(server: Reply, *contacts: Contact) -> list[dict[int, Deferral | tuple
 
     async def one_pass() -> None:
         async with world({ACME: server}) as scripted:
-            work = stage_named("email_verify").stage.work(Batch(left), scripted.network)
-            answers = [each async for each in work]
+            answers = await results_of(left, scripted.network)
         said.append(
             {each.position: (each.status, each.reason) if isinstance(each, Outcome) else each for each in answers}
         )
@@ -30,7 +30,6 @@ def passes(server: Reply, *contacts: Contact) -> list[dict[int, Deferral | tuple
     left = list(contacts)
     while left:
         asyncio.run(one_pass())
-        assert sorted(said[-1]) == sorted(contact.position for contact in left)
         left = [
             contact._replace(deferrals=contact.deferrals + 1)
             for contact in left

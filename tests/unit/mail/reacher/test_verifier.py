@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 
-from pipeline.contacts import Batch, Contact
 from pipeline.mail.config import RemoteVerifierConfig
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.outage import ENOUGH
 from pipeline.mail.reacher.verifier import MAX_ANSWER
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.stages import stage_named
 from pipeline.stages.email_verify import SURE_OF_A_YES
 from tests.unit.mail.servers.reacher_server import Reacher, Response, failed, output, reacher
 from tests.unit.mail.servers.scripted_servers import name_server
+from tests.unit.mail.verifying import addresses, results_of
 
 VALID = (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
 DOMAINS = [f"d{number}.test" for number in range(ENOUGH)]
@@ -38,9 +37,7 @@ async def network_to(url: str, **config: Any):  # type: ignore[no-untyped-def]
 
 
 async def said_by(network: MailNetwork, emails: Sequence[str]) -> list[Outcome | Deferral]:
-    contacts = [Contact(position, email=email) for position, email in enumerate(emails)]
-    said = [each async for each in stage_named("email_verify").stage.work(Batch(contacts), network)]
-    return sorted(said, key=lambda each: each.position)
+    return await results_of(addresses(*emails), network)
 
 
 def verify(

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.contacts import Batch, Contact
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus
-from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import Talk, world
+from tests.unit.mail.verifying import addresses, results_of
 
 CONTACT_TIMEOUT = 0.3
 LONG_OVER = 20.0
@@ -73,15 +72,10 @@ _polite_scripts = st.builds(
 
 
 async def verify(servers: Mapping[str, Talk]) -> dict[str, Outcome | Deferral]:
-    contacts = [
-        Contact(position, email=f"{local}@{domain}")
-        for position, (domain, local) in enumerate((domain, local) for domain in servers for local in ("grace", "alan"))
-    ]
-    stage = stage_named("email_verify").stage
+    emails = [f"{local}@{domain}" for domain in servers for local in ("grace", "alan")]
     async with world(servers, command_timeout=0.1, contact_timeout=CONTACT_TIMEOUT, defer_seconds=()) as scripted:
         async with asyncio.timeout(LONG_OVER):
-            said = [each async for each in stage.work(Batch(contacts), scripted.network)]
-        return {contacts[each.position].email or "": each for each in said}
+            return dict(zip(emails, await results_of(addresses(*emails), scripted.network), strict=True))
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))

@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from pipeline.contacts import Batch, Contact
-from pipeline.outcomes import Outcome, OutcomeStatus
-from pipeline.stages import stage_named
+from pipeline.outcomes import OutcomeStatus
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, Talk, mail_host, world
+from tests.unit.mail.verifying import addresses, outcomes_of
 
 ACME = "acme.test"
 PEOPLE = [f"p{number}" for number in range(10)]
@@ -17,12 +16,9 @@ def verify(server: Reply | Talk, people: Sequence[str]) -> tuple[dict[str, Outco
 
     async def scenario() -> tuple[dict[str, OutcomeStatus], Seen]:
         async with world({ACME: server}, defer_seconds=()) as scripted:
-            contacts = [Contact(position, email=f"{person}@{ACME}") for position, person in enumerate(people)]
-            said = [each async for each in stage_named("email_verify").stage.work(Batch(contacts), scripted.network)]
+            outcomes = await outcomes_of(addresses(*(f"{person}@{ACME}" for person in people)), scripted.network)
             await scripted.network.close()
-            return {people[each.position]: each.status for each in said if isinstance(each, Outcome)}, scripted.seen[
-                ACME
-            ]
+            return {people[outcome.position]: outcome.status for outcome in outcomes}, scripted.seen[ACME]
 
     return asyncio.run(scenario())
 

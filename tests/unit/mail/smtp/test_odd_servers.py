@@ -5,10 +5,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipeline.contacts import Batch, Contact
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
-from pipeline.stages import stage_named
 from tests.unit.mail.servers.scripted_servers import Reply, mail_host, world
+from tests.unit.mail.verifying import outcome_of
 
 VALID = (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
 NO_SUCH_MAILBOX = (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)
@@ -25,10 +24,7 @@ def verdict(server: Reply, local: str = "grace", **config: object) -> tuple[Outc
 
     async def scenario() -> Outcome:
         async with world({"acme.test": server}, defer_seconds=(), **config) as scripted:
-            batch = Batch([Contact(0, email=f"{local}@acme.test")])
-            (outcome,) = [each async for each in stage_named("email_verify").stage.work(batch, scripted.network)]
-            assert isinstance(outcome, Outcome)
-            return outcome
+            return await outcome_of(f"{local}@acme.test", scripted.network)
 
     outcome = asyncio.run(scenario())
     return outcome.status, outcome.reason
