@@ -31,6 +31,9 @@ AWAY_OR_REFUSING = (
 )
 """SQLSTATEs, or their first characters, of what may go well when it is tried again later."""
 
+QUERY_CANCELED = "57014"
+"""By `statement_timeout`, or by an operator."""
+
 OF_THE_VALUES = (
     "22001",  # too long
     "22021",  # a character that the encoding does not have, such as NUL
@@ -62,6 +65,16 @@ class PostgresUnavailable(Exception):
         super().__init__(text)
         self.sqlstate = sqlstate
         self.said = said
+
+
+class StatementTimeout(Exception):
+    """Raised when a statement was canceled at every try, each time with SQLSTATE 57014.
+
+    A single cancellation may be an operator's, or due to a busy server, and is worth another try. A statement that is
+    canceled each time takes longer than `statement_timeout` allows: waiting for Postgres does not help.
+    """
+
+    sqlstate = QUERY_CANCELED
 
 
 class DatabaseUnusable(PostgresUnavailable):
@@ -100,7 +113,7 @@ def meaning_of(error: BaseException) -> Meaning | None:
 
 def sqlstate_of(error: BaseException) -> str | None:
     """The SQLSTATE; None when the server did not get as far as giving one."""
-    if isinstance(error, PostgresUnavailable):
+    if isinstance(error, PostgresUnavailable | StatementTimeout):
         return error.sqlstate
     driver_error = _driver_error(error)
     return (driver_error.diag.sqlstate or driver_error.sqlstate) if driver_error else None

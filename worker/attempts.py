@@ -16,7 +16,7 @@ from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.live_state import LiveState
 from pipeline.runs.trouble import Step, StepFailed
-from worker.commit_retry import retry_commit, retry_commit_on_end, work_under
+from worker.commit_retry import retry_commit, retry_commit_of_end, work_under
 from worker.dispatch import broker_may_be_away, send_export
 from worker.process import Process
 
@@ -42,7 +42,7 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
 
     try:
         with trouble.step(Step.FINISH):
-            is_claimable, run, state = retry_commit_on_end(process, lease, end)
+            is_claimable, run, state = retry_commit_of_end(process, lease, end)
     except StepFailed as error:
         log.error("%s: its failed attempt was not noted: %s", work_under(lease), error)
         return None

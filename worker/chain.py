@@ -28,7 +28,7 @@ from pipeline.runs.live_state import LiveState
 from pipeline.runs.trouble import Step, StepFailed
 from worker.attempts import fail_exhausted, fail_run, note_failure
 from worker.chunk_runner import StageLeft, work_chunk
-from worker.commit_retry import retry_commit, retry_commit_on_lease
+from worker.commit_retry import retry_commit, retry_commit_of_claim
 from worker.dispatch import broker_may_be_away, send_chunk_tasks, send_rest_of_chain
 from worker.process import Process
 
@@ -93,7 +93,7 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
 
     with noting(process, run_id, stage, worker):
         with trouble.step(Step.BEGIN):
-            claim, state = retry_commit_on_lease(process, _of_stage(run_id, stage), step, lambda begun: begun[0].lease)
+            claim, state = retry_commit_of_claim(process, _of_stage(run_id, stage), step, lambda begun: begun[0].lease)
         if state:
             process.publish(state)
         return claim
@@ -110,7 +110,7 @@ def _claim(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | N
         return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
 
     with noting(process, run_id, stage, worker), trouble.step(Step.CLAIM):
-        return retry_commit_on_lease(process, _of_stage(run_id, stage), step, lambda lease: lease)
+        return retry_commit_of_claim(process, _of_stage(run_id, stage), step, lambda lease: lease)
     return None
 
 

@@ -21,7 +21,7 @@ from pipeline.runs.chunks import Lease
 from pipeline.runs.trouble import Step, StepFailed
 from pipeline.stages import stage_named
 from worker.attempts import fail_attempt
-from worker.commit_retry import retry_commit, retry_commit_on_end, work_under
+from worker.commit_retry import retry_commit, retry_commit_of_end, work_under
 from worker.process import Process, freshness_of
 
 log = logging.getLogger(__name__)
@@ -190,6 +190,6 @@ def _end(process: Process, lease: Lease, outcomes: list[Outcome], end_chunk: Cal
         return left, live_state.build(session, run, process.settings.public_url)
 
     with trouble.step(Step.FINISH):
-        left, state = retry_commit_on_end(process, lease, end)
+        left, state = retry_commit_of_end(process, lease, end)
     process.publish(state)
     return left

@@ -1,7 +1,8 @@
-"""Transactions of who holds a lease, or wants one: tried again while Postgres is away or refuses.
+"""Transactions that are retried while Postgres is unavailable.
 
-A session that ends in a COMMIT leaves open whether it came about. Once Postgres is back, the chunk's row tells: nobody
-else writes this lease's token with this worker's name.
+If the connection drops during COMMIT, the client cannot know whether the transaction was committed. Once Postgres is
+back, a transaction that claims a chunk or ends a lease can find out: the chunk's row holds the token and the worker's
+name, and nobody else writes this pair.
 """
 
 import logging
@@ -13,7 +14,7 @@ from typing import TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.postgres_errors import PostgresUnavailable
+from models.postgres_errors import QUERY_CANCELED, PostgresUnavailable, StatementTimeout
 from models.run_chunk import RunChunk
 from models.status import ChunkStatus
 from models.transitions import lock_run
@@ -24,39 +25,42 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_LEFT = (ChunkStatus.OPEN, ChunkStatus.DONE)
+_ENDED = (ChunkStatus.OPEN, ChunkStatus.DONE)
 
 
 def retry_commit(
     process: Process, work: str, step: Callable[[Session], T], was_committed: Callable[[Session, T], bool] | None = None
 ) -> T:
-    """One transaction, tried again while Postgres is away or refuses, for as long as a lease may still live.
+    """Run `step` in a transaction, and retry while Postgres is unavailable, for as long as a lease may live.
 
-    `work` names run and stage in the log. `was_committed` says, of what an earlier try gave, whether that try was
-    committed after all; without it the step must be one that may be done twice. In the end it raises
-    `PostgresUnavailable`, and whatever the step does.
+    `work` names run and stage in the log. Before a retry, `was_committed` tells whether the earlier transaction was
+    committed after all, given its result. Without it, `step` must be safe to repeat. Raises `PostgresUnavailable` when
+    the time is up, `StatementTimeout` if every try was canceled, and whatever `step` raises.
     """
-    given: list[T] = []
-    give_up_at = math.inf
+    results: list[T] = []
+    deadline, is_timeout = math.inf, True
     while True:
         try:
             with process.database.transaction() as session:
-                if not (given and was_committed and was_committed(session, given[-1])):
-                    given.append(step(session))
-            return given[-1]
+                if not (results and was_committed and was_committed(session, results[-1])):
+                    results.append(step(session))
+            return results[-1]
         except PostgresUnavailable as error:
-            if give_up_at == math.inf:
-                log.warning("%s: Postgres is not available (%s), it is asked again", work, error)
-                give_up_at = time.monotonic() + process.settings.lease_seconds
-            if time.monotonic() > give_up_at:
+            is_timeout = is_timeout and error.sqlstate == QUERY_CANCELED
+            if deadline == math.inf:
+                log.warning("%s: Postgres is unavailable (%s), retrying", work, error)
+                deadline = time.monotonic() + process.settings.lease_seconds
+            if time.monotonic() > deadline:
+                if is_timeout:
+                    raise StatementTimeout(str(error)).with_traceback(error.__traceback__) from None
                 raise
             time.sleep(process.settings.checkpoint_seconds / 4)
 
 
-def retry_commit_on_lease(
+def retry_commit_of_claim(
     process: Process, work: str, claim: Callable[[Session], T], lease_of: Callable[[T], Lease | None]
 ) -> T:
-    """Retry commit on a step that may claim a chunk: it is claimed once, also if nobody heard that it was."""
+    """`retry_commit` for a step that may claim a chunk. It claims at most one, even if a COMMIT was not confirmed."""
 
     def is_held(session: Session, claimed: T) -> bool:
         lease = lease_of(claimed)
@@ -65,20 +69,20 @@ def retry_commit_on_lease(
     return retry_commit(process, work, claim, is_held)
 
 
-def retry_commit_on_end(process: Process, lease: Lease, end: Callable[[Session], T]) -> T:
-    """Retry commit on a step that ends a lease: what it gave holds, also if nobody heard that it was committed."""
-    return retry_commit(process, work_under(lease), end, lambda session, _: _status_under(session, lease) in _LEFT)
+def retry_commit_of_end(process: Process, lease: Lease, end: Callable[[Session], T]) -> T:
+    """`retry_commit` for a step that ends a lease. It ends it once, even if the COMMIT was not confirmed."""
+    return retry_commit(process, work_under(lease), end, lambda session, _: _status_under(session, lease) in _ENDED)
 
 
 def work_under(lease: Lease) -> str:
-    """Name a lease's work in the log."""
+    """The name of a lease's work for the log."""
     return f"run {lease.run_id}, stage {lease.stage}, chunk {lease.number}"
 
 
 def _status_under(session: Session, lease: Lease) -> ChunkStatus | None:
-    """How the chunk stands under this lease: still held, or as its holder left it; none when the lease is not its last.
+    """The chunk's status if this lease is its last one, else none.
 
-    Waits for whoever is at the run, so that a transaction whose end nobody heard of is over.
+    Takes the run's row lock first, so that a transaction whose COMMIT was not confirmed has ended.
     """
     lock_run(session, lease.run_id)
     status = session.scalar(

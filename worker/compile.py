@@ -18,7 +18,7 @@ from pipeline.runs.live_state import LiveState
 from pipeline.runs.trouble import Step, StepFailed
 from worker.attempts import fail_attempt
 from worker.chain import begin
-from worker.commit_retry import retry_commit, retry_commit_on_end, work_under
+from worker.commit_retry import retry_commit, retry_commit_of_end, work_under
 from worker.dispatch import broker_may_be_away, send_chain
 from worker.export import WorkerStops, disk_error, write_exports
 from worker.process import Process
@@ -75,7 +75,7 @@ def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> 
         put_in_place(process.settings.export_dir, exports)
         return live_state.build(session, run, process.settings.public_url)
 
-    process.publish(retry_commit_on_end(process, lease, end))
+    process.publish(retry_commit_of_end(process, lease, end))
 
 
 def _begin_writing(process: Process, lease: Lease) -> bool:
@@ -115,7 +115,7 @@ def _leave(process: Process, lease: Lease, leave: Callable[[Session], None]) -> 
         forget_exports(session, lease.run_id)
         return live_state.build(session, lifecycle.refreshed(session, lease.run_id), process.settings.public_url)
 
-    process.publish(retry_commit_on_end(process, lease, end))
+    process.publish(retry_commit_of_end(process, lease, end))
 
 
 def _write(process: Process, lease: Lease, session: Session) -> list[ExportFile]:

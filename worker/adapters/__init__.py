@@ -1,1 +1,1 @@
-"""What the stages ask for through a protocol, on Postgres and Redis."""
+"""Implementations of the stages' protocols on Postgres and Redis."""

@@ -1,4 +1,4 @@
-"""What the workers' processes tell each other about mail domains, in Redis (`pipeline.mail.caching.shared`)."""
+"""The memory that worker processes share about mail domains, in Redis (`pipeline.mail.caching.shared`)."""
 
 import logging
 import time
@@ -10,16 +10,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 PREFIX = "growth:mail:1:"
-"""Grows by one when what is kept can't be read by the version before."""
+"""Its number grows when the version before can't read the values."""
 TIMEOUT_S = 0.5
 LEFT_ALONE_S = 5.0
-"""Seconds for which a Redis that failed is not asked: without it each process finds out for itself."""
+"""After a failure Redis is not asked for so many seconds: meanwhile each process finds out for itself."""
 
 log = logging.getLogger(__name__)
 
 
 class RedisMemory:
-    """Shared memory in Redis or Valkey. While that is away nothing is known, and nothing waits for it.
+    """Shared memory in Redis or Valkey. While the server is unavailable nothing is known, and nothing waits for it.
 
     Used from one event loop only.
     """
@@ -29,13 +29,13 @@ class RedisMemory:
             url,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
-            # A connection that the server closed while we were idle: once more, on a new one.
+            # A connection that the server closed while it was idle is replaced by a new one.
             retry=Retry(NoBackoff(), 1),
         )
         self._back_at = 0.0
 
     async def get(self, keys: Sequence[str]) -> Mapping[str, bytes]:
-        """Give the values that are known, in one request."""
+        """The values that are known, in one request."""
         if self._is_left_alone:
             return {}
         try:
@@ -66,5 +66,5 @@ class RedisMemory:
         return time.monotonic() < self._back_at
 
     def _leave_alone(self, error: RedisError) -> None:
-        log.warning("Redis (%s): what is known of mail domains is not shared for now", type(error).__name__)
+        log.warning("Redis is unavailable (%s): facts about mail domains are not shared for now", type(error).__name__)
         self._back_at = time.monotonic() + LEFT_ALONE_S

@@ -1,19 +1,14 @@
-"""The suppression list of a run's account: asyncio outside, one short transaction in a thread inside."""
+"""The suppression list of a run's account."""
 
-import asyncio
-import logging
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from models.database import Database
-from models.postgres_errors import PostgresUnavailable
 from pipeline.memory.provider_answers import account_of_run
 from pipeline.privacy import suppressions
-
-POSTGRES_AWAY = 0.5
-"""Seconds between attempts while Postgres is away: nobody is asked before the list is known."""
-
-log = logging.getLogger(__name__)
+from worker.adapters.transactions import transact_in_thread
 
 
 class PostgresSuppressionList:
@@ -24,16 +19,12 @@ class PostgresSuppressionList:
         self._run_id = run_id
 
     async def among(self, digests: Iterable[bytes]) -> Collection[bytes]:
-        """Which of these are on the list; waits for a Postgres that is away."""
+        """Which of these are on the list. Waits while Postgres is unavailable: nobody is asked before it is known."""
         asked = frozenset(digests)
-        while asked:
-            try:
-                return await asyncio.to_thread(self._read, asked)
-            except PostgresUnavailable as error:
-                log.warning("run %s: its list is not known yet: %s", self._run_id, error)
-                await asyncio.sleep(POSTGRES_AWAY)
-        return frozenset()
+        if not asked:
+            return frozenset()
 
-    def _read(self, digests: Collection[bytes]) -> Collection[bytes]:
-        with self._database.transaction() as session:
-            return suppressions.among(session, account_of_run(session, self._run_id), digests)
+        def read(session: Session) -> Collection[bytes]:
+            return suppressions.among(session, account_of_run(session, self._run_id), asked)
+
+        return await transact_in_thread(self._database, f"run {self._run_id}, suppression list", read)

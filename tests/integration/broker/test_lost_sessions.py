@@ -126,7 +126,7 @@ def test_the_log_names_the_run_and_the_stage_of_what_is_tried_again(
         begin(process, looked_up_run, VERIFY, WORKER)
 
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "worker.commit_retry"]
-    assert warning.startswith(f"run {looked_up_run}, stage {VERIFY}: Postgres is not available")
+    assert warning.startswith(f"run {looked_up_run}, stage {VERIFY}: Postgres is unavailable")
 
 
 def test_a_link_that_did_not_hear_that_it_has_a_chunk_works_that_one(

@@ -3,11 +3,12 @@
 As a value does that no column takes, a constraint that a new version brought, or a right that was taken away.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import text
 
 from models.database import Database
+from models.postgres_errors import QUERY_CANCELED
 from models.run_chunk import COMPILE
 from tests.factories import LOOKUP
 
@@ -16,11 +17,11 @@ COLUMNS = "run_id, position, input_row, first_name, last_name, full_name, compan
 
 @dataclass(frozen=True)
 class BrokenStep:
-    """What breaks a step, what mends it, and what readers are told meanwhile."""
+    """What breaks a step, what mends it, and what the message says meanwhile."""
 
     broken: tuple[str, ...]
     mended: tuple[str, ...]
-    told: str
+    message: str
     stage: str = LOOKUP
     fault: str = "database error 22003"
 
@@ -33,17 +34,18 @@ class BrokenStep:
         _execute(database, self.mended)
 
 
-def refused(on: str, table: str, when: str, told: str, stage: str = LOOKUP) -> BrokenStep:
+def refused(on: str, table: str, when: str, message: str, stage: str = LOOKUP, sqlstate: str = "22003") -> BrokenStep:
     """Writes are refused that match a condition on their new row; the refusal names somebody, as DETAILs do."""
     function = (
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE EXCEPTION 'not given.family@alpha.test' USING ERRCODE = '22003'; END $$"
+        f" $$ BEGIN RAISE EXCEPTION 'not given.family@alpha.test' USING ERRCODE = '{sqlstate}'; END $$"
     )
     trigger = f"CREATE TRIGGER refuse BEFORE {on} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()"
-    return BrokenStep((function, trigger), (f"DROP TRIGGER refuse ON {table}", "DROP FUNCTION refuse()"), told, stage)
+    mended = (f"DROP TRIGGER refuse ON {table}", "DROP FUNCTION refuse()")
+    return BrokenStep((function, trigger), mended, message, stage, f"database error {sqlstate}")
 
 
-def unreadable(column: str, when: str, told: str, stage: str = LOOKUP) -> BrokenStep:
+def unreadable(column: str, when: str, message: str, stage: str = LOOKUP) -> BrokenStep:
     """A column of the contacts that match a condition can't be read: a view takes the table's place."""
     kind = "json" if column == "extra" else "text"
     read = (
@@ -51,7 +53,7 @@ def unreadable(column: str, when: str, told: str, stage: str = LOOKUP) -> Broken
     )
     view = f"CREATE VIEW contacts AS SELECT {COLUMNS.replace(column, read)} FROM readable"
     mended = ("DROP VIEW contacts", "ALTER TABLE readable RENAME TO contacts")
-    return BrokenStep(("ALTER TABLE contacts RENAME TO readable", view), mended, told, stage, "database error 22012")
+    return BrokenStep(("ALTER TABLE contacts RENAME TO readable", view), mended, message, stage, "database error 22012")
 
 
 _LOOKING_UP = f"NEW.stage = '{LOOKUP}'"
@@ -77,6 +79,15 @@ BROKEN_STEPS = {
     "write exports": unreadable("extra", "true", "failed {} while the export files were written", COMPILE),
     "complete": refused("INSERT", "artifacts", "true", "failed {} while the results were compiled", COMPILE),
 }
+
+TIMED_OUT_STEPS = {
+    name: replace(
+        step, broken=tuple(each.replace("22003", QUERY_CANCELED) for each in step.broken), fault="database error 57014"
+    )
+    for name, step in BROKEN_STEPS.items()
+    if step.fault == "database error 22003"
+}
+"""The same steps, canceled each time as by `statement_timeout`."""
 
 
 def _execute(database: Database, statements: tuple[str, ...]) -> None:

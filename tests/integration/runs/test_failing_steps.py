@@ -1,7 +1,9 @@
 """A step that fails, whichever it is: few attempts, ever rarer; then a contact is given up, or the run, paid back."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,7 +21,7 @@ from pipeline.runs.create import create_run
 from pipeline.runs.poison import CONDEMNED_ATTEMPTS, MAX_ATTEMPTS
 from tests.factories import LOOKUP, VERIFY, WORKER, account, count, let_pauses_pass, order_of
 from tests.integration.broker.worker_process import opened_process
-from tests.integration.runs.broken_steps import BROKEN_STEPS, refused, unreadable
+from tests.integration.runs.broken_steps import BROKEN_STEPS, TIMED_OUT_STEPS, refused, unreadable
 from worker.chain import work_link
 from worker.compile import compile_run
 from worker.process import Process
@@ -34,6 +36,16 @@ MOST_CHAINS = 40
 def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
     settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(tmp_path)}
     with opened_process(settings, monkeypatch) as opened:
+        yield opened
+
+
+@pytest.fixture
+def impatient_process(
+    database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Process]:
+    """One that waits for Postgres no longer than for a very short lease."""
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(tmp_path)}
+    with opened_process(settings | {"LEASE_SECONDS": "0.4", "CHECKPOINT_SECONDS": "0.1"}, monkeypatch) as opened:
         yield opened
 
 
@@ -116,6 +128,33 @@ def test_a_step_that_always_fails_fails_the_run_with_the_credits_back(
     assert balance(database) == CREDITS
 
 
+@pytest.mark.parametrize("name", TIMED_OUT_STEPS)
+def test_a_step_that_times_out_at_every_try_fails_like_any_other(
+    impatient_process: Process, database: Database, run_id: UUID, name: str
+) -> None:
+    TIMED_OUT_STEPS[name].break_in(database)
+
+    drive(impatient_process, database, run_id)
+
+    state = state_of(database, run_id)
+    assert (state["status"], state["progress"]["error"]["code"]) == ("failed", "stage_failed")
+    assert balance(database) == CREDITS
+
+
+def test_a_step_that_times_out_once_is_only_tried_again(process: Process, database: Database, run_id: UUID) -> None:
+    """As when a server is busy, or an operator cancels a statement."""
+    TIMED_OUT_STEPS["begin"].break_in(database)
+
+    with ThreadPoolExecutor(1) as chain:
+        taken = chain.submit(take_chain, process, run_id)
+        time.sleep(process.settings.checkpoint_seconds)
+        TIMED_OUT_STEPS["begin"].mend_in(database)
+        taken.result()
+
+    assert read_run(database, run_id).status == "completed"
+    assert not failed_attempts(database, run_id)
+
+
 @pytest.mark.parametrize("name", BROKEN_STEPS)
 def test_a_step_that_fails_twice_is_told_of_and_then_the_run_completes(
     process: Process, database: Database, run_id: UUID, name: str, caplog: pytest.LogCaptureFixture
@@ -130,7 +169,7 @@ def test_a_step_that_fails_twice_is_told_of_and_then_the_run_completes(
         percents.append(state_of(database, run_id)["progress"]["percent"])
 
     message = live_message(process, database, run_id)
-    assert broken.told.format("2 times") in message
+    assert broken.message.format("2 times") in message
     assert f"the stage {broken.stage}" in message.lower()
     assert f"({broken.fault}); the next try is at " in message
     assert message == state_of(database, run_id)["progress"]["message"]
@@ -141,9 +180,9 @@ def test_a_step_that_fails_twice_is_told_of_and_then_the_run_completes(
     assert (state["status"], state["progress"]["message"]) == ("completed", "Run complete.")
     assert [*percents, 100] == sorted([*percents, state["progress"]["percent"]])
     assert reasons(database, run_id) == ["domain_unusable"] * CONTACTS
-    told = json.dumps(failed_attempts(database, run_id)) + caplog.text
-    assert str(run_id) in told
-    assert "alpha.test" not in told
+    logged = json.dumps(failed_attempts(database, run_id)) + caplog.text
+    assert str(run_id) in logged
+    assert "alpha.test" not in logged
 
 
 @pytest.mark.parametrize(
