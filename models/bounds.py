@@ -1,4 +1,4 @@
-"""The bounds of what a client sends: each number stands here once, docs/api.md shows them in the same words.
+"""The bounds of what a client sends: each number stands here once, docs/reference/api.md shows them in the same words.
 
 The shapes of `models.wire` and `models.privacy_wire` apply them, so that a plan which is made in process meets the same
 ones as a request. Columns that have no shape of their own are measured here.

@@ -1,4 +1,4 @@
-"""Evidence: what an outcome rests on, as values in the program and as JSON in Postgres (docs/verdicts.md).
+"""Evidence: what an outcome rests on, as values in the program and as JSON in Postgres (docs/reference/verdicts.md).
 
 The keys of that JSON stand here and in named SQL, nowhere else. `from_json` reads what any earlier version wrote: a
 missing key gives the default, and a value of the wrong type counts as missing.

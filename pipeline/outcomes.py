@@ -265,7 +265,7 @@ class Reason(StrEnum):
     )
     ANSWER_LOST = (
         "answer_lost",
-        "A provider's answer was lost, and asking again could be paid twice (docs/providers.md).",
+        "A provider's answer was lost, and asking again could be paid twice (docs/how-to/ask-other-sources.md).",
         "Look the person up with the provider by hand.",
     )
 

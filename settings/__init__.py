@@ -94,7 +94,7 @@ class Settings(BaseSettings):
 
     providers_file: Path | None = Field(
         None,
-        description="Providers to ask where mail servers do not know, as TOML: [docs/providers.md](docs/providers.md)",
+        description="Providers to ask where mail servers do not know, as TOML: [format](how-to/ask-other-sources.md)",
     )
     people_file: Path | None = Field(
         None, description="Addresses that you know yourself, as CSV: `full_name`, `domain` or `company`, `email`"

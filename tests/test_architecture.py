@@ -111,7 +111,7 @@ def test_each_reason_has_whole_sentences(reason: Reason) -> None:
 
 
 def test_the_documented_reasons_are_the_engines(project_root: Path) -> None:
-    section = (project_root / "docs/api.md").read_text().partition("## Reasons\n")[2].partition("\n## ")[0]
+    section = (project_root / "docs/reference/api.md").read_text().partition("## Reasons\n")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
 
     assert rows == [

@@ -1,4 +1,4 @@
-"""What the documentation names is there: the proof of each promise of docs/reliability.md, and every name in backticks.
+"""What the documentation names is there: the proof of each promise, and every name in backticks.
 
 A word alone (`valid`, `mix`) may be anything and is not checked. A name with an underscore, a dot, a slash or capitals
 inside is taken for one of ours, unless `OF_OTHERS` says whose it is.
@@ -16,7 +16,7 @@ from settings import Settings
 from tests import project_names
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "reliability.md").read_text()
+PAGE = (ROOT / "docs" / "explanation" / "reliability.md").read_text()
 _, _, TABLE = PAGE.partition("## Promises")
 ROWS = [line.strip("| ").split(" | ") for line in TABLE.partition("\n## ")[0].splitlines() if line.startswith("| ")][2:]
 NAMES = re.compile(r"`(?:test_a_run_survives\[)?(\w+)\]?`")

@@ -27,7 +27,7 @@ _IP_BLACKLISTED = "IpBlacklisted"
 
 
 def reacher_json(address: str, verdict: Verdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a verdict and its evidence (docs/verdicts.md) as Reacher would."""
+    """Write a verdict and its evidence (docs/reference/verdicts.md) as Reacher would."""
     return {
         "input": address,
         "is_reachable": words_for(verdict.status, verdict.reason).reacher,

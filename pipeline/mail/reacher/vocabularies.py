@@ -1,8 +1,8 @@
 """What other verifiers call our verdicts, so that users can switch without touching what reads their results.
 
-Each of our (status, reason) has exactly one word in each vocabulary; docs/verdicts.md shows them. Sources, read in
-November 2026: Reacher's `Reachable` (check-if-email-exists, core/src/util/input_output.rs), ZeroBounce's "Status codes
-(V2)" page, NeverBounce's "API v4 reference", Hunter's "API v2, Email Verifier".
+Each of our (status, reason) has exactly one word in each vocabulary; docs/reference/verdicts.md shows them. Sources,
+read in November 2026: Reacher's `Reachable` (check-if-email-exists, core/src/util/input_output.rs), ZeroBounce's
+"Status codes (V2)" page, NeverBounce's "API v4 reference", Hunter's "API v2, Email Verifier".
 """
 
 from collections.abc import Mapping

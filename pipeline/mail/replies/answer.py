@@ -69,7 +69,7 @@ class Answer:
 
     @cached_property
     def evidence(self) -> Mapping[str, Any]:
-        """The answer as an outcome keeps it: JSON-ready, short, without the address (docs/verdicts.md).
+        """The answer as an outcome keeps it: JSON-ready, short, without the address (docs/reference/verdicts.md).
 
         Made once for all recipients who share the answer.
         """

@@ -15,7 +15,7 @@ from tests.integration.broker.broker_and_workers import Broker, running_worker, 
 ENDS_WITHIN_S = 15
 """Half of what billiard lets a pool process wait to be heard."""
 BEGINS_WITHIN_S = 5
-"""What is promised after lost connections (docs/reliability.md)."""
+"""What is promised after lost connections (docs/explanation/reliability.md)."""
 
 
 @pytest.fixture

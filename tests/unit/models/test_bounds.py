@@ -181,4 +181,4 @@ def test_other_bodies_have_their_bounds(
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.of)
 def test_each_bound_is_documented_in_the_same_words(project_root: Path, bound: Any) -> None:
-    assert f"| {bound.of} | {bound.most:,} |" in (project_root / "docs/api.md").read_text()
+    assert f"| {bound.of} | {bound.most:,} |" in (project_root / "docs/reference/api.md").read_text()

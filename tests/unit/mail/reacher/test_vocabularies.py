@@ -79,7 +79,7 @@ def test_each_verdict_is_documented_in_the_same_words(
 
     row = f"| `{status}` | `{reason}` | `{words.reacher}` | {zerobounce} | `{words.neverbounce}` | `{words.hunter}` |"
 
-    assert row in (project_root / "docs/verdicts.md").read_text()
+    assert row in (project_root / "docs/reference/verdicts.md").read_text()
 
 
 def test_a_valid_address_looks_as_reacher_shows_it() -> None:
