@@ -1,6 +1,7 @@
 """What import-linter can't see: one place that commits, one writer of statuses, enums equal to the database's."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ OLD_WORDS = {
 }
 """What one idea was called before it got its one name. A word that is right elsewhere gets a narrower expression."""
 
+MOST_MODULES = 20
 HISTORY = ("CHANGELOG.md", "models/migrations/versions/", "tests/unit/runs/old_runs.py", "tests/test_architecture.py")
 TEXTS = (".py", ".md", ".lua", ".toml", ".yml", ".env", ".example")
 STATUS_WRITE = re.compile(r"\.values\([^)]*\bstatus=|\bSET status\b|^\s*(?!self)[\w.]+\.status = ", re.MULTILINE)
@@ -55,6 +57,17 @@ def test_only_one_module_writes_statuses(project_root: Path) -> None:
     found = {path for path, text in sources(project_root) if STATUS_WRITE.search(text)}
 
     assert found == {"models/transitions.py"}, "call a function of models/transitions.py instead"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_folder_is_crowded(project_root: Path, package: str) -> None:
+    """A table of the schema is a module of its own, so `models` is what it is."""
+    modules = Counter(path.parent for path in (project_root / package).rglob("*.py") if path.name != "__init__.py")
+
+    crowded = {
+        str(folder.relative_to(project_root)): count for folder, count in modules.items() if count > MOST_MODULES
+    }
+    assert {folder: count for folder, count in crowded.items() if folder.split("/")[0] != "models"} == {}
 
 
 def test_outcome_statuses_are_the_ones_that_the_database_takes() -> None:
