@@ -21,7 +21,7 @@ HOME = Path(".growth")
 
 @runs.command("show")
 def show(run_id: str, home: Home = HOME) -> None:
-    """Print a run's timeline: every transition, claim, lost lease, resend and deferral."""
+    """Print a run's timeline: every transition, lease, lost lease, resend and deferral."""
     with ApiClient(find_credentials(home)) as client:
         print_timeline(console, client.read_events(run_id))
 

@@ -39,7 +39,7 @@ FIRST_RESULTS = text(f"{RESULT_ROWS} AND c.input_row < :count ORDER BY c.input_r
 
 # The three ways in which a chunk is free. Each reads the beginning of an index, however many chunks a stage has, and
 # however many of them wait. What came to its time goes before what nobody has tried yet.
-CLAIMABLE = text("""
+FREE_CHUNKS = text("""
 SELECT number FROM (
   (SELECT number, 1 AS turn FROM run_chunks
    WHERE run_id = :run_id AND stage = :stage AND status = 'leased' AND lease_expires_at <= clock_timestamp()
@@ -122,9 +122,9 @@ def stream_results(session: Session, run_id: UUID, batch: int = 2000) -> Generat
         yield from rows
 
 
-def claimable_chunks(session: Session, run_id: UUID, stage: str, count: int) -> Sequence[int]:
-    """The numbers of the next chunks that may be claimed right now, at most `count` of them."""
-    return session.scalars(CLAIMABLE, {"run_id": run_id, "stage": stage, "count": count}).all()
+def free_chunks(session: Session, run_id: UUID, stage: str, count: int) -> Sequence[int]:
+    """The numbers of the next chunks that may be leased right now, at most `count` of them."""
+    return session.scalars(FREE_CHUNKS, {"run_id": run_id, "stage": stage, "count": count}).all()
 
 
 def live_leases(session: Session, run_id: UUID) -> int:
@@ -146,7 +146,7 @@ def has_unfinished_chunks(session: Session, run_id: UUID, stage: str) -> bool:
     return bool(session.scalar(select(is_open | is_leased)))
 
 
-def is_withdrawn(session: Session, run_id: UUID) -> bool:
+def is_retracted(session: Session, run_id: UUID) -> bool:
     """Whether the data of a run is gone, or going. Certain only for who holds the run's lock."""
     first_contact = select(Contact.position).where(Contact.run_id == run_id, Contact.input_row == 0)
     return session.scalar(first_contact) is None

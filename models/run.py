@@ -75,7 +75,7 @@ class Run(Base):
             "export_retry_at",
             postgresql_where=text("export_retry_at IS NOT NULL"),
         ),
-        # Who claims looks whether the account is served: at one row, not at all that wait.
+        # Leasing looks whether the account is served: at one row, not at all that wait.
         Index("ix_runs_exporting", "account_id", postgresql_where=text("exporter IS NOT NULL")),
     )
 

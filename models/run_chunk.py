@@ -1,4 +1,4 @@
-"""Chunks: the pieces of a stage that chunk tasks claim."""
+"""Chunks: the pieces of a stage that chunk tasks lease."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,11 +16,11 @@ COMPILE = "compile"
 class RunChunk(Base):
     """Contacts `first_position` to `last_position` of one stage.
 
-    `token` rises with each claim and fences the claims before it: who holds an older one may not write.
-    `attempts` counts the claims since somebody last handed it back, so that a chunk which breaks its task
-    again and again is noticed.
+    `token` rises with each lease and fences the leases before it: the holder of an older one may not write.
+    `attempts` counts the leases since the chunk was last released, so that a chunk which breaks its task every time is
+    noticed.
     `not_before` is set on an open chunk all of whose contacts wait: mail servers asked us to come back later. `waiting`
-    is how many contacts these are, until somebody claims it.
+    is how many contacts these are, until somebody leases it.
     A lease is renewed with each checkpoint: `lease_expires_at` is in no index, so that this stays a cheap (HOT) update.
     Compiling the results is a chunk too, of the stage `compile`, since it needs the same lease.
     """

@@ -38,9 +38,9 @@ class ChunkStatus(StrEnum):
     """Where one chunk of a stage's work is."""
 
     OPEN = "open"
-    """Nobody works it; any chunk task may claim it."""
+    """Nobody works it; any chunk task may lease it."""
     LEASED = "leased"
-    """A chunk task works it until its lease ends; after that anybody may claim it, under a new token."""
+    """A chunk task works it until its lease ends; after that anybody may lease it, under a new token."""
     DONE = "done"
     """Each of its contacts has an outcome. Final."""
     STOPPED = "stopped"

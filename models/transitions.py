@@ -20,7 +20,7 @@ from models.run_chunk import RunChunk
 from models.run_stage import RunStage
 from models.status import TERMINAL_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus, statuses_before
 
-WITHDRAW = text("""
+RETRACT = text("""
 UPDATE outcomes SET status = CASE WHEN status IN ('found', 'not_found') THEN 'not_found' ELSE 'skipped' END,
   reason = :reason, email = NULL, source = NULL, score = 0, evidence = '{}'
 WHERE run_id = :run_id AND position = ANY(:positions)
@@ -182,9 +182,9 @@ def forget_exports(session: Session, run_id: UUID) -> None:
     )
 
 
-def withdraw_outcomes(session: Session, run_id: UUID, positions: Sequence[int], reason: str) -> None:
+def retract_outcomes(session: Session, run_id: UUID, positions: Sequence[int], reason: str) -> None:
     """Take back what all stages said of these contacts. Each is still counted as done: no address, and why."""
-    session.execute(WITHDRAW, {"run_id": run_id, "positions": list(positions), "reason": reason})
+    session.execute(RETRACT, {"run_id": run_id, "positions": list(positions), "reason": reason})
 
 
 def end_of_lease(seconds: float) -> ColumnElement[datetime]:
@@ -196,7 +196,7 @@ def end_of_lease(seconds: float) -> ColumnElement[datetime]:
 
 
 def lease_chunk(session: Session, chunk: RunChunk, worker: str, lease_seconds: float) -> int:
-    """Give a claimable chunk, locked by the caller, to `worker`; the new token."""
+    """Give a free chunk, locked by the caller, to `worker`; the new token."""
     statement = (
         update(RunChunk)
         .where(*_is_chunk(chunk.run_id, chunk.stage, chunk.number))
@@ -220,15 +220,17 @@ def finish_chunk(session: Session, run_id: UUID, stage: str, number: int, token:
     return _release(session, run_id, stage, number, token, status=ChunkStatus.DONE)
 
 
-def hand_back_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:
+def release_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:
     """`leased` under this token to `open`: what is left of it is for another chunk task, which starts afresh."""
     return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0)
 
 
-def give_up_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int, longest_s: int) -> int | None:
+def fail_chunk_attempt(
+    session: Session, run_id: UUID, stage: str, number: int, token: int, longest_s: int
+) -> int | None:
     """`leased` under this token to `open`: a step of it failed, which counts as an attempt; how many there were.
 
-    To be claimed only after 1, 2, 4 ... seconds, at most `longest_s`. None when it was not leased under this token.
+    To be leased only after 1, 2, 4 ... seconds, at most `longest_s`. None when it was not leased under this token.
     """
     pause = func.least(longest_s, func.power(2, func.least(RunChunk.attempts - 1, 10)))
     not_before = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, pause)
@@ -242,10 +244,10 @@ def give_up_chunk(session: Session, run_id: UUID, stage: str, number: int, token
     return session.scalars(statement).one_or_none()
 
 
-def put_off_chunk(
+def defer_chunk(
     session: Session, run_id: UUID, stage: str, number: int, token: int, seconds: float, waiting: int = 0
 ) -> bool:
-    """`leased` under this token to `open`, to be claimed only after so many seconds, for which contacts wait."""
+    """`leased` under this token to `open`, to be leased only after so many seconds, for which contacts wait."""
     not_before = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
     until = {"not_before": not_before, "waiting": waiting}
     return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0, **until)
@@ -283,7 +285,7 @@ def _end_running_stage(session: Session, run_id: UUID, status: StageStatus) -> N
 
 
 def _stop_chunks(session: Session, run_id: UUID) -> None:
-    """Nobody claims what is left, and whoever holds a lease has lost it."""
+    """Nobody leases what is left, and whoever holds a lease has lost it."""
     session.execute(
         update(RunChunk)
         .where(RunChunk.run_id == run_id, RunChunk.status.in_([ChunkStatus.OPEN, ChunkStatus.LEASED]))

@@ -4,8 +4,8 @@
    sends the chain of tasks with `worker.dispatch.send_chain`.
 2. The chain's first task finds the run pending. `runs.lifecycle.begin_stage` starts the run and its first stage, and
    `runs.chunks.plan` cuts the stage into chunks.
-3. Each chunk task leases one chunk after another with `runs.chunks.claim` and works it: a module of `pipeline.stages`
-   turns contacts into outcomes.
+3. Each chunk task leases one chunk after another with `runs.chunks.lease_next` and works it: a module of
+   `pipeline.stages` turns contacts into outcomes.
 4. Every `CHECKPOINT_SECONDS`, `runs.chunks.record` writes the new outcomes and renews the lease in one transaction.
    `runs.live_state` publishes the progress for readers.
 5. The task that finishes the last chunk completes the stage with `runs.lifecycle.advance`; the chain's next task begins
@@ -14,6 +14,6 @@
    the preview, the data source mix, the gap report, the rebate and the status `completed` in one transaction.
 7. If a process dies, the sweeper finds the run with `runs.stalled.find_stalled` and sends its chain again. The rows say
    where to go on.
-8. Some months after its end, `privacy.retention.withdraw` and `privacy.retention.delete_contacts` delete the run's
+8. Some months after its end, `privacy.retention.retract` and `privacy.retention.delete_contacts` delete the run's
    data. Its counts stay.
 """

@@ -60,7 +60,7 @@ class LeaseLost(GrowthError):
 
 
 class ChunkExhausted(GrowthError):
-    """Raised when a chunk was claimed again and again and never finished: its run can't go on."""
+    """Raised when a chunk was leased again and again and never finished: its run can't go on."""
 
 
 class StageFault(GrowthError):

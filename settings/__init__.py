@@ -103,15 +103,13 @@ class Settings(BaseSettings):
         None, description="Domains of companies, for contacts that bring none, as CSV: `company`, `domain`"
     )
 
-    chunk_size: int = Field(200, ge=1, le=10_000, description="Contacts that a chunk task claims at once")
+    chunk_size: int = Field(200, ge=1, le=10_000, description="Contacts that a chunk task leases at once")
     max_tasks_per_run: int = Field(8, ge=1, le=1000, description="Chunk tasks that may work one run at the same time")
     lease_seconds: Seconds = Field(8, description="How long a silent chunk task keeps its chunk")
     checkpoint_seconds: Seconds = Field(
         0.25, description="How often a chunk task writes what it has: the work a crash may cost"
     )
-    chunk_seconds: Seconds = Field(
-        80, le=240, description="After this a chunk task hands back what is left of its chunk"
-    )
+    chunk_seconds: Seconds = Field(80, le=240, description="After this a chunk task releases what is left of its chunk")
     run_hours: float = Field(48, gt=0, le=24 * 90, description="A run that takes longer than this is failed")
     stage_hours: float = Field(24, gt=0, le=24 * 90, description="A run with a stage that takes longer is failed")
     retention_days: float = Field(

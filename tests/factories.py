@@ -52,31 +52,31 @@ def pending_run(database: Database, count: int = 3, account_id: UUID | None = No
 
 
 def started_run(database: Database, count: int = 3, chunk_size: int = 2) -> UUID:
-    """Running, its look-up stage planned into chunks, none claimed."""
+    """Running, its look-up stage planned into chunks, none leased."""
     run_id = pending_run(database, count)
     with database.transaction() as session:
         lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, chunk_size)
     return run_id
 
 
-def claim(
+def lease_chunk(
     database: Database, run_id: UUID, stage: str = LOOKUP, worker: str = WORKER, max_tasks_per_run: int = 20
 ) -> Lease | None:
     with database.transaction() as session:
         run = lock_run(session, run_id)
         assert run is not None
-        return chunks.claim(session, run, stage, worker, LEASE_S, max_tasks_per_run)
+        return chunks.lease_next(session, run, stage, worker, LEASE_S, max_tasks_per_run)
 
 
-def claimed_chunk(database: Database, run_id: UUID, stage: str = LOOKUP, worker: str = WORKER) -> Lease:
-    lease = claim(database, run_id, stage, worker)
+def leased_chunk(database: Database, run_id: UUID, stage: str = LOOKUP, worker: str = WORKER) -> Lease:
+    lease = lease_chunk(database, run_id, stage, worker)
     assert lease is not None
     return lease
 
 
 def expired_chunk(database: Database, run_id: UUID, stage: str = LOOKUP) -> Lease:
     """A chunk whose chunk task went silent: its lease ran out."""
-    return expire(database, claimed_chunk(database, run_id, stage))
+    return expire(database, leased_chunk(database, run_id, stage))
 
 
 def expire(database: Database, lease: Lease, ended: str = "now() - interval '1 second'") -> Lease:

@@ -76,7 +76,7 @@ WHERE run_id = :run_id
 EVENTS = """
 INSERT INTO run_events (run_id, at, kind, stage, worker, detail)
 SELECT run_id, now() - interval '1 hour', kind, stage, 'worker-1@test/1', jsonb_build_object('chunk', number)
-FROM run_chunks, unnest(ARRAY['chunk_claimed', 'resent', 'chunk_finished']) kind
+FROM run_chunks, unnest(ARRAY['chunk_leased', 'resent', 'chunk_finished']) kind
 WHERE run_id = :run_id AND status <> 'open'
 """
 KNOWN = """

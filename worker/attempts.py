@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from models.postgres_errors import Meaning, meaning_of
-from models.queries import claimable_chunks
+from models.queries import free_chunks
 from models.run import Run
 from models.transitions import RunError, lock_run
 from pipeline.errors import LeaseLost
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: Sequence[Outcome]) -> bool | None:
-    """End the lease of a chunk whose step failed; whether a chunk of its stage can be claimed.
+    """End the lease of a chunk whose step failed; whether a chunk of its stage can be leased.
 
     Of the outcomes in hand, those that Postgres takes are kept. None when the attempt could not be noted: its lease
     then runs out, which counts as well; or its lease is lost, and what is in hand dropped.
@@ -35,14 +35,14 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
     def end(session: Session) -> tuple[bool, Run, LiveState]:
         chunks.record(session, lease, (), process.settings.lease_seconds)
         record_what_can_be(session, lease, outcomes, process.settings.lease_seconds)
-        chunks.give_up(session, lease, failed)
+        chunks.fail_attempt(session, lease, failed)
         run = lifecycle.refreshed(session, lease.run_id)
         state = live_state.build(session, run, process.settings.public_url)
-        return bool(claimable_chunks(session, lease.run_id, lease.stage, 1)), run, state
+        return bool(free_chunks(session, lease.run_id, lease.stage, 1)), run, state
 
     try:
         with trouble.step(Step.FINISH):
-            is_claimable, run, state = retry_commit_of_end(process, lease, end)
+            has_free_chunks, run, state = retry_commit_of_end(process, lease, end)
     except StepFailed as error:
         log.error("%s: its failed attempt was not noted: %s", work_under(lease), error)
         return None
@@ -52,7 +52,7 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
     process.publish(state)
     if trouble.is_hopeless(run):
         fail_run(process, lease.run_id, trouble.error_of(run, lease.stage), lease.worker)
-    return is_claimable
+    return has_free_chunks
 
 
 def record_what_can_be(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> None:

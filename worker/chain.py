@@ -16,19 +16,19 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.queries import claimable_chunks, preset_of_run
+from models.queries import free_chunks, preset_of_run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError, lock_run, touch_run
 from pipeline.errors import ChunkExhausted, WorldGone
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
-from pipeline.runs.deferrals import let_rest
+from pipeline.runs.deferrals import park
 from pipeline.runs.lifecycle import Beginning
 from pipeline.runs.live_state import LiveState
 from pipeline.runs.trouble import Step, StepFailed
 from worker.attempts import fail_exhausted, fail_run, note_failure
 from worker.chunk_runner import StageLeft, work_chunk
-from worker.commit_retry import retry_commit, retry_commit_of_claim
+from worker.commit_retry import retry_commit, retry_commit_of_lease
 from worker.dispatch import broker_may_be_away, send_chunk_tasks, send_rest_of_chain
 from worker.process import Process
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Begun:
     """What a link got when it began: how the stage stands, a chunk if there was one, and how many are left."""
 
     beginning: Beginning
@@ -48,69 +48,69 @@ class Claim:
 
 def work_link(process: Process, run_id: UUID, stage: str, worker: str, extra_tasks: int) -> bool:
     """One link's work; says whether the chain goes on from here."""
-    claim = begin(process, run_id, stage, worker)
-    if claim.lease is None:
-        return claim.beginning is Beginning.DONE
-    if not claim.in_trouble:
-        _send_chunk_tasks(run_id, stage, min(extra_tasks, claim.left_over))
-    left = _work(process, claim.lease)
-    if left is not None and not left.complete and left.is_claimable:
-        if claim.in_trouble:
-            _send_chunk_tasks(run_id, stage, min(extra_tasks, claim.left_over))
+    begun = begin(process, run_id, stage, worker)
+    if begun.lease is None:
+        return begun.beginning is Beginning.DONE
+    if not begun.in_trouble:
+        _send_chunk_tasks(run_id, stage, min(extra_tasks, begun.left_over))
+    left = _work(process, begun.lease)
+    if left is not None and not left.complete and left.has_free_chunks:
+        if begun.in_trouble:
+            _send_chunk_tasks(run_id, stage, min(extra_tasks, begun.left_over))
         _send_rest(process, run_id, stage, worker)
     return left is not None and left.complete
 
 
 def work_chunk_task(process: Process, run_id: UUID, stage: str, worker: str) -> None:
     """One chunk's work beside the chain; sends itself again while chunks are left."""
-    lease = _claim(process, run_id, stage, worker)
+    lease = _lease_chunk(process, run_id, stage, worker)
     left = _work(process, lease) if lease else None
     if left is None:
         return
     if left.complete:
         _send_rest(process, run_id, stage, worker)
-    elif left.is_claimable:
+    elif left.has_free_chunks:
         _send_chunk_tasks(run_id, stage, 1)
 
 
-def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Claim:
-    """Begin a stage and claim its first free chunk, in one transaction."""
+def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Begun:
+    """Begin a stage and lease its first free chunk, in one transaction."""
     settings = process.settings
 
-    def step(session: Session) -> tuple[Claim, LiveState | None]:
+    def step(session: Session) -> tuple[Begun, LiveState | None]:
         beginning = lifecycle.begin_stage(session, run_id, stage, worker, settings.chunk_size)
         if beginning is not Beginning.WORK:
-            return Claim(beginning), None
+            return Begun(beginning), None
         run = touch_run(session, run_id, settings.lease_seconds)
-        with trouble.step(Step.CLAIM):
-            lease = chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
-        left_over = len(claimable_chunks(session, run_id, stage, settings.max_tasks_per_run))
+        with trouble.step(Step.LEASE):
+            lease = chunks.lease_next(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
+        left_over = len(free_chunks(session, run_id, stage, settings.max_tasks_per_run))
         if lease is None:
-            let_rest(session, run_id, stage)
-            trouble.let_rest(session, run)
+            park(session, run_id, stage)
+            trouble.park(session, run)
         state = live_state.build(session, run, settings.public_url)
-        return Claim(beginning, lease, left_over, trouble.is_throttled(run)), state
+        return Begun(beginning, lease, left_over, trouble.is_throttled(run)), state
 
     with noting(process, run_id, stage, worker):
         with trouble.step(Step.BEGIN):
-            claim, state = retry_commit_of_claim(process, _of_stage(run_id, stage), step, lambda begun: begun[0].lease)
+            begun, state = retry_commit_of_lease(process, _of_stage(run_id, stage), step, lambda given: given[0].lease)
         if state:
             process.publish(state)
-        return claim
-    return Claim(Beginning.OVER)
+        return begun
+    return Begun(Beginning.OVER)
 
 
-def _claim(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | None:
+def _lease_chunk(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | None:
     settings = process.settings
 
     def step(session: Session) -> Lease | None:
         run = lock_run(session, run_id)
         if run is None or run.status in TERMINAL_RUN_STATUSES:
             return None
-        return chunks.claim(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
+        return chunks.lease_next(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
 
-    with noting(process, run_id, stage, worker), trouble.step(Step.CLAIM):
-        return retry_commit_of_claim(process, _of_stage(run_id, stage), step, lambda lease: lease)
+    with noting(process, run_id, stage, worker), trouble.step(Step.LEASE):
+        return retry_commit_of_lease(process, _of_stage(run_id, stage), step, lambda lease: lease)
     return None
 
 

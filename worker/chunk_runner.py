@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from models.postgres_errors import PostgresUnavailable
-from models.queries import claimable_chunks
+from models.queries import free_chunks
 from pipeline.contacts import Batch
 from pipeline.errors import LeaseLost, StageFault, WorldGone
 from pipeline.outcomes import Deferral, Outcome, Reason
@@ -32,7 +32,7 @@ class StageLeft:
     """What is left of a stage after a chunk task's work."""
 
     complete: bool
-    is_claimable: bool
+    has_free_chunks: bool
 
 
 @dataclass(slots=True)
@@ -56,23 +56,23 @@ class _Hand:
 
 
 def work_chunk(process: Process, lease: Lease) -> StageLeft | None:
-    """Work a claimed chunk to its end, or until its time is up or the worker stops; none when its lease was lost.
+    """Work a leased chunk to its end, or until its time is up or the worker stops; none when its lease was lost.
 
     Raises `WorldGone`: what is in hand then says nothing about the contacts, and is dropped.
     """
     hand = _Hand()
     try:
         with trouble.step(Step.WORK):
-            return process.loop.run_until_complete(_work_and_settle(process, lease, hand))
+            return process.loop.run_until_complete(_work_and_close(process, lease, hand))
     except StepFailed as failed:
-        is_claimable = fail_attempt(process, lease, failed, hand.outcomes)
-        return None if is_claimable is None else StageLeft(complete=False, is_claimable=is_claimable)
+        has_free_chunks = fail_attempt(process, lease, failed, hand.outcomes)
+        return None if has_free_chunks is None else StageLeft(complete=False, has_free_chunks=has_free_chunks)
     except LeaseLost as lost:
         log.warning("%s; what was in hand is dropped", lost)
         return None
 
 
-async def _work_and_settle(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
+async def _work_and_close(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
     """Afterwards the event loop stands still until the next chunk: let nothing of the mail network hang meanwhile."""
     try:
         return await _work(process, lease, hand)
@@ -82,15 +82,15 @@ async def _work_and_settle(process: Process, lease: Lease, hand: _Hand) -> Stage
 
 async def _work(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
     settings, failures_before = process.settings, process.network.failures
-    results = _condemned(lease) if lease.condemned else _worked(process, lease, _load(process, lease))
+    results = _poison_outcome(lease) if lease.is_poison else _worked(process, lease, _load(process, lease))
     stage_work = asyncio.create_task(_collect(results, hand))
-    hand_back_at = time.monotonic() + settings.chunk_seconds
+    release_at = time.monotonic() + settings.chunk_seconds
     try:
         while not (await asyncio.wait({stage_work}, timeout=settings.checkpoint_seconds))[0]:
-            if process.draining.is_set() or time.monotonic() > hand_back_at:
+            if process.draining.is_set() or time.monotonic() > release_at:
                 reason = "the worker stops" if process.draining.is_set() else "the chunk's time is up"
                 await _cancel(stage_work)
-                return await asyncio.to_thread(_hand_back, process, lease, hand, reason)
+                return await asyncio.to_thread(_release, process, lease, hand, reason)
             _check_world(process, failures_before)
             await _checkpoint(process, lease, hand)
     finally:
@@ -136,7 +136,7 @@ async def _worked(process: Process, lease: Lease, batch: Batch) -> AsyncIterator
         )
 
 
-async def _condemned(lease: Lease) -> AsyncIterator[Outcome]:
+async def _poison_outcome(lease: Lease) -> AsyncIterator[Outcome]:
     """The outcome of the contact that broke its chunk tasks: it is neither loaded nor worked any more."""
     yield Outcome(lease.first_position, stage_named(lease.stage).on_fault, Reason.INTERNAL_ERROR)
 
@@ -162,7 +162,7 @@ def _record(process: Process, lease: Lease, outcomes: list[Outcome]) -> None:
 def _finish(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
     def end(session: Session) -> bool:
         if hand.deferrals:
-            chunks.put_off(session, lease, hand.deferrals)
+            chunks.defer(session, lease, hand.deferrals)
             return False
         chunks.finish(session, lease)
         with trouble.step(Step.ADVANCE):
@@ -171,9 +171,9 @@ def _finish(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
     return _end(process, lease, hand.outcomes, end)
 
 
-def _hand_back(process: Process, lease: Lease, hand: _Hand, reason: str) -> StageLeft:
+def _release(process: Process, lease: Lease, hand: _Hand, reason: str) -> StageLeft:
     def end(session: Session) -> bool:
-        chunks.hand_back(session, lease, reason)
+        chunks.release(session, lease, reason)
         return False
 
     return _end(process, lease, hand.outcomes, end)
@@ -186,7 +186,7 @@ def _end(process: Process, lease: Lease, outcomes: list[Outcome], end_chunk: Cal
         with trouble.step(Step.RECORD):
             run = chunks.record(session, lease, outcomes, process.settings.lease_seconds)
         complete = end_chunk(session)
-        left = StageLeft(complete, bool(claimable_chunks(session, lease.run_id, lease.stage, 1)))
+        left = StageLeft(complete, bool(free_chunks(session, lease.run_id, lease.stage, 1)))
         return left, live_state.build(session, run, process.settings.public_url)
 
     with trouble.step(Step.FINISH):

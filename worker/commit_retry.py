@@ -57,16 +57,16 @@ def retry_commit(
             time.sleep(process.settings.checkpoint_seconds / 4)
 
 
-def retry_commit_of_claim(
-    process: Process, work: str, claim: Callable[[Session], T], lease_of: Callable[[T], Lease | None]
+def retry_commit_of_lease(
+    process: Process, work: str, step: Callable[[Session], T], lease_of: Callable[[T], Lease | None]
 ) -> T:
-    """`retry_commit` for a step that may claim a chunk. It claims at most one, even if a COMMIT was not confirmed."""
+    """`retry_commit` for a step that may lease a chunk. It leases at most one, even if a COMMIT was not confirmed."""
 
-    def is_held(session: Session, claimed: T) -> bool:
-        lease = lease_of(claimed)
+    def is_held(session: Session, given: T) -> bool:
+        lease = lease_of(given)
         return lease is not None and _status_under(session, lease) == ChunkStatus.LEASED
 
-    return retry_commit(process, work, claim, is_held)
+    return retry_commit(process, work, step, is_held)
 
 
 def retry_commit_of_end(process: Process, lease: Lease, end: Callable[[Session], T]) -> T:

@@ -33,14 +33,14 @@ log = logging.getLogger(__name__)
 
 def compile_run(process: Process, run_id: UUID, worker: str) -> None:
     """The last link of the chain. May come more than once: one copy compiles, the others find nothing to do."""
-    claim = begin(process, run_id, COMPILE, worker)
-    if claim.lease is None:
+    begun = begin(process, run_id, COMPILE, worker)
+    if begun.lease is None:
         return
     try:
         with trouble.step(Step.WRITE_EXPORTS):
-            _compile(process, claim.lease)
+            _compile(process, begun.lease)
     except StepFailed as failed:
-        fail_attempt(process, claim.lease, failed, outcomes=())
+        fail_attempt(process, begun.lease, failed, outcomes=())
     except LeaseLost as lost:
         log.warning("%s; another worker compiles", lost)
 
@@ -53,7 +53,7 @@ def _compile(process: Process, lease: Lease) -> None:
         else:
             _pause(process, lease, "another_export_of_the_account")
     except WorkerStops:
-        _hand_back(process, lease)
+        _release(process, lease)
     except OSError as error:
         name = disk_error(error)
         log.error("run %s: its export files can't be written (%s); next try in %g s", lease.run_id, name, PAUSE_S)
@@ -100,9 +100,9 @@ def _pause(process: Process, lease: Lease, reason: str) -> None:
     _leave(process, lease, lambda session: chunks.pause(session, lease, PAUSE_S, reason))
 
 
-def _hand_back(process: Process, lease: Lease) -> None:
+def _release(process: Process, lease: Lease) -> None:
     """The worker stops: another one compiles, from the start."""
-    _leave(process, lease, lambda session: chunks.hand_back(session, lease, "the worker stops"))
+    _leave(process, lease, lambda session: chunks.release(session, lease, "the worker stops"))
     preset = retry_commit(process, work_under(lease), lambda session: preset_of_run(session, lease.run_id))
     with broker_may_be_away(lease.run_id):
         send_chain(lease.run_id, preset)

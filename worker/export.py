@@ -39,7 +39,7 @@ def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
     A second copy does nothing, and neither does one whose account has another run exported just now: it comes to its
     turn afterwards.
     """
-    while lease := _claim(process, run_id, worker):
+    while lease := _lease(process, run_id, worker):
         try:
             _export(process, lease)
             break
@@ -87,14 +87,14 @@ def _rows(process: Process, session: Session, run_id: UUID, renew: Callable[[], 
             yield row
 
 
-def _claim(process: Process, run_id: UUID, worker: str) -> ExportLease | None:
-    def claim(session: Session) -> ExportLease | None:
-        return export_lease.claim_export(session, run_id, worker, process.settings.lease_seconds)
+def _lease(process: Process, run_id: UUID, worker: str) -> ExportLease | None:
+    def lease(session: Session) -> ExportLease | None:
+        return export_lease.lease_export(session, run_id, worker, process.settings.lease_seconds)
 
     def was_committed(session: Session, lease: ExportLease | None) -> bool:
         return lease is not None and export_lease.is_held(session, lease)
 
-    return retry_commit(process, _of_exports(run_id), claim, was_committed)
+    return retry_commit(process, _of_exports(run_id), lease, was_committed)
 
 
 def _export(process: Process, lease: ExportLease) -> None:
@@ -109,10 +109,10 @@ def _export(process: Process, lease: ExportLease) -> None:
             discard(process.settings.export_dir, exports)
     except WorkerStops:
         log.info("run %s: the worker stops, another one writes its export files", lease.run_id)
-        _end(process, lease, export_lease.hand_back_export)
+        _end(process, lease, export_lease.release_export)
     except PostgresUnavailable as error:
         log.warning("run %s: its export files are not written yet: %s", lease.run_id, error)
-        _end(process, lease, export_lease.hand_back_export)
+        _end(process, lease, export_lease.release_export)
     except OSError as error:
         _end_badly(process, lease, disk_error(error))
     except LeaseLost:

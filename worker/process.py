@@ -78,7 +78,7 @@ class Process:
 
 
 def open_process(draining: Flag) -> Process:
-    """Open a process's connections; nothing is contacted yet. Once `draining` is set, chunk tasks hand back."""
+    """Open a process's connections, contacting nothing yet. Chunk tasks release their chunks once `draining` is set."""
     settings = required(load_settings(), "database_url", "redis_url")
     mail = mail_network_config(settings)
     return Process(

@@ -23,7 +23,7 @@ from models.provider_answer import ProviderAnswer
 from models.run import Run
 from models.run_chunk import COMPILE, RunChunk
 from models.status import TERMINAL_RUN_STATUSES, ChunkStatus
-from models.transitions import hand_back_chunk, lock_run, recount_waiting, touch_run, withdraw_outcomes
+from models.transitions import lock_run, recount_waiting, release_chunk, retract_outcomes, touch_run
 from models.verification import Verification
 from pipeline.lookup.names.parse import Name, parse_name
 from pipeline.lookup.providers.source import Person, normalised
@@ -169,7 +169,7 @@ def erase_contacts(
     of_them: dict[str, Any] = {"run_id": run_id, "positions": positions}
     session.execute(BLANK, of_them)
     session.execute(FORGET_DEFERRALS, of_them)
-    withdraw_outcomes(session, run_id, of_them["positions"], Reason.SUPPRESSED)
+    retract_outcomes(session, run_id, of_them["positions"], Reason.SUPPRESSED)
     if run.status not in TERMINAL_RUN_STATUSES:
         plan_anew(session)
         session.execute(SETTLE, of_them | {"reason": Reason.SUPPRESSED.value})
@@ -246,7 +246,7 @@ def _void_exports(session: Session, run: Run) -> None:
         RunChunk.run_id == run.id, RunChunk.stage == COMPILE, RunChunk.status == ChunkStatus.LEASED
     )
     for number, token in session.execute(compiling).all():
-        hand_back_chunk(session, run.id, COMPILE, number, token)
+        release_chunk(session, run.id, COMPILE, number, token)
 
 
 def _addresses(contact: Row[Any]) -> Iterator[Address]:

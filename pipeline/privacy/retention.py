@@ -1,6 +1,6 @@
 """Retention: the data of a finished run is deleted some days after its end; its counts, ledger and timeline stay.
 
-It is done in small steps, so that no lock is held for long: `withdraw` takes back all that a client could still get,
+It is done in small steps, so that no lock is held for long: `retract` takes back all that a client could still get,
 `delete_contacts` deletes a batch, `models.transitions.expire_run` notes that all is gone. That comes last, so a run
 whose expiry was cut short is found again; and each step may be repeated.
 """
@@ -32,7 +32,7 @@ def find_expired(session: Session, days: float, limit: int = 10_000) -> Sequence
     return session.scalars(expired.order_by(Run.finished_at).limit(limit)).all()
 
 
-def withdraw(session: Session, run: Run) -> None:
+def retract(session: Session, run: Run) -> None:
     """From now on nothing of the run is shown, downloaded, exported or retried. It must be locked by the caller."""
     for table in (Artifact, RunChunk):
         session.execute(delete(table).where(table.run_id == run.id))

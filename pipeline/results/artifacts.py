@@ -33,7 +33,7 @@ def add_artifacts(session: Session, run_id: UUID, handed: Iterable[Handed]) -> N
         session.execute(insert(Artifact).values(run_id=run_id, **row).on_conflict_do_nothing())
 
 
-def withdraw_exports(session: Session, run_id: UUID) -> None:
+def retract_exports(session: Session, run_id: UUID) -> None:
     """From now on no export of the run is handed out, until its files are written again."""
     session.execute(delete(Artifact).where(Artifact.run_id == run_id, Artifact.kind == EXPORT))
 

@@ -1,8 +1,8 @@
 """The lease on writing a run's export files: one run of an account at a time, tried again when it fails, or given up.
 
 While files are still to be written, `runs.export_retry_at` says when they may be tried next. Who writes them is noted
-in `runs.exporter` and pushes `export_retry_at` on; if it dies, that time passes and somebody else may claim. The run's
-version fences the lease: a claim, an erasure and expiry raise it, and who holds an older one hands out no file.
+in `runs.exporter` and pushes `export_retry_at` on; if it dies, that time passes and another worker may take over. The
+run's version fences the lease: leasing, erasure and expiry raise it, and the holder of an older one hands out no file.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,12 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
 from models.events import EventKind, add_event
-from models.queries import exports_of_run, is_withdrawn
+from models.queries import exports_of_run, is_retracted
 from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import end_of_lease, forget_exports, lock_run, touch_run
 from pipeline.errors import LeaseLost, RunStateConflict, UnknownRun
-from pipeline.results.artifacts import add_artifacts, withdraw_exports
+from pipeline.results.artifacts import add_artifacts, retract_exports
 from pipeline.results.exports import ExportFile
 
 _Statement = TypeVar("_Statement", bound=Executable)
@@ -33,7 +33,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 10, 600
 ASKED_AGAIN_AFTER_S = 10
 """Until the sweeper asks for files that are due and that nobody writes: a message may be on its way."""
 
-# One lock for each account, held for the moment of a claim.
+# One lock for each account, held while its exports are leased.
 TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:account_id AS text), 0))")
 
 
@@ -74,7 +74,7 @@ def request_exports(session: Session, run_id: UUID) -> None:
     touch_run(session, run_id, 0)
 
 
-def claim_export(session: Session, run_id: UUID, worker: str, seconds: float) -> ExportLease | None:
+def lease_export(session: Session, run_id: UUID, worker: str, seconds: float) -> ExportLease | None:
     """Lease the writing of a finished run's files; none when they are not due, or its account is being served."""
     run = lock_run(session, run_id)
     if run is None or run.status not in TERMINAL_RUN_STATUSES or run.export_retry_at is None:
@@ -121,7 +121,7 @@ def finish_export(session: Session, lease: ExportLease, exports: Iterable[Export
     return touch_run(session, lease.run_id, 0)
 
 
-def hand_back_export(session: Session, lease: ExportLease) -> Run:
+def release_export(session: Session, lease: ExportLease) -> Run:
     """The files are for another worker, which may begin at once: no attempt counts. Raises `LeaseLost`."""
     hold_export(session, lease)
     _set(session, lease.run_id, export_retry_at=func.now(), exporter=None, export_attempts=lease.attempt - 1)
@@ -144,7 +144,7 @@ def fail_export(session: Session, lease: ExportLease, reason: str) -> Run:
 
 
 def is_held(session: Session, lease: ExportLease) -> bool:
-    """Whether nothing has happened under a lease since it was claimed."""
+    """Whether nothing has happened under a lease since it began."""
     run = lock_run(session, lease.run_id)
     return run is not None and run.version == lease.version
 
@@ -159,7 +159,7 @@ def is_void(session: Session, run_id: UUID) -> bool:
 
 def void_exports(session: Session, run: Run) -> None:
     """No file of the run is handed out any more; those of a finished run are to be written anew."""
-    withdraw_exports(session, run.id)
+    retract_exports(session, run.id)
     if run.status in TERMINAL_RUN_STATUSES:
         ask_for_exports(session, run)
     else:
@@ -203,7 +203,7 @@ def next_unexported(session: Session, run_id: UUID) -> UUID | None:
 def _why_not(session: Session, run: Run) -> str | None:
     if run.status not in TERMINAL_RUN_STATUSES:
         return f"This run is {run.status}: its export files are written when it ends."
-    if run.expired_at or is_withdrawn(session, run.id):
+    if run.expired_at or is_retracted(session, run.id):
         return "The data of this run has expired and was deleted: there is nothing to export."
     if not run.export_formats:
         return "This run was created without export files."

@@ -1,6 +1,6 @@
-"""Chunks of a stage: plan, claim, load, record, finish, hand back.
+"""Chunks of a stage: plan, lease, load, record, finish, release.
 
-A claim is a lease with a fencing token. Who contacts renews it in the same transaction; who finds it gone
+A lease has a fencing token. Recording outcomes renews it in the same transaction. A chunk task whose lease is gone
 gets `LeaseLost` and must write nothing. All of it happens under the run's row lock, taken first.
 """
 
@@ -15,22 +15,22 @@ from sqlalchemy.orm import Session
 
 from models.database import CHECKS_PLANNED_ANEW
 from models.events import EventKind, add_event
-from models.queries import claimable_chunks, live_leases
+from models.queries import free_chunks, live_leases
 from models.run import Run
 from models.run_chunk import COMPILE, RunChunk
 from models.run_stage import RunStage
 from models.status import ChunkStatus, RunStatus
 from models.transitions import (
+    defer_chunk,
     end_of_lease,
+    fail_chunk_attempt,
     finish_chunk,
     forget_exports,
-    give_up_chunk,
-    hand_back_chunk,
     lease_chunk,
     lock_run,
-    put_off_chunk,
+    release_chunk,
+    retract_outcomes,
     touch_run,
-    withdraw_outcomes,
 )
 from pipeline.contacts import Batch, Contact
 from pipeline.errors import LeaseLost
@@ -42,8 +42,8 @@ from pipeline.memory.verifications import Freshness, fresh_answers, remember_ver
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.privacy import suppressions
 from pipeline.runs import trouble
-from pipeline.runs.deferrals import count_waiting, let_rest, note_deferrals
-from pipeline.runs.poison import narrow
+from pipeline.runs.deferrals import count_waiting, note_deferrals, park
+from pipeline.runs.poison import bisect
 from pipeline.runs.trouble import StepFailed, Trouble
 
 PLAN = text("""
@@ -96,7 +96,7 @@ class Lease:
     worker: str
     first_position: int
     last_position: int
-    condemned: bool = False
+    is_poison: bool = False
     """It broke its task again and again, and is one contact: that one is given up, neither loaded nor worked."""
 
 
@@ -105,15 +105,17 @@ def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -
     session.execute(PLAN, {"run_id": run_id, "stage": stage, "contacts": contacts, "size": size})
 
 
-def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, max_tasks_per_run: int) -> Lease | None:
+def lease_next(
+    session: Session, run: Run, stage: str, worker: str, seconds: float, max_tasks_per_run: int
+) -> Lease | None:
     """Lease a chunk that is open or whose lease ran out; none if there is none, or enough chunk tasks are at work.
 
-    A chunk that broke its task again and again is narrowed down first. `run` must be locked by the caller.
-    Raises `ChunkExhausted` for one that can't be narrowed down, and for a run all of whose chunk tasks are lost.
+    A chunk that broke its task again and again is cut down first. `run` must be locked by the caller.
+    Raises `ChunkExhausted` for one that can't be cut down, and for a run all of whose chunk tasks are lost.
     """
-    if live_leases(session, run.id) >= max_tasks_per_run or trouble.must_rest(session, run):
+    if live_leases(session, run.id) >= max_tasks_per_run or trouble.must_wait(session, run):
         return None
-    number = next(iter(claimable_chunks(session, run.id, stage, 1)), None)
+    number = next(iter(free_chunks(session, run.id, stage, 1)), None)
     if number is None:
         return None
     chunk = session.get_one(RunChunk, (run.id, stage, number), populate_existing=True)
@@ -121,10 +123,10 @@ def claim(session: Session, run: Run, stage: str, worker: str, seconds: float, m
         add_event(session, run.id, EventKind.LEASE_LOST, stage=stage, worker=chunk.worker, chunk=chunk.number)
         trouble.note_lost_lease(session, run, chunk)
     count_waiting(session, run.id, stage, -chunk.waiting)
-    condemned = narrow(session, chunk, worker)
+    is_poison = bisect(session, chunk, worker)
     token = lease_chunk(session, chunk, worker, seconds)
-    add_event(session, run.id, EventKind.CHUNK_CLAIMED, stage=stage, worker=worker, chunk=chunk.number)
-    return Lease(run.id, stage, chunk.number, token, worker, chunk.first_position, chunk.last_position, condemned)
+    add_event(session, run.id, EventKind.CHUNK_LEASED, stage=stage, worker=worker, chunk=chunk.number)
+    return Lease(run.id, stage, chunk.number, token, worker, chunk.first_position, chunk.last_position, is_poison)
 
 
 def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> Batch:
@@ -159,7 +161,7 @@ def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
         trouble.overcome_by(session, run.id, outcomes)
         _count(session, lease, len(outcomes))
         if suppressed := [outcome.position for outcome in outcomes if outcome.reason is Reason.SUPPRESSED]:
-            withdraw_outcomes(session, run.id, suppressed, Reason.SUPPRESSED)
+            retract_outcomes(session, run.id, suppressed, Reason.SUPPRESSED)
         learn_patterns(session, outcomes)
         if lease.stage == lookups.STAGE:
             remember_people(session, run.account_id, outcomes)
@@ -173,53 +175,53 @@ def finish(session: Session, lease: Lease) -> None:
     if not finish_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
         raise _lost(lease)
     add_event(session, lease.run_id, EventKind.CHUNK_FINISHED, **_named(lease))
-    if not lease.condemned:
+    if not lease.is_poison:
         trouble.overcome(session, lease.run_id)
-    let_rest(session, lease.run_id, lease.stage)
+    park(session, lease.run_id, lease.stage)
 
 
-def hand_back(session: Session, lease: Lease, reason: str) -> None:
+def release(session: Session, lease: Lease, reason: str) -> None:
     """What is left of the chunk is for another chunk task. A lease already gone is nobody's loss."""
-    if hand_back_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
-        add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **_named(lease), reason=reason)
+    if release_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
+        add_event(session, lease.run_id, EventKind.CHUNK_RELEASED, **_named(lease), reason=reason)
 
 
-def give_up(session: Session, lease: Lease, failed: StepFailed) -> None:
+def fail_attempt(session: Session, lease: Lease, failed: StepFailed) -> None:
     """A step of the chunk failed: another task may try after a pause, and the attempt counts. Raises `LeaseLost`."""
-    times = give_up_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, trouble.LONGEST_PAUSE_S)
+    times = fail_chunk_attempt(session, lease.run_id, lease.stage, lease.number, lease.token, trouble.LONGEST_PAUSE_S)
     if times is None:
         raise _lost(lease)
     told = _named(lease) | {"step": failed.step.value, "fault": failed.fault, "times": times}
-    add_event(session, lease.run_id, EventKind.CHUNK_HANDED_BACK, **told, reason="the chunk broke")
+    add_event(session, lease.run_id, EventKind.CHUNK_RELEASED, **told, reason="the chunk broke")
     if lease.stage == COMPILE:
         # Or the next try would find its account's turn taken, by the one that failed.
         forget_exports(session, lease.run_id)
     trouble.note(session, lease.run_id, Trouble(failed.step, lease.stage, failed.fault, times))
-    let_rest(session, lease.run_id, lease.stage)
+    park(session, lease.run_id, lease.stage)
 
 
-def put_off(session: Session, lease: Lease, deferrals: Sequence[Deferral]) -> None:
-    """All that is left of the chunk waits: nobody claims it before the first of it is due. Raises `LeaseLost`."""
+def defer(session: Session, lease: Lease, deferrals: Sequence[Deferral]) -> None:
+    """All that is left of the chunk waits: nobody leases it before the first of it is due. Raises `LeaseLost`."""
     note_deferrals(session, lease.run_id, lease.stage, deferrals)
     trouble.overcome(session, lease.run_id)
     seconds = min(deferral.seconds for deferral in deferrals)
     waiting = len(deferrals)
-    if not put_off_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds, waiting):
+    if not defer_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds, waiting):
         raise _lost(lease)
     count_waiting(session, lease.run_id, lease.stage, waiting)
     reasons = sorted({deferral.reason for deferral in deferrals})
     detail = _named(lease) | {"contacts": waiting, "seconds": round(seconds), "reasons": reasons}
     add_event(session, lease.run_id, EventKind.CHUNK_DEFERRED, **detail)
-    let_rest(session, lease.run_id, lease.stage)
+    park(session, lease.run_id, lease.stage)
 
 
 def pause(session: Session, lease: Lease, seconds: float, reason: str) -> None:
-    """What the chunk needs is not there: nobody claims it for so long, and no attempt counts. Raises `LeaseLost`."""
-    if not put_off_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds):
+    """What the chunk needs is not there: nobody leases it for so long, and no attempt counts. Raises `LeaseLost`."""
+    if not defer_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds):
         raise _lost(lease)
     detail = _named(lease) | {"seconds": round(seconds), "reasons": [reason]}
     add_event(session, lease.run_id, EventKind.CHUNK_DEFERRED, **detail)
-    let_rest(session, lease.run_id, lease.stage)
+    park(session, lease.run_id, lease.stage)
 
 
 def _renew(session: Session, lease: Lease, seconds: float) -> None:

@@ -73,7 +73,7 @@ def count_waiting(session: Session, run_id: UUID, stage: str, more: int) -> None
         session.execute(COUNT_WAITING, {"run_id": run_id, "stage": stage, "more": more})
 
 
-def let_rest(session: Session, run_id: UUID, stage: str) -> None:
+def park(session: Session, run_id: UUID, stage: str) -> None:
     """If all that is left of a stage waits, let the sweeper wait as well: it sends the chain when it is time."""
     session.execute(REST, {"run_id": run_id, "stage": stage})
 

@@ -44,7 +44,7 @@ class Beginning(Enum):
     DONE = auto()
     """The stage is complete: the chain goes on."""
     WORK = auto()
-    """There is work to claim, or others are at it."""
+    """There is work to lease, or others are at it."""
 
 
 def begin_stage(session: Session, run_id: UUID, stage: str, worker: str, chunk_size: int) -> Beginning:

@@ -1,9 +1,9 @@
-"""Narrowing: a chunk that breaks its task again and again is cut down to the contact at fault.
+"""Poison contacts: a chunk that breaks its task again and again is cut down to the contact at fault.
 
 A chunk breaks its task when a step of its work fails, or when its lease runs out. The first two attempts may be
 chance (a worker was killed, a machine went down). After that the undone records are cut into pieces, each of which
 has one attempt before it is cut again: 200, 20, 2, 1. A record that is left alone and breaks its task again and
-again is condemned: it gets an outcome, without being loaded or worked, and the run goes on. That takes more attempts
+again is poison: it gets an outcome, without being loaded or worked, and the run goes on. That takes more attempts
 than cutting does, since a slow record is often the only one left when a worker is killed.
 """
 
@@ -17,7 +17,7 @@ from models.run_chunk import COMPILE, RunChunk
 from pipeline.errors import ChunkExhausted
 
 SUSPECT_ATTEMPTS = 2
-CONDEMNED_ATTEMPTS = 4
+POISON_ATTEMPTS = 4
 MAX_ATTEMPTS = 8
 """For a chunk that can't be cut and is nobody's fault: its run fails, some two minutes after the first of them."""
 PIECES = 10
@@ -33,7 +33,7 @@ ORDER BY c.position
 NEXT_NUMBER = text("SELECT max(number) + 1 FROM run_chunks WHERE run_id = :run_id AND stage = :stage")
 
 
-def narrow(session: Session, chunk: RunChunk, worker: str) -> bool:
+def bisect(session: Session, chunk: RunChunk, worker: str) -> bool:
     """Cut a chunk down for `worker` if it broke its task too often for chance; whether it is a poison contact now.
 
     The chunk must be locked by the caller, and is refreshed; its first piece stays in it. Raises `ChunkExhausted` for
@@ -60,7 +60,7 @@ def is_suspect(chunk: RunChunk) -> bool:
 
 def is_poison(chunk: RunChunk, undone: Sequence[int]) -> bool:
     """Whether all that is left of a chunk is one contact, which broke its task too often for chance."""
-    return chunk.stage != COMPILE and len(undone) == 1 and chunk.attempts >= CONDEMNED_ATTEMPTS
+    return chunk.stage != COMPILE and len(undone) == 1 and chunk.attempts >= POISON_ATTEMPTS
 
 
 def split(session: Session, chunk: RunChunk, undone: Sequence[int], worker: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from models.database import allow_time_for, plan_anew
 from models.events import EventKind, add_event
-from models.queries import is_withdrawn
+from models.queries import is_retracted
 from models.run import Run
 from models.run_stage import RunStage
 from models.schema import new_id
@@ -76,7 +76,7 @@ def retry_run(session: Session, account_id: UUID, run_id: UUID) -> CreatedRun:
     earlier = session.scalar(select(Run).where(Run.retry_of == run_id))
     if earlier is not None:
         return CreatedRun(earlier.id, earlier.preset, is_new=False)
-    if is_withdrawn(session, run_id):
+    if is_retracted(session, run_id):
         raise RunStateConflict("The data of this run has expired and was deleted: create a new run.")
     allow_time_for(session, old.contact_count)
     new = _insert_run(session, old)

@@ -69,14 +69,14 @@ def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
         .with_for_update(skip_locked=True)
     )
     pause = func.least(MAX_RESEND_PAUSE_S, func.power(2, func.least(Run.resends, 10)))
-    put_off = (
+    postpone = (
         update(Run)
         .where(Run.id.in_(stalled))
         .values(resends=Run.resends + 1, resend_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, pause))
         .returning(Run.id, Run.preset)
         .execution_options(synchronize_session=False)
     )
-    found = [Stalled(run_id, preset) for run_id, preset in session.execute(put_off)]
+    found = [Stalled(run_id, preset) for run_id, preset in session.execute(postpone)]
     for run in found:
         add_event(session, run.run_id, EventKind.RESENT)
     return found
@@ -113,7 +113,7 @@ def find_all_active(session: Session) -> Sequence[Stalled]:
     return found
 
 
-def take_back(session: Session, run_ids: Sequence[UUID]) -> None:
+def unmark_resent(session: Session, run_ids: Sequence[UUID]) -> None:
     """Of these runs, just found, no chain could be sent: that is not held against them, the next sweep finds them."""
     session.execute(
         update(Run)

@@ -1,7 +1,7 @@
 """Steps that fail: each failure is noted on its run and backed off; a run that does nothing but fail is failed.
 
 A step under a lease that fails is an attempt of its chunk too: `pipeline.runs.poison` finds the contact at fault. A
-step without a lease (beginning a stage, planning, claiming) holds up the run itself, which then waits. Any progress
+step without a lease (beginning a stage, planning, leasing) holds up the run itself, which then waits. Any progress
 starts the count anew. Postgres being away is no failure: it is waited for.
 """
 
@@ -36,7 +36,7 @@ FORGOTTEN = timedelta(minutes=5)
 
 FREE_FAILURES = 10
 FAILURES_PER_SECOND = 2
-"""Once so many steps failed in a row, the run's chunks are claimed no faster than this: a fault of an hour's work
+"""Once so many steps failed in a row, the run's chunks are leased no faster than this: a fault of an hour's work
 must not cost thousands of attempts in its first minute."""
 
 OUR_PACKAGES = ("models.", "pipeline.", "worker.")
@@ -47,7 +47,7 @@ class Step(StrEnum):
 
     BEGIN = "begin"
     PLAN = "plan"
-    CLAIM = "claim"
+    LEASE = "lease"
     LOAD = "load"
     WORK = "work"
     RECORD = "record"
@@ -62,7 +62,7 @@ class Step(StrEnum):
 WHILE = {
     Step.BEGIN: "it was begun",
     Step.PLAN: "its contacts were divided into parts",
-    Step.CLAIM: "a part was handed to a worker",
+    Step.LEASE: "a part was handed to a worker",
     Step.LOAD: "its contacts were loaded",
     Step.WORK: "its contacts were worked",
     Step.RECORD: "its results were recorded",
@@ -202,21 +202,21 @@ def is_hopeless(run: Run) -> bool:
 
 
 def is_throttled(run: Run) -> bool:
-    """Whether a run failed so often in a row that its chunks are claimed at a pace."""
+    """Whether a run failed so often in a row that its chunks are leased at a pace."""
     return run.failures > FREE_FAILURES
 
 
-def must_rest(session: Session, run: Run) -> bool:
-    """Whether no chunk of a run may be claimed yet, since it failed time after time just now."""
+def must_wait(session: Session, run: Run) -> bool:
+    """Whether no chunk of a run may be leased yet, since it failed time after time just now."""
     if not is_throttled(run):
         return False
-    return bool(session.scalar(select(_rests_until(run) > func.now())))
+    return bool(session.scalar(select(_waits_until(run) > func.now())))
 
 
-def let_rest(session: Session, run: Run) -> None:
-    """The sweeper sends the chain when the chunks of a run, just claimed in vain, may be claimed again."""
-    if must_rest(session, run):
-        session.execute(update(Run).where(Run.id == run.id).values(resend_at=_rests_until(run)))
+def park(session: Session, run: Run) -> None:
+    """The sweeper sends the chain when the chunks of a run, just leased in vain, may be leased again."""
+    if must_wait(session, run):
+        session.execute(update(Run).where(Run.id == run.id).values(resend_at=_waits_until(run)))
 
 
 def trouble_of(run: Run) -> Trouble | None:
@@ -233,7 +233,7 @@ def error_of(run: Run, stage: str | None) -> RunError:
     return RunError("stage_failed", f"{what}. Contact support, or retry the run: it goes on where it stopped.", stage)
 
 
-def _rests_until(run: Run) -> Any:
+def _waits_until(run: Run) -> Any:
     seconds = (run.failures - FREE_FAILURES) / FAILURES_PER_SECOND
     return literal(run.troubled_since) + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 

@@ -71,9 +71,9 @@ result_is_true_and_downloads_intact() {
 several_workers_took_part() {
   local hosts
   hosts=$(sql "SELECT DISTINCT substring(worker FROM '@(.*)/') FROM run_events
-               WHERE run_id = '$run_id' AND kind = 'chunk_claimed'")
-  is "whoever claimed a chunk is a worker's container" "" "$(comm -23 <(sort <<<"$hosts") <(worker_hosts))"
-  is "at least two of three workers claimed chunks" true "$( (($(wc -l <<<"$hosts") >= 2)) && echo true)"
+               WHERE run_id = '$run_id' AND kind = 'chunk_leased'")
+  is "whoever leased a chunk is a worker's container" "" "$(comm -23 <(sort <<<"$hosts") <(worker_hosts))"
+  is "at least two of three workers leased chunks" true "$( (($(wc -l <<<"$hosts") >= 2)) && echo true)"
 }
 
 worker_hosts() { compose ps --quiet worker | cut -c 1-12 | sort; }

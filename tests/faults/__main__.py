@@ -94,7 +94,7 @@ def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verd
         words = "ok" if not verdict.violations else f"VIOLATED, seed {options.seed}: {'; '.join(verdict.violations)}"
         say(
             f"round {number}: {plan}: {len(verdict.struck)} struck, at work again after {verdict.resume_s:.1f} s, "
-            f"claimed again {verdict.claimed_again}, took {time.monotonic() - began:.0f} s: {words}"
+            f"leased again {verdict.leased_again}, took {time.monotonic() - began:.0f} s: {words}"
         )
         yield verdict
 

@@ -45,23 +45,23 @@ SELECT stage, count(*) AS rows, count(DISTINCT position) AS positions
 FROM outcomes WHERE run_id = :run_id GROUP BY stage ORDER BY stage
 """)
 
-# Under its old lease, that is: it may have claimed the chunk anew, like anybody.
+# Under its old lease, that is: it may have leased the chunk anew, like anybody.
 FINISHED_BY_SLEEPER = text("""
 SELECT EXISTS (
   SELECT FROM run_events finish
   WHERE finish.run_id = :run_id AND finish.stage = :stage AND finish.kind = 'chunk_finished' AND finish.worker = :worker
     AND (finish.detail ->> 'chunk')::int = :number AND finish.at > :lease_ended_at
     AND NOT EXISTS (
-      SELECT FROM run_events claim
-      WHERE claim.run_id = :run_id AND claim.stage = :stage AND claim.kind = 'chunk_claimed' AND claim.worker = :worker
-        AND (claim.detail ->> 'chunk')::int = :number AND claim.at BETWEEN :struck_at AND finish.at
+      SELECT FROM run_events lease
+      WHERE lease.run_id = :run_id AND lease.stage = :stage AND lease.kind = 'chunk_leased' AND lease.worker = :worker
+        AND (lease.detail ->> 'chunk')::int = :number AND lease.at BETWEEN :struck_at AND finish.at
     )
 )
 """)
 
-CLAIMS_BEYOND_THE_FIRST = text("""
+LEASES_BEYOND_THE_FIRST = text("""
 SELECT count(*) - count(DISTINCT (stage, detail ->> 'chunk')) FROM run_events
-WHERE run_id = :run_id AND kind = 'chunk_claimed'
+WHERE run_id = :run_id AND kind = 'chunk_leased'
 """)
 
 
@@ -70,7 +70,7 @@ class Verdict:
     """What is wrong (nothing, if all is well), which faults struck, and the measurements.
 
     `resume_s` is the longest wait for work to go on, `since_checkpoint_s` the most work (in seconds) that a chunk task
-    had in hand and not recorded when it was struck, `claimed_again` how many claims there were beyond each chunk's
+    had in hand and not recorded when it was struck, `leased_again` how many leases there were beyond each chunk's
     first.
     """
 
@@ -79,7 +79,7 @@ class Verdict:
     struck: tuple[str, ...]
     resume_s: float
     since_checkpoint_s: float
-    claimed_again: int
+    leased_again: int
 
 
 def judge(
@@ -107,8 +107,8 @@ def judge(
             *_over("worked since the last checkpoint when it struck", since_checkpoint_s, SINCE_CHECKPOINT_BOUND_S),
             *(f"{name} ended by itself" for name in engine.fleet.dead()),
         )
-        claimed_again = int(session.execute(CLAIMS_BEYOND_THE_FIRST, {"run_id": run_id}).scalar_one())
-    return Verdict(run_id, violations, tuple(blow.fault for blow in blows), resume_s, since_checkpoint_s, claimed_again)
+        leased_again = int(session.execute(LEASES_BEYOND_THE_FIRST, {"run_id": run_id}).scalar_one())
+    return Verdict(run_id, violations, tuple(blow.fault for blow in blows), resume_s, since_checkpoint_s, leased_again)
 
 
 def _over(what: str, seconds: float, bound_s: float) -> Iterator[str]:

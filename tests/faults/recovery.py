@@ -13,18 +13,18 @@ from tests.faults.engine import ChunkInHand
 from tests.faults.renewals import LEASE_S, Renewal
 from tests.faults.scene import Blow
 
-# When anything of the run was moved on: an outcome recorded, a chunk claimed, the run finished.
+# When anything of the run was moved on: an outcome recorded, a chunk leased, the run finished.
 ACTIVITY = text("""
 SELECT at FROM (
   SELECT DISTINCT recorded_at AS at FROM outcomes WHERE run_id = :run_id
-  UNION SELECT at FROM run_events WHERE run_id = :run_id AND kind IN ('chunk_claimed', 'chunk_finished', 'completed')
+  UNION SELECT at FROM run_events WHERE run_id = :run_id AND kind IN ('chunk_leased', 'chunk_finished', 'completed')
 ) moments ORDER BY at
 """)
 
 TAKEN_UP = text("""
 SELECT least(
   (SELECT min(at) FROM run_events WHERE run_id = :run_id AND stage = :stage AND at > :struck_at
-     AND kind IN ('chunk_claimed', 'chunk_finished') AND (detail ->> 'chunk')::int = :number),
+     AND kind IN ('chunk_leased', 'chunk_finished') AND (detail ->> 'chunk')::int = :number),
   (SELECT min(recorded_at) FROM outcomes WHERE run_id = :run_id AND stage = :stage AND recorded_at > :struck_at
      AND position BETWEEN :first AND :last)
 )

@@ -20,7 +20,7 @@ LEASES = text("SELECT stage, number, lease_expires_at FROM run_chunks WHERE run_
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """A chunk task claimed a chunk or renewed its lease on it, at a time of the database's."""
+    """A chunk task leased a chunk or renewed its lease on it, at a time of the database's."""
 
     stage: str
     number: int

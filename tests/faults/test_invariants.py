@@ -19,9 +19,9 @@ from tests.factories import (
     LOOKUP,
     VERIFY,
     WORKER,
-    claimed_chunk,
     finish_chunk,
     found,
+    leased_chunk,
     not_found,
     pending_run,
     skipped,
@@ -55,7 +55,7 @@ def run_id(database: Database) -> UUID:
     for stage in (LOOKUP, VERIFY, COMPILE):
         with database.transaction() as session:
             lifecycle.begin_stage(session, run_id, stage, WORKER, 10)
-        lease = claimed_chunk(database, run_id, stage)
+        lease = leased_chunk(database, run_id, stage)
         if stage == COMPILE:
             with database.transaction() as session:
                 lifecycle.complete(session, lease, [], LEASE_S)

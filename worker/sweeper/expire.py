@@ -30,7 +30,7 @@ from pipeline.privacy.retention import (
     delete_lookups,
     delete_verifications,
     find_expired,
-    withdraw,
+    retract,
 )
 from pipeline.results.exports import has_exports, remove_exports
 from pipeline.runs import live_state
@@ -113,7 +113,7 @@ def _expire_or_log(expirer: Expirer, run_id: UUID) -> bool:
 
 def _expire(expirer: Expirer, run_id: UUID) -> None:
     """Files first, then rows, `expired_at` last. Raises `OSError` or `redis.RedisError`; what is left is done later."""
-    if expirer.stopping.is_set() or (run := _withdraw(expirer, run_id)) is None:
+    if expirer.stopping.is_set() or (run := _retract(expirer, run_id)) is None:
         return
     for first_position in range(0, run.contact_count, BATCH):
         with expirer.database.transaction() as session:
@@ -126,7 +126,7 @@ def _expire(expirer: Expirer, run_id: UUID) -> None:
     log.info("run %s: its data has expired and was deleted", run_id)
 
 
-def _withdraw(expirer: Expirer, run_id: UUID) -> Run | None:
+def _retract(expirer: Expirer, run_id: UUID) -> Run | None:
     """Take back what clients could still get, and the copy in Redis; none when the run has expired already."""
     settings = expirer.settings
     with expirer.database.transaction() as session:
@@ -135,7 +135,7 @@ def _withdraw(expirer: Expirer, run_id: UUID) -> Run | None:
             return None
         # Under the lock: whoever writes exports just now either has noted them already, or will find none wanted.
         _remove_exports(expirer, session, run_id)
-        withdraw(session, run)
+        retract(session, run)
         state = live_state.build(session, touch_run(session, run_id, 0), settings.public_url)
     live_state.store(expirer.live_copies, state, settings.live_state_seconds)
     return run

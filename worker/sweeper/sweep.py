@@ -16,7 +16,15 @@ from models.postgres_errors import PostgresUnavailable
 from models.transitions import lock_run
 from pipeline.results.export_lease import find_unexported
 from pipeline.runs.lifecycle import fail
-from pipeline.runs.stalled import Overdue, Stalled, find_all_active, find_overdue, find_stalled, take_back, take_turn
+from pipeline.runs.stalled import (
+    Overdue,
+    Stalled,
+    find_all_active,
+    find_overdue,
+    find_stalled,
+    take_turn,
+    unmark_resent,
+)
 from pipeline.runs.trouble import Step, StepFailed, fault_of, note_step, place_of, step
 from settings import Settings, load_settings, required
 from worker.dispatch import DispatchFailed, send_chain, send_export
@@ -116,6 +124,6 @@ def _send_chains(database: Database, stalled: Sequence[Stalled]) -> None:
             send_chain(run.run_id, run.preset)
         except DispatchFailed:
             with database.transaction() as session:
-                take_back(session, [unsent.run_id for unsent in stalled[sent:]])
+                unmark_resent(session, [unsent.run_id for unsent in stalled[sent:]])
             raise
         log.info("run %s: sent the chain again", run.run_id)

@@ -69,4 +69,4 @@ def _outage(scene: Scene, fault: Fault) -> Blow:
 
 
 def _compile_was_tried(scene: Scene) -> bool:
-    return scene.engine.knows_event(scene.run_id, "compile", "chunk_claimed")
+    return scene.engine.knows_event(scene.run_id, "compile", "chunk_leased")

@@ -96,7 +96,7 @@ def _execute(scene: Scene, *statements: str) -> None:
 
 
 def fail_loading(scene: Scene) -> Blow:
-    """A chunk that nobody has claimed yet can't be loaded for some seconds: a division by zero for its contacts."""
+    """A chunk that nobody has leased yet can't be loaded for some seconds: a division by zero for its contacts."""
     chunk = _last_chunk(scene)
     positions = f"run_id = '{scene.run_id}' AND position BETWEEN {chunk.first_position} AND {chunk.last_position}"
     broken = unreadable("company", positions, "")
@@ -111,7 +111,7 @@ def fail_loading(scene: Scene) -> Blow:
 
 
 def _last_chunk(scene: Scene) -> Row[Any]:
-    """The chunk that is claimed last, so that nobody has it yet. Raises `RunOver`, and `TimeoutError` without one."""
+    """The chunk that is leased last, so that nobody has it yet. Raises `RunOver`, and `TimeoutError` without one."""
     found: list[Row[Any]] = []
 
     def look() -> bool:
@@ -121,7 +121,7 @@ def _last_chunk(scene: Scene) -> Row[Any]:
             raise RunOver
         return bool(found)
 
-    wait_until(look, "a chunk that nobody has claimed", seconds=60)
+    wait_until(look, "a chunk that nobody has leased", seconds=60)
     return found[0]
 
 

@@ -28,7 +28,7 @@ from pipeline.credits import RateCard
 from pipeline.runs.create import create_run
 from settings import load_settings
 from tests.conftest import run_on_server, url_of
-from tests.factories import account, claimed_chunk, contacts, finish_chunk, found, order, started_run
+from tests.factories import account, contacts, finish_chunk, found, leased_chunk, order, started_run
 from tests.pgbouncer import IS_INSTALLED, NOT_INSTALLED, PgBouncer, running_pgbouncer
 
 needs_pgbouncer = pytest.mark.skipif(not IS_INSTALLED, reason=NOT_INSTALLED)
@@ -130,7 +130,7 @@ def test_a_run_is_created_migrated_and_worked_behind_a_pooler(database_url: str,
     with opened(pooler.url_of(make_url(database_url).database), timeouts=IN_THE_BACKGROUND) as database:
         migrate(database)
         run_id = started_run(database, count=2, chunk_size=2)
-        assert finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+        assert finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
 
 
 def test_a_direct_connection_prepares_statements_and_asks_nothing_at_the_beginning_of_a_transaction(

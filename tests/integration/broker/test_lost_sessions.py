@@ -19,7 +19,7 @@ from models.queries import events_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
 from pipeline.runs import lifecycle, live_state
-from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, count, finish_chunk, not_found, pending_run, skipped
+from tests.factories import LOOKUP, VERIFY, WORKER, count, finish_chunk, leased_chunk, not_found, pending_run, skipped
 from tests.integration.broker.worker_process import opened_process
 from worker.chain import begin
 from worker.chunk_runner import work_chunk
@@ -42,7 +42,7 @@ def looked_up_run(database: Database) -> UUID:
     run_id = pending_run(database, CONTACTS)
     with database.transaction() as session:
         lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, CONTACTS)
-    finish_chunk(database, claimed_chunk(database, run_id), [not_found(n) for n in range(CONTACTS)])
+    finish_chunk(database, leased_chunk(database, run_id), [not_found(n) for n in range(CONTACTS)])
     return run_id
 
 
@@ -51,7 +51,7 @@ def verified_run(database: Database, looked_up_run: UUID) -> UUID:
     """A run that is only to be compiled."""
     with database.transaction() as session:
         lifecycle.begin_stage(session, looked_up_run, VERIFY, WORKER, CONTACTS)
-    finish_chunk(database, claimed_chunk(database, looked_up_run, VERIFY), [skipped(n) for n in range(CONTACTS)])
+    finish_chunk(database, leased_chunk(database, looked_up_run, VERIFY), [skipped(n) for n in range(CONTACTS)])
     return looked_up_run
 
 
@@ -108,15 +108,15 @@ def kinds(database: Database, run_id: UUID, stage: str | None) -> list[str]:
         return [event.kind for event in events_of_run(session, run_id) if event.stage == stage]
 
 
-def test_a_link_whose_session_ends_as_it_claims_a_chunk_claims_it_all_the_same(
+def test_a_link_whose_session_ends_as_it_leases_a_chunk_leases_it_all_the_same(
     process: Process, database: Database, looked_up_run: UUID
 ) -> None:
     with ending_session_before(process.database, "UPDATE run_chunks") as ended:
-        claim = begin(process, looked_up_run, VERIFY, WORKER)
+        begun = begin(process, looked_up_run, VERIFY, WORKER)
 
     assert ended
-    assert claim.lease is not None
-    assert kinds(database, looked_up_run, VERIFY).count(EventKind.CHUNK_CLAIMED) == 1
+    assert begun.lease is not None
+    assert kinds(database, looked_up_run, VERIFY).count(EventKind.CHUNK_LEASED) == 1
 
 
 def test_the_log_names_the_run_and_the_stage_of_what_is_tried_again(
@@ -133,11 +133,11 @@ def test_a_link_that_did_not_hear_that_it_has_a_chunk_works_that_one(
     process: Process, database: Database, looked_up_run: UUID
 ) -> None:
     with ending_session_at_commit(process.database, 1) as commits:
-        claim = begin(process, looked_up_run, VERIFY, WORKER)
+        begun = begin(process, looked_up_run, VERIFY, WORKER)
 
     assert len(commits) == 2
-    assert claim.lease is not None
-    assert kinds(database, looked_up_run, VERIFY).count(EventKind.CHUNK_CLAIMED) == 1
+    assert begun.lease is not None
+    assert kinds(database, looked_up_run, VERIFY).count(EventKind.CHUNK_LEASED) == 1
 
 
 def test_a_chunk_that_another_got_instead_is_left_to_it(
@@ -146,24 +146,24 @@ def test_a_chunk_that_another_got_instead_is_left_to_it(
     with database.transaction() as session:
         lifecycle.begin_stage(session, looked_up_run, VERIFY, WORKER, CONTACTS)
 
-    def undo_and_let_another_claim(driver: psycopg.Connection) -> None:
+    def undo_and_let_another_lease_it(driver: psycopg.Connection) -> None:
         driver.rollback()
-        assert claimed_chunk(database, looked_up_run, VERIFY, "worker-2@test/1")
+        assert leased_chunk(database, looked_up_run, VERIFY, "worker-2@test/1")
 
-    with ending_session_at_commit(process.database, 1, undo_and_let_another_claim):
-        claim = begin(process, looked_up_run, VERIFY, WORKER)
+    with ending_session_at_commit(process.database, 1, undo_and_let_another_lease_it):
+        begun = begin(process, looked_up_run, VERIFY, WORKER)
 
-    assert claim.lease is None
+    assert begun.lease is None
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_chunk_task_that_did_not_hear_that_its_stage_is_complete_says_so(
     process: Process, database: Database, looked_up_run: UUID, number: int
 ) -> None:
-    claim = begin(process, looked_up_run, VERIFY, WORKER)
-    assert claim.lease is not None
+    begun = begin(process, looked_up_run, VERIFY, WORKER)
+    assert begun.lease is not None
     with ending_session_at_commit(process.database, number) as commits:
-        left = work_chunk(process, claim.lease)
+        left = work_chunk(process, begun.lease)
 
     assert commits[-1] > number
     assert left is not None
@@ -207,4 +207,4 @@ def assert_compiled_once(database: Database, run_id: UUID) -> None:
         assert (
             count(session, "SELECT count(*) FROM credit_ledger WHERE run_id = :id AND kind = 'rebate'", id=run_id) == 1
         )
-    assert kinds(database, run_id, COMPILE).count(EventKind.CHUNK_CLAIMED) == 1
+    assert kinds(database, run_id, COMPILE).count(EventKind.CHUNK_LEASED) == 1

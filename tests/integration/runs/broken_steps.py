@@ -62,7 +62,7 @@ BROKEN_STEPS = {
         "UPDATE", "runs", "NEW.status = 'running' AND OLD.status = 'pending'", "failed {} while it was begun"
     ),
     "plan": refused("INSERT", "run_chunks", _LOOKING_UP, "failed {} while its contacts were divided into parts"),
-    "claim": refused(
+    "lease": refused(
         "UPDATE",
         "run_chunks",
         f"NEW.status = 'leased' AND {_LOOKING_UP}",

@@ -14,7 +14,7 @@ from models.run import Run
 from models.run_chunk import COMPILE
 from pipeline.runs import lifecycle, live_state, stalled
 from pipeline.runs.poison import MAX_ATTEMPTS
-from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, finish_chunk, found, pending_run, valid
+from tests.factories import LOOKUP, VERIFY, WORKER, finish_chunk, found, leased_chunk, pending_run, valid
 from tests.integration.broker.worker_process import opened_process
 from worker.compile import compile_run
 from worker.process import Process
@@ -42,7 +42,7 @@ def run_id(database: Database) -> UUID:
     for stage, outcomes in ((LOOKUP, [found(0), found(1)]), (VERIFY, [valid(0), valid(1)])):
         with database.transaction() as session:
             lifecycle.begin_stage(session, run_id, stage, WORKER, 10)
-        finish_chunk(database, claimed_chunk(database, run_id, stage), outcomes)
+        finish_chunk(database, leased_chunk(database, run_id, stage), outcomes)
     return run_id
 
 
@@ -78,8 +78,8 @@ def test_nobody_tries_again_before_the_pause_is_over(process: Process, database:
 
     with database.transaction() as session:
         assert stalled.find_stalled(session) == []
-        claims = [event for event in events_of_run(session, run_id) if event.kind == "chunk_claimed"]
-    assert [event.stage for event in claims].count(COMPILE) == 1
+        leases = [event for event in events_of_run(session, run_id) if event.kind == "chunk_leased"]
+    assert [event.stage for event in leases].count(COMPILE) == 1
     let_pass(database)
     with database.transaction() as session:
         assert [run.run_id for run in stalled.find_stalled(session)] == [run_id]

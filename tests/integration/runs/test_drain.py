@@ -1,4 +1,4 @@
-"""SIGTERM drains: the chunk in hand is recorded and handed back, and no lease is left to run out."""
+"""SIGTERM drains: the chunk in hand is recorded and released, and no lease is left to run out."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -64,8 +64,8 @@ def test_a_rolling_restart_under_load_loses_no_lease_and_no_work(
 
     assert [process.popen.returncode for process, _ in stopped] == [0, 0]
     assert max(seconds for _, seconds in stopped) < STOPS_WITHIN_S
-    handed_back = [event for event in events if event["kind"] == "chunk_handed_back"]
-    assert {event["detail"]["reason"] for event in handed_back} == {"the worker stops"}
+    released = [event for event in events if event["kind"] == "chunk_released"]
+    assert {event["detail"]["reason"] for event in released} == {"the worker stops"}
     # The sweeper's first sweep of all finds no broker marker in the broker, and sends once to be on the safe side.
     resent = [event for event in events if event["kind"] == "resent" and "reason" not in event["detail"]]
     assert resent == []

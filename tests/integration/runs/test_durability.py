@@ -60,7 +60,7 @@ def test_two_workers_work_on_one_run(client: Client, population: Population, sta
 
     with stack_database.transaction() as session:
         events = events_of_run(session, UUID(run_id))
-    workers = {event.worker.partition("@")[0] for event in events if event.kind == "chunk_claimed" and event.worker}
+    workers = {event.worker.partition("@")[0] for event in events if event.kind == "chunk_leased" and event.worker}
     assert workers == {"worker-1", "worker-2"}
 
 

@@ -18,9 +18,9 @@ from models.database import Database
 from models.events import EventKind
 from models.queries import events_of_run
 from models.run import Run
-from pipeline.results.export_lease import MAX_ATTEMPTS, claim_export, finish_export, void_exports
+from pipeline.results.export_lease import MAX_ATTEMPTS, finish_export, lease_export, void_exports
 from pipeline.runs import lifecycle
-from tests.factories import LOOKUP, VERIFY, WORKER, claimed_chunk, finish_chunk, found, pending_run, valid
+from tests.factories import LOOKUP, VERIFY, WORKER, finish_chunk, found, leased_chunk, pending_run, valid
 from tests.integration.broker.worker_process import opened_process
 from tests.unit.runs.old_runs import House, OvertakenDatabase, personal_in
 from worker.compile import compile_run
@@ -88,7 +88,7 @@ def looked_up_run(database: Database) -> UUID:
     for stage, outcomes in ((LOOKUP, [found(n) for n in range(3)]), (VERIFY, [valid(n) for n in range(3)])):
         with database.transaction() as session:
             lifecycle.begin_stage(session, run_id, stage, WORKER, 3)
-        finish_chunk(database, claimed_chunk(database, run_id, stage), outcomes)
+        finish_chunk(database, leased_chunk(database, run_id, stage), outcomes)
     return run_id
 
 
@@ -142,8 +142,8 @@ def test_a_worker_that_is_told_to_stop_leaves_compiling_to_another_at_once(
     assert left == []
     with house.database.transaction() as session:
         assert session.get_one(Run, run_id).status == "completed"
-        handed_back = [e for e in events_of_run(session, run_id) if e.kind == EventKind.CHUNK_HANDED_BACK]
-    assert [(event.worker, event.detail["reason"]) for event in handed_back] == [(WORKER, "the worker stops")]
+        released = [e for e in events_of_run(session, run_id) if e.kind == EventKind.CHUNK_RELEASED]
+    assert [(event.worker, event.detail["reason"]) for event in released] == [(WORKER, "the worker stops")]
 
 
 def test_a_large_run_is_not_compiled_while_another_run_of_its_account_is_exported(
@@ -154,7 +154,7 @@ def test_a_large_run_is_not_compiled_while_another_run_of_its_account_is_exporte
     change(house.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
 
     with house.database.transaction() as session:
-        lease = claim_export(session, exported, OTHER, 30)
+        lease = lease_export(session, exported, OTHER, 30)
     assert lease
     compile_run(process, compiled, WORKER)
     with house.database.transaction() as session:
@@ -222,7 +222,7 @@ def test_void_files_are_gone_although_another_run_of_the_account_is_exported(hou
     run_id, other = house.completed_run(days_ago=0), house.unexported_run("cancelled")
     change(house.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
     with house.database.transaction() as session:
-        assert claim_export(session, other, OTHER, 30)
+        assert lease_export(session, other, OTHER, 30)
         void_exports(session, session.get_one(Run, run_id))
 
     house.export(run_id)
@@ -236,7 +236,7 @@ def test_a_copy_that_comes_while_files_are_written_leaves_them_alone(house: Hous
     place.mkdir(parents=True)
     (place / ".contacts.csv.0123").touch()
     with house.database.transaction() as session:
-        assert claim_export(session, run_id, OTHER, 30)
+        assert lease_export(session, run_id, OTHER, 30)
 
     house.export(run_id)
 

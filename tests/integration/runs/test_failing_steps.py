@@ -18,7 +18,7 @@ from models.wire import ContactIn
 from pipeline.credits import RateCard
 from pipeline.runs import live_state
 from pipeline.runs.create import create_run
-from pipeline.runs.poison import CONDEMNED_ATTEMPTS, MAX_ATTEMPTS
+from pipeline.runs.poison import MAX_ATTEMPTS, POISON_ATTEMPTS
 from tests.factories import LOOKUP, VERIFY, WORKER, account, count, let_pauses_pass, order_of
 from tests.integration.broker.worker_process import opened_process
 from tests.integration.runs.broken_steps import BROKEN_STEPS, TIMED_OUT_STEPS, refused, unreadable
@@ -205,7 +205,7 @@ def test_a_contact_that_can_not_be_loaded_or_recorded_costs_that_contact(
 
     blamed = ["internal_error" if position == CULPRIT else "domain_unusable" for position in range(CONTACTS)]
     assert reasons(database, run_id) == blamed
-    assert len(failed_attempts(database, run_id)) <= CONDEMNED_ATTEMPTS + 1
+    assert len(failed_attempts(database, run_id)) <= POISON_ATTEMPTS + 1
     poison.mend_in(database)
     drive(process, database, run_id)
     assert read_run(database, run_id).status == "completed"

@@ -22,8 +22,8 @@ def test_a_small_run_waits_for_no_more_chunks_of_a_large_one_than_there_are_proc
 
     with stack_database.transaction() as session:
         mine, others = (events_of_run(session, UUID(run_id)) for run_id in (small, large))
-    claims = [event.at for event in others if event.kind == EventKind.CHUNK_CLAIMED]
-    created, claimed = (
-        next(event.at for event in mine if event.kind == kind) for kind in (EventKind.CREATED, EventKind.CHUNK_CLAIMED)
+    leases = [event.at for event in others if event.kind == EventKind.CHUNK_LEASED]
+    created, leased = (
+        next(event.at for event in mine if event.kind == kind) for kind in (EventKind.CREATED, EventKind.CHUNK_LEASED)
     )
-    assert len([at for at in claims if created < at < claimed]) <= PROCESSES
+    assert len([at for at in leases if created < at < leased]) <= PROCESSES

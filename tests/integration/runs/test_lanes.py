@@ -24,7 +24,7 @@ from pipeline.runs import lifecycle, live_state
 from pipeline.runs.chunks import Lease
 from pipeline.runs.create import create_run
 from pipeline.runs.deferrals import waiting
-from pipeline.runs.poison import CONDEMNED_ATTEMPTS
+from pipeline.runs.poison import POISON_ATTEMPTS
 from sandbox.domains import Domain, Habit, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
@@ -32,9 +32,9 @@ from tests.factories import (
     LOOKUP,
     WORKER,
     account,
-    claim,
-    claimed_chunk,
     count,
+    lease_chunk,
+    leased_chunk,
     let_pauses_pass,
     not_found,
     order_of,
@@ -87,7 +87,7 @@ def run_id(database: Database, people: Sequence[Person]) -> UUID:
 
 
 def started_run_of(database: Database, people: Sequence[Person]) -> UUID:
-    """A run of these people, in one chunk that nobody has claimed."""
+    """A run of these people, in one chunk that nobody has leased."""
     contacts = [ContactIn.model_validate(contact) for contact in contacts_of(people)]
     with database.transaction() as session:
         run_id = create_run(session, account(database).account_id, order_of(contacts), rate_card=RateCard()).run_id
@@ -114,15 +114,15 @@ def done(database: Database, run_id: UUID) -> int:
         return stages_of_run(session, run_id)[0].done
 
 
-def reasons_for_handing_back(database: Database, run_id: UUID) -> list[str]:
+def reasons_for_releasing(database: Database, run_id: UUID) -> list[str]:
     with database.transaction() as session:
-        return [e.detail["reason"] for e in events_of_run(session, run_id) if e.kind == "chunk_handed_back"]
+        return [e.detail["reason"] for e in events_of_run(session, run_id) if e.kind == "chunk_released"]
 
 
 def test_a_chunk_task_that_waits_for_a_slow_server_stops_within_two_seconds_of_a_cancellation(
     process: Process, database: Database, run_id: UUID
 ) -> None:
-    with working(process, claimed_chunk(database, run_id)) as chunk_task:
+    with working(process, leased_chunk(database, run_id)) as chunk_task:
         wait_until_only_slow_ones_are_left(database, run_id)
 
         with database.transaction() as session:
@@ -137,23 +137,23 @@ def test_a_chunk_task_hands_back_what_is_left_when_its_chunks_time_is_up(
 ) -> None:
     settings = process.settings.model_copy(update={"chunk_seconds": 1.5})
 
-    left = work_chunk(replace(process, settings=settings), claimed_chunk(database, run_id))
+    left = work_chunk(replace(process, settings=settings), leased_chunk(database, run_id))
 
-    assert left == StageLeft(complete=False, is_claimable=True)
-    assert reasons_for_handing_back(database, run_id) == ["the chunk's time is up"]
+    assert left == StageLeft(complete=False, has_free_chunks=True)
+    assert reasons_for_releasing(database, run_id) == ["the chunk's time is up"]
     assert done(database, run_id) == QUICK
 
 
 def test_a_chunk_task_hands_back_what_is_left_when_its_worker_stops(
     process: Process, database: Database, run_id: UUID
 ) -> None:
-    with working(process, claimed_chunk(database, run_id)) as chunk_task:
+    with working(process, leased_chunk(database, run_id)) as chunk_task:
         wait_until_only_slow_ones_are_left(database, run_id)
 
         process.draining.set()  # type: ignore[attr-defined]
 
-        assert chunk_task.result(timeout=SLOW_S) == StageLeft(complete=False, is_claimable=True)
-    assert reasons_for_handing_back(database, run_id) == ["the worker stops"]
+        assert chunk_task.result(timeout=SLOW_S) == StageLeft(complete=False, has_free_chunks=True)
+    assert reasons_for_releasing(database, run_id) == ["the worker stops"]
 
 
 def test_a_chunk_task_leaves_those_who_were_put_off_and_holds_its_process_no_longer(
@@ -161,10 +161,10 @@ def test_a_chunk_task_leaves_those_who_were_put_off_and_holds_its_process_no_lon
 ) -> None:
     run_id = started_run_of(database, put_off)
 
-    with working(process, claimed_chunk(database, run_id)) as chunk_task:
+    with working(process, leased_chunk(database, run_id)) as chunk_task:
         left = chunk_task.result(timeout=min(process.settings.defer_seconds) / 10)
 
-    assert left == StageLeft(complete=False, is_claimable=False)
+    assert left == StageLeft(complete=False, has_free_chunks=False)
     with database.transaction() as session:
         told = waiting(session, run_id)
         assert told is not None
@@ -192,7 +192,7 @@ def test_a_contact_that_breaks_the_stage_itself_is_narrowed_down_to_and_given_up
     monkeypatch.setattr(stages, "STAGES", tuple(broken))
 
     chunk_tasks = 0
-    while (lease := claim(database, run_id)) is not None:
+    while (lease := lease_chunk(database, run_id)) is not None:
         work_chunk(process, lease)
         let_pauses_pass(database)
         chunk_tasks += 1
@@ -201,5 +201,5 @@ def test_a_contact_that_breaks_the_stage_itself_is_narrowed_down_to_and_given_up
         faulty = "SELECT position FROM outcomes WHERE reason = 'internal_error'"
         assert count(session, faulty) == QUICK
     assert done(database, run_id) == QUICK + SLOW
-    assert reasons_for_handing_back(database, run_id).count("the chunk broke") >= CONDEMNED_ATTEMPTS
-    assert chunk_tasks < 3 * CONDEMNED_ATTEMPTS
+    assert reasons_for_releasing(database, run_id).count("the chunk broke") >= POISON_ATTEMPTS
+    assert chunk_tasks < 3 * POISON_ATTEMPTS

@@ -121,6 +121,6 @@ def test_the_timeline_tells_what_happened_in_order(
     kinds = [event["kind"] for event in events]
     assert (kinds[0], kinds[1], kinds[-1]) == ("created", "started", "completed")
     assert kinds.count("stage_completed") == 2
-    assert kinds.count("chunk_claimed") == kinds.count("chunk_finished")
+    assert kinds.count("chunk_leased") == kinds.count("chunk_finished")
     with stack_database.transaction() as session:
         assert len(events) == len(events_of_run(session, UUID(run_id)))

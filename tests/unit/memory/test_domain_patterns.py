@@ -16,7 +16,7 @@ from pipeline.memory.lookups import FRESH_DAYS, known_people, remember_people
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.privacy.retention import delete_lookups
 from pipeline.runs import chunks
-from tests.factories import account, claimed_chunk, count, found, pending_run, started_run
+from tests.factories import account, count, found, leased_chunk, pending_run, started_run
 
 ALPHA = "alpha.test"
 
@@ -130,7 +130,7 @@ def test_neither_a_name_nor_an_address_is_kept(database: Database, owner: UUID) 
 
 def test_what_a_chunk_records_is_known_to_the_next_chunk_that_is_loaded(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
 
     with database.transaction() as session:
         name = parse_name(first_name="Given0", last_name="Family0")

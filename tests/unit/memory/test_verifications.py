@@ -25,10 +25,10 @@ from tests.factories import (
     VERIFY,
     WORKER,
     account,
-    claimed_chunk,
     count,
     finish_chunk,
     found,
+    leased_chunk,
     order_of,
 )
 from tests.unit.runs.old_runs import all_rows
@@ -61,7 +61,7 @@ def verifying(database: Database, owner: UUID, emails: Sequence[str] = (GRACE,),
 def settle(database: Database, owner: UUID, *outcomes: Outcome, days_ago: float = 0, **output: object) -> None:
     """A run of the account's gets these outcomes, some days ago."""
     run_id = verifying(database, owner, [each.email or "" for each in outcomes], **output)
-    finish_chunk(database, claimed_chunk(database, run_id, VERIFY), outcomes)
+    finish_chunk(database, leased_chunk(database, run_id, VERIFY), outcomes)
     with database.transaction() as session:
         past = "UPDATE verifications SET checked_at = checked_at - make_interval(secs => 86400 * :days)"
         session.execute(text(past), {"days": days_ago})
@@ -71,7 +71,7 @@ def known_to(
     database: Database, owner: UUID, *emails: str, freshness: Freshness = DAYS, **output: object
 ) -> dict[str, KnownAnswer]:
     """What the next run's chunk is loaded with."""
-    lease = claimed_chunk(database, verifying(database, owner, emails or [GRACE], **output), VERIFY)
+    lease = leased_chunk(database, verifying(database, owner, emails or [GRACE], **output), VERIFY)
     with database.transaction() as session:
         return dict(chunks.load(session, lease, freshness).known_answers)
 
@@ -205,10 +205,10 @@ def test_what_an_earlier_stage_saw_is_fresher_and_nothing_is_looked_up_for_it(da
     with database.transaction() as session:
         run_id = create_run(session, owner, order_of(people), rate_card=RateCard()).run_id
         lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, 1)
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0)])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0)])
     with database.transaction() as session:
         lifecycle.begin_stage(session, run_id, VERIFY, WORKER, 1)
-    lease = claimed_chunk(database, run_id, VERIFY)
+    lease = leased_chunk(database, run_id, VERIFY)
 
     with database.transaction() as session:
         batch = chunks.load(session, lease, DAYS)
@@ -218,7 +218,7 @@ def test_what_an_earlier_stage_saw_is_fresher_and_nothing_is_looked_up_for_it(da
 
 
 def test_nothing_is_kept_without_the_lease(database: Database, owner: UUID) -> None:
-    lease = claimed_chunk(database, verifying(database, owner), VERIFY)
+    lease = leased_chunk(database, verifying(database, owner), VERIFY)
     stolen = replace(lease, token=lease.token - 1)
 
     with pytest.raises(chunks.LeaseLost), database.transaction() as session:

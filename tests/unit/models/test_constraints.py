@@ -5,7 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from models.database import Database
-from tests.factories import claimed_chunk, finish_chunk, found, started_run
+from tests.factories import finish_chunk, found, leased_chunk, started_run
 
 INSERT_OUTCOME = "INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence)"
 
@@ -42,7 +42,7 @@ IMPOSSIBLE = {
 @pytest.mark.parametrize("statement", list(IMPOSSIBLE.values()), ids=list(IMPOSSIBLE))
 def test_the_database_refuses(database: Database, statement: str) -> None:
     run_id = started_run(database, count=3, chunk_size=2)
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
 
     with pytest.raises(IntegrityError), database.transaction() as session:
         session.execute(text(statement))

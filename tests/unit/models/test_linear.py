@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database import Database, open_database
-from models.queries import claimable_chunks, events_of_run, first_results, is_withdrawn, run_of_account, stream_results
+from models.queries import events_of_run, first_results, free_chunks, is_retracted, run_of_account, stream_results
 from models.run import Run
 from models.run_chunk import COMPILE
 from models.schema import Base, new_id
@@ -32,7 +32,7 @@ from pipeline.results import export_lease
 from pipeline.runs import chunks, lifecycle, live_state, stalled
 from pipeline.runs.chunks import Lease
 from pipeline.runs.create import create_run
-from pipeline.runs.deferrals import let_rest
+from pipeline.runs.deferrals import park
 from pipeline.runs.retry import retry_run
 from pipeline.runs.trouble import Step, StepFailed
 from tests.conftest import cloned_database
@@ -48,10 +48,10 @@ Does = Callable[[Session, LargeRuns], object]
 CAPS = Caps(per_run=Decimal(1_000_000), per_account_day=Decimal(1_000_000))
 
 
-def claimed(session: Session, run_id: UUID, stage: str) -> Lease:
+def leased(session: Session, run_id: UUID, stage: str) -> Lease:
     run = lock_run(session, run_id)
     assert run is not None
-    lease = chunks.claim(session, run, stage, WORKER, LEASE_S, max_tasks_per_run=100)
+    lease = chunks.lease_next(session, run, stage, WORKER, LEASE_S, max_tasks_per_run=100)
     assert lease is not None
     return lease
 
@@ -59,10 +59,10 @@ def claimed(session: Session, run_id: UUID, stage: str) -> Lease:
 def work_a_chunk(session: Session, run_id: UUID, stage: str) -> None:
     """A link's or a chunk task's transactions, one after the other."""
     lifecycle.begin_stage(session, run_id, stage, WORKER, CHUNK)
-    lease = claimed(session, run_id, stage)
+    lease = leased(session, run_id, stage)
     touch_run(session, run_id, LEASE_S)
-    claimable_chunks(session, run_id, stage, 5)
-    let_rest(session, run_id, stage)
+    free_chunks(session, run_id, stage, 5)
+    park(session, run_id, stage)
     batch = chunks.load(session, lease)
     assert len(batch.contacts) == CHUNK
     run = chunks.record(session, lease, [outcome_of(stage, contact.position) for contact in batch.contacts], LEASE_S)
@@ -78,25 +78,25 @@ def outcome_of(stage: str, position: int) -> Outcome:
 
 
 def leave_a_chunk(session: Session, large: LargeRuns) -> None:
-    chunks.hand_back(session, claimed(session, large.looking_up, LOOKUP), "the worker stops")
-    chunks.give_up(session, claimed(session, large.looking_up, LOOKUP), StepFailed(Step.WORK, "ValueError"))
-    lease = claimed(session, large.looking_up, LOOKUP)
-    chunks.put_off(session, lease, [Deferral(lease.first_position, 300, Reason.GREYLISTED)])
-    chunks.pause(session, claimed(session, large.looking_up, LOOKUP), 5, "ENOSPC")
+    chunks.release(session, leased(session, large.looking_up, LOOKUP), "the worker stops")
+    chunks.fail_attempt(session, leased(session, large.looking_up, LOOKUP), StepFailed(Step.WORK, "ValueError"))
+    lease = leased(session, large.looking_up, LOOKUP)
+    chunks.defer(session, lease, [Deferral(lease.first_position, 300, Reason.GREYLISTED)])
+    chunks.pause(session, leased(session, large.looking_up, LOOKUP), 5, "ENOSPC")
 
 
-def narrow_a_chunk(session: Session, large: LargeRuns) -> None:
-    (number,) = claimable_chunks(session, large.looking_up, LOOKUP, 1)
+def bisect_a_chunk(session: Session, large: LargeRuns) -> None:
+    (number,) = free_chunks(session, large.looking_up, LOOKUP, 1)
     broken = "UPDATE run_chunks SET attempts = 3 WHERE run_id = :run_id AND number = :number"
     session.execute(text(broken), {"run_id": large.looking_up, "number": number})
-    lease = claimed(session, large.looking_up, LOOKUP)
+    lease = leased(session, large.looking_up, LOOKUP)
     assert lease.last_position - lease.first_position < CHUNK - 1
 
 
 def sweep(session: Session, large: LargeRuns) -> None:
     at_rest = stalled.find_stalled(session)
     assert at_rest
-    stalled.take_back(session, [run.run_id for run in at_rest])
+    stalled.unmark_resent(session, [run.run_id for run in at_rest])
     stalled.find_all_active(session)
     stalled.find_overdue(session, 48, 24)
     retention.find_expired(session, 30)
@@ -127,7 +127,7 @@ def read(session: Session, large: LargeRuns) -> None:
         assert run is not None
         live_state.build(session, run)
     first_results(session, large.cancelled, 20)
-    assert not is_withdrawn(session, large.cancelled)
+    assert not is_retracted(session, large.cancelled)
 
 
 def erase_one(session: Session, large: LargeRuns) -> None:
@@ -159,7 +159,7 @@ def export(session: Session, large: LargeRuns) -> None:
     run = lock_run(session, large.cancelled)
     assert run is not None
     export_lease.ask_for_exports(session, run)
-    lease = export_lease.claim_export(session, large.cancelled, WORKER, LEASE_S)
+    lease = export_lease.lease_export(session, large.cancelled, WORKER, LEASE_S)
     assert lease is not None
     export_lease.renew_export(session, lease, LEASE_S)
     export_lease.finish_export(session, lease, [])
@@ -174,13 +174,13 @@ def complete(session: Session, large: LargeRuns) -> None:
     run = large.verifying
     session.execute(text("UPDATE run_stages SET status = 'completed', done = total WHERE run_id = :id"), {"id": run})
     lifecycle.begin_stage(session, run, COMPILE, WORKER, CHUNK)
-    lifecycle.complete(session, claimed(session, run, COMPILE), [], LEASE_S)
+    lifecycle.complete(session, leased(session, run, COMPILE), [], LEASE_S)
 
 
 def expire(session: Session, large: LargeRuns) -> None:
     run = lock_run(session, large.cancelled)
     assert run is not None
-    retention.withdraw(session, run)
+    retention.retract(session, run)
     for first in range(0, large.contacts, retention.BATCH):
         retention.delete_contacts(session, large.cancelled, first)
     assert expire_run(session, large.cancelled)
@@ -190,7 +190,7 @@ SAME: Mapping[str, Does] = {
     "work a chunk of look-ups": lambda session, large: work_a_chunk(session, large.looking_up, LOOKUP),
     "work a chunk of verifications": lambda session, large: work_a_chunk(session, large.verifying, VERIFY),
     "leave a chunk": leave_a_chunk,
-    "narrow a chunk": narrow_a_chunk,
+    "bisect a chunk": bisect_a_chunk,
     "sweep": sweep,
     "ask a provider": ask_a_provider,
     "change the suppression list": change_the_list,
@@ -267,18 +267,18 @@ def erase_all(session: Session, _owner: UUID, run_id: UUID) -> None:
 def record_all(session: Session, _owner: UUID, run_id: UUID) -> None:
     session.execute(text("DELETE FROM outcomes WHERE run_id = :run_id"), {"run_id": run_id})
     lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, 10_000)
-    lease = claimed(session, run_id, LOOKUP)
+    lease = leased(session, run_id, LOOKUP)
     chunks.record(session, lease, [not_found(position) for position in range(lease.last_position + 1)], LEASE_S)
 
 
-def put_off_all(session: Session, _owner: UUID, run_id: UUID) -> None:
+def defer_all(session: Session, _owner: UUID, run_id: UUID) -> None:
     lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, 10_000)
-    lease = claimed(session, run_id, LOOKUP)
+    lease = leased(session, run_id, LOOKUP)
     everybody = range(lease.last_position + 1)
-    chunks.put_off(session, lease, [Deferral(position, 300, Reason.GREYLISTED) for position in everybody])
+    chunks.defer(session, lease, [Deferral(position, 300, Reason.GREYLISTED) for position in everybody])
 
 
-@pytest.mark.parametrize("does", [cancel_and_retry, erase_all, record_all, put_off_all])
+@pytest.mark.parametrize("does", [cancel_and_retry, erase_all, record_all, defer_all])
 def test_a_session_that_began_with_small_runs_does_no_more_for_a_large_one(
     database: Database, does: Callable[[Session, UUID, UUID], None]
 ) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import inspect, text
 
 from models.database import Database, allow_idle_transaction
 from models.migrate import alembic_config, is_migrated, migrate
-from tests.factories import claimed_chunk, count, started_run
+from tests.factories import count, leased_chunk, started_run
 from tests.faults.engine import wait_until
 
 
@@ -64,7 +64,7 @@ def waits_for_runs(database: Database) -> bool:
 
 def test_chunks_that_stopped_runs_left_behind_are_stopped(database: Database) -> None:
     run_id, working = started_run(database, count=4), started_run(database, count=4)
-    leased = claimed_chunk(database, run_id)
+    leased = leased_chunk(database, run_id)
     with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "0006")
         connection.execute(

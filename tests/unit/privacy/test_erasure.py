@@ -31,10 +31,10 @@ from tests.factories import (
     VERIFY,
     WORKER,
     account,
-    claimed_chunk,
     count,
     finish_chunk,
     found,
+    leased_chunk,
     not_found,
     order_of,
     started_run,
@@ -86,7 +86,7 @@ def erase(database: Database, run_id: UUID, who: Wanted | None = None) -> int:
 
 def test_a_chunk_task_that_has_the_contact_in_hand_writes_nothing_of_it(database: Database) -> None:
     run_id = run_of_two(database)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
 
     assert erase(database, run_id) == 1
     finish_chunk(database, lease, [found(0), found(1)])
@@ -101,12 +101,12 @@ def test_a_chunk_task_that_has_the_contact_in_hand_writes_nothing_of_it(database
 
 def test_a_stage_that_has_not_begun_asks_nothing_about_an_erased_contact(database: Database) -> None:
     run_id = run_of_two(database)
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
     erase(database, run_id)
     with database.transaction() as session:
         lifecycle.begin_stage(session, run_id, VERIFY, WORKER, 2)
 
-    lease = claimed_chunk(database, run_id, VERIFY)
+    lease = leased_chunk(database, run_id, VERIFY)
     with database.transaction() as session:
         assert [contact.position for contact in chunks.load(session, lease).contacts] == [1]
     assert finish_chunk(database, lease, [valid(1)])
@@ -114,13 +114,13 @@ def test_a_stage_that_has_not_begun_asks_nothing_about_an_erased_contact(databas
 
 def test_who_compiles_just_now_begins_again(database: Database) -> None:
     run_id = run_of_two(database)
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
     with database.transaction() as session:
         lifecycle.begin_stage(session, run_id, VERIFY, WORKER, 2)
-    finish_chunk(database, claimed_chunk(database, run_id, VERIFY), [valid(0), valid(1)])
+    finish_chunk(database, leased_chunk(database, run_id, VERIFY), [valid(0), valid(1)])
     with database.transaction() as session:
         lifecycle.begin_stage(session, run_id, COMPILE, WORKER, 1)
-    compiling = claimed_chunk(database, run_id, COMPILE)
+    compiling = leased_chunk(database, run_id, COMPILE)
 
     erase(database, run_id)
 
@@ -167,7 +167,7 @@ def test_what_is_found_while_the_contacts_are_looked_through_is_erased_too(datab
     who.add_address("given.family1@alpha.test")
     with database.transaction() as session:
         assert not list(filter(who.has, erasure.read_batch(session, run_id, 0)))
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
 
     with database.transaction() as session:
         assert erasure.erase_contacts(session, run_id, 0, [], who, new_id())[1] == 1
@@ -292,7 +292,7 @@ def test_what_is_known_of_another_account_stays(database: Database) -> None:
 
 def test_a_chunk_task_that_has_the_contact_in_hand_learns_nothing_of_it(database: Database) -> None:
     run_id = run_of_two(database)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
     erase(database, run_id)
 
     people = [named("Ada Alder"), named("Bea Birch")]
@@ -309,7 +309,7 @@ def test_a_look_up_at_a_domain_that_the_company_led_to_is_found_by_its_outcome(d
     run_id = run_of_two(database)
     digest = person_digest("elsewhere.test", named("Ada Alder"))
     evidence = {"domain": "elsewhere.test", "person": digest.hex()}
-    finish_chunk(database, claimed_chunk(database, run_id), [not_found(0)._replace(evidence=evidence), found(1)])
+    finish_chunk(database, leased_chunk(database, run_id), [not_found(0)._replace(evidence=evidence), found(1)])
 
     who = wanted()
     with database.transaction() as session:

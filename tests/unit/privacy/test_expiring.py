@@ -17,7 +17,7 @@ from tests.unit.runs.old_runs import DoomedDatabase, House, Killed, OvertakenDat
 from worker.sweeper.expire import expire_due
 
 CONTACTS = 2 * BATCH + 1
-TRANSACTIONS = ["find", "withdraw", "first batch", "second batch", "third batch", "note"]
+TRANSACTIONS = ["find", "retract", "first batch", "second batch", "third batch", "note"]
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_files_that_are_not_there_are_asked_for_in_the_log(house: House, caplog:
     assert f"run {run_id}: no export files in {house.exports}" in caplog.text
 
 
-def test_while_redis_is_away_a_run_is_withdrawn_and_the_rest_waits(house: House) -> None:
+def test_while_redis_is_away_a_run_is_retracted_and_the_rest_waits(house: House) -> None:
     run_id = house.completed_run(count=BATCH)
     nobody = redis.Redis(host="127.0.0.1", port=9, socket_connect_timeout=1)
 

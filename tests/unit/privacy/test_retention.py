@@ -125,7 +125,7 @@ def test_from_the_first_step_on_no_half_of_the_results_is_shown(house: House) ->
     assert len(house.state(run_id)["result_handles"]) == 2
 
     with house.database.transaction() as session:
-        retention.withdraw(session, session.get_one(Run, run_id))
+        retention.retract(session, session.get_one(Run, run_id))
         state = live_state.build(session, session.get_one(Run, run_id))
 
     assert '"result_handles":[],"artifact_handles":[],"export_handles":[]' in state.body

@@ -21,9 +21,9 @@ from tests.factories import (
     VERIFY,
     WORKER,
     account,
-    claimed_chunk,
     count,
     found,
+    leased_chunk,
     order_of,
     skipped,
     valid,
@@ -128,7 +128,7 @@ def begun(database: Database, owner: UUID, people: int = 2) -> UUID:
 
 
 def test_an_address_put_on_the_list_while_it_is_found_is_not_written(database: Database, owner: UUID) -> None:
-    lease = claimed_chunk(database, begun(database, owner))
+    lease = leased_chunk(database, begun(database, owner))
     put(database, owner, "given.family0@alpha.test")
 
     with database.transaction() as session:
@@ -140,7 +140,7 @@ def test_an_address_put_on_the_list_while_it_is_found_is_not_written(database: D
 
 
 def test_what_is_suppressed_teaches_nothing(database: Database, owner: UUID) -> None:
-    lease = claimed_chunk(database, begun(database, owner))
+    lease = leased_chunk(database, begun(database, owner))
     put(database, owner, "given.family0@alpha.test")
     evidence = {**found(0).evidence, "domain": "alpha.test", "person": "ab" * 32, "refused": ["flast"]}
 
@@ -155,7 +155,7 @@ def test_an_address_put_on_the_list_between_the_stages_is_taken_back_and_paid_ba
     database: Database, owner: UUID
 ) -> None:
     run_id = begun(database, owner)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
     with database.transaction() as session:
         chunks.record(session, lease, [found(0), found(1)], LEASE_S)
         chunks.finish(session, lease)
@@ -163,7 +163,7 @@ def test_an_address_put_on_the_list_between_the_stages_is_taken_back_and_paid_ba
         lifecycle.begin_stage(session, run_id, VERIFY, WORKER, 2)
     put(database, owner, "given.family0@alpha.test")
 
-    verifying = claimed_chunk(database, run_id, VERIFY)
+    verifying = leased_chunk(database, run_id, VERIFY)
     with database.transaction() as session:
         chunks.record(session, verifying, [valid(0), valid(1)], LEASE_S)
         lifecycle.cancel(session, owner, run_id)

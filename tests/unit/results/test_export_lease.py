@@ -18,13 +18,13 @@ from models.transitions import lock_run
 from pipeline.errors import LeaseLost
 from pipeline.privacy import erasure
 from pipeline.privacy.erasure import Wanted
-from pipeline.privacy.retention import withdraw
+from pipeline.privacy.retention import retract
 from pipeline.results import export_lease
-from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease, claim_export, fail_export, pause_after
+from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease, fail_export, pause_after
 from pipeline.runs import chunks, lifecycle, live_state
 from pipeline.runs.lifecycle import refreshed
 from pipeline.runs.trouble import Step, StepFailed
-from tests.factories import LEASE_S, WORKER, account, claimed_chunk, count, pending_run
+from tests.factories import LEASE_S, WORKER, account, count, leased_chunk, pending_run
 from tests.meter import Meter
 
 OTHER = "worker-2@test/2"
@@ -47,13 +47,13 @@ def stopped_run(database: Database, account_id: UUID | None = None, formats: tup
     return run_id
 
 
-def claim(database: Database, run_id: UUID, worker: str = WORKER) -> ExportLease | None:
+def lease_files(database: Database, run_id: UUID, worker: str = WORKER) -> ExportLease | None:
     with database.transaction() as session:
-        return claim_export(session, run_id, worker, LEASE_S)
+        return export_lease.lease_export(session, run_id, worker, LEASE_S)
 
 
-def claimed(database: Database, run_id: UUID, worker: str = WORKER) -> ExportLease:
-    lease = claim(database, run_id, worker)
+def leased(database: Database, run_id: UUID, worker: str = WORKER) -> ExportLease:
+    lease = lease_files(database, run_id, worker)
     assert lease is not None
     return lease
 
@@ -79,11 +79,11 @@ def message_of(session: Session, run_id: UUID) -> str:
     return str(json.loads(body)["progress"]["message"])
 
 
-def test_of_copies_that_claim_at_once_one_gets_the_lease(database: Database) -> None:
+def test_of_copies_that_lease_at_once_one_gets_the_lease(database: Database) -> None:
     run_id = stopped_run(database)
 
     with ThreadPoolExecutor(4) as copies:
-        leases = list(copies.map(lambda n: claim(database, run_id, f"worker-{n}@test/1"), range(8)))
+        leases = list(copies.map(lambda n: lease_files(database, run_id, f"worker-{n}@test/1"), range(8)))
 
     assert len([lease for lease in leases if lease]) == 1
 
@@ -93,16 +93,18 @@ def test_of_an_accounts_runs_one_is_written_at_a_time_and_other_accounts_do_not_
     run_ids = [stopped_run(database, mine) for _ in range(6)]
 
     with ThreadPoolExecutor(6) as copies:
-        leases = [lease for lease in copies.map(lambda run_id: claim(database, run_id, str(run_id)), run_ids) if lease]
+        leases = [
+            lease for lease in copies.map(lambda run_id: lease_files(database, run_id, str(run_id)), run_ids) if lease
+        ]
 
     assert len(leases) == 1
-    assert claim(database, stopped_run(database), OTHER)
+    assert lease_files(database, stopped_run(database), OTHER)
     with database.transaction() as session:
         export_lease.finish_export(session, leases[0], ())
     left = [run_id for run_id in run_ids if run_id != leases[0].run_id]
     with database.transaction() as session:
         assert export_lease.next_unexported(session, leases[0].run_id) == left[0]
-    assert claim(database, left[0])
+    assert lease_files(database, left[0])
 
 
 def test_compiling_that_failed_leaves_its_accounts_turn_to_the_next_try(database: Database) -> None:
@@ -110,12 +112,12 @@ def test_compiling_that_failed_leaves_its_accounts_turn_to_the_next_try(database
     with database.transaction() as session:
         session.execute(text("UPDATE run_stages SET status = 'completed', done = total, started_at = now()"))
         lifecycle.begin_stage(session, run_id, COMPILE, WORKER, 1)
-    compiling = claimed_chunk(database, run_id, COMPILE)
+    compiling = leased_chunk(database, run_id, COMPILE)
     with database.transaction() as session:
         assert export_lease.take_turn(session, refreshed(session, run_id), WORKER, LEASE_S)
 
     with database.transaction() as session:
-        chunks.give_up(session, compiling, StepFailed(Step.WRITE_EXPORTS, "internal error KeyError"))
+        chunks.fail_attempt(session, compiling, StepFailed(Step.WRITE_EXPORTS, "internal error KeyError"))
 
     with database.transaction() as session:
         assert export_lease.take_turn(session, refreshed(session, run_id), OTHER, LEASE_S)
@@ -130,7 +132,7 @@ def test_the_sweeper_asks_for_one_run_of_each_account_that_nobody_serves(databas
     assert sorted(found(database)) == sorted([first, other])
     assert found(database) == []
     let_pass(database, "resend_at")
-    lease = claimed(database, first)
+    lease = leased(database, first)
     assert found(database) == [other]
     with database.transaction() as session:
         export_lease.finish_export(session, lease, ())
@@ -140,7 +142,7 @@ def test_the_sweeper_asks_for_one_run_of_each_account_that_nobody_serves(databas
 
 def test_files_that_are_being_written_are_not_asked_for_however_long_that_takes(database: Database) -> None:
     run_id = stopped_run(database)
-    lease = claimed(database, run_id)
+    lease = leased(database, run_id)
     for _ in range(3):
         let_pass(database, "resend_at")
         with database.transaction() as session:
@@ -166,9 +168,9 @@ def test_looking_for_whose_turn_it_is_costs_no_more_for_each_run_however_many_of
     run_id = stopped_run(database)
     few, many = (turns_measured(database, run_id, more) for more in (49, 450))
 
-    claims = [name for step, name in few.rows if step == "claim"]
+    leases = [name for step, name in few.rows if step == "lease"]
     finding = [sum(cost for (step, _), cost in each.rows.items() if step == "find") for each in (few, many)]
-    assert [name for name in claims if many.rows["claim", name] > few.rows["claim", name] + 10] == []
+    assert [name for name in leases if many.rows["lease", name] > few.rows["lease", name] + 10] == []
     assert finding[1] <= 15 * finding[0]
 
 
@@ -180,8 +182,8 @@ def turns_measured(database: Database, run_id: UUID, more: int) -> Meter:
     meter = Meter(database)
     with meter.measured("find") as session:
         assert len(export_lease.find_unexported(session)) == 1
-    with meter.measured("claim") as session:
-        assert claim_export(session, run_id, WORKER, LEASE_S)
+    with meter.measured("lease") as session:
+        assert export_lease.lease_export(session, run_id, WORKER, LEASE_S)
     return meter
 
 
@@ -199,17 +201,17 @@ def test_no_files_are_asked_for_where_none_are_wanted(database: Database) -> Non
     let_pass(database, "resend_at")
 
     assert found(database) == []
-    assert claim(database, run_id) is None
+    assert lease_files(database, run_id) is None
 
 
 def test_files_of_a_writer_that_died_are_another_ones_and_it_can_not_hand_out_its_own(database: Database) -> None:
     run_id = stopped_run(database)
-    dead = claimed(database, run_id)
+    dead = leased(database, run_id)
     let_pass(database)
 
     with pytest.raises(LeaseLost), database.transaction() as session:
         export_lease.renew_export(session, dead, LEASE_S)
-    assert claimed(database, run_id, OTHER).attempt == 2
+    assert leased(database, run_id, OTHER).attempt == 2
     for end in (lambda s: export_lease.finish_export(s, dead, ()), lambda s: fail_export(s, dead, "EIO")):
         with pytest.raises(LeaseLost), database.transaction() as session:
             end(session)
@@ -218,9 +220,9 @@ def test_files_of_a_writer_that_died_are_another_ones_and_it_can_not_hand_out_it
 def test_a_worker_that_stops_costs_no_attempt_and_no_pause(database: Database) -> None:
     run_id = stopped_run(database)
     with database.transaction() as session:
-        export_lease.hand_back_export(session, claimed(database, run_id))
+        export_lease.release_export(session, leased(database, run_id))
 
-    assert claimed(database, run_id, OTHER).attempt == 1
+    assert leased(database, run_id, OTHER).attempt == 1
 
 
 def test_the_pauses_grow_to_ten_minutes_and_all_of_them_take_an_hour() -> None:
@@ -233,10 +235,10 @@ def test_the_pauses_grow_to_ten_minutes_and_all_of_them_take_an_hour() -> None:
 
 def test_what_failed_is_left_alone_until_its_pause_is_over_and_readers_are_told(database: Database) -> None:
     run_id = stopped_run(database)
-    fail(database, claimed(database, run_id))
+    fail(database, leased(database, run_id))
     let_pass(database, "resend_at")
 
-    assert claim(database, run_id) is None
+    assert lease_files(database, run_id) is None
     assert found(database) == []
     with database.transaction() as session:
         assert "The export files can't be written yet; the next try is at " in message_of(session, run_id)
@@ -247,7 +249,7 @@ def test_what_failed_is_left_alone_until_its_pause_is_over_and_readers_are_told(
 
 def give_up(database: Database, run_id: UUID) -> None:
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        lease = claimed(database, run_id)
+        lease = leased(database, run_id)
         assert lease.attempt == attempt
         fail(database, lease)
         let_pass(database)
@@ -259,7 +261,7 @@ def test_what_failed_again_and_again_is_given_up_and_readers_and_timeline_say_so
     let_pass(database, "resend_at")
 
     assert found(database) == []
-    assert claim(database, run_id) is None
+    assert lease_files(database, run_id) is None
     with database.transaction() as session:
         last = events_of_run(session, run_id)[-1]
         assert "are not tried any more: have the operator write them." in message_of(session, run_id)
@@ -275,7 +277,7 @@ def test_an_erasure_takes_the_lease_away_and_has_files_that_were_given_up_tried_
 
     with database.transaction() as session:
         assert erasure.erase_contacts(session, run_id, 0, [0], who, new_id())[1] == 1
-    lease = claimed(database, run_id)
+    lease = leased(database, run_id)
     assert lease.attempt == 1
     with database.transaction() as session:
         session.execute(text("UPDATE contacts SET email = 'given0.family0@alpha.test' WHERE input_row = 1"))
@@ -288,8 +290,8 @@ def test_an_erasure_takes_the_lease_away_and_has_files_that_were_given_up_tried_
 def test_a_run_whose_data_expires_is_not_exported_any_more(database: Database) -> None:
     run_id = stopped_run(database)
     with database.transaction() as session:
-        withdraw(session, session.get_one(Run, run_id))
+        retract(session, session.get_one(Run, run_id))
     let_pass(database, "resend_at")
 
     assert found(database) == []
-    assert claim(database, run_id) is None
+    assert lease_files(database, run_id) is None

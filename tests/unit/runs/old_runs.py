@@ -35,9 +35,9 @@ from tests.factories import (
     VERIFY,
     WORKER,
     account,
-    claimed_chunk,
     finish_chunk,
     found,
+    leased_chunk,
     order_of,
     valid,
 )
@@ -71,7 +71,7 @@ class House:
         self._work(run_id, VERIFY, [valid(n) for n in range(count)])
         with self.database.transaction() as session:
             lifecycle.begin_stage(session, run_id, COMPILE, WORKER, count)
-        lease = claimed_chunk(self.database, run_id, COMPILE)
+        lease = leased_chunk(self.database, run_id, COMPILE)
         with self.database.transaction() as session:
             exports = [
                 write_export(self.exports, run_id, name, ["private_column"], stream_results(session, run_id))
@@ -155,7 +155,7 @@ class House:
     def _work(self, run_id: UUID, stage: str, outcomes: Sequence[Any]) -> None:
         with self.database.transaction() as session:
             lifecycle.begin_stage(session, run_id, stage, WORKER, len(outcomes))
-        finish_chunk(self.database, claimed_chunk(self.database, run_id, stage), outcomes)
+        finish_chunk(self.database, leased_chunk(self.database, run_id, stage), outcomes)
 
     def _ended(self, run_id: UUID, days_ago: float) -> UUID:
         with self.database.transaction() as session:

@@ -36,10 +36,10 @@ from tests.factories import (
     VERIFY,
     WORKER,
     account,
-    claim,
     count,
     expire,
     found,
+    lease_chunk,
     pending_run,
     skipped,
     valid,
@@ -76,12 +76,12 @@ class AnyInterleaving(RuleBasedStateMachine):
             with self.database.transaction() as session:
                 beginning = lifecycle.begin_stage(session, self.run_id, stage, WORKER, CHUNK)
             if beginning is Beginning.WORK:
-                self.claim(stage)
+                self.lease_chunk(stage)
             if beginning is not Beginning.DONE:
                 return
 
     @rule()
-    def work_all_that_can_be_claimed(self) -> None:
+    def work_all_that_can_be_leased(self) -> None:
         for _ in range(CONTACTS):
             before = len(self.leases)
             self.deliver_the_chain()
@@ -94,11 +94,11 @@ class AnyInterleaving(RuleBasedStateMachine):
         with self.database.transaction() as session:
             beginning = lifecycle.begin_stage(session, self.run_id, stage, WORKER, CHUNK)
         if beginning is Beginning.WORK:
-            self.claim(stage)
+            self.lease_chunk(stage)
 
-    def claim(self, stage: str) -> None:
+    def lease_chunk(self, stage: str) -> None:
         try:
-            lease = claim(self.database, self.run_id, stage, max_tasks_per_run=MAX_TASKS_PER_RUN)
+            lease = lease_chunk(self.database, self.run_id, stage, max_tasks_per_run=MAX_TASKS_PER_RUN)
         except ChunkExhausted:
             with self.database.transaction() as session:
                 lifecycle.fail(session, self.run_id, RunError("stage_failed", "Again and again.", stage))
@@ -143,35 +143,35 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
-    def put_off(self, data: st.DataObject) -> None:
+    def defer(self, data: st.DataObject) -> None:
         lease = data.draw(st.sampled_from(self.leases))
         left = self.left_of(lease)
         if lease.stage != COMPILE and left:
             deferrals = [Deferral(outcome.position, 300, Reason.GREYLISTED) for outcome in left]
 
-            def put_off(session: Session) -> None:
+            def defer(session: Session) -> None:
                 chunks.record(session, lease, [], LEASE_S)
-                chunks.put_off(session, lease, deferrals)
+                chunks.defer(session, lease, deferrals)
 
-            self.write(lease, put_off)
+            self.write(lease, defer)
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
-    def hand_back(self, data: st.DataObject) -> None:
+    def release(self, data: st.DataObject) -> None:
         lease = data.draw(st.sampled_from(self.leases))
         with self.database.transaction() as session:
-            chunks.hand_back(session, lease, "the worker stops")
+            chunks.release(session, lease, "the worker stops")
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
     def fail_a_step(self, data: st.DataObject) -> None:
         lease = data.draw(st.sampled_from(self.leases))
 
-        def give_up(session: Session) -> None:
+        def fail_attempt(session: Session) -> None:
             chunks.record(session, lease, (), LEASE_S)
-            chunks.give_up(session, lease, StepFailed(Step.LOAD, "database error 22003"))
+            chunks.fail_attempt(session, lease, StepFailed(Step.LOAD, "database error 22003"))
 
-        self.write(lease, give_up)
+        self.write(lease, fail_attempt)
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())

@@ -1,4 +1,4 @@
-"""Chunks: claimed by one chunk task at a time, recorded once, fenced by their token."""
+"""Chunks: leased by one chunk task at a time, recorded once, fenced by their token."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,13 +20,13 @@ from tests.factories import (
     LOOKUP,
     VERIFY,
     WORKER,
-    claim,
-    claimed_chunk,
     count,
     expire,
     expired_chunk,
     finish_chunk,
     found,
+    lease_chunk,
+    leased_chunk,
     not_found,
     started_run,
 )
@@ -35,79 +35,79 @@ from tests.factories import (
 def test_a_stage_is_cut_into_chunks_that_cover_each_contact_once(database: Database) -> None:
     run_id = started_run(database, count=7, chunk_size=3)
 
-    leases = [claimed_chunk(database, run_id) for _ in range(3)]
+    leases = [leased_chunk(database, run_id) for _ in range(3)]
 
     covered = [p for lease in leases for p in range(lease.first_position, lease.last_position + 1)]
     assert covered == list(range(7))
 
 
-def test_many_chunk_tasks_at_once_claim_each_chunk_once(database: Database) -> None:
+def test_many_chunk_tasks_at_once_lease_each_chunk_once(database: Database) -> None:
     run_id = started_run(database, count=12, chunk_size=1)
 
     with ThreadPoolExecutor(8) as chunk_tasks:
-        leases = list(chunk_tasks.map(lambda _: claim(database, run_id, max_tasks_per_run=12), range(20)))
+        leases = list(chunk_tasks.map(lambda _: lease_chunk(database, run_id, max_tasks_per_run=12), range(20)))
 
-    claimed = [lease.number for lease in leases if lease]
-    assert sorted(claimed) == list(range(12))
+    leased = [lease.number for lease in leases if lease]
+    assert sorted(leased) == list(range(12))
 
 
 def test_no_more_chunk_tasks_than_allowed_work_a_run(database: Database) -> None:
     run_id = started_run(database, count=6, chunk_size=1)
 
-    leases = [claim(database, run_id, max_tasks_per_run=2) for _ in range(4)]
+    leases = [lease_chunk(database, run_id, max_tasks_per_run=2) for _ in range(4)]
 
     assert [lease is not None for lease in leases] == [True, True, False, False]
 
 
-def test_a_chunk_whose_lease_ran_out_is_claimed_again_under_a_higher_token(database: Database) -> None:
+def test_a_chunk_whose_lease_ran_out_is_leased_again_under_a_higher_token(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
     first = expired_chunk(database, run_id)
 
-    second = claimed_chunk(database, run_id, worker="worker-2@test/2")
+    second = leased_chunk(database, run_id, worker="worker-2@test/2")
 
     assert (second.number, second.token) == (first.number, first.token + 1)
 
 
-def test_the_timeline_tells_who_lost_a_lease_and_who_claimed_the_chunk_then(database: Database) -> None:
+def test_the_timeline_tells_who_lost_a_lease_and_who_leased_the_chunk_then(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
     expired_chunk(database, run_id)
-    claimed_chunk(database, run_id, worker="worker-2@test/2")
+    leased_chunk(database, run_id, worker="worker-2@test/2")
 
     with database.transaction() as session:
         told = [(event.kind, event.worker, event.detail) for event in events_of_run(session, run_id)[-2:]]
 
     assert told == [
         ("lease_lost", WORKER, {"chunk": 0}),
-        ("chunk_claimed", "worker-2@test/2", {"chunk": 0}),
+        ("chunk_leased", "worker-2@test/2", {"chunk": 0}),
     ]
 
 
-def test_a_lease_that_was_handed_back_is_not_lost(database: Database) -> None:
+def test_a_lease_that_was_released_is_not_lost(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
     with database.transaction() as session:
-        chunks.hand_back(session, lease, reason="the worker stops")
-    claimed_chunk(database, run_id)
+        chunks.release(session, lease, reason="the worker stops")
+    leased_chunk(database, run_id)
 
     with database.transaction() as session:
         told = [(event.kind, event.worker, event.detail.get("reason")) for event in events_of_run(session, run_id)[-2:]]
 
-    assert told == [("chunk_handed_back", WORKER, "the worker stops"), ("chunk_claimed", WORKER, None)]
+    assert told == [("chunk_released", WORKER, "the worker stops"), ("chunk_leased", WORKER, None)]
 
 
-def hand_back(session: Session, lease: Lease) -> None:
-    chunks.hand_back(session, lease, "the worker stops")
+def release(session: Session, lease: Lease) -> None:
+    chunks.release(session, lease, "the worker stops")
 
 
 def pause(session: Session, lease: Lease) -> None:
     chunks.pause(session, lease, 5, "ENOSPC")
 
 
-def give_up(session: Session, lease: Lease) -> None:
-    chunks.give_up(session, lease, StepFailed(Step.LOAD, "database error 22003"))
+def fail_attempt(session: Session, lease: Lease) -> None:
+    chunks.fail_attempt(session, lease, StepFailed(Step.LOAD, "database error 22003"))
 
 
-@pytest.mark.parametrize("end", [chunks.finish, give_up, hand_back, pause])
+@pytest.mark.parametrize("end", [chunks.finish, fail_attempt, release, pause])
 @pytest.mark.parametrize(
     "is_done", [False, True], ids=["another chunk task took it over", "another chunk task finished it"]
 )
@@ -116,7 +116,7 @@ def test_a_chunk_task_whose_lease_is_gone_can_not_end_the_chunk(
 ) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
     gone = expired_chunk(database, run_id)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
     if is_done:
         finish_chunk(database, lease, [found(0)])
         gone = lease
@@ -134,7 +134,7 @@ def test_a_chunk_task_whose_lease_ran_out_can_not_write(database: Database, is_t
     run_id = started_run(database, count=2, chunk_size=2)
     lease = expired_chunk(database, run_id)
     if is_taken_over:
-        claimed_chunk(database, run_id)
+        leased_chunk(database, run_id)
 
     with pytest.raises(LeaseLost), database.transaction() as session:
         chunks.record(session, lease, [found(0)], LEASE_S)
@@ -145,7 +145,7 @@ def test_a_chunk_task_whose_lease_ran_out_can_not_write(database: Database, is_t
 
 def test_a_chunk_task_whose_lease_runs_out_in_the_middle_of_its_transaction_can_not_write(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
 
     with pytest.raises(LeaseLost), database.transaction() as session:
         session.execute(text("SELECT now()"))
@@ -155,7 +155,7 @@ def test_a_chunk_task_whose_lease_runs_out_in_the_middle_of_its_transaction_can_
 
 def test_a_lease_lasts_from_its_renewal_also_if_the_transaction_began_long_before(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
 
     with database.transaction() as session:
         session.execute(text("SELECT now(), pg_sleep(0.2)"))
@@ -167,7 +167,7 @@ def test_a_lease_lasts_from_its_renewal_also_if_the_transaction_began_long_befor
 
 def test_an_outcome_recorded_twice_is_counted_once_and_keeps_its_first_value(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
 
     for outcome in (found(0), not_found(0), found(0)):
         with database.transaction() as session:
@@ -180,27 +180,27 @@ def test_an_outcome_recorded_twice_is_counted_once_and_keeps_its_first_value(dat
 
 def test_a_chunk_knows_which_addresses_of_its_domains_the_run_has_given_away(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1, "other.test")])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1, "other.test")])
 
     with database.transaction() as session:
-        taken = chunks.load(session, claim_in(session, run_id)).taken
+        taken = chunks.load(session, lease_in(session, run_id)).taken
 
     assert taken == ["given.family0@alpha.test"]
 
 
 def test_a_chunk_knows_who_else_works_at_its_domains_and_has_no_address_yet(database: Database) -> None:
     run_id = started_run(database, count=6, chunk_size=2)
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0), not_found(1)])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0), not_found(1)])
 
     with database.transaction() as session:
-        colleagues = chunks.load(session, claim_in(session, run_id)).colleagues
+        colleagues = chunks.load(session, lease_in(session, run_id)).colleagues
 
     assert [each.position for each in colleagues] == [1, 4, 5]
 
 
 def test_what_is_left_of_a_chunk_excludes_what_is_recorded(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=4)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
 
     with database.transaction() as session:
         chunks.record(session, lease, [found(1), found(3)], LEASE_S)
@@ -211,10 +211,10 @@ def test_what_is_left_of_a_chunk_excludes_what_is_recorded(database: Database) -
 
 def test_a_later_stage_gets_the_address_and_the_evidence_of_the_earlier_one(database: Database) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0)])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0)])
     with database.transaction() as session:
         lifecycle.begin_stage(session, run_id, VERIFY, WORKER, 1)
-    lease = claimed_chunk(database, run_id, VERIFY)
+    lease = leased_chunk(database, run_id, VERIFY)
 
     with database.transaction() as session:
         contact = chunks.load(session, lease).contacts[0]
@@ -224,35 +224,35 @@ def test_a_later_stage_gets_the_address_and_the_evidence_of_the_earlier_one(data
 
 def test_confirmed_patterns_of_a_domain_are_known_to_later_chunks(database: Database) -> None:
     run_id = started_run(database, count=3, chunk_size=2)
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
 
     with database.transaction() as session:
-        known = chunks.load(session, claim_in(session, run_id)).known_patterns
+        known = chunks.load(session, lease_in(session, run_id)).known_patterns
 
     assert [(p.pattern, p.confirmed) for p in known["alpha.test"]] == [("first.last", pytest.approx(2))]
 
 
-def claim_in(session, run_id):  # type: ignore[no-untyped-def]
+def lease_in(session, run_id):  # type: ignore[no-untyped-def]
     from models.transitions import lock_run
 
-    return chunks.claim(session, lock_run(session, run_id), LOOKUP, WORKER, LEASE_S, 8)
+    return chunks.lease_next(session, lock_run(session, run_id), LOOKUP, WORKER, LEASE_S, 8)
 
 
-def test_a_chunk_handed_back_is_no_failed_attempt(database: Database) -> None:
+def test_a_chunk_released_is_no_failed_attempt(database: Database) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
 
     for _ in range(SUSPECT_ATTEMPTS + 1):
-        lease = claimed_chunk(database, run_id)
+        lease = leased_chunk(database, run_id)
         with database.transaction() as session:
-            chunks.hand_back(session, lease, reason="test")
+            chunks.release(session, lease, reason="test")
 
-    lease = claimed_chunk(database, run_id)
-    assert not lease.condemned
+    lease = leased_chunk(database, run_id)
+    assert not lease.is_poison
 
 
 def test_only_the_last_chunk_completes_the_stage(database: Database) -> None:
     run_id = started_run(database, count=3, chunk_size=2)
-    first, second = claimed_chunk(database, run_id), claimed_chunk(database, run_id)
+    first, second = leased_chunk(database, run_id), leased_chunk(database, run_id)
 
     completed = [
         finish_chunk(database, second, [found(2)]),
@@ -264,7 +264,7 @@ def test_only_the_last_chunk_completes_the_stage(database: Database) -> None:
 
 def test_nothing_is_recorded_for_a_run_that_is_over(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
     with database.transaction() as session:
         session.execute(text("UPDATE runs SET status = 'cancelled', finished_at = now()"))
 

@@ -13,13 +13,13 @@ from pipeline.privacy.erasure import Wanted, erase_contacts
 from pipeline.runs import chunks, live_state, stalled
 from pipeline.runs.chunks import Lease
 from pipeline.runs.deferrals import waiting
-from tests.factories import LEASE_S, claim, claimed_chunk, count, expire, finish_chunk, found, started_run
+from tests.factories import LEASE_S, count, expire, finish_chunk, found, lease_chunk, leased_chunk, started_run
 
 
-def put_off(database: Database, lease: Lease, *deferrals: Deferral) -> None:
+def defer(database: Database, lease: Lease, *deferrals: Deferral) -> None:
     with database.transaction() as session:
         chunks.record(session, lease, [], LEASE_S)
-        chunks.put_off(session, lease, deferrals)
+        chunks.defer(session, lease, deferrals)
 
 
 def greylisted(position: int, seconds: float = 300) -> Deferral:
@@ -37,20 +37,20 @@ def found_stalled(database: Database) -> list[UUID]:
         return [run.run_id for run in stalled.find_stalled(session)]
 
 
-def test_a_chunk_that_waits_is_claimed_by_nobody_and_the_others_are(database: Database) -> None:
+def test_a_chunk_that_waits_is_leased_by_nobody_and_the_others_are(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
-    put_off(database, claimed_chunk(database, run_id), greylisted(0), greylisted(1))
+    defer(database, leased_chunk(database, run_id), greylisted(0), greylisted(1))
 
-    assert claimed_chunk(database, run_id).number == 1
-    assert claim(database, run_id) is None
+    assert leased_chunk(database, run_id).number == 1
+    assert lease_chunk(database, run_id) is None
 
 
-def test_a_chunk_that_waited_is_claimed_again_when_its_time_has_come(database: Database) -> None:
+def test_a_chunk_that_waited_is_leased_again_when_its_time_has_come(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
-    put_off(database, claimed_chunk(database, run_id), greylisted(1))
+    defer(database, leased_chunk(database, run_id), greylisted(1))
     let_time_pass(database)
 
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
 
     with database.transaction() as session:
         assert [contact.deferrals for contact in chunks.load(session, lease).contacts] == [0, 1]
@@ -58,18 +58,18 @@ def test_a_chunk_that_waited_is_claimed_again_when_its_time_has_come(database: D
 
 def test_a_chunk_whose_time_has_come_goes_before_those_that_nobody_has_tried(database: Database) -> None:
     run_id = started_run(database, count=6, chunk_size=2)
-    first = claimed_chunk(database, run_id)
-    put_off(database, claimed_chunk(database, run_id), greylisted(2))
+    first = leased_chunk(database, run_id)
+    defer(database, leased_chunk(database, run_id), greylisted(2))
     let_time_pass(database)
     expire(database, first)
 
-    assert [claimed_chunk(database, run_id).number for _ in range(3)] == [0, 1, 2]
+    assert [leased_chunk(database, run_id).number for _ in range(3)] == [0, 1, 2]
 
 
 def test_who_is_erased_waits_no_more(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
-    put_off(database, claimed_chunk(database, run_id), greylisted(0), greylisted(1))
-    put_off(database, claimed_chunk(database, run_id), greylisted(2), greylisted(3))
+    defer(database, leased_chunk(database, run_id), greylisted(0), greylisted(1))
+    defer(database, leased_chunk(database, run_id), greylisted(2), greylisted(3))
     wanted = Wanted()
 
     with database.transaction() as session:
@@ -85,11 +85,11 @@ def test_a_contact_that_is_put_off_again_is_counted(database: Database) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
 
     for _ in range(3):
-        put_off(database, claimed_chunk(database, run_id), greylisted(0))
+        defer(database, leased_chunk(database, run_id), greylisted(0))
         let_time_pass(database)
 
     with database.transaction() as session:
-        (contact,) = chunks.load(session, claimed_chunk(database, run_id)).contacts
+        (contact,) = chunks.load(session, leased_chunk(database, run_id)).contacts
     assert contact.deferrals == 3
 
 
@@ -97,16 +97,16 @@ def test_waiting_is_no_failed_attempt(database: Database) -> None:
     run_id = started_run(database, count=3, chunk_size=3)
 
     for _ in range(5):
-        put_off(database, claimed_chunk(database, run_id), greylisted(0))
+        defer(database, leased_chunk(database, run_id), greylisted(0))
         let_time_pass(database)
 
-    lease = claimed_chunk(database, run_id)
-    assert (lease.first_position, lease.last_position, lease.condemned) == (0, 2, False)
+    lease = leased_chunk(database, run_id)
+    assert (lease.first_position, lease.last_position, lease.is_poison) == (0, 2, False)
 
 
 def test_the_sweeper_leaves_a_run_alone_while_all_that_is_left_of_it_waits(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
-    put_off(database, claimed_chunk(database, run_id), greylisted(0, seconds=60), greylisted(1, seconds=300))
+    defer(database, leased_chunk(database, run_id), greylisted(0, seconds=60), greylisted(1, seconds=300))
 
     with database.transaction() as session:
         rest = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
@@ -118,8 +118,8 @@ def test_the_sweeper_leaves_a_run_alone_while_all_that_is_left_of_it_waits(datab
 
 def test_a_run_rests_until_the_first_of_its_chunks_is_due(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=1)
-    put_off(database, claimed_chunk(database, run_id), greylisted(0, seconds=60))
-    put_off(database, claimed_chunk(database, run_id), greylisted(1, seconds=900))
+    defer(database, leased_chunk(database, run_id), greylisted(0, seconds=60))
+    defer(database, leased_chunk(database, run_id), greylisted(1, seconds=900))
 
     with database.transaction() as session:
         rest = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
@@ -128,8 +128,8 @@ def test_a_run_rests_until_the_first_of_its_chunks_is_due(database: Database) ->
 
 def test_a_run_rests_as_well_when_the_last_chunk_that_was_at_work_is_done(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=1)
-    waits, works = claimed_chunk(database, run_id), claimed_chunk(database, run_id)
-    put_off(database, waits, greylisted(0, seconds=60))
+    waits, works = leased_chunk(database, run_id), leased_chunk(database, run_id)
+    defer(database, waits, greylisted(0, seconds=60))
 
     finish_chunk(database, works, [found(1)])
 
@@ -140,7 +140,7 @@ def test_a_run_rests_as_well_when_the_last_chunk_that_was_at_work_is_done(databa
 
 def test_a_run_with_other_work_does_not_rest(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
-    put_off(database, claimed_chunk(database, run_id), greylisted(0), greylisted(1))
+    defer(database, leased_chunk(database, run_id), greylisted(0), greylisted(1))
 
     with database.transaction() as session:
         rest = session.execute(text("SELECT extract(epoch FROM resend_at - now()) FROM runs")).scalar_one()
@@ -149,10 +149,10 @@ def test_a_run_with_other_work_does_not_rest(database: Database) -> None:
 
 def test_readers_and_operators_are_told(database: Database) -> None:
     run_id = started_run(database, count=3, chunk_size=3)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
     with database.transaction() as session:
         chunks.record(session, lease, [found(0)], LEASE_S)
-        chunks.put_off(session, lease, [greylisted(1), greylisted(2)])
+        chunks.defer(session, lease, [greylisted(1), greylisted(2)])
 
     with database.transaction() as session:
         run = session.get_one(Run, run_id)
@@ -166,7 +166,7 @@ def test_readers_and_operators_are_told(database: Database) -> None:
 
 def test_nobody_is_said_to_wait_whose_time_has_come(database: Database) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
-    put_off(database, claimed_chunk(database, run_id), greylisted(0))
+    defer(database, leased_chunk(database, run_id), greylisted(0))
     let_time_pass(database)
 
     with database.transaction() as session:
@@ -175,9 +175,9 @@ def test_nobody_is_said_to_wait_whose_time_has_come(database: Database) -> None:
 
 def test_who_is_put_off_again_waits_until_the_later_time(database: Database) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
-    put_off(database, claimed_chunk(database, run_id), greylisted(0, seconds=60))
+    defer(database, leased_chunk(database, run_id), greylisted(0, seconds=60))
     let_time_pass(database)
-    put_off(database, claimed_chunk(database, run_id), greylisted(0, seconds=900))
+    defer(database, leased_chunk(database, run_id), greylisted(0, seconds=900))
 
     with database.transaction() as session:
         told = waiting(session, run_id)
@@ -188,12 +188,12 @@ def test_who_is_put_off_again_waits_until_the_later_time(database: Database) -> 
 
 def test_who_is_answered_waits_no_more_while_others_of_the_chunk_do(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
-    put_off(database, claimed_chunk(database, run_id), greylisted(0), greylisted(1))
+    defer(database, leased_chunk(database, run_id), greylisted(0), greylisted(1))
     let_time_pass(database)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
     with database.transaction() as session:
         chunks.record(session, lease, [found(0)], LEASE_S)
-    put_off(database, lease, greylisted(1))
+    defer(database, lease, greylisted(1))
 
     with database.transaction() as session:
         told = waiting(session, run_id)
@@ -203,9 +203,9 @@ def test_who_is_answered_waits_no_more_while_others_of_the_chunk_do(database: Da
 
 def test_once_they_are_answered_nobody_waits(database: Database) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
-    put_off(database, claimed_chunk(database, run_id), greylisted(0))
+    defer(database, leased_chunk(database, run_id), greylisted(0))
     let_time_pass(database)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
 
     with database.transaction() as session:
         chunks.record(session, lease, [found(0)], LEASE_S)

@@ -19,10 +19,10 @@ from tests.factories import (
     VERIFY,
     WORKER,
     account,
-    claimed_chunk,
     count,
     finish_chunk,
     found,
+    leased_chunk,
     not_found,
     pending_run,
     skipped,
@@ -38,14 +38,14 @@ def begin(database: Database, run_id: UUID, stage: str) -> Beginning:
 
 def work(database: Database, run_id: UUID, stage: str, outcomes: list[Outcome]) -> None:
     begin(database, run_id, stage)
-    finish_chunk(database, claimed_chunk(database, run_id, stage), outcomes)
+    finish_chunk(database, leased_chunk(database, run_id, stage), outcomes)
 
 
 def ready_to_compile(database: Database, run_id: UUID) -> Lease:
     work(database, run_id, LOOKUP, [found(0), found(1), not_found(2)])
     work(database, run_id, VERIFY, [valid(0), valid(1), skipped(2)])
     begin(database, run_id, COMPILE)
-    return claimed_chunk(database, run_id, COMPILE)
+    return leased_chunk(database, run_id, COMPILE)
 
 
 def test_the_first_link_starts_the_run_and_its_stage(database: Database) -> None:

@@ -10,7 +10,7 @@ from models.run import Run
 from models.transitions import touch_run
 from pipeline.runs import live_state
 from pipeline.runs.live_state import LiveState
-from tests.factories import account, claimed_chunk, finish_chunk, found, pending_run, started_run
+from tests.factories import account, finish_chunk, found, leased_chunk, pending_run, started_run
 
 KEYS = [
     "run_id",
@@ -45,7 +45,7 @@ def test_a_pending_run_shows_no_stage(database: Database) -> None:
 
 def test_a_running_run_shows_the_stages_that_have_started(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
 
     state = json.loads(build(database, run_id).body)
 

@@ -11,18 +11,18 @@ from models.run_chunk import COMPILE
 from pipeline.errors import ChunkExhausted
 from pipeline.runs import chunks, lifecycle
 from pipeline.runs.chunks import Lease
-from pipeline.runs.poison import CONDEMNED_ATTEMPTS, MAX_ATTEMPTS, SUSPECT_ATTEMPTS
+from pipeline.runs.poison import MAX_ATTEMPTS, POISON_ATTEMPTS, SUSPECT_ATTEMPTS
 from tests.factories import (
     LEASE_S,
     LOOKUP,
     VERIFY,
     WORKER,
-    claim,
-    claimed_chunk,
     expire,
     expired_chunk,
     finish_chunk,
     found,
+    lease_chunk,
+    leased_chunk,
     pending_run,
     skipped,
     started_run,
@@ -36,23 +36,23 @@ def test_two_broken_attempts_may_be_chance(database: Database) -> None:
     for _ in range(SUSPECT_ATTEMPTS - 1):
         expired_chunk(database, run_id)
 
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
 
     assert (lease.first_position, lease.last_position) == (0, 39)
 
 
 def test_a_suspect_chunk_is_cut_into_pieces_that_cover_what_is_undone_once(database: Database) -> None:
     run_id = started_run(database, count=40, chunk_size=40)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
     with database.transaction() as session:
         chunks.record(session, lease, [found(n) for n in range(0, 40, 2)], LEASE_S)
     expire(database, lease)
     for _ in range(SUSPECT_ATTEMPTS - 1):
         expired_chunk(database, run_id)
 
-    pieces = [claimed_chunk(database, run_id) for _ in range(10)]
+    pieces = [leased_chunk(database, run_id) for _ in range(10)]
 
-    assert claim(database, run_id, max_tasks_per_run=99) is None
+    assert lease_chunk(database, run_id, max_tasks_per_run=99) is None
     with database.transaction() as session:
         undone = [contact.position for piece in pieces for contact in chunks.load(session, piece).contacts]
     assert sorted(undone) == list(range(1, 40, 2))
@@ -63,30 +63,30 @@ def test_a_suspect_pair_is_cut_however_many_attempts_it_had(database: Database) 
     with database.transaction() as session:
         session.execute(text("UPDATE run_chunks SET attempts = :attempts"), {"attempts": MAX_ATTEMPTS + 1})
 
-    pieces = [claimed_chunk(database, run_id) for _ in range(2)]
+    pieces = [leased_chunk(database, run_id) for _ in range(2)]
 
     assert sorted((piece.first_position, piece.last_position) for piece in pieces) == [(0, 0), (1, 1)]
-    assert not any(piece.condemned for piece in pieces)
+    assert not any(piece.is_poison for piece in pieces)
 
 
-def test_the_lease_of_a_condemned_contact_is_of_that_contact_alone(database: Database) -> None:
+def test_the_lease_of_a_poison_contact_is_of_that_contact_alone(database: Database) -> None:
     run_id = started_run(database, count=5, chunk_size=5)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
     with database.transaction() as session:
         chunks.record(session, lease, [found(n) for n in (0, 1, 2, 4)], LEASE_S)
-        session.execute(text("UPDATE run_chunks SET attempts = :attempts"), {"attempts": CONDEMNED_ATTEMPTS})
+        session.execute(text("UPDATE run_chunks SET attempts = :attempts"), {"attempts": POISON_ATTEMPTS})
     expire(database, lease)
 
-    condemned = claimed_chunk(database, run_id)
+    poison = leased_chunk(database, run_id)
 
-    assert (condemned.condemned, condemned.first_position, condemned.last_position) == (True, 3, 3)
+    assert (poison.is_poison, poison.first_position, poison.last_position) == (True, 3, 3)
 
 
 def work_unless_culprit(database: Database, lease: Lease) -> list[int]:
     """What a chunk task does in whose way one contact stands: it dies on that one. The positions it finished."""
     with database.transaction() as session:
         positions = [contact.position for contact in chunks.load(session, lease).contacts]
-    if lease.condemned:
+    if lease.is_poison:
         finish_chunk(database, lease, [skipped(position) for position in positions])
     elif CULPRIT in positions:
         expire(database, lease)
@@ -101,14 +101,14 @@ def test_one_contact_that_kills_its_chunk_task_costs_that_contact_and_few_attemp
 
     worked: list[int] = []
     broken = 0
-    while (lease := claim(database, run_id)) is not None:
+    while (lease := lease_chunk(database, run_id)) is not None:
         before = len(worked)
         worked += work_unless_culprit(database, lease)
-        broken += len(worked) == before and not lease.condemned
+        broken += len(worked) == before and not lease.is_poison
 
     assert sorted(worked) == [position for position in range(200) if position != CULPRIT]
     cuts = 3
-    assert broken == CONDEMNED_ATTEMPTS + cuts
+    assert broken == POISON_ATTEMPTS + cuts
     with database.transaction() as session:
         assert lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, 200) is lifecycle.Beginning.DONE
         assert "chunk_split" in {event.kind for event in events_of_run(session, run_id)}
@@ -116,14 +116,14 @@ def test_one_contact_that_kills_its_chunk_task_costs_that_contact_and_few_attemp
 
 def test_a_slow_record_that_is_in_hand_whenever_a_worker_is_killed_is_not_blamed_at_once(database: Database) -> None:
     run_id = started_run(database, count=20, chunk_size=20)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
     with database.transaction() as session:
         chunks.record(session, lease, [found(n) for n in range(19)], LEASE_S)
     expire(database, lease)
-    for _ in range(CONDEMNED_ATTEMPTS - 2):
+    for _ in range(POISON_ATTEMPTS - 2):
         expired_chunk(database, run_id)
 
-    assert not claimed_chunk(database, run_id).condemned
+    assert not leased_chunk(database, run_id).is_poison
 
 
 def compiling(database: Database) -> UUID:
@@ -132,7 +132,7 @@ def compiling(database: Database) -> UUID:
         with database.transaction() as session:
             lifecycle.begin_stage(session, run_id, stage, WORKER, 1)
         if stage != COMPILE:
-            finish_chunk(database, claimed_chunk(database, run_id, stage), [skipped(0)])
+            finish_chunk(database, leased_chunk(database, run_id, stage), [skipped(0)])
     return run_id
 
 
@@ -142,14 +142,14 @@ def test_compiling_that_never_succeeds_is_given_up(database: Database) -> None:
         expired_chunk(database, run_id, COMPILE)
 
     with pytest.raises(ChunkExhausted, match=str(run_id)):
-        claim(database, run_id, COMPILE)
+        lease_chunk(database, run_id, COMPILE)
 
 
 def test_a_piece_that_broke_for_good_is_numbered_after_the_others(database: Database) -> None:
     run_id = started_run(database, count=40, chunk_size=20)
     for _ in range(SUSPECT_ATTEMPTS):
         expired_chunk(database, run_id)
-    claimed_chunk(database, run_id)
+    leased_chunk(database, run_id)
 
     with database.transaction() as session:
         numbers = session.execute(text("SELECT number FROM run_chunks ORDER BY number")).scalars().all()

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from models.database import Database
 from models.transitions import RunError
 from pipeline.runs import lifecycle, stalled
-from tests.factories import LOOKUP, claimed_chunk, count, expired_chunk, finish_chunk, found, pending_run, started_run
+from tests.factories import LOOKUP, count, expired_chunk, finish_chunk, found, leased_chunk, pending_run, started_run
 
 
 def make_due(database: Database) -> None:
@@ -46,7 +46,7 @@ def test_a_run_whose_chunk_task_died_is_found(database: Database) -> None:
 
 def test_a_run_with_a_live_lease_is_left_alone(database: Database) -> None:
     run_id = started_run(database)
-    claimed_chunk(database, run_id)
+    leased_chunk(database, run_id)
     make_due(database)
 
     assert find(database) == []
@@ -73,7 +73,7 @@ def test_a_run_that_was_at_work_again_is_sent_as_soon_as_a_new_one(database: Dat
     with database.transaction() as session:
         session.execute(text("UPDATE runs SET resends = 8"))
 
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0), found(1)])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
 
     with database.transaction() as session:
         assert count(session, "SELECT resends FROM runs") == 0
@@ -126,7 +126,7 @@ def test_a_run_with_a_stage_that_takes_too_long_is_found(database: Database) -> 
 
 def test_a_stage_that_is_complete_took_no_longer_than_it_may(database: Database) -> None:
     run_id = started_run(database, count=1)
-    finish_chunk(database, claimed_chunk(database, run_id), [found(0)])
+    finish_chunk(database, leased_chunk(database, run_id), [found(0)])
     age(database, run_id, run_hours=3, stage_hours=3)
 
     assert overdue(database, stage_hours=2.5) == []
@@ -150,7 +150,7 @@ def test_a_limit_for_runs_below_that_for_stages_holds(database: Database) -> Non
 
 def test_when_the_broker_lost_its_data_every_active_run_is_sent_again(database: Database) -> None:
     working = started_run(database)
-    claimed_chunk(database, working)
+    leased_chunk(database, working)
     pending = pending_run(database)
     over = pending_run(database)
     with database.transaction() as session:
@@ -168,7 +168,7 @@ def test_a_run_whose_chain_could_not_be_sent_is_not_put_off(database: Database) 
     find(database)
 
     with database.transaction() as session:
-        stalled.take_back(session, [run_id])
+        stalled.unmark_resent(session, [run_id])
 
     with database.transaction() as session:
         assert count(session, "SELECT resends FROM runs") == 5
@@ -183,8 +183,8 @@ def test_an_orphan_for_which_no_chain_could_be_sent_is_found_again_beside_live_c
     assert find(database) == []
 
     with database.transaction() as session:
-        stalled.take_back(session, [run_id])
+        stalled.unmark_resent(session, [run_id])
 
-    claimed_chunk(database, run_id)
+    leased_chunk(database, run_id)
     expired_chunk(database, run_id)
     assert find(database) == [run_id]

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database import Database
-from models.queries import claimable_chunks, stages_of_run
+from models.queries import free_chunks, stages_of_run
 from models.run import Run
 from models.transitions import RunError
 from pipeline.errors import InsufficientCredits, LeaseLost, RunStateConflict, UnknownRun
@@ -24,10 +24,10 @@ from tests.factories import (
     VERIFY,
     WORKER,
     account,
-    claimed_chunk,
     count,
     finish_chunk,
     found,
+    leased_chunk,
     not_found,
     pending_run,
     skipped,
@@ -47,7 +47,7 @@ class Owner:
         with database.transaction() as session:
             lifecycle.begin_stage(session, self.run_id, LOOKUP, WORKER, 4)
         greylisted = Outcome(3, OutcomeStatus.NOT_FOUND, Reason.GREYLISTED)
-        finish_chunk(database, claimed_chunk(database, self.run_id), [found(0), found(1), found(2), greylisted])
+        finish_chunk(database, leased_chunk(database, self.run_id), [found(0), found(1), found(2), greylisted])
 
     def cancel(self, account_id: UUID | None = None) -> Run:
         with self.database.transaction() as session:
@@ -90,7 +90,7 @@ def test_the_stage_that_was_running_is_cancelled_with_its_run(owner: Owner, data
 
 
 def test_a_chunk_task_of_a_cancelled_run_can_not_write(owner: Owner, database: Database) -> None:
-    lease = claimed_chunk(database, owner.run_id)
+    lease = leased_chunk(database, owner.run_id)
     owner.cancel()
 
     with pytest.raises(LeaseLost, match="the run is over"), database.transaction() as session:
@@ -104,12 +104,12 @@ def fail(owner: Owner) -> None:
 
 @pytest.fixture(params=[Owner.cancel, fail], ids=["cancelled", "failed"])
 def stopped_lease(request: pytest.FixtureRequest, owner: Owner, database: Database) -> Lease:
-    """The lease of a task at work, whose run was stopped; its other chunks were done, waiting, handed back and open."""
-    waits, handed_back = claimed_chunk(database, owner.run_id), claimed_chunk(database, owner.run_id)
+    """The lease of a task at work, whose run was stopped; its other chunks were done, waiting, released and open."""
+    waits, released = leased_chunk(database, owner.run_id), leased_chunk(database, owner.run_id)
     with database.transaction() as session:
-        chunks.put_off(session, waits, [Deferral(waits.first_position, 300, Reason.GREYLISTED)])
-        chunks.hand_back(session, handed_back, "the worker stops")
-    lease = claimed_chunk(database, owner.run_id)
+        chunks.defer(session, waits, [Deferral(waits.first_position, 300, Reason.GREYLISTED)])
+        chunks.release(session, released, "the worker stops")
+    lease = leased_chunk(database, owner.run_id)
     with database.transaction() as session:
         chunks.plan(session, owner.run_id, VERIFY, contacts=10, size=4)
     request.param(owner)
@@ -121,17 +121,17 @@ def test_a_stopped_run_leaves_no_chunk_open_or_leased(owner: Owner, stopped_leas
     with database.transaction() as session:
         left = session.execute(text(by_status), {"id": owner.run_id}).all()
         waiting = session.scalar(text("SELECT sum(waiting) FROM run_stages"))
-        assert claimable_chunks(session, owner.run_id, LOOKUP, 10) == []
+        assert free_chunks(session, owner.run_id, LOOKUP, 10) == []
 
     assert [tuple(row) for row in left] == [("done", 1), ("stopped", 5)]
     assert waiting == 0
 
 
-def give_up(session: Session, lease: Lease) -> None:
-    chunks.give_up(session, lease, StepFailed(Step.WORK, "ValueError"))
+def fail_attempt(session: Session, lease: Lease) -> None:
+    chunks.fail_attempt(session, lease, StepFailed(Step.WORK, "ValueError"))
 
 
-@pytest.mark.parametrize("end", [chunks.finish, give_up])
+@pytest.mark.parametrize("end", [chunks.finish, fail_attempt])
 def test_a_chunk_task_that_comes_back_to_a_stopped_run_has_lost_its_lease(
     stopped_lease: Lease, database: Database, end: Callable[[Session, Lease], None]
 ) -> None:
@@ -139,9 +139,9 @@ def test_a_chunk_task_that_comes_back_to_a_stopped_run_has_lost_its_lease(
         end(session, stopped_lease)
 
 
-def test_what_is_handed_back_of_a_stopped_run_stays_stopped(stopped_lease: Lease, database: Database) -> None:
+def test_what_is_released_of_a_stopped_run_stays_stopped(stopped_lease: Lease, database: Database) -> None:
     with database.transaction() as session:
-        chunks.hand_back(session, stopped_lease, "the worker stops")
+        chunks.release(session, stopped_lease, "the worker stops")
 
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM run_chunks WHERE status IN ('open', 'leased')") == 0
@@ -152,7 +152,7 @@ def test_a_retry_of_a_stopped_run_has_chunks_of_its_own(owner: Owner, stopped_le
     with database.transaction() as session:
         lifecycle.begin_stage(session, retried.run_id, LOOKUP, WORKER, 4)
 
-    assert claimed_chunk(database, retried.run_id).number == 0
+    assert leased_chunk(database, retried.run_id).number == 0
 
 
 def test_compiling_stops_with_its_run(database: Database) -> None:
@@ -160,10 +160,10 @@ def test_compiling_stops_with_its_run(database: Database) -> None:
     for stage, outcome in ((LOOKUP, found(0)), (VERIFY, valid(0))):
         with database.transaction() as session:
             lifecycle.begin_stage(session, run_id, stage, WORKER, 1)
-        finish_chunk(database, claimed_chunk(database, run_id, stage), [outcome])
+        finish_chunk(database, leased_chunk(database, run_id, stage), [outcome])
     with database.transaction() as session:
         lifecycle.begin_stage(session, run_id, "compile", WORKER, 1)
-    lease = claimed_chunk(database, run_id, "compile")
+    lease = leased_chunk(database, run_id, "compile")
 
     with database.transaction() as session:
         lifecycle.fail(session, run_id, RunError("code", "A sentence.", "compile"))
@@ -207,19 +207,19 @@ def test_a_retry_keeps_outcomes_that_hold_and_asks_again_where_things_may_have_p
 
     with database.transaction() as session:
         assert stages_of_run(session, retried.run_id)[0].done == 3
-        left = chunks.load(session, claimed_chunk(database, retried.run_id)).contacts
+        left = chunks.load(session, leased_chunk(database, retried.run_id)).contacts
     assert [contact.position for contact in left] == list(range(3, 10))
 
 
 def test_a_retry_verifies_again_whom_a_mail_server_put_off_and_looks_nobody_up_again(
     owner: Owner, database: Database
 ) -> None:
-    finish_chunk(database, claimed_chunk(database, owner.run_id), [found(position) for position in range(4, 8)])
-    finish_chunk(database, claimed_chunk(database, owner.run_id), [found(8), found(9)])
+    finish_chunk(database, leased_chunk(database, owner.run_id), [found(position) for position in range(4, 8)])
+    finish_chunk(database, leased_chunk(database, owner.run_id), [found(8), found(9)])
     with database.transaction() as session:
         lifecycle.begin_stage(session, owner.run_id, VERIFY, WORKER, 4)
-    put_off = Outcome(1, OutcomeStatus.UNKNOWN, Reason.GREYLISTED, email=found(1).email)
-    finish_chunk(database, claimed_chunk(database, owner.run_id, VERIFY), [valid(0), put_off, valid(2), skipped(3)])
+    defer = Outcome(1, OutcomeStatus.UNKNOWN, Reason.GREYLISTED, email=found(1).email)
+    finish_chunk(database, leased_chunk(database, owner.run_id, VERIFY), [valid(0), defer, valid(2), skipped(3)])
     owner.cancel()
 
     retried = owner.retry()
@@ -242,7 +242,7 @@ def test_a_retry_that_finds_all_ends_at_the_full_price_and_one_that_finds_nothin
     ):
         with database.transaction() as session:
             lifecycle.begin_stage(session, retried.run_id, stage, WORKER, 10)
-        lease = claimed_chunk(database, retried.run_id, stage)
+        lease = leased_chunk(database, retried.run_id, stage)
         if stage == "compile":
             with database.transaction() as session:
                 lifecycle.complete(session, lease, [], LEASE_S)

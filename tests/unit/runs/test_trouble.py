@@ -23,12 +23,12 @@ from pipeline.runs.trouble import (
 from tests.factories import (
     LEASE_S,
     LOOKUP,
-    claim,
-    claimed_chunk,
     count,
     expired_chunk,
     finish_chunk,
     found,
+    lease_chunk,
+    leased_chunk,
     let_pauses_pass,
     started_run,
 )
@@ -43,10 +43,10 @@ def given_up(database: Database) -> None:
     """One more chunk whose step failed."""
     with database.transaction() as session:
         run = session.query(Run).one()
-    lease = claimed_chunk(database, run.id)
+    lease = leased_chunk(database, run.id)
     with database.transaction() as session:
         lock_run(session, run.id)
-        chunks.give_up(session, lease, FAILED)
+        chunks.fail_attempt(session, lease, FAILED)
 
 
 def execute(database: Database, statement: str) -> None:
@@ -87,7 +87,7 @@ def poison(position: int) -> Outcome:
 def test_what_is_recorded_ends_the_count_and_what_is_given_up_does_not(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
     given_up(database)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
 
     with database.transaction() as session:
         chunks.record(session, lease, [poison(2)], LEASE_S)
@@ -101,15 +101,15 @@ def test_what_is_recorded_ends_the_count_and_what_is_given_up_does_not(database:
 def test_what_is_deferred_and_what_is_finished_ends_the_count(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
     given_up(database)
-    lease = claimed_chunk(database, run_id)
+    lease = leased_chunk(database, run_id)
     with database.transaction() as session:
-        chunks.put_off(session, lease, [Deferral(2, 60, Reason.GREYLISTED)])
+        chunks.defer(session, lease, [Deferral(2, 60, Reason.GREYLISTED)])
     assert failures(database) == 0
 
     let_pauses_pass(database)
     given_up(database)
     let_pauses_pass(database)
-    finish_chunk(database, claimed_chunk(database, run_id), [])
+    finish_chunk(database, leased_chunk(database, run_id), [])
     assert failures(database) == 0
 
 
@@ -127,7 +127,7 @@ def test_a_failure_from_before_a_long_wait_is_not_one_in_a_row(database: Databas
         assert count(session, "SELECT count(*) FROM runs WHERE troubled_since > now() - interval '1 minute'") == 1
 
 
-def test_a_run_that_failed_often_in_a_row_is_claimed_at_a_pace(database: Database) -> None:
+def test_a_run_that_failed_often_in_a_row_is_leased_at_a_pace(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=1)
     given_up(database)
     with database.transaction() as session:
@@ -135,14 +135,14 @@ def test_a_run_that_failed_often_in_a_row_is_claimed_at_a_pace(database: Databas
         session.execute(text("UPDATE runs SET failures = :failures, resend_at = now()"), many)
     with database.transaction() as session:
         run = session.get_one(Run, run_id)
-        assert trouble.must_rest(session, run)
-        trouble.let_rest(session, run)
+        assert trouble.must_wait(session, run)
+        trouble.park(session, run)
         assert count(session, "SELECT count(*) FROM runs WHERE resend_at > now()") == 1
-    assert claim(database, run_id) is None
+    assert lease_chunk(database, run_id) is None
 
     with database.transaction() as session:
         session.execute(text("UPDATE runs SET troubled_since = troubled_since - interval '101 s'"))
-    assert claim(database, run_id) is not None
+    assert lease_chunk(database, run_id) is not None
 
 
 @pytest.mark.parametrize(
@@ -175,13 +175,13 @@ def test_a_run_all_of_whose_chunk_tasks_die_is_given_up_within_minutes(database:
         session.execute(text("UPDATE runs SET troubled_since = now() - interval '2 minutes'"))
 
     with pytest.raises(ChunkExhausted, match=str(run_id)):
-        claim(database, run_id)
+        lease_chunk(database, run_id)
 
 
 def test_a_chunk_task_that_dies_once_is_no_trouble(database: Database) -> None:
     run_id = started_run(database)
     expired_chunk(database, run_id)
-    claimed_chunk(database, run_id)
+    leased_chunk(database, run_id)
 
     assert failures(database) == 0
 

@@ -47,7 +47,7 @@ def due_runs(database: Database) -> None:
         session.execute(text("UPDATE runs SET resend_at = now() - interval '1 second'"))
 
 
-def put_off(database: Database) -> int:
+def pause_of(database: Database) -> int:
     with database.transaction() as session:
         return count(session, "SELECT count(*) FROM runs WHERE resend_at > now() OR resends > 0")
 
@@ -57,7 +57,7 @@ def test_a_broker_that_goes_away_after_it_was_asked_puts_no_run_off(database: Da
     with pytest.raises(DispatchFailed):
         sweep(database, Standing(), run_hours=1, stage_hours=1)
 
-    assert put_off(database) == 0
+    assert pause_of(database) == 0
 
 
 @pytest.mark.usefixtures("due_runs")
@@ -67,7 +67,7 @@ def test_a_broker_that_is_away_puts_no_run_off(database: Database) -> None:
     with pytest.raises(DispatchFailed):
         sweep(database, away, run_hours=1, stage_hours=1)
 
-    assert put_off(database) == 0
+    assert pause_of(database) == 0
 
 
 @pytest.mark.usefixtures("due_runs")
