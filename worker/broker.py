@@ -1,4 +1,4 @@
-"""The broker: how Celery reaches it, and what keeps it from taking messages."""
+"""The broker: how Celery connects to it, and why it does not accept messages."""
 
 import logging
 import ssl
@@ -21,15 +21,15 @@ from settings import Settings
 QUEUE = "growth"
 VISIBILITY_TIMEOUT_S = 300
 
-# A publish is done when the broker has it: one that got lost on a dying connection is noticed, and sent again.
+# A publish is done when the broker has confirmed it. One that is lost on a broken connection is noticed and sent again.
 RABBITMQ_TRANSPORT = {"confirm_publish": True}
 
 REDIS_TRANSPORT = {
     "visibility_timeout": VISIBILITY_TIMEOUT_S,
-    # Messages of a dead worker come back in seconds, not minutes.
+    # Messages of a dead worker are restored within seconds, not minutes.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
-    # A publish must not wait for ever on a dead connection.
+    # A publish must not wait forever on a dead connection.
     "socket_timeout": 30,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
@@ -59,13 +59,13 @@ REDIS_NEEDS = (
     Need(("TIME",)),
     Need(("EXISTS", "growth:broker_marker"), f"~{QUEUE}*"),
 )  # fmt: skip
-"""What Celery's Redis transport sends, and the broker marker."""
+"""The commands of Celery's Redis transport and of the broker marker."""
 
 log = logging.getLogger(__name__)
 
 
 def connection_settings(url: str) -> Mapping[str, Any]:
-    """Celery's settings that say where the broker is."""
+    """Celery's settings that locate the broker."""
     if is_rabbitmq(url):
         plain, tls = _without_certificates(url)
         return {"broker_url": plain, "broker_use_ssl": tls, "broker_transport_options": RABBITMQ_TRANSPORT}
@@ -73,7 +73,7 @@ def connection_settings(url: str) -> Mapping[str, Any]:
     known = {name: options[name] for name in redis_transport.Channel.from_transport_options if name in options}
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
     if url.startswith("rediss:"):
-        # Without it kombu would take any certificate.
+        # Without it kombu would accept any certificate.
         tls.setdefault("ssl_cert_reqs", "required")
     return {
         "broker_url": celery_url(url),
@@ -83,7 +83,7 @@ def connection_settings(url: str) -> Mapping[str, Any]:
 
 
 def _without_certificates(url: str) -> tuple[str, dict[str, Any] | None]:
-    """An `amqps://` URL without its options `ssl_ca_certs` and so on, and these as Celery wants them."""
+    """An `amqps://` URL without options such as `ssl_ca_certs`, and these options in Celery's form."""
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     tls: dict[str, Any] = {name.removeprefix("ssl_"): options.pop(name) for name in list(options) if name[:4] == "ssl_"}
@@ -100,9 +100,9 @@ def is_rabbitmq(url: str) -> bool:
 
 
 class Channel(redis_transport.Channel):
-    """kombu's, for users without rights on Redis's channels as well.
+    """kombu's channel, which also serves users without rights on Redis's channels.
 
-    What goes through those is for the eyes of operators only: events for Flower, and commands such as `celery inspect`.
+    Only operators need those channels: for Flower's events, and for commands such as `celery inspect`.
     """
 
     def _put_fanout(self, *args: Any, **kwargs: Any) -> None:
@@ -113,22 +113,22 @@ class Channel(redis_transport.Channel):
         try:
             return super()._receive_one(c)  # type: ignore[misc]
         except NoPermissionError:
-            log.warning("this worker is not seen by Flower and `celery inspect`: `growth doctor` says what to grant")
+            log.warning("Flower and `celery inspect` do not see this worker: `growth doctor` says what to grant")
             return None
 
 
 class Transport(redis_transport.Transport):
-    """kombu's, with our channel."""
+    """kombu's transport with our channel."""
 
     Channel = Channel
 
 
-# By name, since that also holds for sockets, whose URLs Celery lets no other transport read.
+# Registered by name: for URLs of sockets Celery takes no other transport.
 kombu.transport.TRANSPORT_ALIASES.update(redis=f"{__name__}:Transport", rediss=f"{__name__}:Transport")
 
 
 def find_broker_trouble(settings: Settings, timeout_s: float) -> str | None:
-    """Say what keeps the broker from taking messages and handing them out; none if nothing does."""
+    """What keeps the broker from accepting and delivering messages; none if nothing does."""
     url = settings.celery_broker_url
     if is_rabbitmq(url):
         return _find_rabbitmq_trouble(settings, timeout_s)
@@ -137,7 +137,7 @@ def find_broker_trouble(settings: Settings, timeout_s: float) -> str | None:
 
 
 def find_unseen(settings: Settings, timeout_s: float) -> str | None:
-    """Say what keeps Flower and `celery inspect` from seeing workers; none if nothing does."""
+    """What keeps Flower and `celery inspect` from seeing workers; none if nothing does."""
     url = settings.celery_broker_url
     if is_rabbitmq(url):
         return None
@@ -147,7 +147,7 @@ def find_unseen(settings: Settings, timeout_s: float) -> str | None:
 
 
 def why_not_sent(error: BaseException, settings: Settings) -> str:
-    """Say why a message could not be sent, and what to do. It begins with "not"."""
+    """Why a message could not be sent, and what to do. The text begins with "not"."""
     cause, url, variable = error.__cause__ or error, settings.celery_broker_url, _variable(settings)
     if not is_rabbitmq(url):
         return _with_origin(why(cause, url, variable), settings)
@@ -163,7 +163,7 @@ def _variable(settings: Settings) -> str:
 
 
 def _with_origin(trouble: str, settings: Settings) -> str:
-    """Say where the broker's database comes from, if there is none of that number."""
+    """Add which setting the broker's database number comes from, if the server has no such database."""
     if settings.broker_url or "no database" not in trouble:
         return trouble
     number = database_of(settings.celery_broker_url)
@@ -178,6 +178,6 @@ def _find_rabbitmq_trouble(settings: Settings, timeout_s: float) -> str | None:
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, interval_max=0)
             with suppress(NotFound):
                 Queue(QUEUE, channel=connection.default_channel).queue_declare(passive=True)
-    except Exception as error:  # noqa: BLE001 - whatever keeps it from being used
+    except Exception as error:  # noqa: BLE001 - any error means that the broker is unusable
         return why_not_sent(error, settings)
     return None

@@ -1,4 +1,4 @@
-"""Sends a run's chain. Sending it again, or twice at once, is always safe: Postgres says what is left."""
+"""Sends the messages of runs to the broker. Sending one twice is always safe: Postgres knows what is left to do."""
 
 import logging
 import threading
@@ -19,18 +19,18 @@ from worker.broker import QUEUE, find_broker_trouble, is_rabbitmq, why_not_sent
 __all__ = ["DispatchFailed", "broker_may_be_away", "find_broker_trouble", "send_chain", "send_export"]
 
 CONFIRM_TIMEOUT_S = 5
-"""How long RabbitMQ may take to say that it has a message."""
+"""How long RabbitMQ may take to confirm a message."""
 SENT_WITHIN_S = 1.8
-"""How long whoever sends waits for all of it: finding the host, connecting, TLS, the broker's answer."""
+"""How long a send may take in all: name lookup, connecting, TLS, and the broker's answer."""
 SENDERS = 10
-"""Sends that may be on their way at once: as many as Celery keeps connections for."""
+"""The number of sends in flight at once: Celery's pool has as many connections."""
 
 IN_TURN, AFTER_ALL_OTHERS = 3, 9
-"""Priorities in Redis, where the lower comes first, and 0 is that of the links which Celery sends by itself.
+"""Priorities in Redis, where the lowest number comes first. Celery sends the later steps of a chain with priority 0.
 
-A run that waits for a process has one link in the queue, and a run at work has one for its next chunk: in turn,
-whatever their sizes. A run that goes on with its next stage keeps the process that it waited for. The extra tasks of a
-large run come last: each would stand for a whole chunk before a small run.
+A run that waits for a process has one chain step in the queue, and so has a running one for its next chunk: they take
+turns, whatever their sizes. A run that proceeds to its next stage keeps its process. The extra tasks of a large run
+come last: otherwise a small run would wait a whole chunk for each of them.
 """
 
 log = logging.getLogger(__name__)
@@ -38,12 +38,12 @@ _senders = threading.BoundedSemaphore(SENDERS)
 
 
 class DispatchFailed(Exception):
-    """Raised when the broker did not take the message; the sweeper will send it. Its text says why, and what to do."""
+    """Raised when the broker did not accept a message. The text says why and what to do; the sweeper sends it later."""
 
 
 @contextmanager
 def broker_may_be_away(run_id: UUID) -> Iterator[None]:
-    """For sends that the sweeper repairs when they fail: it logs the failure and goes on."""
+    """Log a failed send and go on: the sweeper will repair it."""
     try:
         yield
     except DispatchFailed as error:
@@ -51,48 +51,48 @@ def broker_may_be_away(run_id: UUID) -> Iterator[None]:
 
 
 def send_chain(run_id: UUID, preset: str) -> None:
-    """Send `email_lookup → email_verify → compile`, or what the preset has of it.
+    """Send the preset's part of `email_lookup → email_verify → compile`.
 
     Call it after the transaction that created the run is committed. Raises `DispatchFailed`, and nothing else, within
-    two seconds; then nothing is lost, since the sweeper sends it some seconds later.
+    two seconds. Nothing is lost then: the sweeper sends the chain some seconds later.
     """
 
     stages = PRESETS[preset]
 
     def whole_chain() -> Signature[None]:
-        helpers = load_settings().max_tasks_per_run - 1
-        first, *later = (_stage_task(stage, run_id, helpers) for stage in stages)
-        return chain(_waits(first, IN_TURN), *later, _compile_task(run_id))
+        extra_tasks = load_settings().max_tasks_per_run - 1
+        first, *later = (_stage_task(stage, run_id, extra_tasks) for stage in stages)
+        return chain(_queued(first, IN_TURN), *later, _compile_task(run_id))
 
     _send(whole_chain)
 
 
 def send_rest_of_chain(run_id: UUID, preset: str, stage: str) -> None:
-    """Send the chain from `stage` on. Its first link starts no extra tasks: they are at work already."""
+    """Send the chain from `stage` on. Its first step starts no extra tasks: they are running already."""
     stages = PRESETS[preset]
     later = stages[stages.index(stage) + 1 :]
 
     def rest_of_chain() -> Signature[None]:
-        helpers = load_settings().max_tasks_per_run - 1
-        first = _waits(_stage_task(stage, run_id, extra_tasks=0), IN_TURN)
-        return chain(first, *(_stage_task(name, run_id, helpers) for name in later), _compile_task(run_id))
+        extra_tasks = load_settings().max_tasks_per_run - 1
+        first = _queued(_stage_task(stage, run_id, extra_tasks=0), IN_TURN)
+        return chain(first, *(_stage_task(name, run_id, extra_tasks) for name in later), _compile_task(run_id))
 
     _send(rest_of_chain)
 
 
 def send_export(run_id: UUID) -> None:
-    """Have the export files written that a finished run lacks. Raises `DispatchFailed`; the sweeper repairs it."""
-    _send(lambda: _waits(_task("export", str(run_id)), IN_TURN))
+    """Request the missing export files of a finished run. Raises `DispatchFailed`, which the sweeper repairs."""
+    _send(lambda: _queued(_task("export", str(run_id)), IN_TURN))
 
 
 def send_chunk_tasks(run_id: UUID, stage: str, count: int) -> None:
-    """Send `count` chunk tasks to help with a stage."""
+    """Send `count` chunk tasks that work on a stage beside the chain."""
     for _ in range(count):
-        _send(lambda: _waits(_task("chunk", str(run_id), stage), AFTER_ALL_OTHERS))
+        _send(lambda: _queued(_task("chunk", str(run_id), stage), AFTER_ALL_OTHERS))
 
 
-def _waits(task: Signature[None], priority: int) -> Signature[None]:
-    """RabbitMQ's quorum queues know nothing below the usual priority: there, all that is sent waits in one line."""
+def _queued(task: Signature[None], priority: int) -> Signature[None]:
+    """A task with its priority. RabbitMQ's quorum queues know none below the default: there tasks wait in one line."""
     return task if is_rabbitmq(load_settings().celery_broker_url) else task.set(priority=priority)
 
 
@@ -105,7 +105,7 @@ def _compile_task(run_id: UUID) -> Signature[None]:
 
 
 def _task(name: str, *args: str | int) -> Signature[None]:
-    """The timeout is part of it, so that it also holds for the links that Celery sends by itself."""
+    """A task with its timeout as an option, so that it also applies to the chain steps that Celery sends."""
     return app.signature(f"growth.{name}", args=args, immutable=True, confirm_timeout=CONFIRM_TIMEOUT_S)
 
 
@@ -113,32 +113,34 @@ def _send(message: Callable[[], Signature[None]]) -> None:
     if app.current_worker_task is None:
         _send_within_limit(message)
     else:
-        # Tasks have limits of their own, and Celery knows by the thread which of them is the parent.
-        _hand_over(message)
+        # Tasks have time limits of their own, and Celery finds the parent task by the thread.
+        _apply(message)
 
 
 def _send_within_limit(message: Callable[[], Signature[None]]) -> None:
-    """Send in a thread: nothing else bounds a name server that does not answer, or a broker that takes a byte a second.
+    """Send in a thread: nothing else bounds a name server that does not answer, or a broker that reads a byte a second.
 
-    What comes too late is sent twice, which is always safe.
+    A message that arrives too late is sent twice, which is always safe.
     """
     deadline = time.monotonic() + SENT_WITHIN_S
     sent: Future[None] = Future()
     if not _senders.acquire(timeout=SENT_WITHIN_S):
         raise DispatchFailed(_TOO_LATE)
-    threading.Thread(target=_carry, args=(message, sent), name="growth-dispatch", daemon=True).start()
+    threading.Thread(target=_send_and_resolve, args=(message, sent), name="growth-dispatch", daemon=True).start()
     try:
         sent.result(deadline - time.monotonic())
     except TimeoutError:
         raise DispatchFailed(_TOO_LATE) from None
 
 
-_TOO_LATE = f"the broker did not take the message within {SENT_WITHIN_S} s: check its URL, and the way to its server."
+_TOO_LATE = (
+    f"the broker did not accept the message within {SENT_WITHIN_S} s: check its URL, and the network to its server."
+)
 
 
-def _carry(message: Callable[[], Signature[None]], sent: "Future[None]") -> None:
+def _send_and_resolve(message: Callable[[], Signature[None]], sent: "Future[None]") -> None:
     try:
-        _hand_over(message)
+        _apply(message)
     except DispatchFailed as failure:
         sent.set_exception(failure)
     else:
@@ -147,7 +149,7 @@ def _carry(message: Callable[[], Signature[None]], sent: "Future[None]") -> None
         _senders.release()
 
 
-def _hand_over(message: Callable[[], Signature[None]]) -> None:
+def _apply(message: Callable[[], Signature[None]]) -> None:
     try:
         message().apply_async(queue=QUEUE)
     except UnusableSettings as error:

@@ -1,4 +1,4 @@
-"""How often a process that checks addresses looks for garbage that only a collector finds."""
+"""How often the garbage collector runs in a process that verifies addresses."""
 
 import gc
 
@@ -6,10 +6,10 @@ NEW_OBJECTS = 50_000
 
 
 def collect_rarely() -> None:
-    """Let the collector run after 50,000 new objects, not 700.
+    """Run the collector after 50,000 new objects instead of 700.
 
-    A conversation's objects are many, live for a few round trips, and are freed by counting references. Looking through
-    those that are just in use took a tenth of the processor time of checking an address (`bench/verify.py`), and still
-    a twentieth after 10,000. What only a collector finds is little here, and 50,000 objects are a few megabytes.
+    A conversation creates many objects that live for a few round trips and are freed by reference counting. With the
+    default, scanning the live ones took a tenth of the processor time of verifying an address (`bench/verify.py`); at
+    10,000 still a twentieth. There are few reference cycles here, and 50,000 objects take a few megabytes.
     """
     gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])

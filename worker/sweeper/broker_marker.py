@@ -1,6 +1,6 @@
-"""The broker marker: a mark in the broker's own data. When it is gone, so are the queues and all messages in them.
+"""The broker marker: an entry in the broker's own data. When it is gone, all queues and messages are gone too.
 
-Postgres would tell as well, run by run, but only after the pauses between sends, which grow up to five minutes.
+Without it the sweeper would notice run by run, after the pauses between sends, which grow to five minutes.
 """
 
 from collections.abc import Iterator
@@ -19,48 +19,45 @@ from worker.dispatch import DispatchFailed
 
 KEY = "growth:broker_marker"
 QUEUE = "growth.broker_marker"
-"""Nothing is ever sent to it."""
+"""Never has messages."""
 READ_TIMEOUT_S = 5
 REDIS_TIMEOUT_S = 1.0
 
 
 class BrokerMarker(Protocol):
-    """What tells that a broker lost its data. Both raise `DispatchFailed` when the broker is away."""
+    """Shows whether a broker lost its data. Both methods raise `DispatchFailed` when the broker is unavailable."""
 
     def is_gone(self) -> bool:
-        """Whether it must be put back, once what was lost is sent again. The very first time it is gone, too."""
+        """Whether the broker lost its data. Also true when a broker is used for the first time."""
         ...
 
     def put(self) -> None:
-        """Put it there."""
+        """Set the marker, once everything that was lost is sent again."""
         ...
 
 
 class RedisBrokerMarker:
-    """A key beside the queues."""
+    """A key in the database of the queues."""
 
     def __init__(self, server: redis.Redis) -> None:
         self._server = server
 
     def is_gone(self) -> bool:
-        """Whether the key is missing, as after FLUSHALL."""
         with _redis_may_be_away():
             return not self._server.exists(KEY)
 
     def put(self) -> None:
-        """Set the key."""
         with _redis_may_be_away():
             self._server.set(KEY, "1")
 
 
 class RabbitmqBrokerMarker:
-    """An empty queue beside the work's, of the same type: it shares its fate."""
+    """An empty queue of the same type as the work queue: whatever deletes one deletes the other."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def is_gone(self) -> bool:
-        """Whether the queue is missing, as on a node or in a vhost that was made anew."""
         with self._channel() as channel:
             try:
                 channel.queue_declare(QUEUE, passive=True)
@@ -69,7 +66,6 @@ class RabbitmqBrokerMarker:
             return False
 
     def put(self) -> None:
-        """Declare the queue."""
         with self._channel() as channel:
             channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments=QUORUM)
 
@@ -79,13 +75,13 @@ class RabbitmqBrokerMarker:
             with self._connection.channel() as channel:
                 yield channel
         except self._connection.recoverable_connection_errors as error:
-            # What is left of it is of no use: the next sweep connects anew.
+            # The next sweep opens a new connection.
             self._connection.collect()
             raise _failed(error) from error
 
 
 def open_broker_marker(settings: Settings) -> BrokerMarker:
-    """The broker marker of the broker in the settings; nothing is contacted yet."""
+    """The marker of the broker in the settings. Connects to nothing yet."""
     if is_rabbitmq(settings.celery_broker_url):
         return RabbitmqBrokerMarker(app.connection_for_write(transport_options={"read_timeout": READ_TIMEOUT_S}))
     return RedisBrokerMarker(open_redis(settings.celery_broker_url, REDIS_TIMEOUT_S))

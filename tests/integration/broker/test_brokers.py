@@ -91,13 +91,13 @@ def test_a_chain_that_can_not_be_sent_is_one_exception_whose_sentence_says_why(
         "": "REDIS_URL or BROKER_URL must be set",
         "nonsense://h": "Setting BROKER_URL is not usable",
         "redis://127.0.0.1:9/0": "the broker is not reachable",
-        f"redis://:{ENCODED}@127.0.0.1:{silent_port}/0": "did not take the message within 1.8 s",
+        f"redis://:{ENCODED}@127.0.0.1:{silent_port}/0": "did not accept the message within 1.8 s",
         f"redis://all:wrong@{place}/0": "refuses the user or password",
         f"redis://all:{ENCODED}@{place}/1": "has no database 1",
         f"redis://reader:{ENCODED}@{place}/0": "lacks rights",
         f"unix:{tmp_path}/none.sock".replace(":", "://", 1): "is not there",
         "amqp://guest:guest@127.0.0.1:9//": "the broker is not reachable",
-        f"amqp://guest:guest@127.0.0.1:{silent_port}//": "did not take the message within 1.8 s",
+        f"amqp://guest:guest@127.0.0.1:{silent_port}//": "did not accept the message within 1.8 s",
     }
 
     outcomes = send(list(expected))
