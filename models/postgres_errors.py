@@ -31,8 +31,8 @@ AWAY_OR_REFUSING = (
 )
 """SQLSTATEs, or their first characters, of what may go well when it is tried again later."""
 
-QUERY_CANCELED = "57014"
-"""By `statement_timeout`, or by an operator."""
+DEADLOCK, LOCK_NOT_AVAILABLE, QUERY_CANCELED = "40P01", "55P03", "57014"
+"""A query is canceled by `statement_timeout`, or by an operator."""
 
 OF_THE_VALUES = (
     "22001",  # too long

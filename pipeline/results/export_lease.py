@@ -30,8 +30,9 @@ _Statement = TypeVar("_Statement", bound=Executable)
 MAX_ATTEMPTS = 12
 """With the pauses between them this takes an hour: longer than a full disk stays unnoticed."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10, 600
-ASKED_AGAIN_AFTER_S = 10
-"""Until the sweeper asks for files that are due and that nobody writes: a message may be on its way."""
+ASKED_AGAIN_AFTER_S, ASKED_AT_LEAST_EACH_S = 10, 300
+"""The sweeper asks again for files that are due and that nobody writes, after 10, 20, 40 ... seconds, at most 300: a
+message may be on its way, or there may be no worker, and messages would pile up."""
 
 # One lock for each account, held while its exports are leased.
 TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:account_id AS text), 0))")
@@ -56,7 +57,7 @@ def ask_for_exports(session: Session, run: Run) -> None:
     """From now on the files of a finished run are to be written, with all attempts before them; ends any lease."""
     if run.export_formats:
         after = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, ASKED_AGAIN_AFTER_S)
-        _set(session, run.id, export_retry_at=func.now(), export_attempts=0, exporter=None, resend_at=after)
+        _set(session, run.id, export_retry_at=func.now(), export_attempts=0, exporter=None, resends=0, resend_at=after)
 
 
 def request_exports(session: Session, run_id: UUID) -> None:
@@ -169,8 +170,8 @@ def void_exports(session: Session, run: Run) -> None:
 def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
     """Finished runs whose files are due: of each account that nobody writes for the one that waits longest.
 
-    No other run of these accounts is found again for ten seconds. Locked rows are skipped: a large run that is retried
-    is locked for minutes, and the sweeper has other runs to look after.
+    No other run of these accounts is found again before the pause is over. Locked rows are skipped: a large run that
+    is retried is locked for minutes, and the sweeper has other runs to look after.
     """
     is_due = (Run.status.in_(sorted(TERMINAL_RUN_STATUSES)), Run.export_retry_at <= func.now())
     first = (
@@ -183,10 +184,17 @@ def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
     found = session.execute(first).all()
     of_accounts = Run.account_id.in_([run.account_id for run in found])
     free = select(Run.id).where(of_accounts, *is_due).with_for_update(skip_locked=True)
-    after = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, ASKED_AGAIN_AFTER_S)
-    asked = update(Run).where(Run.id.in_(free)).values(resend_at=after).returning(Run.id)
+    pause = func.least(ASKED_AT_LEAST_EACH_S, ASKED_AGAIN_AFTER_S * func.power(2, func.least(Run.resends, 10)))
+    after = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, pause)
+    asked = update(Run).where(Run.id.in_(free)).values(resends=Run.resends + 1, resend_at=after).returning(Run.id)
     asked_for = set(session.scalars(_quietly(asked)))
     return [run.id for run in found if run.id in asked_for]
+
+
+def unmark_asked(session: Session, run_ids: Sequence[UUID]) -> None:
+    """The broker did not accept the messages for these runs: the next sweep finds them again."""
+    unsent = update(Run).where(Run.id.in_(run_ids))
+    session.execute(_quietly(unsent.values(resends=func.greatest(Run.resends - 1, 0), resend_at=func.now())))
 
 
 def next_unexported(session: Session, run_id: UUID) -> UUID | None:

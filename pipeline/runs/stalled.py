@@ -128,7 +128,8 @@ def unmark_resent(session: Session, run_ids: Sequence[UUID]) -> None:
 def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: int = 100) -> Sequence[Overdue]:
     """Runs that have been going on for longer than they may, or whose running stage has.
 
-    One whose failing failed is found again after a pause.
+    One that could not be failed is found again after a pause. Locked rows are skipped: whoever holds one may be at it
+    for minutes, as a retry of a large run is, and the next sweep finds it.
     """
     run_is_overdue = Run.created_at < _hours_ago(run_hours)
     # The LIMIT keeps the planner to one look at the stages of each active run: without it, it reads those of all runs.
@@ -147,6 +148,7 @@ def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: 
             run_is_overdue | (running.c.started_at < _hours_ago(stage_hours)),
         )
         .limit(limit)
+        .with_for_update(of=Run, skip_locked=True)
     )
     return [
         Overdue(run_id, _run_time_limit(run_hours) if whole_run else _stage_time_limit(stage, stage_hours))

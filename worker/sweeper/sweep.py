@@ -1,20 +1,22 @@
 """The sweeper: sends the chain again for runs that have work and no live lease, or were never sent.
 
-Run as `python -m worker.sweeper`. Several may run at once: an advisory lock lets one of them look at a time.
-Why it is a process of its own and not a Celery task: docs/decisions/0004-sweeper.md.
+Started as `python -m worker.sweeper`. Several may run at once: an advisory lock lets one of them look at a time.
+docs/decisions/0004-sweeper.md says why it is a process of its own and not a Celery task.
 """
 
 import logging
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
+from uuid import UUID
 
 from models.connections import IN_THE_BACKGROUND
 from models.database import Database, check_at_start, open_database
-from models.postgres_errors import PostgresUnavailable
+from models.postgres_errors import DEADLOCK, LOCK_NOT_AVAILABLE, QUERY_CANCELED, PostgresUnavailable
 from models.transitions import lock_run
-from pipeline.results.export_lease import find_unexported
+from pipeline.results.export_lease import find_unexported, unmark_asked
 from pipeline.runs.lifecycle import fail
 from pipeline.runs.stalled import (
     Overdue,
@@ -32,6 +34,8 @@ from worker.sweeper.broker_marker import BrokerMarker, open_broker_marker
 from worker.sweeper.expire import keep_expiring
 
 STOP_S = 5.0
+OF_ONE_RUN = {DEADLOCK, LOCK_NOT_AVAILABLE, QUERY_CANCELED}
+"""SQLSTATEs after which the other runs can still be handled."""
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +43,14 @@ log = logging.getLogger(__name__)
 def sweep(database: Database, broker_marker: BrokerMarker, run_hours: float, stage_hours: float) -> None:
     """One sweep. Raises `PostgresUnavailable`, and `DispatchFailed` when the broker is away."""
     _fail_overdue(database, run_hours, stage_hours)
-    # Asked first: while the broker is away nothing is found, and so nothing is put off.
+    # Checked first: while the broker is unavailable, no run is found and so none is postponed.
     lost_its_data = broker_marker.is_gone()
     with database.transaction() as session:
         take_turn(session)
         stalled = find_all_active(session) if lost_its_data else find_stalled(session)
         unexported = find_unexported(session)
     _send_chains(database, stalled)
-    for run_id in unexported:
-        send_export(run_id)
+    _send_exports(database, unexported)
     if lost_its_data:
         broker_marker.put()
 
@@ -74,19 +77,19 @@ def main() -> None:
     while not stopping.wait(settings.sweep_seconds):
         sweep_or_log(database, broker_marker, settings)
     database.close()
-    # A step in hand is finished; a disk that hangs is not waited for.
+    # Waits for the current step, but not for a disk that hangs.
     expiry.join(STOP_S)
 
 
 def sweep_or_log(database: Database, broker_marker: BrokerMarker, settings: Settings) -> None:
-    """One sweep; whatever befalls it, the next one comes."""
+    """One sweep. Its errors are logged: the next sweep comes in any case."""
     try:
         sweep(database, broker_marker, settings.run_hours, settings.stage_hours)
     except PostgresUnavailable as error:
-        log.warning("Postgres is not available: %s", error)
+        log.warning("Postgres is unavailable: %s", error)
     except DispatchFailed as error:
         log.warning("runs may wait for their chains: %s", error)
-    except Exception as error:  # noqa: BLE001 - a fault of ours: all runs need the next sweep
+    except Exception as error:  # noqa: BLE001 - a bug of ours must not end the sweeper
         log.error("a sweep broke: %s, %s", fault_of(error), place_of(error))
 
 
@@ -97,13 +100,25 @@ def _fail_overdue(database: Database, run_hours: float, stage_hours: float) -> N
         try:
             _fail(database, late)
         except StepFailed as failed:
-            # One run that can't be ended holds up no other; it is found again after a pause.
+            # The sweep goes on with the other runs; this one is found again after a pause.
             log.error("run %s, stage %s: %s", late.run_id, late.error.stage, failed)
             _note(database, late, failed)
 
 
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Raise `StepFailed` for an error that concerns one run only, such as a lock that somebody else holds."""
+    try:
+        with step(Step.FAIL):
+            yield
+    except PostgresUnavailable as error:
+        if error.sqlstate not in OF_ONE_RUN:
+            raise
+        raise StepFailed(Step.FAIL, fault_of(error), place_of(error)) from None
+
+
 def _fail(database: Database, late: Overdue) -> None:
-    with step(Step.FAIL), database.transaction() as session:
+    with _failing(), database.transaction() as session:
         failed = fail(session, late.run_id, late.error)
     if failed:
         log.error("run %s, stage %s: failed with %s", late.run_id, late.error.stage, late.error.code)
@@ -111,7 +126,7 @@ def _fail(database: Database, late: Overdue) -> None:
 
 def _note(database: Database, late: Overdue, failed: StepFailed) -> None:
     try:
-        with step(Step.FAIL), database.transaction() as session:
+        with _failing(), database.transaction() as session:
             if run := lock_run(session, late.run_id):
                 note_step(session, run, failed, late.error.stage)
     except StepFailed as error:
@@ -127,3 +142,13 @@ def _send_chains(database: Database, stalled: Sequence[Stalled]) -> None:
                 unmark_resent(session, [unsent.run_id for unsent in stalled[sent:]])
             raise
         log.info("run %s: sent the chain again", run.run_id)
+
+
+def _send_exports(database: Database, run_ids: Sequence[UUID]) -> None:
+    for sent, run_id in enumerate(run_ids):
+        try:
+            send_export(run_id)
+        except DispatchFailed:
+            with database.transaction() as session:
+                unmark_asked(session, run_ids[sent:])
+            raise

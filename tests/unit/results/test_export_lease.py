@@ -140,6 +140,40 @@ def test_the_sweeper_asks_for_one_run_of_each_account_that_nobody_serves(databas
     assert sorted(found(database)) == sorted([second, other])
 
 
+def pauses(database: Database, run_id: UUID, times: int) -> list[int]:
+    """After how many seconds the sweeper asks again, each time that it asked."""
+    seconds = []
+    for _ in range(times):
+        with database.transaction() as session:
+            session.execute(text("UPDATE runs SET resend_at = now()"))
+            assert export_lease.find_unexported(session) == [run_id]
+            seconds.append(session.scalar(text("SELECT extract(epoch FROM resend_at - now())::int FROM runs")))
+    return seconds
+
+
+def test_files_that_nobody_writes_are_asked_for_ever_more_rarely_until_somebody_leases_them(
+    database: Database,
+) -> None:
+    run_id = stopped_run(database)
+    assert pauses(database, run_id, 7) == [10, 20, 40, 80, 160, 300, 300]
+
+    lease = leased(database, run_id)
+    with database.transaction() as session:
+        export_lease.release_export(session, lease)
+
+    assert pauses(database, run_id, 2) == [10, 20]
+
+
+def test_files_for_which_no_message_could_be_sent_are_found_again_at_once(database: Database) -> None:
+    run_id = stopped_run(database)
+    pauses(database, run_id, 3)
+
+    with database.transaction() as session:
+        export_lease.unmark_asked(session, [run_id])
+
+    assert found(database) == [run_id]
+
+
 def test_files_that_are_being_written_are_not_asked_for_however_long_that_takes(database: Database) -> None:
     run_id = stopped_run(database)
     lease = leased(database, run_id)

@@ -1,12 +1,15 @@
 """What a sweep does when the broker is away, or goes away in the middle of it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
 import redis
 from sqlalchemy import text
 
-from models.database import Database
+from models.connections import Timeouts
+from models.database import Database, open_database
 from settings import load_settings
 from tests.factories import count, pending_run
 from worker.app import make_app
@@ -47,27 +50,72 @@ def due_runs(database: Database) -> None:
         session.execute(text("UPDATE runs SET resend_at = now() - interval '1 second'"))
 
 
-def pause_of(database: Database) -> int:
+@pytest.fixture
+def overdue_runs(database: Database) -> tuple[UUID, UUID]:
+    runs = pending_run(database), pending_run(database)
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET created_at = now() - interval '2 hours'"))
+    return runs
+
+
+@pytest.fixture
+def impatient(database_url: str) -> Iterator[Database]:
+    """Connections that wait for a lock for a moment only."""
+    opened = open_database(database_url, pool_size=1, timeouts=Timeouts(statement_s=10, lock_s=0.05))
+    yield opened
+    opened.close()
+
+
+def statuses(database: Database) -> dict[UUID, str]:
+    with database.transaction() as session:
+        return {row.id: row.status for row in session.execute(text("SELECT id, status FROM runs"))}
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "SELECT FROM runs WHERE id = :run_id FOR UPDATE",
+        "SELECT FROM accounts WHERE id = (SELECT account_id FROM runs WHERE id = :run_id) FOR UPDATE",
+    ],
+    ids=["its run", "its account"],
+)
+def test_an_overdue_run_that_is_locked_holds_up_no_other(
+    database: Database, impatient: Database, overdue_runs: tuple[UUID, UUID], lock: str
+) -> None:
+    locked, other = overdue_runs
+
+    with database.transaction() as holder:
+        holder.execute(text(lock), {"run_id": locked})
+        sweep(impatient, Standing(), run_hours=1, stage_hours=1)
+        assert statuses(database) == {locked: "pending", other: "failed"}
+
+    with database.transaction() as session:
+        session.execute(text("UPDATE runs SET retry_at = now()"))
+    sweep(impatient, Standing(), run_hours=1, stage_hours=1)
+    assert statuses(database) == {locked: "failed", other: "failed"}
+
+
+def postponed(database: Database) -> int:
     with database.transaction() as session:
         return count(session, "SELECT count(*) FROM runs WHERE resend_at > now() OR resends > 0")
 
 
 @pytest.mark.usefixtures("due_runs")
-def test_a_broker_that_goes_away_after_it_was_asked_puts_no_run_off(database: Database) -> None:
+def test_a_broker_that_goes_away_after_it_was_asked_postpones_no_run(database: Database) -> None:
     with pytest.raises(DispatchFailed):
         sweep(database, Standing(), run_hours=1, stage_hours=1)
 
-    assert pause_of(database) == 0
+    assert postponed(database) == 0
 
 
 @pytest.mark.usefixtures("due_runs")
-def test_a_broker_that_is_away_puts_no_run_off(database: Database) -> None:
+def test_a_broker_that_is_away_postpones_no_run(database: Database) -> None:
     away = RedisBrokerMarker(redis.Redis.from_url(NOBODY_LISTENS))
 
     with pytest.raises(DispatchFailed):
         sweep(database, away, run_hours=1, stage_hours=1)
 
-    assert pause_of(database) == 0
+    assert postponed(database) == 0
 
 
 @pytest.mark.usefixtures("due_runs")
