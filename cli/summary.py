@@ -9,21 +9,22 @@ from rich.markup import escape
 from rich.table import Table
 
 DETAILS = {
-    "attempts": "attempt {}",
-    "code": "{}",
-    "contacts": "{} contacts",
-    "fault": "{}",
+    "chunk": "chunk {}",
     "pieces": "into {} pieces",
     "preset": "{}",
+    "contacts": "{} contacts",
+    "seconds": "for {} s",
+    "step": "at {}",
+    "fault": "{}",
+    "code": "{}",
+    "times": "{} in a row",
+    "attempts": "attempt {}",
     "reason": "{}",
     "reasons": "{}",
     "retry": "as run {}",
     "retry_of": "goes on with run {}",
-    "seconds": "for {} s",
-    "step": "at {}",
-    "times": "{} in a row",
 }
-"""How the details of an event read; others are shown as name and value."""
+"""How the details of an event read, and in which order; others follow as name and value."""
 
 
 def print_summary(console: Console, state: dict[str, Any]) -> None:
@@ -51,7 +52,8 @@ def print_timeline(console: Console, events: list[dict[str, Any]]) -> None:
 
 
 def _details(detail: dict[str, Any]) -> Iterator[str]:
-    for name, value in detail.items():
+    for name in sorted(detail, key=lambda name: [*DETAILS, name].index(name)):
+        value = detail[name]
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         yield DETAILS.get(name, f"{name.replace('_', ' ')} {{}}").format(shown)
 

@@ -189,4 +189,4 @@ def _column(first: Sequence[str]) -> tuple[int, bool]:
 
 
 def _say(answer: dict[str, Any], changed: str, unchanged: str) -> None:
-    say(f"{answer['changed']} {changed}, {answer['unchanged']} {unchanged}; it has {answer['total']} entries now.")
+    say(f"{answer['changed']} {changed}, {answer['unchanged']} {unchanged}; entries on it now: {answer['total']}.")

@@ -22,7 +22,7 @@ class UnusableSettings(SystemExit):
 
 
 class Settings(BaseSettings):
-    """What an operator can set. The README's table says it in the same words; a test keeps them equal."""
+    """What an operator can set. docs/settings.md is generated from the descriptions."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
@@ -76,8 +76,8 @@ class Settings(BaseSettings):
 
     defer_seconds: Annotated[tuple[Seconds, ...], NoDecode] = Field(
         (300, 900),
-        description="How long a contact waits, each time a mail server asks us to come back later, "
-        "or mail or name servers are in trouble",
+        description="How long a contact is deferred the first, the second, … time, when a mail server asks for that, "
+        "or when mail or name servers are in trouble",
     )
 
     verifier_url: str = Field(

@@ -15,7 +15,7 @@ from models.wire import Preset
 from pipeline.outcomes import OutcomeStatus, Reason
 from pipeline.stages import PRESETS, STAGES
 from settings import Settings, load_settings
-from tests import project_names
+from tests import project_names, settings_page
 from worker.tasks import app
 
 PACKAGES = ("api", "cli", "models", "pipeline", "settings", "worker")
@@ -105,15 +105,16 @@ def test_each_check_and_key_has_a_name() -> None:
     assert unnamed == []
 
 
+def test_the_page_of_settings_is_generated_from_the_settings() -> None:
+    assert settings_page.PAGE.read_text() == settings_page.page(), "run `python -m tests.settings_page`"
+
+
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
-def test_each_setting_is_in_the_readme_in_the_same_words(project_root: Path, name: str) -> None:
-    field = Settings.model_fields[name]
+def test_each_setting_is_described_and_on_the_page_once(name: str) -> None:
+    rows = [line for line in settings_page.page().splitlines() if line.startswith(f"| `{name.upper()}` |")]
 
-    row = f"| `{name.upper()}` |"
-    lines = [line for line in (project_root / "README.md").read_text().splitlines() if line.startswith(row)]
-
-    assert len(lines) == 1
-    assert (field.description or "") in lines[0]
+    assert len(rows) == 1
+    assert Settings.model_fields[name].description in rows[0]
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -130,11 +130,9 @@ def why_wrong_command(words: list[str]) -> str | None:
             known = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
             return None if target in known else "the Makefile must have this target"
         case ["python", "-m", module, *_]:
-            return (
-                None
-                if module.replace(".", "/") in project_names.paths() or project_names.is_ours(module)
-                else "this module must exist"
-            )
+            path = module.replace(".", "/")
+            is_there = {path, f"{path}.py"} & project_names.paths() or project_names.is_ours(module)
+            return None if is_there else "this module must exist"
         case ["growth", *rest]:
             return why_wrong_growth(rest)
     return None

@@ -52,7 +52,7 @@ def test_the_details_of_the_timeline_are_words() -> None:
     event = {"at": "2026-11-29T10:00:00+00:00", "kind": "chunk_deferred", "stage": "email_verify", "worker": None}
 
     print_timeline(
-        console, [{**event, "detail": {"chunk": 0, "contacts": 7, "seconds": 30, "reasons": ["greylisted"]}}]
+        console, [{**event, "detail": {"reasons": ["greylisted"], "seconds": 30, "contacts": 7, "chunk": 0}}]
     )
 
     assert "chunk 0, 7 contacts, for 30 s, greylisted" in " ".join(printed(console)[1])
