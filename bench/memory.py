@@ -25,8 +25,9 @@ class Knowledge:
             self._refused[domain][pattern] += lesson.refused
         self.taken |= {outcome.email for outcome in outcomes if outcome.email}
         for outcome in outcomes:
-            if known := known_person(outcome):
-                self.people[bytes.fromhex(outcome.evidence["person"])] = known
+            if kept := known_person(outcome):
+                person, known = kept
+                self.people[person] = known
 
     def begin_run(self) -> None:
         """A later run: what this one has found is not its own."""

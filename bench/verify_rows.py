@@ -27,6 +27,7 @@ import uvloop
 from verify_servers import postfix_program
 
 from pipeline.contacts import Batch, Contact
+from pipeline.evidence import ReplyEvidence
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome
 from pipeline.stages.email_verify import EmailVerify
@@ -101,7 +102,9 @@ def engine(target: Target) -> int:
 async def _verify(network: MailNetwork, batch: Batch) -> int:
     said = [each async for each in EmailVerify().work(batch, network)]
     await network.close()
-    return sum(isinstance(each, Outcome) and each.evidence.get("reply_code") == 250 for each in said)
+    return sum(
+        isinstance(each, Outcome) and (each.evidence.reply or ReplyEvidence()).reply_code == 250 for each in said
+    )
 
 
 def bare_sessions(target: Target) -> int:

@@ -6,7 +6,9 @@ A *record* is one contact as a stage sees it: what the client sent, plus what ea
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from pipeline.evidence import NO_EVIDENCE, Evidence, KnownLookup
 
 
 class Contact(NamedTuple):
@@ -27,7 +29,7 @@ class Contact(NamedTuple):
     email: str | None = None
     deferrals: int = 0
     deferred_for: str = ""
-    evidence: Mapping[str, Any] = {}
+    evidence: Evidence = NO_EVIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,14 @@ class KnownPerson:
     mailbox: bytes | None
     reason: str
     score: int
-    evidence: Mapping[str, Any]
+    evidence: KnownLookup
 
 
 @dataclass(frozen=True, slots=True)
 class KnownAnswer:
     """What an earlier run of the same account heard about an address, and how old that is."""
 
-    evidence: Mapping[str, Any]
+    evidence: Evidence
     checked_at: datetime
     age_seconds: float
 

@@ -3,9 +3,10 @@
 An outcome is written once: `(run_id, stage, position)` is its primary key.
 """
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
+
+from pipeline.evidence import NO_EVIDENCE, Evidence
 
 
 class OutcomeStatus(StrEnum):
@@ -291,9 +292,6 @@ class Outcome(NamedTuple):
     domain's known pattern, confirmed by its server), `permutation` (a ranked candidate, confirmed by its server),
     `inferred` (follows the domain's pattern, at a catch-all server that could not confirm it), `directory` (the user's
     own file of people) or the name of a provider. `score` runs from 0 (surely wrong) to 100 (surely right).
-    `evidence` is JSON-ready; for an address found by probing it holds at least `pattern`, `confidence` (how likely it
-    was before it was confirmed), `meaning`, `mail_host`, `reply_code`, `reply_text`, `catch_all` and
-    `asked_at` (ISO 8601, UTC).
     """
 
     position: int
@@ -302,7 +300,10 @@ class Outcome(NamedTuple):
     email: str | None = None
     source: str | None = None
     score: int = 0
-    evidence: Mapping[str, Any] = {}
+    evidence: Evidence = NO_EVIDENCE
+
+    def to_json(self) -> dict[str, Any]:
+        return self._asdict() | {"evidence": self.evidence.to_json()}
 
 
 class Deferral(NamedTuple):

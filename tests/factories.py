@@ -13,6 +13,7 @@ from models.transitions import lock_run
 from models.wire import ContactIn, GoalPlan, InputAssets, Output
 from pipeline.contacts import PatternCount
 from pipeline.credits import RateCard
+from pipeline.evidence import Evidence, ReplyEvidence, SearchEvidence
 from pipeline.lookup.patterns.observations import lessons
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.runs import chunks, lifecycle
@@ -110,8 +111,15 @@ def found(position: int, domain: str = "alpha.test") -> Outcome:
         email=f"given.family{position}@{domain}",
         source="permutation",
         score=95,
-        evidence={"pattern": "first.last", "mail_host": "mx.alpha.test", "reply_code": 250, "catch_all": False},
+        evidence=Evidence(
+            ReplyEvidence(mail_host="mx.alpha.test", reply_code=250), catch_all=False, pattern="first.last"
+        ),
     )
+
+
+def searched(outcome: Outcome, domain: str, person: bytes = b"", *refused: str) -> Outcome:
+    """The outcome as a search at the domain leaves it, which later runs may learn from."""
+    return outcome._replace(evidence=outcome.evidence._replace(search=SearchEvidence(1, domain, person, refused)))
 
 
 def not_found(position: int) -> Outcome:

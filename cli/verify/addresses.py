@@ -139,7 +139,7 @@ async def _check(config: MailNetworkConfig, texts: Sequence[str], patience: floa
 
 def _print_steps(console: Console, checked: Checked) -> None:
     for text, outcome in checked.no_addresses.items():
-        console.print(f"Syntax         {outcome.evidence['syntax']}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"Syntax         {outcome.evidence.syntax}", soft_wrap=True, highlight=False, markup=False)
         print_verdict(console, text, outcome)
     for check in checked.checks:
         print_check(console, check)

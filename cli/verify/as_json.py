@@ -25,7 +25,7 @@ def outcome_as_json(address: str, outcome: Outcome, evidence: dict[str, Any] | N
         "reason": outcome.reason,
         "score": outcome.score,
         "explanation": outcome.reason.sentence,
-        "evidence": {**outcome.evidence, **(evidence or {})},
+        "evidence": outcome.evidence.to_json() | (evidence or {}),
     }
 
 

@@ -41,9 +41,9 @@ def print_verdict(console: Console, email: str, outcome: Outcome) -> None:
     _print(console, "Verdict", f"{email} is {outcome.status} ({outcome.reason}), score {outcome.score} of 100")
     style = COLOURS.get(outcome.status, "")
     console.print(" " * LABEL_WIDTH + outcome.reason.sentence, style=style, soft_wrap=True, highlight=False)
-    if meant := outcome.evidence.get("did_you_mean"):
+    if outcome.evidence.facts and (meant := outcome.evidence.facts.did_you_mean):
         _print(console, "", f"Was {meant} meant?")
-    if seconds := outcome.evidence.get("come_back_after_seconds"):
+    if seconds := outcome.evidence.come_back_after_seconds:
         _print(console, "", f"It can be asked again in {seconds} s: --patience {seconds} waits for that.")
     console.print(" " * LABEL_WIDTH + ADVICE[outcome.status], soft_wrap=True, highlight=False)
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline.contacts import Batch, Contact
+from pipeline.evidence import Evidence
 from pipeline.lookup.providers.waterfall import NO_SOURCES
 from pipeline.mail.dns.routes import MailRoute
 from pipeline.mail.network import MailNetwork
@@ -77,7 +78,7 @@ async def check_domain(
 def owed_outcome(deferral: Deferral, email: str) -> Outcome:
     """What is said of an address that is put off for longer than we can wait."""
     verdict = verdict_on_nothing(deferral.reason)
-    evidence = {"come_back_after_seconds": round(deferral.seconds)}
+    evidence = Evidence(come_back_after_seconds=round(deferral.seconds))
     return Outcome(deferral.position, verdict.status, verdict.reason, email, score=verdict.score, evidence=evidence)
 
 

@@ -14,6 +14,7 @@ from cli.verify.as_json import outcome_as_json, outcome_as_reacher
 from cli.verify.verdict_format import VerdictFormat
 from cli.verify.worklist import Worklist
 from cli.whole_file import whole_file
+from pipeline.evidence import Evidence, ReplyEvidence
 from pipeline.mail.address.syntax import Address, SyntaxProblem, parse_address
 from pipeline.mail.verdict import INVALID_SYNTAX
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
@@ -43,7 +44,7 @@ def write_verdicts(output: Path, output_format: VerdictFormat, file: AddressFile
 def no_address(problem: SyntaxProblem) -> Outcome:
     """The outcome of a text that is no address."""
     verdict = INVALID_SYNTAX
-    return Outcome(0, verdict.status, verdict.reason, score=verdict.score, evidence={"syntax": problem.sentence})
+    return Outcome(0, verdict.status, verdict.reason, score=verdict.score, evidence=Evidence(syntax=problem.sentence))
 
 
 def _judged(file: AddressFile, worklist: Worklist) -> Judged:
@@ -73,9 +74,9 @@ def _write_csv(stream: TextIO, file: AddressFile, judged: Judged) -> None:
     writer = csv.writer(stream, delimiter=file.file.delimiter)
     writer.writerow([*file.header, *(result_column(name, file.header) for name in COLUMNS)])
     for row, outcome in judged:
-        seen = outcome.evidence
-        reply = f"{seen['reply_code']} {seen['reply_text']}" if seen.get("reply_code") else seen.get("reply_text")
-        writer.writerow([*row, outcome.status, outcome.reason, outcome.score, seen.get("mail_host"), reply])
+        reply = outcome.evidence.reply or ReplyEvidence()
+        text = f"{reply.reply_code} {reply.reply_text}" if reply.reply_code else reply.reply_text
+        writer.writerow([*row, outcome.status, outcome.reason, outcome.score, reply.mail_host, text])
 
 
 def _write_json_lines(as_json: Callable[[str, Outcome], dict[str, Any]]) -> Writer:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.evidence import Evidence
 from pipeline.mail.address.syntax import Address
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 
@@ -103,7 +104,7 @@ class Worklist:
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes down."""
         rows = [
-            (each.status, each.reason, each.score, json.dumps(dict(each.evidence)), each.email) for each in outcomes
+            (each.status, each.reason, each.score, json.dumps(each.evidence.to_json()), each.email) for each in outcomes
         ]
         with self._one_step():
             self._db.executemany("UPDATE addresses SET verdict=?, reason=?, score=?, evidence=? WHERE email=?", rows)
@@ -168,4 +169,5 @@ class Worklist:
 
 
 def _outcome(email: str, status: str, reason: str, score: int, evidence: str) -> Outcome:
-    return Outcome(0, OutcomeStatus(status), Reason(reason), email, score=score, evidence=json.loads(evidence))
+    read = Evidence.from_json(json.loads(evidence))
+    return Outcome(0, OutcomeStatus(status), Reason(reason), email, score=score, evidence=read)

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from pipeline.contacts import Contact, KnownPerson
+from pipeline.evidence import KnownLookup, ReplyEvidence
 from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.patterns.observations import ASKED
 from pipeline.lookup.search.recall import mailbox_digest, person_digest
@@ -20,8 +21,6 @@ FRESH_DAYS = 30
 
 CONCLUSIVE = {Reason.EVERY_CANDIDATE_REFUSED, Reason.MAILBOX_DISABLED}
 """Reasons for not finding somebody that will be the same next week."""
-KEPT = ("pattern", "mail_host", "reply_code", "asked_at")
-"""The evidence that is kept: it names nobody."""
 
 FRESH = text("""
 SELECT l.person, l.mailbox, l.reason, l.score, l.evidence
@@ -86,7 +85,10 @@ def known_people(session: Session, run_id: UUID, contacts: Sequence[Contact]) ->
     rows = session.execute(FRESH, {"run_id": run_id, "people": people, "days": FRESH_DAYS}) if people else ()
     return {
         bytes(row.person): KnownPerson(
-            bytes(row.mailbox) if row.mailbox is not None else None, row.reason, row.score, row.evidence
+            bytes(row.mailbox) if row.mailbox is not None else None,
+            row.reason,
+            row.score,
+            KnownLookup.from_json(row.evidence),
         )
         for row in rows
     }
@@ -95,31 +97,30 @@ def known_people(session: Session, run_id: UUID, contacts: Sequence[Contact]) ->
 def remember_people(session: Session, account_id: UUID, outcomes: Iterable[Outcome]) -> None:
     """Keep what a mail server settled just now; what was only remembered stays as old as it is."""
     people = {
-        outcome.evidence["person"]: {
-            "person": outcome.evidence["person"],
+        person: {
+            "person": person.hex(),
             "mailbox": known.mailbox.hex() if known.mailbox else None,
             "reason": known.reason,
             "score": known.score,
-            "evidence": known.evidence,
+            "evidence": known.evidence.to_json(),
         }
-        for outcome in outcomes
-        if (known := known_person(outcome))
+        for person, known in filter(None, map(known_person, outcomes))
     }
     if people:
         session.execute(REMEMBER, {"account_id": account_id, "kept": json.dumps(list(people.values()))})
 
 
-def known_person(outcome: Outcome) -> KnownPerson | None:
-    """What is worth keeping of an outcome; None if nobody's mail server settled it."""
-    seen = outcome.evidence
+def known_person(outcome: Outcome) -> tuple[bytes, KnownPerson] | None:
+    """What is worth keeping of an outcome, by `person_digest`; None if no mail server settled it."""
+    evidence, search, reply = outcome.evidence, outcome.evidence.search, outcome.evidence.reply or ReplyEvidence()
     is_found = outcome.status is OutcomeStatus.FOUND and outcome.source in ASKED
-    if "person" not in seen or seen.get("catch_all") or not (is_found or outcome.reason in CONCLUSIVE):
+    if search is None or not search.person or evidence.catch_all or not (is_found or outcome.reason in CONCLUSIVE):
         return None
-    return KnownPerson(
+    return search.person, KnownPerson(
         mailbox_digest(outcome.email) if outcome.email else None,
         outcome.reason,
         outcome.score,
-        {name: seen[name] for name in KEPT if name in seen},
+        KnownLookup(evidence.pattern or "", reply.mail_host, reply.reply_code, reply.asked_at),
     )
 
 

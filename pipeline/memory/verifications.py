@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from pipeline.contacts import Contact, KnownAnswer
+from pipeline.evidence import Evidence
 from pipeline.mail.address.syntax import Address, parse_address
 from pipeline.mail.replies.meaning import CONCLUSIVE, Meaning
 from pipeline.outcomes import Outcome
@@ -24,12 +25,6 @@ STAGE = "email_verify"
 
 HOLDS_FOR_DAYS = CONCLUSIVE - {Meaning.MAILBOX_BUSY}
 """What is kept. A busy mailbox is free in an hour."""
-
-KEPT = (
-    "meaning", "mail_host", "reply_code", "reply_text", "asked_at", "seconds", "enhanced_code", "rule", "detail",
-    "catch_all", "invented",
-)  # fmt: skip
-"""The evidence that is kept: what was heard. The rest is known of each address anew, and holds the address itself."""
 
 FRESH = text("""
 SELECT v.address, v.evidence, v.checked_at, extract(epoch FROM now() - v.checked_at) AS age_seconds
@@ -78,14 +73,17 @@ def fresh_answers(
         _key(str(address)): str(address)
         for contact in contacts
         if contact.email
-        and not contact.evidence.get("mail_host")
+        and not (contact.evidence.reply and contact.evidence.reply.mail_host)
         and isinstance(address := parse_address(contact.email), Address)
     }
     if not keys:
         return {}
     days = {"valid": freshness.valid, "risky": freshness.risky, "invalid": freshness.invalid}
     rows = session.execute(FRESH, {"run_id": run_id, "addresses": list(keys), **days})
-    return {keys[bytes(row.address)]: KnownAnswer(row.evidence, row.checked_at, float(row.age_seconds)) for row in rows}
+    return {
+        keys[bytes(row.address)]: KnownAnswer(Evidence.from_json(row.evidence), row.checked_at, float(row.age_seconds))
+        for row in rows
+    }
 
 
 def remember_verdicts(session: Session, account_id: UUID, outcomes: Iterable[Outcome]) -> None:
@@ -97,20 +95,19 @@ def remember_verdicts(session: Session, account_id: UUID, outcomes: Iterable[Out
 
 def _is_settled(outcome: Outcome) -> bool:
     """Whether a mail server said it, just now, and all that a verdict needs."""
-    seen = outcome.evidence
-    if "cache" in seen or not seen.get("mail_host") or seen.get("meaning") not in HOLDS_FOR_DAYS:
+    reply = outcome.evidence.reply
+    if outcome.evidence.cache or reply is None or not reply.mail_host or reply.meaning not in HOLDS_FOR_DAYS:
         return False
-    return seen["meaning"] != Meaning.ACCEPTED or seen.get("catch_all") is not None
+    return reply.meaning != Meaning.ACCEPTED or outcome.evidence.catch_all is not None
 
 
 def _kept(outcome: Outcome) -> dict[str, Any]:
-    seen = outcome.evidence
     return {
         "address": _key(outcome.email or "").hex(),
         "status": outcome.status,
         "reason": outcome.reason,
         "score": outcome.score,
-        "evidence": {name: seen[name] for name in KEPT if name in seen} | {"catch_all": seen.get("catch_all")},
+        "evidence": outcome.evidence.of_mail_server.to_json(),
     }
 
 

@@ -125,7 +125,7 @@ def _is_listed(addresses: Mapping[int, Address], outcome: Outcome, listed: Colle
 
 def _suppressed(outcome: Outcome) -> Outcome:
     status = OutcomeStatus.NOT_FOUND if outcome.status is OutcomeStatus.FOUND else OutcomeStatus.SKIPPED
-    return outcome._replace(status=status, reason=Reason.SUPPRESSED, email=None, source=None, score=0, evidence={})
+    return Outcome(outcome.position, status, Reason.SUPPRESSED)
 
 
 def _address(outcome: Outcome) -> Address | None:

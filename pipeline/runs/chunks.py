@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.orm import Session
 
 from models.database import CHECKS_PLANNED_ANEW
@@ -34,6 +34,7 @@ from models.transitions import (
 )
 from pipeline.contacts import Batch, Contact
 from pipeline.errors import LeaseLost
+from pipeline.evidence import Evidence
 from pipeline.mail.address.syntax import normalise_domain
 from pipeline.memory import lookups, verifications
 from pipeline.memory.domain_patterns import known_patterns, learn_patterns
@@ -133,7 +134,7 @@ def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> 
     """What is left to do in a leased chunk, with what is known of its domains, its people and its addresses."""
     of_stage = {"run_id": lease.run_id, "stage": lease.stage, "earlier_stage": _earlier_stage(session, lease)}
     rows = session.execute(UNDONE, of_stage | {"first": lease.first_position, "last": lease.last_position})
-    contacts = [Contact(**row._asdict()) for row in rows]
+    contacts = [_contact(row) for row in rows]
     domains = sorted({domain for contact in contacts if (domain := normalise_domain(contact.domain))})
     patterns = known_patterns(session, domains)
     if lease.stage == lookups.STAGE:
@@ -245,10 +246,14 @@ def _renew(session: Session, lease: Lease, seconds: float) -> None:
 
 def _insert(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
     """Write outcomes; give those that were not there yet: nothing is learned of one twice, or of who was erased."""
-    rows = json.dumps([outcome._asdict() for outcome in outcomes])
+    rows = json.dumps([outcome.to_json() for outcome in outcomes])
     parameters = {"run_id": lease.run_id, "stage": lease.stage, "outcomes": rows}
     inserted = set(session.scalars(RECORD, parameters))
     return [outcome for outcome in outcomes if outcome.position in inserted]
+
+
+def _contact(row: Row[Any]) -> Contact:
+    return Contact(**row._asdict() | {"evidence": Evidence.from_json(row.evidence)})
 
 
 def _count(session: Session, lease: Lease, inserted: int) -> None:

@@ -6,11 +6,11 @@ fresh.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
 
 from pipeline.contacts import Batch, Contact, KnownAnswer
+from pipeline.evidence import NO_EVIDENCE, AddressFacts, CacheEvidence, Evidence, ReplyEvidence
 from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
-from pipeline.mail.address.facts import AddressFacts, DomainFacts, facts_about
+from pipeline.mail.address.facts import DomainFacts, facts_about
 from pipeline.mail.address.late_bounces import bounces_later
 from pipeline.mail.address.syntax import Address, parse_address
 from pipeline.mail.catch_all import random_address
@@ -53,10 +53,10 @@ class EmailVerify:
                 yield _without_address(contact)
             elif suppressed.has(address):
                 yield Outcome(contact.position, OutcomeStatus.SKIPPED, Reason.SUPPRESSED)
-            elif _was_asked(contact.evidence):
-                yield _from_evidence(contact, address, contact.evidence, network)
-            elif known := batch.known_answers.get(str(address)):
-                yield _from_evidence(contact, address, _as_evidence(known), network)
+            elif reply := _settling_reply(contact.evidence):
+                yield _from_evidence(contact, address, contact.evidence, reply, network)
+            elif (known := batch.known_answers.get(str(address))) and known.evidence.reply:
+                yield _from_evidence(contact, address, _as_evidence(known), known.evidence.reply, network)
             else:
                 addresses[contact.position] = address
                 domains.setdefault(address.domain, []).append(contact)
@@ -74,29 +74,29 @@ class EmailVerify:
 def _without_address(contact: Contact) -> Outcome:
     if not contact.email:
         return Outcome(contact.position, OutcomeStatus.SKIPPED, Reason.NO_EMAIL)
-    return _outcome(contact.position, contact.email, INVALID_SYNTAX, {})
+    return _outcome(contact.position, contact.email, INVALID_SYNTAX, NO_EVIDENCE)
 
 
-def _was_asked(evidence: Mapping[str, Any]) -> bool:
-    """Say whether an earlier stage left all that a verdict needs."""
-    return (
-        bool(evidence)
-        and all(evidence.get(key) for key in ("mail_host", "reply_code", "meaning"))
-        and evidence.get("catch_all") is not None
-    )
+def _settling_reply(evidence: Evidence) -> ReplyEvidence | None:
+    """The reply that an earlier stage got, if it left all that a verdict needs."""
+    reply = evidence.reply
+    if reply is None or evidence.catch_all is None:
+        return None
+    return reply if reply.mail_host and reply.reply_code and reply.meaning else None
 
 
-def _as_evidence(known: KnownAnswer) -> Mapping[str, Any]:
-    """What was heard, with its age: `cache` says that nobody was asked this time."""
-    checked_at = known.checked_at.isoformat(timespec="seconds")
-    return {**known.evidence, "cache": {"checked_at": checked_at, "age_seconds": round(known.age_seconds)}}
+def _as_evidence(known: KnownAnswer) -> Evidence:
+    """The evidence of an earlier run, with its age."""
+    return known.evidence._replace(cache=CacheEvidence(known.checked_at, round(known.age_seconds)))
 
 
-def _from_evidence(contact: Contact, address: Address, seen: Mapping[str, Any], network: MailNetwork) -> Outcome:
-    """Judge what was heard before by what is known now."""
-    facts = facts_about(address, seen["mail_host"], network.lists)
-    verdict = _verdict(Meaning(seen["meaning"]), seen["mail_host"], facts, catch_all=seen["catch_all"])
-    return _outcome(contact.position, str(address), verdict, {**seen, **facts.as_evidence()})
+def _from_evidence(
+    contact: Contact, address: Address, evidence: Evidence, reply: ReplyEvidence, network: MailNetwork
+) -> Outcome:
+    """Judge an earlier reply by what is known now."""
+    facts = facts_about(address, reply.mail_host, network.lists)
+    verdict = _verdict(Meaning(reply.meaning), reply.mail_host, facts, catch_all=evidence.catch_all)
+    return _outcome(contact.position, str(address), verdict, evidence._replace(facts=facts))
 
 
 async def _verify(
@@ -108,7 +108,7 @@ async def _verify(
     facts = DomainFacts(domain, route.mail_host, network.lists)
     if route.problem is not None:
         for contact, address in addressed:
-            evidence = {"dns": route.detail or None, **facts.about(address).as_evidence()}
+            evidence = Evidence(dns=route.detail, facts=facts.about(address))
             verdict = verdict_on_route(route.problem)
             yield defer_for_dns(contact, route, network.config) or _outcome(
                 contact.position, str(address), verdict, evidence
@@ -130,9 +130,8 @@ async def _verify(
 def _judged(contact: Contact, email: str, answer: Answer, random_probe: Answer | None, facts: AddressFacts) -> Outcome:
     catch_all = random_probe.says_catch_all if random_probe else None
     verdict = _verdict(answer.meaning, answer.mail_host, facts, catch_all=catch_all)
-    evidence = {**answer.evidence, "catch_all": catch_all, **facts.as_evidence()}
-    if random_probe is not None:
-        evidence["invented"] = random_probe.evidence
+    probed = random_probe.evidence if random_probe else None
+    evidence = Evidence(reply=answer.evidence, catch_all=catch_all, random_probe=probed, facts=facts)
     return _outcome(contact.position, email, verdict, evidence)
 
 
@@ -191,5 +190,5 @@ class _Questions:
         return answers
 
 
-def _outcome(position: int, email: str, verdict: Verdict, evidence: Mapping[str, Any]) -> Outcome:
+def _outcome(position: int, email: str, verdict: Verdict, evidence: Evidence) -> Outcome:
     return Outcome(position, verdict.status, verdict.reason, email, None, verdict.score, evidence)

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.contacts import Contact
 from pipeline.errors import traced
+from pipeline.evidence import Evidence
 from pipeline.lookup.providers.metered import Unanswered
 from pipeline.lookup.providers.source import Person
 from pipeline.lookup.providers.waterfall import Conclusion, Waterfall
@@ -85,7 +85,7 @@ class FallBack:
 
 
 def _concluded(outcome: Outcome, conclusion: Conclusion) -> Outcome:
-    evidence: dict[str, Any] = {**outcome.evidence, "sources": dict(conclusion.said)}
+    evidence = outcome.evidence._replace(sources=conclusion.said)
     found = conclusion.found
     if found is not None:
         return outcome._replace(
@@ -94,9 +94,9 @@ def _concluded(outcome: Outcome, conclusion: Conclusion) -> Outcome:
             email=found.email,
             source=conclusion.source,
             score=found.score,
-            evidence={"mail_server": outcome.reason, "sources": dict(conclusion.said), **found.evidence},
+            evidence=Evidence(mail_server=outcome.reason, sources=conclusion.said, provided=found.evidence),
         )
     if conclusion.missed is not None:
-        evidence["mail_server"] = outcome.reason
+        evidence = evidence._replace(mail_server=outcome.reason)
         return outcome._replace(reason=conclusion.missed.reason, evidence=evidence)
     return outcome._replace(evidence=evidence)

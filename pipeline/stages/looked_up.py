@@ -1,6 +1,7 @@
 """What the look-up says about a contact: an outcome with its source, its score and its evidence."""
 
 from pipeline.contacts import Contact, KnownPerson
+from pipeline.evidence import Evidence, SearchEvidence
 from pipeline.lookup.patterns.candidates import Candidate
 from pipeline.lookup.search.conclusions import Finding
 from pipeline.lookup.search.recall import person_digest
@@ -26,20 +27,15 @@ def as_supplied(contact: Contact, address: Address, pattern: str | None) -> Outc
         email=str(address),
         source="input",
         score=SUPPLIED_SCORE,
-        evidence={"pattern": pattern},
+        evidence=Evidence(pattern=pattern),
     )
 
 
 def found_out(contact: Contact, domain: str, finding: Finding) -> Outcome:
     """What the search found, with what later runs may learn from it."""
     candidate = finding.candidate
-    evidence = {
-        "asked": finding.asked,
-        "domain": domain,
-        "person": person_digest(domain, finding.name).hex(),
-        "refused": list(finding.refused),
-        **(finding.answer.evidence if finding.answer else {}),
-    }
+    search = SearchEvidence(finding.asked, domain, person_digest(domain, finding.name), finding.refused)
+    evidence = Evidence(reply=finding.answer.evidence if finding.answer else None, search=search)
     if candidate is None:
         return Outcome(contact.position, OutcomeStatus.NOT_FOUND, finding.reason, evidence=evidence)
     return Outcome(
@@ -49,12 +45,9 @@ def found_out(contact: Contact, domain: str, finding: Finding) -> Outcome:
         email=f"{candidate.local_part}@{domain}",
         source=_source(finding),
         score=_score(candidate.probability, catch_all=finding.catch_all),
-        evidence={
-            "pattern": candidate.pattern,
-            "confidence": round(candidate.probability, 2),
-            "catch_all": finding.catch_all,
-            **evidence,
-        },
+        evidence=evidence._replace(
+            catch_all=finding.catch_all, pattern=candidate.pattern, confidence=round(candidate.probability, 2)
+        ),
     )
 
 
@@ -66,7 +59,7 @@ def _source(finding: Finding) -> str:
 
 def remembered(contact: Contact, domain: str, known: KnownPerson, candidate: Candidate | None) -> Outcome:
     """The outcome of an earlier run; whether the mailbox is still there is for `email_verify` to ask."""
-    evidence = {"asked": 0, "known": dict(known.evidence)}
+    evidence = Evidence(known=known.evidence)
     if candidate is None:
         return Outcome(contact.position, OutcomeStatus.NOT_FOUND, Reason(known.reason), evidence=evidence)
     return Outcome(
@@ -76,7 +69,7 @@ def remembered(contact: Contact, domain: str, known: KnownPerson, candidate: Can
         email=f"{candidate.local_part}@{domain}",
         source="known",
         score=known.score,
-        evidence={"pattern": candidate.pattern, **evidence},
+        evidence=evidence._replace(pattern=candidate.pattern),
     )
 
 

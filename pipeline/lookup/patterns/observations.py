@@ -22,8 +22,9 @@ def lessons(outcomes: Iterable[Outcome]) -> Mapping[tuple[str, str], Lesson]:
     confirmed: Counter[tuple[str, str]] = Counter()
     refused: Counter[tuple[str, str]] = Counter()
     for outcome in outcomes:
-        seen, pattern = outcome.evidence, outcome.evidence.get("pattern")
-        refused.update((seen["domain"], each) for each in seen.get("refused", ()))
-        if outcome.email and pattern and outcome.source in ASKED and not seen.get("catch_all"):
+        evidence, pattern = outcome.evidence, outcome.evidence.pattern
+        if evidence.search:
+            refused.update((evidence.search.domain, each) for each in evidence.search.refused)
+        if outcome.email and pattern and outcome.source in ASKED and not evidence.catch_all:
             confirmed[outcome.email.rpartition("@")[2], pattern] += 1
     return {key: Lesson(confirmed[key], refused[key]) for key in confirmed | refused}

@@ -29,5 +29,5 @@ def recall(known: KnownPerson, domain: str, name: Name) -> Candidate | None:
         return None
     for local_part in local_parts(name):
         if mailbox_digest(f"{local_part}@{domain}") == known.mailbox:
-            return Candidate(local_part, known.evidence.get("pattern", ""), known.score / 100)
+            return Candidate(local_part, known.evidence.pattern, known.score / 100)
     return None

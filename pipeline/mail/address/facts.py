@@ -1,41 +1,11 @@
 """What an address and its mail host tell by themselves, without asking about the mailbox."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
-
+from pipeline.evidence import AddressFacts
 from pipeline.mail.address.lists import Lists
 from pipeline.mail.address.providers import provider_of
 from pipeline.mail.address.same_mailbox import same_mailbox_key
 from pipeline.mail.address.syntax import Address
 from pipeline.mail.address.typos import did_you_mean
-
-
-class AddressFacts(NamedTuple):
-    """Facts that a verdict may rest on, and hints for a person.
-
-    `disposable`: the domain, or the one that takes its mail, hands out addresses that live for minutes. `free`:
-    anybody can get an address there. `role`: it belongs to a function. `provider`: who runs the mail host, if
-    known. `did_you_mean`: the address that was probably meant. `same_mailbox`: equal for addresses known to reach the
-    same mailbox.
-    """
-
-    disposable: bool
-    free: bool
-    role: bool
-    provider: str
-    did_you_mean: str | None
-    same_mailbox: str
-
-    def as_evidence(self) -> Mapping[str, Any]:
-        """The facts as an outcome keeps them: JSON-ready."""
-        return {
-            "provider": self.provider or None,
-            "disposable": self.disposable,
-            "free": self.free,
-            "role": self.role,
-            "did_you_mean": self.did_you_mean,
-            "same_mailbox": self.same_mailbox,
-        }
 
 
 def facts_about(address: Address, mail_host: str, lists: Lists) -> AddressFacts:

@@ -5,10 +5,10 @@ The shape as in check-if-email-exists 0.11 (core/src/util/input_output.rs, core/
 at their defaults. What we do not look up (Gravatar, haveibeenpwned) is null.
 """
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+from pipeline.evidence import Evidence, ReplyEvidence
 from pipeline.mail.reacher.vocabularies import words_for
 from pipeline.mail.verdict import Verdict
 from pipeline.outcomes import OutcomeStatus, Reason
@@ -26,7 +26,7 @@ _DESCRIPTIONS = {"reverse_dns": "NeedsRDNS"}
 _IP_BLACKLISTED = "IpBlacklisted"
 
 
-def reacher_json(address: str, verdict: Verdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
+def reacher_json(address: str, verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
     """Write a verdict and its evidence (docs/reference/verdicts.md) as Reacher would."""
     return {
         "input": address,
@@ -39,22 +39,23 @@ def reacher_json(address: str, verdict: Verdict, evidence: Mapping[str, Any]) ->
     }
 
 
-def _misc(verdict: Verdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
+def _misc(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
+    facts = evidence.facts
     return {
-        "is_disposable": bool(evidence.get("disposable", verdict.reason is Reason.DISPOSABLE)),
-        "is_role_account": bool(evidence.get("role", verdict.reason is Reason.ROLE_ACCOUNT)),
-        "is_b2c": bool(evidence.get("free", False)),
+        "is_disposable": facts.disposable if facts else verdict.reason is Reason.DISPOSABLE,
+        "is_role_account": facts.role if facts else verdict.reason is Reason.ROLE_ACCOUNT,
+        "is_b2c": bool(facts and facts.free),
         "gravatar_url": None,
         "haveibeenpwned": None,
     }
 
 
-def _mx(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    host = evidence.get("mail_host")
+def _mx(evidence: Evidence) -> dict[str, Any]:
+    host = evidence.reply.mail_host if evidence.reply else ""
     return {"accepts_mail": bool(host), "records": [f"{host}."] if host else []}
 
 
-def _smtp(verdict: Verdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
+def _smtp(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
     if verdict.reason in _TAKES_NO_MAIL:
         return dict(_NOTHING_SEEN)
     if verdict.status is OutcomeStatus.UNKNOWN:
@@ -62,45 +63,48 @@ def _smtp(verdict: Verdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "can_connect_smtp": True,
         "has_full_inbox": verdict.reason is Reason.MAILBOX_FULL,
-        "is_catch_all": bool(evidence.get("catch_all")),
+        "is_catch_all": bool(evidence.catch_all),
         "is_deliverable": verdict.status is not OutcomeStatus.INVALID and verdict.reason is not Reason.MAILBOX_FULL,
         "is_disabled": verdict.reason is Reason.MAILBOX_DISABLED,
     }
 
 
-def _smtp_error(verdict: Verdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
-    code, text = evidence.get("reply_code"), evidence.get("reply_text") or verdict.reason.value
+def _smtp_error(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
+    reply = evidence.reply or ReplyEvidence()
+    code, text = reply.reply_code, reply.reply_text or verdict.reason.value
     if code is None:
         return {"error": {"type": "IOError", "message": text}}
     severity = "permanent" if code >= 500 else "transient"
     error: dict[str, Any] = {"error": {"type": "AsyncSmtpError", "message": f"{severity}: {text}"}}
     if verdict.reason is Reason.BLOCKED:
-        error["description"] = _DESCRIPTIONS.get(evidence.get("detail", ""), _IP_BLACKLISTED)
+        error["description"] = _DESCRIPTIONS.get(reply.detail, _IP_BLACKLISTED)
     return error
 
 
-def _syntax(address: str, verdict: Verdict, evidence: Mapping[str, Any]) -> dict[str, Any]:
+def _syntax(address: str, verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
     if verdict.reason is Reason.SYNTAX:
         nothing = dict.fromkeys(("address", "normalized_email", "suggestion"))
         return {**nothing, "domain": "", "is_valid_syntax": False, "username": ""}
     username, _, domain = address.rpartition("@")
+    facts = evidence.facts
     return {
         "address": address,
         "domain": domain,
         "is_valid_syntax": True,
         "username": username,
-        "normalized_email": evidence.get("same_mailbox") or address,
-        "suggestion": evidence.get("did_you_mean"),
+        "normalized_email": (facts and facts.same_mailbox) or address,
+        "suggestion": facts.did_you_mean if facts else None,
     }
 
 
-def _debug(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    asked_at, seconds = evidence.get("asked_at"), float(evidence.get("seconds") or 0)
-    end = (datetime.fromisoformat(asked_at) + timedelta(seconds=seconds)).isoformat() if asked_at else None
-    method = {"type": "Smtp", "host": evidence["mail_host"]} if evidence.get("mail_host") else {"type": "Skipped"}
+def _debug(evidence: Evidence) -> dict[str, Any]:
+    reply = evidence.reply or ReplyEvidence()
+    asked_at, seconds = reply.asked_at, reply.seconds
+    end = (asked_at + timedelta(seconds=seconds)).isoformat() if asked_at else None
+    method = {"type": "Smtp", "host": reply.mail_host} if reply.mail_host else {"type": "Skipped"}
     return {
         "backend_name": BACKEND_NAME,
-        "start_time": asked_at,
+        "start_time": asked_at.isoformat(timespec="milliseconds") if asked_at else None,
         "end_time": end,
         "duration": {"secs": int(seconds), "nanos": round(seconds % 1 * 1_000_000_000)},
         "smtp": {"verif_method": method},

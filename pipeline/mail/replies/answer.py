@@ -1,11 +1,11 @@
 """What came out of asking a mail server about one address, with the evidence."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import Any
 
+from pipeline.evidence import ReplyEvidence
 from pipeline.mail.replies.classify import (
     Judgement,
     RuleBook,
@@ -68,21 +68,19 @@ class Answer:
         return False if self.denied else None
 
     @cached_property
-    def evidence(self) -> Mapping[str, Any]:
-        """The answer as an outcome keeps it: JSON-ready, short, without the address (docs/reference/verdicts.md).
-
-        Made once for all recipients who share the answer.
-        """
-        evidence: dict[str, Any] = {
-            "meaning": self.meaning.value,
-            "mail_host": self.mail_host,
-            "reply_code": self.code or None,
-            "reply_text": self.text,
-            "asked_at": self.asked_at.isoformat(timespec="milliseconds"),
-            "seconds": round(self.seconds, 3),
-        }
-        finer = {"enhanced_code": self.enhanced, "rule": self.rule, "detail": self.detail}
-        return evidence | {key: value for key, value in finer.items() if value}
+    def evidence(self) -> ReplyEvidence:
+        """The answer as an outcome keeps it: short, without the address; created once for all who share the answer."""
+        return ReplyEvidence(
+            self.meaning,
+            self.mail_host,
+            self.code or None,
+            self.text,
+            self.asked_at,
+            round(self.seconds, 3),
+            self.enhanced,
+            self.rule,
+            self.detail,
+        )
 
 
 def answers_to_recipients(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.verify.worklist import SLICE, Asked, Worklist
+from pipeline.evidence import Evidence, ReplyEvidence
 from pipeline.mail.address.syntax import Address
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 
@@ -33,7 +34,8 @@ def loaded(path: Path, *sizes: int, fingerprint: str = "list") -> Worklist:
 
 
 def valid(asked: Asked) -> Outcome:
-    return Outcome(0, OutcomeStatus.VALID, Reason.MAILBOX_EXISTS, asked.email, score=97, evidence={"mail_host": "mx"})
+    evidence = Evidence(ReplyEvidence(mail_host="mx"))
+    return Outcome(0, OutcomeStatus.VALID, Reason.MAILBOX_EXISTS, asked.email, score=97, evidence=evidence)
 
 
 def taken(worklist: Worklist) -> list[list[str]]:

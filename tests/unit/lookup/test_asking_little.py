@@ -20,7 +20,7 @@ def test_a_refusal_of_what_somebody_could_have_had_makes_an_invented_address_nee
     outcomes, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("ghopper")})
 
     assert seen[ACME].verbs("RCPT") == ["RCPT TO:<grace.hopper@acme.test>", "RCPT TO:<ghopper@acme.test>"]
-    assert outcomes[0].evidence["catch_all"] is False
+    assert outcomes[0].evidence.catch_all is False
 
 
 def test_a_yes_to_the_first_question_is_checked_by_an_invented_address() -> None:

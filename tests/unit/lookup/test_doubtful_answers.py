@@ -28,9 +28,9 @@ def test_at_a_catch_all_domain_a_well_confirmed_pattern_speaks() -> None:
     assert {(found.status, found.reason, found.source) for found in outcomes.values()} == {
         (OutcomeStatus.FOUND, Reason.CATCH_ALL, "inferred")
     }
-    assert all(found.evidence["catch_all"] is True for found in outcomes.values())
+    assert all(found.evidence.catch_all is True for found in outcomes.values())
     assert all(40 <= found.score <= 70 for found in outcomes.values())
-    assert all(0.4 <= found.evidence["confidence"] <= 1 for found in outcomes.values())
+    assert all(0.4 <= found.evidence.confidence <= 1 for found in outcomes.values())
 
 
 def test_at_a_catch_all_domain_nothing_is_inferred_from_a_name_that_may_be_spelled_in_many_ways() -> None:
@@ -65,7 +65,7 @@ def test_a_refusal_shows_what_an_unclear_probe_did_not() -> None:
     outcomes, _ = look_up(contacts("Grace Hopper"), {ACME: reply})
 
     assert summary(outcomes) == [("ghopper@acme.test", Reason.MAILBOX_EXISTS)]
-    assert outcomes[0].evidence["catch_all"] is False
+    assert outcomes[0].evidence.catch_all is False
 
 
 def test_a_refusal_in_the_same_round_shows_it_too() -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from pipeline.contacts import Contact, PatternCount
+from pipeline.evidence import Evidence
 from pipeline.outcomes import OutcomeStatus, Reason
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
 from tests.unit.mail.servers.scripted_servers import Talk, drips, mail_host, says_nothing
@@ -17,10 +18,12 @@ def test_an_address_is_found_with_its_evidence() -> None:
     assert (found.status, found.reason) == (OutcomeStatus.FOUND, Reason.MAILBOX_EXISTS)
     assert (found.email, found.source) == ("ghopper@acme.test", "permutation")
     assert found.score > 80
-    assert found.evidence["pattern"] == "flast"
-    assert found.evidence["catch_all"] is False
-    assert (found.evidence["mail_host"], found.evidence["reply_code"]) == ("mx.acme.test", 250)
-    assert {"reply_text", "asked_at", "asked"} <= set(found.evidence)
+    assert found.evidence.pattern == "flast"
+    assert found.evidence.catch_all is False
+    assert (found.evidence.reply.mail_host, found.evidence.reply.reply_code) == ("mx.acme.test", 250)
+    assert found.evidence.reply.reply_text
+    assert found.evidence.reply.asked_at
+    assert found.evidence.search.asked
 
 
 def test_what_one_person_teaches_about_the_domain_spares_questions_about_the_others() -> None:
@@ -48,8 +51,8 @@ def test_nobody_is_found_where_every_candidate_is_refused() -> None:
     outcomes, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("alan")})
 
     assert summary(outcomes) == [(None, Reason.EVERY_CANDIDATE_REFUSED)]
-    assert outcomes[0].evidence["reply_code"] == 550
-    assert outcomes[0].evidence["asked"] == len(seen[ACME].verbs("RCPT")) <= 20
+    assert outcomes[0].evidence.reply.reply_code == 550
+    assert outcomes[0].evidence.search.asked == len(seen[ACME].verbs("RCPT")) <= 20
 
 
 def test_a_full_mailbox_is_a_mailbox() -> None:
@@ -127,7 +130,7 @@ def test_an_address_that_the_contact_supplied_is_taken_without_asking() -> None:
     found = outcomes[0]
     assert (found.status, found.reason, found.source) == (OutcomeStatus.FOUND, Reason.INPUT, "input")
     assert found.email == "GHopper@acme.test"
-    assert found.evidence == {"pattern": "flast"}
+    assert found.evidence == Evidence(pattern="flast")
     assert seen[ACME].sessions == 0
 
 

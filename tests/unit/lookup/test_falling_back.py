@@ -71,8 +71,8 @@ def test_an_address_that_a_source_gives_is_found_and_names_its_source(server: Re
     assert isinstance(outcome, Outcome)
     assert (outcome.status, outcome.reason, outcome.email) == (OutcomeStatus.FOUND, Reason.PROVIDED, "grace@acme.test")
     assert (outcome.source, outcome.score) == ("script", 88)
-    assert outcome.evidence["sources"] == {"script": "found"}
-    assert outcome.evidence["verification"] == "valid"
+    assert outcome.evidence.sources == {"script": "found"}
+    assert outcome.evidence.provided == {"verification": "valid"}
 
 
 def test_what_the_mail_server_confirms_is_asked_of_nobody_else() -> None:
@@ -91,7 +91,7 @@ def test_sources_are_asked_in_order_until_one_knows() -> None:
     ((outcome,), _) = look_up(contacts("Grace Hopper"), {ACME: mail_host()}, first, second, third)
 
     assert isinstance(outcome, Outcome)
-    assert outcome.evidence["sources"] == {"a": "not_found", "b": "found"}
+    assert outcome.evidence.sources == {"a": "not_found", "b": "found"}
     assert (len(first.asked), len(second.asked), len(third.asked)) == (1, 1, 0)
 
 
@@ -100,7 +100,7 @@ def test_if_no_source_knows_the_mail_servers_reason_stands() -> None:
 
     assert isinstance(outcome, Outcome)
     assert outcome.reason is Reason.EVERY_CANDIDATE_REFUSED
-    assert outcome.evidence["sources"] == {"script": "not_found"}
+    assert outcome.evidence.sources == {"script": "not_found"}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_source_that_could_not_be_asked_is_the_reason(reason: Reason) -> None:
     ((outcome,), _) = look_up(contacts("Grace Hopper"), {ACME: mail_host()}, Script(Unanswered(reason)))
 
     assert isinstance(outcome, Outcome)
-    assert (outcome.reason, outcome.evidence["mail_server"]) == (reason, Reason.EVERY_CANDIDATE_REFUSED)
+    assert (outcome.reason, outcome.evidence.mail_server) == (reason, Reason.EVERY_CANDIDATE_REFUSED)
 
 
 def test_nothing_is_paid_where_no_address_could_take_mail_but_the_users_own_list_is_looked_into() -> None:

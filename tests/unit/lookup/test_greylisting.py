@@ -59,7 +59,7 @@ def test_everybody_is_found_when_we_come_back_whatever_the_pattern(pattern: str)
     assert [sorted(type(each).__name__ for each in one.values()) for one in said] == [["Deferral"] * 7, ["Outcome"] * 7]
     found = [said[1][position] for position in range(7)]
     assert [each.email for each in found if isinstance(each, Outcome)] == [f"{each}@{ACME}" for each in mailboxes]
-    assert all(each.evidence["catch_all"] is False for each in found if isinstance(each, Outcome))
+    assert all(each.evidence.catch_all is False for each in found if isinstance(each, Outcome))
 
 
 def test_it_is_known_of_everybody_else_that_they_have_no_mailbox() -> None:
@@ -234,7 +234,7 @@ def test_each_deferral_has_its_wait_and_after_the_last_one_there_is_an_outcome()
     outcome = said[2][0]
     assert isinstance(outcome, Outcome)
     assert (outcome.status, outcome.reason) == (OutcomeStatus.NOT_FOUND, Reason.GREYLISTED)
-    assert outcome.evidence["reply_code"] == 451
+    assert outcome.evidence.reply.reply_code == 451
 
 
 def test_a_wait_that_the_server_names_is_kept() -> None:

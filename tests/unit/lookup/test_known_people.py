@@ -16,8 +16,7 @@ from tests.unit.mail.servers.scripted_servers import Reply, Seen, mail_host, wor
 def learned(contacts: list[Contact], server: Reply) -> dict[bytes, KnownPerson]:
     """What a first run leaves behind."""
     outcomes, _ = look_up(contacts, {ACME: server})
-    kept = {outcome.evidence["person"]: known_person(outcome) for outcome in outcomes.values()}
-    return {bytes.fromhex(person): known for person, known in kept.items() if known}
+    return dict(filter(None, map(known_person, outcomes.values())))
 
 
 def again(contacts: list[Contact], known: dict[bytes, KnownPerson], server: Reply) -> tuple[dict[int, Outcome], Seen]:

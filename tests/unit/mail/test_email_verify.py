@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.contacts import Contact
+from pipeline.evidence import Evidence
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from tests.unit.mail.servers.odd_name_servers import bogus, odd_name_servers
@@ -44,17 +45,17 @@ def test_each_address_gets_a_verdict_with_its_evidence() -> None:
         (OutcomeStatus.RISKY, Reason.ROLE_ACCOUNT),
     ]
     assert outcomes[0].email == "grace@acme.test"
-    assert outcomes[0].evidence["catch_all"] is False
-    assert outcomes[1].evidence["reply_code"] == 550
+    assert outcomes[0].evidence.catch_all is False
+    assert outcomes[1].evidence.reply.reply_code == 550
     assert seen[ACME].sessions == 1
 
 
-def test_the_evidence_holds_the_answer_about_an_invented_address() -> None:
+def test_the_evidence_holds_the_reply_about_a_random_address() -> None:
     outcomes, _ = verify(addresses("grace@acme.test", "nobody@acme.test"), {ACME: mail_host("grace")})
 
-    invented = outcomes[0].evidence["invented"]
-    assert (invented["meaning"], invented["reply_code"], invented["enhanced_code"]) == ("no_such_mailbox", 550, "5.1.1")
-    assert "invented" not in outcomes[1].evidence
+    reply = outcomes[0].evidence.random_probe
+    assert (reply.meaning, reply.reply_code, reply.enhanced_code) == ("no_such_mailbox", 550, "5.1.1")
+    assert outcomes[1].evidence.random_probe is None
 
 
 def test_the_evidence_names_nobody() -> None:
@@ -62,23 +63,23 @@ def test_the_evidence_names_nobody() -> None:
 
     outcomes, _ = verify(addresses("grace.hopper@acme.test"), {ACME: mail_host(unknown=unknown)})
 
-    assert outcomes[0].evidence["reply_text"] == "5.1.1 <address>: there is no <address> here"
+    assert outcomes[0].evidence.reply.reply_text == "5.1.1 <address>: there is no <address> here"
 
 
 def test_what_the_address_tells_by_itself_is_kept_with_the_verdict() -> None:
     outcomes, _ = verify(addresses("Info@acme.test", "grace@gamil.com"), {ACME: mail_host("Info")})
 
-    assert outcomes[0].evidence["role"] is True
-    assert outcomes[0].evidence["same_mailbox"] == "info@acme.test"
+    assert outcomes[0].evidence.facts.role is True
+    assert outcomes[0].evidence.facts.same_mailbox == "info@acme.test"
     assert outcomes[1].email == "grace@gamil.com"
-    assert outcomes[1].evidence["did_you_mean"] == "grace@gmail.com"
+    assert outcomes[1].evidence.facts.did_you_mean == "grace@gmail.com"
 
 
 def test_an_address_at_a_catch_all_is_risky() -> None:
     outcomes, _ = verify(addresses("grace@acme.test"), {ACME: mail_host(unknown=b"250 Ok")})
 
     assert verdicts(outcomes) == [(OutcomeStatus.RISKY, Reason.CATCH_ALL)]
-    assert outcomes[0].evidence["catch_all"] is True
+    assert outcomes[0].evidence.catch_all is True
 
 
 def test_a_yes_of_unknown_worth_is_not_valid() -> None:
@@ -123,7 +124,7 @@ def test_what_needs_no_asking_is_settled_without() -> None:
     assert seen[ACME].sessions == 0
 
 
-SEEN_BY_LOOKUP = {
+SEEN_BY_LOOKUP: dict[str, Any] = {
     "pattern": "first",
     "meaning": "accepted",
     "mail_host": "mx.acme.test",
@@ -146,18 +147,18 @@ SEEN_BY_LOOKUP = {
 def test_what_the_look_up_saw_is_not_asked_again(
     changes: dict[str, Any], verdict: tuple[OutcomeStatus, Reason]
 ) -> None:
-    contact = Contact(0, email="grace@acme.test", evidence=SEEN_BY_LOOKUP | changes)
+    contact = Contact(0, email="grace@acme.test", evidence=Evidence.from_json(SEEN_BY_LOOKUP | changes))
 
     outcomes, seen = verify([contact], {ACME: mail_host()})
 
     assert verdicts(outcomes) == [verdict]
-    assert outcomes[0].evidence.items() >= (SEEN_BY_LOOKUP | changes).items()
+    assert outcomes[0].evidence.to_json().items() >= (SEEN_BY_LOOKUP | changes).items()
     assert seen[ACME].sessions == 0
 
 
 @pytest.mark.parametrize("missing", ["mail_host", "reply_code", "catch_all", "meaning"])
 def test_what_the_look_up_left_open_is_asked(missing: str) -> None:
-    contact = Contact(0, email="grace@acme.test", evidence=SEEN_BY_LOOKUP | {missing: None})
+    contact = Contact(0, email="grace@acme.test", evidence=Evidence.from_json(SEEN_BY_LOOKUP | {missing: None}))
 
     outcomes, seen = verify([contact], {ACME: mail_host("grace")})
 
@@ -211,4 +212,4 @@ def test_what_the_name_servers_said_instead_of_an_answer_is_kept() -> None:
     outcome = asyncio.run(scenario())
 
     assert (outcome.status, outcome.reason) == (OutcomeStatus.UNKNOWN, Reason.DNS_FAILURE)
-    assert outcome.evidence["dns"] == "SERVFAIL (DNSSEC BOGUS: signature crypto failed)"
+    assert outcome.evidence.dns == "SERVFAIL (DNSSEC BOGUS: signature crypto failed)"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.contacts import Batch, Contact, KnownAnswer
+from pipeline.evidence import CacheEvidence, Evidence
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from tests.unit.mail.servers.scripted_servers import mail_host, world
 from tests.unit.mail.verifying import outcomes_of
@@ -20,7 +21,7 @@ def verify(email: str, heard: dict[str, Any]) -> tuple[Outcome, int]:
 
     async def scenario() -> tuple[Outcome, int]:
         async with world({"acme.test": mail_host("grace")}) as scripted:
-            known = {email.lower(): KnownAnswer(heard, CHECKED_AT, 86_400.4)}
+            known = {email.lower(): KnownAnswer(Evidence.from_json(heard), CHECKED_AT, 86_400.4)}
             batch = Batch([Contact(7, email=email)], known_answers=known)
             (outcome,) = await outcomes_of(batch, scripted.network)
             return outcome, scripted.seen["acme.test"].sessions
@@ -33,8 +34,8 @@ def test_nobody_is_asked_and_the_evidence_tells_the_answers_age() -> None:
 
     assert (said.position, said.email, sessions) == (7, "grace@acme.test", 0)
     assert (said.status, said.reason) == (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
-    assert said.evidence["mail_host"] == "mx.acme.test"
-    assert said.evidence["cache"] == {"checked_at": "2026-11-20T12:00:00+00:00", "age_seconds": 86_400}
+    assert said.evidence.reply.mail_host == "mx.acme.test"
+    assert said.evidence.cache == CacheEvidence(CHECKED_AT, 86_400)
 
 
 @pytest.mark.parametrize(

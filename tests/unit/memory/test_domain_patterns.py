@@ -16,14 +16,14 @@ from pipeline.memory.lookups import FRESH_DAYS, known_people, remember_people
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.privacy.retention import delete_lookups
 from pipeline.runs import chunks
-from tests.factories import account, count, found, leased_chunk, pending_run, started_run
+from tests.factories import account, count, found, leased_chunk, pending_run, searched, started_run
 
 ALPHA = "alpha.test"
 
 
 def not_found(position: int, *refused: str, domain: str = ALPHA) -> Outcome:
-    evidence = {"domain": domain, "refused": list(refused)}
-    return Outcome(position, OutcomeStatus.NOT_FOUND, Reason.EVERY_CANDIDATE_REFUSED, evidence=evidence)
+    outcome = Outcome(position, OutcomeStatus.NOT_FOUND, Reason.EVERY_CANDIDATE_REFUSED)
+    return searched(outcome, domain, b"", *refused)
 
 
 def learn(database: Database, outcomes: Sequence[Outcome]) -> None:
@@ -88,7 +88,7 @@ def grace_found() -> Outcome:
     name = parse_name(full_name=GRACE.full_name)
     assert name is not None
     outcome = found(0)._replace(email=f"ghopper@{ALPHA}")
-    return outcome._replace(evidence={**outcome.evidence, "person": person_digest(ALPHA, name).hex()})
+    return searched(outcome, ALPHA, person_digest(ALPHA, name))
 
 
 def remembered(database: Database, run_id: UUID) -> int:
@@ -135,7 +135,6 @@ def test_what_a_chunk_records_is_known_to_the_next_chunk_that_is_loaded(database
     with database.transaction() as session:
         name = parse_name(first_name="Given0", last_name="Family0")
         assert name is not None
-        evidence = {**found(0).evidence, "person": person_digest(ALPHA, name).hex()}
-        chunks.record(session, lease, [found(1)._replace(evidence=evidence)], 30.0)
+        chunks.record(session, lease, [searched(found(1), ALPHA, person_digest(ALPHA, name))], 30.0)
         assert person_digest(ALPHA, name) in chunks.load(session, lease).known_people
         assert count(session, "SELECT count(*) FROM lookups") == 1

@@ -11,6 +11,7 @@ from models.database import Database
 from models.wire import ContactIn
 from pipeline.contacts import KnownAnswer
 from pipeline.credits import RateCard
+from pipeline.evidence import Evidence
 from pipeline.mail.replies.meaning import Meaning
 from pipeline.memory.verifications import HOLDS_FOR_DAYS, Freshness
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
@@ -38,7 +39,13 @@ SEEN = {
     "meaning": "accepted", "mail_host": "mx.alpha.test", "reply_code": 250, "reply_text": "2.1.5 Ok",
     "catch_all": False, "same_mailbox": GRACE, "did_you_mean": GRACE, "pattern": "first",
 }  # fmt: skip
-VALID = Outcome(0, OutcomeStatus.VALID, Reason.MAILBOX_EXISTS, email=GRACE, score=97, evidence=SEEN)
+
+
+def seen(**changes: object) -> Evidence:
+    return Evidence.from_json({**SEEN, **changes})
+
+
+VALID = Outcome(0, OutcomeStatus.VALID, Reason.MAILBOX_EXISTS, email=GRACE, score=97, evidence=seen())
 DAYS = Freshness(valid=30, risky=7, invalid=20)
 
 
@@ -81,8 +88,8 @@ def test_a_settled_verdict_is_known_to_the_accounts_next_run(database: Database,
 
     known = known_to(database, owner)[GRACE]
 
-    assert known.evidence["meaning"] == "accepted"
-    assert (known.evidence["mail_host"], known.evidence["catch_all"]) == ("mx.alpha.test", False)
+    assert known.evidence.reply.meaning == "accepted"
+    assert (known.evidence.reply.mail_host, known.evidence.catch_all) == ("mx.alpha.test", False)
     assert 0 <= known.age_seconds < 60
 
 
@@ -126,8 +133,8 @@ def test_a_run_may_ask_for_fresh_verdicts_only_and_others_profit_from_them(datab
     settle(database, owner, VALID)
 
     assert known_to(database, owner, fresh=True) == {}
-    settle(database, owner, VALID._replace(evidence={**SEEN, "mail_host": "mx2.alpha.test"}), fresh=True)
-    assert known_to(database, owner)[GRACE].evidence["mail_host"] == "mx2.alpha.test"
+    settle(database, owner, VALID._replace(evidence=seen(mail_host="mx2.alpha.test")), fresh=True)
+    assert known_to(database, owner)[GRACE].evidence.reply.mail_host == "mx2.alpha.test"
 
 
 def test_a_retry_wants_what_its_run_wanted(database: Database, owner: UUID) -> None:
@@ -152,24 +159,24 @@ def test_a_retry_wants_what_its_run_wanted(database: Database, owner: UUID) -> N
 def test_what_no_mail_server_settled_for_days_is_not_kept(
     database: Database, owner: UUID, changes: dict[str, object]
 ) -> None:
-    settle(database, owner, VALID._replace(status=OutcomeStatus.RISKY, evidence={**SEEN, **changes}))
+    settle(database, owner, VALID._replace(status=OutcomeStatus.RISKY, evidence=seen(**changes)))
 
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM verifications") == 0
 
 
 def test_a_no_is_kept_whether_or_not_the_domain_is_a_catch_all(database: Database, owner: UUID) -> None:
-    no = {"meaning": "no_such_mailbox", "mail_host": "mx.alpha.test", "reply_code": 550}
+    no = seen(meaning="no_such_mailbox", reply_code=550, catch_all=None)
 
     settle(database, owner, VALID._replace(status=OutcomeStatus.INVALID, reason=Reason.NO_SUCH_MAILBOX, evidence=no))
 
-    assert known_to(database, owner)[GRACE].evidence["catch_all"] is None
+    assert known_to(database, owner)[GRACE].evidence.catch_all is None
 
 
 def test_a_verdict_does_not_get_younger_by_being_used(database: Database, owner: UUID) -> None:
     settle(database, owner, VALID, days_ago=5)
 
-    settle(database, owner, VALID._replace(evidence={**SEEN, "cache": {"age_seconds": 432_000}}))
+    settle(database, owner, VALID._replace(evidence=seen(cache={"age_seconds": 432_000})))
 
     assert known_to(database, owner)[GRACE].age_seconds > 4 * 86_400
 
@@ -177,10 +184,10 @@ def test_a_verdict_does_not_get_younger_by_being_used(database: Database, owner:
 def test_a_newer_verdict_replaces_an_older_one(database: Database, owner: UUID) -> None:
     settle(database, owner, VALID, days_ago=5)
 
-    settle(database, owner, VALID._replace(evidence={**SEEN, "meaning": "no_such_mailbox"}))
+    settle(database, owner, VALID._replace(evidence=seen(meaning="no_such_mailbox")))
 
     known = known_to(database, owner)[GRACE]
-    assert (known.evidence["meaning"], known.age_seconds < 60) == ("no_such_mailbox", True)
+    assert (known.evidence.reply.meaning, known.age_seconds < 60) == ("no_such_mailbox", True)
 
 
 def test_an_address_that_comes_twice_in_a_checkpoint_is_kept_once(database: Database, owner: UUID) -> None:

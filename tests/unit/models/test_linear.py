@@ -21,6 +21,7 @@ from models.run_chunk import COMPILE
 from models.schema import Base, new_id
 from models.transitions import RunError, expire_run, lock_run, touch_run
 from pipeline.credits import RateCard
+from pipeline.evidence import Evidence, ReplyEvidence
 from pipeline.lookup.providers.journal import Question, Reserved
 from pipeline.lookup.providers.source import NotFound
 from pipeline.memory import lookups, provider_answers
@@ -36,7 +37,19 @@ from pipeline.runs.deferrals import park
 from pipeline.runs.retry import retry_run
 from pipeline.runs.trouble import Step, StepFailed
 from tests.conftest import cloned_database
-from tests.factories import LEASE_S, LOOKUP, VERIFY, WORKER, account, found, not_found, order, pending_run, valid
+from tests.factories import (
+    LEASE_S,
+    LOOKUP,
+    VERIFY,
+    WORKER,
+    account,
+    found,
+    not_found,
+    order,
+    pending_run,
+    searched,
+    valid,
+)
 from tests.large_runs import CHUNK, LargeRuns, large_runs
 from tests.meter import Meter
 
@@ -72,9 +85,10 @@ def work_a_chunk(session: Session, run_id: UUID, stage: str) -> None:
 
 
 def outcome_of(stage: str, position: int) -> Outcome:
-    seen = {"mail_host": "mx.alpha.test", "meaning": "accepted", "catch_all": False, "person": f"{position:064x}"}
-    outcome = found(position) if stage == LOOKUP else valid(position)
-    return outcome._replace(evidence=outcome.evidence | seen)
+    if stage == LOOKUP:
+        return searched(found(position), "alpha.test", position.to_bytes(32))
+    reply = ReplyEvidence("accepted", "mx.alpha.test", 250)
+    return valid(position)._replace(evidence=Evidence(reply, catch_all=False))
 
 
 def leave_a_chunk(session: Session, large: LargeRuns) -> None:

@@ -37,6 +37,7 @@ from tests.factories import (
     leased_chunk,
     not_found,
     order_of,
+    searched,
     started_run,
     valid,
 )
@@ -265,9 +266,8 @@ def test_kept_verdicts_on_their_addresses_are_deleted(database: Database) -> Non
 
 
 def remember(session: Session, owner: UUID, position: int, name: str) -> None:
-    outcome = found(position)
-    evidence = {**outcome.evidence, "person": person_digest("alpha.test", named(name)).hex()}
-    lookups.remember_people(session, owner, [outcome._replace(evidence=evidence)])
+    outcome = searched(found(position), "alpha.test", person_digest("alpha.test", named(name)))
+    lookups.remember_people(session, owner, [outcome])
 
 
 def test_what_look_ups_found_out_about_them_is_deleted_by_name_and_by_address(database: Database) -> None:
@@ -295,21 +295,19 @@ def test_a_chunk_task_that_has_the_contact_in_hand_learns_nothing_of_it(database
     lease = leased_chunk(database, run_id)
     erase(database, run_id)
 
-    people = [named("Ada Alder"), named("Bea Birch")]
-    evidence = [{"domain": "alpha.test", "person": person_digest("alpha.test", each).hex()} for each in people]
-    finish_chunk(database, lease, [not_found(position)._replace(evidence=evidence[position]) for position in (0, 1)])
+    ada, bea = [person_digest("alpha.test", named(name)) for name in ("Ada Alder", "Bea Birch")]
+    outcomes = [searched(not_found(0), "alpha.test", ada), searched(not_found(1), "alpha.test", bea)]
+    finish_chunk(database, lease, outcomes)
 
     with database.transaction() as session:
-        assert [bytes(person).hex() for person in session.scalars(text("SELECT person FROM lookups"))] == [
-            evidence[1]["person"]
-        ]
+        assert [bytes(person) for person in session.scalars(text("SELECT person FROM lookups"))] == [bea]
 
 
 def test_a_look_up_at_a_domain_that_the_company_led_to_is_found_by_its_outcome(database: Database) -> None:
     run_id = run_of_two(database)
     digest = person_digest("elsewhere.test", named("Ada Alder"))
-    evidence = {"domain": "elsewhere.test", "person": digest.hex()}
-    finish_chunk(database, leased_chunk(database, run_id), [not_found(0)._replace(evidence=evidence), found(1)])
+    outcomes = [searched(not_found(0), "elsewhere.test", digest), found(1)]
+    finish_chunk(database, leased_chunk(database, run_id), outcomes)
 
     who = wanted()
     with database.transaction() as session:

@@ -25,6 +25,7 @@ from tests.factories import (
     found,
     leased_chunk,
     order_of,
+    searched,
     skipped,
     valid,
 )
@@ -142,10 +143,10 @@ def test_an_address_put_on_the_list_while_it_is_found_is_not_written(database: D
 def test_what_is_suppressed_teaches_nothing(database: Database, owner: UUID) -> None:
     lease = leased_chunk(database, begun(database, owner))
     put(database, owner, "given.family0@alpha.test")
-    evidence = {**found(0).evidence, "domain": "alpha.test", "person": "ab" * 32, "refused": ["flast"]}
+    outcome = searched(found(0), "alpha.test", b"p" * 32, "flast")
 
     with database.transaction() as session:
-        chunks.record(session, lease, [found(0)._replace(evidence=evidence)], LEASE_S)
+        chunks.record(session, lease, [outcome], LEASE_S)
 
     with database.transaction() as session:
         assert count(session, "SELECT (SELECT count(*) FROM lookups) + (SELECT count(*) FROM domain_patterns)") == 0

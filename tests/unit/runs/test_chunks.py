@@ -219,7 +219,7 @@ def test_a_later_stage_gets_the_address_and_the_evidence_of_the_earlier_one(data
     with database.transaction() as session:
         contact = chunks.load(session, lease).contacts[0]
 
-    assert (contact.email, contact.evidence["mail_host"]) == ("given.family0@alpha.test", "mx.alpha.test")
+    assert (contact.email, contact.evidence.reply.mail_host) == ("given.family0@alpha.test", "mx.alpha.test")
 
 
 def test_confirmed_patterns_of_a_domain_are_known_to_later_chunks(database: Database) -> None:

@@ -8,7 +8,7 @@ from pipeline.mail.address.syntax import Address
 def test_an_ordinary_address_has_nothing_to_remark() -> None:
     facts = facts_about(Address("grace", "acme.test"), "mx.acme.test", Lists())
 
-    assert facts.as_evidence() == {
+    assert facts.to_json() == {
         "provider": None,
         "disposable": False,
         "free": False,
@@ -21,7 +21,7 @@ def test_an_ordinary_address_has_nothing_to_remark() -> None:
 def test_facts_come_together_from_lists_provider_and_names() -> None:
     facts = facts_about(Address("Info+spring", "gmail.com"), "gmail-smtp-in.l.google.com", Lists())
 
-    assert facts.as_evidence() == {
+    assert facts.to_json() == {
         "provider": "google",
         "disposable": False,
         "free": True,

@@ -105,9 +105,9 @@ def test_the_evidence_names_the_verifier_and_the_mail_host() -> None:
     (said,), _ = verify(lambda _: output())
 
     assert isinstance(said, Outcome)
-    assert said.evidence["mail_host"] == "mx.acme.test"
-    assert said.evidence["reply_text"] == "127.0.0.1 says: can_connect_smtp, is_deliverable"
-    assert said.evidence["catch_all"] is False
+    assert said.evidence.reply.mail_host == "mx.acme.test"
+    assert said.evidence.reply.reply_text == "127.0.0.1 says: can_connect_smtp, is_deliverable"
+    assert said.evidence.catch_all is False
 
 
 def test_each_address_is_asked_about_once_and_nobody_is_invented_where_catch_all_is_known() -> None:
@@ -196,7 +196,7 @@ def test_a_name_that_no_host_has_is_kept_in_part() -> None:
     (said,), _ = verify(lambda _: told)
 
     assert isinstance(said, Outcome)
-    assert len(said.evidence["mail_host"]) < 256
+    assert len(said.evidence.reply.mail_host) < 256
 
 
 def test_a_mail_servers_words_are_kept_without_what_no_terminal_and_no_database_takes() -> None:
@@ -207,7 +207,7 @@ def test_a_mail_servers_words_are_kept_without_what_no_terminal_and_no_database_
 
     assert isinstance(said, Outcome)
     assert said.reason is Reason.NO_SUCH_MAILBOX
-    assert all(text.isprintable() for text in said.evidence.values() if isinstance(text, str))
+    assert all(text.isprintable() for text in said.evidence.to_json().values() if isinstance(text, str))
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.evidence import NO_EVIDENCE, Evidence
 from pipeline.mail.reacher.render import reacher_json
 from pipeline.mail.reacher.vocabularies import VOCABULARY, words_for
 from pipeline.mail.replies.meaning import Meaning
@@ -85,7 +86,7 @@ def test_each_verdict_is_documented_in_the_same_words(
 def test_a_valid_address_looks_as_reacher_shows_it() -> None:
     verdict = verdict_on_mailbox(Meaning.ACCEPTED, catch_all=False, role=False)
 
-    assert reacher_json("grace@acme.test", verdict, SEEN) == {
+    assert reacher_json("grace@acme.test", verdict, Evidence.from_json(SEEN)) == {
         "input": "grace@acme.test",
         "is_reachable": "safe",
         "misc": {
@@ -149,13 +150,13 @@ def test_what_could_not_be_found_out_is_an_error_to_reacher(
 ) -> None:
     verdict = verdict_on_mailbox(meaning, catch_all=None, role=False)
 
-    output = reacher_json("grace@acme.test", verdict, SEEN | evidence)
+    output = reacher_json("grace@acme.test", verdict, Evidence.from_json(SEEN | evidence))
 
     assert (output["is_reachable"], output["smtp"]) == ("unknown", smtp)
 
 
 def test_what_is_no_address_has_nothing_but_its_input() -> None:
-    output = reacher_json("grace", INVALID_SYNTAX, {})
+    output = reacher_json("grace", INVALID_SYNTAX, NO_EVIDENCE)
 
     assert output["is_reachable"] == "invalid"
     assert not any(output["smtp"].values())
