@@ -1,104 +1,119 @@
-"""Opens sessions with mail hosts for a whole process: within the limits, and not with hosts that are down."""
+"""Opens SMTP sessions for all conversations of a process, within the connection limits."""
 
 import asyncio
 import logging
+import ssl
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from pipeline.mail.config import MailNetworkConfig
-from pipeline.mail.host_habits import HostHabits
-from pipeline.mail.host_health import HostHealth
+from pipeline.mail.host_state import HostState
 from pipeline.mail.outage import FailuresInARow
 from pipeline.mail.pacing.in_process import ProcessPacing
-from pipeline.mail.pacing.slots import Pacing, PacingLimits, Place, Slot, asks_to_slow_down, place_of
-from pipeline.mail.session_pool import Line, SessionPool
+from pipeline.mail.pacing.slots import Pacing, PacingLimits, Place, Slot, asks_to_slow_down
+from pipeline.mail.session_pool import Path, SessionPool
 from pipeline.mail.smtp.connect import connect
 from pipeline.mail.smtp.egress import Egress, EgressPool
 from pipeline.mail.smtp.errors import ConnectError, EgressError, SessionRefusedError, SmtpError, TlsError
 from pipeline.mail.smtp.reply import Reply
 from pipeline.mail.smtp.session import SmtpSession
-from pipeline.mail.smtp.starttls import opportunistic_tls
 from pipeline.mail.smtp.transcript import TRANSCRIPT
 from pipeline.mail.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
-TRIES = 8
-"""How often a session is begun at a host that has too many of ours: more than a limit of 100 can be halved."""
+ATTEMPTS = 8
+"""How often a session is tried at a host that complains of too many connections: enough to halve a limit of 100 down
+to one."""
 CLOSE_SECONDS = 0.5
-"""How long servers have to close sessions that were ended, before nobody looks for a while."""
+"""How long servers have to close ended sessions before the event loop stands still."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """A session that a conversation wants: on behalf of which domain, with which host, within what time.
+
+    `successes_before` is the number of connections that had succeeded when the domain's turn began. `probes` is how
+    many the conversation begins with; another domain's session is reused only if that is given.
+    """
+
+    domain: str
+    place: Place
+    stopwatch: Stopwatch
+    successes_before: int
+    probes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """The slot that a session occupies, and the address that it leaves from."""
+
+    slot: Slot
+    egress: Egress
 
 
 class Connector:
-    """What all conversations of a process share: connection slots, ways out, what is known of hosts.
+    """Connection slots, egress addresses and host state, shared by all conversations of a process.
 
-    `failures` are those of connecting, for whoever wants to know whether that is possible at all; `health` tells
-    which hosts are down, `habits` what hosts can't do.
+    `failures` are failures to connect; they tell whether any mail server can be reached at all.
     """
 
     def __init__(self, config: MailNetworkConfig, pacing: Pacing | None = None) -> None:
         self._config = config
         self._pacing = pacing or ProcessPacing(PacingLimits.of(config), config.conversations)
-        self.health = HostHealth()
         self._egress_pool = EgressPool(config.source_ips, config.proxies)
         self._tls = opportunistic_tls() if config.starttls else None
-        self.failures = FailuresInARow()
-        self.habits = HostHabits()
         self._session_pool = SessionPool(self._pacing, config)
         self._open: set[SmtpSession] = set()
-        self._slots: WeakKeyDictionary[SmtpSession, Slot] = WeakKeyDictionary()
-        self._ways: WeakKeyDictionary[SmtpSession, Egress] = WeakKeyDictionary()
+        self._origins: WeakKeyDictionary[SmtpSession, _Origin] = WeakKeyDictionary()
         self._complaints: dict[SmtpSession, asyncio.Task[bool]] = {}
+        self.failures = FailuresInARow()
+        self.hosts = HostState()
 
-    async def session(
-        self, domain: str, mail_host: str, ip: str, stopwatch: Stopwatch, successes_before: int, questions: int = 0
-    ) -> SmtpSession:
-        """Open a session on behalf of a domain and introduce ourselves, or take over one in which that was done.
+    async def session(self, request: SessionRequest) -> SmtpSession:
+        """Return a session that is ready for MAIL: a new one, or one that another domain's conversation has left.
 
-        One is taken over only by who says how many `questions` there will be at first, and where slots are scarce:
-        another domain's conversation ended well in it while we waited for a slot (`pipeline.mail.session_pool`).
-
-        Only waiting for a slot is not on the stopwatch. The slot stays taken until the connection is closed. Where
-        a host takes no more of our connections at once, we wait until it has fewer, and try again.
-        `successes_before` is the number of connections that had come about when the domain's turn began.
-        Raises SmtpError (after TlsError the next session is in the clear), and TimeoutError when the stopwatch ran out.
+        A new session occupies a slot until its connection is closed. Time spent waiting for a slot does not count
+        against the request's stopwatch. If the host has too many connections of ours, wait until it has fewer and
+        try again. Raises SmtpError (after TlsError the next session with the host is unencrypted) and, when the
+        stopwatch has run out, TimeoutError.
         """
-        place, tries = place_of(mail_host, ip), 0
+        attempts = 0
         while True:
-            stopwatch.check()
-            tries += 1
-            slot = await self._acquire(domain, place, questions)
+            request.stopwatch.check()
+            attempts += 1
+            slot = await self._slot_or_session(request)
             if isinstance(slot, SmtpSession):
                 return slot
-            session = await self._session_in(slot, domain, stopwatch, successes_before)
+            session = await self._connect(request, slot)
             try:
-                await self._introduce(session, ip, stopwatch)
-            except SessionRefusedError as error:
-                if not asks_to_slow_down(error.reply):
-                    raise
-                self._end_turns_at(place.ip)
-                if not await self._pacing.slow_down(slot) or tries == TRIES:
+                await self._greet(session, request)
+            except SessionRefusedError as refusal:
+                may_try_again = await self._slow_down(slot, refusal.reply)
+                if not may_try_again or attempts == ATTEMPTS:
                     raise
             else:
                 return session
 
-    def heard(self, session: SmtpSession, reply: Reply) -> None:
-        """Take note of what a server says in a session that may be about our pace."""
+    def note_complaint(self, session: SmtpSession, reply: Reply) -> None:
+        """Slow down if a reply in an established session asks for it."""
         if session not in self._complaints and asks_to_slow_down(reply):
-            self._end_turns_at(self._slots[session].place.ip)
-            task = asyncio.create_task(self._pacing.slow_down(self._slots[session]))
+            slot = self._origins[session].slot
+            self._stop_reuse(slot.place.ip)
+            task = asyncio.create_task(self._pacing.slow_down(slot))
             self._complaints[session] = task
             task.add_done_callback(lambda _: self._complaints.pop(session))
 
     def has_taker(self, session: SmtpSession) -> bool:
-        """Say whether somebody waits who could go on in the session."""
-        return self._session_pool.has_taker(session, self._line(session))
+        """Say whether another conversation waits that could reuse the session."""
+        return self._session_pool.has_taker(session, self._path(session))
 
     def offer(self, session: SmtpSession) -> None:
-        """End a conversation's turn in a session, which goes to the next one that waits for it, or is over."""
-        self._session_pool.offer(session, self._line(session))
+        """Pass the session to the next conversation that waits for one, or end it."""
+        self._session_pool.offer(session, self._path(session))
 
     async def flush(self) -> None:
-        """Wait a moment until the connections of ended sessions are closed, and their slots are given back."""
+        """Wait a moment until the connections of ended sessions are closed and their slots are released."""
         if self._open:
             await asyncio.wait([session.closed for session in self._open], timeout=CLOSE_SECONDS)
         await asyncio.gather(*self._complaints.values())
@@ -113,86 +128,116 @@ class Connector:
         await asyncio.gather(*self._complaints.values())
         await self._pacing.close()
 
-    async def _acquire(self, domain: str, place: Place, questions: int) -> Slot | SmtpSession:
-        """Who has the conversation written down has it alone, so that it reads as what it was."""
-        way = self._egress_pool.own(domain, place.ip)
-        if not questions or way is None or TRANSCRIPT.get() is not None:
-            return await self._pacing.acquire(place)
-        return await self._session_pool.acquire((place, way), questions)
+    async def _slot_or_session(self, request: SessionRequest) -> Slot | SmtpSession:
+        egress = self._egress_pool.own(request.domain, request.place.ip)
+        # A transcript must show one conversation from its beginning to its end.
+        if not request.probes or egress is None or TRANSCRIPT.get() is not None:
+            return await self._pacing.acquire(request.place)
+        return await self._session_pool.acquire((request.place, egress), request.probes)
 
-    def _line(self, session: SmtpSession) -> Line:
-        return self._slots[session].place, self._ways[session]
-
-    def _end_turns_at(self, ip: str) -> None:
-        """After a complaint there should be fewer connections soon: those that are open serve nobody else."""
-        for session in self._open:
-            session.is_last_turn = session.is_last_turn or self._slots[session].place.ip == ip
-
-    async def _session_in(self, slot: Slot, domain: str, stopwatch: Stopwatch, successes_before: int) -> SmtpSession:
+    async def _connect(self, request: SessionRequest, slot: Slot) -> SmtpSession:
+        """Open a connection that occupies the slot until it is closed."""
+        ip = request.place.ip
         try:
-            session = await self._connect(domain, slot.place.ip, stopwatch, successes_before)
+            session, egress = await self._connect_if_up(request)
         except BaseException:
             self._pacing.release(slot, 0)
             raise
+        session.one_by_one = self.hosts.is_pipelining_broken(ip)
+        session.reusable = not session.one_by_one
+        self._origins[session] = _Origin(slot, egress)
         self._open.add(session)
-        self._slots[session] = slot
-        session.closed.add_done_callback(lambda _: self._forget(session))
+        session.closed.add_done_callback(lambda _: self._forget(session, slot))
         return session
 
-    async def _connect(self, domain: str, ip: str, stopwatch: Stopwatch, successes_before: int) -> SmtpSession:
-        if self.health.is_down(ip):
+    async def _connect_if_up(self, request: SessionRequest) -> tuple[SmtpSession, Egress]:
+        """Connect unless the host is known to be down, and note how that went."""
+        ip = request.place.ip
+        if self.hosts.is_down(ip):
             raise ConnectError("The host did not answer a moment ago.")
-        left = stopwatch.left
+        left = request.stopwatch.left
         try:
-            with stopwatch as deadline:
-                session = await self._dial(domain, ip, deadline)
+            with request.stopwatch as deadline:
+                connected = await self._connect_by_any(request.domain, ip, deadline)
         except (ConnectError, TimeoutError) as error:
-            if not isinstance(error, EgressError) and self._tells_of_host(error, left):
-                self.health.failed(ip)
-            self.failures.failed(domain, ip, successes_before=successes_before)
+            if not isinstance(error, EgressError) and self._is_hosts_fault(error, left):
+                self.hosts.note_failure(ip)
+            self.failures.failed(request.domain, ip, successes_before=request.successes_before)
             raise
         self.failures.succeeded()
-        session.one_by_one = session.is_last_turn = self.habits.loses_commands(ip)
-        return session
+        return connected
 
-    def _tells_of_host(self, error: Exception, left: float) -> bool:
-        """Say whether it is the host that failed: a contact that had little time left says nothing about it."""
-        return left >= self._config.fair_trial or not isinstance(error, TimeoutError)
-
-    async def _dial(self, domain: str, ip: str, deadline: float) -> SmtpSession:
-        """Connect by the domain's own way out, or by the next one if that way is not to be used at all."""
+    async def _connect_by_any(self, domain: str, ip: str, deadline: float) -> tuple[SmtpSession, Egress]:
+        """Connect from the domain's own egress, or from the next one if that one cannot be used at all."""
         *others, last = self._egress_pool.towards(domain, ip)
-        for way in others:
+        for egress in others:
             try:
-                return await self._dial_by(way, ip, deadline)
+                return await self._connect_by(egress, ip, deadline), egress
             except EgressError as error:
-                log.warning("%s Its domains leave by another way.", error)
-        return await self._dial_by(last, ip, deadline)
+                log.warning("%s Its domains use another egress.", error)
+        return await self._connect_by(last, ip, deadline), last
 
-    async def _dial_by(self, way: Egress, ip: str, deadline: float) -> SmtpSession:
+    async def _connect_by(self, egress: Egress, ip: str, deadline: float) -> SmtpSession:
         config = self._config
-        limits = config.connect_timeout, config.command_timeout
-        session = await connect(ip, config.smtp_port, *limits, way, until=deadline)
-        self._ways[session] = way
-        return session
+        timeouts = config.connect_timeout, config.command_timeout
+        return await connect(ip, config.smtp_port, *timeouts, egress, until=deadline)
 
-    async def _introduce(self, session: SmtpSession, ip: str, stopwatch: Stopwatch) -> None:
-        left = stopwatch.left
+    async def _greet(self, session: SmtpSession, request: SessionRequest) -> None:
+        """Exchange greetings, with STARTTLS where possible, and note how the host did. End the session on failure."""
+        ip, left = request.place.ip, request.stopwatch.left
+        tls = None if self.hosts.is_tls_broken(ip) else self._tls
         try:
-            with stopwatch as deadline:
-                tls = None if self.habits.fails_at_tls(ip) else self._tls
+            with request.stopwatch as deadline:
                 await session.greet(self._config.helo_name, tls, until=deadline)
         except BaseException as error:
             session.quit()
             if isinstance(error, TlsError):
-                self.habits.note_failure_at_tls(ip)
-            elif isinstance(error, SessionRefusedError) or not isinstance(error, SmtpError | TimeoutError):
-                pass
-            elif self._tells_of_host(error, left):
-                self.health.failed(ip)
+                self.hosts.note_tls_failure(ip)
+            elif self._is_hosts_fault(error, left):
+                self.hosts.note_failure(ip)
             raise
-        self.health.answered(ip)
+        self.hosts.note_greeting(ip)
 
-    def _forget(self, session: SmtpSession) -> None:
+    def _is_hosts_fault(self, error: BaseException, seconds_left: float) -> bool:
+        """Say whether a failure tells that the host is down.
+
+        A refusal is an answer. A timeout proves nothing if the contact had too little time left for a fair trial.
+        """
+        if isinstance(error, TimeoutError):
+            return seconds_left >= self._config.fair_trial
+        return isinstance(error, SmtpError) and not isinstance(error, SessionRefusedError)
+
+    async def _slow_down(self, slot: Slot, reply: Reply) -> bool:
+        """If a refusal complains about our pace, slow down; say whether other connections of ours were the cause."""
+        if not asks_to_slow_down(reply):
+            return False
+        self._stop_reuse(slot.place.ip)
+        return await self._pacing.slow_down(slot)
+
+    def _stop_reuse(self, ip: str) -> None:
+        """Have open sessions with a host end with their conversations, so that it soon has fewer of them."""
+        for session in self._open:
+            if self._origins[session].slot.place.ip == ip:
+                session.reusable = False
+
+    def _path(self, session: SmtpSession) -> Path:
+        origin = self._origins[session]
+        return origin.slot.place, origin.egress
+
+    def _forget(self, session: SmtpSession, slot: Slot) -> None:
         self._open.discard(session)
-        self._pacing.release(self._slots[session], session.asked)
+        self._pacing.release(slot, session.asked)
+
+
+def opportunistic_tls() -> ssl.SSLContext:
+    """Return a TLS context that encrypts and verifies nothing: opportunistic security (RFC 7435).
+
+    Recipients are personal data; encryption hides them from passive listeners. It does not prove who the server is:
+    certificates of mail hosts rarely carry the name in the MX record, and an attacker who can impersonate the server
+    can also strip STARTTLS from its reply (RFC 3207 6). So no certificate is verified and no server name is sent, as
+    in Postfix by default, and after a failed handshake the next session is unencrypted.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

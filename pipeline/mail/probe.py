@@ -27,7 +27,7 @@ class Prober(Protocol):
         ...
 
     @property
-    def questions_in_time(self) -> int:
+    def probes_in_time(self) -> int:
         """How many questions can be expected to be answered within half the time limit of one contact."""
         ...
 

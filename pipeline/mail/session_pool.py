@@ -1,7 +1,7 @@
-"""Hands a session on from one domain's conversation to the next that goes to the same place by the same way.
+"""Reuses an SMTP session for the next domain whose mail goes to the same host.
 
-Only to one that waits already: so no session is ever idle, and no slot is held for nobody. A conversation that waits
-for a slot takes whichever comes first, the slot or a session with its slot.
+A session is passed only to a conversation that already waits for a slot. So no session is ever idle, and no slot is
+held without work. A waiting conversation takes whichever comes first: a slot, or a session together with its slot.
 """
 
 import asyncio
@@ -12,42 +12,42 @@ from pipeline.mail.pacing.slots import Pacing, Place, Slot
 from pipeline.mail.smtp.egress import Egress
 from pipeline.mail.smtp.session import SmtpSession
 
-TURNS = 10
-"""Domains that a session serves at most. Each but the first begins with RSET, and Exim ends a session at the
+TRANSACTIONS = 10
+"""Transactions after which a session is not reused. Each but the first begins with RSET. Exim ends a session at the
 twelfth (`smtp_accept_max_nonmail` 10, the first one not counted); to Postfix RSET is a junk command, of which it takes
 100 (postconf(5), `smtpd_junk_command_limit`)."""
 
-Line = tuple[Place, Egress]
-"""Where a session goes, and how."""
+Path = tuple[Place, Egress]
+"""Where a session leads, and where it leaves from."""
 
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """A conversation that waits, with so many questions at first."""
+    """A conversation that waits for a slot, and how many probes it begins with."""
 
-    questions: int
+    probes: int
     wait: asyncio.Timeout
     session: SmtpSession | None = None
 
 
 class SessionPool:
-    """The conversations of a process that wait for a slot, first come, first served at each place."""
+    """The conversations of a process that wait for a slot; on each path the first to come is the first served."""
 
     def __init__(self, pacing: Pacing, config: MailNetworkConfig) -> None:
         self._pacing = pacing
         self._config = config
-        self._lines: dict[Line, dict[_Waiter, None]] = {}
+        self._waiters: dict[Path, dict[_Waiter, None]] = {}
 
-    async def acquire(self, line: Line, questions: int) -> Slot | SmtpSession:
-        """Wait for a slot, or for a session with room for so many questions.
+    async def acquire(self, path: Path, probes: int) -> Slot | SmtpSession:
+        """Wait for a slot, or for a session with room for this many probes.
 
-        Whoever is cancelled leaves the line, and the session that it was given meanwhile goes to the next.
+        If the caller is cancelled after a session was assigned to it, the session is offered to the next one.
         """
-        waiter = _Waiter(questions, asyncio.timeout(None))
-        self._lines.setdefault(line, {})[waiter] = None
+        waiter = _Waiter(probes, asyncio.timeout(None))
+        self._waiters.setdefault(path, {})[waiter] = None
         try:
             async with waiter.wait:
-                slot = await self._pacing.acquire(line[0])
+                slot = await self._pacing.acquire(path[0])
             if waiter.session is None:
                 return slot
             self._pacing.release(slot, 0)
@@ -56,36 +56,38 @@ class SessionPool:
                 raise
         except BaseException:
             if waiter.session is not None:
-                self.offer(waiter.session, line)
+                self.offer(waiter.session, path)
             raise
         finally:
-            waiters = self._lines.get(line, {})
-            waiters.pop(waiter, None)
-            if not waiters:
-                self._lines.pop(line, None)
+            self._remove(path, waiter)
         return waiter.session
 
-    def has_taker(self, session: SmtpSession, line: Line) -> bool:
-        """Say whether somebody waits for whom the session, as it is now, has room."""
-        return self._next(session, line) is not None
+    def has_taker(self, session: SmtpSession, path: Path) -> bool:
+        """Say whether a conversation waits that could reuse the session as it is now."""
+        return self._taker(session, path) is not None
 
-    def offer(self, session: SmtpSession, line: Line) -> None:
-        """Give the session to the first who waits and for whom it has room; to nobody, say QUIT."""
-        waiter = self._next(session, line)
-        if waiter is None or not session.is_at_rest:
+    def offer(self, session: SmtpSession, path: Path) -> None:
+        """Pass the session to the first waiting conversation that it has room for; if there is none, say QUIT."""
+        taker = self._taker(session, path)
+        if taker is None or not session.is_at_rest:
             session.quit()
             return
-        del self._lines[line][waiter]
+        del self._waiters[path][taker]
         session.end_transaction()
-        waiter.session = session
-        # It waits for a slot no more.
-        waiter.wait.reschedule(asyncio.get_running_loop().time())
+        taker.session = session
+        taker.wait.reschedule(asyncio.get_running_loop().time())  # ends its wait for a slot
 
-    def _next(self, session: SmtpSession, line: Line) -> _Waiter | None:
+    def _taker(self, session: SmtpSession, path: Path) -> _Waiter | None:
+        if not session.reusable or session.transactions >= TRANSACTIONS:
+            return None
         room = min(
             self._config.recipients_per_session - session.asked,
             self._config.refusals_per_session - session.refused,
         )
-        if session.is_last_turn or session.turns >= TURNS:
-            return None
-        return next((each for each in self._lines.get(line, ()) if each.questions <= room), None)
+        return next((waiter for waiter in self._waiters.get(path, ()) if waiter.probes <= room), None)
+
+    def _remove(self, path: Path, waiter: _Waiter) -> None:
+        waiters = self._waiters.get(path, {})
+        waiters.pop(waiter, None)
+        if not waiters:
+            self._waiters.pop(path, None)

@@ -70,6 +70,6 @@ def in_groups(members: Sequence[T], conversation: Prober, probes_each: Callable[
     """
     start = 0
     while start < len(members):
-        size = max(1, min(GROUP_SIZE, conversation.questions_in_time // probes_each()))
+        size = max(1, min(GROUP_SIZE, conversation.probes_in_time // probes_each()))
         yield members[start : start + size]
         start += size

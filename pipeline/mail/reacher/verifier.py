@@ -179,7 +179,7 @@ class RemoteProber:
             self._seconds_each = self._config.contact_timeout
 
     @property
-    def questions_in_time(self) -> int:
+    def probes_in_time(self) -> int:
         """As many as are asked at once."""
         return self._verifier.at_once
 

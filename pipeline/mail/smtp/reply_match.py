@@ -1,7 +1,7 @@
-"""Notices replies that were given to another question.
+"""Detects replies that belong to another recipient.
 
-Replies carry no number: the third reply answers the third command (RFC 2920 3.1). A server that loses a command out
-of the middle gives every later address its neighbour's reply; but most servers repeat the address.
+Replies carry no number: the third reply answers the third command (RFC 2920 3.1). If a server loses a command, every
+later address gets its neighbour's reply. But most servers repeat the address in the reply.
 """
 
 import re
@@ -12,17 +12,17 @@ from pipeline.mail.smtp.reply import Reply
 _IN_BRACKETS = re.compile(r"<([^<>\s]++)>")
 
 
-def names_another(recipients: Sequence[str], heard: Sequence[Reply]) -> bool:
-    """Say whether a reply names an address that was asked about together with its own, and not its own."""
+def names_another(recipients: Sequence[str], replies: Sequence[Reply]) -> bool:
+    """Say whether a reply names another of these recipients instead of its own."""
     if len(recipients) == 1:
         return False
     asked: set[str] = set()
-    for recipient, reply in zip(recipients, heard, strict=False):
-        said = "\n".join(reply.lines)
-        if "@" not in said or f"<{recipient}>" in said:
+    for recipient, reply in zip(recipients, replies, strict=False):
+        text = "\n".join(reply.lines)
+        if "@" not in text or f"<{recipient}>" in text:
             continue
         asked = asked or {each.lower() for each in recipients}
-        named = {address.lower() for address in _IN_BRACKETS.findall(said)}
+        named = {address.lower() for address in _IN_BRACKETS.findall(text)}
         if not named.isdisjoint(asked) and recipient.lower() not in named:
             return True
     return False

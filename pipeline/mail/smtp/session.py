@@ -1,8 +1,7 @@
-"""The SMTP client: asks one mail host which recipients it takes, and never sends a message.
+"""An SMTP client that probes which recipients a mail host accepts, and never sends a message.
 
-RFC 5321 for the dialogue, RFC 2920 for sending commands without waiting, RFC 6531 for addresses that are not
-ASCII, RFC 3207 for encryption. Written for this one purpose: EHLO, STARTTLS, MAIL, RCPT and RCPT again, RSET, QUIT;
-there is no DATA in it.
+It implements RFC 5321 (SMTP), RFC 2920 (pipelining), RFC 6531 (international addresses) and RFC 3207 (STARTTLS) as far
+as probing needs them: EHLO, STARTTLS, MAIL, RCPT, RSET and QUIT. There is no DATA.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ from pipeline.mail.smtp.reply_queue import ReplyQueue
 from pipeline.mail.smtp.transcript import Wiretap
 
 QUIT_LINGER = 2.0
-"""Seconds that a server has to close the connection after QUIT, before we cut it."""
+"""Seconds that a server has to close the connection after QUIT, before we abort it."""
 HELO_MAY_DO = frozenset({500, 501, 502, 504})
 """Replies to EHLO after which an older server may still take HELO (RFC 5321 3.2, 4.2.4)."""
 
@@ -33,10 +32,10 @@ HELO_MAY_DO = frozenset({500, 501, 502, 504})
 class SmtpSession(asyncio.Protocol):
     """One connection to a mail host, used by one task at a time.
 
-    `recipients` counts what was asked in the open transaction, `asked` in the whole session; `closed` is done
-    once the connection is gone. `one_by_one` has it wait for each reply even where the server offers pipelining.
-    After `has_said_quit` nothing more can be asked. `refused` counts the recipients that were not taken, `turns` the
-    transactions; in its last turn it is handed on to nobody.
+    `recipients` counts the recipients in the open transaction, `asked` those in the whole session and `refused` those
+    that were refused; `transactions` counts MAIL commands. `closed` is done once the connection is closed. With
+    `one_by_one` the session waits for each reply even if the server offers pipelining. Unless it is `reusable`, no
+    other conversation gets it. After `has_said_quit` nothing more can be sent.
     """
 
     def __init__(self, command_timeout: float, wiretap: Wiretap | None = None) -> None:
@@ -46,8 +45,8 @@ class SmtpSession(asyncio.Protocol):
         self.one_by_one = False
         self.asked = 0
         self.refused = 0
-        self.turns = 0
-        self.is_last_turn = False
+        self.transactions = 0
+        self.reusable = True
         self.recipients = 0
         self._mail = ""
         self._reset_first = False
@@ -61,13 +60,12 @@ class SmtpSession(asyncio.Protocol):
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
         if self._wiretap is not None:
             self._wiretap.connected()
 
     def data_received(self, data: bytes) -> None:
-        """Queue whole replies; what comes after QUIT is of no interest."""
+        """Queue whole replies; what comes after QUIT is ignored."""
         if self._wiretap is not None:
             self._wiretap.received(data)
         if self._linger is not None:
@@ -78,7 +76,6 @@ class SmtpSession(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits for a reply, or for the end."""
         cause = "The connection broke" if exc else "The server closed the connection"
         self._replies.fail(ConnectionLostError(f"{cause} before a reply came."))
         self._replies.close()
@@ -90,7 +87,7 @@ class SmtpSession(asyncio.Protocol):
     # What a conversation calls
 
     async def greet(self, name: str, tls: ssl.SSLContext | None = None, *, until: float = math.inf) -> None:
-        """Wait for the banner and introduce ourselves as `name`, encrypted if the server offers it and `tls` is given.
+        """Wait for the banner and send EHLO with `name`; with `tls`, use STARTTLS if the server offers it.
 
         Raises SmtpError, and TimeoutError at `until` (on the event loop's clock).
         """
@@ -103,11 +100,11 @@ class SmtpSession(asyncio.Protocol):
             await self._start_tls(tls, name, until)
 
     async def probe(
-        self, mail_from: str, recipients: Sequence[str], heard: list[Reply], *, until: float = math.inf
+        self, mail_from: str, recipients: Sequence[str], replies: list[Reply], *, until: float = math.inf
     ) -> None:
-        """Ask about each recipient, appending to `heard` one reply each, in their order.
+        """Send RCPT for each recipient, and append one reply for each to `replies`, in their order.
 
-        When the session breaks, `heard` keeps what was said until then. Raises SmtpError, and TimeoutError at `until`
+        If the session breaks, `replies` holds those that arrived before. Raises SmtpError, and TimeoutError at `until`
         (on the event loop's clock).
         """
         self._replies.until = until
@@ -120,13 +117,13 @@ class SmtpSession(asyncio.Protocol):
             for command in commands:
                 if not self.pipelines:
                     self._send([command])
-                await self._hear(command, heard)
+                await self._receive(command, replies)
         except ReplyTimeoutError:
             if self.pipelines:
-                # It is slow, or it lost a command: then nobody knows which, and whose the later replies are.
-                heard.clear()
+                # It is slow, or it lost a command: which one, and so whose the later replies are, cannot be known.
+                replies.clear()
             raise
-        self._trust(recipients, heard)
+        self._check_order(recipients, replies)
 
     @property
     def pipelines(self) -> bool:
@@ -135,28 +132,28 @@ class SmtpSession(asyncio.Protocol):
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether somebody else may go on in it: everything is answered, nothing ended, and nobody writes it down."""
-        replies = self._replies
+        """Whether another conversation may go on in it: no reply is due, nothing has ended, no transcript is kept."""
+        queue = self._replies
         is_open = self._linger is None and not self._quit_last and not self._transport.is_closing()
-        return is_open and replies.failure is None and replies.is_empty and not replies.owes and self._wiretap is None
+        return is_open and queue.failure is None and queue.is_empty and not queue.owes and self._wiretap is None
 
     def takes(self, recipient: str) -> bool:
         """Say whether the address may be named in this session at all (RFC 6531 3.2)."""
         return recipient.isascii() or "SMTPUTF8" in self.extensions
 
     def end_transaction(self) -> None:
-        """Have the next question begin with RSET and a new transaction."""
+        """Have the next probe begin with RSET and a new transaction."""
         self._reset_first = self.recipients > 0 or self._reset_first
         self.recipients = 0
 
     def end_with_quit(self) -> None:
-        """Have the next question be the last: where commands are sent together, QUIT is with them (RFC 2920 3.1)."""
+        """Have the next probes be the last: with pipelining, QUIT is sent together with them (RFC 2920 3.1)."""
         self._quit_last = True
 
     def quit(self) -> None:
-        """Say QUIT and let the server close, within QUIT_LINGER; nobody needs to wait for it.
+        """Send QUIT and let the server close the connection within QUIT_LINGER, without waiting for it.
 
-        A server that owes a reply gets no time for it: we close ourselves.
+        If the server still owes a reply, close the connection at once.
         """
         if self._linger is not None or self._transport.is_closing():
             return
@@ -166,21 +163,21 @@ class SmtpSession(asyncio.Protocol):
             self._transport.close()
         self._linger = asyncio.get_running_loop().call_later(QUIT_LINGER, self._transport.abort)
 
-    # Inside
+    # Internal
 
-    async def _hear(self, command: str, heard: list[Reply]) -> None:
+    async def _receive(self, command: str, replies: list[Reply]) -> None:
         reply = await self._replies.next(command.partition(":")[0])
         is_recipient = command.startswith("RCPT")
         if reply.code == 421 or not (is_recipient or reply.code == 250):
             raise SessionRefusedError(reply)
         if is_recipient and self.has_said_quit and reply.code == 221:
-            heard.clear()
-            raise self._replies.fail(MalformedReplyError("The server took leave before it had answered all questions."))
+            replies.clear()
+            raise self._replies.fail(MalformedReplyError("The server said goodbye before it had answered all probes."))
         if is_recipient:
             self.asked += 1
             self.recipients += 1
             self.refused += reply.code >= 400
-            heard.append(reply)
+            replies.append(reply)
 
     async def _hello(self, name: str) -> None:
         hello = await self._command(f"EHLO {name}")
@@ -244,7 +241,7 @@ class SmtpSession(asyncio.Protocol):
         self.end_transaction()
         setup = ["RSET", mail] if self._reset_first else [mail]
         self._mail, self._reset_first = mail, False
-        self.turns += 1
+        self.transactions += 1
         return setup
 
     async def _command(self, line: str) -> Reply:
@@ -264,14 +261,14 @@ class SmtpSession(asyncio.Protocol):
             self._wiretap.sent(data)
         self._transport.write(data)
 
-    def _trust(self, recipients: Sequence[str], heard: list[Reply]) -> None:
-        """Refuse a batch whose replies can't be told apart: one too many, or one that names another's address."""
+    def _check_order(self, recipients: Sequence[str], replies: list[Reply]) -> None:
+        """Reject replies that cannot be assigned: there is one too many, or one names another recipient."""
         unread = self._replies.unread
         if unread is not None and unread.code not in ((221, 421) if self.has_said_quit else (421,)):
-            heard.clear()
+            replies.clear()
             raise self._out_of_turn(unread)
-        if self.pipelines and names_another(recipients, heard):
-            heard.clear()
+        if self.pipelines and names_another(recipients, replies):
+            replies.clear()
             raise self._replies.fail(
                 MalformedReplyError("The server's replies come in another order than the commands.")
             )

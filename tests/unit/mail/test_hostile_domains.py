@@ -12,7 +12,7 @@ from pipeline.contacts import Batch, Contact
 from pipeline.mail.dns.exchange import LARGEST_ODD
 from pipeline.mail.dns.resolver import AT_ONCE, AT_ONCE_FOR, PATIENCE
 from pipeline.mail.dns.routes import ADDRESSES_PER_HOST, MAX_HOSTS, MailRoute, Resolver
-from pipeline.mail.host_health import FAILURES_UNTIL_DOWN
+from pipeline.mail.host_state import FAILURES_UNTIL_DOWN
 from pipeline.mail.stopwatch import Stopwatch
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.stages import stage_named
