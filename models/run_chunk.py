@@ -10,7 +10,7 @@ from models.schema import Base, BigCounter, not_negative, one_of
 from models.status import ChunkStatus
 
 COMPILE = "compile"
-"""The last link of the chain; its one chunk gives compiling the same lease as any other work."""
+"""The last step of the chain; its one chunk gives compiling the same lease as any other work."""
 
 
 class RunChunk(Base):

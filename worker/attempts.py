@@ -1,4 +1,4 @@
-"""What a worker does about a step that failed: the attempt is noted and backed off, in the end the run is failed."""
+"""How a worker handles a failed step: it notes the attempt, with a growing pause, and in the end fails the run."""
 
 import logging
 from collections.abc import Sequence
@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 
 
 def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: Sequence[Outcome]) -> bool | None:
-    """End the lease of a chunk whose step failed; whether a chunk of its stage can be leased.
+    """End the lease of a chunk whose step failed. Returns whether the stage has chunks that can be leased.
 
-    Of the outcomes in hand, those that Postgres takes are kept. None when the attempt could not be noted: its lease
-    then runs out, which counts as well; or its lease is lost, and what is in hand dropped.
+    Keeps those of the unrecorded outcomes that Postgres accepts. Returns none if the attempt could not be noted: the
+    lease then expires, which counts too. Also returns none if the lease is lost; then the outcomes are dropped.
     """
     span = f"contacts {lease.first_position} to {lease.last_position}"
     log.error("%s, %s: %s", work_under(lease), span, failed)
 
     def end(session: Session) -> tuple[bool, Run, LiveState]:
         chunks.record(session, lease, (), process.settings.lease_seconds)
-        record_what_can_be(session, lease, outcomes, process.settings.lease_seconds)
+        record_acceptable(session, lease, outcomes, process.settings.lease_seconds)
         chunks.fail_attempt(session, lease, failed)
         run = lifecycle.refreshed(session, lease.run_id)
         state = live_state.build(session, run, process.settings.public_url)
@@ -47,7 +47,7 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
         log.error("%s: its failed attempt was not noted: %s", work_under(lease), error)
         return None
     except LeaseLost as lost:
-        log.warning("%s; what was in hand is dropped", lost)
+        log.warning("%s; unrecorded outcomes are dropped", lost)
         return None
     process.publish(state)
     if trouble.is_hopeless(run):
@@ -55,8 +55,8 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
     return has_free_chunks
 
 
-def record_what_can_be(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> None:
-    """Record those of the outcomes that Postgres takes, where it may refuse some; those stay undone."""
+def record_acceptable(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> None:
+    """Record the outcomes that Postgres accepts, by halving them. Those that it refuses stay undone."""
     try:
         with session.begin_nested():
             chunks.record(session, lease, outcomes, seconds)
@@ -65,11 +65,11 @@ def record_what_can_be(session: Session, lease: Lease, outcomes: Sequence[Outcom
             raise
         half = len(outcomes) // 2
         for part in (outcomes[:half], outcomes[half:]) if half else ():
-            record_what_can_be(session, lease, part, seconds)
+            record_acceptable(session, lease, part, seconds)
 
 
 def note_failure(process: Process, run_id: UUID, failed: StepFailed, stage: str | None, worker: str) -> None:
-    """Note that a step failed for which there is no lease: the sweeper sends the chain again after a pause."""
+    """Note the failure of a step without a lease. The sweeper sends the chain again after a pause."""
     log.error("run %s, stage %s: %s", run_id, stage, failed)
 
     def step(session: Session) -> tuple[Run, LiveState] | None:
@@ -94,13 +94,13 @@ def note_failure(process: Process, run_id: UUID, failed: StepFailed, stage: str 
 
 
 def fail_exhausted(process: Process, run_id: UUID, stage: str, worker: str) -> None:
-    """Fail a run one of whose chunks failed again and again."""
+    """Fail a run because one of its chunks has failed too often."""
     run = retry_commit(process, f"run {run_id}, stage {stage}", lambda session: session.get_one(Run, run_id))
     fail_run(process, run_id, trouble.error_of(run, stage), worker)
 
 
 def fail_run(process: Process, run_id: UUID, error: RunError, worker: str) -> None:
-    """Fail a run, with the credits back for what was not delivered; if even that fails, it is tried again later."""
+    """Fail a run and pay back the credits for what was not delivered. If even that fails, it is tried again later."""
     log.error("run %s, stage %s: failed with %s", run_id, error.stage, error.code)
 
     def end(session: Session) -> LiveState | None:

@@ -1,11 +1,10 @@
-"""Links of a run's chain, and the chunk tasks beside it.
+"""Steps of a run's chain, and the chunk tasks beside it.
 
-A link makes its stage complete, or ends its own copy of the chain. It is a chunk task as well: a small run is
-worked in place, in three messages. After its one chunk:
+A chain step begins its stage and works one chunk, so that a small run needs three messages only. After the chunk:
 
-- the stage is complete: the chain goes on;
-- chunks are left: it sends the rest of the chain again and ends its copy, so that runs take turns;
-- only others are at work: it ends its copy; whoever finishes the last chunk sends the chain from there.
+- If the stage is complete, the chain goes on.
+- If chunks are left, the step sends the rest of the chain again and ends this copy, so that runs take turns.
+- If other tasks work the last chunks, it ends this copy. The task that completes the stage sends the rest of the chain.
 """
 
 import logging
@@ -37,17 +36,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What a link got when it began: how the stage stands, a chunk if there was one, and how many are left."""
+    """How a chain step begins: the state of its stage, the chunk that it leased, and the number of chunks left."""
 
     beginning: Beginning
     lease: Lease | None = None
     left_over: int = 0
     in_trouble: bool = False
-    """The run fails again and again: others are asked to help only once a chunk of it went well."""
+    """Steps of the run fail again and again: extra tasks are sent only once a chunk has succeeded."""
 
 
-def work_link(process: Process, run_id: UUID, stage: str, worker: str, extra_tasks: int) -> bool:
-    """One link's work; says whether the chain goes on from here."""
+def work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, extra_tasks: int) -> bool:
+    """Do the work of one chain step. Returns whether the chain goes on."""
     begun = begin(process, run_id, stage, worker)
     if begun.lease is None:
         return begun.beginning is Beginning.DONE
@@ -62,7 +61,7 @@ def work_link(process: Process, run_id: UUID, stage: str, worker: str, extra_tas
 
 
 def work_chunk_task(process: Process, run_id: UUID, stage: str, worker: str) -> None:
-    """One chunk's work beside the chain; sends itself again while chunks are left."""
+    """Work one chunk beside the chain, and send another chunk task while chunks are left."""
     lease = _lease_chunk(process, run_id, stage, worker)
     left = _work(process, lease) if lease else None
     if left is None:
@@ -91,7 +90,7 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Begun:
         state = live_state.build(session, run, settings.public_url)
         return Begun(beginning, lease, left_over, trouble.is_throttled(run)), state
 
-    with noting(process, run_id, stage, worker):
+    with noting_failures(process, run_id, stage, worker):
         with trouble.step(Step.BEGIN):
             begun, state = retry_commit_of_lease(process, _of_stage(run_id, stage), step, lambda given: given[0].lease)
         if state:
@@ -109,13 +108,13 @@ def _lease_chunk(process: Process, run_id: UUID, stage: str, worker: str) -> Lea
             return None
         return chunks.lease_next(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
 
-    with noting(process, run_id, stage, worker), trouble.step(Step.LEASE):
+    with noting_failures(process, run_id, stage, worker), trouble.step(Step.LEASE):
         return retry_commit_of_lease(process, _of_stage(run_id, stage), step, lambda lease: lease)
     return None
 
 
 def _work(process: Process, lease: Lease) -> StageLeft | None:
-    """Work a chunk; none when its lease was lost, or its run is failed because the world is gone."""
+    """Work a chunk; none if its lease was lost, or if the run failed because mail servers can't be reached at all."""
     try:
         return work_chunk(process, lease)
     except WorldGone as gone:
@@ -129,7 +128,7 @@ def _send_chunk_tasks(run_id: UUID, stage: str, count: int) -> None:
 
 
 def _send_rest(process: Process, run_id: UUID, stage: str, worker: str) -> None:
-    with noting(process, run_id, stage, worker):
+    with noting_failures(process, run_id, stage, worker):
         with trouble.step(Step.CONTINUE):
             preset = retry_commit(process, _of_stage(run_id, stage), lambda session: preset_of_run(session, run_id))
         with broker_may_be_away(run_id):
@@ -137,8 +136,8 @@ def _send_rest(process: Process, run_id: UUID, stage: str, worker: str) -> None:
 
 
 @contextmanager
-def noting(process: Process, run_id: UUID, stage: str, worker: str) -> Iterator[None]:
-    """For steps without a lease: when one fails the block ends, and the run's row tells of it."""
+def noting_failures(process: Process, run_id: UUID, stage: str, worker: str) -> Iterator[None]:
+    """For steps without a lease: a failure ends the block and is noted in the run's row."""
     try:
         yield
     except ChunkExhausted as error:

@@ -1,6 +1,7 @@
-"""A chunk task's work on one chunk: what comes out is recorded each `CHECKPOINT_SECONDS`, under the chunk's lease.
+"""The work on one leased chunk. A checkpoint records its outcomes each `CHECKPOINT_SECONDS`.
 
-One step is one transaction; none is open while the world is asked. Readers are told after each commit.
+Each step is one transaction, and none is open during network input or output. After each commit the live copy is
+written.
 """
 
 import asyncio
@@ -36,93 +37,92 @@ class StageLeft:
 
 
 @dataclass(slots=True)
-class _Hand:
-    """Outcomes known and not yet recorded, and what the stage put off."""
+class _Unrecorded:
+    """Outcomes that are not recorded yet, and deferrals."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     deferrals: list[Deferral] = field(default_factory=list)
 
-    def put(self, result: Outcome | Deferral) -> None:
-        """Take what a stage says."""
+    def add(self, result: Outcome | Deferral) -> None:
         if isinstance(result, Deferral):
             self.deferrals.append(result)
         else:
             self.outcomes.append(result)
 
-    def take(self) -> list[Outcome]:
-        """Hand over the outcomes."""
+    def take_outcomes(self) -> list[Outcome]:
         taken, self.outcomes = self.outcomes, []
         return taken
 
 
 def work_chunk(process: Process, lease: Lease) -> StageLeft | None:
-    """Work a leased chunk to its end, or until its time is up or the worker stops; none when its lease was lost.
+    """Work a leased chunk until it is done, its time is up, or the worker stops; none if its lease was lost.
 
-    Raises `WorldGone`: what is in hand then says nothing about the contacts, and is dropped.
+    Raises `WorldGone` when mail servers can't be reached at all. Unrecorded outcomes are dropped then, since they say
+    nothing about the contacts.
     """
-    hand = _Hand()
+    unrecorded = _Unrecorded()
     try:
         with trouble.step(Step.WORK):
-            return process.loop.run_until_complete(_work_and_close(process, lease, hand))
+            return process.loop.run_until_complete(_work_and_close(process, lease, unrecorded))
     except StepFailed as failed:
-        has_free_chunks = fail_attempt(process, lease, failed, hand.outcomes)
+        has_free_chunks = fail_attempt(process, lease, failed, unrecorded.outcomes)
         return None if has_free_chunks is None else StageLeft(complete=False, has_free_chunks=has_free_chunks)
     except LeaseLost as lost:
-        log.warning("%s; what was in hand is dropped", lost)
+        log.warning("%s; unrecorded outcomes are dropped", lost)
         return None
 
 
-async def _work_and_close(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
-    """Afterwards the event loop stands still until the next chunk: let nothing of the mail network hang meanwhile."""
+async def _work_and_close(process: Process, lease: Lease, unrecorded: _Unrecorded) -> StageLeft:
+    """Afterwards the event loop does not run until the next chunk: nothing of the mail network may stay in flight."""
     try:
-        return await _work(process, lease, hand)
+        return await _work(process, lease, unrecorded)
     finally:
         await process.network.flush()
 
 
-async def _work(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
+async def _work(process: Process, lease: Lease, unrecorded: _Unrecorded) -> StageLeft:
     settings, failures_before = process.settings, process.network.failures
     results = _poison_outcome(lease) if lease.is_poison else _worked(process, lease, _load(process, lease))
-    stage_work = asyncio.create_task(_collect(results, hand))
+    stage_work = asyncio.create_task(_collect(results, unrecorded))
     release_at = time.monotonic() + settings.chunk_seconds
     try:
         while not (await asyncio.wait({stage_work}, timeout=settings.checkpoint_seconds))[0]:
             if process.draining.is_set() or time.monotonic() > release_at:
                 reason = "the worker stops" if process.draining.is_set() else "the chunk's time is up"
                 await _cancel(stage_work)
-                return await asyncio.to_thread(_release, process, lease, hand, reason)
+                return await asyncio.to_thread(_release, process, lease, unrecorded, reason)
             _check_world(process, failures_before)
-            await _checkpoint(process, lease, hand)
+            await _checkpoint(process, lease, unrecorded)
     finally:
         await _cancel(stage_work)
     _check_world(process, failures_before)
     stage_work.result()
-    return await asyncio.to_thread(_finish, process, lease, hand)
+    return await asyncio.to_thread(_finish, process, lease, unrecorded)
 
 
-async def _checkpoint(process: Process, lease: Lease, hand: _Hand) -> None:
-    """Postgres may be away for a moment: what is in hand is kept for the next checkpoint, while the lease lives."""
-    outcomes = hand.take()
+async def _checkpoint(process: Process, lease: Lease, unrecorded: _Unrecorded) -> None:
+    """Record the outcomes. If Postgres is unavailable, they are kept for the next checkpoint while the lease lives."""
+    outcomes = unrecorded.take_outcomes()
     try:
         await asyncio.to_thread(_record, process, lease, outcomes)
     except PostgresUnavailable as error:
-        log.warning("run %s: not recorded yet: %s", lease.run_id, error)
-        hand.outcomes[:0] = outcomes
+        log.warning("run %s: outcomes are not recorded yet: %s", lease.run_id, error)
+        unrecorded.outcomes[:0] = outcomes
     except StepFailed:
-        hand.outcomes[:0] = outcomes
+        unrecorded.outcomes[:0] = outcomes
         raise
 
 
 def _check_world(process: Process, failures_before: int) -> None:
-    """Raises `WorldGone` rather than have each contact reported as one that could not be asked about."""
+    """Raise `WorldGone` instead of reporting for each contact that its mail server could not be reached."""
     if outage := process.outage(failures_before):
         raise WorldGone(outage.code, outage.message)
 
 
-async def _collect(results: AsyncIterator[Outcome | Deferral], hand: _Hand) -> None:
+async def _collect(results: AsyncIterator[Outcome | Deferral], unrecorded: _Unrecorded) -> None:
     with trouble.step(Step.WORK):
         async for result in results:
-            hand.put(result)
+            unrecorded.add(result)
 
 
 async def _worked(process: Process, lease: Lease, batch: Batch) -> AsyncIterator[Outcome | Deferral]:
@@ -137,7 +137,7 @@ async def _worked(process: Process, lease: Lease, batch: Batch) -> AsyncIterator
 
 
 async def _poison_outcome(lease: Lease) -> AsyncIterator[Outcome]:
-    """The outcome of the contact that broke its chunk tasks: it is neither loaded nor worked any more."""
+    """The outcome of a contact that broke its chunk tasks. It is neither loaded nor worked again."""
     yield Outcome(lease.first_position, stage_named(lease.stage).on_fault, Reason.INTERNAL_ERROR)
 
 
@@ -159,28 +159,28 @@ def _record(process: Process, lease: Lease, outcomes: list[Outcome]) -> None:
     process.publish(state)
 
 
-def _finish(process: Process, lease: Lease, hand: _Hand) -> StageLeft:
+def _finish(process: Process, lease: Lease, unrecorded: _Unrecorded) -> StageLeft:
     def end(session: Session) -> bool:
-        if hand.deferrals:
-            chunks.defer(session, lease, hand.deferrals)
+        if unrecorded.deferrals:
+            chunks.defer(session, lease, unrecorded.deferrals)
             return False
         chunks.finish(session, lease)
         with trouble.step(Step.ADVANCE):
             return lifecycle.advance(session, lease.run_id, lease.stage, lease.worker)
 
-    return _end(process, lease, hand.outcomes, end)
+    return _end(process, lease, unrecorded.outcomes, end)
 
 
-def _release(process: Process, lease: Lease, hand: _Hand, reason: str) -> StageLeft:
+def _release(process: Process, lease: Lease, unrecorded: _Unrecorded, reason: str) -> StageLeft:
     def end(session: Session) -> bool:
         chunks.release(session, lease, reason)
         return False
 
-    return _end(process, lease, hand.outcomes, end)
+    return _end(process, lease, unrecorded.outcomes, end)
 
 
 def _end(process: Process, lease: Lease, outcomes: list[Outcome], end_chunk: Callable[[Session], bool]) -> StageLeft:
-    """Record what is in hand and end the lease, in one transaction; `end_chunk` says if the stage is complete."""
+    """Record the outcomes and end the lease, in one transaction. `end_chunk` returns whether the stage is complete."""
 
     def end(session: Session) -> tuple[StageLeft, live_state.LiveState]:
         with trouble.step(Step.RECORD):

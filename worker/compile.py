@@ -1,4 +1,4 @@
-"""Compiling: the export files first, each an idempotent step under the lease; then everything else at once."""
+"""Compiling: first the export files, an idempotent step under the lease; then everything else in one transaction."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,15 +24,15 @@ from worker.export import WorkerStops, disk_error, write_exports
 from worker.process import Process
 
 PAUSE_S = 5.0
-"""Until the next attempt, when the disk did not take the export files, or another run of the account has its turn."""
-AT_ONCE = 2000
-"""Contacts whose export takes no longer than a chunk's step: it does not wait for a large one of its account."""
+"""The pause after a disk error, or while export files of another run of the account are written."""
+SMALL = 2000
+"""Up to so many contacts an export takes no longer than a step of a chunk, and need not wait for a turn."""
 
 log = logging.getLogger(__name__)
 
 
 def compile_run(process: Process, run_id: UUID, worker: str) -> None:
-    """The last link of the chain. May come more than once: one copy compiles, the others find nothing to do."""
+    """The last step of the chain. Of several copies one compiles; the others find nothing to do."""
     begun = begin(process, run_id, COMPILE, worker)
     if begun.lease is None:
         return
@@ -42,11 +42,11 @@ def compile_run(process: Process, run_id: UUID, worker: str) -> None:
     except StepFailed as failed:
         fail_attempt(process, begun.lease, failed, outcomes=())
     except LeaseLost as lost:
-        log.warning("%s; another worker compiles", lost)
+        log.warning("%s; another worker compiles the run", lost)
 
 
 def _compile(process: Process, lease: Lease) -> None:
-    """Raises `LeaseLost`. A disk that takes no files, and another run's turn, are not the run's fault: it waits."""
+    """Raises `LeaseLost`. A disk error and another run's turn are no failed attempts: the run waits."""
     try:
         if _begin_writing(process, lease):
             _write_and_complete(process, lease)
@@ -79,15 +79,15 @@ def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> 
 
 
 def _begin_writing(process: Process, lease: Lease) -> bool:
-    """Clear away what earlier tries left; false when another run of the account is exported first.
+    """Remove the files of earlier attempts. Returns false when another run of the account is exported first.
 
-    Exports of an account occupy one process; one that takes no longer than a chunk's step needs no turn.
+    The large exports of an account take turns, so that they occupy one process only.
     """
     settings = process.settings
 
     def step(session: Session) -> bool:
         run = chunks.record(session, lease, (), settings.lease_seconds)
-        is_large = run.contact_count > AT_ONCE and bool(run.export_formats)
+        is_large = run.contact_count > SMALL and bool(run.export_formats)
         if is_large and not take_turn(session, run, lease.worker, settings.lease_seconds):
             return False
         remove_exports(settings.export_dir, run.id)
@@ -97,18 +97,18 @@ def _begin_writing(process: Process, lease: Lease) -> bool:
 
 
 def _pause(process: Process, lease: Lease, reason: str) -> None:
-    _leave(process, lease, lambda session: chunks.pause(session, lease, PAUSE_S, reason))
+    _end_early(process, lease, lambda session: chunks.pause(session, lease, PAUSE_S, reason))
 
 
 def _release(process: Process, lease: Lease) -> None:
-    """The worker stops: another one compiles, from the start."""
-    _leave(process, lease, lambda session: chunks.release(session, lease, "the worker stops"))
+    """Leave compiling to another worker, which starts from the beginning."""
+    _end_early(process, lease, lambda session: chunks.release(session, lease, "the worker stops"))
     preset = retry_commit(process, work_under(lease), lambda session: preset_of_run(session, lease.run_id))
     with broker_may_be_away(lease.run_id):
         send_chain(lease.run_id, preset)
 
 
-def _leave(process: Process, lease: Lease, leave: Callable[[Session], None]) -> None:
+def _end_early(process: Process, lease: Lease, leave: Callable[[Session], None]) -> None:
     def end(session: Session) -> LiveState:
         chunks.record(session, lease, (), process.settings.lease_seconds)
         leave(session)
@@ -123,7 +123,7 @@ def _write(process: Process, lease: Lease, session: Session) -> list[ExportFile]
 
 
 def _renew(process: Process, lease: Lease) -> None:
-    """In a transaction of its own, beside the one that streams."""
+    """Renew the lease, in another transaction than the one that streams rows."""
     seconds = process.settings.lease_seconds
     with process.database.transaction() as session:
         chunks.record(session, lease, (), seconds)

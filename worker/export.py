@@ -1,4 +1,4 @@
-"""Export files: written row by row under a lease, and left to another worker when this one is told to stop."""
+"""Writes export files row by row under a lease. A worker that stops leaves them to another one."""
 
 import errno
 import logging
@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from models.database import allow_idle_transaction
-from models.postgres_errors import PostgresUnavailable
+from models.postgres_errors import QUERY_CANCELED, PostgresUnavailable, StatementTimeout
 from models.queries import exports_of_run, stream_results
 from models.run import Run
 from pipeline.errors import LeaseLost, traced
@@ -30,32 +30,32 @@ log = logging.getLogger(__name__)
 
 
 class WorkerStops(Exception):
-    """Raised when the worker is told to stop while rows stream: what is written so far is dropped."""
+    """Raised when the worker stops while rows are streamed. The incomplete files are removed."""
 
 
 def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
-    """Write the export files that a finished run lacks: it was stopped, or a contact of it was erased.
+    """Write the missing export files of a finished run: one that was stopped, or had a contact erased.
 
-    A second copy does nothing, and neither does one whose account has another run exported just now: it comes to its
-    turn afterwards.
+    A second copy of the message does nothing. If another run of the account is being exported, this one is exported
+    afterwards.
     """
     while lease := _lease(process, run_id, worker):
         try:
             _export(process, lease)
             break
         except LeaseLost as lost:
-            log.warning("%s: what was written is dropped", lost)
+            log.warning("%s: the written files are dropped", lost)
     if lease:
         _send_next(process, run_id)
     else:
-        _clear_away(process, run_id)
+        _delete_void_files(process, run_id)
 
 
 def write_exports(process: Process, session: Session, run_id: UUID, renew: Callable[[], None]) -> list[ExportFile]:
-    """Write all files of a run beside their places, and call `renew` each `CHECKPOINT_SECONDS`.
+    """Write all files of a run under temporary names, and call `renew` each `CHECKPOINT_SECONDS`.
 
-    Raises `OSError` when the disk does not take them, `WorkerStops` when the worker is to stop, and whatever `renew`
-    does; then nothing is left.
+    Raises `OSError` for a disk error, `WorkerStops` when the worker stops, and whatever `renew` raises. No file is left
+    behind then.
     """
     allow_idle_transaction(session)
     run, directory = refreshed(session, run_id), process.settings.export_dir
@@ -71,7 +71,7 @@ def write_exports(process: Process, session: Session, run_id: UUID, renew: Calla
 
 
 def disk_error(error: OSError) -> str:
-    """A word for what the disk said."""
+    """The symbolic name of a disk error, such as ENOSPC."""
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
 
 
@@ -108,17 +108,21 @@ def _export(process: Process, lease: ExportLease) -> None:
         finally:
             discard(process.settings.export_dir, exports)
     except WorkerStops:
-        log.info("run %s: the worker stops, another one writes its export files", lease.run_id)
+        log.info("run %s: the worker stops; another one writes its export files", lease.run_id)
         _end(process, lease, export_lease.release_export)
     except PostgresUnavailable as error:
+        if error.sqlstate == QUERY_CANCELED:
+            # Its statements may take too long each time: the attempt counts.
+            _end_badly(process, lease, StatementTimeout.__name__)
+            return
         log.warning("run %s: its export files are not written yet: %s", lease.run_id, error)
         _end(process, lease, export_lease.release_export)
     except OSError as error:
         _end_badly(process, lease, disk_error(error))
     except LeaseLost:
         raise
-    except Exception as fault:  # noqa: BLE001 - whatever breaks is an attempt
-        log.error("run %s: its export files broke: %s", lease.run_id, traced(fault))
+    except Exception as fault:  # noqa: BLE001 - any error is a failed attempt
+        log.error("run %s: writing its export files failed: %s", lease.run_id, traced(fault))
         _end_badly(process, lease, type(fault).__name__)
 
 
@@ -129,7 +133,7 @@ def _written(process: Process, lease: ExportLease) -> Sequence[ExportFile]:
 
     with process.database.transaction() as session:
         export_lease.hold_export(session, lease)
-        # What is void, and what an earlier try that was killed has left.
+        # Void files, and what a killed attempt has left.
         remove_exports(process.settings.export_dir, lease.run_id)
     with process.database.transaction() as session:
         return write_exports(process, session, lease.run_id, renew)
@@ -158,7 +162,7 @@ def _end(
     end: Callable[[Session, ExportLease], Run],
     was_committed: Callable[[Session, LiveState], bool] | None = None,
 ) -> None:
-    """End the lease and tell readers. Raises `LeaseLost`, also when nobody heard that the lease was ended."""
+    """End the lease and write the live copy. Raises `LeaseLost`."""
 
     def step(session: Session) -> LiveState:
         return live_state.build(session, end(session, lease), process.settings.public_url)
@@ -166,8 +170,8 @@ def _end(
     process.publish(retry_commit(process, _of_exports(lease.run_id), step, was_committed))
 
 
-def _clear_away(process: Process, run_id: UUID) -> None:
-    """Void files do not wait for their turn, or for the next try, to be deleted: they may hold what is erased."""
+def _delete_void_files(process: Process, run_id: UUID) -> None:
+    """Delete void files at once, not with the next attempt: they may contain erased contacts."""
 
     def step(session: Session) -> None:
         if export_lease.is_void(session, run_id):
@@ -180,7 +184,7 @@ def _clear_away(process: Process, run_id: UUID) -> None:
 
 
 def _send_next(process: Process, run_id: UUID) -> None:
-    """The account's turn is over: whoever waits for it is next, at the end of the queue."""
+    """Send the next export of the account, which goes to the end of the queue."""
     due = retry_commit(process, _of_exports(run_id), lambda session: export_lease.next_unexported(session, run_id))
     if due is not None:
         with broker_may_be_away(due):

@@ -1,4 +1,4 @@
-"""What one worker process opens when it starts, and closes when it ends."""
+"""The connections of one worker process, opened when it starts and closed when it ends."""
 
 import asyncio
 import logging
@@ -27,22 +27,20 @@ from worker.adapters.suppression_list import PostgresSuppressionList
 from worker.pacing.shared import SharedPacing
 
 REDIS_TIMEOUT_S = 1.0
-"""The live copy is not worth waiting for."""
+"""Short: nothing waits for the live copy."""
 
 log = logging.getLogger(__name__)
 
 
 class Flag(Protocol):
-    """Something that is set once and seen by all processes of a worker."""
+    """A flag that is set once and visible to all processes of a worker."""
 
-    def is_set(self) -> bool:
-        """Whether it is set."""
-        ...
+    def is_set(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The connections of one worker process, and its event loop: one for the process's whole life."""
+    """The connections of one worker process, and its event loop."""
 
     settings: Settings
     database: Database
@@ -53,7 +51,7 @@ class Process:
     sources: OpenSources = field(default_factory=OpenSources)
 
     def sources_of(self, run_id: UUID) -> Waterfall:
-        """The sources beyond mail servers, with the journal of one run."""
+        """The providers and files of the operator, with the journal of one run."""
         journal = PostgresJournal(self.database, run_id, self.sources.caps)
         return self.sources.sources.of_run(journal, PostgresSuppressionList(self.database, run_id))
 
@@ -62,14 +60,14 @@ class Process:
         live_state.publish(self.redis, state, self.settings.live_state_seconds)
 
     def outage(self, failures_before: int) -> Outage | None:
-        """Say what is gone if the outside world is gone as a whole: mail servers, and every provider.
+        """The outage, if neither any mail server nor any provider can be reached.
 
-        `failures_before` is how many the network had noted when the asker's work began.
+        `failures_before` is the network's count of failures when the chunk's work began.
         """
         return self.sources.sources.outage(self.network.outage(failures_before))
 
     def close(self) -> None:
-        """Close everything, in reverse order of opening."""
+        """Close all connections, in reverse order."""
         self.loop.run_until_complete(self.sources.sources.close())
         self.loop.run_until_complete(self.network.close())
         self.loop.close()
@@ -97,5 +95,5 @@ def open_process(draining: Flag) -> Process:
 
 
 def freshness_of(settings: Settings) -> Freshness:
-    """How long verdicts are used again."""
+    """How long verdicts are reused."""
     return Freshness(settings.fresh_days_valid, settings.fresh_days_risky, settings.fresh_days_invalid)

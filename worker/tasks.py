@@ -1,6 +1,6 @@
-"""The Celery tasks: bodies of a few lines, ids only, JSON only.
+"""The Celery tasks. Their arguments are ids, their serialization is JSON.
 
-Each may be delivered twice, late, or while a copy of it runs: Postgres decides what is left to do.
+A task may be delivered twice, late, or while a copy of it runs: Postgres knows what is left to do.
 """
 
 import os
@@ -16,7 +16,7 @@ from settings import load_settings, required
 from settings.sources import sources_or_exit
 from worker.app import EXPORT_SOFT_TIME_LIMIT_S, EXPORT_TIME_LIMIT_S, app
 from worker.celery_patches import leave_soon
-from worker.chain import work_chunk_task, work_link
+from worker.chain import work_chain_step, work_chunk_task
 from worker.compile import compile_run
 from worker.export import export_stopped_run
 from worker.garbage import collect_rarely
@@ -24,17 +24,15 @@ from worker.process import Process, open_process
 
 
 class _SharedFlag:
-    """Made before the pool forks, so that all its processes share it; without a lock, since one may be killed in it."""
+    """Created before the pool forks, and so shared by its processes. It has no lock, since one may be killed in it."""
 
     def __init__(self) -> None:
         self._value = RawValue("b", 0)
 
     def set(self) -> None:
-        """From now on it is set."""
         self._value.value = 1
 
     def is_set(self) -> bool:
-        """Whether it is set."""
         return bool(self._value.value)
 
 
@@ -43,7 +41,7 @@ _process: Process | None = None
 
 
 def this_process() -> Process:
-    """This worker process's connections, opened at its first task or when the pool starts it."""
+    """The connections of this worker process, opened when the pool starts it or at its first task."""
     global _process
     if _process is None:
         collect_rarely()
@@ -59,7 +57,7 @@ def _drain(**_: Any) -> None:
 
 @worker_init.connect
 def _check(**_: Any) -> None:
-    """What can't be used ends the worker at once, not one pool process after the other."""
+    """Unusable settings end the worker at once, not one pool process after the other."""
     settings = required(load_settings(), "database_url", "redis_url")
     sources_or_exit(settings)
     check_at_start(settings.database_url)
@@ -79,14 +77,14 @@ def _close(**_: Any) -> None:
 
 @app.task(bind=True, name="growth.email_lookup")
 def email_lookup(self: "Task[Any, None]", run_id: str, extra_tasks: int) -> None:
-    """Make the look-up stage complete, or end this copy of the chain."""
-    _work_link(self, run_id, "email_lookup", extra_tasks)
+    """Work a chunk of the look-up stage; end this copy of the chain unless the stage is complete."""
+    _work_chain_step(self, run_id, "email_lookup", extra_tasks)
 
 
 @app.task(bind=True, name="growth.email_verify")
 def email_verify(self: "Task[Any, None]", run_id: str, extra_tasks: int) -> None:
-    """Make the verification stage complete, or end this copy of the chain."""
-    _work_link(self, run_id, "email_verify", extra_tasks)
+    """Work a chunk of the verification stage; end this copy of the chain unless the stage is complete."""
+    _work_chain_step(self, run_id, "email_verify", extra_tasks)
 
 
 @app.task(
@@ -107,7 +105,7 @@ def compile_results(self: "Task[Any, None]", run_id: str) -> None:
     time_limit=EXPORT_TIME_LIMIT_S,
 )
 def export(self: "Task[Any, None]", run_id: str) -> None:
-    """Write the exports of a finished run that lacks them."""
+    """Write the missing export files of a finished run."""
     export_stopped_run(this_process(), UUID(run_id), _worker_name(self))
 
 
@@ -117,9 +115,9 @@ def chunk_task(self: "Task[Any, None]", run_id: str, stage: str) -> None:
     work_chunk_task(this_process(), UUID(run_id), stage, _worker_name(self))
 
 
-def _work_link(task: "Task[Any, None]", run_id: str, stage: str, extra_tasks: int) -> None:
-    if not work_link(this_process(), UUID(run_id), stage, _worker_name(task), extra_tasks):
-        # Ends this copy of the chain; unlike celery.exceptions.Ignore, Flower sees the task succeed.
+def _work_chain_step(task: "Task[Any, None]", run_id: str, stage: str, extra_tasks: int) -> None:
+    if not work_chain_step(this_process(), UUID(run_id), stage, _worker_name(task), extra_tasks):
+        # Ends this copy of the chain. Unlike with celery.exceptions.Ignore, Flower shows the task as succeeded.
         task.request.chain = None
 
 

@@ -37,10 +37,10 @@ from pipeline.runs.trouble import Step
 
 
 class Beginning(Enum):
-    """What a link of the chain finds when it begins its stage."""
+    """What a chain step finds when it begins its stage."""
 
     OVER = auto()
-    """There is nothing for this link: the run is finished or unknown, or an earlier stage is still at work."""
+    """There is nothing for this chain step: the run is finished or unknown, or an earlier stage is still at work."""
     DONE = auto()
     """The stage is complete: the chain goes on."""
     WORK = auto()

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from models.database import Database
 from models.events import EventKind
+from models.postgres_errors import QUERY_CANCELED
 from models.queries import events_of_run
 from models.run import Run
 from pipeline.results.export_lease import MAX_ATTEMPTS, finish_export, lease_export, void_exports
@@ -71,6 +72,15 @@ def kinds(database: Database, run_id: UUID) -> list[str]:
 def change(database: Database, statement: str) -> None:
     with database.transaction() as session:
         session.execute(text(statement))
+
+
+CANCELED_READS = (
+    "ALTER TABLE contacts RENAME TO kept",
+    "CREATE FUNCTION canceled() RETURNS bool LANGUAGE plpgsql AS"
+    f" $$ BEGIN RAISE EXCEPTION 'canceled' USING ERRCODE = '{QUERY_CANCELED}'; END $$",
+    "CREATE VIEW contacts AS SELECT * FROM kept WHERE canceled()",
+)
+"""Each statement that reads contacts is canceled, as by `statement_timeout`."""
 
 
 def let_pass(database: Database) -> None:
@@ -149,7 +159,7 @@ def test_a_worker_that_is_told_to_stop_leaves_compiling_to_another_at_once(
 def test_a_large_run_is_not_compiled_while_another_run_of_its_account_is_exported(
     process: Process, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.compile.AT_ONCE", 2)
+    monkeypatch.setattr("worker.compile.SMALL", 2)
     exported, compiled = house.unexported_run("cancelled"), looked_up_run(house.database)
     change(house.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
 
@@ -266,6 +276,19 @@ def test_an_export_that_kills_its_worker_each_time_is_given_up_and_nothing_is_le
 
     assert kinds(house.database, run_id)[-1] == EventKind.EXPORT_GIVEN_UP
     assert house.state(run_id)["export_handles"] == []
+
+
+def test_an_export_whose_statement_times_out_counts_as_an_attempt_and_waits(house: House) -> None:
+    run_id = house.unexported_run("cancelled")
+    for statement in CANCELED_READS:
+        change(house.database, statement)
+
+    house.export(run_id)
+
+    with house.database.transaction() as session:
+        failed = events_of_run(session, run_id)[-1]
+    assert (failed.kind, failed.detail["reason"]) == (EventKind.EXPORT_FAILED, "StatementTimeout")
+    assert failed.detail["seconds"] > 0
 
 
 def test_the_operators_command_has_files_written_that_were_given_up(

@@ -22,7 +22,7 @@ from pipeline.runs.poison import MAX_ATTEMPTS, POISON_ATTEMPTS
 from tests.factories import LOOKUP, VERIFY, WORKER, account, count, let_pauses_pass, order_of
 from tests.integration.broker.worker_process import opened_process
 from tests.integration.runs.broken_steps import BROKEN_STEPS, TIMED_OUT_STEPS, refused, unreadable
-from worker.chain import work_link
+from worker.chain import work_chain_step
 from worker.compile import compile_run
 from worker.process import Process
 
@@ -58,8 +58,8 @@ def run_id(database: Database) -> UUID:
 
 
 def take_chain(process: Process, run_id: UUID) -> None:
-    """The run's chain once, link after link as Celery does."""
-    if all(work_link(process, run_id, stage, WORKER, extra_tasks=0) for stage in (LOOKUP, VERIFY)):
+    """The run's chain once, step after step as Celery does."""
+    if all(work_chain_step(process, run_id, stage, WORKER, extra_tasks=0) for stage in (LOOKUP, VERIFY)):
         compile_run(process, run_id, WORKER)
 
 
@@ -200,7 +200,7 @@ def test_a_contact_that_can_not_be_loaded_or_recorded_costs_that_contact(
 
     for _ in range(MOST_CHAINS):
         let_pauses_pass(database)
-        if work_link(process, run_id, LOOKUP, WORKER, extra_tasks=0):
+        if work_chain_step(process, run_id, LOOKUP, WORKER, extra_tasks=0):
             break
 
     blamed = ["internal_error" if position == CULPRIT else "domain_unusable" for position in range(CONTACTS)]

@@ -70,7 +70,7 @@ def leased(session: Session, run_id: UUID, stage: str) -> Lease:
 
 
 def work_a_chunk(session: Session, run_id: UUID, stage: str) -> None:
-    """A link's or a chunk task's transactions, one after the other."""
+    """A chain step's or a chunk task's transactions, one after the other."""
     lifecycle.begin_stage(session, run_id, stage, WORKER, CHUNK)
     lease = leased(session, run_id, stage)
     touch_run(session, run_id, LEASE_S)

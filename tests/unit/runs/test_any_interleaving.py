@@ -53,7 +53,7 @@ OUTCOME = {LOOKUP: found, VERIFY: valid, COMPILE: skipped}
 
 
 class AnyInterleaving(RuleBasedStateMachine):
-    """Chunk tasks, links, the sweeper and the client take their steps in any order."""
+    """Chunk tasks, chain steps, the sweeper and the client take their steps in any order."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     @rule()
     def deliver_the_chain(self) -> None:
-        """Link after link, as Celery does, until one ends its copy."""
+        """Step after step, as Celery does, until one ends its copy."""
         for stage in CHAIN:
             with self.database.transaction() as session:
                 beginning = lifecycle.begin_stage(session, self.run_id, stage, WORKER, CHUNK)
