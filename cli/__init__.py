@@ -1,1 +1,1 @@
-"""The `growth` command, for people and scripts; and embedded servers for a laptop."""
+"""The `growth` command, and the embedded servers that it can start."""

@@ -1,4 +1,4 @@
-"""Accounts and their keys, as an operator makes them."""
+"""Creates accounts and API keys for operators."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -16,14 +16,14 @@ from pipeline.credits import grant
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """A fresh account; its key is shown this once and stored only as a hash."""
+    """A new account. Its key is shown once; only the hash is stored."""
 
     account_id: UUID
     api_key: str
 
 
 def create_account(database: Database, name: str, credits_granted: int) -> NewAccount:
-    """An account with an active subscription, some credits and a key."""
+    """Create an account with an active subscription, credits and a key."""
     key = new_api_key()
     with database.transaction() as session:
         account = Account(name=name, subscription_status=SubscriptionStatus.ACTIVE)
@@ -35,7 +35,7 @@ def create_account(database: Database, name: str, credits_granted: int) -> NewAc
 
 
 def reopen_account(database: Database, api_key: str, least_credits: int) -> bool:
-    """Make sure that an account has at least so many credits; False when no account has this key."""
+    """Top an account up to at least so many credits. Returns False if no account has this key."""
     with database.transaction() as session:
         account = account_of_key(session, api_key)
         if account:
@@ -44,7 +44,7 @@ def reopen_account(database: Database, api_key: str, least_credits: int) -> bool
 
 
 def add_key(database: Database, name: str, least_credits: int) -> str | None:
-    """A new key to the latest account of this name, with at least so many credits; None when there is none."""
+    """Add a key to the latest account of this name, and top it up. Returns None if there is no such account."""
     key = new_api_key()
     with database.transaction() as session:
         account = session.scalars(select(Account).where(Account.name == name).order_by(Account.id.desc())).first()

@@ -1,4 +1,4 @@
-"""Shows the addresses that a person may have at a domain; asks nobody."""
+"""Shows the addresses that a person may have at a domain, without asking any server."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from pipeline.mail.address.syntax import normalise_domain
 
 
 def rank_candidates(name: str, domain: str, known: Sequence[str], size: Size, limit: int) -> list[dict[str, object]]:
-    """Rank a person's addresses, as plain values. Raises ApiError with what to change."""
+    """Rank a person's likely addresses. Raises `ApiError`, which says what to change."""
     parsed, host = parse_name(full_name=name), normalise_domain(domain)
     if parsed is None:
         raise ApiError(f"{name!r} has no letters to make an address of.")
@@ -27,7 +27,7 @@ def rank_candidates(name: str, domain: str, known: Sequence[str], size: Size, li
 
 
 def print_candidates(console: Console, ranked: Sequence[dict[str, object]], *, as_json: bool) -> None:
-    """Print the ranked list, for a person or as JSON."""
+    """Print the ranked list as a table or as JSON."""
     if as_json:
         write_json(ranked)
         return

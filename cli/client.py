@@ -1,4 +1,4 @@
-"""The API, as the `growth` command uses it: over HTTP, like everybody else."""
+"""The HTTP client of the `growth` command."""
 
 import json
 import os
@@ -26,9 +26,9 @@ STATE_KEYS = ("run_id", "status", "stage_status", "progress", "preview", "export
 
 
 class ApiError(CommandFailed):
-    """Raised when the API refuses or can't be reached; its text is a sentence for the user.
+    """Raised when the API refuses a request or can't be reached. Its text is a sentence for the user.
 
-    `status` is the answer's HTTP status, None when there was no answer.
+    `status` is the HTTP status of the response, None if there was none.
     """
 
     def __init__(self, sentence: str, status: int | None = None) -> None:
@@ -37,9 +37,9 @@ class ApiError(CommandFailed):
 
 
 class ApiAway(ApiError):
-    """Raised when the API can't be reached now, or says so itself: the same request may succeed later.
+    """Raised when the API can't be reached, or answers that it is unavailable: the same request may succeed later.
 
-    `retry_after` is the number of seconds that it asks us to wait.
+    `retry_after` is the number of seconds to wait, from the `Retry-After` header.
     """
 
     def __init__(self, sentence: str, status: int | None = None, retry_after: float = 0.0) -> None:
@@ -49,7 +49,7 @@ class ApiAway(ApiError):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Where the API is, and the key to it; for an engine of one's own also its database and its other settings."""
+    """The API's address and key. For an engine that `growth up` started, also its database and other settings."""
 
     api_url: str
     api_key: str
@@ -57,13 +57,13 @@ class Credentials:
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def save(self, home: Path) -> None:
-        """Keep them for the next `growth` command, readable by this user only. Raises `Unwritable`."""
+        """Save them for later `growth` commands, readable only by this user. Raises `Unwritable`."""
         with whole_file(home / CREDENTIALS_FILE, mode=0o600) as file:
             file.write(json.dumps(asdict(self), indent=1).encode())
 
 
 def find_credentials(home: Path) -> Credentials:
-    """From GROWTH_API_URL and GROWTH_API_KEY, or from the running `growth up`. Raises `ApiError`."""
+    """Take them from GROWTH_API_URL and GROWTH_API_KEY, or from the home of `growth up`. Raises `ApiError`."""
     url, key = (os.environ.get(name, "").strip() for name in ("GROWTH_API_URL", "GROWTH_API_KEY"))
     if bool(url) != bool(key):
         given, missing = ("GROWTH_API_URL", "GROWTH_API_KEY") if url else ("GROWTH_API_KEY", "GROWTH_API_URL")
@@ -80,7 +80,7 @@ def find_credentials(home: Path) -> Credentials:
 
 
 def read_credentials(home: Path) -> Credentials | None:
-    """What `growth up` left in its home, if it did. Raises `ApiError` when that can't be read."""
+    """Read what `growth up` saved in its home, None if there is nothing. Raises `ApiError` if it can't be read."""
     path = home / CREDENTIALS_FILE
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ def _usable_key(key: str) -> str:
 
 
 class ApiClient:
-    """The requests that the command makes; close it, or use it as a context manager."""
+    """The requests that the commands make. Use it as a context manager."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._http = httpx.Client(
@@ -129,7 +129,7 @@ class ApiClient:
         self._http.close()
 
     def check_access(self) -> None:
-        """Raises `ApiError` unless the API answers and takes the key: it must not know an invented run."""
+        """Raise `ApiError` unless the API answers and accepts the key, which a 404 for a random run id shows."""
         try:
             self.read_run(str(uuid4()))
         except ApiError as error:
@@ -143,7 +143,7 @@ class ApiClient:
         preview_rows: int = 0,
         idempotency_key: str | None = None,
     ) -> str:
-        """Create a run; its id. Raises `ApiError`."""
+        """Create a run and return its id. Raises `ApiError`."""
         plan = {
             "pipeline_id": "email_discovery_v1",
             "preset": preset,
@@ -155,30 +155,30 @@ class ApiClient:
         return str(self._object("POST", "/api/v1/growth/run", "run_id", **options)["run_id"])
 
     def read_run(self, run_id: str) -> dict[str, Any]:
-        """A run's state. Raises `ApiError`."""
+        """Return the state of a run. Raises `ApiError`."""
         return self._object("GET", _path_of(run_id), *STATE_KEYS)
 
     def cancel_run(self, run_id: str) -> dict[str, Any]:
-        """Cancel a run; its final state. Raises `ApiError`."""
+        """Cancel a run and return its final state. Raises `ApiError`."""
         return self._object("POST", f"{_path_of(run_id)}/cancel", *STATE_KEYS, timeout=CREATING_TIMEOUT_S)
 
     def retry_run(self, run_id: str) -> str:
-        """Retry a failed or cancelled run; the new run's id. Raises `ApiError`."""
+        """Retry a failed or cancelled run and return the new run's id. Raises `ApiError`."""
         answer = self._object("POST", f"{_path_of(run_id)}/retry", "run_id", timeout=CREATING_TIMEOUT_S)
         return str(answer["run_id"])
 
     def read_events(self, run_id: str) -> list[dict[str, Any]]:
-        """A run's timeline, oldest first. Raises `ApiError`."""
+        """Return the timeline of a run, oldest event first. Raises `ApiError`."""
         events: list[dict[str, Any]] = self._object("GET", f"{_path_of(run_id)}/events", "events")["events"]
         return events
 
     def change_suppressions(self, action: str, entries: Sequence[str]) -> dict[str, Any]:
-        """Add to the suppression list; `/remove` and `/check` do that instead. Raises `ApiError`."""
+        """Add entries to the suppression list, or with the action `/remove` or `/check` do that. Raises `ApiError`."""
         keys = ("suppressed",) if action == "/check" else ("changed", "unchanged", "total")
         return self._object("POST", f"/api/v1/growth/suppressions{action}", *keys, json={"entries": list(entries)})
 
     def read_suppressions(self) -> Iterator[dict[str, Any]]:
-        """The whole suppression list, page by page. Raises `ApiError`."""
+        """Yield the whole suppression list, fetched page by page. Raises `ApiError`."""
         after: str | None = ""
         while after is not None:
             page = self._object("GET", "/api/v1/growth/suppressions", "entries", "next", params={"after": after})
@@ -186,13 +186,13 @@ class ApiClient:
             after = page["next"]
 
     def erase(self, people: Sequence[Mapping[str, str]], *, suppress: bool) -> dict[str, Any]:
-        """Erase people; what was removed. Looks through all runs, which may take minutes. Raises `ApiError`."""
+        """Erase people from all runs, which may take minutes; return what was removed. Raises `ApiError`."""
         body = {"people": list(people), "suppress": suppress}
         url = "/api/v1/growth/erasures"
         return self._object("POST", url, "erasure_id", json=body, timeout=ERASING_TIMEOUT_S)
 
     def export_pieces(self, run_id: str, asset_id: str) -> Iterator[bytes]:
-        """An export file as it comes; whoever reads it checks that it is whole. Raises `ApiError`."""
+        """Yield an export file as it arrives; the caller checks that it is complete. Raises `ApiError`."""
         url = f"{_path_of(run_id)}/exports/{quote(asset_id, safe='')}"
         try:
             with self._http.stream("GET", url) as response:
@@ -204,7 +204,7 @@ class ApiClient:
             raise self._away(error) from error
 
     def _object(self, method: str, url: str, *keys: str, **options: Any) -> dict[str, Any]:
-        """The JSON object of an answer, which must have these keys."""
+        """Send a request and return the JSON object of the response, which must have these keys."""
         try:
             response = self._http.request(method, url, **options)
         except httpx.HTTPError as error:
@@ -218,7 +218,7 @@ class ApiClient:
         return body
 
     def _check(self, response: httpx.Response) -> None:
-        """Raises `ApiError` unless the request was successful."""
+        """Raise `ApiError` unless the request was successful."""
         if response.is_success:
             return
         status, sentence = response.status_code, self._sentence_of(response)
@@ -265,7 +265,7 @@ def _json_of(response: httpx.Response) -> Any:
 
 
 def _retry_after(response: httpx.Response) -> float:
-    """Seconds, from a number or a date; 0 when it says neither."""
+    """Read `Retry-After` as seconds, from a number or a date; 0 without the header."""
     text = response.headers.get("retry-after", "")
     try:
         return float(text) if text.isdecimal() else max(0.0, parsedate_to_datetime(text).timestamp() - time.time())

@@ -1,8 +1,8 @@
 """Reads CSV files as people have them: any usual encoding, delimiter and column names.
 
 `open_csv` looks through a file once to find out how to read it; `CsvFile.rows` then streams it, so that a file may have
-any size. What the columns mean is told by `read_contacts`, for contacts, and by `open_addresses`, for a list of
-addresses. Rows are counted as a spreadsheet shows them: the first is row 1.
+any size. `read_contacts` and `open_addresses` interpret the columns: of a contacts file, of a list of addresses. Rows
+are counted as a spreadsheet shows them: the first is row 1.
 """
 
 import codecs
@@ -48,13 +48,13 @@ class Row(NamedTuple):
 
     @property
     def is_blank(self) -> bool:
-        """Whether no cell holds anything but spaces."""
+        """Whether all cells are empty or hold only spaces."""
         return not any(map(str.strip, self.cells))
 
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """How a file is to be read, and what its owner should know about that."""
+    """How to read a file, and notices about that for the user."""
 
     path: Path
     encoding: str
@@ -64,7 +64,7 @@ class CsvFile:
     """What came out of a pipe, which can be read only once; None for an ordinary file."""
 
     def rows(self) -> Iterator[Row]:
-        """All rows, blank ones too. Raises `UnusableFile`."""
+        """Yield all rows, including blank ones. Raises `UnusableFile`."""
         csv.field_size_limit(MAX_FIELD_CHARS)
         # newline="" leaves it to the reader where a row ends: U+2028 and its like may stand within a value.
         with io.TextIOWrapper(_open(self.path, self.content), self.encoding, errors="replace", newline="") as text:
@@ -99,14 +99,14 @@ def plain_title(title: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ContactsFile:
-    """What a contacts file holds, and what its owner should know about how it was read."""
+    """The contacts of a file, and notices for the user about how it was read."""
 
     contacts: list[dict[str, str]]
     notices: list[str] = field(default_factory=list)
 
 
 def read_contacts(path: Path, preset: str = "full_pipeline") -> ContactsFile:
-    """Read a contacts file. Raises `UnusableFile`, which tells everything that is wrong at once."""
+    """Read a contacts file. Raises `UnusableFile`, which lists every problem at once."""
     file = open_csv(path)
     rows = file.rows()
     header = next((row for row in rows if not row.is_blank), None)
@@ -125,7 +125,7 @@ def read_contacts(path: Path, preset: str = "full_pipeline") -> ContactsFile:
 
 @dataclass(frozen=True, slots=True)
 class AddressFile:
-    """How a list of addresses is to be read. `header` is invented where the file has none."""
+    """How to read a list of addresses. `header` is generated if the file has none."""
 
     file: CsvFile
     header: Sequence[str]
@@ -138,7 +138,7 @@ class AddressFile:
         return self.file.path
 
     def rows(self) -> Iterator[list[str]]:
-        """Each row, as long as the header; blank rows are left out. Raises `UnusableFile`."""
+        """Yield each row that is not blank, as long as the header. Raises `UnusableFile`."""
         width = len(self.header)
         filled = (row for row in self.file.rows() if not row.is_blank)
         for row in islice(filled, int(self.has_header), None):
@@ -173,7 +173,7 @@ def _open(path: Path, content: bytes | None) -> BinaryIO:
 
 
 def _encoding(file: BinaryIO) -> str:
-    """By the byte order mark; UTF-8 if all of it can be read so; otherwise Windows-1252, which can be anything."""
+    """Follow the byte order mark; without one try UTF-8, then Windows-1252, which fits any bytes."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     block = file.read(BLOCK)
     for mark, name in BYTE_ORDER_MARKS.items():
@@ -190,7 +190,7 @@ def _encoding(file: BinaryIO) -> str:
 
 
 def _first_line(path: Path, text: TextIO) -> str:
-    """The first line with anything in it. Raises `UnusableFile` when the file holds characters that no text has."""
+    """Return the first line that is not blank. Raises `UnusableFile` for a file with NUL, which is no text."""
     for block in iter(lambda: text.read(BLOCK), ""):
         if "\0" in block:
             raise UnusableFile(f"{path.name} is not a text file: save it as CSV.")
@@ -199,7 +199,7 @@ def _first_line(path: Path, text: TextIO) -> str:
 
 
 def _recognise(header: Sequence[str]) -> list[str]:
-    """Each column under the name that the engine knows, or its own."""
+    """Rename each column that the engine knows; keep the names of others."""
     known = {alias: name for name, aliases in COLUMN_NAMES.items() for alias in aliases}
     taken: set[str] = set()
     columns = []
@@ -263,7 +263,7 @@ def _missing(contact: dict[str, str], preset: str) -> Iterator[str]:
 
 
 def _address_column(path: Path, sample: Sequence[Sequence[str]]) -> int:
-    """The column that is called so, or the one that holds most addresses."""
+    """Choose the column that is named so, or the one with the most addresses."""
     for index, title in enumerate(sample[0]):
         if plain_title(title) in COLUMN_NAMES["email"]:
             return index

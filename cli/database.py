@@ -1,4 +1,4 @@
-"""The operator's database: what goes wrong with it becomes a sentence that holds what the server said."""
+"""Opens the operator's database; its errors become sentences that quote the server."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,14 +17,14 @@ NO_SCHEMA = ("3F000", "42P01", "42703", "42883")
 
 
 def database_of_operator(home: Path) -> AbstractContextManager[Database]:
-    """The operator's database where set, otherwise the one of the `growth up` that runs in this home."""
+    """Open the database that DATABASE_URL names, otherwise the one of the `growth up` in this home."""
     adopt_settings(home)
     return opened_database(load_settings().database_url or find_credentials(home).database_url)
 
 
 @contextmanager
 def opened_database(url: str) -> Iterator[Database]:
-    """A database until the block ends. Raises `ApiError` instead of whatever Postgres says."""
+    """Open a database for the block. Errors of Postgres are raised as `ApiError`."""
     if not url:
         raise ApiError("DATABASE_URL must be set: it says which database to use.")
     try:
@@ -42,7 +42,7 @@ def opened_database(url: str) -> Iterator[Database]:
 
 
 def sentence_of(error: PostgresUnavailable | DBAPIError) -> str:
-    """What is wrong, in the server's words, and what to do."""
+    """Say what is wrong, in the server's words, and what to do."""
     if isinstance(error, DatabaseUnusable):
         return str(error)
     said = said_by(error).rstrip(".")

@@ -1,4 +1,4 @@
-"""Downloads an export: each byte is checked before anything is where it was asked for."""
+"""Downloads exports, and checks size and hash before the file appears."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ STDOUT = (Path("-"), Path("/dev/stdout"), Path("/dev/fd/1"))
 
 
 def choose_export(state: Mapping[str, Any], export_format: str) -> Mapping[str, Any]:
-    """The handle of a run's export. Raises `ApiError` when there is none."""
+    """Return the handle of an export. Raises `ApiError` if the run has none in this format."""
     handles: dict[str, Mapping[str, Any]] = {handle["format"]: handle for handle in state["export_handles"]}
     if export_format in handles:
         if not handles[export_format].keys() >= STATED:
@@ -35,7 +35,7 @@ def choose_export(state: Mapping[str, Any], export_format: str) -> Mapping[str, 
 
 
 def save_export(client: ApiClient, run_id: str, handle: Mapping[str, Any], place: Path) -> None:
-    """Download an export: the whole file comes in its place, or nothing; `-` and pipes get it once it is checked.
+    """Download an export completely or not at all. `-` and pipes get it after it has been checked.
 
     Raises `ApiError`, `Unwritable`.
     """
@@ -51,7 +51,7 @@ def save_export(client: ApiClient, run_id: str, handle: Mapping[str, Any], place
 
 
 def _save_to_stream(pieces: Iterable[bytes], handle: Mapping[str, Any], place: Path) -> None:
-    """What was written to a pipe can't be taken back: so it is kept in a temporary file until all of it is right."""
+    """Spool the export in a temporary file first: what was written to a pipe can't be taken back."""
     try:
         with tempfile.TemporaryFile() as spool:
             _copy(pieces, handle, spool)
@@ -85,7 +85,7 @@ def _copy(pieces: Iterable[bytes], handle: Mapping[str, Any], file: BinaryIO) ->
 
 
 def _is_pipe(place: Path) -> bool:
-    """Whether it is a device or a pipe, such as `/dev/null`: that must be written to, not replaced."""
+    """Whether it is a device or a pipe, such as `/dev/null`, which is written to and not replaced."""
     try:
         return place.exists() and not place.is_file() and not place.is_dir()
     except OSError:

@@ -1,4 +1,4 @@
-"""How commands end: with a code for the shell, and a sentence on stderr when it is not 0; never with a traceback."""
+"""How commands end: with an exit code and, unless it is 0, a sentence on stderr; never with a traceback."""
 
 import signal
 import sys
@@ -16,7 +16,7 @@ FAULT = 70
 
 
 class ExitCode(IntEnum):
-    """How `growth verify` ends: of several addresses the worst verdict counts, invalid before unknown before risky."""
+    """Exit codes of `growth verify`. Of several addresses the worst verdict counts: invalid, unknown, risky, valid."""
 
     VALID = 0
     INVALID = 1
@@ -29,12 +29,12 @@ class ExitCode(IntEnum):
 
 
 class CommandFailed(Exception):
-    """Raised when a command can't do what it should; its text is a sentence that says why, and what to do.
+    """Raised when a command fails as expected. Its text is a sentence that says why, and what to do.
 
     CommandFailed
     ├── ApiError: the API refuses
-    │   └── ApiAway: it does not answer, or asks to come again
-    ├── UnusableFile, Unwritable: a file can't be read, or written
+    │   └── ApiAway: it does not answer, or is unavailable
+    ├── UnusableFile, Unwritable: a file can't be read or written
     ├── HomeUnusable, PortTaken, EmbeddedServersMissing, EmbeddedServerFailed, ProcessEnded: `growth up` can't run
     ├── UnableToCheck: nothing can be verified from here
     └── Interrupted: Ctrl-C
@@ -44,19 +44,19 @@ class CommandFailed(Exception):
 
 
 class UnableToCheck(CommandFailed):
-    """Raised when nothing can be checked from here; its text is a sentence that says what to do."""
+    """Raised when nothing can be checked from this machine. Its text says what to do."""
 
     exit_code = ExitCode.UNABLE
 
 
 class Interrupted(CommandFailed):
-    """Raised when Ctrl-C ended a command; its text says how to go on."""
+    """Raised when Ctrl-C ended a command. Its text says how to continue."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
 def run_to_its_end(command: Callable[[], object]) -> NoReturn:
-    """Run the command of this process, and end the process."""
+    """Run a command and exit the process with its code."""
     prepare_streams()
     # A closed terminal or a SIGTERM must not leave the servers and workers behind that we started.
     for ending in (signal.SIGTERM, signal.SIGHUP):
@@ -85,7 +85,7 @@ def _exit_code_of(command: Callable[[], object]) -> int:
 
 
 def _code_and_sentence(ending: SystemExit) -> int:
-    """An invalid setting ends the process with a sentence instead of a number."""
+    """Return the code; an invalid setting exits with a sentence instead of a number."""
     if isinstance(ending.code, str):
         say_error(ending.code)
         return 1

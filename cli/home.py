@@ -1,4 +1,4 @@
-"""The folder of `growth up`: readable by its owner only, used by one engine at a time, and what it leaves there."""
+"""The home of `growth up`: a private folder that one engine at a time uses."""
 
 import fcntl
 import os
@@ -15,22 +15,22 @@ from settings import Settings
 
 LOCK_FILE = ".lock"
 ODD = re.compile(r"[^\w./@%+=:,~-]")
-"""What a shell may take for something else: PostgreSQL's starter hands its options to one."""
+"""Characters that a shell may interpret: PostgreSQL's starter passes its options through one."""
 SANDBOX_SETTINGS = {"DNS_RESOLVERS", "SMTP_ALLOW_PRIVATE"}
 """What `growth up --sandbox` sets for its engine."""
 LOCK_ATTEMPTS = 20
-"""Whoever only looks whether a home is in use holds its lock for a moment: twenty looks, a tenth of a second each."""
+"""A command that checks whether a home is in use holds its lock for a moment: twenty attempts, 0.1 s apart."""
 
 
 class HomeUnusable(CommandFailed):
-    """Raised when a home can't be used, or is in use; its text is a sentence that says what to do."""
+    """Raised when a home can't be used, or is in use. Its text says what to do."""
 
 
 @contextmanager
 def locked_home(path: Path) -> Iterator[Path]:
-    """A home that nobody else can read, and no second engine uses until the block ends. Raises `HomeUnusable`.
+    """Make a home private, and lock it for the block. Raises `HomeUnusable`.
 
-    The lock is the kernel's: whatever ends this process ends the lock.
+    The kernel releases the lock when this process ends, however it ends.
     """
     home = _private(path)
     with (home / LOCK_FILE).open("w") as lock:
@@ -39,7 +39,7 @@ def locked_home(path: Path) -> Iterator[Path]:
 
 
 def settings_of_running_engine(home: Path) -> Mapping[str, str]:
-    """The settings of the `growth up` that runs in a home; none if none does. Raises `ApiError`."""
+    """Return the settings of the `growth up` that runs in a home, empty if none runs. Raises `ApiError`."""
     saved = read_credentials(home) if is_in_use(home) else None
     return saved.settings if saved else {}
 
@@ -70,7 +70,7 @@ def adopt_settings(home: Path) -> str:
 
 
 def settings_to_keep(environment: Mapping[str, str]) -> dict[str, str]:
-    """Those of an engine's variables that are settings; paths from the root, since others start elsewhere."""
+    """Select the variables that are settings. Paths become absolute, since other commands start elsewhere."""
     names = {name: field for name, field in Settings.model_fields.items() if environment.get(name.upper())}
     return {
         name.upper(): str(Path(environment[name.upper()]).resolve())
@@ -81,7 +81,7 @@ def settings_to_keep(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def private_folder(path: Path) -> Path:
-    """A folder that only its owner can look into."""
+    """Create a folder that only its owner can read."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
     return path

@@ -24,14 +24,18 @@ from cli.verify.verdict_format import Shown, VerdictFormat
 from cli.watching import Patience, going_on_with, watch
 from pipeline.lookup.patterns.priors import Size
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Find and verify work email addresses.",
+)
 account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
 app.add_typer(account, name="account")
-app.add_typer(suppressions, name="suppressions")
-app.command("erase")(erase)
 app.add_typer(runs, name="runs")
+app.add_typer(suppressions, name="suppressions")
 
-Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="Where embedded servers keep their data.")]
+Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="The folder of `growth up` and its data.")]
 HOME = Path(".growth")
 Preset = Literal["full_pipeline", "verify_existing_emails"]
 MOST_CREDITS = 10**15
@@ -40,10 +44,10 @@ MOST_CREDITS = 10**15
 @app.callback()
 def anywhere(
     home: Annotated[
-        Path | None, typer.Option(help="Where embedded servers keep their data; for every command.")
+        Path | None, typer.Option(help="The folder of `growth up` and its data; for every command.")
     ] = None,
 ) -> None:
-    """Runs email-enrichment jobs, on this machine or over an API."""
+    """Find and verify work email addresses, on this machine or over an API."""
     if home is not None:
         os.environ["GROWTH_HOME"] = str(home)
 
@@ -54,9 +58,10 @@ def up(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="The API's port, 0 for any.", show_default="8000 if it is free")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="How many worker processes' parents to start.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="How many workers to start.")] = 1,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Use a small internet on loopback, with made-up contacts.")
+        bool,
+        typer.Option("--sandbox", help="Use a small internet on loopback, and write made-up contacts to try it on."),
     ] = False,
 ) -> None:
     """Start everything on this machine, until Ctrl-C."""
@@ -69,10 +74,10 @@ def up(
 def demo(
     home: Home = HOME,
     contacts: Annotated[int, typer.Option(min=1, help="How many contacts to invent.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Another seed, other contacts.")] = 1,
+    seed: Annotated[int, typer.Option(help="A different seed gives different contacts.")] = 1,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
 ) -> None:
-    """Send made-up contacts through both stages on real servers, and compare with the truth."""
+    """Run made-up contacts on real servers and compare the results with the truth."""
     from cli.local.demo import run_demo  # the sandbox's libraries are an extra
 
     run_demo(console, home / "demo", contacts, seed, keep=keep)
@@ -82,9 +87,11 @@ def demo(
 def submit(
     contacts: Annotated[Path, typer.Argument(help="A CSV file: first_name, last_name, domain; or email.")],
     home: Home = HOME,
-    preset: Annotated[Preset, typer.Option(help="Find addresses, or verify those that are there.")] = "full_pipeline",
-    preview_rows: Annotated[int, typer.Option(min=0, max=100, help="Contacts in the answer itself.")] = 0,
-    idempotency_key: Annotated[str | None, typer.Option(help="The same key again gives the first run.")] = None,
+    preset: Annotated[
+        Preset, typer.Option(help="Find and verify addresses, or verify the given ones.")
+    ] = "full_pipeline",
+    preview_rows: Annotated[int, typer.Option(min=0, max=100, help="How many contacts to include in the status.")] = 0,
+    idempotency_key: Annotated[str | None, typer.Option(help="Repeating a key returns the first run.")] = None,
     watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
 ) -> None:
     """Create a run from a CSV file."""
@@ -117,10 +124,10 @@ def submit(
 def status(
     run_id: str,
     home: Home = HOME,
-    as_json: Annotated[bool, typer.Option("--json", help="The status response itself.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the API's response.")] = False,
     watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
 ) -> None:
-    """Show how a run stands. With --watch, exit code 1 unless it was completed."""
+    """Show the state of a run. With --watch, exit code 1 unless it is completed."""
     with ApiClient(find_credentials(home)) as client:
         state = _watched(client, run_id, home, errors) if watching else client.read_run(run_id)
     if as_json:
@@ -133,7 +140,7 @@ def status(
 
 @app.command()
 def cancel(run_id: str, home: Home = HOME) -> None:
-    """Stop a run: what was found is kept, the rest paid back."""
+    """Stop a run. Results so far are kept, the rest is refunded."""
     with ApiClient(find_credentials(home)) as client:
         print_summary(console, client.cancel_run(run_id))
 
@@ -144,7 +151,7 @@ def retry(
     home: Home = HOME,
     watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
 ) -> None:
-    """Go on where a failed or cancelled run stopped, as a new run."""
+    """Continue a failed or cancelled run, as a new run."""
     with ApiClient(find_credentials(home)) as client:
         # Retrying twice gives the same new run.
         new_id = Patience(errors)(lambda: client.retry_run(run_id)) if watching else client.retry_run(run_id)
@@ -166,7 +173,7 @@ def export(
         Path | None, typer.Option(help="The file to write, - for stdout; RUN.csv or RUN.json if not given.")
     ] = None,
 ) -> None:
-    """Download a finished run's results: the whole file, or nothing."""
+    """Download the results of a finished run."""
     path = output or Path(f"{run_id}.{export_format}")
     with ApiClient(find_credentials(home)) as client:
         handle = choose_export(client.read_run(run_id), export_format)
@@ -179,13 +186,13 @@ def show_candidates(
     name: Annotated[str, typer.Argument(help='As people write it: "Zoë van der Berg", "Hopper, Grace", "김민준".')],
     domain: Annotated[str, typer.Argument(help="The company's domain; its country counts too.")],
     known: Annotated[
-        list[str] | None, typer.Option(help="A colleague's pattern, as pattern=count; may be given several times.")
+        list[str] | None, typer.Option(help="Known pattern of the domain, as pattern=count. Repeatable.")
     ] = None,
-    size: Annotated[Size, typer.Option(help="Of the company, if known.")] = Size.UNKNOWN,
+    size: Annotated[Size, typer.Option(help="Size of the company.")] = Size.UNKNOWN,
     limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the addresses that a person may have, the likeliest first. Asks nobody."""
+    """Rank the addresses that a person may have. Asks no server."""
     from cli.candidates import print_candidates, rank_candidates
 
     ranked = rank_candidates(name, domain, known or (), size, limit)
@@ -197,9 +204,9 @@ def verify(
     addresses: Annotated[list[str] | None, typer.Argument(help="Addresses to check.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each address.")] = False,
     file: Annotated[Path | None, typer.Option(help="A CSV file with a column of addresses.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Where to write that file with verdicts.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where to write the file with verdicts.")] = None,
     output_format: Annotated[
-        VerdictFormat, typer.Option("--format", help="How to write it; reacher also without --file.")
+        VerdictFormat, typer.Option("--format", help="Format of the output; reacher also without --file.")
     ] = VerdictFormat.CSV,
     patience: Annotated[
         float | None,
@@ -211,10 +218,11 @@ def verify(
     ] = None,
     home: Home = HOME,
 ) -> None:
-    """Check addresses from this machine and show each step; or a whole list, with --file and --output.
+    """Verify addresses and show each step; or a list, with --file and --output.
 
-    Needs no run, no Postgres and no Redis. Exit code: 0 valid, 1 invalid, 2 wrong usage, 3 risky, 4 unknown, 5 nothing
-    can be checked from here, 130 interrupted; of several addresses the worst counts. With --file 0 means done.
+    Needs no run, no Postgres and no Redis. Exit codes: 0 valid, 1 invalid, 2 wrong usage, 3 risky, 4 unknown,
+    5 nothing can be verified from here, 130 interrupted. Of several addresses the worst counts. With --file 0 means
+    done.
     """
     if bool(addresses) == bool(file) or bool(file) != bool(output):
         raise typer.BadParameter("give addresses, or --file with --output.")
@@ -232,9 +240,9 @@ def verify(
 @app.command()
 def doctor(
     home: Home = HOME,
-    mail_domain: Annotated[str | None, typer.Option(help="A domain of yours: ask its mail server a question.")] = None,
+    mail_domain: Annotated[str | None, typer.Option(help="Your own domain: also check DNS and SMTP with it.")] = None,
 ) -> None:
-    """Say what is reachable, what is not, and what to do."""
+    """Check what the engine needs, and say what to do."""
     from cli.doctor.command import print_diagnosis
     from cli.home import adopt_settings
 
@@ -246,7 +254,7 @@ def doctor(
 
 @app.command()
 def migrate(home: Home = HOME) -> None:
-    """Bring the database to the schema of this version."""
+    """Migrate the database to the schema of this version."""
     from cli.database import database_of_operator
     from models.migrate import migrate as migrate_database
 
@@ -263,7 +271,7 @@ def create(
     ] = 0,
     home: Home = HOME,
 ) -> None:
-    """Open an account and print its API key, this once."""
+    """Open an account and print its API key, once."""
     from cli.accounts import create_account
     from cli.database import database_of_operator
 
@@ -271,6 +279,9 @@ def create(
         created = create_account(database, name, credits_granted)
     console.print(f"Account {created.account_id}, {credits_granted} credits.", soft_wrap=True)
     console.print(f"API key (shown this once, keep it safe): {created.api_key}", soft_wrap=True, highlight=False)
+
+
+app.command("erase")(erase)
 
 
 def _watched(client: ApiClient, run_id: str, home: Path, shown_on: Console) -> dict[str, Any]:
@@ -288,5 +299,5 @@ def _end_as(state: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """The entry point: expected failures end in a sentence, never in a traceback."""
+    """Run the `growth` command; expected failures end in a sentence, never in a traceback."""
     run_to_its_end(app)

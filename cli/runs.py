@@ -1,6 +1,6 @@
-"""What happened to runs, and what an operator does about their export files.
+"""`growth runs`: timelines, and export files that could not be written.
 
-As in `cli.main`, what takes long to load is imported where it is used.
+As in `cli.main`, modules that are slow to load are imported where they are used.
 """
 
 from pathlib import Path
@@ -13,9 +13,9 @@ from cli.client import ApiClient, ApiError, find_credentials
 from cli.summary import print_timeline
 from cli.terminal import console
 
-runs = typer.Typer(no_args_is_help=True, help="What happened to runs.")
+runs = typer.Typer(no_args_is_help=True, help="Timelines and exports of runs.")
 
-Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="Where embedded servers keep their data.")]
+Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="The folder of `growth up` and its data.")]
 HOME = Path(".growth")
 
 
@@ -28,7 +28,7 @@ def show(run_id: str, home: Home = HOME) -> None:
 
 @runs.command("export")
 def export_again(run_id: str, home: Home = HOME) -> None:
-    """Have export files written that could not be, also if they are given up. For operators: it needs the database."""
+    """Have failed exports written again. For operators: it needs the database."""
     from cli.database import database_of_operator
     from pipeline.errors import GrowthError
     from pipeline.results.export_lease import request_exports

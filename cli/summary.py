@@ -1,4 +1,4 @@
-"""A finished run, as a person likes to read it."""
+"""Prints the summary and the timeline of a run."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -28,7 +28,7 @@ DETAILS = {
 
 
 def print_summary(console: Console, state: dict[str, Any]) -> None:
-    """Delivered, verified, unresolved with reasons; or why the run failed."""
+    """Print the status of a run and, once it is compiled, what it delivered."""
     progress = state["progress"]
     message = escape(progress["message"])
     console.print(f"\nRun {state['run_id']}: [bold]{state['status']}[/bold], {progress['percent']}%. {message}")
@@ -37,7 +37,7 @@ def print_summary(console: Console, state: dict[str, Any]) -> None:
 
 
 def print_timeline(console: Console, events: list[dict[str, Any]]) -> None:
-    """What happened to a run: seconds since the first event, what, in which stage, by whom."""
+    """Print each event of a run, with the seconds since the first one."""
     table = Table(box=None, padding=(0, 1))
     for title in ("seconds", "event", "stage", "worker", "detail"):
         justify: JustifyMethod = "right" if title == "seconds" else "left"

@@ -1,6 +1,6 @@
-"""The suppression list and erasure, on the command line: over the API, like everybody else.
+"""`growth suppressions` and `growth erase`, which use the API.
 
-As in `cli.main`, what takes long to load is imported where it is used.
+As in `cli.main`, modules that are slow to load are imported where they are used.
 """
 
 import csv
@@ -20,13 +20,13 @@ from cli.watching import Patience
 
 AT_ONCE = 5000
 EXPLAINED = 20
-"""So many unusable lines are explained, of all others the number is said."""
+"""How many unusable lines are explained; of the others only the number is printed."""
 PATIENCE_S = 300.0
 HASH_COLUMNS = {"sha256", "hash", "email_sha256", "email_hash", "address_sha256"}
 PERSON_FIELDS = ("email", "first_name", "last_name", "full_name", "domain")
 
-suppressions = typer.Typer(no_args_is_help=True, help="The suppression list: nobody on it is ever asked about.")
-Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="Where embedded servers keep their data.")]
+suppressions = typer.Typer(no_args_is_help=True, help="The suppression list: no server is asked about anybody on it.")
+Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="The folder of `growth up` and its data.")]
 Entries = Annotated[list[str], typer.Argument(help="Addresses, domains, or their SHA-256 in hexadecimal.")]
 HOME = Path(".growth")
 
@@ -47,7 +47,7 @@ def remove(entries: Entries, home: Home = HOME) -> None:
 
 @suppressions.command("check")
 def check(entries: Entries, home: Home = HOME) -> None:
-    """Say whether each of these is suppressed. Exit code 1 if one is not."""
+    """Say whether each entry is on the list. Exit code 1 if one is not."""
     with ApiClient(find_credentials(home)) as client:
         suppressed = client.change_suppressions("/check", entries)["suppressed"]
     for entry, is_suppressed in zip(entries, suppressed, strict=True):
@@ -58,7 +58,7 @@ def check(entries: Entries, home: Home = HOME) -> None:
 
 @suppressions.command("list")
 def show(home: Home = HOME) -> None:
-    """Write the list as CSV. It holds hashes only: `growth suppressions check` tells who is on it."""
+    """Write the list as CSV. It holds hashes only; `growth suppressions check` says who is on it."""
     writer = csv.writer(sys.stdout)
     writer.writerow(["sha256", "kind", "created_at"])
     with ApiClient(find_credentials(home)) as client:
@@ -71,7 +71,7 @@ def import_file(
     file: Annotated[Path, typer.Argument(help="A CSV of addresses, domains or SHA-256 hashes, one a row.")],
     home: Home = HOME,
 ) -> None:
-    """Put a whole file on the list. Rows that can't be used are named, all others are put on it; exit code 1 then."""
+    """Put a file on the list. Lines that can't be used are reported; the others are added. Exit code 1 then."""
     refused: list[int] = []
 
     def refuse(line: int, problem: str) -> None:
@@ -93,7 +93,7 @@ def import_file(
 
 
 def _import(client: ApiClient, entries: Iterator[str], name: str) -> dict[str, Any] | None:
-    """What became of all entries together; None when there are none."""
+    """Add all entries and return the totals; None if there are no entries."""
     patiently, done = Patience(errors, longest_s=PATIENCE_S), 0
     totals: dict[str, Any] | None = None
     try:
@@ -108,7 +108,7 @@ def _import(client: ApiClient, entries: Iterator[str], name: str) -> dict[str, A
 
 
 def _ranges(lines: Sequence[int]) -> str:
-    """Line numbers, shortly: `lines 4, 7-9`."""
+    """Write line numbers as ranges: `lines 4, 7-9`."""
     ranges: list[list[int]] = []
     for line in lines:
         if ranges and line == ranges[-1][-1] + 1:
@@ -120,15 +120,15 @@ def _ranges(lines: Sequence[int]) -> str:
 
 def erase(
     who: Annotated[str, typer.Argument(help="An address; or a CSV file with email, or names with domain.")] = "",
-    name: Annotated[str, typer.Option(help="A person's name; with --domain.")] = "",
-    domain: Annotated[str, typer.Option(help="The domain of their company.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the person; with --domain.")] = "",
+    domain: Annotated[str, typer.Option(help="Domain of their company.")] = "",
     suppress: Annotated[
         bool, typer.Option("--suppress/--no-suppress", help="Also put them on the suppression list.")
     ] = True,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     home: Home = HOME,
 ) -> None:
-    """Erase people from all runs and from all that is known. This can't be undone."""
+    """Erase people from all runs and all kept data. This can't be undone."""
     from models.bounds import PEOPLE
 
     people = _people(who, name, domain)
@@ -158,7 +158,7 @@ def _people(who: str, name: str, domain: str) -> Sequence[dict[str, str]]:
 
 
 def _usable(file: Path, refuse: Callable[[int, str], None]) -> Iterator[str]:
-    """The entries of a file, one a row; blank lines are left out."""
+    """Yield the usable entries of a file, one a row, without blank lines."""
     from pipeline.errors import InvalidInput
     from pipeline.privacy.suppressions import parse_entry
 
@@ -178,8 +178,9 @@ def _usable(file: Path, refuse: Callable[[int, str], None]) -> Iterator[str]:
 
 
 def _column(first: Sequence[str]) -> tuple[int, bool]:
-    """Where the entries stand, and whether the first row is a header. Only one column counts: not everybody at the
-    domain of somebody who is on the list is meant."""
+    """Find the column of entries, and whether the first row is a header.
+
+    Only one column counts: a `domain` beside an `email` must not suppress everybody at that domain."""
     titles = [plain_title(title) for title in first]
     for names in (COLUMN_NAMES["email"] | {"address"}, HASH_COLUMNS, COLUMN_NAMES["domain"], {"entry", "value"}):
         for index, title in enumerate(titles):

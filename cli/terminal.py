@@ -1,4 +1,4 @@
-"""What the command writes: sentences for people, JSON for programs, whatever the streams and the locale are."""
+"""Writes sentences and JSON to the terminal, whatever the streams and the locale are."""
 
 import io
 import json
@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 PIPE_CLOSED = 128 + 13
-"""As of a program that SIGPIPE ended: the reader had enough, and nothing is wrong."""
+"""The exit code of a program that SIGPIPE ended."""
 
 
 class _Terminal(Console):
-    """A console whose reader may have enough."""
+    """A console that ends quietly when its reader has closed the pipe."""
 
     def on_broken_pipe(self) -> NoReturn:
         leave_closed_pipe()
@@ -24,23 +24,23 @@ errors = _Terminal(stderr=True)
 
 
 def say(text: str, *, style: str | None = None, to: Console = console) -> None:
-    """Print a sentence as it is: names of files and domains are no markup."""
+    """Print a sentence without markup: it may contain names of files and domains."""
     to.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 def say_error(text: object) -> None:
-    """Print what went wrong, on stderr."""
+    """Print an error on stderr."""
     say(str(text), style="red", to=errors)
 
 
 def write_json(value: object, *, indent: int | None = 2) -> None:
-    """Write a JSON value and a new line; where stdout is not UTF-8, with escapes, so that it stays JSON."""
+    """Write a JSON value and a new line. If stdout is not UTF-8, characters are escaped."""
     is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     sys.stdout.write(json.dumps(value, indent=indent, ensure_ascii=not is_utf8) + "\n")
 
 
 def prepare_streams() -> None:
-    """Let no character that the locale lacks end the command, nor a stream that is closed."""
+    """Survive closed streams, and characters that the locale lacks."""
     for name in ("stdout", "stderr"):
         stream: Any = getattr(sys, name)
         if stream is None:
@@ -50,7 +50,7 @@ def prepare_streams() -> None:
 
 
 def flush_stdout(exit_code: int) -> int:
-    """Write what is left; the exit code if that works, else one that says it did not."""
+    """Flush stdout. Returns the exit code, or another one if flushing fails."""
     if not isinstance(sys.stdout, io.TextIOBase):
         return PIPE_CLOSED  # Typer has put a stand-in there: it does so when a pipe is closed.
     try:
@@ -65,7 +65,7 @@ def flush_stdout(exit_code: int) -> int:
 
 
 def leave_closed_pipe() -> NoReturn:
-    """End without a word: whoever read the output had enough."""
+    """Exit quietly: the reader of the output has closed the pipe."""
     _write_nowhere()
     raise SystemExit(PIPE_CLOSED)
 

@@ -1,4 +1,4 @@
-"""Watching a run: a progress bar per stage, until it is finished, however often the API is away meanwhile."""
+"""Shows the progress of a run until it is finished, even if the API is unavailable meanwhile."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,9 +18,9 @@ POLL_SECONDS = 0.25
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
 LONGEST_RETRY_AFTER_S = 600.0
 FIRST_ANSWER_S = 60.0
-"""An API that has never answered has probably another address."""
+"""If the API has never answered, its address is probably wrong."""
 LONGEST_SILENCE_S = 48 * 3600.0
-"""As long as a run may last, unless RUN_HOURS says otherwise: then there is nothing left to wait for."""
+"""The default of RUN_HOURS: by then every run is finished."""
 FINISHED = frozenset({"completed", "failed", "cancelled"})
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @contextmanager
 def going_on_with(sentence: str) -> Iterator[None]:
-    """Ctrl-C within the block raises `Interrupted` with this sentence."""
+    """Raise `Interrupted` with this sentence at Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -37,9 +37,9 @@ def going_on_with(sentence: str) -> Iterator[None]:
 
 @dataclass(slots=True)
 class Patience:
-    """Repeats requests while the API is away or asks us to come later, and says so once each time.
+    """Repeats a request while the API is unavailable, and prints that once.
 
-    `check` is called between attempts, and may raise when going on makes no sense.
+    `check` is called between attempts and may raise, to stop.
     """
 
     console: Console
@@ -50,7 +50,7 @@ class Patience:
     clock: Callable[[], float] = time.monotonic
 
     def __call__(self, request: Callable[[], T]) -> T:
-        """What the request returns in the end. Raises `ApiError` when waiting does not help, or no longer does."""
+        """Repeat the request until it succeeds. Raises `ApiError` if waiting can't help, or has not helped."""
         since, pause = None, FIRST_PAUSE_S
         while True:
             try:
@@ -65,7 +65,7 @@ class Patience:
                 return answer
 
     def _wait(self, away: ApiAway, since: float | None, pause: float) -> float:
-        """Wait before the next attempt; when the trouble began."""
+        """Wait before the next attempt. Returns when the trouble began."""
         self.has_answered = self.has_answered or away.status is not None
         if since is None:
             since = self.clock()
@@ -78,9 +78,9 @@ class Patience:
 
 
 def watch(client: ApiClient, run_id: str, console: Console, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Show a run's progress until it is finished; its final state. Raises `ApiError`.
+    """Show the progress of a run until it is finished, and return its final state. Raises `ApiError`.
 
-    `check` is called between looks, and may raise when going on makes no sense.
+    `check` is called between requests and may raise, to stop.
     """
     columns = (
         TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -101,7 +101,7 @@ def watch(client: ApiClient, run_id: str, console: Console, check: Callable[[], 
 
 
 class _Bars(Progress):
-    """The bars, and under them what the run says: they alone do not tell waiting from standing still."""
+    """Progress bars with a line below for `progress.message`, which says why nothing moves."""
 
     message = ""
 

@@ -1,4 +1,4 @@
-"""A file that is there whole, or not at all: what was there before survives every failure."""
+"""Writes files completely or not at all: the previous file survives every failure."""
 
 import errno
 import os
@@ -13,15 +13,15 @@ from cli.exit_codes import CommandFailed
 
 
 class Unwritable(CommandFailed):
-    """Raised when a file can't be written; its text is a sentence that says why, and what to do."""
+    """Raised when a file can't be written. Its text says why, and what to do."""
 
 
 @contextmanager
 def whole_file(place: Path, mode: int | None = None) -> Iterator[BinaryIO]:
-    """A file to write to, beside its place. It is put there, on disk, once the block has ended well.
+    """Yield a temporary file beside `place`, which replaces it, flushed to disk, when the block succeeds.
 
-    Its permissions are `mode`, else those of the file that was there, else the usual ones. When the block raises,
-    nothing is left of it. Raises `Unwritable`.
+    Its permissions are `mode`, else those of the previous file, else the usual ones. If the block raises, the temporary
+    file is deleted. Raises `Unwritable`.
     """
     target = _target(place)
     unfinished = target.with_name(f".{uuid4().hex}.unfinished")
@@ -42,7 +42,7 @@ def whole_file(place: Path, mode: int | None = None) -> Iterator[BinaryIO]:
 
 
 def check_place(place: Path) -> None:
-    """Find out before long work whether a file can be put there. Raises `Unwritable`."""
+    """Check before long work that a file can be written there. Raises `Unwritable`."""
     target = _target(place)
     probe = target.with_name(f".{uuid4().hex}.unfinished")
     try:
@@ -53,14 +53,14 @@ def check_place(place: Path) -> None:
 
 
 def sentence_of(error: OSError, place: Path) -> str:
-    """Why a file could not be written."""
+    """Say why a file could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{place} can't be written: the disk is full. Free some space, or choose another place."
     return f"{place} can't be written: {error.strerror or type(error).__name__}."
 
 
 def _target(place: Path) -> Path:
-    """Where the file itself is: a link stays a link."""
+    """Follow symbolic links, so that a link stays a link."""
     try:
         target = Path(os.path.realpath(place))
         if target.is_dir():
@@ -80,7 +80,7 @@ def _new(path: Path, mode: int | None) -> BinaryIO:
 
 
 def _flush_folder(folder: Path) -> None:
-    """So that the new name outlives a power cut; file systems that can't do it for a folder go without."""
+    """Make the new name survive a power cut, on file systems that can flush a folder."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,1 +1,1 @@
-"""`growth doctor`: what keeps this machine from verifying mail."""
+"""`growth doctor`: checks what the engine needs and says what to do."""

@@ -1,4 +1,4 @@
-"""`growth doctor`: what is reachable, what is not, and what to do."""
+"""`growth doctor`: checks servers, files and the API."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def print_diagnosis(console: Console, home: Path, mail_domain: str | None) -> bo
 
 
 def diagnose(settings: Settings, home: Path, mail_domain: str | None) -> Iterator[Finding]:
-    """Look at Postgres, Redis, the broker, export storage, the API, DNS and the way out to mail servers."""
+    """Check Postgres, Redis, the broker, export storage, the API, and with a domain DNS and SMTP."""
     yield _postgres(settings)
     yield _redis(settings)
     yield _broker(settings)
@@ -110,7 +110,7 @@ def _export_dir(settings: Settings) -> Finding:
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:
-    """What beyond mail servers will be asked; nothing is, if no file of it is set."""
+    """Check the sources beyond mail servers, if any are configured."""
     if not (settings.providers_file or settings.people_file or settings.companies_file):
         return
     try:

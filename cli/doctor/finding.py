@@ -1,4 +1,4 @@
-"""One thing that `growth doctor` looked at."""
+"""The result of one check of `growth doctor`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was checked, how that ended, and what there is to say or to do."""
+    """What was checked, how the check ended, and what to do."""
 
     what: str
     mark: Mark
@@ -37,5 +37,5 @@ def wrong(what: str, says: str) -> Finding:
 
 
 def not_tried(what: str, says: str) -> Finding:
-    """There was nothing to check: `says` tells what to set or to give."""
+    """Nothing was checked: `says` tells what to set or to give."""
     return Finding(what, Mark.NOT_TRIED, f"not tried: {says}")

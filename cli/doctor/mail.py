@@ -1,4 +1,4 @@
-"""The way out to name and mail servers, as `growth doctor --mail-domain` looks at it."""
+"""`growth doctor --mail-domain`: checks name servers, mail servers and our identity."""
 
 import asyncio
 import secrets
@@ -27,7 +27,7 @@ PORT_25_ADVICE = (
 
 
 def look_at_mail(settings: Settings, text: str) -> list[Finding]:
-    """Ask the DNS for a domain's mail servers, and one of them, or the remote verifier, about its postmaster."""
+    """Look up a domain's mail servers, and ask one of them, or the remote verifier, about its postmaster."""
     domain = normalise_domain(text)
     if domain is None:
         return [wrong("DNS", "--mail-domain is not a domain name.")]
@@ -58,7 +58,7 @@ async def _look(settings: Settings, config: MailNetworkConfig, network: MailNetw
 
 
 async def _ask_postmaster(network: MailNetwork, route: MailRoute) -> tuple[Answer, Transcript]:
-    """Ask about the one mailbox that every domain has (RFC 5321 4.5.1)."""
+    """Ask about the mailbox that every domain has (RFC 5321 4.5.1)."""
     transcript = Transcript()
     TRANSCRIPT.set(transcript)
     async with network.conversation(route) as conversation:
@@ -79,7 +79,7 @@ def _route_problem(route: MailRoute) -> list[Finding] | None:
 
 
 def _honesty(nowhere: MailRoute, route: MailRoute) -> Finding:
-    """A resolver that invents addresses for names that do not exist makes dead domains look alive."""
+    """Check that the resolver does not make up answers, which would make dead domains look alive."""
     if nowhere.problem not in (Reason.NO_SUCH_DOMAIN, Reason.DNS_FAILURE):
         return wrong("DNS", "the resolver makes up an answer for a name that does not exist: set DNS_RESOLVERS.")
     return fine("DNS", f"{route.domain} takes mail at {route.hosts[0].name}; a name that does not exist is said so.")

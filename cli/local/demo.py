@@ -1,4 +1,4 @@
-"""`growth demo`: made-up contacts through both stages on real servers, compared with the known truth."""
+"""`growth demo`: sends made-up contacts through both stages and compares the results with the truth."""
 
 import csv
 import json
@@ -29,14 +29,14 @@ PREVIEW_ROWS = 2
 
 
 def run_demo(console: Console, home: Path, count: int, seed: int, *, keep: bool) -> None:
-    """Everything from an empty directory to the exported CSV."""
+    """Run the demo, from an empty directory to the exported CSV."""
     with locked_home(home) as place:
         _empty(place)
         _run_demo(console, place, count, seed, keep=keep)
 
 
 def _empty(home: Path) -> None:
-    """Begin with nothing, but for the lock that we hold."""
+    """Delete everything but the lock that we hold."""
     for path in home.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -89,7 +89,7 @@ def _run(console: Console, stack: Stack, people: Sequence[Person], contacts_csv:
 
 
 def _truth_table(people: Sequence[Person], exported: Path) -> Table:
-    """Precision: of what we said, how much is true. Recall: of what is true, how much we said."""
+    """Precision: how much of what we said is true. Recall: how much of what is true we said."""
     truth = {person.crm_id: person for person in people}
     with exported.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

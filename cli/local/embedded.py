@@ -1,7 +1,7 @@
-"""Real PostgreSQL and Valkey out of wheels, for a laptop, a demo and the tests.
+"""PostgreSQL and Valkey from wheels, for a laptop, the demo and the tests.
 
-Their data lives in one directory, so what was there yesterday is there today. Nobody else on the machine can use them:
-PostgreSQL's socket belongs to its user, and Valkey wants a password that is new with each start.
+Their data stays in one directory. Nobody else on the machine can use them: PostgreSQL's socket belongs to its user, and
+Valkey needs a password that is new with each start.
 """
 
 import logging
@@ -36,7 +36,7 @@ class EmbeddedServersMissing(CommandFailed):
 
 
 class EmbeddedServerFailed(CommandFailed):
-    """Raised when an embedded server does not start; its text says which log to read."""
+    """Raised when an embedded server does not start. Its text says which log to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class EmbeddedServers:
 
 
 class _LastWords(logging.Handler):
-    """What a program of PostgreSQL said before it failed: its starter only logs that, with the server's whole log."""
+    """Catches the last line of a failed PostgreSQL program, which its starter only logs, with the whole server log."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -63,7 +63,7 @@ class _LastWords(logging.Handler):
 
 @contextmanager
 def embedded_servers(home: Path) -> Iterator[EmbeddedServers]:
-    """Both servers on data in `home`, stopped when the block ends."""
+    """Run both servers for the block, on data in `home`."""
     with ExitStack() as stack:
         database_url = stack.enter_context(embedded_postgres(home / "postgres"))
         redis_url = stack.enter_context(embedded_valkey(home / "valkey"))
@@ -72,7 +72,7 @@ def embedded_servers(home: Path) -> Iterator[EmbeddedServers]:
 
 @contextmanager
 def embedded_postgres(data: Path) -> Iterator[str]:
-    """PostgreSQL 18 on a socket of its own, reachable by nobody else; yields its URL. Raises `EmbeddedServerFailed`."""
+    """Run PostgreSQL 18 on a private socket; yield its URL. Raises `EmbeddedServerFailed`."""
     try:
         with warnings.catch_warnings():
             # On import it warns that XDG_RUNTIME_DIR is not set, as is usual in containers and under cron.
@@ -115,7 +115,7 @@ def _keep_rows_out_of_the_log(url: str) -> None:
 
 @contextmanager
 def embedded_valkey(data: Path) -> Iterator[str]:
-    """Valkey 9 on a free port of 127.0.0.1, with the settings that a broker needs; yields its URL.
+    """Run Valkey 9 on a free port of 127.0.0.1, with the settings that a broker needs; yield its URL.
 
     Raises `EmbeddedServerFailed`.
     """
@@ -144,14 +144,14 @@ def embedded_valkey(data: Path) -> Iterator[str]:
 
 
 def _users(password: str) -> str:
-    """Valkey's own; whoever has no password may only ask whether it lives, as its starter does."""
+    """Valkey's access list. Without a password only PING is allowed, which its starter uses."""
     return (
         f"user default on nopass resetkeys resetchannels -@all +ping\nuser {VALKEY_USER} on >{password} ~* &* +@all\n"
     )
 
 
 def _end_leftover(url: Path) -> None:
-    """End the Valkey of an engine that was killed: two must not write one file."""
+    """Stop the Valkey of an engine that was killed: two must not write one file."""
     import redis
 
     with suppress(FileNotFoundError, redis.RedisError):
@@ -161,7 +161,7 @@ def _end_leftover(url: Path) -> None:
 
 
 def _forget_crash(data: Path) -> None:
-    """Forget who used a PostgreSQL and died: it would be left running, or taken for alive when its number is reused."""
+    """Delete what a crash left: the starter would leave PostgreSQL running, or take a reused process id for it."""
     import psutil
 
     (data / ".handle_pids.json").unlink(missing_ok=True)
@@ -177,16 +177,16 @@ def _forget_crash(data: Path) -> None:
 
 
 def _close_socket(configuration: Path) -> None:
-    """A long path makes it listen in a folder that everybody can enter."""
+    """Restrict the socket itself: with a long path PostgreSQL listens in a folder that everybody can enter."""
     text = configuration.read_text()
     if SOCKET_FOR_ITS_USER not in text:
         configuration.write_text(text + SOCKET_FOR_ITS_USER)
 
 
 def _close_folders(modes: Mapping[Path, int], home: Path, user: str | None) -> None:
-    """As root, PostgreSQL runs as a user of its own, and its starter opens all folders above for everybody.
+    """Close the folders that the starter opened for everybody, as it does when root starts it.
 
-    The home is given to that user instead, and closed again; so is a home around it.
+    PostgreSQL runs as a user of its own then; the home is given to that user instead.
     """
     if user is None:
         return

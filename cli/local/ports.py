@@ -1,4 +1,4 @@
-"""Ports of 127.0.0.1 for servers that are about to start."""
+"""Finds ports of 127.0.0.1 for servers that are about to start."""
 
 import errno
 import random
@@ -8,15 +8,15 @@ from contextlib import suppress
 from cli.exit_codes import CommandFailed
 
 BELOW_OUTGOING = range(20_000, 32_768)
-"""Where Linux takes no port for an outgoing connection, which could have it before our server does."""
+"""Ports that Linux never gives to an outgoing connection, which might take one before our server does."""
 
 
 class PortTaken(CommandFailed):
-    """Raised when the port that was asked for can't be had; its text is a sentence that says what to do."""
+    """Raised when the wanted port can't be used. Its text says what to do."""
 
 
 def free_port(wanted: int) -> int:
-    """The wanted port, or another one when it is taken; 0 wants any."""
+    """Return the wanted port, or another if it is taken; 0 means any."""
     others = random.sample(BELOW_OUTGOING, 100)
     for port in [wanted, *others] if wanted else others:
         with suppress(PortTaken):
@@ -25,7 +25,7 @@ def free_port(wanted: int) -> int:
 
 
 def exact_port(wanted: int) -> int:
-    """The wanted port; 0 wants any. Raises `PortTaken`."""
+    """Return the wanted port; 0 means any. Raises `PortTaken`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

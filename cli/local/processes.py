@@ -1,4 +1,4 @@
-"""Starts the engine's processes as a user would, watches them, and stops them."""
+"""Starts, watches and stops the engine's processes."""
 
 import logging
 import os
@@ -25,37 +25,36 @@ if hasattr(libc, "prctl"):
 if os.getppid() == int(sys.argv[1]):
     os.execv(sys.executable, [sys.executable, "-m", *sys.argv[2:]])
 """
-"""Becomes the process that is wanted, which the kernel ends when ours is killed: it would hold ports, and go on working
-for a home that has another engine by then. PR_SET_PDEATHSIG, on Linux; it outlives an exec."""
+"""Executes the wanted process so that the kernel ends it when ours is killed (PR_SET_PDEATHSIG, on Linux; it outlives
+an exec). Otherwise it would keep its ports and go on working in a home that has another engine by then."""
 
 log = logging.getLogger(__name__)
 
 
 class ProcessEnded(CommandFailed):
-    """Raised when a process ended that should be running; its text names the log to read."""
+    """Raised when a process ended that should be running. Its text names the log to read."""
 
 
 @dataclass(slots=True)
 class EngineProcess:
-    """A running process of the engine, with the file its output goes to."""
+    """A running process of the engine, and the file of its output."""
 
     name: str
     popen: "subprocess.Popen[bytes]"
     log_path: Path
 
     def check(self) -> None:
-        """Raises `ProcessEnded` when it runs no more."""
+        """Raise `ProcessEnded` if the process has ended."""
         if (code := self.popen.poll()) is not None:
             raise ProcessEnded(
                 f"The {self.name} process ended with code {code}: see {self.log_path}.\n{self._last_line()}"
             )
 
     def ask_to_stop(self) -> None:
-        """SIGTERM."""
         self.popen.terminate()
 
     def wait_until_stopped(self) -> None:
-        """Wait for its end; SIGKILL to one that did not take the SIGTERM."""
+        """Wait until it has ended; kill it if it ignores the SIGTERM."""
         try:
             self.popen.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -70,7 +69,7 @@ class EngineProcess:
 
 @dataclass(slots=True)
 class Engine:
-    """Everything that runs for `growth up` and `growth demo`."""
+    """The processes of `growth up` and `growth demo`."""
 
     environment: Mapping[str, str]
     log_dir: Path
@@ -97,12 +96,12 @@ class Engine:
         return process
 
     def check(self) -> None:
-        """Raises `ProcessEnded` when one of the processes runs no more."""
+        """Raise `ProcessEnded` if one of the processes has ended."""
         for process in self.processes:
             process.check()
 
     def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-        """Wait for a condition while all processes live. Raises `ProcessEnded`, `TimeoutError`."""
+        """Wait for a condition while all processes run. Raises `ProcessEnded`, `TimeoutError`."""
         deadline = time.monotonic() + seconds
         while not condition():
             self.check()
@@ -113,7 +112,7 @@ class Engine:
 
 @contextmanager
 def running_engine(environment: Mapping[str, str], log_dir: Path) -> Iterator[Engine]:
-    """An engine whose processes are stopped when the block ends."""
+    """Yield an engine whose processes are stopped when the block ends."""
     engine = Engine(environment, log_dir)
     with ExitStack() as stack:
         stack.callback(_stop_all, engine.processes)
@@ -121,14 +120,14 @@ def running_engine(environment: Mapping[str, str], log_dir: Path) -> Iterator[En
 
 
 def api_command(port: int) -> Sequence[str]:
-    """The HTTP door."""
+    """The arguments that start the API."""
     return (
         "uvicorn", "--factory", "api.app:create_app", "--host", "127.0.0.1", "--port", str(port), "--no-access-log",
     )  # fmt: skip
 
 
 def worker_command(name: str, concurrency: int) -> Sequence[str]:
-    """A Celery worker."""
+    """The arguments that start a Celery worker."""
     return (
         "celery", "-A", "worker.app", "worker", "--hostname", f"{name}@%h", "--concurrency", str(concurrency),
         "--loglevel", "INFO", "--without-mingle", "--without-gossip",
@@ -136,12 +135,12 @@ def worker_command(name: str, concurrency: int) -> Sequence[str]:
 
 
 def sweeper_command() -> Sequence[str]:
-    """The sweeper."""
+    """The arguments that start the sweeper."""
     return ("worker.sweeper",)
 
 
 def flower_command(port: int) -> Sequence[str]:
-    """Flower, for the eyes of whoever sits at this machine."""
+    """The arguments that start Flower, for users of this machine only."""
     columns = f"--tasks_columns={FLOWER_COLUMNS}"
     return ("celery", "-A", "worker.app", "flower", "--address=127.0.0.1", f"--port={port}", columns)
 

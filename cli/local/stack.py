@@ -1,4 +1,4 @@
-"""The whole engine on one machine: servers (embedded unless yours are set), workers, API, sweeper, Flower."""
+"""Runs the whole engine on one machine: servers (embedded unless yours are set), workers, API, sweeper, Flower."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -34,12 +34,12 @@ BROKER_TIMEOUT_S = 3.0
 
 
 class BrokerUnusable(CommandFailed):
-    """Raised when runs would wait for ever; its text is a sentence that says what to do."""
+    """Raised when the broker can't be used, so that runs would wait for ever. Its text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the web parts listen on 127.0.0.1; 0 takes any free port."""
+    """The ports of API and Flower on 127.0.0.1; 0 means any free one."""
 
     api: int = 8000
     flower: int = 5555
@@ -47,7 +47,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running engine, and how to use it."""
+    """A running engine and how to reach it."""
 
     engine: Engine
     credentials: Credentials
@@ -64,10 +64,10 @@ def running_stack(
     concurrency: int = 2,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
-    """Everything started and ready; stopped in order when the block ends.
+    """Start everything, and stop it in order when the block ends.
 
     `settings` are environment variables for the processes, such as where the sandbox is. `home` is for this engine
-    alone (`cli.home.locked_home`). Raises `CommandFailed` or `TimeoutError` when a part does not come up.
+    alone (`cli.home.locked_home`). Raises `CommandFailed` or `TimeoutError` if a part does not start.
     """
     home = home.resolve()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,21 +89,21 @@ def running_stack(
 
 
 def _servers(stack: ExitStack, home: Path) -> dict[str, str]:
-    """The operator's servers where set, embedded ones otherwise."""
+    """Use the operator's servers if they are set, otherwise start embedded ones."""
     database_url = os.environ.get("DATABASE_URL") or stack.enter_context(embedded_postgres(home / "postgres"))
     redis_url = os.environ.get("REDIS_URL") or stack.enter_context(embedded_valkey(home / "valkey"))
     return {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
 
 
 def _check_broker(environment: Mapping[str, str]) -> None:
-    """Raises `BrokerUnusable` when runs would wait for ever."""
+    """Raise `BrokerUnusable` if the broker can't be used."""
     settings = read_settings(redis_url=environment["REDIS_URL"], broker_url=environment.get("BROKER_URL", ""))
     if trouble := find_broker_trouble(settings, BROKER_TIMEOUT_S):
         raise BrokerUnusable(f"The broker is {trouble}")
 
 
 def _prepare(home: Path, environment: Mapping[str, str], api_url: str) -> Credentials:
-    """Migrate, and open the account of whoever sits at this machine."""
+    """Migrate the database and open the local account."""
     database_url = environment["DATABASE_URL"]
     with opened_database(database_url) as database:
         migrate(database)
@@ -112,7 +112,7 @@ def _prepare(home: Path, environment: Mapping[str, str], api_url: str) -> Creden
 
 
 def _key_of_home(database: Database, home: Path) -> str:
-    """The key that this home has; where it was lost, a new one to the same account."""
+    """Return the key of this home; if it was lost, a new key to the same account."""
     try:
         saved = read_credentials(home)
     except ApiError:

@@ -1,4 +1,4 @@
-"""`growth up`: the whole engine on this machine, until Ctrl-C."""
+"""`growth up`: runs the whole engine on this machine, until Ctrl-C."""
 
 import signal
 import threading
@@ -23,7 +23,7 @@ DEFER_SECONDS = "3,6"
 
 
 def run_up(console: Console, home: Path, port: int | None, workers: int, *, with_sandbox: bool) -> None:
-    """Start everything, say how to use it, and wait. No port: the usual one, or another where that is taken."""
+    """Start everything, print how to use it, and wait. Without a port: the usual one, or another if that is taken."""
     with ExitStack() as stack:
         place = stack.enter_context(locked_home(home))
         ports = Ports(api=free_port(API_PORT) if port is None else exact_port(port))
@@ -38,7 +38,7 @@ def run_up(console: Console, home: Path, port: int | None, workers: int, *, with
 
 
 def wait_for_interrupt(running: Stack) -> None:
-    """Return at Ctrl-C or SIGTERM. Raises `ProcessEnded` when a process of the engine ends before."""
+    """Wait for Ctrl-C or SIGTERM. Raises `ProcessEnded` if a process of the engine ends before."""
     stopping = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

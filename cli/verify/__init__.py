@@ -1,1 +1,1 @@
-"""`growth verify`: addresses and lists of them, checked without a run."""
+"""`growth verify`: verifies addresses and lists without a run."""

@@ -1,4 +1,4 @@
-"""`growth verify`: addresses are checked from this machine at once, without a run, Postgres or Redis."""
+"""`growth verify ADDRESS`: verifies some addresses and prints the result."""
 
 import asyncio
 import signal
@@ -35,19 +35,18 @@ WORST_FIRST = (OutcomeStatus.INVALID, OutcomeStatus.UNKNOWN, OutcomeStatus.RISKY
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Everything that came out of checking some addresses: those that are none, and a conversation for each domain."""
+    """The result of checking some addresses: texts that are no addresses, and a check of each domain."""
 
     no_addresses: Mapping[str, Outcome]
     checks: Sequence[DomainCheck]
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """All outcomes."""
         return [*self.no_addresses.values(), *(outcome for check in self.checks for outcome in check.outcomes)]
 
 
 def settings_here(home: Path, errors: Console) -> Settings:
-    """The settings of this machine, or of the engine that runs in this home. Raises `UnableToCheck`."""
+    """Return the settings of this machine, or of the engine in this home. Raises `UnableToCheck`."""
     try:
         if notice := adopt_settings(home):
             say(notice, style="yellow", to=errors)
@@ -61,7 +60,7 @@ def settings_here(home: Path, errors: Console) -> Settings:
 def verify_addresses(
     settings: Settings, texts: Sequence[str], patience: float, output: Console, errors: Console, shown: Shown
 ) -> ExitCode:
-    """Check addresses and print what came out. Raises `UnableToCheck`."""
+    """Verify addresses and print the result. Raises `UnableToCheck`."""
 
     def tell_wait(domain: str, reason: Reason, seconds: float) -> None:
         errors.print(f"{domain}: {reason.sentence} Waiting {seconds:.0f} s (Ctrl-C stops).", soft_wrap=True)
@@ -77,7 +76,7 @@ def verify_addresses(
 
 
 def mail_config(settings: Settings, patience: float) -> MailNetworkConfig:
-    """How to reach mail servers, with waits that fit into `patience` seconds. Raises `UnableToCheck`."""
+    """Configure the mail network, with deferrals that fit into `patience` seconds. Raises `UnableToCheck`."""
     try:
         config = mail_network_config(settings)
     except (OSError, UnicodeError) as error:
@@ -87,7 +86,7 @@ def mail_config(settings: Settings, patience: float) -> MailNetworkConfig:
 
 
 def open_network(config: MailNetworkConfig) -> MailNetwork:
-    """A mail network. Raises `UnableToCheck`."""
+    """Open a mail network. Raises `UnableToCheck` without a resolver."""
     try:
         return MailNetwork(config)
     except NoResolverConfiguration as error:
@@ -95,21 +94,21 @@ def open_network(config: MailNetworkConfig) -> MailNetwork:
 
 
 def is_unreachable(reasons: Iterable[Reason]) -> bool:
-    """Whether mail servers should have been asked, and not one could be reached."""
+    """Whether there were mail servers to ask and none could be reached."""
     unasked = {Reason.SYNTAX, Reason.NO_EMAIL, Reason.NO_SUCH_DOMAIN, Reason.NO_MAIL_SERVER, Reason.NULL_MX}
     return {reason for reason in reasons if reason not in unasked} == {Reason.SERVER_UNREACHABLE}
 
 
 def say_port_is_shut(errors: Console) -> None:
-    """Say what it most likely means when no mail server can be reached."""
+    """Print the likely cause when no mail server can be reached."""
     errors.print(SMTP_PORT_BLOCKED.message, style="red", soft_wrap=True, highlight=False, markup=False)
 
 
 def run_until_signal(work: Coroutine[Any, Any, T]) -> T | None:
-    """Run to the end; None when Ctrl-C or SIGTERM came first.
+    """Run a coroutine; return None if Ctrl-C or SIGTERM comes first.
 
-    The work is cancelled then, and can take leave of its servers. uvloop takes a seventh less processor time than
-    asyncio's own event loop (docs/decisions/0017).
+    The coroutine is cancelled then, and can close its SMTP sessions with QUIT. uvloop takes a seventh less processor
+    time than asyncio's own event loop (docs/decisions/0017).
     """
 
     async def run() -> T | None:

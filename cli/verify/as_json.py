@@ -1,4 +1,4 @@
-"""A checked address as one JSON object, for machines."""
+"""Renders checked addresses as JSON."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from pipeline.outcomes import Outcome
 
 
 def check_as_json(check: DomainCheck) -> list[dict[str, Any]]:
-    """One object for each address; those of one domain share its conversation."""
+    """Render one object for each address; addresses of one domain share its conversation."""
     evidence = {"domain": _domain(check), "sessions": [_session(each) for each in check.transcript.sessions]}
     return [
         outcome_as_json(email, outcome, evidence) for email, outcome in zip(check.emails, check.outcomes, strict=True)
@@ -18,7 +18,7 @@ def check_as_json(check: DomainCheck) -> list[dict[str, Any]]:
 
 
 def outcome_as_json(address: str, outcome: Outcome, evidence: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Address, status, reason, score and the evidence, with more of it if there is."""
+    """Render address, status, reason, score and evidence."""
     return {
         "address": address,
         "status": outcome.status,
@@ -30,12 +30,12 @@ def outcome_as_json(address: str, outcome: Outcome, evidence: dict[str, Any] | N
 
 
 def outcome_as_reacher(address: str, outcome: Outcome) -> dict[str, Any]:
-    """The shape of Reacher's answers, for what reads those today."""
+    """Render an outcome as Reacher does."""
     return reacher_json(address, Verdict(outcome.status, outcome.reason, outcome.score), outcome.evidence)
 
 
 def check_as_reacher(check: DomainCheck) -> list[dict[str, Any]]:
-    """One object for each address, in the shape of Reacher's answers."""
+    """Render one object for each address, as Reacher does."""
     return [outcome_as_reacher(*pair) for pair in zip(check.emails, check.outcomes, strict=True)]
 
 

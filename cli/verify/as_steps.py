@@ -1,4 +1,4 @@
-"""A checked address as a readable conversation: each step, what both sides said, how long it took, what it means."""
+"""Prints a check as a conversation: each step with what both sides said, what it means, and how long it took."""
 
 from collections.abc import Iterator, Sequence
 
@@ -27,7 +27,7 @@ COLOURS = {
 
 
 def print_check(console: Console, check: DomainCheck) -> None:
-    """Print the one conversation that a domain's addresses had, then the verdict on each of them."""
+    """Print the conversation about a domain's addresses, then the verdict on each of them."""
     _print(console, "Syntax", f"{_listed(check.emails)}: valid (RFC 5321)")
     _print(console, "Domain", *_domain(check.route), seconds=check.route_seconds)
     for session in check.transcript.sessions:
@@ -37,7 +37,7 @@ def print_check(console: Console, check: DomainCheck) -> None:
 
 
 def print_verdict(console: Console, email: str, outcome: Outcome) -> None:
-    """Print what to think of an address, why, and what to do."""
+    """Print the verdict on an address, why, and what to do."""
     _print(console, "Verdict", f"{email} is {outcome.status} ({outcome.reason}), score {outcome.score} of 100")
     style = COLOURS.get(outcome.status, "")
     console.print(" " * LABEL_WIDTH + outcome.reason.sentence, style=style, soft_wrap=True, highlight=False)
@@ -81,7 +81,7 @@ def _said(exchange: Exchange) -> Iterator[str]:
 
 
 def _meaning(exchange: Exchange, reply: Reply) -> str:
-    """What a reply means, where it is more than a yes to an everyday command."""
+    """Say what a reply means, unless it merely accepts an ordinary command."""
     if exchange.command.startswith("RCPT"):
         return classify(reply).replace("_", " ")
     if reply.code >= 400 and not exchange.command.startswith(("QUIT", "STARTTLS")):

@@ -1,6 +1,6 @@
-"""Checks addresses outside of any run: the stage that verifies, its waits waited out here, and all that was said kept.
+"""Verifies the addresses of a domain outside of any run, waits for deferrals, and keeps the transcript.
 
-Needs a mail network and nothing else: no Postgres, no Redis.
+It runs the stage `email_verify`, and needs only a mail network: no Postgres, no Redis.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ OnWait = Callable[[str, Reason, float], None]
 
 @dataclass(frozen=True, slots=True)
 class DomainCheck:
-    """What came out of checking addresses of one domain: an outcome for each, in their order, and how.
+    """The outcomes of the addresses of one domain, in their order, with the conversation.
 
-    `transcript` grows until the network is closed: a server's goodbye comes last.
+    `transcript` grows until the network is closed: the reply to QUIT comes last.
     """
 
     emails: Sequence[str]
@@ -37,7 +37,7 @@ class DomainCheck:
 
 
 def verify(contacts: Sequence[Contact], network: MailNetwork) -> AsyncIterator[Outcome | Deferral]:
-    """Say of each contact what its domain's mail server says now, or when to ask again."""
+    """Yield an outcome or a deferral for each contact."""
     return stage_named("email_verify").stage.work(Batch(contacts), network, NO_SOURCES)
 
 
@@ -48,7 +48,7 @@ async def check_domain(
     patience: float = 0.0,
     on_wait: OnWait = lambda *_: None,
 ) -> DomainCheck:
-    """Check valid addresses of one domain; to be run as a task of its own, whose transcript it keeps.
+    """Check valid addresses of one domain. Run it as a task of its own: the transcript belongs to the task.
 
     Servers that defer the question are asked again for up to `patience` seconds; `on_wait` is called before each wait.
     """
@@ -65,7 +65,7 @@ async def check_domain(
             break
         longest = max(deferrals, key=lambda deferral: deferral.seconds)
         if longest.seconds > patience:
-            outcomes |= {each.position: owed_outcome(each, emails[each.position]) for each in deferrals}
+            outcomes |= {each.position: outcome_of_deferral(each, emails[each.position]) for each in deferrals}
             break
         on_wait(domain, longest.reason, longest.seconds)
         await asyncio.sleep(longest.seconds)
@@ -75,8 +75,8 @@ async def check_domain(
     return DomainCheck(emails, [outcomes[n] for n in range(len(emails))], route, route_seconds, transcript)
 
 
-def owed_outcome(deferral: Deferral, email: str) -> Outcome:
-    """What is said of an address that is put off for longer than we can wait."""
+def outcome_of_deferral(deferral: Deferral, email: str) -> Outcome:
+    """The outcome of an address that is deferred for longer than we can wait."""
     verdict = verdict_on_nothing(deferral.reason)
     evidence = Evidence(come_back_after_seconds=round(deferral.seconds))
     return Outcome(deferral.position, verdict.status, verdict.reason, email, score=verdict.score, evidence=evidence)
@@ -84,9 +84,9 @@ def owed_outcome(deferral: Deferral, email: str) -> Outcome:
 
 async def _ask(contacts: Sequence[Contact], network: MailNetwork, outcomes: dict[int, Outcome]) -> list[Deferral]:
     deferrals = []
-    async for said in verify(contacts, network):
-        if isinstance(said, Outcome):
-            outcomes[said.position] = said
+    async for result in verify(contacts, network):
+        if isinstance(result, Outcome):
+            outcomes[result.position] = result
         else:
-            deferrals.append(said)
+            deferrals.append(result)
     return deferrals

@@ -1,4 +1,4 @@
-"""`growth verify --file`: a whole list, in little memory, each address once, going on where it was interrupted."""
+"""`growth verify --file`: verifies a list of any size, and continues after an interruption."""
 
 import sqlite3
 import time
@@ -74,7 +74,7 @@ def _verify_file(
 
 @contextmanager
 def _worklist(output: Path) -> Iterator[Worklist]:
-    """The worklist beside the output. Raises `UnableToCheck` when there is no writing there."""
+    """Open the worklist beside the output. Raises `UnableToCheck` if nothing can be written there."""
     try:
         place = output.with_name(f".{output.name}.progress")
         worklist = Worklist(place)
@@ -82,7 +82,7 @@ def _worklist(output: Path) -> Iterator[Worklist]:
             yield worklist
         finally:
             worklist.close()
-            if not worklist.settled:
+            if not worklist.done:
                 place.unlink(missing_ok=True)
     except OSError as error:
         raise UnableToCheck(sentence_of(error, output)) from error
@@ -110,9 +110,9 @@ async def _check(settings: Settings, worklist: Worklist, patience: float, errors
     )  # fmt: skip
     try:
         with Progress(*columns, console=errors) as bars:
-            bar = bars.add_task("Addresses", total=worklist.size, completed=worklist.settled)
-            outage = await check_list(worklist, network, patience, lambda: bars.update(bar, completed=worklist.settled))
-            bars.update(bar, completed=worklist.settled)
+            bar = bars.add_task("Addresses", total=worklist.size, completed=worklist.done)
+            outage = await check_list(worklist, network, patience, lambda: bars.update(bar, completed=worklist.done))
+            bars.update(bar, completed=worklist.done)
     finally:
         await network.close()
     _raise_outage(outage)
@@ -126,7 +126,7 @@ def _raise_outage(outage: Outage | None) -> None:
 
 def _say_stopped(errors: Console, worklist: Worklist) -> None:
     errors.print(
-        f"Stopped: {worklist.settled} of {worklist.size} addresses are checked. The same command goes on from there.",
+        f"Stopped: {worklist.done} of {worklist.size} addresses are checked. The same command goes on from there.",
         soft_wrap=True,
         highlight=False,
     )

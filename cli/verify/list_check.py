@@ -1,33 +1,33 @@
-"""Works a worklist: many domains at once, and whoever is put off waits while the others go on."""
+"""Works through a worklist, many domains at a time. Deferred addresses wait while others are checked."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from cli.verify.domain_check import owed_outcome, verify
-from cli.verify.worklist import Asked, Worklist
+from cli.verify.domain_check import outcome_of_deferral, verify
+from cli.verify.worklist import PendingAddress, Worklist
 from pipeline.contacts import Contact
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.outage import Outage
 from pipeline.outcomes import Outcome, Reason
 
 LOOK_EVERY_S = 0.2
-"""How often it is told how far the list is, and waits and an outage are looked for."""
+"""How often progress is reported, and deferred addresses and an outage are looked for."""
 MAY_PASS = (Reason.SERVER_UNREACHABLE, Reason.DNS_FAILURE, Reason.TIME_LIMIT)
-"""What addresses get while the way out is closed, before that is certain."""
+"""Outcomes that an outage causes before it is recognised."""
 
 
 async def check_list(
     worklist: Worklist, network: MailNetwork, patience: float, on_progress: Callable[[], None]
 ) -> Outage | None:
-    """Work until every address has its outcome, or say that the outside world is gone as a whole.
+    """Check until every address has its outcome. Returns the outage if no server can be reached at all.
 
-    An address that is put off is asked again for up to `patience` seconds.
+    A deferred address is asked about again for up to `patience` seconds.
     """
     worklist.end_waits(patience)
-    async with _Hands(worklist, network, patience) as hands:
-        while hands.take_more() or worklist.anybody_waits:
-            await hands.wait_a_moment()
+    async with _RunningChecks(worklist, network, patience) as checks:
+        while checks.start_more() or worklist.has_deferred:
+            await checks.wait_a_moment()
             on_progress()
             if network.outage():
                 break
@@ -37,8 +37,8 @@ async def check_list(
     return outage
 
 
-class _Hands:
-    """The domains in work. Whatever way the block ends, none is left at work."""
+class _RunningChecks:
+    """The running checks. They are cancelled when the block ends."""
 
     def __init__(self, worklist: Worklist, network: MailNetwork, patience: float) -> None:
         self._worklist = worklist
@@ -46,7 +46,7 @@ class _Hands:
         self._patience = patience
         self._working: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> "_Hands":
+    async def __aenter__(self) -> "_RunningChecks":
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -54,15 +54,15 @@ class _Hands:
             task.cancel()
         await asyncio.gather(*self._working, return_exceptions=True)
 
-    def take_more(self) -> bool:
-        """Begin as much as is allowed at once; whether anything is in work."""
+    def start_more(self) -> bool:
+        """Start as many checks as are allowed at once. Returns whether any is running."""
         at_once = self._network.config.conversations
-        while len(self._working) < at_once and (asked := self._worklist.take(time.time())):
+        while len(self._working) < at_once and (asked := self._worklist.next_batch(time.time())):
             self._working.add(asyncio.create_task(self._check(asked)))
         return bool(self._working)
 
     async def wait_a_moment(self) -> None:
-        """Until something is done, but not for long. Raises what a task raised: a fault of ours."""
+        """Wait until a check is done, but not for long. Raises what a check raised, which is a fault of ours."""
         if not self._working:
             await asyncio.sleep(LOOK_EVERY_S)
             return
@@ -72,17 +72,17 @@ class _Hands:
         for task in done:
             task.result()
 
-    async def _check(self, asked: Sequence[Asked]) -> None:
-        settled: list[Outcome] = []
+    async def _check(self, asked: Sequence[PendingAddress]) -> None:
+        outcomes: list[Outcome] = []
         contacts = [Contact(n, email=each.email, deferrals=each.deferrals) for n, each in enumerate(asked)]
         try:
-            async for said in verify(contacts, self._network):
-                each = asked[said.position]
-                if isinstance(said, Outcome):
-                    settled.append(said)
-                elif each.waited + said.seconds > self._patience:
-                    settled.append(owed_outcome(said, each.email))
+            async for result in verify(contacts, self._network):
+                each = asked[result.position]
+                if isinstance(result, Outcome):
+                    outcomes.append(result)
+                elif each.waited + result.seconds > self._patience:
+                    outcomes.append(outcome_of_deferral(result, each.email))
                 else:
-                    self._worklist.put_off(each, time.time() + said.seconds, said.seconds)
+                    self._worklist.defer(each, time.time() + result.seconds, result.seconds)
         finally:
-            self._worklist.settle(settled)
+            self._worklist.record(outcomes)

@@ -1,4 +1,4 @@
-"""A list with a verdict on each of its rows, as CSV or as JSON lines; whole, or not there at all."""
+"""Writes a list with a verdict on each row, as CSV or JSON lines."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ def write_verdicts(output: Path, output_format: VerdictFormat, file: AddressFile
 
 
 def no_address(problem: SyntaxProblem) -> Outcome:
-    """The outcome of a text that is no address."""
+    """The outcome of a text that is not an address."""
     verdict = INVALID_SYNTAX
     return Outcome(0, verdict.status, verdict.reason, score=verdict.score, evidence=Evidence(syntax=problem.sentence))
 

@@ -1,10 +1,10 @@
-"""How verdicts can be printed or written."""
+"""Formats of verdicts."""
 
 from enum import Enum, StrEnum, auto
 
 
 class Shown(Enum):
-    """How checked addresses can be printed."""
+    """How verdicts are printed."""
 
     STEPS = auto()
     JSON = auto()
@@ -12,11 +12,11 @@ class Shown(Enum):
 
 
 class VerdictFormat(StrEnum):
-    """How a list with verdicts can be written."""
+    """How a list with verdicts is written."""
 
     CSV = "csv"
-    """The list itself, with further columns."""
+    """The list with further columns."""
     JSONL = "jsonl"
     """A JSON object for each row."""
     REACHER = "reacher"
-    """The same in the shape of Reacher's answers."""
+    """The same in Reacher's format."""

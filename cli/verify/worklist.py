@@ -1,7 +1,7 @@
-"""What is left to check of a list, and what came out, in a small SQLite file beside the output.
+"""The addresses of a list and their outcomes, in an SQLite file beside the output.
 
-It makes three things simple: a list of any size in little memory, each address asked once however often it comes, and
-going on after an interruption. The file is deleted when the output is complete.
+The file keeps memory small for a list of any size, holds each address once however often it occurs, and lets the same
+command continue after an interruption. It is deleted when the output is complete.
 """
 
 import json
@@ -17,7 +17,7 @@ from pipeline.mail.address.syntax import Address
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 
 SLICE = 100
-"""Addresses of one domain that are asked in one go."""
+"""How many addresses of one domain are checked together."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS source (fingerprint TEXT, loaded INTEGER);
@@ -41,8 +41,8 @@ INDEXES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """An address to ask about: how often its server put it off, and how many seconds it has waited in all."""
+class PendingAddress:
+    """An address to check, with how often it was deferred and how many seconds it has waited in all."""
 
     email: str
     deferrals: int = 0
@@ -50,7 +50,7 @@ class Asked:
 
 
 class Worklist:
-    """The addresses of one list; `settled` counts those that have their outcome. Close it: what it has is kept."""
+    """The addresses of one list. `done` counts those that have their outcome."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -58,27 +58,27 @@ class Worklist:
         # It is a cache: after a power cut the list is begun anew.
         self._db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + SCHEMA)
         self._at = (-1, "")
-        self.settled = int(self._scalar("SELECT count(*) FROM addresses WHERE verdict IS NOT NULL"))
+        self.done = int(self._scalar("SELECT count(*) FROM addresses WHERE verdict IS NOT NULL"))
 
     def close(self) -> None:
-        """What is known is kept, for the next time."""
+        """Close the file and keep it, for the next time."""
         self._db.close()
 
     def delete(self) -> None:
-        """All is done: the next list begins anew."""
+        """Delete the file."""
         self._path.unlink()
 
     def is_loaded(self, fingerprint: str) -> bool:
-        """Whether it holds all addresses of this very list; empties it otherwise."""
+        """Whether it holds the addresses of this very list. Otherwise it is emptied."""
         if self._db.execute("SELECT 1 FROM source WHERE fingerprint = ? AND loaded", [fingerprint]).fetchone():
             return True
         self._db.executescript(CLEAR + SCHEMA)
         self._db.execute("INSERT INTO source VALUES (?, 0)", [fingerprint])
-        self.settled = 0
+        self.done = 0
         return False
 
     def load(self, addresses: Iterable[Address]) -> None:
-        """Take in a list; addresses that come again are one."""
+        """Add the addresses of a list, each of them once."""
         rows = ((str(address), address.domain) for address in addresses)
         with self._one_step():
             self._db.executemany("INSERT OR IGNORE INTO addresses (email, domain) VALUES (?, ?)", rows)
@@ -89,73 +89,71 @@ class Worklist:
 
     @property
     def size(self) -> int:
-        """How many different addresses there are."""
+        """The number of different addresses."""
         return int(self._scalar("SELECT count(*) FROM addresses"))
 
-    def take(self, now: float) -> Sequence[Asked]:
-        """Some addresses of one domain to ask about now: first those whose wait is over. Empty: none at the moment."""
-        return self._take_due(now) or self._take_fresh()
+    def next_batch(self, now: float) -> Sequence[PendingAddress]:
+        """Return addresses of one domain to check now, due ones first; empty if there are none now."""
+        return self._due_batch(now) or self._fresh_batch()
 
     @property
-    def anybody_waits(self) -> bool:
-        """Whether addresses are put off that will be due."""
+    def has_deferred(self) -> bool:
+        """Whether any address is deferred."""
         return bool(self._scalar("SELECT EXISTS (SELECT 1 FROM addresses WHERE verdict IS NULL AND due IS NOT NULL)"))
 
-    def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Write outcomes down."""
+    def record(self, outcomes: Sequence[Outcome]) -> None:
         rows = [
             (each.status, each.reason, each.score, json.dumps(each.evidence.to_json()), each.email) for each in outcomes
         ]
         with self._one_step():
             self._db.executemany("UPDATE addresses SET verdict=?, reason=?, score=?, evidence=? WHERE email=?", rows)
-        self.settled += len(rows)
+        self.done += len(rows)
 
-    def put_off(self, asked: Asked, due: float, seconds: float) -> None:
-        """Ask again when it is due."""
+    def defer(self, asked: PendingAddress, due: float, seconds: float) -> None:
         self._db.execute(
             "UPDATE addresses SET due=?, waited=?, deferrals=? WHERE email=?",
             [due, asked.waited + seconds, asked.deferrals + 1, asked.email],
         )
 
     def end_waits(self, patience: float) -> None:
-        """Ask at once about whoever was put off for longer than there is patience now."""
+        """Make addresses due that have waited for longer than `patience`, which may be less than last time."""
         self._db.execute("UPDATE addresses SET due = NULL WHERE verdict IS NULL AND waited > ?", [patience])
 
     def reopen(self, reasons: Iterable[Reason]) -> None:
-        """Forget outcomes that say nothing about the addresses: they are asked about again next time."""
+        """Delete outcomes with these reasons, so that the addresses are checked again next time."""
         forget = "UPDATE addresses SET verdict = NULL, due = NULL WHERE reason = ? AND verdict IS NOT NULL"
-        self.settled -= self._db.executemany(forget, [[each] for each in reasons]).rowcount
+        self.done -= self._db.executemany(forget, [[each] for each in reasons]).rowcount
 
     def outcomes(self, emails: Sequence[str]) -> dict[str, Outcome]:
-        """What is known of these addresses."""
+        """Return the outcomes of those of these addresses that have one."""
         marks = ",".join("?" * len(emails))
         columns = "email, verdict, reason, score, evidence"
         query = f"SELECT {columns} FROM addresses WHERE verdict IS NOT NULL AND email IN ({marks})"  # noqa: S608
         return {row[0]: _outcome(*row) for row in self._db.execute(query, emails)}
 
-    def _take_due(self, now: float) -> Sequence[Asked]:
+    def _due_batch(self, now: float) -> Sequence[PendingAddress]:
         waiting = "FROM addresses WHERE verdict IS NULL AND due IS NOT NULL AND due <= ?"
         first = self._db.execute(f"SELECT domain {waiting} ORDER BY due LIMIT 1", [now]).fetchone()
         if first is None:
             return []
         query = f"SELECT email, deferrals, waited {waiting} AND domain = ? LIMIT {SLICE}"
-        found = [Asked(*row) for row in self._db.execute(query, [now, *first])]
-        # Not due again while they are asked; after an interruption they are fresh ones.
+        found = [PendingAddress(*row) for row in self._db.execute(query, [now, *first])]
+        # They must not be due again while they are checked; after an interruption they count as fresh.
         self._db.executemany("UPDATE addresses SET due = NULL WHERE email = ?", [[each.email] for each in found])
         return found
 
-    def _take_fresh(self) -> Sequence[Asked]:
+    def _fresh_batch(self) -> Sequence[PendingAddress]:
         fresh = "FROM addresses WHERE verdict IS NULL AND due IS NULL"
         query = f"SELECT slice, domain {fresh} AND (slice, domain) > (?, ?) ORDER BY slice, domain LIMIT 1"
         if (place := self._db.execute(query, self._at).fetchone()) is None:
             return []
         self._at = place
         query = f"SELECT email, deferrals, waited {fresh} AND (slice, domain) = (?, ?)"
-        return [Asked(*row) for row in self._db.execute(query, place)]
+        return [PendingAddress(*row) for row in self._db.execute(query, place)]
 
     @contextmanager
     def _one_step(self) -> Iterator[None]:
-        """All or nothing, and as fast as one write."""
+        """Run the block as one transaction."""
         self._db.execute("BEGIN")
         try:
             yield

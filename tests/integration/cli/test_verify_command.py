@@ -92,7 +92,7 @@ def test_a_list_that_was_stopped_goes_on_where_it_was(
     internet.reset_counts()
     begun = subprocess.Popen([*COMMAND, *arguments], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: internet.counts.recipients.get(domain, 0) > 0)
-    wait_until(lambda: settled(tmp_path / ".out.csv.progress") >= 10)
+    wait_until(lambda: outcomes_in(tmp_path / ".out.csv.progress") >= 10)
     begun.send_signal(signal.SIGINT)
     _, said = begun.communicate(timeout=30)
     asked = internet.counts.recipients
@@ -114,8 +114,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def settled(progress: Path) -> int:
-    """How many addresses the worklist beside the output has settled."""
+def outcomes_in(progress: Path) -> int:
+    """How many addresses the worklist beside the output has an outcome for."""
     with closing(sqlite3.connect(progress)) as worklist:
         return int(worklist.execute("SELECT count(*) FROM addresses WHERE verdict IS NOT NULL").fetchone()[0])
 

@@ -29,6 +29,6 @@ def test_a_shut_port_ends_the_list_and_what_it_did_to_addresses_is_forgotten(tmp
 
     asyncio.run(scenario())
 
-    assert worklist.settled == 0
+    assert worklist.done == 0
     assert worklist.outcomes([f"grace@d{n}.test" for n in range(2 * ENOUGH)]) == {}
     worklist.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.verify.worklist import SLICE, Asked, Worklist
+from cli.verify.worklist import SLICE, PendingAddress, Worklist
 from pipeline.evidence import Evidence, ReplyEvidence
 from pipeline.mail.address.syntax import Address
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
@@ -33,13 +33,13 @@ def loaded(path: Path, *sizes: int, fingerprint: str = "list") -> Worklist:
     return worklist
 
 
-def valid(asked: Asked) -> Outcome:
+def valid(asked: PendingAddress) -> Outcome:
     evidence = Evidence(ReplyEvidence(mail_host="mx"))
     return Outcome(0, OutcomeStatus.VALID, Reason.MAILBOX_EXISTS, asked.email, score=97, evidence=evidence)
 
 
 def taken(worklist: Worklist) -> list[list[str]]:
-    return [[each.email for each in asked] for asked in iter(lambda: worklist.take(NOW), [])]
+    return [[each.email for each in asked] for asked in iter(lambda: worklist.next_batch(NOW), [])]
 
 
 def test_each_address_is_taken_once_however_often_it_comes(path: Path) -> None:
@@ -63,56 +63,56 @@ def test_a_large_domain_is_cut_and_lets_the_others_go_first(path: Path) -> None:
     worklist.close()
 
 
-def test_who_is_put_off_is_taken_again_when_it_is_due_and_not_before(worklist: Worklist) -> None:
-    first, *others = worklist.take(NOW)
-    worklist.settle([valid(each) for each in others])
-    worklist.put_off(first, NOW + 60, 60)
+def test_a_deferred_address_comes_again_when_it_is_due_and_not_before(worklist: Worklist) -> None:
+    first, *others = worklist.next_batch(NOW)
+    worklist.record([valid(each) for each in others])
+    worklist.defer(first, NOW + 60, 60)
 
-    assert worklist.anybody_waits
-    assert worklist.take(NOW + 59) == []
-    assert worklist.take(NOW + 60) == [Asked(first.email, deferrals=1, waited=60)]
-    assert worklist.take(NOW + 60) == []
+    assert worklist.has_deferred
+    assert worklist.next_batch(NOW + 59) == []
+    assert worklist.next_batch(NOW + 60) == [PendingAddress(first.email, deferrals=1, waited=60)]
+    assert worklist.next_batch(NOW + 60) == []
 
 
-def test_who_was_put_off_for_longer_than_there_is_patience_later_is_asked_at_once(path: Path) -> None:
+def test_what_has_waited_for_longer_than_the_patience_of_the_next_attempt_is_due_at_once(path: Path) -> None:
     before = loaded(path, 2)
-    long, short = before.take(NOW)
-    before.put_off(long, NOW + 60, 60)
-    before.put_off(short, NOW + 30, 30)
+    long, short = before.next_batch(NOW)
+    before.defer(long, NOW + 60, 60)
+    before.defer(short, NOW + 30, 30)
     before.close()
 
     after = loaded(path, 2)
     after.end_waits(patience=30)
 
-    assert [each.email for each in after.take(NOW)] == [long.email]
-    assert after.take(NOW + 29) == []
-    assert [each.email for each in after.take(NOW + 30)] == [short.email]
+    assert [each.email for each in after.next_batch(NOW)] == [long.email]
+    assert after.next_batch(NOW + 29) == []
+    assert [each.email for each in after.next_batch(NOW + 30)] == [short.email]
     after.close()
 
 
-def test_after_an_interruption_the_settled_stay_settled_and_the_rest_is_taken_again(path: Path) -> None:
+def test_after_an_interruption_outcomes_stay_and_the_rest_comes_again(path: Path) -> None:
     before = loaded(path, 3)
-    first, second, third = before.take(NOW)
-    before.settle([valid(first)])
-    before.put_off(second, NOW + 60, 60)
+    first, second, third = before.next_batch(NOW)
+    before.record([valid(first)])
+    before.defer(second, NOW + 60, 60)
     before.close()
 
     after = loaded(path, 3)
 
-    assert (after.settled, after.outcomes([first.email])[first.email].score) == (1, 97)
-    assert [each.email for each in after.take(NOW)] == [third.email]
-    assert after.anybody_waits
+    assert (after.done, after.outcomes([first.email])[first.email].score) == (1, 97)
+    assert [each.email for each in after.next_batch(NOW)] == [third.email]
+    assert after.has_deferred
     after.close()
 
 
 def test_another_list_begins_anew(path: Path) -> None:
     before = loaded(path, 3)
-    before.settle([valid(each) for each in before.take(NOW)])
+    before.record([valid(each) for each in before.next_batch(NOW)])
     before.close()
 
     after = loaded(path, 2, fingerprint="another list")
 
-    assert (after.size, after.settled) == (2, 0)
+    assert (after.size, after.done) == (2, 0)
     after.close()
 
 
@@ -134,11 +134,11 @@ def test_a_list_whose_loading_was_cut_short_begins_anew(path: Path) -> None:
 
 
 def test_what_an_outage_said_is_forgotten(worklist: Worklist) -> None:
-    asked = worklist.take(NOW)
+    asked = worklist.next_batch(NOW)
     unreachable = Outcome(0, OutcomeStatus.UNKNOWN, Reason.SERVER_UNREACHABLE, asked[0].email)
-    worklist.settle([unreachable, valid(asked[1])])
+    worklist.record([unreachable, valid(asked[1])])
 
     worklist.reopen([Reason.SERVER_UNREACHABLE])
 
     assert list(worklist.outcomes([each.email for each in asked])) == [asked[1].email]
-    assert worklist.settled == 1
+    assert worklist.done == 1
