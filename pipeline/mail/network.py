@@ -7,7 +7,7 @@ process share caches and stay polite together. What it learns about domains it t
 import hashlib
 
 from pipeline.mail.address.lists import Lists
-from pipeline.mail.caching.shared import Coalescer, SharedCache, SharedMemory
+from pipeline.mail.caching.shared import CoalescedMemory, SharedCache, SharedMemory
 from pipeline.mail.caching.ttl_cache import TtlCache
 from pipeline.mail.catch_all import random_probe
 from pipeline.mail.config import MailNetworkConfig
@@ -42,7 +42,7 @@ class MailNetwork:
     ) -> None:
         self.config = config
         self.lists = Lists(config.lists_dir)
-        self._coalescer = Coalescer(memory) if memory else None
+        self._memory = CoalescedMemory(memory) if memory else None
         scope = _scope(config)
         self._resolver = Resolver(
             config.nameservers,
@@ -50,14 +50,12 @@ class MailNetwork:
             time_limit=config.contact_timeout,
             allow_private=config.allow_private,
             ipv6=config.ipv6,
-            shared=SharedCache(self._coalescer, f"{scope}:route", MailRoute) if self._coalescer else None,
+            shared=SharedCache(self._memory, f"{scope}:route", MailRoute) if self._memory else None,
         )
         self._connector = Connector(config, pacing)
         self._verifier = RemoteVerifier(config.verifier) if config.verifier else None
         self._catch_alls: TtlCache[str, Answer] = TtlCache(DOMAINS_REMEMBERED)
-        self._shared_catch_alls = (
-            SharedCache(self._coalescer, f"{scope}:catch_all", Answer) if self._coalescer else None
-        )
+        self._shared_catch_alls = SharedCache(self._memory, f"{scope}:catch_all", Answer) if self._memory else None
 
     async def route(self, domain: str) -> MailRoute:
         """Say where a domain (A-labels, lower case) takes mail, or why nowhere."""
@@ -120,8 +118,8 @@ class MailNetwork:
     async def flush(self) -> None:
         """Wait a moment for servers to let go of what has ended: the event loop is about to stand still."""
         await self._connector.flush()
-        if self._coalescer:
-            await self._coalescer.flush()
+        if self._memory:
+            await self._memory.flush()
 
     async def close(self) -> None:
         """Take leave of every server; the network is not used any more."""
@@ -129,8 +127,8 @@ class MailNetwork:
         await self._connector.close()
         if self._verifier is not None:
             await self._verifier.close()
-        if self._coalescer:
-            await self._coalescer.close()
+        if self._memory:
+            await self._memory.close()
 
     async def _told_catch_all(self, domain: str) -> Answer | None:
         told = await self._shared_catch_alls.get(domain) if self._shared_catch_alls else None

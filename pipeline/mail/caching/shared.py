@@ -1,134 +1,108 @@
-"""What processes tell each other about the world of mail, so that each need not ask it again.
+"""Answers about mail domains that the processes share, so that each is looked up once for all of them.
 
-It is a convenience: with nothing behind it, or while it is away, each process asks for itself.
+Sharing is optional: without a shared memory, or while it cannot be reached, each process looks answers up itself.
 """
 
-import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+
+from pipeline.mail.caching.coalescer import Coalescer
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 KEPT = 60.0
-"""Seconds, at most, that a process takes another's word before it looks again: the word may be near its end."""
+"""Seconds for which a process keeps another's answer at most: it does not know how much of its lifetime is left."""
 SHORTEST = 1.0
-"""Seconds below which an answer is not worth telling."""
+"""Seconds; answers with a shorter lifetime are not shared."""
 AT_ONCE = 500
-"""Values in one request: a chunk's domains fit, and no request grows so large that others wait for it."""
+"""Values in one request: enough for a chunk's domains, and not so many that other requests wait for it."""
 
 
 class SharedMemory(Protocol):
-    """Bytes by key, each for so many seconds. What can't be reached is not known; no method raises for it."""
+    """Bytes by key, each with a lifetime. While the memory cannot be reached no key is known; no method raises then."""
 
     async def get(self, keys: Sequence[str]) -> Mapping[str, bytes]:
-        """Give the values that are known."""
+        """Return the values of the keys that are known."""
         ...
 
     async def put(self, values: Mapping[str, tuple[bytes, float]]) -> None:
-        """Keep values for their number of seconds."""
+        """Keep values, each for its number of seconds."""
         ...
 
     async def close(self) -> None:
-        """Close what is open; the memory is not used any more."""
+        """Close the connections; the memory cannot be used afterwards."""
         ...
 
 
-class Coalescer:
-    """Joins what many coroutines want of a shared memory at the same time into few requests."""
+class CoalescedMemory:
+    """Joins the reads and writes of many coroutines into few requests to a shared memory."""
 
     def __init__(self, memory: SharedMemory) -> None:
         self._memory = memory
-        self._wanted: list[tuple[str, asyncio.Future[bytes | None]]] = []
-        self._told: dict[str, tuple[bytes, float]] = {}
-        self._requests: set[asyncio.Task[None]] = set()
-        self._telling: asyncio.Task[None] | None = None
+        self._reads: Coalescer[str, bytes | None] = Coalescer(self._read, AT_ONCE)
+        self._writes: Coalescer[tuple[str, bytes, float], None] = Coalescer(self._write, AT_ONCE)
 
     async def get(self, key: str) -> bytes | None:
-        """Give a value; whoever asks before the event loop's next round is asked with us."""
-        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        self._wanted.append((key, future))
-        if len(self._wanted) == 1:
-            self._begin(self._read())
-        return await future
+        return await self._reads.submit(key)
 
     def put(self, key: str, value: bytes, seconds: float) -> None:
-        """Tell a value, without waiting for it to arrive."""
-        self._told[key] = (value, seconds)
-        if self._telling is None or self._telling.done():
-            self._telling = self._begin(self._tell())
+        """Keep a value for all processes, without waiting until it has arrived."""
+        self._writes.post((key, value, seconds))
 
     async def flush(self) -> None:
-        """Wait until everything is told: what is in flight while the event loop stands still times out afterwards."""
-        await asyncio.gather(*self._requests, return_exceptions=True)
+        """Wait for open requests: if the event loop stands still meanwhile, they time out afterwards."""
+        await self._reads.flush()
+        await self._writes.flush()
 
     async def close(self) -> None:
-        """Wait until everything is told, and close the memory."""
         await self.flush()
         await self._memory.close()
 
-    def _begin(self, request: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(request)
-        self._requests.add(task)
-        task.add_done_callback(self._requests.discard)
-        return task
+    async def _read(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        known = await self._memory.get(list(dict.fromkeys(keys)))
+        return [known.get(key) for key in keys]
 
-    async def _read(self) -> None:
-        await asyncio.sleep(0)
-        wanted, self._wanted = self._wanted, []
-        known: dict[str, bytes] = {}
-        keys = list(dict.fromkeys(key for key, _ in wanted))
-        try:
-            for start in range(0, len(keys), AT_ONCE):
-                known |= await self._memory.get(keys[start : start + AT_ONCE])
-        finally:
-            for key, future in wanted:
-                if not future.done():
-                    future.set_result(known.get(key))
-
-    async def _tell(self) -> None:
-        while self._told:
-            told, self._told = self._told, {}
-            await self._memory.put(told)
+    async def _write(self, values: Sequence[tuple[str, bytes, float]]) -> Sequence[None]:
+        await self._memory.put({key: (value, seconds) for key, value, seconds in values})
+        return [None] * len(values)
 
 
 @dataclass(frozen=True, slots=True)
 class CachedValue(Generic[T]):
-    """A value that another process found, and for how many seconds it may be taken as it is."""
+    """A value from another process, and for how many seconds it may be used without looking again."""
 
     value: T
     seconds: float
 
 
 class SharedCache(Generic[T]):
-    """Values of one kind, dataclasses of plain fields, under keys of their own, as JSON.
+    """Values of one dataclass, kept as JSON under a prefix of their own.
 
-    What can't be read, for example after another version wrote it, is not known.
+    A value that cannot be parsed, for example one that another version wrote, counts as unknown.
     """
 
-    def __init__(self, coalescer: Coalescer, name: str, kind: type[T]) -> None:
-        self._coalescer = coalescer
+    def __init__(self, memory: CoalescedMemory, name: str, kind: type[T]) -> None:
+        self._memory = memory
         self._name = name
         self._json: TypeAdapter[tuple[float, T]] = TypeAdapter(tuple[float, kind])  # type: ignore[valid-type]
 
     async def get(self, key: str) -> CachedValue[T] | None:
-        """Give what another process told, if anything."""
-        text = await self._coalescer.get(f"{self._name}:{key}")
+        text = await self._memory.get(f"{self._name}:{key}")
         if text is None:
             return None
         try:
             seconds, value = self._json.validate_json(text)
         except ValidationError as problem:
-            log.warning("what another process told (%s) can't be read: %s errors", self._name, problem.error_count())
+            log.warning("a shared answer (%s) cannot be parsed: %s errors", self._name, problem.error_count())
             return None
         return CachedValue(value, min(seconds, KEPT))
 
     def put(self, key: str, value: T, seconds: float) -> None:
-        """Tell the other processes."""
         if seconds >= SHORTEST:
-            self._coalescer.put(f"{self._name}:{key}", self._json.dump_json((seconds, value)), seconds)
+            self._memory.put(f"{self._name}:{key}", self._json.dump_json((seconds, value)), seconds)
