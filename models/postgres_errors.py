@@ -33,6 +33,8 @@ AWAY_OR_REFUSING = (
 
 DEADLOCK, LOCK_NOT_AVAILABLE, QUERY_CANCELED = "40P01", "55P03", "57014"
 """A query is canceled by `statement_timeout`, or by an operator."""
+OF_ONE_STATEMENT = {DEADLOCK, LOCK_NOT_AVAILABLE, QUERY_CANCELED}
+"""SQLSTATEs after which other statements may well succeed."""
 
 OF_THE_VALUES = (
     "22001",  # too long

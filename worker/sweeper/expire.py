@@ -1,7 +1,7 @@
-"""Expiring: what retention deletes, in a thread of the sweeper's.
+"""Deletes what is older than the retention settings allow, in a thread of the sweeper.
 
-A thread of its own, with connections of its own: a large run or a disk that hangs must not hold up the sweeps. Several
-sweepers may expire the same run at once, and each may be killed at any point: what is left is done later.
+The thread has connections of its own, since a large run or a disk that hangs must not delay the sweeps. Several
+sweepers may expire the same run at once, and each may be killed at any point: what is left is deleted later.
 """
 
 import errno
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from models.artifact import EXPORT
 from models.connections import IN_THE_BACKGROUND
 from models.database import Database, open_database
-from models.postgres_errors import PostgresUnavailable
+from models.postgres_errors import OF_ONE_STATEMENT, PostgresUnavailable
 from models.queries import artifacts_of_run
 from models.redis_server import open_redis
 from models.run import Run
@@ -40,14 +40,14 @@ from worker.process import REDIS_TIMEOUT_S, freshness_of
 
 LOOK_EVERY_S = 60.0
 LATER_S = 900.0
-"""When it looks again after a run could not be expired: each is logged, each time."""
+"""The pause after a look in which a run could not be expired. Each failure is logged each time."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Expirer:
-    """What expiring needs; once `stopping` is set, it stops after the step in hand."""
+    """What expiring needs. Once `stopping` is set, it stops after the current step."""
 
     settings: Settings
     database: Database
@@ -56,7 +56,7 @@ class Expirer:
 
 
 def keep_expiring(settings: Settings, stopping: threading.Event) -> None:
-    """Look at once, then each minute, until told to stop."""
+    """Look at once, then each minute, until `stopping` is set."""
     database = open_database(
         settings.database_url, pool_size=1, application_name="growth-expirer", timeouts=IN_THE_BACKGROUND
     )
@@ -68,18 +68,18 @@ def keep_expiring(settings: Settings, stopping: threading.Event) -> None:
 
 
 def expire_due(expirer: Expirer) -> bool:
-    """Delete all that is older than `RETENTION_DAYS`; whether every run let itself be expired.
+    """Delete everything older than `RETENTION_DAYS`. Returns whether every run could be expired.
 
     Raises `PostgresUnavailable`.
     """
     days = expirer.settings.retention_days
     with expirer.database.transaction() as session:
         due = find_expired(session, days)
-    went_well = [_expire_or_log(expirer, run_id) for run_id in due]
+    succeeded = [_expire_or_log(expirer, run_id) for run_id in due]
     _delete_all(expirer, delete_answers, days)
     _delete_all(expirer, delete_verifications, min(days, freshness_of(expirer.settings).longest))
     _delete_all(expirer, delete_lookups, min(days, FRESH_DAYS))
-    return all(went_well)
+    return all(succeeded)
 
 
 def _delete_all(expirer: Expirer, delete_batch: Callable[[Session, float], int], days: float) -> None:
@@ -93,8 +93,8 @@ def _look(expirer: Expirer) -> bool:
     try:
         return expire_due(expirer)
     except PostgresUnavailable as error:
-        log.warning("nothing expires: Postgres is not available: %s", error)
-    except Exception as error:  # noqa: BLE001 - a fault of ours must neither end the thread for good nor touch sweeps
+        log.warning("nothing expires: Postgres is unavailable: %s", error)
+    except Exception as error:  # noqa: BLE001 - a bug of ours must not end the thread
         log.error("nothing expires: %s, %s", fault_of(error), place_of(error))
     return False
 
@@ -108,11 +108,16 @@ def _expire_or_log(expirer: Expirer, run_id: UUID) -> bool:
     except redis.RedisError as error:
         log.warning("run %s: not expired, its live copy can't be replaced: %s", run_id, type(error).__name__)
         return False
+    except PostgresUnavailable as error:
+        if error.sqlstate not in OF_ONE_STATEMENT:
+            raise
+        log.warning("run %s: not expired, its rows are locked or too many: %s", run_id, error)
+        return False
     return True
 
 
 def _expire(expirer: Expirer, run_id: UUID) -> None:
-    """Files first, then rows, `expired_at` last. Raises `OSError` or `redis.RedisError`; what is left is done later."""
+    """Delete files first, then rows, and set `expired_at` last. Raises `OSError` and `redis.RedisError`."""
     if expirer.stopping.is_set() or (run := _retract(expirer, run_id)) is None:
         return
     for first_position in range(0, run.contact_count, BATCH):
@@ -123,17 +128,17 @@ def _expire(expirer: Expirer, run_id: UUID) -> None:
     with expirer.database.transaction() as session:
         lock_run(session, run_id)
         expire_run(session, run_id)
-    log.info("run %s: its data has expired and was deleted", run_id)
+    log.info("run %s: its data has expired and is deleted", run_id)
 
 
 def _retract(expirer: Expirer, run_id: UUID) -> Run | None:
-    """Take back what clients could still get, and the copy in Redis; none when the run has expired already."""
+    """Retract exports, results and the live copy; none if the run has expired already."""
     settings = expirer.settings
     with expirer.database.transaction() as session:
         run = lock_run(session, run_id)
         if run is None or run.expired_at:
             return None
-        # Under the lock: whoever writes exports just now either has noted them already, or will find none wanted.
+        # Under the lock: whoever is writing exports has recorded them already, or will find that none are wanted.
         _remove_exports(expirer, session, run_id)
         retract(session, run)
         state = live_state.build(session, touch_run(session, run_id, 0), settings.public_url)

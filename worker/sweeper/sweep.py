@@ -14,7 +14,7 @@ from uuid import UUID
 
 from models.connections import IN_THE_BACKGROUND
 from models.database import Database, check_at_start, open_database
-from models.postgres_errors import DEADLOCK, LOCK_NOT_AVAILABLE, QUERY_CANCELED, PostgresUnavailable
+from models.postgres_errors import OF_ONE_STATEMENT, PostgresUnavailable
 from models.transitions import lock_run
 from pipeline.results.export_lease import find_unexported, unmark_asked
 from pipeline.runs.lifecycle import fail
@@ -34,8 +34,6 @@ from worker.sweeper.broker_marker import BrokerMarker, open_broker_marker
 from worker.sweeper.expire import keep_expiring
 
 STOP_S = 5.0
-OF_ONE_RUN = {DEADLOCK, LOCK_NOT_AVAILABLE, QUERY_CANCELED}
-"""SQLSTATEs after which the other runs can still be handled."""
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +110,7 @@ def _failing() -> Iterator[None]:
         with step(Step.FAIL):
             yield
     except PostgresUnavailable as error:
-        if error.sqlstate not in OF_ONE_RUN:
+        if error.sqlstate not in OF_ONE_STATEMENT:
             raise
         raise StepFailed(Step.FAIL, fault_of(error), place_of(error)) from None
 

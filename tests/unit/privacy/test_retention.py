@@ -7,9 +7,11 @@ import pytest
 import redis
 from sqlalchemy import text
 
-from models.database import Database
+from models.connections import Timeouts
+from models.database import Database, open_database
 from models.queries import events_of_run
 from models.run import Run
+from models.transitions import lock_run
 from pipeline.errors import RunStateConflict
 from pipeline.privacy import retention
 from pipeline.runs import live_state
@@ -191,6 +193,18 @@ def test_an_export_that_is_written_while_its_run_expires_is_taken_back(house: Ho
 
     assert house.files() == []
     assert "artifacts" not in rows_of(house.database, run_id)
+
+
+def test_a_run_that_is_locked_holds_up_no_other(house: House, database_url: str) -> None:
+    locked, _ = house.finished_run("cancelled"), house.finished_run("completed")
+    impatient = open_database(database_url, pool_size=1, timeouts=Timeouts(statement_s=10, lock_s=0.05))
+
+    with house.database.transaction() as holder:
+        lock_run(holder, locked)
+        assert not expire_due(house.expirer(impatient))
+
+    impatient.close()
+    assert find(house.database) == [locked]
 
 
 def test_providers_answers_are_deleted_when_their_days_are_over_and_not_before(house: House) -> None:
