@@ -11,6 +11,7 @@ from uuid import UUID
 from celery import Signature, chain
 
 from models.run_chunk import COMPILE
+from pipeline.errors import InvalidInput
 from pipeline.stages import PRESETS
 from settings import UnusableSettings, load_settings
 from worker.app import app
@@ -53,10 +54,12 @@ def broker_may_be_away(run_id: UUID) -> Iterator[None]:
 def send_chain(run_id: UUID, preset: str) -> None:
     """Send the preset's part of `email_lookup → email_verify → compile`.
 
-    Call it after the transaction that created the run is committed. Raises `DispatchFailed`, and nothing else, within
-    two seconds. Nothing is lost then: the sweeper sends the chain some seconds later.
+    Call it after the transaction that created the run is committed. Raises `DispatchFailed` within two seconds if the
+    broker does not accept the message. Nothing is lost then: the sweeper sends the chain some seconds later. Raises
+    `InvalidInput` for a preset that does not exist.
     """
-
+    if preset not in PRESETS:
+        raise InvalidInput(f"There is no preset {preset!r}: choose {' or '.join(PRESETS)}.")
     stages = PRESETS[preset]
 
     def whole_chain() -> Signature[None]:

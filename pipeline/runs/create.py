@@ -60,8 +60,7 @@ def create_run(
     _check_key(idempotency_key)
     # Before the first statement: of a large plan they take a while, in which a transaction would be idle.
     extra_columns, digest = _extra_columns(plan.input_assets.contacts), _digest(plan) if idempotency_key else None
-    if session.scalar(select(Account.id).where(Account.id == account_id)) is None:
-        raise UnknownAccount("There is no account with this id: `growth account create` opens one.")
+    _check_account(session, account_id)
     columns = {"extra_columns": extra_columns, "idempotency_key": idempotency_key, "request_digest": digest}
     run = _insert_run(session, account_id, plan, rate_card, columns)
     if run is None:
@@ -73,6 +72,20 @@ def create_run(
     add_event(session, run.id, EventKind.CREATED, contacts=run.contact_count, preset=run.preset)
     charge(session, run)
     return CreatedRun(run.id, run.preset, is_new=True)
+
+
+def _check_account(session: Session, account_id: UUID) -> None:
+    if not _is_id(account_id) or session.scalar(select(Account.id).where(Account.id == account_id)) is None:
+        raise UnknownAccount("There is no account with this id: `growth account create` opens one.")
+
+
+def _is_id(value: object) -> bool:
+    """Whether Postgres would take it for a UUID; if not, it would end the caller's transaction."""
+    try:
+        UUID(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def _check_key(idempotency_key: str | None) -> None:

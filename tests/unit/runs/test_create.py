@@ -37,6 +37,16 @@ def test_an_account_that_does_not_exist_is_a_sentence_and_leaves_the_callers_tra
         assert count(session, "SELECT count(*) FROM runs") == 0
 
 
+@pytest.mark.parametrize("account_id", ["", "grace", 7, None])
+def test_an_account_id_that_is_no_uuid_is_a_sentence_and_leaves_the_callers_transaction_whole(
+    database: Database, account_id: object
+) -> None:
+    with database.transaction() as session:
+        with pytest.raises(UnknownAccount, match="no account with this id"):
+            create_run(session, account_id, order(), rate_card=RateCard())  # type: ignore[arg-type]
+        assert count(session, "SELECT count(*) FROM runs") == 0
+
+
 def test_contacts_of_one_domain_become_neighbours_and_remember_their_row(database: Database) -> None:
     owner = account(database)
     domains = ["beta.test", "alpha.test", "https://www.Beta.test/about", "alpha.test"]

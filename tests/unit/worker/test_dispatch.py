@@ -9,6 +9,7 @@ import pytest
 import redis
 
 import worker.tasks
+from pipeline.errors import InvalidInput
 from pipeline.stages import PRESETS
 from settings import load_settings
 from tests.faults.injections.messages import waiting_lists
@@ -52,3 +53,12 @@ def test_each_task_that_is_sent_is_one_that_workers_know(broker: redis.Redis, pr
     stages = {f"growth.{stage}" for stage in PRESETS[preset]}
     assert sent_tasks(broker) == stages | {"growth.chunk", "growth.compile", "growth.export"}
     assert sent_tasks(broker) <= set(worker.tasks.app.tasks)
+
+
+def test_an_unknown_preset_is_a_sentence_and_nothing_is_sent(broker: redis.Redis) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"no preset 'whole_pipeline': choose full_pipeline or verify_existing_emails\."
+    ):
+        send_chain(uuid4(), "whole_pipeline")
+
+    assert sent_tasks(broker) == set()
