@@ -1,20 +1,17 @@
 """Real servers for all tests: started once, a fresh database for each test that wants one."""
 
-import itertools
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
 import pytest
 import redis
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 from cli.local.embedded import embedded_postgres, embedded_valkey
 from models.database import Database, open_database
 from models.migrate import migrate
+from tests.clones import Clones, run_on_server, url_of
 
 # Speed is for benchmarks: a test that takes long on a busy machine is not wrong.
 hypothesis.settings.register_profile("growth", deadline=None)
@@ -23,7 +20,6 @@ hypothesis.settings.load_profile("growth")
 TEMPLATE = "growth_template"
 NOT_DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 """What a database that is thrown away does without. The fault suite, whose servers die, has servers of its own."""
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +46,7 @@ def valkey_url(servers_home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template_database(postgres_url: str) -> str:
-    """The schema, migrated once; each test gets a clone."""
+    """The schema, migrated once; each test gets a clone of it."""
     run_on_server(postgres_url, f"CREATE DATABASE {TEMPLATE}")
     database = open_database(url_of(postgres_url, TEMPLATE), pool_size=1)
     migrate(database)
@@ -58,18 +54,15 @@ def template_database(postgres_url: str) -> str:
     return TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def clones(postgres_url: str, template_database: str) -> Clones:
+    return Clones(postgres_url, template_database)
+
+
 @pytest.fixture
-def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
-    with cloned_database(postgres_url, template_database) as url:
+def database_url(clones: Clones) -> Iterator[str]:
+    with clones.one() as url:
         yield url
-
-
-@contextmanager
-def cloned_database(server_url: str, template: str) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    run_on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield url_of(server_url, name)
-    run_on_server(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -85,17 +78,6 @@ def redis_client(valkey_url: str) -> Iterator[redis.Redis]:
     client.flushdb()
     yield client
     client.close()
-
-
-def url_of(server_url: str, database: str) -> str:
-    return make_url(server_url).set(database=database).render_as_string(hide_password=False)
-
-
-def run_on_server(url: str, statement: str) -> None:
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(statement))
-    engine.dispose()
 
 
 @pytest.fixture(scope="session")

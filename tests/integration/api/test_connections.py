@@ -27,7 +27,7 @@ from models.queries import run_of_account
 from pipeline.credits import RateCard
 from pipeline.runs.create import create_run
 from settings import load_settings
-from tests.conftest import run_on_server, url_of
+from tests.clones import run_on_server, url_of
 from tests.factories import account, contacts, finish_chunk, found, leased_chunk, order, started_run
 from tests.pgbouncer import IS_INSTALLED, NOT_INSTALLED, PgBouncer, running_pgbouncer
 

@@ -36,7 +36,7 @@ from pipeline.runs.create import create_run
 from pipeline.runs.deferrals import park
 from pipeline.runs.retry import retry_run
 from pipeline.runs.trouble import Step, StepFailed
-from tests.conftest import cloned_database
+from tests.clones import Clones
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -239,7 +239,7 @@ def meters(postgres_url: str, template_database: str) -> Iterator[tuple[Meter, M
 
 
 def measured(postgres_url: str, template: str, contacts: int) -> Meter:
-    with cloned_database(postgres_url, template) as url, closing(open_database(url, pool_size=1)) as database:
+    with Clones(postgres_url, template).one() as url, closing(open_database(url, pool_size=1)) as database:
         with database.engine.begin() as connection:
             for table in Base.metadata.tables:
                 connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
