@@ -14,7 +14,8 @@ from sqlalchemy.engine import make_url
 
 CATALOGS = ("class", "attribute", "constraint", "index", "trigger", "proc", "namespace", "db_role_setting")
 SCHEMA = " UNION ALL ".join(
-    f"SELECT '{name}', count(*), max(xmin::text::bigint) FROM pg_catalog.pg_{name}" for name in CATALOGS
+    f"SELECT '{table}', count(*), max(xmin::text::bigint) FROM {table}"
+    for table in (*(f"pg_catalog.pg_{name}" for name in CATALOGS), "public.alembic_version")
 )
 """It differs after any change of the schema or of the database's settings, even if the change was taken back."""
 

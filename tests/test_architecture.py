@@ -28,6 +28,11 @@ OLD_WORDS = {
     r"[dD]o[_ -]not[_ -]contact|[wW]ithh[eo]ld": "suppression list, to suppress",
     r"RECORD_TIMEOUT|MAX_RECORDS|CREDITS_PER_RECORD": "contact",
     r"[bB]elief|[mM]anners": "pattern model, spelling style",
+    r"condemn|let_rest|ta?o?ke?_back|hand(?:ed)?_back": "poison, parked, unmark_resent, released",
+    r"Enquiry|_enquiry|enquiry_|ways_out|Ways?Out|[hH]andover|HandOver": "probe, egress, session reuse",
+    r"\b[sS]hel[fv]|\bTold[A(\[.]|\bBatches[A(\[.]": "SharedCache, CachedValue, Coalescer",
+    r"[sS]ought_|_sought\b|\bSought": "target",
+    r"brought_|_brought\b|\bnot_asked\b": "supplied, suppressed",
     r"\b[pP]ilots?\b|\b[sS]trays\b|\b[eE]xplorer\b": "sample, outlier, exploratory probe",
 }
 """What one idea was called before it got its one name. A word that is right elsewhere gets a narrower expression."""
