@@ -159,7 +159,7 @@ def test_readers_and_operators_are_told(database: Database) -> None:
         told = waiting(session, run_id)
         assert told is not None
         assert told.contacts == 2
-        assert "2 contacts wait for mail servers" in live_state.build(session, run).body
+        assert "2 contacts wait until mail servers" in live_state.build(session, run).body
         (event,) = [event for event in events_of_run(session, run_id) if event.kind == "chunk_deferred"]
     assert event.detail == {"chunk": 0, "contacts": 2, "seconds": 300, "reasons": ["greylisted"]}
 
