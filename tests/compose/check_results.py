@@ -1,7 +1,7 @@
-"""Runs inside the sandbox's container: are a run's exports what the API says, and what is true?
+"""Runs inside the sandbox's container, and compares a run's exports with the API's response and the sandbox's truth.
 
-`python - RUN_ID < check_results.py` writes the number of unresolved contacts, which the caller needs, to
-standard output. Raises AssertionError with what is wrong.
+`python - RUN_ID < check_results.py` writes the number of unresolved contacts to standard output. Raises AssertionError
+if anything differs.
 """
 
 import csv
@@ -18,7 +18,7 @@ PRECISION = 0.98
 
 
 def check(run_id: str) -> int:
-    """Check everything about a completed run; how many contacts have no address."""
+    """Check a completed run. Returns the number of contacts without an address."""
     with _api() as api:
         state = api.get(f"/api/v1/growth/runs/{run_id}").raise_for_status().json()
         exports = {handle["format"]: _download(api, handle) for handle in state["export_handles"]}

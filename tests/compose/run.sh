@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# The compose stack as its user meets it: up with three workers and the sandbox, a thousand invented contacts
-# through it, one check a sentence, and down again with its volumes, its networks and its image.
-# Needs docker with compose, bash and curl. Ends with 0: passed, 1: failed, 77: skipped, since there is no engine.
+# Tests the compose stack as a user starts it: with three workers and the sandbox it completes a run of a thousand
+# invented contacts. Afterwards it removes the containers, volumes, networks and the image.
+# Needs docker with compose, bash and curl. Exit status: 0 passed, 1 failed, 77 skipped, since no engine answers.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 project=growth-test-$$
-# Small chunks, so that there is something for everybody; free ports, so that two of these may run at once.
+# Small chunks, so that each worker gets some; free ports, so that two of these tests may run at once.
 export CHUNK_SIZE=50 API_PORT=0 FLOWER_PORT=0 GROWTH_IMAGE=$project
-# The shell's variables would win over sandbox.env.
+# Variables of the shell would override sandbox.env.
 unset COMPOSE_FILE COMPOSE_PROFILES GROWTH_PULL_POLICY POSTGRES_PASSWORD REDIS_PASSWORD FLOWER_BASIC_AUTH SANDBOX_PEOPLE
 
 compose() { docker compose --project-name "$project" --env-file sandbox.env "$@"; }
@@ -22,7 +22,7 @@ is() { # what, expected, got
 
 clean_up() {
   local status=$?
-  ((status == 0)) || { compose logs --no-color --tail=40 >&2; echo "failed: the logs above may say why" >&2; }
+  ((status == 0)) || { compose logs --no-color --tail=40 >&2; echo "failed: see the logs above" >&2; }
   compose down --volumes --remove-orphans >/dev/null 2>&1
   docker image rm "$GROWTH_IMAGE" >/dev/null 2>&1 || true
   exit "$status"
@@ -31,7 +31,7 @@ clean_up() {
 refuses_to_start_without_passwords() {
   local answer
   answer=$(docker compose --env-file /dev/null config 2>&1 || true)
-  is "without passwords it says which to set" 1 "$(grep -c 'is missing a value: set it in .env' <<<"$answer")"
+  is "without passwords it names the ones to set" 1 "$(grep -c 'is missing a value: set it in .env' <<<"$answer")"
 }
 
 comes_up_healthy() {
@@ -65,20 +65,20 @@ completes_a_run() {
 
 result_is_true_and_downloads_intact() {
   unresolved=$(in_sandbox python - "$run_id" <tests/compose/check_results.py)
-  echo "ok: exports have the size and SHA-256 they are said to have, and agree with the sandbox's truth"
+  echo "ok: exports have the stated size and SHA-256, and agree with the sandbox's truth"
 }
 
 several_workers_took_part() {
   local hosts
   hosts=$(sql "SELECT DISTINCT substring(worker FROM '@(.*)/') FROM run_events
                WHERE run_id = '$run_id' AND kind = 'chunk_leased'")
-  is "whoever leased a chunk is a worker's container" "" "$(comm -23 <(sort <<<"$hosts") <(worker_hosts))"
+  is "only containers of workers leased chunks" "" "$(comm -23 <(sort <<<"$hosts") <(worker_hosts))"
   is "at least two of three workers leased chunks" true "$( (($(wc -l <<<"$hosts") >= 2)) && echo true)"
 }
 
 worker_hosts() { compose ps --quiet worker | cut -c 1-12 | sort; }
 
-money_moved_once() {
+credits_are_charged_once() {
   is "one charge and one rebate" "charge -4000, rebate $((4 * unresolved))" "$(sql "
     SELECT string_agg(kind || ' ' || credits, ', ' ORDER BY kind) FROM credit_ledger WHERE run_id = '$run_id'")"
 }
@@ -86,16 +86,16 @@ money_moved_once() {
 api_answers_on_the_host() {
   local url
   url=http://$(compose port api 8000)/api/v1/growth/runs/$run_id
-  is "the host's port leads to the API" 200 "$(http_status "$url" --header "Authorization: Bearer $api_key")"
+  is "the API answers on the port of the host" 200 "$(http_status "$url" --header "Authorization: Bearer $api_key")"
 }
 
-flower_wants_its_password_and_names_our_tasks() {
+flower_requires_its_password_and_names_our_tasks() {
   local url password
   url=http://$(compose port flower 5555)/api/tasks
   password=$(sed -n 's/^FLOWER_BASIC_AUTH=//p' sandbox.env)
-  is "Flower refuses whoever has no password" 401 "$(http_status "$url")"
-  is "Flower lets in whoever has it" 200 "$(http_status "$url" --user "$password")"
-  is "Flower shows the run's tasks by name" "growth.compile growth.email_lookup growth.email_verify growth.chunk" \
+  is "Flower refuses requests without a password" 401 "$(http_status "$url")"
+  is "Flower accepts requests with the password" 200 "$(http_status "$url" --user "$password")"
+  is "Flower shows the run's tasks by name" "growth.chunk growth.compile growth.email_lookup growth.email_verify" \
     "$(curl --silent --user "$password" "$url" | grep -o '"name": "growth[^"]*"' | cut -d '"' -f 4 | sort -u | xargs)"
 }
 
@@ -104,13 +104,13 @@ http_status() { curl --silent --output /dev/null --write-out '%{http_code}' "$@"
 stops_when_asked() {
   local codes
   compose stop >/dev/null 2>&1
-  # 143 is what uvicorn answers to SIGTERM after it has closed everything; 137 would be SIGKILL.
+  # uvicorn exits with 143 after SIGTERM, once it has closed everything; 137 would be SIGKILL.
   codes=$(compose ps --all --quiet | xargs docker inspect --format='{{.State.ExitCode}}' | sort -u | xargs)
-  is "everything ends when it is asked to, and nothing has to be killed" "0 143" "$codes"
+  is "every container stops on SIGTERM, and none is killed" "0 143" "$codes"
 }
 
 if ! docker info >/dev/null 2>&1 || ! docker compose version >/dev/null 2>&1; then
-  echo "skipped: no container engine with compose answers here. Start one, or set DOCKER_HOST." >&2
+  echo "skipped: no container engine with compose answers. Start one, or set DOCKER_HOST." >&2
   exit 77
 fi
 trap clean_up EXIT
@@ -121,8 +121,8 @@ only_api_and_flower_are_published
 completes_a_run
 result_is_true_and_downloads_intact
 several_workers_took_part
-money_moved_once
+credits_are_charged_once
 api_answers_on_the_host
-flower_wants_its_password_and_names_our_tasks
+flower_requires_its_password_and_names_our_tasks
 everything_is_healthy "after the run"
 stops_when_asked

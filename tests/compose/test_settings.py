@@ -1,4 +1,4 @@
-"""What an operator can set reaches the containers."""
+"""Settings of the operator reach the containers."""
 
 import re
 from pathlib import Path
