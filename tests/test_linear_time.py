@@ -28,9 +28,9 @@ from pipeline.mail.address.providers import provider_of
 from pipeline.mail.address.syntax import normalise_domain, parse_address
 from pipeline.mail.dns.fast_parse import read_plain
 from pipeline.mail.reacher.response import RemoteOutput
+from pipeline.mail.replies.answer import stated_wait
 from pipeline.mail.replies.classify import classify, without_addresses, without_local_part, words_of
 from pipeline.mail.replies.rules import standard_rules
-from pipeline.mail.replies.stated_wait import stated_wait
 from pipeline.mail.smtp.errors import MalformedReplyError
 from pipeline.mail.smtp.reply import Reply
 from pipeline.mail.smtp.reply_match import names_another

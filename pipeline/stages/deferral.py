@@ -7,9 +7,8 @@ waited: what one visit teaches is asked at the next, and answered at the one aft
 from pipeline.contacts import Contact
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.dns.routes import MailRoute
-from pipeline.mail.replies.answer import Answer
+from pipeline.mail.replies.answer import Answer, stated_wait
 from pipeline.mail.replies.meaning import Meaning
-from pipeline.mail.replies.stated_wait import stated_wait
 from pipeline.outcomes import Deferral, Reason
 
 

@@ -11,7 +11,7 @@ from pipeline.contacts import Batch, Contact, KnownAnswer
 from pipeline.evidence import NO_EVIDENCE, AddressFacts, CacheEvidence, Evidence, ReplyEvidence
 from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
 from pipeline.mail.address.facts import DomainFacts, facts_about
-from pipeline.mail.address.late_bounces import bounces_later
+from pipeline.mail.address.providers import refuses_later
 from pipeline.mail.address.syntax import Address, parse_address
 from pipeline.mail.catch_all import random_address
 from pipeline.mail.network import MailNetwork
@@ -142,7 +142,7 @@ def _verdict(meaning: Meaning, mail_host: str, facts: AddressFacts, *, catch_all
         role=facts.role,
         disposable=facts.disposable,
         misspelled=facts.did_you_mean is not None,
-        later_bounces=bounces_later(mail_host),
+        later_bounces=refuses_later(mail_host),
     )
 
 

@@ -1,5 +1,6 @@
-"""What came out of asking a mail server about one address, with the evidence."""
+"""The result of probing one address, with its evidence."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,16 +22,30 @@ from pipeline.outcomes import Reason
 
 TEXT_KEPT = 200
 """Characters of a reply's text that are kept as evidence."""
+WAIT_MARGIN = 5.0
+"""Seconds added to a wait that a server states: how far its clock and ours may be apart."""
+LONGEST_WAIT = 3600.0
+"""Seconds waited at most, whatever a server states."""
+
+# Texts as in facts published with greylisting software: Postgrey and SQLgrey ("Greylisted for 5 minutes"),
+# milter-greylist ("please come back in 00:04:59"), policyd ("please try again in 180 seconds").
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_INVITATION = r"(?:again|retry|back|return|delayed|deferred|gr[ae]y-?list(?:ed|ing)?)\b"
+_WAIT = re.compile(
+    rf"(?:{_INVITATION}[^.;:\d]{{0,30}}?\b(?:in|after|for)|\bwait)\s+(?:(?:for|at least|about|another)\s+){{0,2}}"
+    r"(?:(?:(?P<hours>\d{1,2}):)?(?P<minutes>\d{1,2}):(?P<seconds>\d{2})\b"
+    r"|(?P<number>\d{1,5}) ?(?P<unit>s|m|h)(?:ec(?:ond)?s?|in(?:ute)?s?|(?:ou)?rs?)?\b)"
+)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server's reply, or its silence, means about one address.
+    """What a server's reply, or its absence, means about one address.
 
-    `text` is the reply's, without addresses, or says why there is none (`code` is 0 then). `seconds` is the time
-    from sending the questions that it was asked with to the last of their replies. `denied` tells a reply that
-    speaks of a mailbox which does not exist, be it a transient one. `rule` names the rule that gave the meaning,
-    `detail` what of ours is refused if the meaning is BLOCKED.
+    `text` is the text of the reply without addresses; without a reply, `code` is 0 and `text` says why. `seconds` is
+    the time from sending the batch of probes to the last of its replies. `denied` marks a reply, even a transient one,
+    that says the mailbox does not exist. `rule` names the rule that gave the meaning; `detail` says what of ours is
+    refused if the meaning is BLOCKED.
     """
 
     meaning: Meaning
@@ -46,15 +61,15 @@ class Answer:
 
     @property
     def reason(self) -> Reason:
-        """The reason word for an outcome that rests on this answer."""
+        """The reason of an outcome that rests on this answer."""
         return REASONS[self.meaning]
 
     @cached_property
     def may_change(self) -> bool:
-        """Whether the server asks us to come back later: the same question may then get another answer.
+        """Whether the same probe may get another answer later.
 
-        A limit, or trouble of the server's own, passes only where a transient reply says so (RFC 5321 4.2.1). A
-        server that says "unknown user" with a transient code says so every time.
+        A rate limit or an error of the server is temporary only if the reply's code is (RFC 5321 4.2.1). A server that
+        says "unknown user" with a transient code says so every time.
         """
         if self.meaning in (Meaning.RATE_LIMITED, Meaning.UNCLEAR):
             return 400 <= self.code < 500 and not self.denied
@@ -62,7 +77,7 @@ class Answer:
 
     @property
     def says_catch_all(self) -> bool | None:
-        """What this answer says of the whole domain, if the address is an invented one."""
+        """Whether this answer about a random address shows a catch-all domain; None if it is inconclusive."""
         if self.meaning in EXISTS:
             return True
         return False if self.denied else None
@@ -92,30 +107,30 @@ def answers_to_recipients(
     book: RuleBook | None = None,
     provider: str = "",
 ) -> dict[str, Answer]:
-    """Make answers of replies to RCPT, each given for an address; addresses that were told the same share one.
+    """Convert the replies to RCPT to answers. Addresses with the same reply share one answer.
 
-    `book` holds an operator's rules, if there are any.
+    `book` holds the operator's rules, if there are any.
     """
     book = book or standard_book()
     alike: dict[tuple[Reply, str], Answer] = {}
     answers: dict[str, Answer] = {}
     for address, reply in replies:
         anonymous = without_addresses(reply, address)
-        heard = _heard(anonymous, provider, book)
-        text = without_local_part(heard.text, address)
+        reading = _read(anonymous, provider, book)
+        text = without_local_part(reading.text, address)
         answer = alike.get((anonymous, text))
         if answer is None:
             answer = alike[anonymous, text] = Answer(
-                heard.judgement.meaning,
+                reading.judgement.meaning,
                 reply.code,
                 text,
                 mail_host,
                 asked_at,
                 seconds,
-                heard.denied,
-                heard.enhanced,
-                heard.judgement.rule,
-                heard.judgement.detail,
+                reading.denied,
+                reading.enhanced,
+                reading.judgement.rule,
+                reading.judgement.detail,
             )
         answers[address] = answer
     return answers
@@ -124,7 +139,7 @@ def answers_to_recipients(
 def answer_to_refused_session(
     reply: Reply, mail_host: str, asked_at: datetime, *, book: RuleBook | None = None
 ) -> Answer:
-    """Make an answer of the reply with which a server refused or ended the session."""
+    """Convert the reply with which a server refused or ended a session to an answer."""
     judgement = judge_refused_session(reply, book)
     return Answer(
         judgement.meaning,
@@ -138,8 +153,22 @@ def answer_to_refused_session(
     )
 
 
+def stated_wait(text: str) -> float | None:
+    """Return the seconds to wait if a reply names a time after which to come back."""
+    found = _WAIT.search(text.lower())
+    if found is None:
+        return None
+    if found["number"]:
+        seconds = int(found["number"]) * _UNITS[found["unit"]]
+    else:
+        seconds = int(found["hours"] or 0) * 3600 + int(found["minutes"]) * 60 + int(found["seconds"])
+    return min(seconds + WAIT_MARGIN, LONGEST_WAIT)
+
+
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _Reading:
+    """What a reply tells, whoever it is about."""
+
     judgement: Judgement
     denied: bool
     enhanced: str
@@ -147,8 +176,8 @@ class _Heard:
 
 
 @lru_cache(maxsize=4096)
-def _heard(reply: Reply, provider: str, book: RuleBook) -> _Heard:
-    """What there is to know of a reply; a server gives the same one to many recipients."""
+def _read(reply: Reply, provider: str, book: RuleBook) -> _Reading:
+    """Read a reply; cached, since a server gives the same one to many recipients."""
     judgement = book.judge(reply, provider)
     denied = judgement.meaning is Meaning.NO_SUCH_MAILBOX or denies_mailbox(reply, book)
-    return _Heard(judgement, denied, reply.enhanced, reply.text[:TEXT_KEPT])
+    return _Reading(judgement, denied, reply.enhanced, reply.text[:TEXT_KEPT])

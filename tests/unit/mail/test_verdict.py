@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.mail.address.late_bounces import bounces_later
+from pipeline.mail.address.providers import refuses_later
 from pipeline.mail.replies.meaning import EXISTS, REASONS, Meaning
 from pipeline.mail.verdict import INVALID_SYNTAX, RISKS, Verdict, verdict_on_mailbox, verdict_on_route
 from pipeline.outcomes import OutcomeStatus, Reason
@@ -197,9 +197,9 @@ def test_each_answer_of_an_existing_mailbox_but_a_plain_yes_is_a_risk() -> None:
     "host", ["mta5.am0.yahoodns.net", "MX-AOL.mail.gm0.yahoodns.net.", "mxs.mail.ru", "mx.yandex.net"]
 )
 def test_hosts_that_refuse_later_are_known_by_name(host: str) -> None:
-    assert bounces_later(host)
+    assert refuses_later(host)
 
 
 @pytest.mark.parametrize("host", ["mx.acme.test", "notmail.ru", "yahoodns.net.evil.test", ""])
 def test_other_hosts_are_taken_at_their_word(host: str) -> None:
-    assert not bounces_later(host)
+    assert not refuses_later(host)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.mail.replies.stated_wait import LONGEST, MARGIN, stated_wait
+from pipeline.mail.replies.answer import LONGEST_WAIT, WAIT_MARGIN, stated_wait
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from pipeline.mail.replies.stated_wait import LONGEST, MARGIN, stated_wait
         ("4.7.1 Try again after about 10 min.", 600),
         ("Deferred. Wait 120 sec", 120),
         ("greylisted, wait at least 2 minutes before sending again", 120),
-        ("GREYLISTED: TRY AGAIN IN 1 HOUR", 3600 - MARGIN),
+        ("GREYLISTED: TRY AGAIN IN 1 HOUR", 3600 - WAIT_MARGIN),
     ],
 )
 def test_the_time_that_a_reply_names_is_waited_and_a_little_more(text: str, seconds: float) -> None:
-    assert stated_wait(text) == seconds + MARGIN
+    assert stated_wait(text) == seconds + WAIT_MARGIN
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,11 @@ def test_a_reply_that_names_no_time_to_come_back_says_nothing(text: str) -> None
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("try again in 1 second", 1 + MARGIN), ("try again in 0 seconds", MARGIN), ("retry in 12 hours", LONGEST)],
+    [
+        ("try again in 1 second", 1 + WAIT_MARGIN),
+        ("try again in 0 seconds", WAIT_MARGIN),
+        ("retry in 12 hours", LONGEST_WAIT),
+    ],
 )
 def test_a_moment_is_believed_and_a_day_is_not_waited(text: str, seconds: float) -> None:
     assert stated_wait(text) == seconds
@@ -55,4 +59,4 @@ def test_a_moment_is_believed_and_a_day_is_not_waited(text: str, seconds: float)
 def test_whatever_a_server_writes_is_within_bounds_or_nothing(text: str) -> None:
     said = stated_wait("try again in " + text)
 
-    assert said is None or MARGIN <= said <= LONGEST
+    assert said is None or WAIT_MARGIN <= said <= LONGEST_WAIT
