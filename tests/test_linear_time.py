@@ -22,7 +22,7 @@ from pipeline.errors import InvalidInput
 from pipeline.lookup.names import culture, scripts
 from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.providers.companies import company_key
-from pipeline.lookup.providers.retry_after import retry_after
+from pipeline.lookup.providers.http_provider import retry_after
 from pipeline.lookup.providers.source import normalised
 from pipeline.mail.address.providers import provider_of
 from pipeline.mail.address.syntax import normalise_domain, parse_address

@@ -1,1 +1,1 @@
-"""From a person's name to the addresses that a company's mail server is worth asking about."""
+"""Finds a person's address: parses the name, ranks candidates, probes the mail server, asks other sources."""

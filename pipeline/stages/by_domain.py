@@ -1,6 +1,6 @@
-"""Works a batch domain by domain, many at once, and yields what is said about each contact as it is known.
+"""Works a batch domain by domain, many domains at once, and yields each contact's result as soon as it is known.
 
-A slow domain delays nobody else, and a fault in one costs the contacts of that domain only.
+A slow domain delays no other, and a fault in one affects only its own contacts.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 GROUP_SIZE = 25
-"""People of one domain that share a time limit and rounds of questions: memory stays flat at large domains."""
+"""Contacts of one domain that share a time limit and rounds of probes; this bounds memory at large domains."""
 
 Work = Callable[[str, Sequence[Contact]], AsyncIterator[Outcome | Deferral]]
 
@@ -27,12 +27,12 @@ Work = Callable[[str, Sequence[Contact]], AsyncIterator[Outcome | Deferral]]
 async def work_by_domain(
     domains: Mapping[str, Sequence[Contact]], work: Work, *, at_once: int, on_fault: OutcomeStatus
 ) -> AsyncGenerator[Outcome | Deferral, None]:
-    """Yield what `work` says about each domain's contacts, in any order: one outcome or deferral per contact.
+    """Yield what `work` yields for each domain, in any order: one outcome or deferral per contact.
 
-    `on_fault` is the status, beside reason `internal_error`, of contacts for which `work` broke. Closing the
-    iterator early ends all work.
+    If `work` raises, the domain's remaining contacts get the status `on_fault` with the reason `internal_error`.
+    Closing the iterator early cancels all work.
     """
-    said: deque[Outcome | Deferral] = deque()
+    results: deque[Outcome | Deferral] = deque()
     arrived = asyncio.Event()
     waiting = iter(domains.items())
 
@@ -40,23 +40,22 @@ async def work_by_domain(
         for domain, contacts in waiting:
             missing = {contact.position for contact in contacts}
             try:
-                async for answer in work(domain, contacts):
-                    missing.remove(answer.position)
-                    said.append(answer)
+                async for result in work(domain, contacts):
+                    missing.remove(result.position)
+                    results.append(result)
                     arrived.set()
-            except Exception as error:  # noqa: BLE001 - a fault in one domain costs its contacts only
-                broken = "The work on a domain broke; its contacts at positions %s: %s"
-                log.error(broken, sorted(missing), traced(error))
-            said.extend(Outcome(position, on_fault, Reason.INTERNAL_ERROR) for position in missing)
+            except Exception as error:  # noqa: BLE001 - a fault in one domain affects only its contacts
+                log.error("a domain failed, with contacts at positions %s: %s", sorted(missing), traced(error))
+            results.extend(Outcome(position, on_fault, Reason.INTERNAL_ERROR) for position in missing)
             arrived.set()
 
     workers = [asyncio.create_task(worker()) for _ in range(min(at_once, len(domains)))]
     try:
         for _ in range(sum(map(len, domains.values()))):
-            while not said:
+            while not results:
                 arrived.clear()
                 await arrived.wait()
-            yield said.popleft()
+            yield results.popleft()
     finally:
         for task in workers:
             task.cancel()
@@ -64,9 +63,9 @@ async def work_by_domain(
 
 
 def in_groups(members: Sequence[T], conversation: Prober, probes_each: Callable[[], int]) -> Iterator[Sequence[T]]:
-    """Cut into groups of GROUP_SIZE, or fewer where the server is too slow to answer for so many in time.
+    """Yield groups of GROUP_SIZE, or smaller ones if the server is too slow to answer for so many in time.
 
-    `probes_each` is asked before each group: what the group before taught counts.
+    `probes_each` is called before each group, since the group before may have changed it.
     """
     start = 0
     while start < len(members):

@@ -1,4 +1,4 @@
-"""Those who work at a batch's domains and are worked elsewhere: what is found may be theirs."""
+"""Contacts at a batch's domains that are worked elsewhere: an address that is found may be theirs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ from pipeline.lookup.providers.source import Person
 from pipeline.mail.address.suppression import SuppressionList
 from pipeline.mail.address.syntax import normalise_domain
 from pipeline.stages.falling_back import person_of
-from pipeline.stages.suppressing import may_be_asked_about
+from pipeline.stages.suppressing import may_be_probed
 
 
 @dataclass(frozen=True, slots=True)
 class Colleagues:
-    """People of one domain who are worked elsewhere, and the list of those about whom nobody may be asked."""
+    """People of one domain who are worked elsewhere, and the account's suppression list."""
 
     people: Mapping[Name, Person]
     suppression_list: SuppressionList
 
     async def among(self, names: Sequence[Name]) -> list[Name]:
-        """Those of these people about whom the server may be asked."""
+        """Return those of these people whose addresses may be probed."""
         known = {name: self.people[name] for name in names if name in self.people}
-        return await may_be_asked_about(self.suppression_list, known) if known else []
+        return await may_be_probed(self.suppression_list, known) if known else []
 
 
 def colleagues_of(batch: Batch) -> Mapping[str, Mapping[Name, Person]]:
-    """Those who are worked elsewhere, by domain."""
+    """Return the people who are worked elsewhere, by domain."""
     people: dict[str, dict[Name, Person]] = {}
     for each in batch.colleagues:
         domain = normalise_domain(each.domain)

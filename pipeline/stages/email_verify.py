@@ -1,7 +1,6 @@
-"""The stage that judges addresses: would mail to them arrive?
+"""The stage that verifies addresses: would mail to them arrive?
 
-What `email_lookup` saw minutes ago is used again, not asked again; so is what an earlier run settled, while it is
-fresh.
+Answers that `email_lookup` got minutes ago are used again; so are those of earlier runs, while they are fresh.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,23 +24,23 @@ from pipeline.stages.deferral import defer, defer_for_dns
 from pipeline.stages.suppressing import read_addresses
 
 HOPELESS = ABOUT_US - {Meaning.GREYLISTED}
-"""A group that got nothing but these is the domain's last. A greylisting server is told every address once:
-it lets those pass that come back."""
+"""After a group with no other answers, the domain's remaining addresses are not probed. Greylisting is not among
+them: a greylisting server must be asked about every address once, so that it accepts it later."""
 
-_WORTH_ASKING = {Meaning.ACCEPTED, Meaning.GREYLISTED}
-SURE_OF_A_YES = 5
-"""Addresses that are asked about together with the invented one: it saves a round trip, and comes last all the same."""
+_NEED_RANDOM_PROBE = {Meaning.ACCEPTED, Meaning.GREYLISTED}
+PROBED_TOGETHER = 5
+"""From so many addresses on, the random one is probed together with them, as the last: it saves a round trip."""
 
 
 class EmailVerify:
-    """Judges the address of each contact."""
+    """Verifies the address of each contact."""
 
     async def work(
         self, batch: Batch, network: MailNetwork, sources: Waterfall = NO_SOURCES, /
     ) -> AsyncIterator[Outcome | Deferral]:
         """Yield `valid`, `risky`, `invalid` or `unknown` for each contact, or its deferral.
 
-        Contacts without an address are `skipped`, and so are those whose address must not be contacted.
+        Contacts without an address are `skipped`, and so are those on the suppression list.
         """
         parsed = [(each, parse_address(each.email) if each.email else None) for each in batch.contacts]
         given = [address for _, address in parsed if isinstance(address, Address)]
@@ -65,10 +64,10 @@ class EmailVerify:
             return _verify(domain, [(contact, addresses[contact.position]) for contact in contacts], network)
 
         at_once = network.config.conversations
-        answers = work_by_domain(domains, verify, at_once=at_once, on_fault=OutcomeStatus.UNKNOWN)
-        async with aclosing(answers):
-            async for answer in answers:
-                yield answer
+        results = work_by_domain(domains, verify, at_once=at_once, on_fault=OutcomeStatus.UNKNOWN)
+        async with aclosing(results):
+            async for result in results:
+                yield result
 
 
 def _without_address(contact: Contact) -> Outcome:
@@ -78,7 +77,7 @@ def _without_address(contact: Contact) -> Outcome:
 
 
 def _settling_reply(evidence: Evidence) -> ReplyEvidence | None:
-    """The reply that an earlier stage got, if it left all that a verdict needs."""
+    """Return the reply that an earlier stage got, if it left everything that a verdict needs."""
     reply = evidence.reply
     if reply is None or evidence.catch_all is None:
         return None
@@ -86,14 +85,14 @@ def _settling_reply(evidence: Evidence) -> ReplyEvidence | None:
 
 
 def _as_evidence(known: KnownAnswer) -> Evidence:
-    """The evidence of an earlier run, with its age."""
+    """Return the evidence of an earlier run, with its age."""
     return known.evidence._replace(cache=CacheEvidence(known.checked_at, round(known.age_seconds)))
 
 
 def _from_evidence(
     contact: Contact, address: Address, evidence: Evidence, reply: ReplyEvidence, network: MailNetwork
 ) -> Outcome:
-    """Judge an earlier reply by what is known now."""
+    """Return the outcome of an earlier reply by what is known now."""
     facts = facts_about(address, reply.mail_host, network.lists)
     verdict = _verdict(Meaning(reply.meaning), reply.mail_host, facts, catch_all=evidence.catch_all)
     return _outcome(contact.position, str(address), verdict, evidence._replace(facts=facts))
@@ -102,7 +101,7 @@ def _from_evidence(
 async def _verify(
     domain: str, addressed: Sequence[tuple[Contact, Address]], network: MailNetwork
 ) -> AsyncIterator[Outcome | Deferral]:
-    """Ask one domain's server about all of its addresses, group by group."""
+    """Probe the addresses of one domain, group by group."""
     with (stopwatch := network.stopwatch()):
         route = await network.route(domain)
     facts = DomainFacts(domain, route.mail_host, network.lists)
@@ -115,14 +114,14 @@ async def _verify(
             )
         return
     async with network.conversation(route, stopwatch) as conversation:
-        questions = _Questions(conversation, network)
+        prober = _DomainProber(conversation, network)
         for members in in_groups(addressed, conversation, lambda: 1):
             is_last = members[-1] is addressed[-1]
-            answers = await questions.ask([str(address) for _, address in members], is_last=is_last)
+            answers = await prober.probe([str(address) for _, address in members], is_last=is_last)
             for contact, address in members:
                 email = str(address)
                 answer = answers[email]
-                random_probe = questions.random_probe if answer.meaning is Meaning.ACCEPTED else None
+                random_probe = prober.random_probe if answer.meaning is Meaning.ACCEPTED else None
                 deferral = defer(contact, answer, network.config) or defer(contact, random_probe, network.config)
                 yield deferral or _judged(contact, email, answer, random_probe, facts.about(address))
 
@@ -146,11 +145,10 @@ def _verdict(meaning: Meaning, mail_host: str, facts: AddressFacts, *, catch_all
     )
 
 
-class _Questions:
-    """Asks about addresses, and after the first yes what a yes is worth; ends when the server is hopeless.
+class _DomainProber:
+    """Probes addresses, and a random one after the first acceptance; stops if the server refuses us.
 
-    `random_probe` is the answer about an invented address. A greylisting server is asked about it too, for the next
-    time.
+    `random_probe` is the answer about the random address. At a greylisting server it is probed too, for the next visit.
     """
 
     def __init__(self, conversation: Prober, network: MailNetwork) -> None:
@@ -159,31 +157,31 @@ class _Questions:
         self._network = network
         self._hopeless: Answer | None = None
 
-    async def ask(self, addresses: Sequence[str], *, is_last: bool) -> Mapping[str, Answer]:
+    async def probe(self, addresses: Sequence[str], *, is_last: bool) -> Mapping[str, Answer]:
         if self._hopeless is not None:
             return dict.fromkeys(addresses, self._hopeless)
         self._conversation.restart_clock()
-        answers = await self._ask_all(addresses, is_last=is_last)
+        answers = await self._probe_all(addresses, is_last=is_last)
         meanings = {answer.meaning for answer in answers.values()}
         if meanings <= HOPELESS:
             self._hopeless = answers[addresses[0]]
-        if meanings & _WORTH_ASKING and self.random_probe is None:
+        if meanings & _NEED_RANDOM_PROBE and self.random_probe is None:
             if is_last:
                 self._conversation.expect_no_more()
             self.random_probe = await self._network.random_probe(self._conversation)
         return answers
 
-    async def _ask_all(self, addresses: Sequence[str], *, is_last: bool) -> Mapping[str, Answer]:
-        """Ask, and in the same breath about the invented address, where a yes is as good as certain to come."""
+    async def _probe_all(self, addresses: Sequence[str], *, is_last: bool) -> Mapping[str, Answer]:
+        """Probe the addresses, together with the random one if an acceptance is almost certain."""
         domain, config = self._conversation.domain, self._network.config
         known = self.random_probe or await self._network.known_random_probe(domain)
-        if is_last and (known or len(addresses) >= SURE_OF_A_YES):
+        if is_last and (known or len(addresses) >= PROBED_TOGETHER):
             self._conversation.expect_no_more()
-        if known or len(addresses) < SURE_OF_A_YES:
+        if known or len(addresses) < PROBED_TOGETHER:
             return await self._conversation.probe(addresses)
-        invented = random_address(domain, config.mail_from)
-        answers = dict(await self._conversation.probe([*addresses, invented]))
-        random_probe = answers.pop(invented) if invented not in addresses else answers[invented]
+        at_random = random_address(domain, config.mail_from)
+        answers = dict(await self._conversation.probe([*addresses, at_random]))
+        random_probe = answers.pop(at_random) if at_random not in addresses else answers[at_random]
         if random_probe.says_catch_all is not None or random_probe.meaning is Meaning.GREYLISTED:
             self.random_probe = random_probe
             self._network.note_random_probe(domain, random_probe)

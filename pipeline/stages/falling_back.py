@@ -1,4 +1,4 @@
-"""What becomes of a contact whose address its domain's mail server did not settle: the other sources are asked."""
+"""Asks other sources about contacts whose address the domain's mail server did not show."""
 
 import logging
 from collections.abc import Awaitable, Mapping
@@ -16,7 +16,7 @@ from pipeline.stages.deferral import may_come_back
 
 log = logging.getLogger(__name__)
 
-NOBODY_CAN_HELP = {Reason.NAME_UNUSABLE, Reason.SYNTAX, Reason.INTERNAL_ERROR, Reason.SUPPRESSED}
+FINAL = {Reason.NAME_UNUSABLE, Reason.SYNTAX, Reason.INTERNAL_ERROR, Reason.SUPPRESSED}
 NOT_WORTH_PAYING = {
     Reason.NO_SUCH_DOMAIN,
     Reason.NO_MAIL_SERVER,
@@ -24,48 +24,48 @@ NOT_WORTH_PAYING = {
     Reason.UNUSABLE_MAIL_HOST,
     Reason.MAILBOX_DISABLED,
 }
-"""No address there would take mail, so only the user's own directory is asked: it may know another one."""
+"""No address there takes mail, so only the user's own directory is asked, which may know another one."""
 
 SHORTEST = 1.0
-"""Seconds that a deferral takes at least: a provider that says "at once" again and again must not keep us busy."""
+"""The least seconds of a deferral, so that a provider that keeps asking for none does not keep us busy."""
 
 
 def came_back_for_sources(contact: Contact) -> bool:
-    """Whether the contact was put off by a provider: its mail server has had its say, and is not asked again."""
+    """Whether a provider deferred the contact: its mail server has answered already, and is not probed again."""
     return contact.deferred_for == Reason.PROVIDER_UNAVAILABLE
 
 
 def unknown_so_far(contact: Contact) -> Outcome:
-    """What is known of a contact that came back for its sources."""
+    """Return the outcome so far of a contact that was deferred by a provider."""
     return Outcome(contact.position, OutcomeStatus.NOT_FOUND, Reason.UNKNOWN_TO_SOURCES)
 
 
 def person_of(contact: Contact, domain: str) -> Person:
-    """Whom sources are asked about."""
+    """Return the person about whom sources are asked."""
     return Person(contact.first_name, contact.last_name, contact.full_name, domain, contact.company)
 
 
 @dataclass(frozen=True, slots=True)
 class FallBack:
-    """Asks the waterfall about what mail servers left open. `domains` are those of companies without one."""
+    """Asks the waterfall about what mail servers left open. `domains` are those by position."""
 
     sources: Waterfall
     contacts: Mapping[int, Contact]
     domains: Mapping[int, str]
     config: MailNetworkConfig
 
-    def step(self, answer: Outcome | Deferral) -> Awaitable[Outcome | Deferral] | None:
-        """What becomes of a mail server's answer; None where it stands as it is."""
-        if isinstance(answer, Deferral) or answer.email or answer.reason in NOBODY_CAN_HELP:
+    def step(self, result: Outcome | Deferral) -> Awaitable[Outcome | Deferral] | None:
+        """Return a second step for a mail server's result; None if the result stands."""
+        if isinstance(result, Deferral) or result.email or result.reason in FINAL:
             return None
-        return self._ask(answer) if self.sources.steps else None
+        return self._ask(result) if self.sources.steps else None
 
     async def _ask(self, outcome: Outcome) -> Outcome | Deferral:
         contact = self.contacts[outcome.position]
         try:
             conclusion = await self.sources.ask(self._person(contact), only_free=outcome.reason in NOT_WORTH_PAYING)
-        except Exception as error:  # noqa: BLE001 - a fault in a source costs this contact only
-            log.error("The sources broke on the contact at position %s: %s", outcome.position, traced(error))
+        except Exception as error:  # noqa: BLE001 - a fault in a source affects only this contact
+            log.error("the sources failed for the contact at position %s: %s", outcome.position, traced(error))
             return outcome._replace(reason=Reason.INTERNAL_ERROR)
         return self._defer(contact, conclusion.missed) or _concluded(outcome, conclusion)
 
@@ -73,7 +73,7 @@ class FallBack:
         return person_of(contact, self.domains.get(contact.position, ""))
 
     def _defer(self, contact: Contact, missed: Unanswered | None) -> Deferral | None:
-        """Defer a contact whose provider may answer later. A turn that our own pace delays is always waited for."""
+        """Defer a contact whose provider may answer later; always, if only our own rate limit delays it."""
         if missed is None or not missed.is_temporary:
             return None
         if missed.ours and missed.wait is not None:
@@ -85,7 +85,7 @@ class FallBack:
 
 
 def _concluded(outcome: Outcome, conclusion: Conclusion) -> Outcome:
-    evidence = outcome.evidence._replace(sources=conclusion.said)
+    evidence = outcome.evidence._replace(sources=conclusion.answers)
     found = conclusion.found
     if found is not None:
         return outcome._replace(
@@ -94,7 +94,7 @@ def _concluded(outcome: Outcome, conclusion: Conclusion) -> Outcome:
             email=found.email,
             source=conclusion.source,
             score=found.score,
-            evidence=Evidence(mail_server=outcome.reason, sources=conclusion.said, provided=found.evidence),
+            evidence=Evidence(mail_server=outcome.reason, sources=conclusion.answers, provided=found.evidence),
         )
     if conclusion.missed is not None:
         evidence = evidence._replace(mail_server=outcome.reason)

@@ -1,4 +1,4 @@
-"""A second step for some of what a first one yields, many at once; the rest passes by."""
+"""Runs a second step for some of what a first one yields, many at once."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -8,18 +8,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Step = Callable[[T], Awaitable[T] | None]
-"""Says what becomes of an item, or None for one that stays as it is. The awaitable must not raise."""
+"""Returns the second step for an item, or None if the item stays as it is. The awaitable must not raise."""
 
 
 async def then_in_parallel(first: AsyncGenerator[T, None], step: Step[T]) -> AsyncGenerator[T, None]:
-    """Yield each item of `first` after its second step, as soon as that is done, in any order.
+    """Yield each item of `first` as soon as its second step is done, in any order.
 
     Closing the iterator early cancels all work and waits for its end.
     """
-    said: asyncio.Queue[T | None] = asyncio.Queue()
+    results: asyncio.Queue[T | None] = asyncio.Queue()
 
     async def finish(work: Awaitable[T]) -> None:
-        said.put_nowait(await work)
+        results.put_nowait(await work)
 
     async def work_all() -> None:
         try:
@@ -27,15 +27,15 @@ async def then_in_parallel(first: AsyncGenerator[T, None], step: Step[T]) -> Asy
                 async for item in first:
                     work = step(item)
                     if work is None:
-                        said.put_nowait(item)
+                        results.put_nowait(item)
                     else:
                         group.create_task(finish(work))
         finally:
-            said.put_nowait(None)
+            results.put_nowait(None)
 
     runner = asyncio.create_task(work_all())
     try:
-        while (item := await said.get()) is not None:
+        while (item := await results.get()) is not None:
             yield item
         await runner
     finally:

@@ -1,4 +1,4 @@
-"""What the look-up says about a contact: an outcome with its source, its score and its evidence."""
+"""The outcomes of the look-up, each with its source, its score and its evidence."""
 
 from pipeline.contacts import Contact, KnownPerson
 from pipeline.evidence import Evidence, SearchEvidence
@@ -9,17 +9,17 @@ from pipeline.mail.address.syntax import Address
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 
 SUPPLIED_SCORE = 50
-"""The score of an address that the contact supplied: nobody has judged it yet."""
+"""The score of a supplied address, which has not been verified yet."""
 STRANGER = 0.01
-"""The chance that a guessed local part belongs to somebody else of a like name."""
+"""The chance that a guessed local part belongs to somebody else with a similar name."""
 INFERRED = "inferred"
-"""The source of an address that the domain's pattern gives and its catch-all server could not confirm."""
+"""The source of an address inferred from the domain's pattern, which its catch-all server can not confirm."""
 INFERRED_AT_MOST = 70
-"""What rests on the domain's pattern alone scores less than what a server confirmed."""
+"""The highest score of an inferred address: less than that of one that a server confirmed."""
 
 
 def as_supplied(contact: Contact, address: Address, pattern: str | None) -> Outcome:
-    """The address that the contact supplied, as it is."""
+    """Return the address that the contact supplied, as it is."""
     return Outcome(
         contact.position,
         OutcomeStatus.FOUND,
@@ -32,9 +32,9 @@ def as_supplied(contact: Contact, address: Address, pattern: str | None) -> Outc
 
 
 def found_out(contact: Contact, domain: str, finding: Finding) -> Outcome:
-    """What the search found, with what later runs may learn from it."""
+    """Return what the search found, with what later runs may learn from it."""
     candidate = finding.candidate
-    search = SearchEvidence(finding.asked, domain, person_digest(domain, finding.name), finding.refused)
+    search = SearchEvidence(finding.probes, domain, person_digest(domain, finding.name), finding.refused)
     evidence = Evidence(reply=finding.answer.evidence if finding.answer else None, search=search)
     if candidate is None:
         return Outcome(contact.position, OutcomeStatus.NOT_FOUND, finding.reason, evidence=evidence)
@@ -58,7 +58,7 @@ def _source(finding: Finding) -> str:
 
 
 def remembered(contact: Contact, domain: str, known: KnownPerson, candidate: Candidate | None) -> Outcome:
-    """The outcome of an earlier run; whether the mailbox is still there is for `email_verify` to ask."""
+    """Return the outcome of an earlier run; `email_verify` checks whether the mailbox still exists."""
     evidence = Evidence(known=known.evidence)
     if candidate is None:
         return Outcome(contact.position, OutcomeStatus.NOT_FOUND, Reason(known.reason), evidence=evidence)
@@ -74,17 +74,17 @@ def remembered(contact: Contact, domain: str, known: KnownPerson, candidate: Can
 
 
 def _score(probability: float, *, catch_all: bool | None) -> int:
-    """How sure it is that the address is the person's: a server's yes excludes all but a namesake."""
+    """Score how certainly the address is the person's: once a server accepts it, only a namesake's is possible."""
     if catch_all:
         return min(INFERRED_AT_MOST, round(100 * probability))
     return round(100 * probability / (probability + STRANGER))
 
 
 def suppressed(position: int) -> Outcome:
-    """The account does not want to be told about this contact."""
+    """Return the outcome of a contact on the suppression list."""
     return Outcome(position, OutcomeStatus.NOT_FOUND, Reason.SUPPRESSED)
 
 
 def not_found(contact: Contact, reason: Reason) -> Outcome:
-    """No address, for this reason."""
+    """Return the outcome of a contact without an address, for this reason."""
     return Outcome(contact.position, OutcomeStatus.NOT_FOUND, reason)

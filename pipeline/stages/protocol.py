@@ -1,4 +1,4 @@
-"""What a stage is: contacts in, outcomes out. It knows the outside world, and nothing of Celery, SQL or Redis."""
+"""The interface of a stage: contacts in, outcomes out. It contacts servers, and knows no Celery, SQL or Redis."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

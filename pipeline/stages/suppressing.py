@@ -1,4 +1,4 @@
-"""What of a batch the account does not want to be asked about: its suppression list, read once for the batch."""
+"""Finds the contacts of a batch that are on the account's suppression list, which is read once for the batch."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pipeline.lookup.names.parse import Name
 from pipeline.lookup.patterns.model import PatternModel
 from pipeline.lookup.patterns.patterns import local_parts
 from pipeline.lookup.providers.source import Person
-from pipeline.lookup.search.target import seek
+from pipeline.lookup.search.target import target_for
 from pipeline.mail.address.suppression import (
     SuppressionList,
     address_digests,
@@ -31,29 +31,29 @@ class Suppressed:
         return bool(self.listed) and is_listed(address, self.listed)
 
     def has_person(self, name: Name, domain: str, digest: bytes, known: Sequence[PatternCount]) -> bool:
-        """Whether somebody is taken for a person on the list.
+        """Whether a person counts as being on the list.
 
-        That is so for who was erased, at a domain on the list, and where the address that they most likely have is on
-        it: asking about other addresses of theirs would get around the list.
+        They do if they were erased, if their domain is on the list, or if the address that they most likely have is on
+        it: probing other addresses of theirs would evade the list.
         """
         if not self.listed:
             return False
         if digest in self.listed or is_domain_listed(domain, self.listed):
             return True
         model = PatternModel(known)
-        likeliest = seek(name, model.confirmed).best(model)
+        likeliest = target_for(name, model.confirmed).best(model)
         return likeliest is not None and self.has(Address(likeliest.local_part, domain))
 
     def local_parts(self, names: Iterable[Name], domain: str) -> Mapping[Name, set[str]]:
-        """Of each person the local parts that are on the list: they may be somebody else's, and are not asked."""
+        """Return the local parts on the list by person: they may be somebody else's, and are not probed."""
         if not self.listed:
             return {}
         listed = {name: {each for each in local_parts(name) if self.has(Address(each, domain))} for name in names}
         return {name: parts for name, parts in listed.items() if parts}
 
 
-async def may_be_asked_about(suppression_list: SuppressionList, people: Mapping[Name, Person]) -> list[Name]:
-    """Who of these people of one domain is not on the list, with none of the addresses they may have."""
+async def may_be_probed(suppression_list: SuppressionList, people: Mapping[Name, Person]) -> list[Name]:
+    """Return who of these people of one domain is not on the list, with none of the addresses they may have."""
     named = [(name, person.domain, person.digest) for name, person in people.items()]
     suppressed = await read_people(suppression_list, (), named)
     return [
@@ -62,14 +62,14 @@ async def may_be_asked_about(suppression_list: SuppressionList, people: Mapping[
 
 
 async def read_addresses(suppression_list: SuppressionList, addresses: Iterable[Address]) -> Suppressed:
-    """What the list says about addresses."""
+    """Look up addresses in the list."""
     return Suppressed(await suppression_list.among(_of_addresses(addresses)))
 
 
 async def read_people(
     suppression_list: SuppressionList, addresses: Iterable[Address], people: Iterable[tuple[Name, str, bytes]]
 ) -> Suppressed:
-    """What the list says about addresses, and about people: each a name, a domain and the hash of both."""
+    """Look up addresses and people in the list; each person is a name, a domain and the hash of both."""
     return Suppressed(await suppression_list.among(chain(_of_addresses(addresses), _of_people(people))))
 
 

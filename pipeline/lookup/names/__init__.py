@@ -1,1 +1,1 @@
-"""How the world's names are read: words, order, scripts, short forms, spellings. `lookup.names` is the way in."""
+"""Parses the world's names: words, order, scripts, short forms, spellings. `parse` is the entry point."""

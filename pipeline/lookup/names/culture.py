@@ -1,4 +1,4 @@
-"""Where a name seems to be from, by its family name and the shape of the other words."""
+"""Guesses where a name is from, by its family name and the shape of the other words."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from pipeline.lookup.names.vocabulary import GIVEN, SURNAMES
 from pipeline.lookup.names.words import key
 
 EASTERN = frozenset({"chinese", "hongkong_taiwan", "japanese", "korean", "vietnamese"})
-"""Where the family name may stand first, and lists of family names tell which word it is."""
+"""Cultures whose family name may come first; lists of family names tell which word it is."""
 JOINED = frozenset({"chinese", "korean", "hongkong_taiwan"})
-"""Where two given words are syllables of one name: Min Jun, Xiao Ming."""
+"""Cultures in which two given words are syllables of one name: Min Jun, Xiao Ming."""
 
 _WESTERN_SCORE = 1.1
 _SHAPES: Mapping[str, tuple[float, re.Pattern[str]]] = {
@@ -24,11 +24,11 @@ _SHAPES: Mapping[str, tuple[float, re.Pattern[str]]] = {
     ),
     "vietnamese": (0.4, re.compile("[a-z]{0,3}?[aeiouy]{1,3}(?:ng|nh|ch|n|m|t|p|c)?")),
 }
-"""The shape of given names there, and how much it speaks for it: family names like Lee are shared."""
+"""The shape of a culture's given names and its weight as evidence, since cultures share family names such as Lee."""
 
 
 def culture_of(words: Sequence[str]) -> str:
-    """Guess where a name is from, as a key of SURNAMES; "" if that can't be told."""
+    """Return the culture of a name, a key of SURNAMES; "" if it is unclear."""
     keys = [key(word) for word in words]
     if len(keys) < 2:
         return ""
@@ -47,7 +47,7 @@ def _score(culture: str, keys: Sequence[str]) -> float:
         return _WESTERN_SCORE
     others = [word for word in keys if word not in names]
     if culture != "hongkong_taiwan" and any(word in GIVEN for word in others):
-        # "Peter Kim" and "Jane Tran" live where given names stand first.
+        # "Peter Kim" and "Jane Tran" live where given names come first.
         return 0.0
     weight, shape = _SHAPES[culture]
     share = _share_of_shape(shape, others)

@@ -1,4 +1,4 @@
-"""Japanese names in kana: read in modified Hepburn, as passports have them, with the ways to write long vowels."""
+"""Transliterates Japanese names in kana: modified Hepburn as in passports, with the spellings of long vowels."""
 
 import re
 import unicodedata
@@ -26,7 +26,7 @@ def is_kana(word: str) -> bool:
 
 
 def as_typed(word: str) -> str:
-    """Read kana letter by letter: さとう is satou."""
+    """Transliterate kana letter by letter: さとう is satou."""
     text = unicodedata.normalize("NFKC", word)
     letters = "".join(chr(ord(each) - 0x60) if "\u30a1" <= each <= "\u30f6" else each for each in text)
     read = ""
@@ -44,13 +44,13 @@ def as_typed(word: str) -> str:
 
 
 def short(word: str) -> str:
-    """Read kana with long vowels written short: さとう is sato. いのうえ is inoue: its o and u are two words'."""
+    """Transliterate kana with short vowels: さとう is sato. いのうえ stays inoue: its o and u belong to two words."""
     typed = as_typed(word)
     return typed if typed in SURNAMES["japanese"] else _LONG.sub(lambda vowels: vowels[0][0], typed)
 
 
 def with_h(word: str) -> str:
-    """Read kana with a long o written oh where it may end a syllable before a consonant, or the word: ohno, satoh."""
+    """Transliterate kana with a long o as oh, before a consonant or at the end of the word: ohno, satoh."""
     typed = as_typed(word)
     if typed in SURNAMES["japanese"]:
         return typed
@@ -58,15 +58,15 @@ def with_h(word: str) -> str:
 
 
 def _contracted(read: str, vowel: str) -> str:
-    """きょ is kyo, しょ sho, じょ jo."""
+    """Contract two kana: きょ is kyo, しょ is sho, じょ is jo."""
     stem = read[:-1]
     return stem + vowel if stem.endswith(("sh", "ch", "j")) else f"{stem}y{vowel}"
 
 
 def family_first(words: Sequence[str]) -> tuple[str, str] | None:
-    """Give (family, given) of さとう たろう: who is written in hiragana is written in this order.
+    """Return the family and the given name of さとう たろう: names in hiragana have this order.
 
-    Katakana alone may be a foreigner's name, which is in its own order.
+    Katakana alone may be a foreigner's name, which keeps its own order.
     """
     in_hiragana = any("\u3041" <= word[0] <= "\u3096" for word in words)
     return (words[0], words[1]) if len(words) == 2 and in_hiragana and all(map(is_kana, words)) else None

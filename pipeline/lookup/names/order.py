@@ -1,4 +1,4 @@
-"""Which words of a name are given ones and which the family's, with the weight of each way to see it."""
+"""Splits the words of a name into given and family names, with a weight for each plausible split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,17 +8,17 @@ from pipeline.lookup.names.vocabulary import GIVEN, JOINING, PARTICLES, SURNAMES
 from pipeline.lookup.names.words import key
 
 ALL_AS_ONE = 0.3
-"""The share of Vietnamese with a given name of two words whose address has both: minhchau."""
+"""The share of Vietnamese people with a given name of two words whose address has both: minhchau."""
 _THE_ONE_IN_USE = {"spanish": (0, "first"), "portuguese": (-1, "last")}
 _PATRONYMICS = ("vich", "ovna", "evna", "ichna")
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One way to see a name's words; the name that a person goes by is the first of the given ones.
+    """One way to split the words of a name; the first of the given names is the one that the person uses.
 
-    `style` is the choice that it makes, if others would make another one, such as the first of two family names.
-    `joined` says that the given words are one name in several syllables: Min Jun, Xiao Ming.
+    `style` is the choice made where others are possible, such as the first of two family names. `joined` says that the
+    given words are the syllables of one name: Min Jun, Xiao Ming.
     """
 
     given: tuple[str, ...]
@@ -29,7 +29,7 @@ class Split:
 
 
 def split_fields(first: Sequence[str], last: Sequence[str], culture: str) -> list[Split]:
-    """The fields say which is which; now and then they were filled in the wrong way round."""
+    """Split by the fields; now and then they were filled in the wrong way round."""
     doubt = 0.25 if _speaks_for_family_first([*first, *last], culture, within=0.8) else 0.0
     joined = culture in JOINED
     last = _without_conjunction(last, culture)
@@ -40,7 +40,7 @@ def split_fields(first: Sequence[str], last: Sequence[str], culture: str) -> lis
 
 
 def split_words(words: Sequence[str], culture: str) -> list[Split]:
-    """See a whole name's words in the ways that are plausible."""
+    """Return the plausible splits of a name that is in one field."""
     words = _with_joining_words_attached(_without_conjunction(words, culture))
     if len(words) < 2:
         return [Split(tuple(words), (), 1.0)]
@@ -80,7 +80,7 @@ def _eastern(words: Sequence[str], culture: str) -> list[Split]:
 
 
 def _called(given: Sequence[str], culture: str, split: Split) -> Sequence[Split]:
-    """Put the name that a person goes by first: in Vietnam the last of the given words, or all of them as one."""
+    """Put the name that the person uses first: in Vietnam the last of the given words, or all of them as one."""
     if culture != "vietnamese" or len(given) < 2:
         return [replace(split, given=tuple(given))]
     called, as_one = (given[-1], *given[:-1]), ("".join(given),)
@@ -102,7 +102,7 @@ def _western(words: Sequence[str]) -> list[Split]:
 
 
 def _by_one_surname(split: Split, culture: str) -> list[Split]:
-    """Of several family names Spaniards go by the first, the father's, Portuguese and Brazilians by the last."""
+    """Of several family names, Spaniards use the first, their father's; Portuguese and Brazilians use the last."""
     surnames = [word for word in split.family if key(word) not in PARTICLES]
     if len(surnames) < 2 or culture not in _THE_ONE_IN_USE:
         return [split]
@@ -112,7 +112,7 @@ def _by_one_surname(split: Split, culture: str) -> list[Split]:
 
 
 def _share_of_two_surnames(words: Sequence[str]) -> float:
-    """How likely "Ana Garcia Lopez" has two family names rather than a middle name."""
+    """Return the chance that "Ana Garcia Lopez" has two family names rather than a middle name."""
     middle, last = key(words[-2]), key(words[-1])
     if len(middle) == 1 or len(last) == 1 or middle.endswith(_PATRONYMICS):
         return 0.0
@@ -145,7 +145,7 @@ def _speaks_for_family_first(words: Sequence[str], culture: str, within: float) 
 
 
 def _family_in_capitals(words: Sequence[str]) -> list[Split]:
-    """Read "DUPONT Jean" and "Jean DUPONT"; nothing if capitals don't tell."""
+    """Split "DUPONT Jean" and "Jean DUPONT"; empty if capitals do not tell the names apart."""
     loud = [len(word) > 1 and word.isupper() for word in words]
     if not any(loud) or all(flag or len(word) == 1 for flag, word in zip(loud, words, strict=True)):
         return []
@@ -159,14 +159,14 @@ def _family_in_capitals(words: Sequence[str]) -> list[Split]:
 
 
 def _without_conjunction(words: Sequence[str], culture: str) -> Sequence[str]:
-    """Muñoz y Ruiz is the same name as Muñoz Ruiz, Sousa e Silva as Sousa Silva."""
+    """Drop a conjunction: Muñoz y Ruiz is the same name as Muñoz Ruiz, Sousa e Silva the same as Sousa Silva."""
     conjunction = {"spanish": "y", "portuguese": "e"}.get(culture)
     inside = range(1, len(words) - 1)
     return [word for place, word in enumerate(words) if place not in inside or word.lower() != conjunction]
 
 
 def _with_joining_words_attached(words: Sequence[str]) -> list[str]:
-    """Write "Abdul Rahman" and "Mac Donald" as one word where a given name may stand; family names keep theirs."""
+    """Join "Abdul Rahman" and "Mac Donald" into one word at the start of a name; family names keep their words."""
     if len(words) < 3 or key(words[0]) not in JOINING:
         return list(words)
     return [f"{words[0]}-{words[1]}", *words[2:]]

@@ -1,8 +1,8 @@
-"""From a name as people write it to the spellings that an address may be made of.
+"""Parses a name as people write it into the spellings that an address may be made of.
 
-A name has several *readings*: Müller is written `mueller` or `muller`, van der Berg `vanderberg` or `berg`,
-Liu Yu is Yu of the Liu family or the other way round. Each has a weight, the share of people that it is right for;
-the weights of a name's readings sum to 1.
+A name has several *readings*: Müller is written `mueller` or `muller`, van der Berg `vanderberg` or `berg`, and the
+family name of Liu Yu may be Liu or Yu. The weight of a reading is the share of people for whom it is right; the
+weights of a name's readings sum to 1.
 """
 
 from collections.abc import Hashable, Sequence
@@ -19,17 +19,17 @@ from pipeline.lookup.names.words import Words, read_words
 MAX_READINGS = 24
 
 CALLED = 0.35
-"""The share of people with a name in quotes or brackets whose address has that one."""
+"""The share of people with a name in quotes or brackets whose address is made of that name."""
 FORMERLY = 0.15
-"""The share of people who still have an address of their former family name."""
+"""The share of people whose address is still made of their former family name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One way to spell a name in an address: lower-case ASCII, `last` empty for people of one name.
+    """One way to spell a name in an address: in lower-case ASCII; `last` is empty for people with one name.
 
-    `initials` are those of all given names, the one that the person goes by first. `styles` are the choices made:
-    of what there is to choose, and how.
+    `initials` are those of all given names, beginning with the one that the person uses. `styles` are the choices made,
+    each as what is chosen and how.
     """
 
     first: str
@@ -41,9 +41,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A person's name as the ways to spell it, the usual one first; equal names are the same to us.
+    """A person's name as its readings, the usual one first; people with equal names count as one person.
 
-    `culture` is where the name seems to be from, "" if that can't be told.
+    `culture` is where the name seems to be from; "" if that is unclear.
     """
 
     readings: tuple[Reading, ...]
@@ -51,7 +51,7 @@ class Name:
 
 
 def parse_name(*, first_name: str = "", last_name: str = "", full_name: str = "") -> Name | None:
-    """Read a name from one field or two; None if there are no letters to make an address of."""
+    """Parse a name from one field or two; None if there are no letters to build an address from."""
     first, last = read_words(first_name), read_words(last_name)
     if first.main and last.main:
         return _of_fields(first, last)
@@ -79,7 +79,7 @@ def _of_one_field(words: Words) -> Name | None:
 
 
 def _family_and_given(words: Words) -> tuple[Sequence[str], Sequence[str]] | None:
-    """Tell the names apart where a comma or the script says which is which."""
+    """Return the family and the given names if a comma or the script says which is which."""
     if words.after_comma:
         return words.main, words.after_comma
     native = family_first(words.main) or kana.family_first(words.main)
@@ -103,14 +103,14 @@ def _name(splits: Sequence[Split], words: Words, culture: str) -> Name | None:
 
 
 def _spelled(split: Split, given: Convention, family: Convention) -> Split:
-    """Spell all words in the letters of addresses; those that have none are empty."""
+    """Spell all words in the letters of addresses; a word without such letters becomes empty."""
     return replace(split, given=tuple(map(given, split.given)), family=tuple(map(family, split.family)))
 
 
 def _styles(
     reading: tuple[str, str, str], spelled: Split, given: Convention, family: Convention
 ) -> tuple[tuple[str, Hashable], ...]:
-    """The choices that lead to a reading: letters, of several given names which, of several family names which."""
+    """Return the choices behind a reading: the letters, and which of several given and family names."""
     first, last, _ = reading
     chosen = dict(
         filter(
@@ -137,7 +137,7 @@ def _readings(spelled: Split) -> Sequence[tuple[tuple[str, str, str], float]]:
 
 
 def _initials(first: str, given: Sequence[str], *, in_syllables: bool) -> str:
-    """The initials of all given names, beginning with the one in use: Jean-Pierre is jp, also as Pierre."""
+    """Return the initials of all given names, beginning with the one in use: Jean-Pierre has jp, Pierre too."""
     if in_syllables and len(given) == 1:
         given = syllables(given[0])
     all_of_them = "".join(part[0] for word in given for part in word.split("-") if part)
@@ -145,7 +145,7 @@ def _initials(first: str, given: Sequence[str], *, in_syllables: bool) -> str:
 
 
 def _with_other_names(splits: Sequence[Split], words: Words) -> Sequence[Split]:
-    """Add what people are called beside their given name, and the family name that they had."""
+    """Add the splits with a name in quotes or brackets, and with a former family name."""
     others = list(splits)
     for split in splits:
         if words.called:

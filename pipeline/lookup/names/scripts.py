@@ -1,7 +1,7 @@
-"""From the letters of any script to the letters of addresses, by the conventions that companies use.
+"""Transliterates any script to the letters of addresses, by the conventions that companies use.
 
-A *convention* spells every word of a name; each has a weight, and those of one name sum to 1. What no convention
-covers, anyascii transliterates.
+A *convention* spells every word of a name; each has a weight, and those of one name sum to 1. anyascii transliterates
+what no convention covers.
 """
 
 import re
@@ -13,12 +13,12 @@ from pipeline.lookup.names import kana
 from pipeline.lookup.names.vocabulary import CHINESE_SURNAMES, CUSTOMARY, KOREAN_SURNAMES
 
 COMBINED = 0.3
-"""The share of people whose given and family name follow conventions that have nothing to do with each other."""
+"""The share of people whose given and family name follow unrelated conventions."""
 _OTHER_SCRIPTS = re.compile("[\u0370-\u1cff\u1f00-\u1fff\uac00-\ud7a3]")
-"""Greek, Cyrillic, Arabic, Hangul and others; not the kana and Han, of which a word has one customary form."""
+"""Greek, Cyrillic, Arabic, Hangul and others; not kana and Han, where a word has one customary form."""
 
 VIETNAMESE_LETTERS = frozenset("ơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ")
-"""Letters that no other language has."""
+"""Letters that only Vietnamese has."""
 
 Convention = Callable[[str], str]
 Conventions = Sequence[tuple[Convention, float]]
@@ -33,7 +33,7 @@ def ascii_letters(word: str) -> str:
 
 
 def conventions_for(text: str) -> Conventions:
-    """Choose the conventions for the lower-case words of a name."""
+    """Return the conventions for the lower-case words of a name."""
     if text.isascii():
         return _AS_IT_IS
     letters = frozenset(text)
@@ -44,9 +44,9 @@ def conventions_for(text: str) -> Conventions:
 
 
 def pairs_of_conventions(text: str) -> Sequence[tuple[Convention, Convention, float]]:
-    """Give the conventions for given and family names of another script than ours, and who combines them, by share.
+    """Return pairs of conventions for the given and the family name, with the share of people who combine them.
 
-    A family name is often spelled as the family has long done, and the given name as it is customary.
+    A family name in another script is often spelled as the family has long spelled it, the given name by custom.
     """
     conventions = conventions_for(text)
     if len(conventions) == 1 or not _OTHER_SCRIPTS.search(text):
@@ -79,17 +79,17 @@ def _by_table(table: Mapping[str, str], endings: Sequence[tuple[str, str]] = (),
 
 
 def _letters(written: str, **groups: str) -> dict[str, str]:
-    """Read "ü=ue ö=oe" as a table."""
+    """Parse "ü=ue ö=oe" into a table."""
     return dict(pair.partition("=")[::2] for pair in written.split()) | groups
 
 
 _AS_IT_IS: Conventions = ((ascii_letters, 1.0),)
 
-# Of addresses of developers with ü, four in five have ue. Finns and Swedes have ä and ö too, and keep a and o.
+# Of the addresses of developers with ü, four in five have ue. Finns and Swedes write a and o for ä and ö.
 _GERMAN = _by_table(_letters("ä=ae ö=oe ü=ue ß=ss"))
 _UMLAUTS: Conventions = ((_GERMAN, 0.8), (ascii_letters, 0.2))
 _UMLAUTS_OR_SWEDISH: Conventions = ((_GERMAN, 0.58), (ascii_letters, 0.42))
-# All addresses counted of people with ø or å have o and a; oe and aa are what passports have.
+# All addresses counted of people with ø or å have o and a; passports have oe and aa.
 _NORDIC_LONG = _by_table(_letters("ø=oe å=aa ä=ae ö=oe æ=ae"))
 _NORDIC_SHORT = _by_table(_letters("ø=o å=a ä=a ö=o æ=ae"))
 _NORDIC: Conventions = ((_NORDIC_SHORT, 0.75), (_NORDIC_LONG, 0.25))
@@ -138,7 +138,7 @@ def _ukrainian(table: Mapping[str, str], endings: Sequence[tuple[str, str]] = ()
     )
 
 
-# Of Ukrainian family names no letter tells that they are, but their endings do.
+# A Ukrainian family name is recognised by its ending if none of its letters is specific.
 _UKRAINIAN_ENDING = re.compile("(?:енко|чук|щук|юк|ник)$")
 _PERHAPS_UKRAINIAN: Conventions = (
     *((convention, 0.75 * share) for convention, share in _RUSSIAN_CONVENTIONS),
@@ -204,7 +204,7 @@ _USUAL_HANGUL = _letters(
     "gwang=kwang geun=keun guk=kook seon=sun seong=sung su=soo sun=soon suk=sook cheol=chul jeong=jung byeong=byung "
     "myeong=myung"
 )
-"""Where Koreans write their given names otherwise than the Revised Romanization does."""
+"""Spellings of Korean given names that differ from the Revised Romanization."""
 
 
 def _hangul(surname: int, usual: Mapping[str, str]) -> Convention:
@@ -276,4 +276,4 @@ _BY_LETTERS: Sequence[tuple[frozenset[str], Conventions]] = (
     (_range(0x3041, 0x30FC), _KANA),
     (_range(0x4E00, 0x9FFF), _CHINESE),
 )
-"""The first row whose letters a name has decides: letters that one language alone uses stand first."""
+"""The first row with a letter of the name decides; letters that only one language uses come first."""

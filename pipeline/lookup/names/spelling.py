@@ -1,25 +1,25 @@
-"""The ways to write given and family names of several parts in an address, with their weights."""
+"""Spells given and family names of several parts as addresses do, with a weight for each spelling."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.lookup.names.vocabulary import LONG_FORMS, PARTICLES, SHORT_FORMS
 
 _HONOURING = frozenset({"md", "mohd", "mohamad", "mohamed", "mohammad", "mohammed", "muhamad", "muhammad"})
-"""Given names that honour the Prophet: many who have another one go by that."""
+"""Given names that honour the Prophet: many people who have a second given name use that one."""
 
 Spellings = Mapping[str, float]
-"""The ways to spell one of the parts of a name, with their weights."""
+"""The spellings of one part of a name, with their weights."""
 
 SHORTENED = 0.04
-"""The share of people whose address has the short form of the given name that we were told."""
+"""The share of people whose address has the short form of the given name that we know."""
 WRITTEN_OUT = 0.1
-"""The share of people whom we know by a short form and whose address has the long one."""
+"""The share of people known to us by a short form whose address has the long one."""
 _BY_RANK = (0.6, 0.25, 0.15)
-"""How the first of several short or long forms are used."""
+"""The shares of the first, second and third of several short or long forms."""
 
 
 def given_spellings(words: Sequence[str], *, joined: bool) -> Spellings:
-    """Spell the given names: usually the first alone, in the East all syllables together."""
+    """Return the spellings of the given names: usually the first alone, in Eastern cultures all syllables joined."""
     if joined and len(words) > 1:
         return weighed(
             ("".join(words), 0.66),
@@ -34,7 +34,7 @@ def given_spellings(words: Sequence[str], *, joined: bool) -> Spellings:
     if len(words) > 1 and words[0] in _HONOURING:
         return mixed(({words[0]: 1.0}, 0.5), (given_spellings(words[1:], joined=False), 0.5))
     if len(words) > 1 and len(words[0]) == 1:
-        # "J. Robert": some go by the name that they write out.
+        # "J. Robert": some people use the name that is written out.
         return mixed(({words[0]: 1.0}, 0.55), (given_spellings(words[1:], joined=False), 0.45))
     if "-" in words[0]:
         parts = words[0].split("-")
@@ -52,7 +52,7 @@ def given_spellings(words: Sequence[str], *, joined: bool) -> Spellings:
 
 
 def family_spellings(words: Sequence[str]) -> Spellings:
-    """Spell the family name; without particles some of the time, and of two names often one."""
+    """Return the spellings of the family name: sometimes without particles, and often one of two names."""
     if not words:
         return {"": 1.0}
     if words[0] in PARTICLES and len(words) > 1:
@@ -82,7 +82,7 @@ def _of_two_names(words: Sequence[str]) -> Spellings:
 
 
 def style_of(spelled: str, words: Sequence[str], kind: str) -> tuple[str, str] | None:
-    """Say what was chosen of a name of several parts; None where there is nothing to choose.
+    """Return the style in which a name of several parts is spelled; None if there is nothing to choose.
 
     Names with particles, those with hyphens and those of two words are kinds of their own.
     """
@@ -109,7 +109,7 @@ def style_of(spelled: str, words: Sequence[str], kind: str) -> tuple[str, str] |
 
 
 def weighed(*pairs: tuple[str, float]) -> Spellings:
-    """Give spellings by their weights; equal ones add up."""
+    """Return spellings by weight; the weights of equal ones are added."""
     spellings: dict[str, float] = {}
     for spelling, weight in pairs:
         spellings[spelling] = spellings.get(spelling, 0.0) + weight
@@ -117,14 +117,14 @@ def weighed(*pairs: tuple[str, float]) -> Spellings:
 
 
 def mixed(*parts: tuple[Spellings, float]) -> Spellings:
-    """Mix spellings by the shares of those who use each."""
+    """Combine spellings by the share of people who use them."""
     return weighed(
         *((spelling, weight * share) for spellings, share in parts for spelling, weight in spellings.items())
     )
 
 
 def _with_other_forms(word: str) -> Spellings:
-    """Add what Roberts are called, and what Bobs are called in full."""
+    """Add the short forms of Robert, and the long forms of Bob."""
     short, long = SHORT_FORMS.get(word, ()), LONG_FORMS.get(word, ())
     if not short and not long:
         return {word: 1.0}

@@ -1,4 +1,4 @@
-"""Chinese and Korean names: written without spaces, and the initials of their syllables."""
+"""Chinese and Korean names: splits those written without spaces, and given names into syllables."""
 
 import re
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ _TWO_SYLLABLES = re.compile(f"((?:{_INITIAL})(?:{_FINAL}))((?:{_INITIAL})(?:{_FI
 
 
 def syllables(given: str) -> Sequence[str]:
-    """Take a Chinese given name in pinyin apart: Xiaoming is xiao ming."""
+    """Split a Chinese given name in pinyin into syllables: Xiaoming is xiao ming."""
     two = _TWO_SYLLABLES.fullmatch(given)
     return two.groups() if two else (given,)
 
 
 def family_first(words: Sequence[str]) -> tuple[str, str] | None:
-    """Give (family, given) of "김민준", "欧阳小明" or "김 민준"; None for names in other scripts."""
+    """Return the family and the given name of "김민준", "欧阳小明" or "김 민준"; None for names in other scripts."""
     name = "".join(words)
     if len(words) > 2 or not 2 <= len(name) <= _LONGEST + len(words) - 1 or not (_is_han(name) or _is_hangul(name)):
         return None

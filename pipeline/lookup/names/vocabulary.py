@@ -11,9 +11,9 @@ TITLES = frozenset(_TABLES["titles"].split())
 SUFFIXES = frozenset(_TABLES["suffixes"].split())
 PARTICLES = frozenset(_TABLES["particles"].split())
 JOINING = frozenset(_TABLES["joining"].split())
-"""Particles that are written together with what follows, also within a given name: Abdul Rahman, Mac Donald."""
+"""Particles that belong to the word that follows, within a given name too: Abdul Rahman, Mac Donald."""
 FAMILY_MARKERS = frozenset(_TABLES["family_markers"].split())
-"""What stands before a former family name."""
+"""Words before a former family name."""
 
 SURNAMES: Mapping[str, frozenset[str]] = {
     culture: frozenset(words.split()) for culture, words in _TABLES["surnames"].items()
@@ -26,11 +26,11 @@ def _lists(table: str) -> Mapping[str, Sequence[str]]:
 
 
 SHORT_FORMS = _lists("nicknames")
-"""What people of a given name are called, the usual form first."""
+"""The short forms of a given name, the usual one first."""
 KOREAN_SURNAMES = _lists("korean_surnames")
 CHINESE_SURNAMES = _lists("chinese_surnames")
 CUSTOMARY = _lists("customary")
-"""Latin forms of words in other scripts that no rule gives, the usual one first."""
+"""Customary Latin forms of words in other scripts that follow no rule, the usual one first."""
 
 
 def _long_forms() -> Mapping[str, Sequence[str]]:
@@ -42,4 +42,4 @@ def _long_forms() -> Mapping[str, Sequence[str]]:
 
 
 LONG_FORMS = _long_forms()
-"""The given names that a short form may stand for, those first whose usual short form it is."""
+"""The given names that a short form may stand for; those whose usual short form it is come first."""

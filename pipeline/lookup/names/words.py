@@ -1,4 +1,4 @@
-"""From what somebody typed into a name field to the words of a name."""
+"""Extracts the words of a name from what was typed into a name field."""
 
 import html
 import re
@@ -12,7 +12,7 @@ from pipeline.lookup.names import kana
 from pipeline.lookup.names.vocabulary import FAMILY_MARKERS, SUFFIXES, TITLES
 
 LONGEST = 200
-"""Characters of a field that are looked at; no name is longer."""
+"""Characters of a field that are read; no name is longer."""
 MOST_WORDS = 8
 
 _TAG = re.compile(r"<[^<>]*>")
@@ -24,16 +24,16 @@ _DEGREE = re.compile(r"\b(?:Ph\.? ?D|[MB]\. ?(?:Sc|Eng|Ed|Tech|Com|Phil)|Dott\.s
 _AFTER_DASH = re.compile(r"(?<=\w\s)[-–—|/•]\s.*+$", re.DOTALL)
 _APOSTROPHES = re.compile(r"['’`´ʼ‘ʻ\u05f3\u05f4]")
 _CLITIC = re.compile(r"(?<!\S)['’`´ʼ‘]([ts])\s+(?=[^\W\d_])", re.IGNORECASE)
-"""Dutch articles, written with the name that they belong to: 't Hooft is thooft."""
+"""Dutch articles, which addresses join to the name: 't Hooft is thooft."""
 _SERVANT_OF = re.compile(r"\bعبد\s+(?=ال)")
-"""Of Arabic names that are one in Latin letters: Abdullah, Abdulrahman."""
+"""The first part of Arabic names that are one word in Latin letters: Abdullah, Abdulrahman."""
 _RUN_TOGETHER = re.compile(r"(?<=[^\W\d_]{2}\.)(?=[^\W\d_])|(?<=\b[^\W\d_]\.)(?=[^\W\d_])")
-"""Where a space is missing: "S.P.Balan", "Dr.Hopper"."""
+"""The places where a space is missing: "S.P.Balan", "Dr.Hopper"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of a name as they were written, and what stood in brackets or quotes beside it."""
+    """The words of a name as written, and those in brackets or quotes."""
 
     main: Sequence[str]
     after_comma: Sequence[str] = ()
@@ -42,7 +42,7 @@ class Words:
 
 
 def read_words(text: str) -> Words:
-    """Take a name apart: no titles, suffixes, addresses, markup, emoji or digits."""
+    """Return the words of a name without titles, suffixes, addresses, markup, emoji and digits."""
     if text.isascii() and text.replace(" ", "").isalpha():
         return Words(_stripped(text[:LONGEST].split()))
     text = unicodedata.normalize("NFKC", _TAG.sub(" ", html.unescape(text[:LONGEST])))[:LONGEST]
@@ -66,13 +66,13 @@ def read_words(text: str) -> Words:
 
 
 def _without_employer(text: str) -> str:
-    """Cut "Grace Hopper - ACME Inc." short, but not "Hopper - Grace"."""
+    """Cut off the employer of "Grace Hopper - ACME Inc.", but keep all of "Hopper - Grace"."""
     short = _AFTER_DASH.sub("", text)
     return short if len(short.split()) > 1 else text
 
 
 def key(word: str) -> str:
-    """A word in the letters a to z, for looking it up in lists."""
+    """Return a word in the letters a to z, as the lists have it."""
     lower = word.lower()
     if lower.isascii():
         return lower
@@ -91,7 +91,7 @@ def _belongs_to_a_word(character: str) -> bool:
 
 
 def _stripped(words: Sequence[str]) -> list[str]:
-    """Take titles from the beginning and suffixes from the end, but never everything."""
+    """Drop titles at the beginning and suffixes at the end, but never all words."""
     rest = list(words)
     while len(rest) > 1 and key(rest[0]) in TITLES:
         del rest[0]

@@ -1,1 +1,1 @@
-"""Patterns of addresses, and how probable each is at a domain."""
+"""Patterns of addresses, and the probability of each at a domain."""

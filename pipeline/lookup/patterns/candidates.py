@@ -1,4 +1,4 @@
-"""The addresses that a person may have at a domain, the likely ones first."""
+"""Ranks the addresses that a person may have at a domain."""
 
 import heapq
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from pipeline.lookup.patterns.patterns import Ways, local_parts
 from pipeline.lookup.patterns.priors import Size, priors_for
 
 LIMIT = 20
-"""Candidates of one person that are worth asking about."""
+"""The most candidates of one person that are probed."""
 
 CONCENTRATION = 1.0
-"""As many confirmed addresses speak as loud as the priors: at most domains one pattern serves nearly everybody."""
+"""The weight of the priors, in confirmed addresses: it is low, since most domains have one pattern."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A local part that a person may have, the likeliest pattern behind it, and the chance that it is right."""
+    """A local part that a person may have, its likeliest pattern, and the chance that it is theirs."""
 
     local_part: str
     pattern: str
@@ -29,10 +29,10 @@ class Candidate:
 def candidates(
     name: Name, known: Sequence[PatternCount] = (), limit: int = LIMIT, *, domain: str = "", size: Size = Size.UNKNOWN
 ) -> list[Candidate]:
-    """Rank a person's distinct candidates at a domain.
+    """Return a person's distinct candidates at a domain, the likeliest first.
 
-    What is known of the domain sharpens the ranking: the confirmed patterns of other people there, its country (by
-    its name), its size. A probability is the chance that the person has this address; they sum to less than 1.
+    The ranking uses what is known of the domain: its confirmed patterns, its country by its name, its size. A
+    probability is the chance that the person has this address; the probabilities sum to less than 1.
     """
     chances, options = _chances(known, priors_for(name.culture, domain, size)), local_parts(name)
     probabilities = {local_part: _probability(ways, chances) for local_part, ways in options.items()}
@@ -41,14 +41,14 @@ def candidates(
 
 
 def _chances(known: Sequence[PatternCount], priors: Mapping[str, float]) -> Mapping[str, float]:
-    """Weigh the confirmed patterns of a domain against the priors (the mean of a Dirichlet distribution)."""
+    """Return the chance of each pattern: the mean of a Dirichlet distribution of priors and confirmed patterns."""
     confirmed = {count.pattern: count.confirmed for count in known if count.pattern in priors}
     share = EXISTENCE / (CONCENTRATION + sum(confirmed.values()))
     return {p: share * (CONCENTRATION * chance + confirmed.get(p, 0)) for p, chance in priors.items()}
 
 
 def likeliest(options: Mapping[str, Ways], chances: Mapping[str, float]) -> Candidate | None:
-    """Give the likeliest of these local parts, by the chances of the patterns that lead to them."""
+    """Return the likeliest of these local parts, by the chances of their patterns."""
     if not options:
         return None
     local_part = max(options, key=lambda option: _probability(options[option], chances))

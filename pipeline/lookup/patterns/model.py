@@ -1,9 +1,9 @@
-"""What is believed about a domain's address pattern, and how each answer of its server changes that.
+"""A Bayesian model of a domain's address patterns, updated by each answer of its mail server.
 
-The model: a domain has one dominant pattern, chosen as its priors say. Somebody looked for has an address there
-with chance EXISTENCE; it then follows the dominant pattern with the chance that the domain's conformity
-gives, and otherwise any pattern: by what else was seen at this domain, and by the priors. What is seen updates the
-chance of each pattern's being the dominant one by Bayes' rule, and the conformity by counting.
+A domain has one dominant pattern; the priors give the chance of each. A person has an address there with the chance
+EXISTENCE. It follows the dominant pattern with a chance called the domain's conformity, and otherwise any pattern: by
+what else was seen at this domain, and by the priors. Answers update the chance that a pattern is the dominant one by
+Bayes' rule, and the conformity by counting.
 """
 
 from collections import defaultdict
@@ -16,24 +16,25 @@ from pipeline.lookup.patterns.patterns import PRIORS, Ways
 EXISTENCE = 0.85
 CONFORMITY = 0.85
 CONFORMITY_WEIGHT = 4
-"""As many addresses as this speak as loud as the CONFORMITY assumed at first."""
+"""The weight of the initial CONFORMITY, in addresses."""
 OTHERS_WEIGHT = 2
-"""As many addresses beside the dominant pattern speak as loud about the rest as the priors do."""
+"""The weight of the priors for addresses that do not follow the dominant pattern, in such addresses."""
 OUTLIERS_EXIST = 0.5
-"""The chance that somebody whom the dominant pattern does not explain has an address, and by the next best pattern."""
+"""The chance that a person without an address by the dominant pattern has one by the next best pattern."""
 MOST_SUSPICIOUS = 20
+"""The greatest exponent in the odds of a second pattern."""
 SURE = 0.6
-"""From this chance on the dominant pattern counts as known."""
+"""From this chance on, the dominant pattern counts as known."""
 ENOUGH_CONFIRMED = 3
 MOST_COUNTED = 20
-"""More confirmations of a pattern, or refusals, add nothing to what is believed."""
+"""The most confirmations, and refusals, of a pattern that are counted."""
 
 Coverage = Mapping[str, float]
-"""Of each pattern, the share of a person's spellings that the server does not know."""
+"""By pattern, the share of a person's spellings that the server does not know."""
 
 
 class PatternModel:
-    """The chance of each pattern's being the domain's dominant one."""
+    """The chance of each pattern to be the dominant one of a domain."""
 
     def __init__(self, known: Sequence[PatternCount] = (), priors: Mapping[str, float] = PRIORS) -> None:
         self._priors = priors
@@ -56,22 +57,22 @@ class PatternModel:
 
     @property
     def confirmed(self) -> Collection[str]:
-        """The patterns that addresses known for certain follow."""
+        """The patterns that confirmed addresses follow."""
         return [pattern for pattern, times in self._confirmed.items() if times]
 
     @property
     def hits(self) -> float:
-        """How many addresses bear the dominant pattern out."""
+        """How many addresses confirm the dominant pattern."""
         return self._hits.get(self._likeliest, 0.0)
 
     @property
     def is_well_founded(self) -> bool:
-        """Whether enough addresses confirmed one pattern to rely on it where the server can't be asked."""
+        """Whether enough addresses confirmed one pattern to infer addresses from it without the server."""
         total = sum(self._confirmed.values())
         return total >= ENOUGH_CONFIRMED and max(self._confirmed.values()) >= SURE * total
 
     def copy(self) -> "PatternModel":
-        """Give a model of its own to somebody who wants to suppose something."""
+        """Return a copy, for suppositions."""
         other = PatternModel(priors=self._priors)
         other._hits, other._chances = self._hits.copy(), self._chances
         other._outliers, other._chances_of_anybody = self._outliers, self._chances_of_anybody
@@ -79,9 +80,9 @@ class PatternModel:
         return other
 
     def chances_of(self, refused: Coverage) -> Mapping[str, float]:
-        """Give the chance that a person's address follows each pattern, after what was refused to this person.
+        """Return the chance that a person's address follows each pattern, given what was refused for this person.
 
-        For a name that is spelled in several ways each chance is to be shared out among the spellings.
+        For a name with several spellings, each chance is that of all spellings together.
         """
         if not refused:
             return self._chances_of_anybody
@@ -89,7 +90,7 @@ class PatternModel:
         return self._mixed({pattern: chance / (1 - missed[pattern]) for pattern, chance in self._chances.items()})
 
     def note_hit(self, ways: Ways, refused: Coverage) -> None:
-        """Learn that a person has the address that these ways lead to, after what was refused."""
+        """Learn that a person has the address that these ways lead to, given what was refused before."""
         matching: dict[str, float] = {}
         for pattern, weight in ways:
             matching[pattern] = matching.get(pattern, 0.0) + weight
@@ -104,13 +105,13 @@ class PatternModel:
         self._note_outlier_refusal({pattern: share - before.get(pattern, 0.0) for pattern, share in after.items()})
 
     def note_unexplained(self, people: int) -> None:
-        """Learn how many people have no address by the dominant pattern: more than should, if there is a second one."""
+        """Learn how many people have no address by the dominant pattern: unusually many suggest a second pattern."""
         if people != self._unexplained:
             self._unexplained = people
             self._chances_of_anybody = self._mixed(self._chances)
 
     def _note_count(self, count: PatternCount) -> None:
-        """Take in what earlier runs saw of one pattern; counts need not be whole: they fade with time."""
+        """Learn what earlier runs saw of one pattern; counts may be fractions, since they fade with time."""
         if count.pattern not in self._priors:
             return
         likelihoods = self._likelihoods({count.pattern: 1.0})
@@ -120,7 +121,7 @@ class PatternModel:
         self._hits[count.pattern] += confirmed
 
     def _note_outlier_refusal(self, refused: Coverage) -> None:
-        """Somebody whom the dominant pattern does not explain is not explained by these either."""
+        """Learn that these patterns do not explain a person either whom the dominant one does not explain."""
         dominant = self.dominant
         if dominant:
             kept = {p: 1.0 if p == dominant else 1 - OUTLIERS_EXIST * refused.get(p, 0.0) for p in self._priors}
@@ -134,14 +135,14 @@ class PatternModel:
 
     @property
     def outliers(self) -> float:
-        """How many of those whom the dominant pattern does not explain are thought to have an address by another."""
+        """The expected number of people with an address that does not follow the dominant pattern."""
         absent = (1 - EXISTENCE) * (sum(self._hits.values()) + self._unexplained)
         excess = max(0.0, self._unexplained - absent)
         odds = self._explored * exp(min(excess**2 / (2 * (absent + 1)), MOST_SUSPICIOUS))
         return excess * odds / (1 + odds)
 
     def beside_the_dominant(self) -> "PatternModel":
-        """What is believed of people whose address by the dominant pattern is a colleague's: theirs is another one."""
+        """Return the model for people whose address by the dominant pattern belongs to a colleague."""
         if self._beside is None:
             self._beside = PatternModel(priors=self._beside_the_dominant(self._priors, OTHERS_WEIGHT))
         return self._beside
@@ -152,11 +153,11 @@ class PatternModel:
         return conforming / (sum(self._hits.values()) + self.outliers + CONFORMITY_WEIGHT)
 
     def _others(self) -> Mapping[str, float]:
-        """The chance of each pattern for an address that does not follow the dominant one."""
+        """Return the chance of each pattern for an address that does not follow the dominant one."""
         return self._beside_the_dominant(self._outliers, OTHERS_WEIGHT + self.outliers)
 
     def _beside_the_dominant(self, expected: Mapping[str, float], weight: float) -> Mapping[str, float]:
-        """What was seen beside the dominant pattern, and what is expected, as if so many addresses showed it."""
+        """Combine the addresses seen beside the dominant pattern with those expected, which weigh so many."""
         seen = {pattern: hits for pattern, hits in self._hits.items() if pattern != self._likeliest}
         if not seen:
             return expected
@@ -164,7 +165,7 @@ class PatternModel:
         return {pattern: (seen.get(pattern, 0.0) + weight * share) / total for pattern, share in expected.items()}
 
     def _likelihoods(self, covered: Coverage) -> Mapping[str, float]:
-        """Give the chance that one of these spellings is a person's address, for each dominant pattern."""
+        """Return, for each dominant pattern, the chance that one of these spellings is a person's address."""
         conformity, others = self._conformity, self._others()
         anyhow = (1 - conformity) * sum(weight * others[pattern] for pattern, weight in covered.items())
         return {pattern: EXISTENCE * (conformity * covered.get(pattern, 0.0) + anyhow) for pattern in self._priors}

@@ -1,4 +1,4 @@
-"""What outcomes teach about their domains' patterns: which a mail server confirmed, and which it refused."""
+"""Counts what outcomes show about their domains' patterns: which a mail server confirmed, and which it refused."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -7,18 +7,18 @@ from typing import NamedTuple
 from pipeline.outcomes import Outcome
 
 ASKED = {"pattern", "permutation"}
-"""Sources of addresses that a mail server confirmed just now."""
+"""Sources of addresses that a mail server has just confirmed."""
 
 
 class Lesson(NamedTuple):
-    """How many people of a domain a pattern was confirmed for, and how many it was refused for."""
+    """For how many people of a domain a pattern was confirmed, and for how many it was refused."""
 
     confirmed: int
     refused: int
 
 
 def lessons(outcomes: Iterable[Outcome]) -> Mapping[tuple[str, str], Lesson]:
-    """Count by domain and pattern. What a contact supplied and a catch-all's yes teach nothing."""
+    """Count by domain and pattern. Supplied addresses and those at a catch-all show nothing."""
     confirmed: Counter[tuple[str, str]] = Counter()
     refused: Counter[tuple[str, str]] = Counter()
     for outcome in outcomes:

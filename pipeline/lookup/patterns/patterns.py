@@ -1,11 +1,10 @@
-"""The ways companies make a local part of a name, and how common each is before a domain is known.
+"""The patterns by which companies build a local part from a name, and how common each is at any domain.
 
-The shares are of 15,900 corporate addresses of developers at 2,206 domains (no more than 60 of each), of those
-that any pattern explains; where another count is published, of 2,478 such addresses (`first.last` 36%, `flast` 13%,
-`first` 4.5%, `firstl` 4%, `lastfirst` 2%, `last` 2%, `firstlast` 1.6%), the two are averaged geometrically. The
-rarer ones with a separator are put higher than counted, as other lists have them: a search that learns must be
-able to come upon them. A number
-in a pattern's name is that of the letters that it takes: `flast7` is `flast` cut off at eight characters.
+The shares were counted over 15,900 corporate addresses of developers at 2,206 domains (at most 60 of each), over those
+that any pattern explains. Where another count is published, of 2,478 such addresses (`first.last` 36%, `flast` 13%,
+`first` 4.5%, `firstl` 4%, `lastfirst` 2%, `last` 2%, `firstlast` 1.6%), the share is the geometric mean of both. The
+rarer patterns with a separator have higher shares than counted, as in other lists, so that a search that learns can
+find them. A number in a pattern's name is the number of letters: `flast7` is `flast` cut off at eight characters.
 """
 
 from collections import Counter
@@ -51,20 +50,20 @@ PATTERNS: Mapping[str, tuple[str, float]] = {
     "first.m.last": ("{first}.{m}.{last}", 0.0006),
     "lf": ("{l}{f}", 0.0004),
 }
-"""Each pattern's template and share."""
+"""The template and the share of each pattern."""
 
 _TOTAL = sum(share for _, share in PATTERNS.values())
 PRIORS: Mapping[str, float] = {pattern: share / _TOTAL for pattern, (_, share) in PATTERNS.items()}
-"""The chance of each pattern at a domain of which nothing is known; they sum to 1."""
+"""The chance of each pattern at a domain about which nothing is known; the chances sum to 1."""
 
 COMMON = frozenset(pattern for pattern, (_, share) in PATTERNS.items() if share >= 0.0045)
-"""Patterns worth asking a server about where nothing speaks for them; the rarer ones take a colleague's address."""
+"""Patterns worth a probe at any domain; a rarer one must be confirmed by a colleague's address first."""
 
 LONGEST = 64
 """Octets of a local part (RFC 5321 4.5.3.1.1)."""
 
 Ways = Sequence[tuple[str, float]]
-"""The (pattern, weight) pairs by which a name gives one local part."""
+"""The (pattern, weight) pairs by which one local part is built from a name."""
 
 _WITH_MIDDLE = [pattern for pattern, (template, _) in PATTERNS.items() if "{m}" in template or "{initials}" in template]
 _OF_ONE_NAME = ["first"]
@@ -72,7 +71,7 @@ _OF_TWO_NAMES = [pattern for pattern in PATTERNS if pattern not in _WITH_MIDDLE]
 
 
 def _together(patterns: Sequence[str]) -> tuple[Sequence[str], str]:
-    """Templates in one, for speed: a name is rendered in all patterns at once."""
+    """Join templates, for speed: a name is then rendered by all patterns at once."""
     return patterns, " ".join(PATTERNS[pattern][0] for pattern in patterns)
 
 
@@ -80,7 +79,7 @@ _FOR_ONE, _FOR_TWO, _FOR_ALL = map(_together, (_OF_ONE_NAME, _OF_TWO_NAMES, list
 
 
 def render(pattern: str, reading: Reading) -> str | None:
-    """Make the local part; None if the pattern needs a part that the name does not have.
+    """Return the local part; None if the pattern needs a part that the name does not have.
 
     Raises KeyError for an unknown pattern.
     """
@@ -90,12 +89,12 @@ def render(pattern: str, reading: Reading) -> str | None:
 
 
 def local_parts(name: Name) -> Mapping[str, Ways]:
-    """Give every local part that the patterns make of a name, with the ways that lead to it."""
+    """Return every local part that the patterns build from a name, with the ways that lead to it."""
     ways: dict[str, list[tuple[str, float]]] = {}
     for reading in name.readings:
         for pattern, local_part in _render_all(reading):
             if len(local_part) > LONGEST or local_part.endswith("."):
-                # A name of two words may have been cut off behind the dot between them.
+                # A name of two words may have been cut off after the dot between them.
                 continue
             ways.setdefault(local_part, []).append((pattern, reading.weight))
     return ways
@@ -116,17 +115,17 @@ def _render_all(reading: Reading) -> Sequence[tuple[str, str]]:
 
 
 def recognise(local_part: str, name: Name) -> str | None:
-    """Say by which pattern a local part was made of a name, the commonest if several fit.
+    """Return the pattern by which a local part was built from a name, the most common one if several fit.
 
-    A number at the end sets namesakes apart and does not hide the pattern.
+    A number at the end, which distinguishes namesakes, is ignored.
     """
     return _likeliest(_ways_to(local_part, name), PRIORS)
 
 
 def count_patterns(people: Iterable[tuple[Name, str]]) -> list[PatternCount]:
-    """Count the patterns behind the local parts of one domain's people, the commonest first.
+    """Count the patterns of the local parts of one domain's people, the most common first.
 
-    Where several patterns fit somebody's, that of the colleagues decides: `liw` is `firstl` among `annaf` and `zoet`.
+    If several patterns fit a local part, colleagues decide: `liw` is `firstl` among `annaf` and `zoet`.
     """
     fitting = [ways for name, local_part in people if (ways := _ways_to(local_part, name))]
     weights = dict(PRIORS)

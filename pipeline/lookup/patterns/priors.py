@@ -1,8 +1,9 @@
-"""How common each address pattern is before a domain's own is known: by country, by where a name is from, by size.
+"""The prior chance of each address pattern, by the domain's country, the culture of the name, the company's size.
 
-Counted over 15,900 corporate addresses of developers at 2,206 domains (aggregates only): how many times as common a
-pattern is there as elsewhere, shrunk towards 1 where few were seen, and rounded. Counted over half of the domains, such
-a table brings 77.9% of the other half's addresses within the first eight candidates, the same shares for all 76.2%.
+The factors say how many times as common a pattern is there as elsewhere. They were counted over 15,900 corporate
+addresses of developers at 2,206 domains (aggregates only), shrunk towards 1 where few were seen, and rounded. With such
+a table counted over half of the domains, 77.9% of the other half's addresses are among the first eight candidates;
+with the same shares for all, 76.2%.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from pipeline.lookup.patterns.patterns import PRIORS
 
 
 class Size(StrEnum):
-    """Of a company, where known: small is up to some 20 people, large some thousand or more."""
+    """The size of a company, if known: small is up to about 20 people, large about a thousand or more."""
 
     UNKNOWN = "unknown"
     SMALL = "small"
@@ -51,7 +52,7 @@ COUNTRIES: Mapping[str, Mapping[str, float]] = {
     "ua": _RUSSIAN,
     "uk": _times("first.last=1.5 flast=0.7 first=0.6 firstl=0.5 last=0.3 f.last=0.5 firstlast=0.4 lastfirst=0.2"),
 }
-"""By the country in the domain's name."""
+"""Factors by the country in the domain's name."""
 
 CULTURES: Mapping[str, Mapping[str, float]] = {
     "": _times("f.last=0.7 lastfirst=0.2 firstlast=0.7 flast7=1.5"),
@@ -74,7 +75,7 @@ CULTURES: Mapping[str, Mapping[str, float]] = {
         "first.last=0.6 flast=0.6 firstl=2 last=0.5 f.last=0.3 firstlast=2 first_last=0.4 firstlm=100 lastfm=4"
     ),
 }
-"""By where the name is from, at domains that do not tell their country."""
+"""Factors by the culture of the name, for domains whose name shows no country."""
 
 SIZES: Mapping[Size, Mapping[str, float]] = {
     Size.SMALL: _times("first=2 last=1.5 f.last=1.2 first_last=0.7 flast7=0.5 lastfirst=0.5 last.first=0.5"),
@@ -84,7 +85,7 @@ SIZES: Mapping[Size, Mapping[str, float]] = {
 
 @lru_cache(maxsize=1024)
 def priors_for(culture: str = "", domain: str = "", size: Size = Size.UNKNOWN) -> Mapping[str, float]:
-    """Give the chance of each pattern, as far as anything is known; they sum to 1."""
+    """Return the chance of each pattern, by what is known; the chances sum to 1."""
     country = COUNTRIES.get(domain.lower().rpartition(".")[2])
     by_place = country if country is not None else CULTURES.get(culture, CULTURES[""])
     by_size = SIZES.get(size, {})

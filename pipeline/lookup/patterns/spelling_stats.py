@@ -1,7 +1,7 @@
-"""How a domain spells names: with ue or u for ü, Jean-Luc as jean or as jeanluc, of two family names the first or both.
+"""Learns a domain's spelling styles: ue or u for ü, jean or jeanluc for Jean-Luc, one of two family names or both.
 
-Names alone tell only what is usual. Each address that is found tells more: companies are consistent, so what one
-address shows is expected of the next.
+A name alone shows only the usual spelling. Companies are consistent, so the style of one address that was found is
+expected of the next.
 """
 
 from collections import Counter, defaultdict
@@ -12,23 +12,23 @@ from pipeline.lookup.names.parse import Name, Reading
 from pipeline.lookup.patterns.patterns import render
 
 USUAL_WEIGHT = 0.7
-"""As many addresses as this speak as loud as what is usual for a name."""
+"""The weight of the usual spelling of a name, in addresses."""
 TELLING = 0.5
-"""An address tells about a style if it takes away so much of the doubt about it."""
+"""An address shows a style if it removes this share of the doubt about it."""
 
 Style = tuple[str, Hashable]
-"""What there is to choose, and how."""
+"""What is chosen, and how."""
 
 
 class SpellingStyles:
-    """What the addresses of one domain have shown; `version` changes with each that tells something."""
+    """The spelling styles that addresses of one domain have shown; `version` changes with each new observation."""
 
     def __init__(self) -> None:
         self.version = 0
         self._seen: Counter[Style] = Counter()
 
     def note(self, name: Name, local_part: str, pattern: str) -> None:
-        """Learn from somebody's address, of this pattern."""
+        """Learn from a person's address, which follows this pattern."""
         usual = _shares(name.readings)
         shown = _shares([each for each in name.readings if render(pattern, each) == local_part])
         telling = [
@@ -41,7 +41,7 @@ class SpellingStyles:
         self.version += bool(telling)
 
     def spelled(self, name: Name) -> Name:
-        """The name with its readings weighed as this domain spells; the same object if nothing is known about it."""
+        """Return the name with its readings weighed by this domain's styles; the same object if none applies."""
         factors = {kind: self._factors(kind, shares) for kind, shares in _shares(name.readings).items()}
         if not any(factors.values()):
             return name
@@ -68,7 +68,7 @@ def _weight(reading: Reading, factors: Mapping[str, Mapping[Hashable, float]]) -
 
 
 def _shares(readings: "tuple[Reading, ...] | list[Reading]") -> Mapping[str, Mapping[Hashable, float]]:
-    """Of each kind the share of each choice; what readings lack a kind are left out of it."""
+    """Return the share of each choice by kind; readings without a kind are left out of it."""
     weights: defaultdict[str, Counter[Hashable]] = defaultdict(Counter)
     for reading in readings:
         for kind, choice in reading.styles:

@@ -1,5 +1,5 @@
-"""Sources of addresses beyond a domain's own mail server, cheapest first, and what keeps them from being paid twice.
+"""Sources of addresses beyond a domain's own mail server, cheapest first, none paid twice for the same question.
 
-A `Source` answers about one person. `Metered` puts in front of a paid one its pace, its circuit breaker and the
-journal in which each question is written before it is asked. A `Waterfall` asks one source after the other.
+A `Source` answers about one person. `Metered` adds a rate limit, a circuit breaker and the journal, to which each
+question is written before it is sent. A `Waterfall` asks one source after the other.
 """

@@ -1,21 +1,21 @@
-"""Opens the sources that a file describes, in its order; each is a provider over HTTP, or a plug-in.
+"""Opens the sources that a file describes, in its order: providers over HTTP, and plug-ins.
 
 A plug-in is an entry point of the group `growth.sources`: a function that takes its table of the file (a mapping) and
-the environment, and gives a `Source`. It is used only if the file names it, never by being installed.
+the environment, and returns a `Source`. It is used only if the file names it, not just because it is installed.
 """
 
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import SourcesMisconfigured
-from pipeline.lookup.providers.budget import Budget
 from pipeline.lookup.providers.http_provider import HttpProvider
 from pipeline.lookup.providers.http_terms import ENVIRONMENT, HttpTerms
 from pipeline.lookup.providers.metered import Metered
@@ -27,9 +27,21 @@ GROUP = "growth.sources"
 Opener = Callable[[Mapping[str, Any], Mapping[str, str]], Source]
 """What a plug-in's entry point names."""
 
+Amount = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=4)]
+
+
+class Budget(BaseModel):
+    """The most that may be spent on paid look-ups, in the currency of the prices. None is no limit; days are in UTC."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_contact: Amount | None = None
+    per_run: Amount | None = None
+    per_account_day: Amount | None = None
+
 
 class _File(BaseModel):
-    """The file, before each provider's own table is read."""
+    """The file, before the providers' own tables are validated."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,14 +51,14 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What a file describes: providers in the order in which they are asked, and what may be spent on them."""
+    """The providers that a file describes, in the order in which they are asked, and their budget."""
 
     budget: Budget
     providers: tuple[Metered, ...]
 
 
 def read_catalogue(path: Path, environment: Mapping[str, str], landing: float = 4.0) -> Catalogue:
-    """Read a file of providers; nothing is contacted yet. Raises `SourcesMisconfigured`."""
+    """Read a file of providers; contacts none of them. Raises `SourcesMisconfigured`."""
     try:
         content = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         providers = tuple(_provider(table, environment, landing) for table in content.provider)
@@ -62,17 +74,17 @@ def read_catalogue(path: Path, environment: Mapping[str, str], landing: float = 
         raise SourcesMisconfigured(f"{path}: {error}") from error
     names = [provider.name for provider in providers]
     if len(set(names)) < len(names):
-        raise SourcesMisconfigured(f"{path}: two providers have one name: each needs its own.")
+        raise SourcesMisconfigured(f"{path}: two providers have the same name: each needs its own.")
     return Catalogue(content.budget, providers)
 
 
 def presets() -> list[str]:
-    """The names of the presets that come with the engine."""
+    """Return the names of the presets that come with the engine."""
     return sorted(file.name.removesuffix(".toml") for file in _preset_files().iterdir())
 
 
 def preset(name: str) -> dict[str, Any]:
-    """What a preset says. Raises `SourcesMisconfigured` for an unknown one."""
+    """Return the table of a preset. Raises `SourcesMisconfigured` for an unknown one."""
     if name not in presets():
         raise SourcesMisconfigured(f"there is no preset {name}: choose from {', '.join(presets())}.")
     described: dict[str, Any] = tomllib.loads((_preset_files() / f"{name}.toml").read_text(encoding="utf-8"))
@@ -80,7 +92,7 @@ def preset(name: str) -> dict[str, Any]:
 
 
 def plugins() -> list[str]:
-    """The names of the plug-ins that are installed."""
+    """Return the names of the installed plug-ins."""
     return sorted(entry_points(group=GROUP).names)
 
 
@@ -110,7 +122,7 @@ def _plugin(table: dict[str, Any], environment: Mapping[str, str], landing: floa
     found = entry_points(group=GROUP, name=terms.plugin)
     if not found:
         raise SourcesMisconfigured(
-            f"there is no plug-in {terms.plugin}: install the package that brings it"
+            f"there is no plug-in {terms.plugin}: install the package that provides it"
             f" (installed: {', '.join(plugins()) or 'none'})."
         )
     opener: Opener = next(iter(found)).load()

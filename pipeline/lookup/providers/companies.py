@@ -1,4 +1,4 @@
-"""From a company's name to its domain, for contacts that bring no domain."""
+"""Finds the domain of a company, for contacts without one."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from pipeline.lookup.providers.csv_rows import read_rows
 from pipeline.lookup.providers.source import normalised
 from pipeline.mail.address.syntax import normalise_domain
 
-# What companies are called by law, which lists write or leave out as they like.
+# Legal forms, which some lists write and others leave out.
 _LEGAL_FORMS = {
     "inc", "incorporated", "corp", "corporation", "co", "company", "ltd", "limited", "llc", "llp", "plc", "gmbh", "ag",
     "kg", "se", "sa", "sas", "sarl", "srl", "spa", "bv", "nv", "ab", "as", "oy", "aps", "pty", "kk",
@@ -19,10 +19,10 @@ _WORD = re.compile(r"[^\s,]++")
 
 
 class Companies(Protocol):
-    """Somebody who knows companies' domains."""
+    """Knows the domains of companies."""
 
     async def domain_of(self, company: str) -> str | None:
-        """The domain (A-labels, lower case) under which a company gets its mail; None if the company is unknown."""
+        """Return the domain (A-labels, lower case) of a company's mail; None if the company is unknown."""
         ...
 
 
@@ -36,17 +36,17 @@ class NoCompanies:
 
 @dataclass(frozen=True, slots=True)
 class CompaniesFile:
-    """A CSV file of the user's own: columns `company` and `domain`, one company a line."""
+    """A CSV file of the user's, with columns `company` and `domain`."""
 
     domains: Mapping[str, str]
 
     async def domain_of(self, company: str) -> str | None:
-        """The domain, whatever the case, the blanks and the legal form ("Example Co" is "EXAMPLE")."""
+        """Return the domain, ignoring case, blanks and legal form: "Example Co" is "EXAMPLE"."""
         return self.domains.get(company_key(company))
 
 
 def read_companies(path: Path) -> CompaniesFile:
-    """Read the file; of two lines for one company the first counts. Raises `SourcesMisconfigured`."""
+    """Read the file; of two lines for one company, the first counts. Raises `SourcesMisconfigured`."""
     domains: dict[str, str] = {}
     for row in read_rows(path, "company", "domain"):
         domain = normalise_domain(row["domain"])
@@ -56,7 +56,7 @@ def read_companies(path: Path) -> CompaniesFile:
 
 
 def company_key(company: str) -> str:
-    """The name by which a company is looked up."""
+    """Return the name by which a company is looked up."""
     name = normalised(company).replace(".", "")
     words = list(_WORD.finditer(name))
     while len(words) > 1 and words[-1][0] in _LEGAL_FORMS:

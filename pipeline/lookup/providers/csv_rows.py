@@ -1,4 +1,4 @@
-"""Reads the CSV files that users keep beside the engine: by column names, whatever the order, case and delimiter."""
+"""Reads the CSV files that users keep with the engine, by column names, in any order, case and delimiter."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from pipeline.errors import SourcesMisconfigured
 
 
 def read_rows(path: Path, *required: str) -> Iterator[Mapping[str, str]]:
-    """The rows of a CSV file in UTF-8, keys in lower case, values stripped. Raises `SourcesMisconfigured`."""
+    """Yield the rows of a CSV file in UTF-8; keys are lower case, values stripped. Raises `SourcesMisconfigured`."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from _rows(path, file.read(), required)

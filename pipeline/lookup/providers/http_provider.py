@@ -1,6 +1,6 @@
-"""An HTTP provider, as its description says: one request about one person, and what its answer means.
+"""Asks a provider over HTTP: sends one request about one person, and interprets the response.
 
-TLS is verified, redirects are not followed, an answer is read up to MAX_ANSWER bytes. Whatever else comes back is a
+TLS is verified, redirects are not followed, and a response is read up to MAX_ANSWER bytes. Any other response is a
 failure of the provider, never of the run.
 """
 
@@ -9,6 +9,8 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +19,6 @@ import httpx
 
 from pipeline.http_answers import ACCEPTED, read_body
 from pipeline.lookup.providers.http_terms import PLACEHOLDER, HttpTerms
-from pipeline.lookup.providers.retry_after import retry_after
 from pipeline.lookup.providers.source import UNSCORED, AskLater, Found, NotFound, Person, Reply, Unusable
 from pipeline.mail.address.syntax import Address, parse_address
 from pipeline.outcomes import Reason
@@ -26,18 +27,18 @@ log = logging.getLogger(__name__)
 
 MAX_ANSWER = 256 * 1024
 MAX_EVIDENCE = 200
-"""Characters of one piece of evidence that are kept."""
+"""Characters kept of one piece of evidence."""
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-"""Failures before the request was out: certainly not paid."""
+"""Failures before the request was sent: these are certainly not charged."""
 
 _PATH = re.compile(r"[^.]+")
 
 
 class HttpProvider:
-    """Asks one provider. `headers` hold the keys, so they are in no log and in no error."""
+    """Asks one provider. `headers` hold the keys, which therefore appear in no log and in no error."""
 
     def __init__(self, terms: HttpTerms, headers: Mapping[str, str]) -> None:
-        # Below this they log URLs with the person in them, and headers with the key.
+        # Below this level they log URLs with the person, and headers with the key.
         for logger in ("httpx", "httpcore"):
             logging.getLogger(logger).setLevel(logging.WARNING)
         self._terms = terms
@@ -50,12 +51,12 @@ class HttpProvider:
         )
 
     def knows_about(self, person: Person) -> bool:
-        """Whether all is there that the provider needs."""
+        """Whether the person has all fields that the provider needs."""
         fields = _fields(person)
         return all(fields[name] for name in self._terms.needs)
 
     async def find(self, person: Person, key: str) -> Reply:
-        """Ask, and read the answer."""
+        """Send the request and interpret the response."""
         try:
             async with asyncio.timeout(self._terms.timeout), self._sent(person, key) as response:
                 return self._read(response, await read_body(response, MAX_ANSWER) or b"")
@@ -65,7 +66,6 @@ class HttpProvider:
             return self._failed(error, in_doubt=True)
 
     async def close(self) -> None:
-        """Close its connections."""
         await self._client.aclose()
 
     def _sent(self, person: Person, key: str) -> Any:
@@ -99,7 +99,7 @@ class HttpProvider:
                 return AskLater(in_doubt=response.is_success)
 
     def _address(self, body: Any) -> Reply:
-        """An answer that should hold an address; one without is a no, and one that is no JSON is in doubt."""
+        """Read a response that should hold an address. Without one it is a no; if it is not JSON, it is in doubt."""
         if body is None:
             log.warning("provider %s answered with something that is not JSON", self._terms.name)
             return AskLater(in_doubt=True)
@@ -117,7 +117,7 @@ class HttpProvider:
 
 
 def at_path(body: Any, path: str) -> Any:
-    """What stands at a dotted path, such as `data.emails.0.value`; None where nothing does."""
+    """Return the value at a dotted path, such as `data.emails.0.value`; None if there is none."""
     for step in _PATH.findall(path):
         if isinstance(body, Mapping):
             body = body.get(step)
@@ -128,6 +128,21 @@ def at_path(body: Any, path: str) -> Any:
     return body
 
 
+def retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for (RFC 9110 10.2.3); None if there are none."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())
+
+
 def _parsed(content: bytes) -> Any:
     try:
         return json.loads(content)
@@ -136,7 +151,7 @@ def _parsed(content: bytes) -> Any:
 
 
 def _scalar(value: Any) -> Any:
-    """The value if it is one that JSON and Postgres can keep."""
+    """Return the value if JSON and Postgres can store it."""
     if isinstance(value, str):
         return value[:MAX_EVIDENCE].encode(errors="replace").decode().replace("\0", "")
     return value if isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value)) else None

@@ -1,4 +1,4 @@
-"""How a provider is described in configuration: where it is asked, what its answers mean, what it costs."""
+"""The configuration of an HTTP provider: its request, and what its responses mean."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ Words = tuple[Status | str, ...]
 
 
 class Answers(BaseModel):
-    """What an answer means: by HTTP status, or by the word at the path `word`, which then decides alone."""
+    """What a response means, by HTTP status or by the word at the path `word`; the word takes precedence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,7 +30,7 @@ class Answers(BaseModel):
     key_rejected: Words = (401, 403)
 
     def meaning(self, status: int, word: str | None) -> str | None:
-        """Which of these an answer is; None if it is none."""
+        """Return the name of the field that lists this word or status; None if there is none."""
         table = self.model_dump(exclude={"word"})
         by_word = [name for name, words in table.items() if word is not None and word in words]
         by_status = [name for name, words in table.items() if status in words]
@@ -75,7 +75,7 @@ class HttpTerms(ProviderTerms):
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether asking the same again is free."""
+        """Whether repeating a question is free."""
         return self.repeats_are_free or bool(self.idempotency_header)
 
 

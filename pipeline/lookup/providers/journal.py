@@ -1,7 +1,7 @@
-"""The journal of paid questions: what a chunk task writes before it asks, and what any other chunk task then knows.
+"""The journal of paid questions, which keeps chunk tasks from paying twice for the same question.
 
-Everybody who wants to ask first reads (`recall`), then writes the question (`reserve`), asks, and writes the answer
-(`record`) before anything else happens with it. A question that was certainly not served is taken back (`retract`).
+A chunk task first reads what is known (`recall`). It then writes the question (`reserve`), sends it, and writes the
+answer (`record`) before it uses it. A question that was certainly not charged is removed again (`retract`).
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from pipeline.lookup.providers.source import Found, NotFound
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question to one source. `digest` says about whom, to those who know already.
+    """One question to one source about the person with this `digest`.
 
-    `dead_after`: seconds after which an asker without an answer must have died. `may_ask_again`: what happens then.
-    `again_costs`: what asking again may cost, on top of what the first time may have cost.
+    After `dead_after` seconds without an answer, the chunk task that asked must have died. `may_ask_again` says whether
+    the question is repeated then, which may cost `again_costs` in addition.
     """
 
     source: str
@@ -30,24 +30,24 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Another chunk task is asking just now; it is alive for `seconds` at most."""
+    """Another chunk task is asking; if it has died, this is known after `seconds`."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """It was asked, perhaps paid, and the answer was lost; the terms do not allow to ask again."""
+    """The question was sent, perhaps charged, and its answer lost; the terms do not allow asking again."""
 
 
 @dataclass(frozen=True, slots=True)
 class OverBudget:
-    """The question would cost more than the budget of its run or of its account's day has left."""
+    """The question costs more than the budget of its run, or of its account for the day, has left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """The question is written down and ours to ask. `at` is the token to take it back with."""
+    """The question is written and may be sent. `at` is the token to retract it with."""
 
     at: datetime
 
@@ -56,38 +56,38 @@ Known = Found | NotFound | Pending | Lost
 
 
 class Journal(Protocol):
-    """Durable, and shared by all chunk tasks of all runs of one account."""
+    """A durable journal, shared by all chunk tasks of all runs of one account."""
 
     async def recall(self, question: Question) -> Known | None:
-        """Read what is known; None if the question is free to be asked."""
+        """Return what is known; None if the question may be asked."""
         ...
 
     async def reserve(self, question: Question) -> Known | OverBudget | Reserved:
-        """Write the question down, unless somebody knows more."""
+        """Write the question, unless its answer is known or another chunk task is asking."""
         ...
 
     async def record(self, question: Question, answer: Found | NotFound) -> None:
-        """Write the answer down; `answer.cost` replaces the price that was reserved."""
+        """Write the answer; its cost replaces the price that was reserved."""
         ...
 
     async def retract(self, question: Question, reserved: Reserved) -> None:
-        """Take back a question that was not served: it cost nothing, and anyone may ask it."""
+        """Remove a question that was not charged, so that any chunk task may ask it."""
         ...
 
 
 class NoJournal:
-    """Where nothing is paid: to ask for it is a fault."""
+    """The journal for runs without paid sources."""
 
     async def recall(self, question: Question) -> Known | None:
-        """Raise: a paid source needs a journal."""
+        """Raise RuntimeError: a paid source needs a journal."""
         raise RuntimeError(f"source {question.source} is paid, and is asked without a journal")
 
     async def reserve(self, question: Question) -> Known | OverBudget | Reserved:
-        """Raise, as `recall`."""
+        """Raise RuntimeError: a paid source needs a journal."""
         raise RuntimeError(f"source {question.source} is paid, and is asked without a journal")
 
     async def record(self, question: Question, answer: Found | NotFound) -> None:
-        """Nothing was reserved."""
+        """Do nothing: nothing was reserved."""
 
     async def retract(self, question: Question, reserved: Reserved) -> None:
-        """Nothing was reserved."""
+        """Do nothing: nothing was reserved."""

@@ -1,8 +1,8 @@
-"""A source that is paid, or at least not to be asked twice: paced, guarded by a breaker, every question in the journal.
+"""Asks a paid source: with a rate limit, a circuit breaker, and every question in the journal.
 
-The promise: a question whose answer is in the journal is never sent again; a question is in the journal before it is
-sent. Between the two lies the one gap: sent, and the answer lost (a crash, a time-out, an answer that can't be read).
-Only if the terms say so is it asked again then, with the same idempotency key.
+A question is in the journal before it is sent, and is never sent again once its answer is in the journal. In between,
+the answer can be lost: by a crash, a time-out, or a response that can not be read. Only if the terms allow it, the
+question is then sent again, with the same idempotency key.
 """
 
 import asyncio
@@ -22,25 +22,25 @@ from pipeline.outcomes import Reason
 log = logging.getLogger(__name__)
 
 PATIENCE = 15.0
-"""Seconds that a person waits in place for their turn, or for another chunk task's answer; longer is a deferral."""
+"""The most seconds to wait for a turn or for another chunk task's answer; for longer, the contact is deferred."""
 SHORT_WAIT = 5.0
-"""A `Retry-After` of so many seconds is waited out in place, once."""
+"""A `Retry-After` of up to so many seconds is waited out, once."""
 RETRY_PAUSE = 1.0
-"""Seconds between a failure that cost nothing and the one more attempt."""
+"""Seconds between a failure that cost nothing and the second attempt."""
 LONGEST_WAIT = 3600.0
-"""Seconds of a `Retry-After` that are honoured by waiting; a source that wants more is out for this run's contact."""
+"""The longest `Retry-After`, in seconds, for which a contact is deferred; for longer, it does without the source."""
 UNUSABLE_FOR = 300.0
-"""Seconds after which a source that rejected our key, or had no credit left, is tried again."""
+"""Seconds until a source that rejected our key, or had no credit left, is tried again."""
 WRITING = 5.0
-"""Seconds beyond its time limit that a living asker may need to write an answer down."""
+"""Seconds beyond its time limit that a chunk task may need to write an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The source could not say anything, and why. `wait`: the seconds until it may, where they are known.
+    """The source gave no answer, for this reason. `wait` is the number of seconds until it may, if known.
 
-    `ours`: it is our own pace, or a chunk task of ours, that makes the person wait, so their turn does come. `at_once`:
-    it cost nothing and may be tried again in a moment.
+    `ours` says that the person waits for our own rate limit or another chunk task of ours, so that their turn will
+    come. `at_once` says that the attempt cost nothing and may be repeated shortly.
     """
 
     reason: Reason
@@ -50,7 +50,7 @@ class Unanswered:
 
     @property
     def is_temporary(self) -> bool:
-        """Whether it is over some time without anybody's doing."""
+        """Whether the source may answer later without anybody's intervention."""
         return self.reason is Reason.PROVIDER_UNAVAILABLE
 
 
@@ -58,7 +58,7 @@ StepResult = Found | NotFound | Unanswered
 
 
 class Metered:
-    """One source with its meter. `landing` is how long a request under way may still take when its task must stop."""
+    """One paid source. `landing` is how long a request in flight may still take when its chunk task must stop."""
 
     is_free = False
 
@@ -73,18 +73,17 @@ class Metered:
         self._pace = Pace(terms.at_once, terms.per_second)
 
     async def ask(self, person: Person, journal: Journal, left: Decimal | None) -> StepResult | None:
-        """Ask about a person who may still cost `left`; None if too little is known about them."""
+        """Ask about a person on whom `left` may be spent; None if too little is known about them."""
         if not self._source.knows_about(person):
             return None
         question = self._question(person)
-        told = await self._ask_once(person, question, journal, left)
-        if isinstance(told, Unanswered) and told.at_once:
-            await asyncio.sleep(RETRY_PAUSE if told.ours or told.wait is None else told.wait)
-            told = await self._ask_once(person, question, journal, left)
-        return told
+        result = await self._ask_once(person, question, journal, left)
+        if isinstance(result, Unanswered) and result.at_once:
+            await asyncio.sleep(RETRY_PAUSE if result.ours or result.wait is None else result.wait)
+            result = await self._ask_once(person, question, journal, left)
+        return result
 
     async def close(self) -> None:
-        """Close the source."""
         await self._source.close()
 
     def _question(self, person: Person) -> Question:
@@ -113,7 +112,7 @@ class Metered:
             return self._too_busy(busy)
 
     async def _recall(self, question: Question, journal: Journal) -> StepResult | None:
-        """What the journal knows, waiting for an answer that another chunk task is about to get."""
+        """Return what the journal knows; waits for an answer that another chunk task is about to get."""
         waited, pause = 0.0, 0.1
         while isinstance(known := await journal.recall(question), Pending):
             if waited >= PATIENCE:
@@ -123,7 +122,7 @@ class Metered:
         return Unanswered(Reason.ANSWER_LOST) if isinstance(known, Lost) else known
 
     async def _landed(self, work: Coroutine[Any, Any, StepResult]) -> StepResult:
-        """Do the work; when the chunk task must stop, a request under way still has a moment, for it may be paid."""
+        """Do the work; when the chunk task must stop, a request in flight gets `landing` seconds: it may be charged."""
         task = asyncio.ensure_future(work)
         try:
             return await asyncio.shield(task)
@@ -149,8 +148,8 @@ class Metered:
         key = hashlib.sha256(question.source.encode() + b"\0" + question.digest).hexdigest()[:32]
         try:
             return await self._source.find(person, key)
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; its text may hold what it was asked
-            log.error("source %s broke: %s", self.name, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and its text may contain the question
+            log.error("source %s failed: %s", self.name, type(error).__name__)
             return AskLater(in_doubt=True)
 
     async def _conclude(self, reply: Reply, question: Question, reserved: Reserved, journal: Journal) -> StepResult:
@@ -174,7 +173,7 @@ class Metered:
                 return self._defer(seconds)
 
     def _doubtful(self) -> Unanswered:
-        """The question stays in the journal, as if its task had died."""
+        """Leave the question in the journal, as if the chunk task had died."""
         if not self._terms.asks_again_in_doubt:
             return Unanswered(Reason.ANSWER_LOST)
         return Unanswered(Reason.PROVIDER_UNAVAILABLE)

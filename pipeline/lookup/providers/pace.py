@@ -1,4 +1,4 @@
-"""Pace: how many requests a source gets at once, and in a second, from this process."""
+"""The rate limit of a source: how many requests this process sends at once, and in a second."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 
 class TooBusy(Exception):
-    """Raised when a turn would come too late; `seconds` says when to try again. `ours`: our own limits are why."""
+    """Raised when a turn would come after more than `seconds`; `ours` says that our own limits are the cause."""
 
     def __init__(self, seconds: float, *, ours: bool) -> None:
         super().__init__(f"no turn within {seconds:.0f} s")
@@ -16,7 +16,7 @@ class TooBusy(Exception):
 
 
 class Pace:
-    """Hands out turns, first come, first served."""
+    """Gives turns, first come, first served."""
 
     def __init__(self, at_once: int, per_second: float) -> None:
         self._places = asyncio.Semaphore(at_once)
@@ -25,12 +25,12 @@ class Pace:
         self._held_until = 0.0
 
     def hold(self, seconds: float) -> None:
-        """Let nobody ask for so long: the source said so."""
+        """Give no turns for so long: the source asked for it."""
         self._held_until = max(self._held_until, time.monotonic() + seconds)
 
     @asynccontextmanager
     async def turn(self, patience: float) -> AsyncGenerator[None, None]:
-        """Wait for a turn, `patience` seconds at most. Raises `TooBusy`."""
+        """Wait for a turn, for up to `patience` seconds. Raises `TooBusy`."""
         self._refuse_if_held(patience)
         try:
             await asyncio.wait_for(self._places.acquire(), patience)
@@ -49,7 +49,7 @@ class Pace:
             raise TooBusy(held, ours=False)
 
     def _slot(self, patience: float) -> float:
-        """Take the next slot; how long until then."""
+        """Reserve the next slot; return the seconds until then."""
         now = time.monotonic()
         slot = max(now, self._next, self._held_until)
         if slot - now > patience:

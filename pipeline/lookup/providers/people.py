@@ -1,4 +1,4 @@
-"""A directory of the user's own: a CSV file that knows people's addresses, by name and domain or company."""
+"""The user's own directory: a CSV file with people's addresses, looked up by name and domain or company."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from pipeline.lookup.providers.source import Found, NotFound, Person, normalised
 from pipeline.mail.address.syntax import Address, normalise_domain, parse_address
 
 SCORE = 90
-"""The user vouches for it; whether the mailbox is still there is for `email_verify` to say."""
+"""The score of an address that the user vouches for; `email_verify` checks whether the mailbox still exists."""
 
 _Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class PeopleFile:
-    """Knows the addresses of a CSV file. Two lines that disagree about one person say nothing about them."""
+    """The addresses of a CSV file. If two lines disagree about a person, that person is unknown."""
 
     addresses: Mapping[_Key, str | None]
     name: str = "directory"
@@ -28,19 +28,19 @@ class PeopleFile:
     breaker: CircuitBreaker | None = None
 
     async def ask(self, person: Person, journal: Journal, left: Decimal | None) -> Found | NotFound:  # noqa: ARG002
-        """Look the person up; nothing of it needs a journal or a budget."""
+        """Look the person up, which needs neither journal nor budget."""
         found = (self.addresses.get(key) for key in _keys(person.name, person.domain, person.company))
         email = next((address for address in found if address), None)
         return Found(email, SCORE) if email else NotFound()
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 def read_people(path: Path) -> PeopleFile:
     """Read a file with columns `email`, a name (`full_name`, or `first_name` and `last_name`), `domain`, `company`.
 
-    A line without a domain and without a company counts for its address's own domain. Raises `SourcesMisconfigured`.
+    A line without domain and company counts for the domain of its address. Raises `SourcesMisconfigured`.
     """
     addresses: dict[_Key, str | None] = {}
     for row in read_rows(path, "email"):

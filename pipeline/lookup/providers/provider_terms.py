@@ -1,4 +1,4 @@
-"""What configuration says about each provider, whatever way it is asked."""
+"""The configuration that every provider has, however it is asked."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 OWN_WORDS = ("input", "known", "pattern", "permutation", "inferred", "directory")
-"""Sources of our own: a provider may not be called like them."""
+"""The names of our own sources, which no provider may have."""
 
 
 class ProviderTerms(BaseModel):
@@ -33,17 +33,17 @@ class ProviderTerms(BaseModel):
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether asking the same again is free."""
+        """Whether repeating a question is free."""
         return self.repeats_are_free
 
     @property
     def may_ask_again(self) -> bool:
-        """Whether to ask again where nobody knows if the first time was paid."""
+        """Whether to repeat a question that may have been charged already."""
         return self.is_idempotent if self.asks_again_in_doubt is None else self.asks_again_in_doubt
 
 
 class PluginTerms(ProviderTerms):
-    """One plug-in; `options` are its own."""
+    """The terms of one plug-in; `options` are passed to it."""
 
     plugin: str
     options: Mapping[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What a source is: it is asked about one person, and says one of a closed set of things."""
+"""The interface of a source: it is asked about one person, and returns one of a closed set of replies."""
 
 import hashlib
 import unicodedata
@@ -10,12 +10,12 @@ from typing import Any, Protocol
 from pipeline.outcomes import Reason
 
 UNSCORED = 50
-"""The score of an address whose source does not say how sure it is."""
+"""The score of an address whose source gives none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is looked for. Empty strings mean "not known"; `domain` is in A-labels, lower case."""
+    """The person to find. Empty strings mean "unknown"; `domain` is in lower-case A-labels."""
 
     first_name: str = ""
     last_name: str = ""
@@ -25,19 +25,19 @@ class Person:
 
     @property
     def name(self) -> str:
-        """The name in one piece."""
+        """The full name."""
         return self.full_name or f"{self.first_name} {self.last_name}".strip()
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of normalised name and domain, or company where there is no domain: equal for the same question."""
+        """SHA-256 of the normalised name and domain (or company, if there is no domain): one for each question."""
         where = self.domain or normalised(self.company)
         return hashlib.sha256(f"{normalised(self.name)}\0{where}".encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The source knows an address. `score` runs from 0 to 100; `cost` is what the look-up cost."""
+    """The source knows an address. `score` is from 0 to 100; `cost` is that of the look-up."""
 
     email: str
     score: int = UNSCORED
@@ -47,7 +47,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """The source knows none."""
+    """The source knows no address."""
 
     evidence: Mapping[str, Any] = field(default_factory=dict)
     cost: Decimal = Decimal(0)
@@ -55,9 +55,9 @@ class NotFound:
 
 @dataclass(frozen=True, slots=True)
 class AskLater:
-    """The source says nothing now: it failed, or asks for patience until `seconds` from now.
+    """The source has no answer now: it failed, or asks to wait for `seconds`.
 
-    `in_doubt`: it may have been paid all the same, since the request was sent and no answer could be read.
+    `in_doubt` says that the request was sent and may have been charged, although no answer could be read.
     """
 
     seconds: float | None = None
@@ -66,7 +66,7 @@ class AskLater:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """The source answers nobody until a person does something: the reason says what."""
+    """The source answers no question until its operator acts; the reason says on what."""
 
     reason: Reason
 
@@ -74,35 +74,35 @@ class Unusable:
 Reply = Found | NotFound | AskLater | Unusable
 
 LONGEST_NAME = 1000
-"""Characters of a name that count: composing letters and marks takes longer than their number says."""
+"""Characters of a name that are read: composing letters and marks takes more than linear time."""
 
 
 class Source(Protocol):
-    """Somebody who may know a person's address. Made once per process, outside any event loop."""
+    """May know a person's address. It is created once per process, outside any event loop."""
 
     def knows_about(self, person: Person) -> bool:
-        """Whether enough is known of the person to ask."""
+        """Whether enough is known about the person to ask."""
         ...
 
     async def find(self, person: Person, key: str) -> Reply:
-        """Ask. `key` is the same whenever the same question is asked again: an idempotency key.
+        """Ask about the person. `key` is an idempotency key: it is the same whenever the question is repeated.
 
-        What it raises counts as a failure in doubt.
+        An exception counts as a failure in doubt.
         """
         ...
 
     async def close(self) -> None:
-        """Close its connections; it is not asked any more."""
+        """Close its connections; it is not asked again."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On what terms a source may be asked; seconds and requests are per worker process.
+    """The terms of a source; rates are per worker process, times in seconds.
 
-    `price` is for one look-up, in one currency for all sources. `charges_not_found`: it costs the price also when
-    there is no address. `repeats_are_free`: the provider recognises a question that it was asked before.
-    `asks_again_in_doubt`: ask again when nobody knows whether the first time was paid. `timeout` bounds one request.
+    `price` is that of one look-up; all sources have the same currency. `charges_not_found` says that a look-up
+    without an address is charged, `repeats_are_free` that a repeated question is not. With `asks_again_in_doubt` a
+    question that may have been charged is repeated. `timeout` is that of one request.
     """
 
     price: Decimal = Decimal(0)
@@ -115,5 +115,5 @@ class Terms:
 
 
 def normalised(text: str) -> str:
-    """The text without differences of case, width and blanks; of one that is no name, the beginning."""
+    """Return the text without differences in case, width and blanks; only its first LONGEST_NAME characters."""
     return " ".join(unicodedata.normalize("NFKC", text[:LONGEST_NAME]).casefold().split())

@@ -1,4 +1,4 @@
-"""The waterfall: asks one source after the other about a person, until one knows an address."""
+"""Asks one source after the other about a person, until one knows an address."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,41 +17,41 @@ from pipeline.outcomes import Reason
 
 
 class Step(Protocol):
-    """One step of the waterfall. `is_free`: asking costs nothing and leaves the machine alone."""
+    """One source of the waterfall."""
 
     @property
     def name(self) -> str:
-        """What outcomes call it."""
+        """Its name in outcomes."""
         ...
 
     @property
     def is_free(self) -> bool:
-        """Whether it is asked also where paying would be a waste."""
+        """Whether a question costs nothing and sends no request, so that it is asked in any case."""
         ...
 
     @property
     def breaker(self) -> CircuitBreaker | None:
-        """Its breaker, if it belongs to the outside world."""
+        """Its circuit breaker; None if it sends no requests."""
         ...
 
     async def ask(self, person: Person, journal: Journal, left: Decimal | None) -> StepResult | None:
-        """Ask about a person who may still cost `left`; None if too little is known about them."""
+        """Ask about a person on whom `left` may be spent; None if too little is known about them."""
         ...
 
     async def close(self) -> None:
-        """Close what it holds open."""
+        """Close its connections."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What the sources say about a person.
+    """What the sources answered about a person.
 
-    `source` names who found it. `said` is each source's word, as the evidence shows it. `missed` is the first source
-    that could not say anything, if nobody found anything: the address may be there.
+    `source` is the name of the source that found the address. `answers` holds each source's answer as evidence.
+    If no source found an address, `missed` is the most urgent of those without an answer: it may know one.
     """
 
-    said: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     found: Found | None = None
     missed: Unanswered | None = None
@@ -59,9 +59,9 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """The sources of one run, in order. `per_contact` is the most that one person's look-ups may cost in all.
+    """The sources of one run, in order. `per_contact` is the most that all look-ups of one person may cost.
 
-    `suppression_list` is the list of the run's account: it is asked before anybody else.
+    `suppression_list` is that of the run's account; it is asked before any source.
     """
 
     steps: Sequence[Step]
@@ -71,49 +71,49 @@ class Waterfall:
     suppression_list: SuppressionList = field(default_factory=EmptyList)
 
     async def ask(self, person: Person, *, only_free: bool) -> Conclusion:
-        """Ask about a person; with `only_free`, only sources that cost nothing."""
-        said: dict[str, str] = {}
+        """Ask about a person; with `only_free`, only the sources that cost nothing."""
+        answers: dict[str, str] = {}
         missed: list[Unanswered] = []
         left = self.per_contact
         for step in self.steps:
-            told = None if only_free and not step.is_free else await step.ask(person, self.journal, left)
-            if isinstance(told, Found):
-                return Conclusion(said | {step.name: "found"}, step.name, told)
-            if isinstance(told, Unanswered):
-                said[step.name] = told.reason
-                missed.append(told)
-            elif told is not None:
-                said[step.name] = "not_found"
-                left = left and max(left - told.cost, Decimal(0))
-        return Conclusion(said, missed=min(missed, key=_urgency, default=None))
+            result = None if only_free and not step.is_free else await step.ask(person, self.journal, left)
+            if isinstance(result, Found):
+                return Conclusion(answers | {step.name: "found"}, step.name, result)
+            if isinstance(result, Unanswered):
+                answers[step.name] = result.reason
+                missed.append(result)
+            elif result is not None:
+                answers[step.name] = "not_found"
+                left = left and max(left - result.cost, Decimal(0))
+        return Conclusion(answers, missed=min(missed, key=_urgency, default=None))
 
     async def domains_of(self, companies: Iterable[str]) -> Mapping[str, str]:
-        """The domains of those companies that are known."""
+        """Return the domains of the companies that are known."""
         domains = {company: await self.companies.domain_of(company) for company in companies}
         return {company: domain for company, domain in domains.items() if domain}
 
 
 NO_SOURCES = Waterfall(())
-"""For who asks mail servers only."""
+"""For runs that ask mail servers only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What one process knows of sources: shared by all runs that it works."""
+    """The sources of one process, shared by all runs that it works."""
 
     steps: Sequence[Step] = ()
     per_contact: Decimal | None = None
     companies: Companies = field(default_factory=NoCompanies)
 
     def of_run(self, journal: Journal, suppression_list: SuppressionList | None = None) -> Waterfall:
-        """The waterfall of one run; `journal` is that run's, `suppression_list` its account's."""
+        """Return the waterfall of one run; `journal` is that run's, `suppression_list` its account's."""
         return Waterfall(self.steps, journal, self.per_contact, self.companies, suppression_list or EmptyList())
 
     def outage(self, mail: Outage | None) -> Outage | None:
-        """The outage of the whole outside world, given that of mail: none while a source out there may answer.
+        """Return the outage of everything, given that of mail; None while a source with a breaker may answer.
 
-        A source that rejects our key is named only where it was the last hope: otherwise the contacts that it could
-        not be asked about say so, one by one.
+        A source that rejects our key is named only if it was the last one to ask. Otherwise each contact that it was
+        not asked about says so.
         """
         breakers = {step.name: step.breaker for step in self.steps if step.breaker is not None}
         if mail is None or any(not breaker.is_open for breaker in breakers.values()):
@@ -122,19 +122,18 @@ class Sources:
         return _key_rejected(rejecting[0], mail) if rejecting else mail
 
     async def close(self) -> None:
-        """Close all sources."""
         for step in self.steps:
             await step.close()
 
 
 def _urgency(missed: Unanswered) -> tuple[bool, float]:
-    """Those that can be asked later come first, the soonest of them before the others."""
+    """Order those first that can be asked later, the soonest first."""
     return not missed.is_temporary, inf if missed.wait is None else missed.wait
 
 
 def _key_rejected(name: str, mail: Outage) -> Outage:
     return Outage(
         "provider_key_rejected",
-        f"The provider {name} rejects our key, and beside it nothing is left to ask: {mail.message} Or correct the"
+        f"The provider {name} rejects our key, and no other source is left: {mail.message} Or correct the"
         " key in the workers' environment, restart them, and retry the run.",
     )

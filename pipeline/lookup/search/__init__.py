@@ -1,1 +1,1 @@
-"""The search for one domain's addresses: what to ask next, and what the answers mean."""
+"""Searches for one domain's addresses: plans the probes, and draws conclusions from the answers."""

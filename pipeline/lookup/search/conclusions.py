@@ -1,7 +1,7 @@
-"""What the answers of a domain's server mean for the people who are sought there."""
+"""Draws the conclusions of each round of probes for the people who are searched for at one domain."""
 
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pipeline.lookup.names.parse import Name
 from pipeline.lookup.patterns.candidates import Candidate, likeliest
@@ -9,291 +9,394 @@ from pipeline.lookup.patterns.model import PatternModel
 from pipeline.lookup.patterns.spelling_stats import SpellingStyles
 from pipeline.lookup.search.contested import ContestedAddress, ContestedAddresses
 from pipeline.lookup.search.planning import ProbePlan
-from pipeline.lookup.search.target import WORTH_ASKING, Target, seek
+from pipeline.lookup.search.target import WORTH_PROBING, Target, target_for
 from pipeline.mail.replies.answer import Answer
 from pipeline.mail.replies.meaning import EXISTS, Meaning
 from pipeline.outcomes import Reason
 
 SAMPLES = 2
-"""People of each group who are asked about while the domain's pattern is unknown."""
+"""People of each group who are probed while the domain's pattern is unknown."""
 LIKELY_ENOUGH = 0.4
-"""What can only be inferred is said from this chance on: below, it is more likely a stranger's or nobody's."""
+"""From this chance on an address is inferred; below, it more likely belongs to a stranger or does not exist."""
 ENOUGH_UNEXPLAINED = 2
-"""From so many people on that the domain's pattern does not explain, a second pattern is looked for."""
+"""From so many people on that the domain's pattern does not explain, a second pattern is searched for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What one round of probes showed.
+
+    People in `postponed` had only greylisted answers while others were answered: they wait for the next visit.
+    `random_probe` is the answer about a random address, if one was probed; `stopped` is the answer because of which
+    the server is not probed any more.
+    """
+
+    plan: ProbePlan
+    answers: Mapping[str, Answer]
+    postponed: Collection[Name] = frozenset()
+    random_probe: Answer | None = None
+    stopped: Answer | None = None
+
+    @property
+    def accepted(self) -> Answer | None:
+        """The first answer that accepts an address."""
+        return next((answer for answer in self.answers.values() if answer.meaning in EXISTS), None)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the server refused an address, so that accepting one proves something."""
+        return any(answer.denied for answer in self.answers.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the search says about a person: with a `candidate`, that is the address.
+    """What the search found out about a person: their address, if there is a `candidate`.
 
-    `answer` is the one that explains the finding, None if nobody was asked. `by_pattern` tells that the
-    domain's pattern was known when it was asked; at a catch-all the pattern is all there is. `refused` are the
-    patterns by which the person has no address.
+    `answer` explains the finding; it is None if there was no probe. `by_pattern` says that the domain's pattern was
+    known when the address was probed, or that the address is inferred from it. `refused` are the patterns by which the
+    person has no address.
     """
 
     name: Name
     reason: Reason
     answer: Answer | None
-    asked: int
+    probes: int
     candidate: Candidate | None = None
     by_pattern: bool = False
     catch_all: bool | None = None
     refused: Sequence[str] = ()
 
 
-class Conclusions:
-    """The people sought at one domain, and what is known of them and of the domain.
+@dataclass(slots=True)
+class _People:
+    """The people of a domain, by the state of their search.
 
-    `waiting` are those who are sought now, `asking` those of them that are worth asking about; `random_probe` is the
-    answer about an invented address, `stopped` the one for which nothing more is asked. Who is `resting` is asked about
-    when this visit has shown all it can, for the next one. `taken` are local parts known to belong to others; those
-    that are found join them.
+    Who is `waiting` is searched for now, and those of them who are `postponed` from the next visit on. Who is
+    `undecided` contends for an address. Who was `given_up` may become worth a probe again. `seen` are all of them.
+    """
+
+    waiting: dict[Name, Target] = field(default_factory=dict)
+    postponed: set[Name] = field(default_factory=set)
+    undecided: dict[Name, Target] = field(default_factory=dict)
+    given_up: dict[Name, Target] = field(default_factory=dict)
+    found: set[Name] = field(default_factory=set)
+    seen: set[Name] = field(default_factory=set)
+
+    @property
+    def open(self) -> Mapping[Name, Target]:
+        """Everybody without a finding."""
+        return self.waiting | self.undecided | self.given_up
+
+    def resume(self, name: Name) -> Target | None:
+        """Take out a person whose search goes on."""
+        return self.given_up.pop(name, None) or self.undecided.pop(name, None)
+
+    def note_found(self, name: Name) -> None:
+        for people in (self.waiting, self.undecided, self.given_up):
+            people.pop(name, None)
+        self.found.add(name)
+
+
+class Conclusions:
+    """What is known of a domain and of the people who are searched for there.
+
+    `taken` are local parts known to belong to others; the addresses found are added. `everybody` are all contacts who
+    may own an address there.
     """
 
     def __init__(self, model: PatternModel, taken: set[str], everybody: Collection[Name]) -> None:
-        self.model = model
-        self.waiting: dict[Name, Target] = {}
-        self.asking: list[Target] = []
-        self.resting: set[Name] = set()
-        self.random_probe: Answer | None = None
-        self.stopped: Answer | None = None
+        self._model = model
         self._taken = taken
         self._unknown: set[str] = set()
         self._contested = ContestedAddresses(everybody)
-        self._seen: set[Name] = set()
-        self._found: set[Name] = set()
-        self._undecided: dict[Name, Target] = {}
-        self._given_up: dict[Name, Target] = {}
-        self._lost = 0
         self._styles = SpellingStyles()
-        self._spelled = 0
-
-    def seek(self, names: Sequence[Name], coming_back: Container[Name]) -> None:
-        """Begin to seek more people; what somebody else's turn has shown of them is known."""
-        self.waiting = {name: self._seek(name) for name in names}
-        self._seen.update(names)
-        clear_names = sorted(self.waiting.values(), key=lambda person: -person.clarity)
-        for sample in clear_names[:SAMPLES]:
-            sample.sample_for = len(names)
-        for name, person in self.waiting.items():
-            person.comes_back = name in coming_back
-
-    def prepare(self) -> Iterator[Finding]:
-        """Choose who is asked about next; give what can be said without asking."""
-        yield from self._won()
-        self._spell()
-        for person in self.waiting.values():
-            person.leave_out(self._taken, self._unknown, self.model)
-            self._note_contested(person)
-        self.model.note_unexplained(self._lost + sum(map(self._is_unexplained, self._held.values())))
-        active = [person for name, person in self.waiting.items() if name not in self.resting]
-        self.asking = [person for person in active if person.best(self.model)] or self._exploratory_probe(active)
-        if not self.asking and not self.resting:
-            yield from self.give_up()
-
-    def settle(self, questions: ProbePlan, answers: Mapping[str, Answer]) -> Iterator[Finding]:
-        """Draw the conclusions of a round: refusals first, which tell what a yes is worth, then the likeliest."""
-        by_weight = sorted(
-            questions,
-            key=lambda each: (answers[each].meaning in EXISTS, -questions[each][0][1].probability),
-        )
-        for local_part in by_weight:
-            # While somebody rested, the address may have become a colleague's.
-            owners = [p for p, _ in questions[local_part] if p.name in self.waiting and local_part in p.options]
-            yield from self._conclude(local_part, owners, answers[local_part])
-        for person in (person for owners in questions.values() for person, _ in owners):
-            if person.is_deferred and person.name in self.waiting:
-                del self.waiting[person.name]
-                yield self.not_found(person)
-
-    def defer(self, names: Container[Name], answer: Answer) -> Iterator[Finding]:
-        """Let these people wait, with what somebody else was told for a reason."""
-        for name in [each for each in self.waiting if each in names]:
-            yield self._finding(self.waiting.pop(name), answer.reason, answer)
-
-    def give_up(self) -> Iterator[Finding]:
-        """Nobody who waits is worth asking about any more; who claims something waits for what becomes of it.
-
-        So does who was refused: others may yet show a pattern that explains them, too.
-        """
-        for person in self.waiting.values():
-            if self._contested.of(person.name):
-                self._undecided[person.name] = person
-            elif not person.open_answers:
-                self._given_up[person.name] = person
-            else:
-                self._lost += self._is_unexplained(person)
-                yield self.not_found(person)
-        self.waiting.clear()
-
-    def decide(self) -> Iterator[Finding]:
-        """Give the rest, when everybody was sought: who is left with a claim of their own, and who is not."""
-        self.waiting |= self._held
-        self._contested.forget_strangers()
-        yield from self._won()
-        for person in self.waiting.values():
-            contested = next(iter(self._contested.of(person.name).values()), None)
-            yield self._finding(person, Reason.NAMESAKES, contested.answer) if contested else self.not_found(person)
-
-    def not_found(self, person: Target) -> Finding:
-        """Say why somebody is not found; at a catch-all, infer the address if the pattern is known well enough."""
-        if self.is_catch_all:
-            return self._inferred(person)
-        answer = person.explanation
-        if self.stopped is not None and not person.open_answers and person.name not in self._given_up:
-            answer = self.stopped
-        if answer is None or answer.meaning is Meaning.NO_SUCH_MAILBOX:
-            return self._finding(person, Reason.EVERY_CANDIDATE_REFUSED, answer)
-        return self._finding(person, answer.reason, answer)
+        self._styles_applied = 0
+        self._people = _People()
+        self._lost = 0
+        self._random_probe: Answer | None = None
+        self._stopped: Answer | None = None
 
     @property
-    def worth_another_look(self) -> Sequence[Name]:
-        """Who was given up, and is worth asking about by what others have shown since."""
-        if self.model.dominant is None:
-            return []
-        for person in self._held.values():
-            person.leave_out(self._taken, self._unknown, self.model)
-            self._note_contested(person)
-        return [name for name, person in self._held.items() if person.best(self.model)]
+    def model(self) -> PatternModel:
+        return self._model
 
     @property
-    def rivals(self) -> Sequence[Name]:
-        """Who claims an address that somebody else here claims as well, and was never sought."""
-        return [name for name in self._contested.contenders if name not in self._seen]
+    def waiting(self) -> Mapping[Name, Target]:
+        """Who is searched for now and has no finding."""
+        return self._people.waiting
+
+    @property
+    def has_postponed(self) -> bool:
+        """Whether somebody waits for the next visit."""
+        return bool(self._people.postponed)
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether the server is not probed any more."""
+        return self._stopped is not None
 
     @property
     def is_catch_all(self) -> bool | None:
-        """Whether the server's yes means nothing; not so if it was seen to refuse what somebody could have had."""
+        """Whether the server accepts every address; not so if it refused one that somebody could have had."""
         if self._unknown:
             return False
-        return self.random_probe.says_catch_all if self.random_probe else None
+        return self._random_probe.says_catch_all if self._random_probe else None
 
-    # Inside
+    def needs_random_probe(self, result: RoundResult, *, before_next_visit: bool) -> bool:
+        """Whether to find out if this is a catch-all: after an acceptance, or for the next visit to a greylist."""
+        if self.is_catch_all is not None or result.refuses:
+            return False
+        return result.accepted is not None or (before_next_visit and self._random_probe is None)
 
     @property
-    def _held(self) -> Mapping[Name, Target]:
-        """Everybody who has no finding yet."""
-        return self.waiting | self._undecided | self._given_up
-
-    def _seek(self, name: Name) -> Target:
-        known = self._given_up.pop(name, None) or self._undecided.pop(name, None)
-        return known or self._new(name)
-
-    def _note_contested(self, person: Target) -> None:
-        contested = self._contested.of(person.name)
-        shares = {local_part: address.share(person.name) for local_part, address in contested.items()}
-        usual = any(address.is_for_the_usual(person.name, self.model.dominant) for address in contested.values())
-        person.note_contested(shares, to_the_usual=usual)
-
-    def _new(self, name: Name) -> Target:
-        person = seek(name, self.model.confirmed)
-        if (spelled := self._styles.spelled(name)) is not name:
-            person.spell(spelled)
-        return person
-
-    def _spell(self) -> None:
-        """Expect of everybody the style of spelling that was seen of others."""
-        if self._spelled == self._styles.version:
-            return
-        self._spelled = self._styles.version
-        for name, person in self._held.items():
-            if (spelled := self._styles.spelled(name)) is not name:
-                person.spell(spelled)
-
-    def _exploratory_probe(self, people: Sequence[Target]) -> list[Target]:
-        """Choose whom to ask about beyond what is worthwhile for them: a second pattern may explain others, too."""
-        worth = WORTH_ASKING / (1 + self.model.outliers)
-        unexplained = [replace(person, worth=worth) for person in people if person.elsewhere == 1]
-        likely = {candidate: person for person in unexplained if (candidate := person.best(self.model))}
-        if len(unexplained) < ENOUGH_UNEXPLAINED or not likely:
+    def worth_another_look(self) -> Sequence[Name]:
+        """Who was given up, and has become worth a probe by what others have shown since."""
+        if self._model.dominant is None:
             return []
-        exploratory = self.waiting[likely[max(likely, key=lambda candidate: candidate.probability)].name]
-        exploratory.worth = worth
-        return [exploratory]
+        for target in self._people.open.values():
+            self._update(target)
+        return [name for name, target in self._people.open.items() if target.best(self._model)]
 
-    def _is_unexplained(self, person: Target) -> bool:
-        return self.model.dominant in person.refused_patterns
+    @property
+    def rivals(self) -> Sequence[Name]:
+        """Who contends for an address and has never been searched for here."""
+        return [name for name in self._contested.contenders if name not in self._people.seen]
 
-    def _conclude(self, local_part: str, owners: Sequence[Target], answer: Answer) -> Iterator[Finding]:
-        """Take in the answer about one local part."""
+    def add(self, names: Sequence[Name], coming_back: Container[Name]) -> None:
+        """Add the next group of people; what the search for others has shown of them is known."""
+        waiting = self._people.waiting = {name: self._people.resume(name) or self._new(name) for name in names}
+        self._people.seen.update(names)
+        for sample in sorted(waiting.values(), key=lambda target: -target.clarity)[:SAMPLES]:
+            sample.sample_for = len(names)
+        for name, target in waiting.items():
+            target.comes_back = name in coming_back
+
+    def update(self) -> Iterator[Finding]:
+        """Apply what is known of the domain to everybody; yield what that decides."""
+        yield from self._won()
+        self._spell()
+        for target in self.waiting.values():
+            self._update(target)
+        self._model.note_unexplained(self._lost + sum(map(self._is_unexplained, self._people.open.values())))
+
+    def worth_probing(self) -> Sequence[Target]:
+        """Return who is to be probed next."""
+        active = [target for name, target in self.waiting.items() if name not in self._people.postponed]
+        return [target for target in active if target.best(self._model)] or self._exploratory(active)
+
+    def begin_visit(self) -> Sequence[Target]:
+        """Return everybody who waits, those postponed included."""
+        self._people.postponed.clear()
+        return list(self.waiting.values())
+
+    def conclude(self, result: RoundResult) -> Iterator[Finding]:
+        """Draw the conclusions of a round; none if it showed that the server need not be probed."""
+        for owners in result.plan.values():
+            for target, _ in owners:
+                target.probes += 1
+        self._random_probe = result.random_probe or self._random_probe
+        self._people.postponed.update(result.postponed)
+        self._stopped = result.stopped
+        if self._stopped is None and self.is_catch_all:
+            self._stopped = result.accepted or self._random_probe
+        if self._stopped is None:
+            yield from self._settle(result)
+
+    def finish_group(self, left_over: RoundResult, size: int) -> Iterator[Finding]:
+        """End the search for a group of this size after the server was stopped; `left_over` is what was postponed.
+
+        If the time limit for the group was too short but the server does answer, the next group has its own limit.
+        """
+        self._people.postponed.clear()
+        yield from self._settle(left_over)
+        is_late = self._is_timed_out and len(self.waiting) < size
+        for target in self.waiting.values():
+            yield self._not_found(target)
+        self._people.waiting.clear()
+        if is_late:
+            self._stopped = None
+
+    def defer(self, names: Container[Name], answer: Answer) -> Iterator[Finding]:
+        """Defer these people for the reason that the answer gives, which may be about somebody else."""
+        for name in [each for each in self.waiting if each in names]:
+            yield self._finding(self._people.waiting.pop(name), answer.reason, answer)
+
+    def give_up(self) -> Iterator[Finding]:
+        """End the search for everybody who waits: none of them is worth a probe.
+
+        Contenders stay undecided. So do those who were only refused: others may show a pattern that explains them.
+        """
+        for target in self.waiting.values():
+            if self._contested.of(target.name):
+                self._people.undecided[target.name] = target
+            elif not target.open_answers:
+                self._people.given_up[target.name] = target
+            else:
+                self._lost += self._is_unexplained(target)
+                yield self._not_found(target)
+        self._people.waiting.clear()
+
+    def decide(self) -> Iterator[Finding]:
+        """Yield the remaining findings once everybody has been searched for."""
+        self._people.waiting |= self._people.open
+        self._contested.rule_out_strangers()
+        yield from self._won()
+        for target in self.waiting.values():
+            contested = next(iter(self._contested.of(target.name).values()), None)
+            yield self._finding(target, Reason.NAMESAKES, contested.answer) if contested else self._not_found(target)
+
+    # What a round's answers say
+
+    def _settle(self, result: RoundResult) -> Iterator[Finding]:
+        """Apply the answers: refusals first, since they show what an acceptance proves, then the likeliest."""
+        plan = {
+            local_part: owners
+            for local_part, all_owners in result.plan.items()
+            if (owners := [owner for owner in all_owners if owner[0].name not in result.postponed])
+        }
+        answers = result.answers
+        by_weight = sorted(plan, key=lambda each: (answers[each].meaning in EXISTS, -plan[each][0][1].probability))
+        for local_part in by_weight:
+            # While somebody was postponed, the address may have become a colleague's.
+            targets = [each for each, _ in plan[local_part] if each.name in self.waiting and local_part in each.options]
+            yield from self._apply(local_part, targets, answers[local_part])
+        for target in (target for owners in plan.values() for target, _ in owners):
+            if target.is_deferred and target.name in self.waiting:
+                del self._people.waiting[target.name]
+                yield self._not_found(target)
+
+    def _apply(self, local_part: str, owners: Sequence[Target], answer: Answer) -> Iterator[Finding]:
         exists = answer.meaning in EXISTS
         if answer.denied:
-            self._refuse(local_part, owners, answer)
+            self._note_refusal(local_part, owners, answer)
         elif owners and ((exists and self.is_catch_all is False) or answer.meaning is Meaning.MAILBOX_DISABLED):
-            self._note_exists(local_part, owners, answer)
+            self._note_existing(local_part, owners, answer)
             yield from self._won()
         else:
-            for person in owners:
-                del person.options[local_part]
-                person.open_answers.append(self._unproven(answer) if exists else answer)
+            for target in owners:
+                del target.options[local_part]
+                target.open_answers.append(self._unproven(answer) if exists else answer)
 
-    def _refuse(self, local_part: str, owners: Sequence[Target], answer: Answer) -> None:
+    def _note_refusal(self, local_part: str, owners: Sequence[Target], answer: Answer) -> None:
         self._unknown.add(local_part)
-        for person in owners:
-            before = dict(person.refused)
-            person.note_refusal(local_part)
+        for target in owners:
+            before = dict(target.refused)
+            target.note_refusal(local_part)
             if answer.meaning is Meaning.NO_SUCH_MAILBOX:
-                person.last_refusal = answer
+                target.last_refusal = answer
             else:
-                person.doubtful = answer
-            self.model.note_refusal(before, person.refused)
+                target.doubtful = answer
+            self._model.note_refusal(before, target.refused)
+
+    def _note_existing(self, local_part: str, owners: Sequence[Target], answer: Answer) -> None:
+        """Find everybody without an address who may own one that exists, and learn its pattern."""
+        people = {target.name: target for target in owners}
+        for name in self._contested.rivals(local_part, self._people.found):
+            people.setdefault(name, self._people.open.get(name) or self._new(name))
+        contenders = {
+            name: candidate for name, target in people.items() if (candidate := self._candidate(target, local_part))
+        }
+        address = ContestedAddress(answer, contenders, self._model.dominant)
+        favourite = people[max(contenders, key=address.share)]
+        self._contested.add(local_part, address)
+        self._model.note_hit(favourite.options[local_part], favourite.refused)
+        for target in owners:
+            del target.options[local_part]
 
     def _unproven(self, accepted: Answer) -> Answer:
-        """A yes of unknown worth settles nothing, or not yet, if what it is worth can be asked later."""
-        if self.random_probe is not None and self.random_probe.may_change:
-            return self.random_probe
+        """Return the answer for an acceptance that proves nothing: it may, once the random probe is answered."""
+        if self._random_probe is not None and self._random_probe.may_change:
+            return self._random_probe
         return replace(accepted, meaning=Meaning.UNCLEAR)
 
-    def _note_exists(self, local_part: str, owners: Sequence[Target], answer: Answer) -> None:
-        """An address exists: find out who of all that are not found yet may own it, and learn its pattern."""
-        people = {person.name: person for person in owners}
-        for name in self._contested.rivals(local_part, self._found):
-            people.setdefault(name, self._held.get(name) or self._new(name))
-        contenders = {
-            name: candidate for name, person in people.items() if (candidate := self._candidate(person, local_part))
-        }
-        contested = self._contested.addresses[local_part] = ContestedAddress(answer, contenders, self.model.dominant)
-        favourite = max(contenders, key=contested.share)
-        contested.stranger = self._contested.stranger(contenders[favourite])
-        self.model.note_hit(people[favourite].options[local_part], people[favourite].refused)
-        for person in owners:
-            del person.options[local_part]
+    # What is known of a person
 
-    def _candidate(self, person: Target, local_part: str) -> Candidate | None:
-        options = {local_part: person.options[local_part]} if local_part in person.options else {}
-        return likeliest(options, self.model.chances_of(person.refused))
+    def _new(self, name: Name) -> Target:
+        target = target_for(name, self._model.confirmed)
+        if (spelled := self._styles.spelled(name)) is not name:
+            target.spell(spelled)
+        return target
+
+    def _spell(self) -> None:
+        """Expect of everybody the spelling style that others have shown."""
+        if self._styles_applied == self._styles.version:
+            return
+        self._styles_applied = self._styles.version
+        for name, target in self._people.open.items():
+            if (spelled := self._styles.spelled(name)) is not name:
+                target.spell(spelled)
+
+    def _update(self, target: Target) -> None:
+        target.leave_out(self._taken, self._unknown, self._model)
+        contested = self._contested.of(target.name)
+        shares = {local_part: address.share(target.name) for local_part, address in contested.items()}
+        usual = any(address.is_usual_for(target.name, self._model.dominant) for address in contested.values())
+        target.note_contested(shares, usual_is_contested=usual)
+
+    def _exploratory(self, targets: Sequence[Target]) -> Sequence[Target]:
+        """Choose a person to probe beyond what is worthwhile for them: a second pattern may explain others, too."""
+        worth = WORTH_PROBING / (1 + self._model.outliers)
+        unexplained = [replace(target, worth=worth) for target in targets if target.elsewhere == 1]
+        likely = {candidate: target for target in unexplained if (candidate := target.best(self._model))}
+        if len(unexplained) < ENOUGH_UNEXPLAINED or not likely:
+            return []
+        explored = self.waiting[likely[max(likely, key=lambda candidate: candidate.probability)].name]
+        explored.worth = worth
+        return [explored]
+
+    def _is_unexplained(self, target: Target) -> bool:
+        return self._model.dominant in target.refused_patterns
+
+    def _candidate(self, target: Target, local_part: str) -> Candidate | None:
+        options = {local_part: target.options[local_part]} if local_part in target.options else {}
+        return likeliest(options, self._model.chances_of(target.refused))
+
+    # Findings
+
+    @property
+    def _is_timed_out(self) -> bool:
+        return self._stopped is not None and self._stopped.meaning is Meaning.TIME_LIMIT
 
     def _won(self) -> Iterator[Finding]:
-        """Give addresses to those who own them without doubt; each that is found leaves what else they claimed."""
-        while won := next(self._contested.won_by(self._held), None):
-            local_part, contested, name = won
-            person = self._held[name]
-            for holder in (self.waiting, self._undecided, self._given_up):
-                holder.pop(name, None)
+        """Assign addresses to those who own them with certainty; each of these stops contending for others."""
+        while won := next(self._contested.won_by(self._people.open), None):
+            local_part, address, name = won
+            target = self._people.open[name]
+            self._people.note_found(name)
             self._taken.add(local_part)
-            self._found.add(name)
-            self._styles.note(name, local_part, contested.contenders[name].pattern)
-            self._contested.withdraw(name)
-            yield self._owned(person, contested)
+            self._styles.note(name, local_part, address.contenders[name].pattern)
+            self._contested.remove(name)
+            yield self._owned(target, address)
 
-    def _owned(self, person: Target, contested: ContestedAddress) -> Finding:
-        candidate, reason = contested.contenders[person.name], contested.answer.reason
-        if contested.answer.meaning not in EXISTS:
-            return self._finding(person, reason, contested.answer)
-        by_pattern = candidate.pattern == contested.dominant
-        return replace(self._finding(person, reason, contested.answer), candidate=candidate, by_pattern=by_pattern)
+    def _owned(self, target: Target, address: ContestedAddress) -> Finding:
+        candidate, answer = address.contenders[target.name], address.answer
+        finding = self._finding(target, answer.reason, answer)
+        if answer.meaning not in EXISTS:
+            return finding
+        return replace(finding, candidate=candidate, by_pattern=candidate.pattern == address.dominant)
 
-    def _finding(self, person: Target, reason: Reason, answer: Answer | None) -> Finding:
-        refused = person.refused_patterns
-        return Finding(person.name, reason, answer, person.asked, catch_all=self.is_catch_all, refused=refused)
+    def _not_found(self, target: Target) -> Finding:
+        """Say why a person is not found; at a catch-all, infer the address if the pattern is known well enough."""
+        if self.is_catch_all:
+            return self._inferred(target)
+        answer = target.explanation
+        if self._stopped is not None and not target.open_answers and target.name not in self._people.given_up:
+            answer = self._stopped
+        if answer is None or answer.meaning is Meaning.NO_SUCH_MAILBOX:
+            return self._finding(target, Reason.EVERY_CANDIDATE_REFUSED, answer)
+        return self._finding(target, answer.reason, answer)
 
-    def _inferred(self, person: Target) -> Finding:
-        """At a catch-all only the pattern can speak, if enough addresses confirmed it elsewhere."""
-        person.leave_out(self._taken, (), self.model)
-        likely = likeliest(person.options, self.model.chances_of({})) if self.model.is_well_founded else None
+    def _finding(self, target: Target, reason: Reason, answer: Answer | None) -> Finding:
+        refused = target.refused_patterns
+        return Finding(target.name, reason, answer, target.probes, catch_all=self.is_catch_all, refused=refused)
+
+    def _inferred(self, target: Target) -> Finding:
+        """Infer the address from the pattern, if enough addresses of the domain confirmed it elsewhere."""
+        target.leave_out(self._taken, (), self._model)
+        likely = likeliest(target.options, self._model.chances_of({})) if self._model.is_well_founded else None
         inferred = likely if likely and likely.probability >= LIKELY_ENOUGH else None
         if inferred is not None:
             self._taken.add(inferred.local_part)
         return Finding(
-            person.name, Reason.CATCH_ALL, self.stopped, person.asked, inferred, by_pattern=True, catch_all=True
+            target.name, Reason.CATCH_ALL, self._stopped, target.probes, inferred, by_pattern=True, catch_all=True
         )

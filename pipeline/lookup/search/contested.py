@@ -1,7 +1,8 @@
-"""Who may own an address that exists: contacts of like names may each have the same local part.
+"""Who owns an address that exists: contacts with similar names may each have the same local part.
 
-An address is given to somebody only if nobody else of the domain's contacts may as well own it. Until that is clear
-it is *contested*: its contenders are asked about by their other candidates, and whoever is found elsewhere withdraws.
+An address is assigned to a person only if no other contact of the domain may own it as well. Until that is certain,
+the address is *contested*: its contenders are probed by their other candidates, and a contender who is found
+elsewhere is removed.
 """
 
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
@@ -14,20 +15,21 @@ from pipeline.lookup.search.target import USUAL
 from pipeline.mail.replies.answer import Answer
 
 OF_ONE_NAME = {"first", "last", "fl"}
-"""Patterns whose addresses namesakes vie for."""
+"""Patterns by which namesakes have the same address."""
 CROWD = 10
+"""From so many contacts on, a domain is large enough for STRANGERS to count."""
 STRANGERS = 0.08
-"""The chance that an address of one name is a stranger's where so many contacts work."""
-CLEAR = 0.95
-"""Whoever owns an address with this chance, all its contenders considered, gets it."""
+"""The chance that an address of such a pattern belongs to a stranger, at a large domain."""
+CERTAIN = 0.95
+"""From this share on, a contender gets the address."""
 
 
 @dataclass(slots=True)
 class ContestedAddress:
-    """An address that exists, what the server said about it, and everybody who may own it, as what.
+    """An address that exists, the server's answer, and for each contender the candidate that it is for them.
 
-    `dominant` is the domain's pattern as far as it was known when the address was asked about. `stranger` is the chance
-    that somebody owns it who is not among the contacts, or whose name is written otherwise there.
+    `dominant` is the domain's pattern as known when the address was probed. `stranger` is the chance that the owner is
+    not among the contacts, or that their name is written differently there.
     """
 
     answer: Answer
@@ -37,63 +39,65 @@ class ContestedAddress:
 
     @property
     def winner(self) -> Name | None:
-        """Whoever owns it without reasonable doubt."""
-        return next((name for name in self.contenders if self.share(name) >= CLEAR), None)
+        """The contender who owns it with certainty, if any."""
+        return next((name for name in self.contenders if self.share(name) >= CERTAIN), None)
 
     def share(self, name: Name) -> float:
-        """The chance that a contender owns it."""
+        """Return the chance that a contender owns the address."""
         total = sum(each.probability for each in self.contenders.values())
         return (1 - self.stranger) * self.contenders[name].probability / total
 
-    def is_for_the_usual(self, name: Name, dominant: str | None) -> bool:
-        """Whether it is about the address that a contender would usually have, now that this is the domain's pattern.
+    def is_usual_for(self, name: Name, dominant: str | None) -> bool:
+        """Whether a contender would usually have this address, given the domain's pattern as known now.
 
-        As long as no pattern was known no claim was likely.
+        While no pattern was known, no candidate was likely.
         """
-        claim = self.contenders[name]
-        return claim.pattern == dominant and (claim.probability >= USUAL or self.dominant is None)
+        candidate = self.contenders[name]
+        return candidate.pattern == dominant and (candidate.probability >= USUAL or self.dominant is None)
 
 
 class ContestedAddresses:
-    """Of all contacts of one domain: which local parts several of them may have, and which are contested now."""
+    """The contested addresses of one domain, and for each local part the contacts who may have it."""
 
     def __init__(self, names: Collection[Name]) -> None:
-        self.addresses: dict[str, ContestedAddress] = {}
+        self._addresses: dict[str, ContestedAddress] = {}
         self._is_crowd = len(names) >= CROWD
         self._possible: dict[str, list[Name]] = {}
         for name in names:
             for local_part in local_parts(name):
                 self._possible.setdefault(local_part, []).append(name)
 
-    def stranger(self, candidate: Candidate) -> float:
-        """The chance that an address is a stranger's: where many work, a first name alone is many people's."""
-        return STRANGERS if self._is_crowd and candidate.pattern in OF_ONE_NAME else 0.0
+    def add(self, local_part: str, address: ContestedAddress) -> None:
+        """Add an address. At a large domain, a first name alone is the address of many people, also of strangers."""
+        favourite = address.contenders[max(address.contenders, key=address.share)]
+        if self._is_crowd and favourite.pattern in OF_ONE_NAME:
+            address.stranger = STRANGERS
+        self._addresses[local_part] = address
 
-    def forget_strangers(self) -> None:
-        """Nothing more will be asked: what no contact but one claims is taken for theirs."""
-        for contested in self.addresses.values():
-            contested.stranger = 0.0
+    def rule_out_strangers(self) -> None:
+        """Assume that the owner is among the contacts: there will be no more probes."""
+        for address in self._addresses.values():
+            address.stranger = 0.0
 
     def rivals(self, local_part: str, found: Container[Name]) -> Sequence[Name]:
-        """Everybody who may have this local part and is not found yet."""
+        """Return everybody who may have this local part and has not been found."""
         return [name for name in self._possible.get(local_part, ()) if name not in found]
 
     @property
     def contenders(self) -> Sequence[Name]:
-        """Everybody who claims something."""
-        return list(dict.fromkeys(name for contested in self.addresses.values() for name in contested.contenders))
+        return list(dict.fromkeys(name for address in self._addresses.values() for name in address.contenders))
 
     def of(self, name: Name) -> Mapping[str, ContestedAddress]:
-        """What somebody claims."""
-        return {local: contested for local, contested in self.addresses.items() if name in contested.contenders}
+        """Return the addresses that a person contends for, by local part."""
+        return {local: address for local, address in self._addresses.items() if name in address.contenders}
 
-    def withdraw(self, name: Name) -> None:
-        """Somebody is found elsewhere: what they claimed is for the others."""
-        for contested in self.of(name).values():
-            del contested.contenders[name]
+    def remove(self, name: Name) -> None:
+        """Remove a person who was found elsewhere from the contenders."""
+        for address in self.of(name).values():
+            del address.contenders[name]
 
     def won_by(self, names: Container[Name]) -> Iterator[tuple[str, ContestedAddress, Name]]:
-        """Give each contested that one of these names has won, as it is when its turn comes."""
-        for local_part, contested in list(self.addresses.items()):
-            if contested.winner is not None and contested.winner in names:
-                yield local_part, self.addresses.pop(local_part), contested.winner
+        """Yield and drop each address that one of these people has won, as it stands when its turn comes."""
+        for local_part, address in list(self._addresses.items()):
+            if address.winner is not None and address.winner in names:
+                yield local_part, self._addresses.pop(local_part), address.winner

@@ -1,12 +1,12 @@
-"""Chooses what to ask in the next round, so that few questions find much.
+"""Plans the probes of the next round, so that few probes find many addresses.
 
-A question that turns out to be needless costs the server more than a round trip costs us. So a round asks only until
-a hit is likely enough that the questions after it would be wasted, and each question is chosen as if those before it
-had been refused. The *samples*, a few people of clear names, show the domain's pattern. Once it is known, people are
-asked about by it side by side: a few at first, more with each hit that bears it out.
+A superfluous probe costs the server more than a round trip costs us. A round therefore ends once a hit is likely enough
+that further probes would be wasted, and each probe is chosen as if those before it had been refused. The *samples*, a
+few people with unambiguous names, show the domain's pattern. Once it is known, people are probed by it in parallel: a
+few at first, more with each hit that confirms it.
 
-A server that greylists tells nothing until we come back, and then only about whom it was asked about: each question
-costs two. It is asked about the samples alone at first; when these have shown the pattern, about everybody by it.
+A greylisting server answers only at the next visit, and only about addresses that it was probed about before, so
+each probe costs two. At first only the samples are probed; once they have shown the pattern, everybody by it.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -14,90 +14,90 @@ from collections.abc import Container, Iterable, Sequence
 from pipeline.lookup.names.parse import Name
 from pipeline.lookup.patterns.candidates import Candidate
 from pipeline.lookup.patterns.model import PatternModel
-from pipeline.lookup.search.target import WORTH_ASKING, Target
+from pipeline.lookup.search.target import WORTH_PROBING, Target
 
 HOPE = 0.08
-"""A round asks about somebody until there is a hit with this chance: so much of a question a round trip is worth."""
+"""A round probes a person until the chance of a hit reaches this: what a round trip is worth, in probes."""
 HOPE_FOR_A_VISIT = 0.3
-"""A greylisting server is asked about somebody until there is a hit with this chance, if it is visited again."""
+"""The same for a greylisting server that will be visited again."""
 HOPE_OF_THE_PATTERN = 0.7
-"""On the last occasion, if the pattern is known by then."""
+"""The same on the last occasion, if the pattern is known by then."""
 HOPE_OF_MANY = 0.6
-"""On the last occasion, of many people, if it is not: that costs most and finds least."""
+"""The same on the last occasion for many people, if it is unknown: this costs most and finds least."""
 WORTH_ON_THE_LAST_OCCASION = 0.5
-"""While the pattern is unknown, what others teach when we come back may make worthwhile what is not quite so now."""
+"""Factor for WORTH_PROBING while the pattern is unknown: by the next visit, others may have made it worthwhile."""
 WORTH_OF_A_SAMPLE = 0.15
-"""Samples are probed as long as a probe shows the pattern with this chance, shared among all who wait for it."""
+"""Samples are probed while a probe shows the pattern with this chance, shared among all who wait for it."""
 WIDEST = 1024
-"""The most people asked about side by side: two for a pattern known by no hit, twice as many for each hit."""
+"""The most people probed in parallel: two for a pattern without hits, twice as many for each hit."""
 
 ProbePlan = dict[str, list[tuple[Target, Candidate]]]
-"""The local parts to ask about, each with the people who may own it, the likeliest owner first."""
+"""The local parts to probe, each with the people who may own it, the likeliest owner first."""
 
 
-def plan_round(people: Sequence[Target], model: PatternModel) -> ProbePlan:
-    """Choose the next questions; nobody who is missing from them is worth asking about while this is believed."""
+def plan_round(targets: Sequence[Target], model: PatternModel) -> ProbePlan:
+    """Choose the next probes; a target without one is not worth a probe by this model."""
     if model.dominant:
         width = min(WIDEST, 2 ** (1 + int(min(model.hits, 9))))
-        return _questions(pair for person in people[:width] for pair in _until_hopeful([person], model, HOPE))
-    samples = [person for person in people if person.sample_for]
-    return _questions(_until_hopeful(samples or people, model, HOPE))
+        return _plan(pair for target in targets[:width] for pair in _until_hopeful([target], model, HOPE))
+    samples = [target for target in targets if target.sample_for]
+    return _plan(_until_hopeful(samples or targets, model, HOPE))
 
 
 def plan_visit(
-    people: Sequence[Target], last_time: Container[Name], hope: float, everybody: int, model: PatternModel
+    targets: Sequence[Target], last_time: Container[Name], hope: float, everybody: int, model: PatternModel
 ) -> ProbePlan:
-    """Choose what a greylisting server is asked about people who will be sought again; `last_time` those, but once.
+    """Choose the probes of a visit to a greylisting server, the likely ones first; it will be visited again.
 
-    Somebody of these is asked about until there is a hit with the chance of `hope` if the pattern is unknown, of the
-    others only the samples are. The likely questions come first.
+    People in `last_time` have one more visit. While the pattern is unknown, they are probed until the chance of a
+    hit reaches `hope`, and of the others only the samples are probed.
     """
-    samples = [person for person in people if person.sample_for and person.name not in last_time]
-    pairs = [] if model.dominant else list(_until_it_does_not_pay(samples, WORTH_OF_A_SAMPLE / everybody, model))
-    for person in people:
-        if person.name in last_time:
-            person.worth = WORTH_ASKING * (1 if model.dominant else WORTH_ON_THE_LAST_OCCASION)
-            pairs += _until_hopeful([person], model, HOPE_OF_THE_PATTERN if model.dominant else hope)
+    samples = [target for target in targets if target.sample_for and target.name not in last_time]
+    pairs = [] if model.dominant else list(_while_worthwhile(samples, WORTH_OF_A_SAMPLE / everybody, model))
+    for target in targets:
+        if target.name in last_time:
+            target.worth = WORTH_PROBING * (1 if model.dominant else WORTH_ON_THE_LAST_OCCASION)
+            pairs += _until_hopeful([target], model, HOPE_OF_THE_PATTERN if model.dominant else hope)
         elif model.dominant:
-            pairs += _until_hopeful([person], model, HOPE_FOR_A_VISIT)
-    return _questions(sorted(pairs, key=lambda pair: -pair[1].probability))
+            pairs += _until_hopeful([target], model, HOPE_FOR_A_VISIT)
+    return _plan(sorted(pairs, key=lambda pair: -pair[1].probability))
 
 
-def _until_it_does_not_pay(
+def _while_worthwhile(
     samples: Sequence[Target], worth: float, model: PatternModel
 ) -> Iterable[tuple[Target, Candidate]]:
-    """Yield what to ask about samples together: each pattern of one of them, and the common ones of others, too."""
+    """Yield the probes of the samples taken together: every pattern for one of them, the common ones for others too."""
     hopeless = 1.0
-    for person, candidate in _until_hopeful(samples, model, 1.0):
+    for target, candidate in _until_hopeful(samples, model, 1.0):
         if hopeless < 1 and hopeless * candidate.probability < worth:
             return
         hopeless *= 1 - candidate.probability
-        yield person, candidate
+        yield target, candidate
 
 
-def _until_hopeful(people: Sequence[Target], model: PatternModel, hope: float) -> Iterable[tuple[Target, Candidate]]:
-    """Yield the likeliest candidate of these people again and again, supposing that the ones before fail."""
-    supposed = {id(person): person for person in people}
+def _until_hopeful(targets: Sequence[Target], model: PatternModel, hope: float) -> Iterable[tuple[Target, Candidate]]:
+    """Yield the likeliest candidate of these targets again and again, supposing that those before were refused."""
+    supposed = {id(target): target for target in targets}
     model, hopeless = model.copy(), 1.0
     while True:
-        options = [(person, supposed[id(person)].best(model)) for person in people]
-        likely = [(person, candidate) for person, candidate in options if candidate is not None]
+        options = [(target, supposed[id(target)].best(model)) for target in targets]
+        likely = [(target, candidate) for target, candidate in options if candidate is not None]
         if not likely:
             return
-        person, candidate = max(likely, key=lambda pair: pair[1].probability)
-        yield person, candidate
+        target, candidate = max(likely, key=lambda pair: pair[1].probability)
+        yield target, candidate
         hopeless *= 1 - candidate.probability
         if hopeless <= 1 - hope:
             return
-        before = supposed[id(person)]
-        supposed[id(person)] = after = before.supposing_refused(candidate.local_part)
+        before = supposed[id(target)]
+        supposed[id(target)] = after = before.supposing_refused(candidate.local_part)
         model.note_refusal(before.refused, after.refused)
 
 
-def _questions(pairs: Iterable[tuple[Target, Candidate]]) -> ProbePlan:
-    questions: ProbePlan = {}
-    for person, candidate in pairs:
-        questions.setdefault(candidate.local_part, []).append((person, candidate))
-    for owners in questions.values():
+def _plan(pairs: Iterable[tuple[Target, Candidate]]) -> ProbePlan:
+    plan: ProbePlan = {}
+    for target, candidate in pairs:
+        plan.setdefault(candidate.local_part, []).append((target, candidate))
+    for owners in plan.values():
         owners.sort(key=lambda owner: -owner[1].probability)
-    return questions
+    return plan

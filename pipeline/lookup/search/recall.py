@@ -1,7 +1,7 @@
-"""People whose address an earlier run found, or found out that there is none.
+"""Recalls the people whose address an earlier run found, or for whom it found none.
 
-Neither names nor addresses are kept for that, only digests: who is asked about again is recognised, and their address
-is the one of their candidates that has the digest.
+Neither names nor addresses are kept for this, only digests. A person is recognised by theirs, and their address is the
+candidate with the right digest.
 """
 
 import hashlib
@@ -13,18 +13,18 @@ from pipeline.lookup.patterns.patterns import local_parts
 
 
 def person_digest(domain: str, name: Name) -> bytes:
-    """Tell a person of a domain from all others, without saying who it is."""
+    """Return a digest that identifies a person of a domain to those who know the name."""
     spelled = sorted(f"{reading.first} {reading.last}" for reading in name.readings)
     return hashlib.sha256("\0".join([domain, *spelled]).encode()).digest()
 
 
 def mailbox_digest(email: str) -> bytes:
-    """Tell an address from all others, without saying which it is."""
+    """Return a digest that identifies an address to those who know it."""
     return hashlib.sha256(email.encode()).digest()
 
 
 def recall(known: KnownPerson, domain: str, name: Name) -> Candidate | None:
-    """Find the address of somebody among their candidates; None if there is none, or names are read anew since."""
+    """Return the candidate with the known digest; None if there is none, such as after a change of the name parser."""
     if known.mailbox is None:
         return None
     for local_part in local_parts(name):

@@ -4,14 +4,14 @@ from pipeline.contacts import PatternCount
 from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.patterns.model import PatternModel
 from pipeline.lookup.search.planning import ProbePlan, plan_round
-from pipeline.lookup.search.target import Target, seek
+from pipeline.lookup.search.target import Target, target_for
 
 KNOWN = PatternModel([PatternCount("flast", 5)])
 
 
 def people(*full_names: str) -> list[Target]:
     names = [parse_name(full_name=full_name) for full_name in full_names]
-    return [seek(name) for name in names if name is not None]
+    return [target_for(name) for name in names if name is not None]
 
 
 def crowd(size: int) -> list[Target]:
@@ -24,7 +24,7 @@ def asked_about(questions: ProbePlan) -> set[int]:
 
 def refuse(person: Target, local_part: str, model: PatternModel) -> None:
     before = dict(person.refused)
-    person.asked += 1
+    person.probes += 1
     person.note_refusal(local_part)
     model.note_refusal(before, person.refused)
 

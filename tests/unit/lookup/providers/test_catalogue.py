@@ -40,7 +40,7 @@ def read(tmp_path: Path, text: str, **environment: str) -> Catalogue:
         (GOOD.replace("https://", "https://user:word@"), "keys belong into headers"),
         (GOOD + 'query = { n = "{nickname}" }', "{nickname} is no field of a person"),
         (GOOD + 'headers = { Authorization = "Bearer ${KEY}" }', "needs the environment variable KEY"),
-        (GOOD + GOOD, "two providers have one name"),
+        (GOOD + GOOD, "two providers have the same name"),
         ('[[provider]]\npreset = "fisher"\nname = "p"\nprice = 1', "there is no preset fisher: choose from hunter"),
         ('[[provider]]\nplugin = "fisher"\nname = "p"\nprice = 1', "there is no plug-in fisher"),
         ("[budget]\nper_run = -1", "budget.per_run"),

@@ -144,7 +144,7 @@ def test_one_contact_costs_no_more_than_it_may(office: Desk) -> None:
 
     (said,) = office.conclude(NOBODY)
 
-    assert said.said == {"sandbox": "not_found", "second": "out_of_budget"}
+    assert said.answers == {"sandbox": "not_found", "second": "out_of_budget"}
     assert office.provider.requests.total() == 1
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.lookup.providers.retry_after import retry_after
+from pipeline.lookup.providers.http_provider import retry_after
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.outage import ENOUGH
 from pipeline.mail.reacher.verifier import MAX_ANSWER
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.stages.email_verify import SURE_OF_A_YES
+from pipeline.stages.email_verify import PROBED_TOGETHER
 from tests.unit.mail.servers.reacher_server import Reacher, Response, failed, output, reacher
 from tests.unit.mail.servers.scripted_servers import name_server
 from tests.unit.mail.verifying import addresses, results_of
@@ -121,7 +121,7 @@ def test_each_address_is_asked_about_once_and_nobody_is_invented_where_catch_all
 
 
 def test_nobody_is_invented_beside_many_addresses_either() -> None:
-    many = [f"person{number}@acme.test" for number in range(SURE_OF_A_YES + 1)]
+    many = [f"person{number}@acme.test" for number in range(PROBED_TOGETHER + 1)]
 
     said, service = verify(lambda _: output(), *many)
 
