@@ -30,7 +30,7 @@ from cli.local.stack import Ports, Stack, running_stack
 from cli.watching import FINISHED
 from models.database import open_database
 from sandbox.csv_files import write_contacts_csv
-from sandbox.domains import Habit, invent_domains
+from sandbox.domains import Behaviour, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import invent_people
 
@@ -48,7 +48,7 @@ SETTINGS = {
     "SMTP_CONNECTIONS_PER_HOST": "32",
     "SMTP_CONNECTIONS_PER_PROVIDER": "320",
 }
-NEEDS_NO_QUESTION = {Habit.NULL_MX, Habit.NO_SUCH_DOMAIN}
+NEEDS_NO_QUESTION = {Behaviour.NULL_MX, Behaviour.NO_SUCH_DOMAIN}
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def main() -> None:
     ):
         contacts, addresses = Path(directory, "contacts.csv"), Path(directory, "addresses.csv")
         write_contacts_csv(people, contacts)
-        _write_addresses(addresses, [d.name for d in domains if d.habit in NEEDS_NO_QUESTION], options.verify)
+        _write_addresses(addresses, [d.name for d in domains if d.behaviour in NEEDS_NO_QUESTION], options.verify)
         figures: dict[str, Any] = {"contacts": options.contacts, "verify": options.verify}
         if options.contacts:
             figures |= _cancelled_and_retried(stack, contacts, options.cancel_at)

@@ -217,7 +217,7 @@ def _print_tables(truth: TruthSet, worked: Worked) -> None:
     companies = {company.domain.name: company for company in truth.companies}
     groups: Mapping[str, Callable[[Employee], str]] = {
         "culture": lambda employee: employee.culture,
-        "servers": lambda employee: companies[employee.domain].domain.habit.value,
+        "servers": lambda employee: companies[employee.domain].domain.behaviour.value,
         "naming": lambda employee: companies[employee.domain].scheme.naming.value,
         "contacts": lambda employee: _size_class(companies[employee.domain]),
     }

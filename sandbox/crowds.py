@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import islice, product
 
-from sandbox.domains import Domain, Habit
+from sandbox.domains import Behaviour, Domain
 from sandbox.names import FIRST_NAMES, SURNAME_BEGINNINGS, SURNAME_ENDINGS
 from sandbox.truth import Mailbox
 
@@ -52,7 +52,7 @@ def one_each_at_three_hosts(count: int) -> Crowd:
 
 
 def _domain(name: str, mail_host: str) -> Domain:
-    return Domain(name, name, Habit.ORDINARY, "first.last", (mail_host,), "postfix")
+    return Domain(name, name, Behaviour.ORDINARY, "first.last", (mail_host,), "postfix")
 
 
 def _names(count: int) -> list[tuple[str, str]]:

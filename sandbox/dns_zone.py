@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from dnslib import CNAME, MX, NS, QTYPE, RCODE, RR, SOA, TXT, A
 
 from sandbox.addresses import WEB_ADDRESS
-from sandbox.domains import Domain, Habit
+from sandbox.domains import Behaviour, Domain
 
 TTL = 300
 """Seconds that an answer may be kept."""
@@ -76,36 +76,36 @@ def build_zone(domains: Iterable[Domain], addresses: Mapping[str, str]) -> Zone:
     for domain in domains:
         _add_domain(zone, domain)
         for host in domain.mail_hosts:
-            _add_host(zone, host, addresses[host], domain.habit)
+            _add_host(zone, host, addresses[host], domain.behaviour)
     return zone
 
 
 def _add_domain(zone: Zone, domain: Domain) -> None:
     apex = f"{domain.name}."
-    match domain.habit:
-        case Habit.NO_SUCH_DOMAIN:
+    match domain.behaviour:
+        case Behaviour.NO_SUCH_DOMAIN:
             return
-        case Habit.DNS_SERVFAIL:
+        case Behaviour.DNS_SERVFAIL:
             zone.add_broken(apex)
             return
     zone.add_apex(apex)
     zone.add(apex, QTYPE.TXT, TXT("v=spf1 mx -all"))
-    match domain.habit:
-        case Habit.NO_MAIL_SERVER | Habit.NO_MX_BUT_ADDRESS | Habit.NOTHING_LISTENS:
+    match domain.behaviour:
+        case Behaviour.NO_MAIL_SERVER | Behaviour.NO_MX_BUT_ADDRESS | Behaviour.NOTHING_LISTENS:
             return
-        case Habit.NULL_MX:
+        case Behaviour.NULL_MX:
             zone.add(apex, QTYPE.MX, MX(".", 0))
     zone.add(apex, QTYPE.A, A(WEB_ADDRESS))
     for position, host in enumerate(domain.mail_hosts, start=1):
         zone.add(apex, QTYPE.MX, MX(f"{host}.", 10 * position))
 
 
-def _add_host(zone: Zone, host: str, address: str, habit: Habit) -> None:
+def _add_host(zone: Zone, host: str, address: str, behaviour: Behaviour) -> None:
     name = f"{host}."
     if zone.answer(name, QTYPE.A).answers:
         return
     zone.add_apex(name.partition(".")[2] if host.count(".") > 1 else name)
-    if habit is Habit.ALIASED_MX:
+    if behaviour is Behaviour.ALIASED_MX:
         zone.add(name, QTYPE.CNAME, CNAME(f"alias-of.{name}"))
         name = f"alias-of.{name}"
     zone.add(name, QTYPE.A, A(address))

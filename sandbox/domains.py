@@ -1,4 +1,4 @@
-"""Invented companies' domains, and the habits of their name and mail servers."""
+"""Invented companies' domains, and the behaviours of their name and mail servers."""
 # ruff: noqa: SIM905 - a block of words is easier to read and to extend than a list of strings
 
 import random
@@ -9,7 +9,7 @@ from itertools import chain, product, repeat
 from sandbox.patterns import draw_pattern
 
 
-class Habit(StrEnum):
+class Behaviour(StrEnum):
     """How a domain's name and mail servers treat those who ask."""
 
     ORDINARY = "ordinary"
@@ -47,7 +47,7 @@ class Habit(StrEnum):
 
 
 RECIPIENT_LIMIT = 5
-"""Recipients per transaction where `Habit.RECIPIENT_LIMIT` holds, unless the domain has a limit of its own."""
+"""Recipients per transaction where `Behaviour.RECIPIENT_LIMIT` holds, unless the domain has a limit of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Domain:
 
     name: str
     company: str
-    habit: Habit
+    behaviour: Behaviour
     pattern: str
     mail_hosts: tuple[str, ...]
     dialect: str
@@ -71,36 +71,36 @@ class Domain:
     @property
     def is_tarpit(self) -> bool:
         """Whether nobody waits long enough for its replies."""
-        return self.habit is Habit.SLOW and self.slowness > 1
+        return self.behaviour is Behaviour.SLOW and self.slowness > 1
 
     @property
     def living_hosts(self) -> tuple[str, ...]:
         """The mail hosts that accept connections."""
-        if self.habit is Habit.FIRST_MX_DEAD:
+        if self.behaviour is Behaviour.FIRST_MX_DEAD:
             return self.mail_hosts[1:]
-        return () if self.habit is Habit.NOTHING_LISTENS else self.mail_hosts
+        return () if self.behaviour is Behaviour.NOTHING_LISTENS else self.mail_hosts
 
 
 _IN_SIXTY = {
-    Habit.CATCH_ALL: 4,
-    Habit.NO_MX_BUT_ADDRESS: 2,
-    Habit.NO_MAIL_SERVER: 2,
-    Habit.NO_SUCH_DOMAIN: 2,
-    Habit.NULL_MX: 2,
-    Habit.GREYLISTING: 2,
-    Habit.RECIPIENT_LIMIT: 2,
-    Habit.FIRST_MX_DEAD: 2,
-    Habit.REFUSING: 1,
-    Habit.REFUSING_AT_BANNER: 1,
-    Habit.SLOW: 1,
-    Habit.NO_PIPELINING: 1,
-    Habit.ALIASED_MX: 1,
-    Habit.NOTHING_LISTENS: 1,
-    Habit.DNS_SERVFAIL: 1,
+    Behaviour.CATCH_ALL: 4,
+    Behaviour.NO_MX_BUT_ADDRESS: 2,
+    Behaviour.NO_MAIL_SERVER: 2,
+    Behaviour.NO_SUCH_DOMAIN: 2,
+    Behaviour.NULL_MX: 2,
+    Behaviour.GREYLISTING: 2,
+    Behaviour.RECIPIENT_LIMIT: 2,
+    Behaviour.FIRST_MX_DEAD: 2,
+    Behaviour.REFUSING: 1,
+    Behaviour.REFUSING_AT_BANNER: 1,
+    Behaviour.SLOW: 1,
+    Behaviour.NO_PIPELINING: 1,
+    Behaviour.ALIASED_MX: 1,
+    Behaviour.NOTHING_LISTENS: 1,
+    Behaviour.DNS_SERVFAIL: 1,
 }
-_UNUSUAL = tuple(chain.from_iterable(repeat(habit, times) for habit, times in _IN_SIXTY.items()))
-HABITS = (Habit.ORDINARY,) * (60 - len(_UNUSUAL)) + _UNUSUAL
-"""The habits of sixty domains; more domains repeat them, fewer have the first of them."""
+_UNUSUAL = tuple(chain.from_iterable(repeat(behaviour, times) for behaviour, times in _IN_SIXTY.items()))
+BEHAVIOURS = (Behaviour.ORDINARY,) * (60 - len(_UNUSUAL)) + _UNUSUAL
+"""The behaviours of sixty domains; more domains repeat them, fewer have the first of them."""
 
 _HOSTED = {
     "google": ("mx1.harbor-mail.example", "mx2.harbor-mail.example"),
@@ -127,13 +127,13 @@ _TOP_LEVEL = ("test", "example")
 
 
 def invent_domains(seed: int, count: int = 60) -> tuple[Domain, ...]:
-    """As many domains, under .test and .example (RFC 2606); 60 or more have every habit.
+    """As many domains, under .test and .example (RFC 2606); 60 or more have every behaviour.
 
     Raises ValueError for more than 2,240, where the names end.
     """
     rng = random.Random(f"domains {seed}")  # noqa: S311 - repeatable is the point
     names = company_names(rng, count)
-    return tuple(_invent(rng, HABITS[position % len(HABITS)], *name) for position, name in enumerate(names))
+    return tuple(_invent(rng, BEHAVIOURS[position % len(BEHAVIOURS)], *name) for position, name in enumerate(names))
 
 
 def company_names(rng: random.Random, count: int) -> list[tuple[str, str, str]]:
@@ -144,29 +144,29 @@ def company_names(rng: random.Random, count: int) -> list[tuple[str, str, str]]:
     return rng.sample(list(product(_COMPANY_BEGINNINGS, _COMPANY_ENDINGS, _TOP_LEVEL)), count)
 
 
-def _invent(rng: random.Random, habit: Habit, beginning: str, ending: str, top_level: str) -> Domain:
+def _invent(rng: random.Random, behaviour: Behaviour, beginning: str, ending: str, top_level: str) -> Domain:
     name = f"{beginning}-{ending}.{top_level}".lower()
     dialect = rng.choice(("postfix", "exim", "exchange", "google"))
     return Domain(
         name=name,
         company=f"{beginning} {ending}",
-        habit=habit,
+        behaviour=behaviour,
         pattern=draw_pattern(rng),
-        mail_hosts=mail_hosts(rng, habit, name, dialect),
+        mail_hosts=mail_hosts(rng, behaviour, name, dialect),
         dialect=dialect,
     )
 
 
-def mail_hosts(rng: random.Random, habit: Habit, name: str, dialect: str) -> tuple[str, ...]:
+def mail_hosts(rng: random.Random, behaviour: Behaviour, name: str, dialect: str) -> tuple[str, ...]:
     """The hosts that take a domain's mail, the preferred one first: its own, or a provider's."""
-    match habit:
-        case Habit.NO_MAIL_SERVER | Habit.NO_SUCH_DOMAIN | Habit.NULL_MX | Habit.DNS_SERVFAIL:
+    match behaviour:
+        case Behaviour.NO_MAIL_SERVER | Behaviour.NO_SUCH_DOMAIN | Behaviour.NULL_MX | Behaviour.DNS_SERVFAIL:
             return ()
-        case Habit.NO_MX_BUT_ADDRESS | Habit.NOTHING_LISTENS:
+        case Behaviour.NO_MX_BUT_ADDRESS | Behaviour.NOTHING_LISTENS:
             return (name,)
-        case Habit.FIRST_MX_DEAD:
+        case Behaviour.FIRST_MX_DEAD:
             return (f"mx1.{name}", f"mx2.{name}")
-        case Habit.ORDINARY | Habit.CATCH_ALL if dialect in _HOSTED and rng.random() < 0.5:
+        case Behaviour.ORDINARY | Behaviour.CATCH_ALL if dialect in _HOSTED and rng.random() < 0.5:
             return _HOSTED[dialect]
         case _:
             return (f"mail.{name}",)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-from sandbox.domains import Domain, Habit
+from sandbox.domains import Behaviour, Domain
 from sandbox.names import Name, draw_name, draw_plain_name
 from sandbox.patterns import ROOM, likely_local_parts, local_parts, spell
 from sandbox.truth import Mailbox, truth_about
@@ -33,17 +33,17 @@ class Person:
 
 
 _FAST = {
-    Habit.ORDINARY,
-    Habit.NO_MX_BUT_ADDRESS,
-    Habit.RECIPIENT_LIMIT,
-    Habit.NO_PIPELINING,
-    Habit.FIRST_MX_DEAD,
-    Habit.ALIASED_MX,
+    Behaviour.ORDINARY,
+    Behaviour.NO_MX_BUT_ADDRESS,
+    Behaviour.RECIPIENT_LIMIT,
+    Behaviour.NO_PIPELINING,
+    Behaviour.FIRST_MX_DEAD,
+    Behaviour.ALIASED_MX,
 }
-"""Habits under which every mailbox can be found at once."""
+"""Behaviours under which every mailbox can be found at once."""
 
-_FAST_DEAD_ENDS = {Habit.CATCH_ALL, Habit.NO_MAIL_SERVER, Habit.NO_SUCH_DOMAIN, Habit.NULL_MX}
-"""Habits under which it is clear at once that nothing can be found."""
+_FAST_DEAD_ENDS = {Behaviour.CATCH_ALL, Behaviour.NO_MAIL_SERVER, Behaviour.NO_SUCH_DOMAIN, Behaviour.NULL_MX}
+"""Behaviours under which it is clear at once that nothing can be found."""
 
 
 class _Staff:
@@ -106,8 +106,8 @@ def invent_exactly(
     the domains have no room for them.
     """
     rng = random.Random(f"exactly {seed}")  # noqa: S311 - repeatable is the point
-    fast = [domain for domain in domains if domain.habit in _FAST]
-    dead_ends = [domain for domain in domains if domain.habit in _FAST_DEAD_ENDS]
+    fast = [domain for domain in domains if domain.behaviour in _FAST]
+    dead_ends = [domain for domain in domains if domain.behaviour in _FAST_DEAD_ENDS]
     at_dead_ends = unfindable // 2 if dead_ends else 0
     mailboxes = [Mailbox.OPEN] * valid + [Mailbox.FULL] * found_unverified
     mailboxes += islice(cycle((Mailbox.NONE, Mailbox.DISABLED)), unfindable - at_dead_ends)
@@ -150,7 +150,7 @@ def _sizes(rng: random.Random, count: int, domains: Sequence[Domain]) -> Counter
     """
     if count and not domains:
         raise ValueError(f"there is no domain for {count} people to work at")
-    ranked = sorted(domains, key=lambda domain: rng.random() + (0.0 if domain.habit is Habit.ORDINARY else 0.3))
+    ranked = sorted(domains, key=lambda domain: rng.random() + (0.0 if domain.behaviour is Behaviour.ORDINARY else 0.3))
     weights = [(rank + 5) ** -1.6 for rank in range(len(ranked))]
     sizes = Counter(ranked[:count])
     if count > sizes.total():

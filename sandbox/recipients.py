@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from sandbox.dialects import dialect_named
-from sandbox.domains import Domain, Habit
+from sandbox.domains import Behaviour, Domain
 from sandbox.truth import Mailbox
 
 FUNCTION_MAILBOXES = ("postmaster", "abuse", "info")
@@ -62,9 +62,9 @@ def recipient_reply(domain: Domain, mailbox: Mailbox) -> str:
     It is a template of `sandbox.dialects`.
     """
     dialect = dialect_named(domain.dialect)
-    if domain.habit in {Habit.REFUSING, Habit.REFUSING_AT_BANNER}:
+    if domain.behaviour in {Behaviour.REFUSING, Behaviour.REFUSING_AT_BANNER}:
         return dialect.blocked
-    if domain.habit is Habit.CATCH_ALL:
+    if domain.behaviour is Behaviour.CATCH_ALL:
         return dialect.recipient_ok
     return {
         Mailbox.OPEN: dialect.recipient_ok,

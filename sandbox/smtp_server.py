@@ -12,7 +12,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from sandbox.connections import Connections
 from sandbox.counts import Tally
 from sandbox.dialects import dialect_named
-from sandbox.domains import Domain, Habit
+from sandbox.domains import Behaviour, Domain
 from sandbox.recipients import Greylist, MailboxStates, recipient_reply
 from sandbox.truth import Mailbox
 
@@ -31,7 +31,7 @@ class MailWorld:
 class MailHost:
     """One mail host: aiosmtpd calls its `handle_` hooks for each command, and sends what they return.
 
-    A host whose domains share a habit has that habit from the greeting on; a host of many habits greets
+    A host whose domains share a behaviour has that behaviour from the greeting on; a host of many behaviours greets
     everybody alike, and shows them at RCPT.
     """
 
@@ -41,13 +41,13 @@ class MailHost:
         self.domains = {domain.name: domain for domain in domains}
         first = next(iter(self.domains.values()))
         self.dialect = dialect_named(first.dialect)
-        alike = all(domain.habit is first.habit for domain in self.domains.values())
-        self.habit = first.habit if alike else Habit.ORDINARY
-        self.reply_seconds = world.slow_seconds * first.slowness if self.habit is Habit.SLOW else 0.0
+        alike = all(domain.behaviour is first.behaviour for domain in self.domains.values())
+        self.behaviour = first.behaviour if alike else Behaviour.ORDINARY
+        self.reply_seconds = world.slow_seconds * first.slowness if self.behaviour is Behaviour.SLOW else 0.0
 
     def receive(self) -> asyncio.Protocol:
         """What talks to one client that connects."""
-        return BlockedAtBanner(self) if self.habit is Habit.REFUSING_AT_BANNER else Conversation(self)
+        return BlockedAtBanner(self) if self.behaviour is Behaviour.REFUSING_AT_BANNER else Conversation(self)
 
     def count(self, verb: str) -> None:
         """A command came."""
@@ -66,7 +66,7 @@ class MailHost:
         self.count("EHLO")
         session.host_name = client_name
         extensions = []
-        if self.habit is not Habit.NO_PIPELINING:
+        if self.behaviour is not Behaviour.NO_PIPELINING:
             extensions.append("250-PIPELINING")
         if self.dialect.enhanced_codes:
             extensions.append("250-ENHANCEDSTATUSCODES")
@@ -93,7 +93,7 @@ class MailHost:
             template = self.dialect.not_ours
         else:
             self.world.tally.recipient(domain.name)
-            if domain.habit is Habit.SLOW and self.habit is not Habit.SLOW:
+            if domain.behaviour is Behaviour.SLOW and self.behaviour is not Behaviour.SLOW:
                 await asyncio.sleep(self.world.slow_seconds * domain.slowness)
             template = self._template(domain, server.recipients_asked, (client, str(envelope.mail_from), address))
         return template.format(
@@ -104,10 +104,10 @@ class MailHost:
 
     def _template(self, domain: Domain, recipients_asked: int, triple: tuple[str, str, str]) -> str:
         dialect = dialect_named(domain.dialect)
-        if domain.habit is Habit.RECIPIENT_LIMIT and recipients_asked > domain.recipient_limit:
+        if domain.behaviour is Behaviour.RECIPIENT_LIMIT and recipients_asked > domain.recipient_limit:
             return dialect.too_many_recipients
         now = asyncio.get_running_loop().time()
-        if domain.habit is Habit.GREYLISTING and not self.world.greylist.lets_pass(triple, now):
+        if domain.behaviour is Behaviour.GREYLISTING and not self.world.greylist.lets_pass(triple, now):
             return dialect.greylisted
         local_part = triple[2].rpartition("@")[0].lower()
         return recipient_reply(domain, self.world.mailboxes[domain.name].get(local_part, Mailbox.NONE))
@@ -159,7 +159,7 @@ class Conversation(SMTP):
     def data_received(self, data: bytes) -> None:
         """Take commands; where PIPELINING (RFC 2920) is not offered, hang up on who does not wait."""
         self._replies_due += data.count(b"\n")
-        if self._replies_due > 1 and self._host.habit is Habit.NO_PIPELINING:
+        if self._replies_due > 1 and self._host.behaviour is Behaviour.NO_PIPELINING:
             self._connection.write(b"554 SMTP synchronization error\r\n")
             self._connection.close()
         else:

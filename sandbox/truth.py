@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from sandbox.domains import Domain, Habit
+from sandbox.domains import Behaviour, Domain
 
 
 class Mailbox(StrEnum):
@@ -30,16 +30,16 @@ class Truth(NamedTuple):
 
 
 _SILENCED_BY = {
-    Habit.CATCH_ALL: "catch_all",
-    Habit.NO_MAIL_SERVER: "no_mail_server",
-    Habit.NOTHING_LISTENS: "server_unreachable",
-    Habit.NO_SUCH_DOMAIN: "no_such_domain",
-    Habit.NULL_MX: "null_mx",
-    Habit.REFUSING: "blocked",
-    Habit.REFUSING_AT_BANNER: "blocked",
-    Habit.DNS_SERVFAIL: "dns_failure",
+    Behaviour.CATCH_ALL: "catch_all",
+    Behaviour.NO_MAIL_SERVER: "no_mail_server",
+    Behaviour.NOTHING_LISTENS: "server_unreachable",
+    Behaviour.NO_SUCH_DOMAIN: "no_such_domain",
+    Behaviour.NULL_MX: "null_mx",
+    Behaviour.REFUSING: "blocked",
+    Behaviour.REFUSING_AT_BANNER: "blocked",
+    Behaviour.DNS_SERVFAIL: "dns_failure",
 }
-"""Habits that keep the truth about every mailbox of the domain from whoever asks."""
+"""Behaviours that keep the truth about every mailbox of the domain from whoever asks."""
 
 _BY_MAILBOX = {
     Mailbox.OPEN: Truth(findable=True, verdict="valid", reason_not_found=None),
@@ -51,7 +51,7 @@ _BY_MAILBOX = {
 
 def truth_about(domain: Domain, mailbox: Mailbox) -> Truth:
     """What can be established about somebody with this mailbox at this domain."""
-    silenced = "time_limit" if domain.is_tarpit else _SILENCED_BY.get(domain.habit)
+    silenced = "time_limit" if domain.is_tarpit else _SILENCED_BY.get(domain.behaviour)
     if silenced:
         return Truth(findable=False, verdict=None, reason_not_found=silenced)
     return _BY_MAILBOX[mailbox]

@@ -27,7 +27,7 @@ OLD_WORDS = {
     r"[sS]tandstill": "stalled",
     r"[dD]o[_ -]not[_ -]contact|[wW]ithh[eo]ld": "suppression list, to suppress",
     r"RECORD_TIMEOUT|MAX_RECORDS|CREDITS_PER_RECORD": "contact",
-    r"[bB]elief|[mM]anners": "pattern model, spelling style",
+    r"[bB]elief|[mM]anners|[hH]abit": "pattern model, spelling style, behaviour",
     r"condemn|let_rest|ta?o?ke?_back|hand(?:ed)?_back": "poison, parked, unmark_resent, released",
     r"Enquiry|_enquiry|enquiry_|ways_out|Ways?Out|[hH]andover|HandOver": "probe, egress, session reuse",
     r"\b[sS]hel[fv]|\bTold[A(\[.]|\bBatches[A(\[.]": "SharedCache, CachedValue, Coalescer",

@@ -34,7 +34,7 @@ class TrueName:
 
 @dataclass(frozen=True, slots=True)
 class Culture:
-    """One culture's names and habits of writing them.
+    """One culture's names, and how contacts of it are written.
 
     `native` and `family_first` are the shares of contacts written in the culture's own script, and with the family
     name first though in Latin letters.

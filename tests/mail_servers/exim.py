@@ -1,4 +1,4 @@
-"""Exim out of Debian's packages: a mail server that nobody here wrote, its habits written as its own ACLs.
+"""Exim out of Debian's packages: a mail server that nobody here wrote, its behaviours written as its own ACLs.
 
 Its packages can't be installed beside Postfix's, so that they are unpacked into a directory of their own, named by
 `GROWTH_EXIM` (`.ci/run` does it).

@@ -182,7 +182,7 @@ def verify(servers: Servers, emails: Sequence[str], *, patience: int = 0) -> dic
     )
 
 
-def test_every_habit_gets_the_verdict_that_it_means(servers: Servers) -> None:
+def test_every_behaviour_gets_the_verdict_that_it_means(servers: Servers) -> None:
     outcomes = verify(servers, list(TRUTH), patience=1)
 
     assert {email: verdict(outcome) for email, outcome in outcomes.items()} == TRUTH

@@ -16,7 +16,7 @@ def same_mailbox_key(address: Address, provider: str = "") -> str:
     aliases = aliases_at(address.domain, provider)
     local = address.local.lower()
     if aliases.tag and not local.startswith(('"', aliases.tag)):
-        local = local.partition(aliases.tag)[0]
+        local = local.partition(aliases.tag)[0].rstrip(".")
     for character in aliases.ignored:
         local = local.replace(character, "") or local
     return f"{local}@{aliases.domain or address.domain}"

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from sandbox.addresses import assign_addresses
-from sandbox.domains import Domain, Habit, invent_domains
+from sandbox.domains import Behaviour, Domain, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 from tests.faults.loops import running_loop
@@ -32,7 +32,7 @@ class World:
 @contextmanager
 def running_world() -> Iterator[World]:
     """Name server, mail servers and hostile servers until the block ends."""
-    paced = [replace(domain, habit=Habit.SLOW) for domain in invent_domains(SEED, DOMAINS) if domain.mail_hosts]
+    paced = [replace(domain, behaviour=Behaviour.SLOW) for domain in invent_domains(SEED, DOMAINS) if domain.mail_hosts]
     hostile = [_as_hostile(domain) for domain in invent_domains(SEED + 1, len(HOSTILITIES))]
     people = invent_people(SEED, CONTACTS, paced)
     hostile_people = invent_people(SEED, HOSTILE_CONTACTS, hostile)
@@ -45,7 +45,9 @@ def running_world() -> Iterator[World]:
 
 def _as_hostile(domain: Domain) -> Domain:
     """A domain whose address is known and where the sandbox itself does not listen: our own servers do."""
-    return replace(domain, name=f"hostile-{domain.name}", habit=Habit.NOTHING_LISTENS, mail_hosts=_host_of(domain))
+    return replace(
+        domain, name=f"hostile-{domain.name}", behaviour=Behaviour.NOTHING_LISTENS, mail_hosts=_host_of(domain)
+    )
 
 
 def _host_of(domain: Domain) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.domains import Habit
+from sandbox.domains import Behaviour
 from sandbox.internet import Internet
 from sandbox.people import Person
 from tests.integration.conftest import Population
@@ -35,15 +35,15 @@ def verify(internet: Internet, tmp_path: Path) -> Verify:
     return run
 
 
-def people_at(population: Population, habit: Habit, verdict: str | None = None) -> list[Person]:
-    domains = {domain.name for domain in population.domains if domain.habit is habit}
+def people_at(population: Population, behaviour: Behaviour, verdict: str | None = None) -> list[Person]:
+    domains = {domain.name for domain in population.domains if domain.behaviour is behaviour}
     people = [*population.hundred, *population.crowd]
     return [each for each in people if each.domain in domains and each.email and verdict in (None, each.verdict)]
 
 
 @pytest.fixture
 def valid(population: Population) -> str:
-    return str(people_at(population, Habit.ORDINARY, "valid")[0].email)
+    return str(people_at(population, Behaviour.ORDINARY, "valid")[0].email)
 
 
 def test_a_valid_address_is_shown_as_a_conversation_from_syntax_to_verdict(verify: Verify, valid: str) -> None:
@@ -60,8 +60,8 @@ def test_a_list_keeps_its_columns_and_order_and_gets_the_truth(
     verify: Verify, population: Population, tmp_path: Path
 ) -> None:
     impatient = [domain.name for domain in population.domains if domain.dialect == "exim"]
-    greylisted = [each for each in people_at(population, Habit.GREYLISTING) if each.domain not in impatient]
-    people = [*people_at(population, Habit.ORDINARY)[:40], *greylisted[:2]]
+    greylisted = [each for each in people_at(population, Behaviour.GREYLISTING) if each.domain not in impatient]
+    people = [*people_at(population, Behaviour.ORDINARY)[:40], *greylisted[:2]]
     rows = [[person.crm_id, f" {person.email} ", "näher"] for person in people]
     further = [rows[0], ["x", "no address", ""], ["y", "", ""]]
     write(tmp_path / "list.csv", [["id", "Work E-Mail", "note"], *rows, *further])
@@ -84,8 +84,8 @@ def test_a_list_keeps_its_columns_and_order_and_gets_the_truth(
 def test_a_list_that_was_stopped_goes_on_where_it_was(
     verify: Verify, population: Population, tmp_path: Path, internet: Internet
 ) -> None:
-    domain = people_at(population, Habit.GREYLISTING)[0].domain
-    quick = people_at(population, Habit.ORDINARY)[:10]
+    domain = people_at(population, Behaviour.GREYLISTING)[0].domain
+    quick = people_at(population, Behaviour.ORDINARY)[:10]
     write(tmp_path / "list.csv", [["email"], *([str(person.email)] for person in quick), [f"nobody-yet@{domain}"]])
     arguments = ["--file", "list.csv", "--output", "out.csv", "--patience", "60"]
     environment = {**os.environ, **NOWHERE, **internet.settings(), "DEFER_SECONDS": "60"}

@@ -13,7 +13,7 @@ from cli.local.ports import free_port
 from cli.local.processes import EngineProcess, worker_command
 from cli.local.stack import Ports, Stack, running_stack
 from sandbox import provider
-from sandbox.domains import Habit
+from sandbox.domains import Behaviour
 from sandbox.internet import Internet
 from sandbox.provider import Provider
 from tests.integration.conftest import Population, contacts_of
@@ -39,7 +39,7 @@ ANSWERED_FIRST = 10
 @pytest.fixture
 def people(population: Population) -> Sequence[Mapping[str, str]]:
     """Strangers to their mail servers, the first of them twice in the list."""
-    domains = [domain.name for domain in population.domains if domain.habit is Habit.ORDINARY]
+    domains = [domain.name for domain in population.domains if domain.behaviour is Behaviour.ORDINARY]
     distinct = [{"full_name": f"Stranger Number{n}", "domain": domains[n % len(domains)]} for n in range(CONTACTS - 1)]
     return [distinct[0], *distinct]
 

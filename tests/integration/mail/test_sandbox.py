@@ -20,7 +20,7 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from sandbox.domains import Domain, Habit, invent_domains
+from sandbox.domains import Behaviour, Domain, invent_domains
 from sandbox.internet import SHARED_HOST, Internet
 from sandbox.patterns import likely_local_parts
 from sandbox.people import Person, invent_people
@@ -74,8 +74,14 @@ def guess(client: smtplib.SMTP, person: Person) -> dict[str, str]:
 def test_who_guesses_every_likely_address_finds_whom_the_truth_calls_findable(
     people: list[Person], domains: Sequence[Domain]
 ) -> None:
-    settled = {Habit.ORDINARY, Habit.NO_MX_BUT_ADDRESS, Habit.FIRST_MX_DEAD, Habit.ALIASED_MX, Habit.NO_PIPELINING}
-    living = {domain.name: domain.living_hosts[0] for domain in domains if domain.habit in settled}
+    settled = {
+        Behaviour.ORDINARY,
+        Behaviour.NO_MX_BUT_ADDRESS,
+        Behaviour.FIRST_MX_DEAD,
+        Behaviour.ALIASED_MX,
+        Behaviour.NO_PIPELINING,
+    }
+    living = {domain.name: domain.living_hosts[0] for domain in domains if domain.behaviour in settled}
 
     with Internet(people, domains) as internet:
         for person in people:
@@ -97,7 +103,7 @@ def hung_up(connection: socket.socket) -> bool:
 
 
 def test_leaving_hangs_up_on_whoever_is_connected(domains: Sequence[Domain]) -> None:
-    domain = next(domain for domain in domains if domain.habit is Habit.SLOW)
+    domain = next(domain for domain in domains if domain.behaviour is Behaviour.SLOW)
     with Internet([], [domain], slow_seconds=60.0) as internet:
         over_smtp = socket.create_connection(("127.53.0.1", internet.smtp_port), timeout=10)
         while not internet.counts.hosts:
@@ -121,7 +127,7 @@ def test_leaving_hangs_up_on_who_connects_at_the_last_moment(domains: Sequence[D
 def test_a_client_that_vanishes_in_the_middle_of_a_batch_does_no_harm(
     people: list[Person], domains: Sequence[Domain], caplog: pytest.LogCaptureFixture
 ) -> None:
-    domain = next(domain for domain in domains if domain.habit is Habit.ORDINARY)
+    domain = next(domain for domain in domains if domain.behaviour is Behaviour.ORDINARY)
     with Internet(people, domains) as internet:
         address = look_up(internet.dns_port, domain.living_hosts[0], "A")[1][0]
         for _ in range(20):
@@ -179,26 +185,26 @@ def test_all_living_hosts_share_the_advertised_address_and_dead_ones_do_not(
 
 
 @pytest.mark.parametrize(
-    ("habit", "codes"),
+    ("behaviour", "codes"),
     [
-        (Habit.ORDINARY, [550, 550]),
-        (Habit.CATCH_ALL, [250, 250]),
-        (Habit.REFUSING, [554, 554]),
-        (Habit.REFUSING_AT_BANNER, [554, 554]),
-        (Habit.GREYLISTING, [451, 550]),
-        (Habit.SLOW, [550, 550]),
-        (Habit.NO_PIPELINING, [550, 550]),
-        (Habit.FIRST_MX_DEAD, [550, 550]),
+        (Behaviour.ORDINARY, [550, 550]),
+        (Behaviour.CATCH_ALL, [250, 250]),
+        (Behaviour.REFUSING, [554, 554]),
+        (Behaviour.REFUSING_AT_BANNER, [554, 554]),
+        (Behaviour.GREYLISTING, [451, 550]),
+        (Behaviour.SLOW, [550, 550]),
+        (Behaviour.NO_PIPELINING, [550, 550]),
+        (Behaviour.FIRST_MX_DEAD, [550, 550]),
     ],
 )
-def test_a_shared_host_tells_habits_apart_by_the_recipients_domain(
-    shared: Internet, domains: Sequence[Domain], habit: Habit, codes: list[int]
+def test_a_shared_host_tells_behaviours_apart_by_the_recipients_domain(
+    shared: Internet, domains: Sequence[Domain], behaviour: Behaviour, codes: list[int]
 ) -> None:
-    domain = next(domain for domain in domains if domain.habit is habit)
+    domain = next(domain for domain in domains if domain.behaviour is behaviour)
 
     with connected("127.0.0.1", shared.smtp_port) as client:
         client.mail("")
-        asked = [client.rcpt(f"nobody-{habit}@{domain.name}")[0] for _ in range(2)]
+        asked = [client.rcpt(f"nobody-{behaviour}@{domain.name}")[0] for _ in range(2)]
 
     assert asked == codes
     assert shared.counts.hosts[SHARED_HOST].connections >= 1
@@ -209,13 +215,13 @@ def test_a_shared_host_is_slow_for_recipients_of_slow_domains_only(shared: Inter
 
     with connected("127.0.0.1", shared.smtp_port) as client:
         client.mail("")
-        for habit in (Habit.ORDINARY, Habit.SLOW):
-            domain = next(domain for domain in domains if domain.habit is habit)
+        for behaviour in (Behaviour.ORDINARY, Behaviour.SLOW):
+            domain = next(domain for domain in domains if domain.behaviour is behaviour)
             started = time.monotonic()
             client.rcpt(f"postmaster@{domain.name}")
-            seconds[habit] = time.monotonic() - started
+            seconds[behaviour] = time.monotonic() - started
 
-    assert seconds[Habit.SLOW] >= SLOW_SECONDS > seconds[Habit.ORDINARY]
+    assert seconds[Behaviour.SLOW] >= SLOW_SECONDS > seconds[Behaviour.ORDINARY]
 
 
 @contextmanager
@@ -240,7 +246,7 @@ def test_the_process_says_its_settings_in_one_line_and_ends_well_on_a_signal(sto
         assert process.stdout is not None
         settings = json.loads(process.stdout.readline())
         host, _, port = settings["DNS_RESOLVERS"].partition(":")
-        domain = next(domain for domain in invent_domains(seed=5) if domain.habit is Habit.NULL_MX)
+        domain = next(domain for domain in invent_domains(seed=5) if domain.behaviour is Behaviour.NULL_MX)
         answer = look_up(int(port), domain.name, "MX")
 
         process.send_signal(stop)

@@ -9,7 +9,7 @@ from rich.console import Console
 from cli.exit_codes import ExitCode, UnableToCheck
 from cli.verify.addresses import verify_addresses
 from cli.verify.verdict_format import Shown
-from sandbox.domains import Habit
+from sandbox.domains import Behaviour
 from sandbox.internet import Internet
 from settings import Settings
 from tests.integration.conftest import Population
@@ -31,17 +31,17 @@ class Said:
 
 @pytest.fixture
 def valid(population: Population) -> str:
-    ordinary = {domain.name for domain in population.domains if domain.habit is Habit.ORDINARY}
+    ordinary = {domain.name for domain in population.domains if domain.behaviour is Behaviour.ORDINARY}
     return next(str(each.email) for each in population.hundred if each.domain in ordinary and each.verdict == "valid")
 
 
-def domain_that(population: Population, habit: Habit) -> str:
-    return next(domain.name for domain in population.domains if domain.habit is habit)
+def domain_that(population: Population, behaviour: Behaviour) -> str:
+    return next(domain.name for domain in population.domains if domain.behaviour is behaviour)
 
 
 def greylisting(population: Population, *, names_a_time: bool) -> str:
     """A domain that greylists, and says for how long or does not."""
-    greylists = [domain for domain in population.domains if domain.habit is Habit.GREYLISTING]
+    greylists = [domain for domain in population.domains if domain.behaviour is Behaviour.GREYLISTING]
     return next(domain.name for domain in greylists if (domain.dialect == "exim") is names_a_time)
 
 
@@ -91,21 +91,21 @@ def test_reachers_shape_is_there_for_what_reads_it(
 
 
 @pytest.mark.parametrize(
-    ("local_part", "habit", "code", "sentence"),
+    ("local_part", "behaviour", "code", "sentence"),
     [
-        ("grace", Habit.NO_SUCH_DOMAIN, ExitCode.INVALID, "The domain does not exist"),
-        ("grace", Habit.NULL_MX, ExitCode.INVALID, "The domain states that it takes no mail"),
-        ("grace", Habit.CATCH_ALL, ExitCode.RISKY, "Random address C: RCPT"),
-        ("info", Habit.ORDINARY, ExitCode.RISKY, "belongs to a function"),
-        ("grace", Habit.REFUSING_AT_BANNER, ExitCode.UNKNOWN, "= blocked"),
-        ("grace", Habit.FIRST_MX_DEAD, ExitCode.INVALID, ": No connection: Connection refused."),
-        ("nobody-asked-before", Habit.GREYLISTING, ExitCode.UNKNOWN, "(greylisted), score 30"),
+        ("grace", Behaviour.NO_SUCH_DOMAIN, ExitCode.INVALID, "The domain does not exist"),
+        ("grace", Behaviour.NULL_MX, ExitCode.INVALID, "The domain states that it takes no mail"),
+        ("grace", Behaviour.CATCH_ALL, ExitCode.RISKY, "Random address C: RCPT"),
+        ("info", Behaviour.ORDINARY, ExitCode.RISKY, "belongs to a function"),
+        ("grace", Behaviour.REFUSING_AT_BANNER, ExitCode.UNKNOWN, "= blocked"),
+        ("grace", Behaviour.FIRST_MX_DEAD, ExitCode.INVALID, ": No connection: Connection refused."),
+        ("nobody-asked-before", Behaviour.GREYLISTING, ExitCode.UNKNOWN, "(greylisted), score 30"),
     ],
 )
-def test_each_habit_has_its_sentence_and_its_exit_code(
-    internet: Internet, population: Population, local_part: str, habit: Habit, code: ExitCode, sentence: str
+def test_each_behaviour_has_its_sentence_and_its_exit_code(
+    internet: Internet, population: Population, local_part: str, behaviour: Behaviour, code: ExitCode, sentence: str
 ) -> None:
-    said = Said(internet, f"{local_part}@{domain_that(population, habit)}")
+    said = Said(internet, f"{local_part}@{domain_that(population, behaviour)}")
 
     assert said.code is code
     assert sentence in said.out

@@ -9,7 +9,7 @@ import pytest
 from cli.client import ApiClient
 from cli.local.processes import EngineProcess, worker_command
 from cli.local.stack import Ports, Stack, running_stack
-from sandbox.domains import Habit, invent_domains
+from sandbox.domains import Behaviour, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 from tests.integration.conftest import contacts_of
@@ -22,13 +22,13 @@ STOPS_WITHIN_S = 8.0
 @pytest.fixture(scope="module")
 def slow_people() -> Sequence[Person]:
     """They work where servers answer slowly, so that a chunk task is busy for longer than a rolling restart takes."""
-    domains = [domain for domain in invent_domains(31, 600) if domain.habit is Habit.SLOW]
+    domains = [domain for domain in invent_domains(31, 600) if domain.behaviour is Behaviour.SLOW]
     return invent_people(31, 12 * len(domains), domains)
 
 
 @pytest.fixture(scope="module")
 def slow_internet(slow_people: Sequence[Person]) -> Iterator[Internet]:
-    domains = [domain for domain in invent_domains(31, 600) if domain.habit is Habit.SLOW]
+    domains = [domain for domain in invent_domains(31, 600) if domain.behaviour is Behaviour.SLOW]
     with Internet(slow_people, domains, slow_seconds=0.5) as running:
         yield running
 

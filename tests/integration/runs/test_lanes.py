@@ -25,7 +25,7 @@ from pipeline.runs.chunks import Lease
 from pipeline.runs.create import create_run
 from pipeline.runs.deferrals import waiting
 from pipeline.runs.poison import POISON_ATTEMPTS
-from sandbox.domains import Domain, Habit, invent_domains
+from sandbox.domains import Behaviour, Domain, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 from tests.factories import (
@@ -51,23 +51,28 @@ QUICK, SLOW, GREYLISTED = 6, 4, 3
 
 
 @pytest.fixture(scope="module")
-def domains() -> dict[Habit, Domain]:
+def domains() -> dict[Behaviour, Domain]:
     """One whose server answers at once, one whose server takes its time, one whose server puts off everybody."""
-    return {domain.habit: domain for domain in invent_domains(41)}
+    return {domain.behaviour: domain for domain in invent_domains(41)}
 
 
 @pytest.fixture(scope="module")
-def people(domains: dict[Habit, Domain]) -> Sequence[Person]:
-    return [*invent_people(41, QUICK, [domains[Habit.ORDINARY]]), *invent_people(42, SLOW, [domains[Habit.SLOW]])]
+def people(domains: dict[Behaviour, Domain]) -> Sequence[Person]:
+    return [
+        *invent_people(41, QUICK, [domains[Behaviour.ORDINARY]]),
+        *invent_people(42, SLOW, [domains[Behaviour.SLOW]]),
+    ]
 
 
 @pytest.fixture(scope="module")
-def put_off(domains: dict[Habit, Domain]) -> Sequence[Person]:
-    return invent_people(43, GREYLISTED, [domains[Habit.GREYLISTING]])
+def put_off(domains: dict[Behaviour, Domain]) -> Sequence[Person]:
+    return invent_people(43, GREYLISTED, [domains[Behaviour.GREYLISTING]])
 
 
 @pytest.fixture(scope="module")
-def internet(domains: dict[Habit, Domain], people: Sequence[Person], put_off: Sequence[Person]) -> Iterator[Internet]:
+def internet(
+    domains: dict[Behaviour, Domain], people: Sequence[Person], put_off: Sequence[Person]
+) -> Iterator[Internet]:
     with Internet([*people, *put_off], list(domains.values()), slow_seconds=SLOW_S) as running:
         yield running
 

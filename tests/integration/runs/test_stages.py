@@ -13,7 +13,7 @@ from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.stages import PRESETS, STAGES, stage_named
 from pipeline.stages.by_domain import work_by_domain
 from sandbox.counts import Counts
-from sandbox.domains import Habit, invent_domains
+from sandbox.domains import Behaviour, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 from sandbox.truth import Mailbox
@@ -55,7 +55,7 @@ class Run:
 
     def __init__(self) -> None:
         # Those that greylist are another test's.
-        domains = [domain for domain in invent_domains(seed=21) if domain.habit is not Habit.GREYLISTING]
+        domains = [domain for domain in invent_domains(seed=21) if domain.behaviour is not Behaviour.GREYLISTING]
         self.people = invent_people(21, 300, domains)
         with Internet(self.people, domains, slow_seconds=SLOW_SECONDS) as internet:
             self.looked_up, self.verified = asyncio.run(through_both_stages(self.people, internet))
@@ -163,7 +163,7 @@ BEHIND_THE_GREYLIST = {
 
 
 def test_whoever_comes_back_to_a_greylisting_server_learns_the_truth() -> None:
-    domains = [domain for domain in invent_domains(21, 300) if domain.habit is Habit.GREYLISTING]
+    domains = [domain for domain in invent_domains(21, 300) if domain.behaviour is Behaviour.GREYLISTING]
     people = invent_people(22, 100, domains)
 
     with Internet(people, domains, greylist_seconds=GREYLIST_SECONDS) as internet:

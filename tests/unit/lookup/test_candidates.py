@@ -129,12 +129,12 @@ def test_priors_are_chances_wherever_somebody_is_from(culture: str, domain: str)
     assert sum(priors.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("habits", [*COUNTRIES.values(), *CULTURES.values(), *SIZES.values()])
-def test_habits_are_about_patterns_that_there_are(habits: Mapping[str, float]) -> None:
-    assert habits.keys() <= PATTERNS.keys()
+@pytest.mark.parametrize("priors", [*COUNTRIES.values(), *CULTURES.values(), *SIZES.values()])
+def test_priors_are_about_patterns_that_there_are(priors: Mapping[str, float]) -> None:
+    assert priors.keys() <= PATTERNS.keys()
 
 
-def test_origins_with_habits_are_ones_that_are_recognised() -> None:
+def test_origins_with_priors_are_ones_that_are_recognised() -> None:
     assert CULTURES.keys() <= {"", *SURNAMES}
 
 

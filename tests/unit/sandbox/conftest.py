@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import dns.resolver
 import pytest
 
-from sandbox.domains import Domain, Habit, invent_domains
+from sandbox.domains import Behaviour, Domain, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 
@@ -25,8 +25,8 @@ def people(domains: Sequence[Domain]) -> list[Person]:
 
 
 @pytest.fixture(scope="session")
-def domain_with(domains: Sequence[Domain]) -> Callable[[Habit], Domain]:
-    return lambda habit: next(domain for domain in domains if domain.habit is habit)
+def domain_with(domains: Sequence[Domain]) -> Callable[[Behaviour], Domain]:
+    return lambda behaviour: next(domain for domain in domains if domain.behaviour is behaviour)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import dns.resolver
 import pytest
 
 from sandbox.counts import Tally
-from sandbox.domains import Domain, Habit
+from sandbox.domains import Behaviour, Domain
 from sandbox.internet import Internet
 
 Dial = Callable[[Domain], smtplib.SMTP]
@@ -19,9 +19,9 @@ def test_nothing_asked_is_nothing_counted() -> None:
 
 
 def test_commands_are_counted_by_host_and_verb_and_recipients_by_domain(
-    internet: Internet, dial: Dial, domain_with: Callable[[Habit], Domain]
+    internet: Internet, dial: Dial, domain_with: Callable[[Behaviour], Domain]
 ) -> None:
-    domain = domain_with(Habit.ORDINARY)
+    domain = domain_with(Behaviour.ORDINARY)
     client = dial(domain)
     client.mail("")
     for name in ("ada", "bo", "cy"):
@@ -38,9 +38,9 @@ def test_commands_are_counted_by_host_and_verb_and_recipients_by_domain(
 
 
 def test_connections_are_counted_with_the_most_there_were_at_once(
-    internet: Internet, dial: Dial, domain_with: Callable[[Habit], Domain]
+    internet: Internet, dial: Dial, domain_with: Callable[[Behaviour], Domain]
 ) -> None:
-    domain = domain_with(Habit.ORDINARY)
+    domain = domain_with(Behaviour.ORDINARY)
     for client in [dial(domain), dial(domain)]:
         client.quit()
     dial(domain)
@@ -59,9 +59,9 @@ def test_dns_queries_are_counted(internet: Internet, resolver: dns.resolver.Reso
 
 
 def test_a_reset_counts_from_zero_and_still_sees_who_is_connected(
-    internet: Internet, dial: Dial, domain_with: Callable[[Habit], Domain]
+    internet: Internet, dial: Dial, domain_with: Callable[[Behaviour], Domain]
 ) -> None:
-    domain = domain_with(Habit.ORDINARY)
+    domain = domain_with(Behaviour.ORDINARY)
     dial(domain)
     internet.reset_counts()
     assert internet.counts == Tally().read()

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from sandbox.counts import Tally
 from sandbox.dns_server import Answerer
 from sandbox.dns_zone import Zone
-from sandbox.domains import Domain, Habit
+from sandbox.domains import Behaviour, Domain
 from sandbox.internet import Internet
 
-DomainWith = Callable[[Habit], Domain]
+DomainWith = Callable[[Behaviour], Domain]
 
 
 def ask(internet: Internet, name: str, kind: str) -> dns.message.Message:
@@ -31,7 +31,7 @@ def exchanges(resolver: dns.resolver.Resolver, name: str) -> list[tuple[int, str
 def test_an_ordinary_domain_has_mail_hosts_with_addresses_of_their_own(
     resolver: dns.resolver.Resolver, domain_with: DomainWith, address_of: Callable[[str], str]
 ) -> None:
-    domain = domain_with(Habit.ORDINARY)
+    domain = domain_with(Behaviour.ORDINARY)
 
     assert exchanges(resolver, domain.name) == [
         (10 * position, f"{host}.") for position, host in enumerate(domain.mail_hosts, start=1)
@@ -42,7 +42,7 @@ def test_an_ordinary_domain_has_mail_hosts_with_addresses_of_their_own(
 def test_hosts_without_an_ipv6_address_answer_with_no_data_and_an_soa(
     internet: Internet, domain_with: DomainWith
 ) -> None:
-    domain = domain_with(Habit.ORDINARY)
+    domain = domain_with(Behaviour.ORDINARY)
 
     response = ask(internet, domain.name, "AAAA")
 
@@ -55,7 +55,7 @@ def test_hosts_without_an_ipv6_address_answer_with_no_data_and_an_soa(
 def test_a_domain_with_an_implicit_mx_has_only_an_address(
     internet: Internet, domain_with: DomainWith, address_of: Callable[[str], str]
 ) -> None:
-    domain = domain_with(Habit.NO_MX_BUT_ADDRESS)
+    domain = domain_with(Behaviour.NO_MX_BUT_ADDRESS)
 
     assert not ask(internet, domain.name, "MX").answer
     assert address_of(domain.name).startswith("127.53.")
@@ -65,7 +65,7 @@ def test_a_domain_with_an_implicit_mx_has_only_an_address(
 def test_a_domain_without_mail_server_exists_and_has_nothing(
     internet: Internet, domain_with: DomainWith, kind: str
 ) -> None:
-    response = ask(internet, domain_with(Habit.NO_MAIL_SERVER).name, kind)
+    response = ask(internet, domain_with(Behaviour.NO_MAIL_SERVER).name, kind)
 
     assert (response.rcode(), response.answer) == (dns.rcode.NOERROR, [])
 
@@ -74,7 +74,7 @@ def test_a_domain_without_mail_server_exists_and_has_nothing(
 def test_a_domain_that_does_not_exist_is_nxdomain_for_every_type(
     internet: Internet, domain_with: DomainWith, kind: str
 ) -> None:
-    response = ask(internet, domain_with(Habit.NO_SUCH_DOMAIN).name, kind)
+    response = ask(internet, domain_with(Behaviour.NO_SUCH_DOMAIN).name, kind)
 
     assert response.rcode() == dns.rcode.NXDOMAIN
     assert response.authority[0].rdtype == dns.rdatatype.SOA
@@ -88,7 +88,7 @@ def test_whatever_lies_outside_the_sandbox_is_nxdomain(internet: Internet, name:
 def test_a_null_mx_is_one_root_with_preference_zero_beside_a_web_servers_address(
     resolver: dns.resolver.Resolver, domain_with: DomainWith, address_of: Callable[[str], str]
 ) -> None:
-    domain = domain_with(Habit.NULL_MX)
+    domain = domain_with(Behaviour.NULL_MX)
 
     assert exchanges(resolver, domain.name) == [(0, ".")]
     assert address_of(domain.name)
@@ -98,13 +98,13 @@ def test_a_null_mx_is_one_root_with_preference_zero_beside_a_web_servers_address
 def test_a_broken_domain_is_servfail_for_itself_and_all_below(
     internet: Internet, domain_with: DomainWith, prefix: str
 ) -> None:
-    name = prefix + domain_with(Habit.DNS_SERVFAIL).name
+    name = prefix + domain_with(Behaviour.DNS_SERVFAIL).name
 
     assert ask(internet, name, "MX").rcode() == dns.rcode.SERVFAIL
 
 
 def test_an_alias_comes_with_the_address_it_points_to(internet: Internet, domain_with: DomainWith) -> None:
-    host = domain_with(Habit.ALIASED_MX).mail_hosts[0]
+    host = domain_with(Behaviour.ALIASED_MX).mail_hosts[0]
 
     response = ask(internet, host, "A")
 
@@ -114,7 +114,7 @@ def test_an_alias_comes_with_the_address_it_points_to(internet: Internet, domain
 def test_names_are_compared_without_regard_to_case_and_come_back_as_asked(
     internet: Internet, domain_with: DomainWith
 ) -> None:
-    name = domain_with(Habit.ORDINARY).name.upper()
+    name = domain_with(Behaviour.ORDINARY).name.upper()
 
     response = ask(internet, name, "MX")
 
@@ -124,11 +124,11 @@ def test_names_are_compared_without_regard_to_case_and_come_back_as_asked(
 
 @pytest.mark.parametrize("kind", ["SOA", "NS", "TXT"])
 def test_a_domain_has_the_records_that_every_domain_has(internet: Internet, domain_with: DomainWith, kind: str) -> None:
-    assert ask(internet, domain_with(Habit.ORDINARY).name, kind).answer
+    assert ask(internet, domain_with(Behaviour.ORDINARY).name, kind).answer
 
 
 def test_tcp_answers_as_udp_does_any_number_of_times_a_connection(internet: Internet, domain_with: DomainWith) -> None:
-    query = dns.message.make_query(domain_with(Habit.FIRST_MX_DEAD).name, "MX")
+    query = dns.message.make_query(domain_with(Behaviour.FIRST_MX_DEAD).name, "MX")
 
     with socket.create_connection(("127.0.0.1", internet.dns_port)) as connection:
         connection.settimeout(0)

@@ -1,15 +1,15 @@
 import pytest
 
 from sandbox.dialects import DIALECTS
-from sandbox.domains import Habit, invent_domains
+from sandbox.domains import Behaviour, invent_domains
 from sandbox.patterns import PATTERN_WEIGHTS
 
 
-def test_sixty_domains_have_every_habit_and_are_mostly_ordinary() -> None:
-    habits = [domain.habit for domain in invent_domains(seed=1)]
+def test_sixty_domains_have_every_behaviour_and_are_mostly_ordinary() -> None:
+    behaviours = [domain.behaviour for domain in invent_domains(seed=1)]
 
-    assert set(habits) == set(Habit)
-    assert habits.count(Habit.ORDINARY) > len(habits) / 2
+    assert set(behaviours) == set(Behaviour)
+    assert behaviours.count(Behaviour.ORDINARY) > len(behaviours) / 2
 
 
 def test_the_same_seed_invents_the_same_domains_and_another_seed_others() -> None:

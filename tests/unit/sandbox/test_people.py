@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.dialects import DIALECTS
-from sandbox.domains import Domain, Habit, invent_domains
+from sandbox.domains import Behaviour, Domain, invent_domains
 from sandbox.patterns import likely_local_parts
 from sandbox.people import Person, invent_exactly, invent_people
 from sandbox.recipients import FUNCTION_MAILBOXES, mailbox_states, recipient_reply
@@ -68,12 +68,12 @@ def test_the_truth_is_what_the_mail_server_says(seed: int) -> None:
             case None, "no_mail_server" | "server_unreachable" | "no_such_domain" | "null_mx" | "dns_failure":
                 assert not domain.living_hosts
             case impossible:
-                pytest.fail(f"{impossible} at {domain.habit}")
+                pytest.fail(f"{impossible} at {domain.behaviour}")
         assert person.findable == (person.verdict is not None)
 
 
 def test_people_with_a_mailbox_have_the_address_their_companys_pattern_makes() -> None:
-    grocer = Domain("cedar-foods.test", "Cedar Foods", Habit.ORDINARY, "flast", ("mail.cedar-foods.test",), "exim")
+    grocer = Domain("cedar-foods.test", "Cedar Foods", Behaviour.ORDINARY, "flast", ("mail.cedar-foods.test",), "exim")
 
     people = [person for person in invent_people(1, 100, [grocer]) if person.email]
 
@@ -142,17 +142,17 @@ def test_precisely_so_many_people_can_be_found_as_asked_for(
 
 
 def test_exact_people_work_where_the_answer_comes_at_once(domains: Sequence[Domain]) -> None:
-    habits = {domain.name: domain.habit for domain in domains}
+    behaviours = {domain.name: domain.behaviour for domain in domains}
 
     people = invent_exactly(1, valid=780, found_unverified=170, unfindable=50, domains=domains)
 
-    assert {habits[person.domain] for person in people}.isdisjoint(
-        {Habit.SLOW, Habit.GREYLISTING, Habit.NOTHING_LISTENS, Habit.DNS_SERVFAIL}
+    assert {behaviours[person.domain] for person in people}.isdisjoint(
+        {Behaviour.SLOW, Behaviour.GREYLISTING, Behaviour.NOTHING_LISTENS, Behaviour.DNS_SERVFAIL}
     )
 
 
-def test_people_without_a_domain_to_work_at_are_an_error(domain_with: Callable[[Habit], Domain]) -> None:
-    slow = [domain_with(Habit.SLOW)]
+def test_people_without_a_domain_to_work_at_are_an_error(domain_with: Callable[[Behaviour], Domain]) -> None:
+    slow = [domain_with(Behaviour.SLOW)]
 
     with pytest.raises(ValueError, match="no domain for 2 people"):
         invent_people(1, 2, [])
@@ -161,15 +161,15 @@ def test_people_without_a_domain_to_work_at_are_an_error(domain_with: Callable[[
 
 
 def test_too_many_people_for_the_domains_is_an_error() -> None:
-    bakery = Domain("oak-bakery.test", "Oak Bakery", Habit.ORDINARY, "first", ("mail.oak-bakery.test",), "exim")
+    bakery = Domain("oak-bakery.test", "Oak Bakery", Behaviour.ORDINARY, "first", ("mail.oak-bakery.test",), "exim")
 
     with pytest.raises(ValueError, match="room for 20 people, not for 21"):
         invent_people(1, 21, [bakery])
 
 
 def test_people_who_exceed_the_room_of_one_domain_work_at_another() -> None:
-    bakery = Domain("oak-bakery.test", "Oak Bakery", Habit.ORDINARY, "first", ("mail.oak-bakery.test",), "exim")
-    works = Domain("oak-works.test", "Oak Works", Habit.ORDINARY, "first.last", ("mail.oak-works.test",), "exim")
+    bakery = Domain("oak-bakery.test", "Oak Bakery", Behaviour.ORDINARY, "first", ("mail.oak-bakery.test",), "exim")
+    works = Domain("oak-works.test", "Oak Works", Behaviour.ORDINARY, "first.last", ("mail.oak-works.test",), "exim")
 
     sizes = Counter(person.domain for person in invent_people(1, 500, [bakery, works]))
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from sandbox.domains import RECIPIENT_LIMIT, Domain, Habit
+from sandbox.domains import RECIPIENT_LIMIT, Behaviour, Domain
 from sandbox.internet import Internet
 from sandbox.people import Person
 from sandbox.truth import Mailbox
 
 Dial = Callable[[Domain], smtplib.SMTP]
-DomainWith = Callable[[Habit], Domain]
+DomainWith = Callable[[Behaviour], Domain]
 AddressOf = Callable[[str], str]
 
 
@@ -79,7 +79,7 @@ def test_an_ordinary_server_offers_the_usual_extensions(dial: Dial, domains: Seq
 def test_a_mailbox_is_accepted_and_an_invented_one_refused(
     dial: Dial, domain_with: DomainWith, people: list[Person]
 ) -> None:
-    domain = domain_with(Habit.ORDINARY)
+    domain = domain_with(Behaviour.ORDINARY)
     client = dial(domain)
 
     assert reply_about(client, somebody(people, domain)).startswith("250 ")
@@ -88,13 +88,13 @@ def test_a_mailbox_is_accepted_and_an_invented_one_refused(
 
 
 def test_every_mail_server_has_a_postmaster(dial: Dial, domain_with: DomainWith) -> None:
-    domain = domain_with(Habit.ORDINARY)
+    domain = domain_with(Behaviour.ORDINARY)
 
     assert reply_about(dial(domain), f"postmaster@{domain.name}").startswith("250 ")
 
 
 def test_a_server_takes_no_mail_for_other_peoples_domains(dial: Dial, domain_with: DomainWith) -> None:
-    reply = reply_about(dial(domain_with(Habit.ORDINARY)), "ada@elsewhere.test")
+    reply = reply_about(dial(domain_with(Behaviour.ORDINARY)), "ada@elsewhere.test")
 
     assert reply.startswith(("550 ", "554 "))
     assert "relay" in reply.lower()
@@ -104,7 +104,7 @@ def test_a_server_takes_no_mail_for_other_peoples_domains(dial: Dial, domain_wit
 def test_full_and_disabled_mailboxes_are_told_apart_from_unknown_ones(
     dial: Dial, domains: Sequence[Domain], people: list[Person], mailbox: Mailbox
 ) -> None:
-    ordinary = {domain.name: domain for domain in domains if domain.habit is Habit.ORDINARY}
+    ordinary = {domain.name: domain for domain in domains if domain.behaviour is Behaviour.ORDINARY}
     person = next(p for p in people if p.mailbox is mailbox and p.domain in ordinary)
 
     reply = reply_about(dial(ordinary[person.domain]), str(person.email))
@@ -114,35 +114,35 @@ def test_full_and_disabled_mailboxes_are_told_apart_from_unknown_ones(
 
 
 def test_an_accepted_recipient_of_a_catch_all_proves_nothing(dial: Dial, domain_with: DomainWith) -> None:
-    domain = domain_with(Habit.CATCH_ALL)
+    domain = domain_with(Behaviour.CATCH_ALL)
 
     assert reply_about(dial(domain), nobody(domain)).startswith("250 ")
 
 
 def test_an_implicit_mx_takes_mail(dial: Dial, domain_with: DomainWith, people: list[Person]) -> None:
-    domain = domain_with(Habit.NO_MX_BUT_ADDRESS)
+    domain = domain_with(Behaviour.NO_MX_BUT_ADDRESS)
 
     assert reply_about(dial(domain), somebody(people, domain)).startswith("250 ")
 
 
 def test_an_aliased_mx_takes_mail(dial: Dial, domain_with: DomainWith, people: list[Person]) -> None:
-    domain = domain_with(Habit.ALIASED_MX)
+    domain = domain_with(Behaviour.ALIASED_MX)
 
     assert reply_about(dial(domain), somebody(people, domain)).startswith("250 ")
 
 
-@pytest.mark.parametrize("habit", [Habit.FIRST_MX_DEAD, Habit.NOTHING_LISTENS])
+@pytest.mark.parametrize("behaviour", [Behaviour.FIRST_MX_DEAD, Behaviour.NOTHING_LISTENS])
 def test_a_dead_host_refuses_connections(
-    internet: Internet, domain_with: DomainWith, address_of: AddressOf, habit: Habit
+    internet: Internet, domain_with: DomainWith, address_of: AddressOf, behaviour: Behaviour
 ) -> None:
-    address = address_of(domain_with(habit).mail_hosts[0])
+    address = address_of(domain_with(behaviour).mail_hosts[0])
 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address, internet.smtp_port), timeout=5)
 
 
 def test_the_second_mx_works_where_the_first_is_dead(dial: Dial, domain_with: DomainWith, people: list[Person]) -> None:
-    domain = domain_with(Habit.FIRST_MX_DEAD)
+    domain = domain_with(Behaviour.FIRST_MX_DEAD)
 
     assert domain.living_hosts == domain.mail_hosts[1:]
     assert reply_about(dial(domain), somebody(people, domain)).startswith("250 ")
@@ -151,7 +151,7 @@ def test_the_second_mx_works_where_the_first_is_dead(dial: Dial, domain_with: Do
 def test_a_greylisting_server_accepts_who_comes_back_after_the_delay(
     dial: Dial, domain_with: DomainWith, people: list[Person]
 ) -> None:
-    domain = domain_with(Habit.GREYLISTING)
+    domain = domain_with(Behaviour.GREYLISTING)
     client = dial(domain)
 
     first, second = (reply_about(client, somebody(people, domain)) for _ in range(2))
@@ -163,7 +163,7 @@ def test_a_greylisting_server_accepts_who_comes_back_after_the_delay(
 def test_a_greylisting_server_asks_each_new_sender_to_come_back(
     dial: Dial, domain_with: DomainWith, people: list[Person]
 ) -> None:
-    domain = domain_with(Habit.GREYLISTING)
+    domain = domain_with(Behaviour.GREYLISTING)
     client = dial(domain)
     reply_about(client, somebody(people, domain), sender="one@client.test")
 
@@ -173,7 +173,7 @@ def test_a_greylisting_server_asks_each_new_sender_to_come_back(
 
 
 def test_a_greylisting_server_refuses_who_comes_back_too_early(domain_with: DomainWith) -> None:
-    domain = domain_with(Habit.GREYLISTING)
+    domain = domain_with(Behaviour.GREYLISTING)
 
     with (
         Internet([], [domain], greylist_seconds=300.0) as internet,
@@ -188,7 +188,7 @@ def test_a_greylisting_server_refuses_who_comes_back_too_early(domain_with: Doma
 def test_a_refusing_server_names_a_blocklist_whatever_the_mailbox(
     dial: Dial, domain_with: DomainWith, people: list[Person]
 ) -> None:
-    domain = domain_with(Habit.REFUSING)
+    domain = domain_with(Behaviour.REFUSING)
     client = dial(domain)
 
     for address in (somebody(people, domain), nobody(domain)):
@@ -201,7 +201,7 @@ def test_a_refusing_server_names_a_blocklist_whatever_the_mailbox(
 def test_a_server_that_refuses_at_the_banner_says_why_and_hangs_up(
     wire_to: Callable[[Domain], Wire], domain_with: DomainWith
 ) -> None:
-    with wire_to(domain_with(Habit.REFUSING_AT_BANNER)) as wire:
+    with wire_to(domain_with(Behaviour.REFUSING_AT_BANNER)) as wire:
         banner = wire.replies(1)[0]
 
         assert banner.startswith("554 5.7.1 ")
@@ -213,7 +213,7 @@ def test_a_slow_server_takes_its_time_for_each_reply(
 ) -> None:
     started = time.monotonic()
 
-    with wire_to(domain_with(Habit.SLOW)) as wire:
+    with wire_to(domain_with(Behaviour.SLOW)) as wire:
         wire.replies(1)
         wire.say("EHLO client.test", "NOOP", "NOOP")
         wire.replies(3)
@@ -224,7 +224,7 @@ def test_a_slow_server_takes_its_time_for_each_reply(
 def test_commands_in_one_packet_are_answered_in_order(
     wire_to: Callable[[Domain], Wire], domain_with: DomainWith, people: list[Person]
 ) -> None:
-    domain = domain_with(Habit.ORDINARY)
+    domain = domain_with(Behaviour.ORDINARY)
     known, unknown = somebody(people, domain), nobody(domain)
 
     with wire_to(domain) as wire:
@@ -243,7 +243,7 @@ def test_commands_in_one_packet_are_answered_in_order(
 def test_a_server_without_pipelining_does_not_offer_it_and_works_for_who_waits(
     dial: Dial, domain_with: DomainWith, people: list[Person]
 ) -> None:
-    domain = domain_with(Habit.NO_PIPELINING)
+    domain = domain_with(Behaviour.NO_PIPELINING)
     client = dial(domain)
 
     assert "pipelining" not in client.esmtp_features
@@ -253,7 +253,7 @@ def test_a_server_without_pipelining_does_not_offer_it_and_works_for_who_waits(
 def test_a_server_without_pipelining_hangs_up_on_who_talks_out_of_turn(
     wire_to: Callable[[Domain], Wire], domain_with: DomainWith
 ) -> None:
-    with wire_to(domain_with(Habit.NO_PIPELINING)) as wire:
+    with wire_to(domain_with(Behaviour.NO_PIPELINING)) as wire:
         wire.replies(1)
         wire.say("EHLO client.test")
         wire.replies(1)
@@ -266,7 +266,7 @@ def test_a_server_without_pipelining_hangs_up_on_who_talks_out_of_turn(
 def test_recipients_over_the_limit_have_to_wait_for_the_next_transaction(
     dial: Dial, domain_with: DomainWith, people: list[Person]
 ) -> None:
-    domain = domain_with(Habit.RECIPIENT_LIMIT)
+    domain = domain_with(Behaviour.RECIPIENT_LIMIT)
     client = dial(domain)
     client.mail("")
 
@@ -279,7 +279,7 @@ def test_recipients_over_the_limit_have_to_wait_for_the_next_transaction(
 def test_a_message_is_refused_and_the_attempt_counted(
     internet: Internet, dial: Dial, domain_with: DomainWith, people: list[Person]
 ) -> None:
-    domain = domain_with(Habit.ORDINARY)
+    domain = domain_with(Behaviour.ORDINARY)
     client = dial(domain)
     reply_about(client, somebody(people, domain))
 
@@ -294,7 +294,7 @@ def test_a_message_is_refused_and_the_attempt_counted(
 def test_strange_local_parts_get_an_ordinary_no_in_plain_letters(
     wire_to: Callable[[Domain], Wire], domain_with: DomainWith, local_part: str
 ) -> None:
-    domain = domain_with(Habit.ORDINARY)
+    domain = domain_with(Behaviour.ORDINARY)
 
     with wire_to(domain) as wire:
         wire.say("EHLO client.test", "MAIL FROM:<> SMTPUTF8", f"RCPT TO:<{local_part}@{domain.name}>")

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from sandbox.domains import Habit
+from sandbox.domains import Behaviour
 from sandbox.truth import Mailbox
 from sandbox.truth_set.addresses import FORMS, Naming, Scheme
 from sandbox.truth_set.cultures import TrueName, Word, cultures
@@ -34,10 +34,10 @@ def test_there_are_as_many_people_as_asked_for_of_every_culture(truth: TruthSet)
     assert {employee.culture for employee in truth.employees} == set(cultures())
 
 
-def test_companies_have_every_habit_and_sizes_from_one_to_hundreds(truth: TruthSet) -> None:
+def test_companies_have_every_behaviour_and_sizes_from_one_to_hundreds(truth: TruthSet) -> None:
     sizes = Counter(company.size for company in truth.companies)
 
-    assert {company.domain.habit for company in truth.companies} == set(Habit)
+    assert {company.domain.behaviour for company in truth.companies} == set(Behaviour)
     assert sizes[1] == 48
     assert max(sizes) > 60
 

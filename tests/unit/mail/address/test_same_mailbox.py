@@ -1,7 +1,7 @@
 """Addresses that reach the same mailbox, as far as providers document it."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.mail.address.same_mailbox import same_mailbox_key
@@ -58,6 +58,7 @@ def test_a_company_at_google_or_microsoft_takes_tags_but_dots_matter() -> None:
     st.from_regex(r"[a-z0-9]([a-z0-9.+_-]{0,20}[a-z0-9])?", fullmatch=True),
     st.sampled_from(["gmail.com", "outlook.com", "yahoo.com", "proton.me", "yandex.ru", "acme.test"]),
 )
+@example("grace.-news", "yahoo.com")
 def test_a_key_is_an_address_whose_key_is_itself(local_part: str, domain: str) -> None:
     address = parse_address(f"{local_part}@{domain}")
     if isinstance(address, Address):
