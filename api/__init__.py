@@ -1,1 +1,1 @@
-"""The HTTP door: create, read, download."""
+"""The HTTP API: routes, access, and what keeps one request from slowing down others."""

@@ -1,4 +1,4 @@
-"""Reading a request's body: bounded, then parsed and validated piece by piece."""
+"""Reads the bodies of requests: within a size limit, then parsed and validated piece by piece."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,36 +10,36 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect
 
-from api.access import settings_of, take_turn
 from api.errors import MOST_PROBLEMS, sentence_of
 from api.json_pieces import NotJson, read_json
+from api.resources import settings_of
 from models.bounds import ENTRIES, PEOPLE, ColumnsOfRun
 from models.privacy_wire import ErasureRequest, PersonToErase, SuppressionEntries
 from models.wire import KNOWS_COMPANIES, ContactIn, RunRequest, Text320
 from pipeline.errors import InvalidInput
 
-MOST_COUNTED = 1000
-"""Problems after which a body is not read any further."""
+MAX_PROBLEMS_COUNTED = 1000
+"""After so many problems the rest of a body is not read."""
 
 T = TypeVar("T", bound=BaseModel)
 
 SILENCE_S = 20
-"""A client that sends nothing for so long is gone: the network says so much later, or never. Whoever waits for the turn
-that its request has waits longer."""
+"""A client that sends nothing for so long is taken for gone: the network reports that much later, or never. It is less
+than other requests wait for the slot that the request holds."""
 
 
 async def read_body(request: Request) -> bytes:
-    """The body; answers 400 as soon as it is larger than allowed, without reading the rest, and 408 when it stops."""
+    """The body. Answers 400 once it is larger than allowed, without reading the rest, and 408 when it stalls."""
     if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
-        raise HTTPException(400, "The body is compressed: send it as it is, without `Content-Encoding`.")
+        raise HTTPException(400, "The body is compressed: send it uncompressed, without `Content-Encoding`.")
     try:
         async with asyncio.timeout(SILENCE_S) as silence:
             return await _joined(request, silence)
     except TimeoutError:
-        sentence = f"Nothing more of the body came for {SILENCE_S} seconds: send the request again."
+        sentence = f"No more of the body arrived for {SILENCE_S} seconds: send the request again."
         raise HTTPException(408, sentence, {"Connection": "close"}) from None
     except ClientDisconnect:
-        raise HTTPException(400, "The connection ended before the body did: send the request again.") from None
+        raise HTTPException(400, "The connection was closed before the body ended: send the request again.") from None
 
 
 async def _joined(request: Request, silence: asyncio.Timeout) -> bytes:
@@ -53,13 +53,12 @@ async def _joined(request: Request, silence: asyncio.Timeout) -> bytes:
     return bytes(body)
 
 
-Turn = Depends(take_turn)
 Body = Annotated[bytes, Depends(read_body)]
 
 
 @dataclass(slots=True)
 class _LongList:
-    """The one list of a body that may be long: where it is, what its items are, and what is wrong with them."""
+    """The one list in a body that may be long: its place, the shape of its items, and the problems found in them."""
 
     path: tuple[str, ...]
     noun: str
@@ -78,11 +77,11 @@ class _LongList:
         except ValidationError as error:
             return self._note(index, error)
         if isinstance(read, ContactIn):
-            self._take_columns(index, read)
+            self._count_columns(index, read)
         return read
 
-    def _take_columns(self, index: int, contact: ContactIn) -> None:
-        """Here and not only at the end: what is refused anyway is not read any further."""
+    def _count_columns(self, index: int, contact: ContactIn) -> None:
+        """Count them here and not only at the end: the rest of a body that is refused anyway is not read."""
         try:
             self.columns.add(index + 1, contact.model_extra)
         except ValueError as error:
@@ -91,10 +90,8 @@ class _LongList:
     def _note(self, index: int, error: ValidationError) -> None:
         if len(self.problems) >= MOST_PROBLEMS:
             self.further_problems += error.error_count()
-            if self.further_problems > MOST_COUNTED:
-                raise InvalidInput(
-                    f"{sentence_of(self.problems, self.further_problems)}, and nothing after them was read"
-                )
+            if self.further_problems > MAX_PROBLEMS_COUNTED:
+                raise InvalidInput(f"{sentence_of(self.problems, self.further_problems)}; the rest was not read")
             return
         for problem in _details(error):
             problem["loc"] = (*self.path, index, *problem["loc"])
@@ -102,9 +99,9 @@ class _LongList:
 
 
 def parse_run_request(body: bytes, max_contacts: int, *, knows_companies: bool = False) -> RunRequest:
-    """The order in a body. Answers 400 when it is not JSON; raises `InvalidInput` when it fails validation.
+    """The order in a body. Answers 400 if it is not JSON; raises `InvalidInput` if it fails validation.
 
-    With `knows_companies` a contact may bring a company and no domain.
+    With `knows_companies` a contact may have a company and no domain.
     """
     too_many = f"there are more contacts than the {max_contacts} of one run: split it into smaller ones."
     path = ("goal_plan", "input_assets", "contacts")

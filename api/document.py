@@ -1,4 +1,4 @@
-"""The API's document: OpenAPI at /openapi.json, and /docs, which needs no network and works behind any prefix."""
+"""The API's documentation: /openapi.json, and /docs, which loads nothing from elsewhere and works behind any prefix."""
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
@@ -16,20 +16,20 @@ from models.privacy_wire import ErasureRequest, SuppressionEntries
 from models.wire import RunRequest
 
 BODIES: Sequence[type[BaseModel]] = (RunRequest, SuppressionEntries, ErasureRequest)
-"""The shapes of bodies. Routes take bytes, since bodies are read piece by piece: FastAPI does not see them."""
+"""The models of request bodies. Routes receive bytes and parse them piece by piece, so FastAPI can't derive these."""
 
 ASSETS = "docs/assets"
 _REF = "#/components/schemas/{model}"
 
 
 def body_of(shape: type[BaseModel]) -> dict[str, Any]:
-    """For a route's `openapi_extra`: its body is required, and has this shape."""
+    """For a route's `openapi_extra`: the body is required and has this shape."""
     content = {"application/json": {"schema": {"$ref": _REF.format(model=shape.__name__)}}}
     return {"requestBody": {"required": True, "content": content}}
 
 
 def add_document(app: FastAPI, public_url: str) -> None:
-    """Have the application describe itself. All URLs are relative: a proxy may put any prefix before them."""
+    """Add the documentation to the application. Its URLs are relative: a proxy may add any prefix."""
     servers = [{"url": public_url or "."}]
     app.openapi = _once(app, servers)  # type: ignore[method-assign]
     app.mount(f"/{ASSETS}", StaticFiles(directory=str(files("fastapi_offline") / "static")))

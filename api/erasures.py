@@ -1,4 +1,4 @@
-"""Erasing people over HTTP."""
+"""The route for erasures."""
 
 from dataclasses import asdict
 from uuid import UUID
@@ -6,10 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 
 from api.access import AccountId
-from api.apart import Resources, work_apart
-from api.bodies import Body, Turn, parse_erasure
+from api.bodies import Body, parse_erasure
 from api.document import body_of
+from api.process_pool import run_in_process
+from api.resources import Resources
 from api.runs import ERRORS
+from api.slots import CHANGE
 from models.privacy_wire import ErasureDone, ErasureRequest
 from models.run import Run
 from pipeline.privacy.erase_people import erase_people
@@ -21,13 +23,13 @@ erasures = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[
 
 @erasures.post(
     "/erasures",
-    dependencies=[Turn],
+    dependencies=[CHANGE],
     openapi_extra=body_of(ErasureRequest),
 )
 def erase(request: Request, account_id: AccountId, body: Body) -> ErasureDone:
     """Erase people. If it is interrupted, send it again: what is already gone is not counted again."""
-    # However short the list of people is, all contacts of the account are read.
-    return work_apart(request, body, _erase, account_id)
+    # In a worker process whatever its size: all contacts of the account are read.
+    return run_in_process(request, body, _erase, account_id)
 
 
 def _erase(resources: Resources, body: bytes, account_id: UUID) -> ErasureDone:

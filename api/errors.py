@@ -39,7 +39,7 @@ _WHY = {
     "model_type": "Input should be an object",
     "string_unicode": "it holds half a surrogate pair, which is no character: remove it",
 }
-"""In plainer words than Pydantic's."""
+"""Plainer messages than Pydantic's."""
 METHOD_NOT_ALLOWED = 405
 RETRY_AFTER_S = 5
 
@@ -47,27 +47,27 @@ log = logging.getLogger(__name__)
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Turn every exception that a request can end with into its answer."""
+    """Register the answer to each exception that a request can raise."""
     for kind, status in STATUS_CODES.items():
         app.add_exception_handler(kind, _sentence_with(status))
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(PostgresUnavailable, _postgres_unavailable)
     app.add_exception_handler(DBAPIError, _postgres_error)
-    app.add_middleware(FaultsAnswered)
+    app.add_middleware(AnswerFaults)
 
 
-class FaultsAnswered:
-    """Answers an error that no handler knows, and logs it without its text, which may hold what a client sent.
+class AnswerFaults:
+    """Middleware that answers unexpected errors, and logs them without their text, which may hold a client's data.
 
-    A handler for `Exception` would not do: Starlette raises the error once more, and the server logs all of it.
+    A handler for `Exception` is no alternative: Starlette raises the error again, and the server logs all of it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application."""
+        """Call the application and answer what it raises."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -80,26 +80,26 @@ class FaultsAnswered:
 
         try:
             await self._app(scope, receive, note_and_send)
-        except Exception as error:  # noqa: BLE001 - the last one who can catch it
+        except Exception as error:  # noqa: BLE001 - nothing outside of this catches it
             log.error("%s %s failed: %s; %s", scope["method"], scope["path"], described(error), traced(error))
             if has_begun:
-                raise AnswerCutOff(type(error).__name__) from None
+                raise AnswerInterrupted(type(error).__name__) from None
             await answer(500, FAULT)(scope, receive, send)
 
 
-class AnswerCutOff(Exception):
-    """Raised when an answer can't be finished: the server then closes the connection, so that the client notices."""
+class AnswerInterrupted(Exception):
+    """Raised when an answer can't be completed. The server then closes the connection, so that the client notices."""
 
 
 def answer(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """An error answer."""
+    """Create an error answer."""
     return JSONResponse({"detail": sentence}, status, headers)
 
 
 def sentence_of(problems: Sequence[ErrorDetails], further: int = 0) -> str:
-    """Pydantic's problems as one sentence: which field of which record, and why; never the value.
+    """Pydantic's problems as one sentence: which field of which contact, and why; never the value.
 
-    `further` problems are counted beside them.
+    `further` is the number of problems beside those given.
     """
     named = [_named(problem["loc"], _why(problem)) for problem in problems[:MOST_PROBLEMS]]
     rest = len(problems) + further - len(named)
@@ -107,12 +107,12 @@ def sentence_of(problems: Sequence[ErrorDetails], further: int = 0) -> str:
 
 
 def _named(location: tuple[int | str, ...], why: str) -> str:
-    """A problem with its place, unless it says itself which contact it is about."""
+    """A problem with its place, unless its text names the contact already."""
     return why if why.startswith("contact ") else f"{_place(location)}: {why}"
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    """`goal_plan.input_assets.contacts[3].domain` reads `contact 4, field domain`."""
+    """Name a place for a person: `goal_plan.input_assets.contacts[3].domain` is `contact 4, field domain`."""
     parts = [part for part in location if part != "body"]
     if "contacts" in parts and parts[-1] != "contacts":
         after = parts[parts.index("contacts") + 1 :]
@@ -145,7 +145,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods_at(request: Request) -> set[str]:
-    """What a path takes. Starlette itself names the methods of the first route alone that has this path."""
+    """The methods of a path. Starlette names only those of the first route that has the path."""
     place = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     paths = request.app.openapi()["paths"]
     return {method.upper() for path, calls in paths.items() if compile_path(path)[0].match(place) for method in calls}
@@ -165,5 +165,5 @@ async def _postgres_unavailable(_request: Request, error: Exception) -> JSONResp
 async def _postgres_error(request: Request, error: Exception) -> JSONResponse:
     if meaning_of(error) is Meaning.CLIENTS:
         log.warning("%s %s: a value can't be stored: %s", request.method, request.url.path, described(error))
-        return answer(422, "A value can't be stored: it is too large, or has characters that no text has. Correct it.")
+        return answer(422, "A value can't be stored: it is too large, or has characters that are not text. Correct it.")
     raise error

@@ -1,4 +1,4 @@
-"""Health: is the process alive, and can it do its work."""
+"""Health checks: whether the process is alive, and whether it is ready to serve requests."""
 
 import logging
 import math
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api.access import database_of, settings_of
+from api.resources import database_of, settings_of
 from models.migrate import is_migrated
 from models.postgres_errors import PostgresUnavailable
 from models.redis_server import LIVE_COPY_NEEDS, find_trouble
@@ -19,17 +19,17 @@ from worker.dispatch import find_broker_trouble
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 0.5
-"""Of each step of looking at Redis and the broker: whoever asks whether we are ready does not wait long."""
-LOOK_AGAIN_S = 0.5
-"""For so long an answer is given again."""
+"""For each step of checking Redis and the broker, since readiness probes do not wait long."""
+CACHE_S = 0.5
+"""How long the result of a check is reused."""
 READ_ONLY = "read-only: it takes no writes now, as a standby or a demoted primary"
 
 health = APIRouter()
 
 
 @dataclass(slots=True)
-class LastLook:
-    """What was last seen: whoever asks needs no key, and must not cost a connection each time."""
+class LastCheck:
+    """The result of the last check. Probes need no API key, so they must not cost a connection each time."""
 
     lock: Lock = field(default_factory=Lock)
     at: float = -math.inf
@@ -37,7 +37,7 @@ class LastLook:
 
 
 class Readiness(BaseModel):
-    """Whether the process can do its work, and what it needs for that."""
+    """Whether the process is ready, and the state of each service that it uses."""
 
     status: str
     postgres: str
@@ -47,20 +47,20 @@ class Readiness(BaseModel):
 
 @health.get("/healthz")
 def alive() -> dict[str, str]:
-    """The process answers."""
+    """The process is alive."""
     return {"status": "ok"}
 
 
 @health.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 def ready(request: Request) -> JSONResponse:
-    """Postgres answers, takes writes, and has this version's schema: nothing else is needed to take runs.
+    """The process can accept runs: Postgres answers, takes writes, and has this version's schema.
 
-    Redis and the broker are reported, with what keeps them from being used: without the one reading costs more, without
-    the other runs wait.
+    Redis and the broker are reported as well, with what is wrong and what to do. Without Redis, states are read from
+    Postgres; without the broker, runs wait.
     """
-    last: LastLook = request.app.state.last_look
+    last: LastCheck = request.app.state.last_check
     with last.lock:
-        if time.monotonic() - last.at > LOOK_AGAIN_S:
+        if time.monotonic() - last.at > CACHE_S:
             last.checks = {"postgres": _postgres(request), "redis": _redis(request), "broker": _broker(request)}
             last.at = time.monotonic()
         checks = last.checks
@@ -76,7 +76,7 @@ def _postgres(request: Request) -> str:
         return "ok" if is_migrated(database) else "not migrated: run `growth migrate`"
     except PostgresUnavailable as error:
         log.warning("not ready: %s", error)
-        # Of several hosts one is wanted that takes writes: where none does, there is no connection.
+        # With several hosts in the URL, only a host that takes writes is connected to.
         return READ_ONLY if "read-only" in error.said else "unreachable"
 
 

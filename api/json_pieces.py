@@ -1,8 +1,8 @@
-"""Reading JSON piece by piece, so that no body stops others or fills the memory, whatever is in it.
+"""Parses JSON piece by piece, so that no body blocks other requests or fills the memory.
 
-A parser that takes a body of 64 MB at once holds the interpreter for seconds and builds twenty times as much. Here the
-objects around one long list are walked in Python, and what stands in them is parsed in C, one bounded piece at a time:
-between two pieces other requests go on. An item of the list is validated as soon as it is read, and then let go.
+A parser that parses a body of 64 MB at once holds the interpreter for seconds and needs twenty times its size in
+memory. Here Python walks through the objects around one long list, and C parses their values in pieces of bounded
+size; other requests proceed between two pieces. Each item of the list is validated as soon as it is parsed.
 """
 
 import codecs
@@ -16,16 +16,16 @@ from pipeline.errors import InvalidInput
 
 PIECE_BYTES = 256 * 1024
 _LONGEST_LITERAL = 16
-"""An error, or an end, this close to the end of what is there may be due to what is not there yet."""
+"""An error, or the end of a value, this close to the end of a piece may be due to the text that follows it."""
 
 SHORT_CHARS = 2048
-"""Nearly all contacts are shorter."""
+"""Characters of the first piece of a value: nearly all contacts are shorter."""
 
-_MOST_SIGNS = 2 * (VALUES.most + COLUMNS_OF_CONTACT.most)
-"""Commas and opening brackets of a contact that has as many values as it may, and more."""
+_MAX_SIGNS = 2 * (VALUES.most + COLUMNS_OF_CONTACT.most)
+"""More commas and opening brackets than a contact within its bounds has."""
 
 _TEXTS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
-"""Texts in JSON, also the one that is cut off."""
+"""Strings in JSON, including one that is cut off at the end."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = JSONDecoder()
@@ -34,14 +34,13 @@ Convert = Callable[[int, Any], Any]
 
 
 class NotJson(Exception):
-    """Raised when a body is not JSON; the text says where and why."""
+    """Raised when a body is not JSON. The text says where and why."""
 
 
 def read_json(body: bytes, path: Sequence[str], noun: str, convert: Convert) -> Any:
-    """What a body says, with each item of the list at `path` replaced by what `convert(index, item)` makes of it.
+    """Parse a body, with each item of the list at `path` replaced by `convert(index, item)`.
 
-    `noun` is what an item is called. Raises `NotJson`, and `InvalidInput` when a bound is passed: what follows is not
-    read then.
+    `noun` names an item in messages. Raises `NotJson`, and `InvalidInput` as soon as a bound is exceeded.
     """
     return _Reader(body, noun, convert).whole(path)
 
@@ -61,7 +60,7 @@ class _Reader:
     def whole(self, path: Sequence[str]) -> Any:
         value = self._around(path)
         if self._peek():
-            raise self._not_json("there is more behind its end")
+            raise self._not_json("there is more text after its end")
         return value
 
     def _around(self, path: Sequence[str]) -> Any:
@@ -73,7 +72,9 @@ class _Reader:
         while not self._ends("{", "}", is_first=not fields):
             name = self._name()
             if name in fields or len(fields) >= FIELDS.most:
-                raise InvalidInput(f"field {shown(name)}: it is there twice, or one of more than {FIELDS.most}")
+                raise InvalidInput(
+                    f"field {shown(name)}: it is given twice, or there are more than {FIELDS.most} fields"
+                )
             fields[name] = self._around(path[1:]) if name == path[0] else self._value()
         return fields
 
@@ -95,7 +96,7 @@ class _Reader:
         return name
 
     def _ends(self, opens: str, closes: str, *, is_first: bool) -> bool:
-        """Pass what stands before an item: the opening bracket or a comma. True when it is the closing one instead."""
+        """Skip the opening bracket or the comma before an item; true if the closing bracket comes instead."""
         if is_first:
             self._pass(opens)
         if self._peek() == closes:
@@ -111,7 +112,7 @@ class _Reader:
         self._at += 1
 
     def _peek(self) -> str:
-        """The next character that is no white space; none at the end."""
+        """The next character other than white space; empty at the end."""
         while True:
             space = _SPACE.match(self._text, self._at)
             self._at = space.end() if space else self._at
@@ -134,7 +135,7 @@ class _Reader:
         return True
 
     def _value(self) -> Any:
-        """One value, parsed at once: it is short, or grows while it holds few values, or is refused."""
+        """Parse one value. The piece that is parsed grows until it holds the value, unless it has too many values."""
         self._peek()
         size = SHORT_CHARS
         while True:
@@ -143,7 +144,7 @@ class _Reader:
             why, is_certain = "", is_all
             try:
                 value, end = _DECODER.raw_decode(piece)
-                # A number that is cut off reads as a shorter one.
+                # A number that is cut off at the end of the piece parses as a shorter one.
                 if is_all or end < len(piece) - _LONGEST_LITERAL:
                     self._at += end
                     return value
@@ -163,11 +164,11 @@ class _Reader:
         return self._text[self._at : self._at + chars]
 
     def _larger(self, piece: str) -> int:
-        """How much to look at next, when all of this belongs to one value. What takes long is not text but values."""
+        """The size of the next piece, if all of this one belongs to one value. Many values take long, not much text."""
         if len(piece) > CONTACT_CHARS.most:
             raise self._refused(f"its JSON has more than {CONTACT_CHARS.most} characters")
         outside = _TEXTS.sub("", piece)
-        if sum(map(outside.count, ",[{")) > _MOST_SIGNS:
+        if sum(map(outside.count, ",[{")) > _MAX_SIGNS:
             raise self._refused(f"more than {VALUES.most} values within lists and objects")
         return min(4 * len(piece), CONTACT_CHARS.most + 1)
 
@@ -183,5 +184,5 @@ class _Reader:
 
 
 def _is_certain(error: JSONDecodeError, piece: str) -> bool:
-    """Whether an error is one, and not the end of what was looked at."""
+    """Whether an error is one, and not due to the end of the piece."""
     return error.pos < len(piece) - _LONGEST_LITERAL and not error.msg.startswith("Unterminated")

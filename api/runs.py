@@ -1,4 +1,4 @@
-"""Runs over HTTP: create, read, cancel, retry, download."""
+"""Routes for runs: create, read, cancel, retry, download."""
 
 import logging
 import re
@@ -6,14 +6,16 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import redis
-from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
+from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
-from api.access import AccountId, database_of, redis_of, settings_of, take_turn_to_cancel, take_turn_to_list
-from api.apart import Resources, work
-from api.bodies import Body, Turn, parse_run_request
+from api.access import AccountId
+from api.bodies import Body, parse_run_request
 from api.document import body_of
+from api.process_pool import run_by_size
+from api.resources import Resources, database_of, redis_of, settings_of
+from api.slots import CANCEL, CHANGE, LIST
 from models.queries import events_of_run, export_of_account, run_of_account
 from models.run import Run
 from models.wire import (
@@ -38,14 +40,14 @@ from worker.dispatch import broker_may_be_away, send_chain, send_export
 NO_SUCH_EXPORT = "There is no such export: `export_handles` of a completed run lists those that exist."
 _ASSET_ID = re.compile(r"[a-z0-9_]{1,64}")
 _UUID = re.compile(r"[0-9A-Fa-f-]{32,36}")
-"""`UUID` also takes blanks, signs, braces and digits of other scripts."""
+"""`UUID` also accepts blanks, signs, braces and digits of other scripts."""
 
 log = logging.getLogger(__name__)
 
 ERRORS = {status: {"model": ErrorBody} for status in (400, 401, 402, 403, 404, 408, 409, 422, 429, 503)}
 
 FILES: dict[str, Any] = {mime_type: {"schema": {"type": "string"}} for mime_type in MIME_TYPES.values()}
-FILE_STATUSES = {200: "The file", 206: "The part of it that `Range` asks for"}
+FILE_STATUSES = {200: "The file", 206: "The part of it that `Range` requests"}
 EXPORT = "/runs/{run_id}/exports/{asset_id}"
 
 runs = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-type]
@@ -54,7 +56,7 @@ runs = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-
 @runs.post(
     "/run",
     status_code=202,
-    dependencies=[Turn],
+    dependencies=[CHANGE],
     openapi_extra=body_of(RunRequest),
 )
 def create(
@@ -63,13 +65,13 @@ def create(
     body: Body,
     idempotency_key: Annotated[IdempotencyKey | None, Header()] = None,
 ) -> RunAccepted:
-    """Create a run and send its chain."""
-    return _accepted(work(request, body, _create, account_id, idempotency_key))
+    """Create and enqueue a run."""
+    return _accepted(run_by_size(request, body, _create, account_id, idempotency_key))
 
 
 @runs.get("/runs/{run_id}", response_model=RunState)
 def read(request: Request, account_id: AccountId, run_id: str) -> Response:
-    """A run's state: the live copy, or what Postgres says."""
+    """The state of a run."""
     with database_of(request).transaction() as session:
         run = run_of_account(session, _run_id(run_id), account_id)
     if run is None:
@@ -77,9 +79,9 @@ def read(request: Request, account_id: AccountId, run_id: str) -> Response:
     return Response(_live_copy(request, run) or _from_rows(request, run), media_type="application/json")
 
 
-@runs.post("/runs/{run_id}/cancel", response_model=RunState, dependencies=[Depends(take_turn_to_cancel)])
+@runs.post("/runs/{run_id}/cancel", response_model=RunState, dependencies=[CANCEL])
 def cancel(request: Request, account_id: AccountId, run_id: str) -> Response:
-    """Cancel a pending or running run: what was found is kept, the rest paid back."""
+    """Cancel a pending or running run. What was found is kept; the rest is credited back."""
     known_id = _run_id(run_id)
     with database_of(request).transaction() as session:
         run = cancel_run(session, account_id, known_id)
@@ -90,18 +92,18 @@ def cancel(request: Request, account_id: AccountId, run_id: str) -> Response:
     return Response(state.body, media_type="application/json")
 
 
-@runs.post("/runs/{run_id}/retry", status_code=202, dependencies=[Turn])
+@runs.post("/runs/{run_id}/retry", status_code=202, dependencies=[CHANGE])
 def retry(request: Request, account_id: AccountId, run_id: str) -> RunAccepted:
-    """Go on where a failed or cancelled run stopped, as a new run that pays only for what is still missing."""
+    """Continue a failed or cancelled run as a new run, which is charged only for what is still missing."""
     known_id = _run_id(run_id)
     with database_of(request).transaction() as session:
         created = retry_run(session, account_id, known_id)
     return _accepted(created)
 
 
-@runs.get("/runs/{run_id}/events", dependencies=[Depends(take_turn_to_list)])
+@runs.get("/runs/{run_id}/events", dependencies=[LIST])
 def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
-    """What happened to a run, oldest first."""
+    """The events of a run, oldest first."""
     known_id = _run_id(run_id)
     with database_of(request).transaction() as session:
         if run_of_account(session, known_id, account_id) is None:
@@ -110,31 +112,31 @@ def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
         return Timeline(events=[TimelineEvent.model_validate(row, from_attributes=True) for row in rows])
 
 
-class _Part(FileResponse):
-    """A file, or the part of it that `Range` asks for."""
+class _FilePart(FileResponse):
+    """A file, or the part of it that `Range` requests."""
 
     @classmethod
     def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
-        # Starlette answers both in plain text, as no other error of ours is.
+        # Starlette answers both errors in plain text; ours are JSON.
         try:
             return super()._parse_range_header(http_range, file_size)
         except MalformedRangeHeader:
             return []  # It is ignored then (RFC 9110 14.2).
         except RangeNotSatisfiable:
-            sentence = f"The file has {file_size} bytes: ask for some of these."
+            sentence = f"The file has {file_size} bytes: request a range within them."
             raise HTTPException(416, sentence, {"Content-Range": f"bytes */{file_size}"}) from None
 
 
 @runs.head(EXPORT, include_in_schema=False)
 @runs.get(
     EXPORT,
-    response_class=_Part,
+    response_class=_FilePart,
     responses={
         **{status: {"description": what, "content": FILES} for status, what in FILE_STATUSES.items()},
         416: {"model": ErrorBody},
     },
 )
-def download(request: Request, account_id: AccountId, run_id: str, asset_id: str) -> _Part:
+def download(request: Request, account_id: AccountId, run_id: str, asset_id: str) -> _FilePart:
     """An export file of a completed run."""
     known_id = _run_id(run_id)
     if not _ASSET_ID.fullmatch(asset_id):
@@ -150,11 +152,11 @@ def download(request: Request, account_id: AccountId, run_id: str, asset_id: str
     if not path.is_file():
         log.error("run %s: export %s is missing on disk", known_id, asset_id)
         raise UnknownRun("This export file is no longer stored: create the run again.")
-    return _Part(path, media_type=export.mime_type, filename=f"{known_id}.{export.format}")
+    return _FilePart(path, media_type=export.mime_type, filename=f"{known_id}.{export.format}")
 
 
 def _accepted(created: CreatedRun) -> RunAccepted:
-    """Send the chain of a new run; an earlier one has been sent already."""
+    """Send the chain of a new run. The chain of an earlier one has been sent already."""
     if created.is_new:
         with broker_may_be_away(created.run_id):
             send_chain(created.run_id, created.preset)
@@ -187,7 +189,7 @@ def _live_copy(request: Request, run: Run) -> str | None:
 
 
 def _from_rows(request: Request, run: Run) -> str:
-    """The state from its rows; it is put back into Redis for the readers after this one."""
+    """Build the state from its rows, and put the live copy back into Redis for later readers."""
     with database_of(request).transaction() as session:
         fresh = session.get_one(Run, run.id)
         state = live_state.build(session, fresh, settings_of(request).public_url)

@@ -1,18 +1,20 @@
-"""The account's suppression list over HTTP. Entries come in bodies only: an address in a URL ends up in logs."""
+"""Routes for the account's suppression list. Entries are sent in bodies only: an address in a URL ends up in logs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from sqlalchemy.orm import Session
 
-from api.access import AccountId, database_of, take_turn_to_list
-from api.apart import Resources, work
-from api.bodies import Body, Turn, parse_entries
+from api.access import AccountId
+from api.bodies import Body, parse_entries
 from api.document import body_of
 from api.errors import MOST_PROBLEMS
+from api.process_pool import run_by_size
+from api.resources import Resources, database_of
 from api.runs import ERRORS
+from api.slots import CHANGE, LIST
 from models.bounds import ENTRIES
 from models.privacy_wire import Changed, Checked, SuppressionEntries, SuppressionPage, SuppressionShown
 from pipeline.errors import InvalidInput
@@ -24,32 +26,32 @@ suppressions = APIRouter(prefix="/api/v1/growth/suppressions", responses=ERRORS)
 BODY = body_of(SuppressionEntries)
 
 
-@suppressions.post("", dependencies=[Turn], openapi_extra=BODY)
+@suppressions.post("", dependencies=[CHANGE], openapi_extra=BODY)
 def add(request: Request, account_id: AccountId, body: Body) -> Changed:
-    """Put entries on the list. All of them, or none when one is unusable."""
-    return work(request, body, _change, account_id, suppression_list.add)
+    """Add entries to the list: all of them, or none if one is unusable."""
+    return run_by_size(request, body, _change, account_id, suppression_list.add)
 
 
-@suppressions.post("/remove", dependencies=[Turn], openapi_extra=BODY)
+@suppressions.post("/remove", dependencies=[CHANGE], openapi_extra=BODY)
 def remove(request: Request, account_id: AccountId, body: Body) -> Changed:
-    """Take entries off the list."""
-    return work(request, body, _change, account_id, suppression_list.remove)
+    """Remove entries from the list."""
+    return run_by_size(request, body, _change, account_id, suppression_list.remove)
 
 
-@suppressions.post("/check", dependencies=[Turn], openapi_extra=BODY)
+@suppressions.post("/check", dependencies=[CHANGE], openapi_extra=BODY)
 def check(request: Request, account_id: AccountId, body: Body) -> Checked:
-    """Say of each entry whether it is suppressed, be it by its domain."""
-    return work(request, body, _check, account_id)
+    """Tell for each entry whether it is suppressed, by itself or by its domain."""
+    return run_by_size(request, body, _check, account_id)
 
 
-@suppressions.get("", dependencies=[Depends(take_turn_to_list)])
+@suppressions.get("", dependencies=[LIST])
 def show(
     request: Request,
     account_id: AccountId,
     after: Annotated[str, Query(pattern="^([0-9a-f]{64})?$")] = "",
     limit: Annotated[int, Query(ge=1, le=ENTRIES.most)] = 1000,
 ) -> SuppressionPage:
-    """Show the list as it is kept, page by page."""
+    """Show the list page by page, as hashes."""
     with database_of(request).transaction() as session:
         rows = suppression_list.page(session, account_id, bytes.fromhex(after), limit)
         total = suppression_list.count(session, account_id)

@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from api.app import create_app
-from api.health import LastLook
+from api.health import LastCheck
 from models.connections import IN_THE_BACKGROUND, Timeouts
 from models.database import Database, allow_time_for, copy_rows, open_database
 from models.migrate import migrate
@@ -289,7 +289,7 @@ def test_no_thread_keeps_the_interpreter_for_longer_than_a_millisecond() -> None
 
 def looked_anew(api: FastAPI) -> httpx.Response:
     """What `/readyz` answers when its last look is too old."""
-    api.state.last_look = LastLook()
+    api.state.last_check = LastCheck()
     return ask(api, "GET", "/readyz")
 
 
@@ -313,7 +313,7 @@ def test_a_server_that_turned_read_only_is_a_503_and_said_by_readyz(
 
 def test_who_asks_again_whether_we_are_ready_costs_no_connection(api: FastAPI) -> None:
     seen = {"postgres": "ok", "redis": "as it was seen", "broker": "ok"}
-    api.state.last_look = LastLook(at=time.monotonic() + 60, checks=seen)
+    api.state.last_check = LastCheck(at=time.monotonic() + 60, checks=seen)
 
     assert ask(api, "GET", "/readyz").json() == {"status": "ok", **seen}
 

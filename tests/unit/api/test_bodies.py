@@ -1,4 +1,4 @@
-"""A body that does not come ends the request that waits for it: its account's turn is free again."""
+"""A body that does not come ends the request that waits for it: its account's slot is free again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -63,7 +63,7 @@ def test_what_is_no_json_is_said_to_be_none(text: bytes) -> None:
 
 
 def test_a_field_that_is_there_twice_is_refused_where_there_may_be_one_list_only() -> None:
-    with pytest.raises(InvalidInput, match="field items: it is there twice"):
+    with pytest.raises(InvalidInput, match="field items: it is given twice"):
         read(b'{"outer":{"items":[1],"items":[2]}}')
 
 

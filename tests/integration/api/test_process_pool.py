@@ -1,4 +1,4 @@
-"""Large bodies are worked in processes of their own; what becomes of them there reaches the client all the same."""
+"""Requests with large bodies run in worker processes; results, errors and log lines come back from there."""
 
 import asyncio
 import logging
@@ -13,9 +13,10 @@ import pytest
 from fastapi import FastAPI, HTTPException, Request
 from sqlalchemy import text
 
-from api.apart import LARGE_BYTES, NICENESS, Resources, open_resources, processes_apart, work
 from api.bodies import Body
 from api.errors import FAULT, add_error_handlers
+from api.process_pool import LARGE_BYTES, NICENESS, process_limiter, run_by_size
+from api.resources import Resources, open_resources
 from pipeline.errors import InvalidInput
 from settings import Settings
 
@@ -67,12 +68,12 @@ def app(database_url: str, valkey_url: str, tmp_path: Path) -> Iterator[FastAPI]
     app = FastAPI()
     settings = {"database_url": database_url, "redis_url": valkey_url, "export_dir": tmp_path}
     app.state.resources = open_resources(Settings.model_validate(settings), connections=1)
-    app.state.apart = processes_apart()
+    app.state.process_limiter = process_limiter()
     add_error_handlers(app)
 
     @app.post("/{task}")
     def do(request: Request, body: Body, task: str) -> Any:
-        return work(request, body, TASKS[task])
+        return run_by_size(request, body, TASKS[task])
 
     yield app
     app.state.resources.close()
@@ -89,7 +90,7 @@ def ask(app: FastAPI, *requests: tuple[str, bytes]) -> list[httpx.Response]:
     return asyncio.run(answers())
 
 
-def test_a_large_body_is_worked_in_a_process_of_low_priority_and_a_small_one_is_not(app: FastAPI) -> None:
+def test_a_large_body_is_handled_in_a_process_of_low_priority_and_a_small_one_is_not(app: FastAPI) -> None:
     small, large, again = (answer.json() for answer in ask(app, ("where", SMALL), ("where", LARGE), ("where", LARGE)))
 
     assert small == {"process": os.getpid(), "priority": os.getpriority(os.PRIO_PROCESS, 0), "bytes": len(SMALL)}

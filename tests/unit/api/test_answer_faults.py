@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from api.errors import AnswerCutOff, add_error_handlers
+from api.errors import AnswerInterrupted, add_error_handlers
 
 NAME = "Ada Byron"
 
@@ -57,11 +57,11 @@ def test_an_error_nobody_foresaw_is_a_sentence_and_its_text_is_in_no_log(
     assert NAME not in caplog.text
 
 
-def test_an_answer_that_breaks_half_way_is_cut_off_and_tells_nobody_why(
+def test_an_answer_that_breaks_half_way_is_interrupted_and_tells_nobody_why(
     app: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG), pytest.raises(AnswerCutOff) as cut_off:
+    with caplog.at_level(logging.DEBUG), pytest.raises(AnswerInterrupted) as interrupted:
         get(app, "/breaks-half-way")
 
     assert NAME not in caplog.text
-    assert cut_off.value.__suppress_context__
+    assert interrupted.value.__suppress_context__
