@@ -35,8 +35,8 @@ proof: install ## the long proofs: faults, restarts, memory of large runs, any o
 compose: ## the container stack for real (needs a Docker engine)
 	tests/compose/run.sh
 
-faults: install ## the fault suite, long and randomised: make faults ROUNDS=200 SEED=1 BROKER=rabbitmq DOOR=pgbouncer, or ALONE=1
-	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(ALONE),--alone) $(if $(BROKER),--broker $(BROKER)) $(if $(DOOR),--door $(DOOR))
+faults: install ## the fault suite, long and randomised: make faults ROUNDS=200 SEED=1 BROKER=rabbitmq ROUTE=pgbouncer, or ALONE=1
+	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(ALONE),--alone) $(if $(BROKER),--broker $(BROKER)) $(if $(ROUTE),--route $(ROUTE))
 
 lint: install ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cli.client import ApiError
 from models.postgres_errors import PostgresUnavailable
 from tests.faults.bounds import AT_THE_END, faults_on, is_possible
-from tests.faults.engine import Broker, Door, FaultEngine, running_fault_engine
+from tests.faults.engine import Broker, FaultEngine, Route, running_fault_engine
 from tests.faults.invariants import Verdict
 from tests.faults.rounds import STRIKE_AT_PERCENT, Plan, play
 
@@ -33,13 +33,13 @@ EARLIEST_PERCENT, LATEST_PERCENT = 10, 60
 
 
 def main() -> int:
-    """Play the rounds; the exit code."""
+    """Play the rounds. Returns the exit status."""
     options = _options()
     signal.signal(signal.SIGTERM, _end)
     say(f"seed {options.seed}")
     with (
         tempfile.TemporaryDirectory(prefix="growth-faults-", ignore_cleanup_errors=True) as home,
-        running_fault_engine(Path(home), options.broker, options.door) as engine,
+        running_fault_engine(Path(home), options.broker, options.route) as engine,
     ):
         verdicts = list(_play_all(engine, options))
     summary = {
@@ -54,14 +54,14 @@ def main() -> int:
     return 1 if summary["violations"] else 0
 
 
-def draw_plan(seed: int, number: int, outage_seconds: float, broker: Broker, door: Door) -> Plan:
-    """The plan of a round: always the same for one seed, number, broker and way to Postgres."""
+def draw_plan(seed: int, number: int, outage_seconds: float, broker: Broker, route: Route) -> Plan:
+    """The plan of a round: always the same for a seed, number, broker and route."""
     rng = random.Random(f"{seed} {number}")  # noqa: S311 - repeatable is the point
-    faults = rng.sample(faults_on(broker, door), rng.randint(1, MOST_FAULTS))
+    faults = rng.sample(faults_on(broker, route), rng.randint(1, MOST_FAULTS))
     faults.sort(key=lambda fault: fault in AT_THE_END)
     percents = sorted(rng.randint(EARLIEST_PERCENT, LATEST_PERCENT) for _ in faults)
     return Plan(
-        # What this machine can't do is left out; the rest of the plan stays the same.
+        # Faults that this machine can't inject are left out. The rest of the plan stays the same.
         {fault: percent for fault, percent in zip(faults, percents, strict=True) if is_possible(fault)},
         outage_seconds,
         hostile=rng.random() < 0.25,
@@ -69,16 +69,16 @@ def draw_plan(seed: int, number: int, outage_seconds: float, broker: Broker, doo
     )
 
 
-def each_alone(outage_seconds: float, broker: Broker, door: Door) -> Iterator[Plan]:
-    """A plan for each thing that may befall a run on this machine."""
+def each_alone(outage_seconds: float, broker: Broker, route: Route) -> Iterator[Plan]:
+    """A plan for each fault that is possible on this machine."""
     yield Plan({}, outage_seconds, creator_dies=True)
     yield Plan({}, outage_seconds, hostile=True)
-    for fault in filter(is_possible, faults_on(broker, door)):
+    for fault in filter(is_possible, faults_on(broker, route)):
         yield Plan({fault: STRIKE_AT_PERCENT}, outage_seconds)
 
 
 def say(line: str) -> None:
-    """Print a line at once, whoever listens."""
+    """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -89,7 +89,7 @@ def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verd
         try:
             verdict = play(engine, plan)
         except (TimeoutError, ApiError, SubprocessError, PostgresUnavailable, SQLAlchemyError, RedisError) as error:
-            # One promise broken does not hide how the other rounds go.
+            # A violation in one round does not end the others.
             verdict = Verdict(None, (f"{type(error).__name__}: {error}",), (), 0.0, 0.0, 0)
         words = "ok" if not verdict.violations else f"VIOLATED, seed {options.seed}: {'; '.join(verdict.violations)}"
         say(
@@ -101,9 +101,9 @@ def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verd
 
 def _plans(options: argparse.Namespace) -> Iterator[Plan]:
     if options.alone:
-        return each_alone(options.outage, options.broker, options.door)
+        return each_alone(options.outage, options.broker, options.route)
     numbers = range(options.first, options.first + options.rounds)
-    return (draw_plan(options.seed, number, options.outage, options.broker, options.door) for number in numbers)
+    return (draw_plan(options.seed, number, options.outage, options.broker, options.route) for number in numbers)
 
 
 def _options() -> argparse.Namespace:
@@ -114,12 +114,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--alone", action="store_true", help="a round for each fault, instead of random ones")
     parser.add_argument("--outage", type=float, default=20, help="how long servers are away, in seconds")
     parser.add_argument("--broker", choices=["redis", "rabbitmq"], default="redis", help="who carries the messages")
-    parser.add_argument("--door", choices=["direct", "pgbouncer"], default="direct", help="the way to Postgres")
+    parser.add_argument(
+        "--route", choices=["direct", "pgbouncer"], default="direct", help="how the engine connects to Postgres"
+    )
     return parser.parse_args()
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends as an exception does: with everything that was started stopped."""
+    """End on SIGTERM as on an exception: with everything stopped that was started."""
     sys.exit(1)
 
 

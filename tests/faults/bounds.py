@@ -1,6 +1,6 @@
-"""All faults, and within how many seconds the engine must be at work again after each."""
+"""All faults, and the seconds within which the engine must recover from each."""
 
-from tests.faults.engine import Broker, Door
+from tests.faults.engine import Broker, Route
 from tests.faults.injections import clocks, disk, messages, network, pgbouncer, postgres, processes, rabbitmq, valkey
 from tests.faults.machine.clocks import CAN_JUMP
 from tests.faults.scene import Fault
@@ -63,17 +63,17 @@ BEHIND_PGBOUNCER: dict[Fault, float] = {
 BOUNDS: dict[Fault, float] = {**ON_ANY_BROKER, **ON_REDIS, **ON_RABBITMQ, **BEHIND_PGBOUNCER}
 
 AT_THE_END = (disk.break_disk, disk.fill_disk)
-"""Felt when the results are compiled: no other fault can follow these."""
+"""These faults are noticed only while the results are compiled: no other fault can follow them."""
 
 
 def is_possible(fault: Fault) -> bool:
-    """Whether this machine has what the fault needs."""
+    """Whether the fault can be injected on this machine."""
     if fault in (clocks.jump_worker_clock, clocks.jump_sweeper_and_api_clocks):
         return CAN_JUMP
     return fault is not disk.fill_disk or disk.can_mount()
 
 
-def faults_on(broker: Broker, door: Door) -> list[Fault]:
-    """The faults that can strike where this is the broker and this the way to Postgres, always in one order."""
+def faults_on(broker: Broker, route: Route) -> list[Fault]:
+    """The faults for this broker and this route to Postgres, always in the same order."""
     of_broker = ON_RABBITMQ if broker == "rabbitmq" else ON_REDIS
-    return [*ON_ANY_BROKER, *of_broker, *(BEHIND_PGBOUNCER if door == "pgbouncer" else ())]
+    return [*ON_ANY_BROKER, *of_broker, *(BEHIND_PGBOUNCER if route == "pgbouncer" else ())]

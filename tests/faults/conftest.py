@@ -1,4 +1,4 @@
-"""One engine for all faults on a broker: each test leaves it whole."""
+"""One engine for all faults on a broker. Each test leaves it in working order."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import pgbouncer
-from tests.faults.engine import Broker, Door, FaultEngine, running_fault_engine
+from tests.faults.engine import Broker, FaultEngine, Route, running_fault_engine
 from tests.rabbitmq import IS_INSTALLED, NOT_INSTALLED
 
 
@@ -35,10 +35,10 @@ def pgbouncer_engine() -> Iterator[FaultEngine]:
 
 
 @contextmanager
-def _engine_on(broker: Broker, door: Door = "direct") -> Iterator[FaultEngine]:
+def _engine_on(broker: Broker, route: Route = "direct") -> Iterator[FaultEngine]:
     """Not in pytest's own temporary directory: it deletes those of other sessions, with servers still in them."""
     with (
         tempfile.TemporaryDirectory(prefix="growth-faults-", ignore_cleanup_errors=True) as home,
-        running_fault_engine(Path(home), broker, door) as engine,
+        running_fault_engine(Path(home), broker, route) as engine,
     ):
         yield engine

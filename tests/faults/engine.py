@@ -1,4 +1,4 @@
-"""The whole engine as the fault suite runs it: real servers, several workers, API, sweeper; a fault may hit each."""
+"""The engine of the fault suite: real servers, several workers, API and sweeper, each of which a fault can hit."""
 
 import os
 import subprocess
@@ -37,11 +37,11 @@ from tests.rabbitmq import RabbitMQ, running_rabbitmq
 
 WORKERS = ("worker-1", "worker-2")
 RELAYED = "worker-1"
-"""The worker between which and all servers there is a network that can fail."""
+"""The worker whose connections to servers all go through relays."""
 PROCESSES_EACH = 2
 Broker = Literal["redis", "rabbitmq"]
-Door = Literal["direct", "pgbouncer"]
-"""The way to Postgres: straight, or by way of a pooler in transaction mode."""
+Route = Literal["direct", "pgbouncer"]
+"""How the engine connects to Postgres: directly, or through a pooler in transaction mode."""
 CREDITS = 1_000_000_000
 LIVE_LEASES = text("""
 SELECT stage, number, worker, first_position, last_position,
@@ -52,8 +52,8 @@ ORDER BY stage, number
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkInHand:
-    """A chunk that a chunk task worked when the fault struck. `overdue_s` is negative while its lease lived then."""
+class WorkedChunk:
+    """A chunk that was being worked at the injection. `overdue_s` is negative while its lease was valid."""
 
     stage: str
     number: int
@@ -75,7 +75,7 @@ class ChunkInHand:
 
 @dataclass(frozen=True, slots=True)
 class FaultEngine:
-    """A running engine, and everything that a fault or a check needs to get at."""
+    """A running engine, with everything that faults and checks need."""
 
     postgres: Postgres
     valkey: Valkey
@@ -91,35 +91,35 @@ class FaultEngine:
     export_dir: Path
 
     def create_run(self, people: Sequence[Person]) -> UUID:
-        """A run of these people, over HTTP like everybody's."""
+        """Create a run of these people over HTTP."""
         with ApiClient(self.credentials) as client:
             return UUID(client.create_run(contacts_of(people), "full_pipeline"))
 
     def create_run_and_die(self, people: Sequence[Person]) -> UUID:
-        """A run whose creator is killed after its commit, before it sends the chain."""
+        """Create a run whose creator is killed after the commit, before it sends the chain."""
         assets = InputAssets.model_validate({"contacts": contacts_of(people)})
         plan = GoalPlan(pipeline_id="email_discovery_v1", preset="full_pipeline", input_assets=assets)
-        door = self.python(
-            "tests.faults.machine.doomed_door", str(self.account.account_id), stdin=plan.model_dump_json()
+        creator = self.python(
+            "tests.faults.machine.killed_creator", str(self.account.account_id), stdin=plan.model_dump_json()
         )
-        return UUID(door.stdout.strip())
+        return UUID(creator.stdout.strip())
 
     def python(self, module: str, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-        """Run a module with the engine's settings in a process of its own, to its end, whatever that is."""
+        """Run a module with the engine's settings in a process of its own, and wait for its end."""
         command = [sys.executable, "-m", module, *arguments]
         environment = {**os.environ, **self.fleet.environment}
         return subprocess.run(
             command, cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, check=False, timeout=30
         )
 
-    def chunks_in_hand(self, run_id: UUID, at: datetime | None = None) -> list[ChunkInHand]:
-        """What chunk tasks are working on right now; how long overdue they were `at` some moment before, or are now."""
+    def worked_chunks(self, run_id: UUID, at: datetime | None = None) -> list[WorkedChunk]:
+        """The chunks that are being worked, and how long overdue each lease was `at` an earlier moment, or is now."""
         with self.database.transaction() as session:
             rows = session.execute(LIVE_LEASES, {"run_id": run_id, "at": at})
-            return [ChunkInHand(**row._asdict()) for row in rows]
+            return [WorkedChunk(**row._asdict()) for row in rows]
 
     def knows_event(self, run_id: UUID, stage: str, kind: str) -> bool:
-        """Whether this has happened in a stage of a run."""
+        """Whether a stage of a run has an event of this kind."""
         query = text("SELECT EXISTS (SELECT FROM run_events WHERE run_id = :id AND stage = :stage AND kind = :kind)")
         with self.database.transaction() as session:
             return bool(session.execute(query, {"id": run_id, "stage": stage, "kind": kind}).scalar_one())
@@ -130,30 +130,30 @@ class FaultEngine:
             return session.get_one(Run, run_id).status in TERMINAL_RUN_STATUSES
 
     def valkey_client(self) -> redis.Redis:
-        """A client on the database that is the broker's, unless RabbitMQ is."""
+        """A client of the broker's database, unless the broker is RabbitMQ."""
         return redis.Redis.from_url(self.valkey.url, db=1)
 
     def forget_patterns(self) -> None:
-        """What earlier runs learned would make the next one quicker: rounds are to be alike."""
+        """Delete what earlier runs learned: it would make the next round faster than the one before."""
         with self.database.transaction() as session:
             session.execute(text("TRUNCATE domain_patterns, lookups"))
 
     def now(self) -> datetime:
-        """The database's time: all times of a run are its."""
+        """The time on the clock of the database, which all times of a run are based on."""
         with self.database.transaction() as session:
             moment: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
             return moment
 
 
 @contextmanager
-def running_fault_engine(home: Path, broker: Broker = "redis", door: Door = "direct") -> Iterator[FaultEngine]:
-    """Everything started and ready; when the block ends, however it ends, nothing is left of it."""
+def running_fault_engine(home: Path, broker: Broker = "redis", route: Route = "direct") -> Iterator[FaultEngine]:
+    """Start everything and wait until it is ready. Nothing is left when the block ends."""
     with ExitStack() as stack:
         world = stack.enter_context(running_world())
         postgres = stack.enter_context(running_postgres(home / "postgres"))
         valkey = stack.enter_context(running_valkey(home / "valkey", free_port(0)))
         rabbitmq = stack.enter_context(running_rabbitmq(home / "rabbitmq")) if broker == "rabbitmq" else None
-        pgbouncer = _pgbouncer(stack, home, postgres) if door == "pgbouncer" else None
+        pgbouncer = _pgbouncer(stack, home, postgres) if route == "pgbouncer" else None
         database = open_database(postgres.url)
         stack.callback(database.close)
         migrate(database)
@@ -202,8 +202,8 @@ def _put_behind_relays(
     stack: ExitStack, fleet: Fleet, postgres: Postgres | PgBouncer, valkey: Valkey, rabbitmq: RabbitMQ | None
 ) -> Sequence[Relay]:
     ports = [valkey.port, *([rabbitmq.port] if rabbitmq else [])]
-    door = to_port(postgres.port) if isinstance(postgres, PgBouncer) else to_socket(postgres.socket_path)
-    relays = stack.enter_context(running_relays(door, *map(to_port, ports)))
+    to_postgres = to_port(postgres.port) if isinstance(postgres, PgBouncer) else to_socket(postgres.socket_path)
+    relays = stack.enter_context(running_relays(to_postgres, *map(to_port, ports)))
     settings = {"DATABASE_URL": postgres.url_by(relays[0].port), "REDIS_URL": valkey.url_by(relays[1].port)}
     if rabbitmq:
         settings["BROKER_URL"] = rabbitmq.url_by(relays[2].port)
@@ -212,12 +212,12 @@ def _put_behind_relays(
 
 
 def contacts_of(people: Sequence[Person]) -> list[dict[str, str]]:
-    """People as a client sends them."""
+    """Contacts as a client sends them."""
     return [{column: getattr(person, column) for column in CONTACT_COLUMNS} for person in people]
 
 
 def api_answers(url: str) -> bool:
-    """Whether the API can do its work."""
+    """Whether the API is ready."""
     try:
         return httpx.get(f"{url}/readyz", trust_env=False).status_code == httpx.codes.OK
     except httpx.TransportError:

@@ -17,11 +17,11 @@ from tests.faults.engine import FaultEngine
 from tests.faults.reader import Reader
 from tests.faults.recovery import resume_seconds, seconds_since_checkpoint
 from tests.faults.renewals import LEASE_S, Renewal
-from tests.faults.scene import Blow
+from tests.faults.scene import Injection
 
 STAGES = ("email_lookup", "email_verify")
 SINCE_CHECKPOINT_BOUND_S = 1.0
-"""The work that the death of a process may cost: a checkpoint interval, the rest is for a machine that is late."""
+"""The work that a killed process may lose: a checkpoint interval, and some time for a slow machine."""
 
 COUNTS = text("""
 SELECT
@@ -45,7 +45,7 @@ SELECT stage, count(*) AS rows, count(DISTINCT position) AS positions
 FROM outcomes WHERE run_id = :run_id GROUP BY stage ORDER BY stage
 """)
 
-# Under its old lease, that is: it may have leased the chunk anew, like anybody.
+# Under its old lease, that is: it may lease the chunk again like any other worker.
 FINISHED_BY_SLEEPER = text("""
 SELECT EXISTS (
   SELECT FROM run_events finish
@@ -54,7 +54,7 @@ SELECT EXISTS (
     AND NOT EXISTS (
       SELECT FROM run_events lease
       WHERE lease.run_id = :run_id AND lease.stage = :stage AND lease.kind = 'chunk_leased' AND lease.worker = :worker
-        AND (lease.detail ->> 'chunk')::int = :number AND lease.at BETWEEN :struck_at AND finish.at
+        AND (lease.detail ->> 'chunk')::int = :number AND lease.at BETWEEN :injected_at AND finish.at
     )
 )
 """)
@@ -67,7 +67,7 @@ WHERE run_id = :run_id AND kind = 'chunk_leased'
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong (nothing, if all is well), which faults struck, and the measurements.
+    """The violations, if any, the injected faults, and the measurements.
 
     `resume_s` is the longest wait for work to go on, `since_checkpoint_s` the most work (in seconds) that a chunk task
     had in hand and not recorded when it was struck, `leased_again` how many leases there were beyond each chunk's
@@ -86,29 +86,36 @@ def judge(
     engine: FaultEngine,
     run_id: UUID,
     readers: Sequence[Reader],
-    blows: Sequence[Blow],
+    injections: Sequence[Injection],
     renewals: Collection[Renewal],
     bound_s: float,
 ) -> Verdict:
-    """Check a run that is over, against everything that was promised.
+    """Check a run that has ended against all guarantees.
 
     `renewals` are signs of work where chunk tasks may have nothing to record for a while.
     """
     with engine.database.transaction() as session:
-        resume_s = max(resume_seconds(session, run_id, blows, renewals), default=0.0)
-        since_checkpoint_s = max(seconds_since_checkpoint(blows), default=0.0)
+        resume_s = max(resume_seconds(session, run_id, injections, renewals), default=0.0)
+        since_checkpoint_s = max(seconds_since_checkpoint(injections), default=0.0)
         violations = (
             *(fall for reader in readers for fall in reader.falls),
             *(refusal for reader in readers for refusal in reader.refusals),
             *wrong_counts(session, run_id),
-            *_written_by_the_frozen(session, run_id, blows),
+            *_written_by_the_frozen(session, run_id, injections),
             *wrong_exports(engine.export_dir, run_id, readers[0].state),
             *_over("at work again", resume_s, bound_s),
             *_over("worked since the last checkpoint when it struck", since_checkpoint_s, SINCE_CHECKPOINT_BOUND_S),
             *(f"{name} ended by itself" for name in engine.fleet.dead()),
         )
         leased_again = int(session.execute(LEASES_BEYOND_THE_FIRST, {"run_id": run_id}).scalar_one())
-    return Verdict(run_id, violations, tuple(blow.fault for blow in blows), resume_s, since_checkpoint_s, leased_again)
+    return Verdict(
+        run_id,
+        violations,
+        tuple(injection.fault for injection in injections),
+        resume_s,
+        since_checkpoint_s,
+        leased_again,
+    )
 
 
 def _over(what: str, seconds: float, bound_s: float) -> Iterator[str]:
@@ -117,7 +124,7 @@ def _over(what: str, seconds: float, bound_s: float) -> Iterator[str]:
 
 
 def wrong_counts(session: Session, run_id: UUID) -> Iterator[str]:
-    """What is wrong with a completed run's rows, a sentence for each."""
+    """The violations in a completed run's rows, a sentence for each."""
     counts = session.execute(COUNTS, {"run_id": run_id}).one()
     expected = {
         "status": "completed",
@@ -139,24 +146,26 @@ def wrong_counts(session: Session, run_id: UUID) -> Iterator[str]:
         yield f"outcomes are {outcomes} for {counts.contacts} contacts"
 
 
-def _written_by_the_frozen(session: Session, run_id: UUID, blows: Sequence[Blow]) -> Iterator[str]:
-    """A chunk task that slept past its lease must leave its chunk to another."""
-    struck = [(chunk, blow.struck_at) for blow in blows if blow.frozen for chunk in blow.orphans]
-    for chunk, struck_at in struck:
+def _written_by_the_frozen(session: Session, run_id: UUID, injections: Sequence[Injection]) -> Iterator[str]:
+    """A chunk task that was frozen past its lease must not finish its chunk."""
+    struck = [
+        (chunk, injection.injected_at) for injection in injections if injection.frozen for chunk in injection.orphans
+    ]
+    for chunk, injected_at in struck:
         key = {
             "run_id": run_id,
             "stage": chunk.stage,
             "number": chunk.number,
             "worker": chunk.worker,
-            "struck_at": struck_at,
-            "lease_ended_at": struck_at + timedelta(seconds=LEASE_S),
+            "injected_at": injected_at,
+            "lease_ended_at": injected_at + timedelta(seconds=LEASE_S),
         }
         if session.execute(FINISHED_BY_SLEEPER, key).scalar_one():
             yield f"{chunk.worker} slept past its lease on {chunk.stage} {chunk.number}, and finished it"
 
 
 def wrong_exports(directory: Path, run_id: UUID, state: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with the export files of a completed run, whose last `state` is given."""
+    """The violations in the export files of a completed run with this last `state`."""
     contacts = state["progress"]["stages"][STAGES[0]]["total"]
     handles = {handle["format"]: handle for handle in state["export_handles"]}
     if sorted(handles) != ["csv", "json"]:

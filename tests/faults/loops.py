@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for servers that live beside a test."""
+"""An event loop in a thread of its own, for servers that run beside a test."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def running_loop(name: str) -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop until the block ends; what still runs in it then is cancelled."""
+    """Run a loop until the block ends, then cancel its remaining tasks."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name=name)
     thread.start()
@@ -22,7 +22,7 @@ def running_loop(name: str) -> Iterator[asyncio.AbstractEventLoop]:
 
 
 async def _cancel_all() -> None:
-    # A cancelled conversation of a stream server is no error, though asyncio 3.11 reports it as one.
+    # asyncio 3.11 reports a cancelled connection of a stream server as an error.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:

@@ -1,4 +1,4 @@
-"""Clients that poll a run through the API for as long as the run lasts, as a product's front ends would."""
+"""Clients that poll a run through the API until it ends, as front ends do."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ FINISHED = {"completed", "failed", "cancelled"}
 
 @dataclass(slots=True)
 class Reader:
-    """What one reader was told so far. No answer and 503 are allowed while a fault lasts, anything else is not."""
+    """The responses that one reader got. During a fault, no response and 503 are allowed, and nothing else."""
 
     state: dict[str, Any] = field(default_factory=dict)
     falls: list[str] = field(default_factory=list)
@@ -28,24 +28,24 @@ class Reader:
 
     @property
     def percent(self) -> int:
-        """The last percent told."""
+        """The percentage of the last response."""
         return int(self.state["progress"]["percent"]) if self.state else 0
 
     @property
     def finished(self) -> bool:
-        """Whether the run was said to be over."""
+        """Whether the last response says that the run has ended."""
         return bool(self.state) and self.state["status"] in FINISHED
 
     def wait_for(self, percent: int, seconds: float = 60) -> None:
-        """Await that the run got so far, or ended. Raises `TimeoutError`."""
+        """Wait until the run has got this far or has ended. Raises `TimeoutError`."""
         wait_until(lambda: self.finished or self.percent >= percent, f"{percent} percent", seconds)
 
     def wait_for_end(self, seconds: float) -> None:
-        """Await the run's end. Raises `TimeoutError`."""
+        """Wait for the end of the run. Raises `TimeoutError`."""
         wait_until(lambda: self.finished, "the run's end", seconds)
 
     def take(self, response: httpx.Response) -> None:
-        """Note an answer, and what is wrong with it."""
+        """Record a response, and what is wrong with it."""
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             self.unanswered += 1
         elif response.status_code != httpx.codes.OK:
@@ -65,7 +65,7 @@ class Reader:
 
 @contextmanager
 def reading(credentials: Credentials, run_id: UUID) -> Iterator[Sequence[Reader]]:
-    """Readers at work until the block ends, each with a connection of its own."""
+    """Poll with several readers until the block ends, each with a connection of its own."""
     readers, stopping = [Reader() for _ in range(READERS)], threading.Event()
     threads = [threading.Thread(target=_poll, args=(credentials, run_id, reader, stopping)) for reader in readers]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""How long the engine took to be at work again after a fault, and how much work a struck chunk task had in hand."""
+"""How long the engine took to recover from a fault, and how much work a hit chunk task lost."""
 
 import math
 from collections.abc import Collection, Iterator, Sequence
@@ -9,11 +9,11 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from tests.faults.engine import ChunkInHand
+from tests.faults.engine import WorkedChunk
 from tests.faults.renewals import LEASE_S, Renewal
-from tests.faults.scene import Blow
+from tests.faults.scene import Injection
 
-# When anything of the run was moved on: an outcome recorded, a chunk leased, the run finished.
+# When the run made progress: an outcome was recorded, a chunk leased or finished, or the run completed.
 ACTIVITY = text("""
 SELECT at FROM (
   SELECT DISTINCT recorded_at AS at FROM outcomes WHERE run_id = :run_id
@@ -23,70 +23,75 @@ SELECT at FROM (
 
 TAKEN_UP = text("""
 SELECT least(
-  (SELECT min(at) FROM run_events WHERE run_id = :run_id AND stage = :stage AND at > :struck_at
+  (SELECT min(at) FROM run_events WHERE run_id = :run_id AND stage = :stage AND at > :injected_at
      AND kind IN ('chunk_leased', 'chunk_finished') AND (detail ->> 'chunk')::int = :number),
-  (SELECT min(recorded_at) FROM outcomes WHERE run_id = :run_id AND stage = :stage AND recorded_at > :struck_at
+  (SELECT min(recorded_at) FROM outcomes WHERE run_id = :run_id AND stage = :stage AND recorded_at > :injected_at
      AND position BETWEEN :first AND :last)
 )
 """)
 
 
 def resume_seconds(
-    session: Session, run_id: UUID, blows: Sequence[Blow], renewals: Collection[Renewal]
+    session: Session, run_id: UUID, injections: Sequence[Injection], renewals: Collection[Renewal]
 ) -> Iterator[float]:
-    """For each blow: the longest stalled run of the whole run, and the wait of each chunk that was in hand."""
+    """For each injection: the longest pause of the whole run, and the wait of each chunk that was being worked."""
     moments = sorted([*session.execute(ACTIVITY, {"run_id": run_id}).scalars(), *(renewal.at for renewal in renewals)])
-    ends = [*(blow.struck_at for blow in blows[1:]), moments[-1]]
-    for blow, end in zip(blows, ends, strict=False):
-        yield longest_stalled(moments, blow.since, end)
-        for chunk in blow.orphans:
-            taken_up_at = _taken_up_at(session, run_id, chunk, blow, renewals)
-            # A later fault that struck meanwhile may have kept away what the recovery needs: time runs from its end.
-            interrupted = [later.since for later in blows if blow.struck_at < later.struck_at < taken_up_at]
-            yield (taken_up_at - max([blow.since, *interrupted])).total_seconds()
+    ends = [*(injection.injected_at for injection in injections[1:]), moments[-1]]
+    for injection, end in zip(injections, ends, strict=False):
+        yield longest_pause(moments, injection.since, end)
+        for chunk in injection.orphans:
+            taken_up_at = _taken_up_at(session, run_id, chunk, injection, renewals)
+            # A later fault may have delayed the recovery: the time counts from its end.
+            interrupted = [
+                later.since for later in injections if injection.injected_at < later.injected_at < taken_up_at
+            ]
+            yield (taken_up_at - max([injection.since, *interrupted])).total_seconds()
 
 
-def longest_stalled(moments: Sequence[datetime], since: datetime, end: datetime) -> float:
-    """The longest time without activity between `since` and `end`, in seconds."""
+def longest_pause(moments: Sequence[datetime], since: datetime, end: datetime) -> float:
+    """The longest time without progress between `since` and `end`, in seconds."""
     inside = [since, *(moment for moment in moments if since < moment < end), max(since, end)]
     return max((later - earlier).total_seconds() for earlier, later in pairwise(inside))
 
 
 def _taken_up_at(
-    session: Session, run_id: UUID, chunk: ChunkInHand, blow: Blow, renewals: Collection[Renewal]
+    session: Session, run_id: UUID, chunk: WorkedChunk, injection: Injection, renewals: Collection[Renewal]
 ) -> datetime:
-    """When somebody worked a chunk again that was in hand when the fault struck."""
+    """When a chunk that was being worked at the injection was worked again."""
     key = {
         "run_id": run_id,
         "stage": chunk.stage,
         "number": chunk.number,
-        "struck_at": blow.struck_at,
+        "injected_at": injection.injected_at,
         "first": chunk.first_position,
         "last": chunk.last_position,
     }
     recorded_at: datetime | None = session.execute(TAKEN_UP, key).scalar_one()
     renewed_at = [renewal.at for renewal in renewals if (renewal.stage, renewal.number) == (chunk.stage, chunk.number)]
-    moments = [*([recorded_at] if recorded_at else []), *(at for at in renewed_at if at > blow.struck_at)]
-    # Nobody had to: it was finished just before the blow landed.
-    return min(moments, default=blow.since)
+    moments = [*([recorded_at] if recorded_at else []), *(at for at in renewed_at if at > injection.injected_at)]
+    # No recovery was needed: the chunk was finished just before the injection.
+    return min(moments, default=injection.since)
 
 
-def seconds_since_checkpoint(blows: Sequence[Blow]) -> Iterator[float]:
-    """How old each struck chunk task's last checkpoint was: a checkpoint sets the lease's end anew.
+def seconds_since_checkpoint(injections: Sequence[Injection]) -> Iterator[float]:
+    """The age of the last checkpoint of each hit chunk task. A checkpoint renews the lease.
 
-    A chunk task that an earlier blow killed checkpoints no more: until its lease ends, its chunk looks like one in
-    hand. Nor could it record while an earlier fault kept a server away: its time runs from that server's return.
+    The chunk of a task that an earlier injection killed looks as if it were being worked until its lease expires; it is
+    counted once. While an earlier fault kept a server unavailable, nothing could be recorded: the time counts from the
+    server's return.
     """
-    struck_before: set[tuple[str, int, str]] = set()
+    hit_before: set[tuple[str, int, str]] = set()
     returned_at: datetime | None = None
-    for blow in blows:
-        could_record_for = (blow.struck_at - returned_at).total_seconds() if returned_at else math.inf
-        chunk_tasks = {(chunk.stage, chunk.number, chunk.worker): LEASE_S + chunk.overdue_s for chunk in blow.orphans}
+    for injection in injections:
+        could_record_for = (injection.injected_at - returned_at).total_seconds() if returned_at else math.inf
+        chunk_tasks = {
+            (chunk.stage, chunk.number, chunk.worker): LEASE_S + chunk.overdue_s for chunk in injection.orphans
+        }
         yield from (
             min(seconds, could_record_for)
             for chunk_task, seconds in chunk_tasks.items()
-            if chunk_task not in struck_before
+            if chunk_task not in hit_before
         )
-        struck_before |= set(chunk_tasks)
-        if blow.since > blow.struck_at:
-            returned_at = blow.since
+        hit_before |= set(chunk_tasks)
+        if injection.since > injection.injected_at:
+            returned_at = injection.since

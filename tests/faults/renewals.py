@@ -1,4 +1,4 @@
-"""When chunk tasks renewed their leases: one that waits for a mail server has nothing to record, and is at work."""
+"""When chunk tasks renewed their leases: a task that waits for a mail server records nothing, but is working."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ LEASES = text("SELECT stage, number, lease_expires_at FROM run_chunks WHERE run_
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """A chunk task leased a chunk or renewed its lease on it, at a time of the database's."""
+    """A lease of a chunk, or its renewal, by the clock of the database."""
 
     stage: str
     number: int
@@ -29,7 +29,7 @@ class Renewal:
 
 @contextmanager
 def watching_renewals(engine: FaultEngine, run_id: UUID) -> Iterator[set[Renewal]]:
-    """The renewals seen so far, growing until the block ends."""
+    """Collect renewals until the block ends."""
     renewals: set[Renewal] = set()
     stopping = threading.Event()
     thread = threading.Thread(target=_watch, args=(engine, run_id, renewals, stopping), name="renewals")
@@ -46,7 +46,7 @@ def _watch(engine: FaultEngine, run_id: UUID, renewals: set[Renewal], stopping: 
         try:
             renewals.update(_renewals(engine, run_id))
         except PostgresUnavailable:
-            # Postgres is away: nobody can renew a lease.
+            # Postgres is unavailable: no lease can be renewed.
             continue
 
 

@@ -1,4 +1,4 @@
-"""What a fault works with: where it strikes, whom it can hit, and how it reports what it did."""
+"""What a fault gets and returns: the run that it disturbs, and the record of its injection."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,74 +7,74 @@ from uuid import UUID
 
 import psutil
 
-from tests.faults.engine import ChunkInHand, FaultEngine, wait_until
+from tests.faults.engine import FaultEngine, WorkedChunk, wait_until
 
 
 @dataclass(frozen=True, slots=True)
-class Blow:
-    """One fault that struck. `orphans` are the chunks in hand of those it hit.
+class Injection:
+    """One fault that was injected. `orphans` are the chunks that the hit processes were working.
 
-    `since` is when the engine could go on again: for who was killed, at once; for a server that was away, when
-    it was back. What follows is counted from there.
+    `since` is when recovery could begin: at once after a kill; when the server was back after an outage. Recovery times
+    count from there.
     """
 
     fault: str
-    struck_at: datetime
+    injected_at: datetime
     since: datetime
-    orphans: tuple[ChunkInHand, ...] = ()
+    orphans: tuple[WorkedChunk, ...] = ()
     frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a fault has to know: the engine, the run it disturbs, and how long an outage lasts (seconds)."""
+    """The engine, the run that the fault disturbs, and how long an outage lasts in seconds."""
 
     engine: FaultEngine
     run_id: UUID
     outage_seconds: float
 
 
-Fault = Callable[[Scene], Blow]
+Fault = Callable[[Scene], Injection]
 
 
 class RunOver(Exception):
-    """Raised by a fault that found nobody at work any more: it did not strike."""
+    """Raised by a fault that was not injected, since the run had ended."""
 
 
-def blow_of(
+def injection_of(
     scene: Scene,
     fault: Fault,
-    orphans: Iterable[ChunkInHand] = (),
-    struck_at: datetime | None = None,
+    orphans: Iterable[WorkedChunk] = (),
+    injected_at: datetime | None = None,
     *,
     frozen: bool = False,
-) -> Blow:
-    """A blow whose damage is done, or undone, just now."""
+) -> Injection:
+    """The record of an injection that is complete now."""
     since = scene.engine.now()
-    return Blow(fault.__name__, struck_at or since, since, tuple(orphans), frozen)
+    return Injection(fault.__name__, injected_at or since, since, tuple(orphans), frozen)
 
 
-def chunk_in_hand(scene: Scene, worker_name: str = "") -> ChunkInHand:
-    """One that is worked right now by a process that lives, of this worker or of any.
+def worked_chunk(scene: Scene, worker_name: str = "") -> WorkedChunk:
+    """A chunk that a live process is working: of this worker, or of any.
 
-    Raises `RunOver`, and `TimeoutError` when the run goes on without one.
+    Raises `RunOver`, and `TimeoutError` if there is none for too long.
     """
-    found: list[ChunkInHand] = []
+    found: list[WorkedChunk] = []
 
     def look() -> bool:
         found[:] = [
             chunk
-            for chunk in scene.engine.chunks_in_hand(scene.run_id)
+            for chunk in scene.engine.worked_chunks(scene.run_id)
             if psutil.pid_exists(chunk.pid) and chunk.worker_name.startswith(worker_name)
         ]
         if not found and scene.engine.is_over(scene.run_id):
             raise RunOver
         return bool(found)
 
-    wait_until(look, "a chunk in hand", seconds=30)
+    wait_until(look, "a chunk that is being worked", seconds=30)
     return found[0]
 
 
-def chunks_of(scene: Scene, worker_name: str, at: datetime | None = None) -> list[ChunkInHand]:
-    """What a worker has in hand; or had, if it was struck `at` a moment before."""
-    return [chunk for chunk in scene.engine.chunks_in_hand(scene.run_id, at) if chunk.worker_name == worker_name]
+def chunks_of(scene: Scene, worker_name: str, at: datetime | None = None) -> list[WorkedChunk]:
+    """The chunks that a worker is working, or was working `at` an earlier moment."""
+    return [chunk for chunk in scene.engine.worked_chunks(scene.run_id, at) if chunk.worker_name == worker_name]

@@ -1,4 +1,4 @@
-"""Whatever process dies, freezes or loses the time in the middle of a run, however often it is sent, it ends by itself.
+"""A run completes whichever process is killed, frozen or has a wrong clock, and however often the chain is sent.
 
 What is checked after each fault, and the bounds: `invariants.judge`, `bounds.BOUNDS`. What befalls the
 servers: `test_faults_outside.py`. All faults, each alone: `make faults ALONE=1`; at random in sequence: `make faults`.

@@ -1,4 +1,4 @@
-"""The same promises where all of the engine reaches Postgres through PgBouncer in transaction mode."""
+"""The same guarantees with PgBouncer in transaction mode between the engine and Postgres."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The same promises with RabbitMQ as the broker."""
+"""The same guarantees with RabbitMQ as the broker."""
 
 from uuid import UUID
 
@@ -37,7 +37,7 @@ def test_a_run_that_would_have_waited_for_an_hour_is_sent_again_when_all_queues_
 
 
 def run_whose_pause_is_long(engine: FaultEngine) -> UUID:
-    """A run whose only message waited in a queue."""
+    """A run whose only message was waiting in the queue."""
     with engine.database.transaction() as session:
         run_id = create_run(session, engine.account.account_id, order(), rate_card=RateCard()).run_id
         session.execute(text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id"), {"id": run_id})

@@ -1,4 +1,4 @@
-"""Whatever befalls the servers and the network in the middle of a run, the run ends by itself."""
+"""A run completes in spite of any fault of servers or the network."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""The checks after a fault: each tells when its promise is broken, or the suite would prove nothing."""
+"""The checks after a fault. Each must report a violation, or the suite would prove nothing."""
 
 import hashlib
 import json
@@ -28,9 +28,9 @@ from tests.factories import (
     valid,
 )
 from tests.faults import invariants, recovery
-from tests.faults.engine import ChunkInHand
+from tests.faults.engine import WorkedChunk
 from tests.faults.reader import Reader
-from tests.faults.scene import Blow
+from tests.faults.scene import Injection
 
 BREAKAGES = {
     "outcomes are": "DELETE FROM outcomes WHERE stage = 'email_verify' AND position = 1",
@@ -98,7 +98,7 @@ def test_a_reader_tells_of_a_percent_that_fell_or_that_is_a_lie_and_of_answers_t
 
 @pytest.fixture
 def exported(tmp_path: Path) -> tuple[Path, UUID, dict[str, Any]]:
-    """Export files of two contacts, and the state that tells of them."""
+    """Export files of two contacts, and the state that lists them."""
     run_id = uuid4()
     (tmp_path / str(run_id)).mkdir()
     files = {"csv": "email\r\na@alpha.test\r\nb@alpha.test\r\n", "json": json.dumps([{}, {}])}
@@ -131,12 +131,15 @@ def after(seconds: float) -> datetime:
     return BEGAN + timedelta(seconds=seconds)
 
 
-def test_a_stalled_counts_from_the_blow_also_if_it_lasts_to_the_end() -> None:
-    assert recovery.longest_stalled([after(1), after(3)], after(2), after(12)) == 9
+def test_a_pause_counts_from_the_injection_even_if_it_lasts_to_the_end() -> None:
+    assert recovery.longest_pause([after(1), after(3)], after(2), after(12)) == 9
 
 
-def test_what_a_struck_chunk_task_had_not_recorded_is_the_age_of_its_last_checkpoint_and_counted_once() -> None:
-    chunk = ChunkInHand(LOOKUP, 0, WORKER, 0, 49, overdue_s=-5.0)
-    blows = [Blow("kill_worker", after(0), after(0), (chunk,)), Blow("kill_worker", after(1), after(1), (chunk,))]
+def test_what_a_hit_chunk_task_had_not_recorded_is_the_age_of_its_last_checkpoint_and_counted_once() -> None:
+    chunk = WorkedChunk(LOOKUP, 0, WORKER, 0, 49, overdue_s=-5.0)
+    injections = [
+        Injection("kill_worker", after(0), after(0), (chunk,)),
+        Injection("kill_worker", after(1), after(1), (chunk,)),
+    ]
 
-    assert list(recovery.seconds_since_checkpoint(blows)) == [3.0]
+    assert list(recovery.seconds_since_checkpoint(injections)) == [3.0]

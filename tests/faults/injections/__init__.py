@@ -1,1 +1,1 @@
-"""The faults, by what they hurt: each does its damage to a run in the middle of its work, and says when and to whom."""
+"""The faults, by what they hit. Each disturbs a running run, and returns when it did and which chunks it hit."""

@@ -1,4 +1,4 @@
-"""The disk that takes the export files: it can't be written, or has no room, for an outage."""
+"""The disk of the export files is not writable, or full, for an outage."""
 
 import os
 import subprocess
@@ -10,14 +10,14 @@ from functools import cache
 from pathlib import Path
 
 from tests.faults.engine import wait_until
-from tests.faults.scene import Blow, Fault, Scene, blow_of
+from tests.faults.scene import Fault, Injection, Scene, injection_of
 
 LEAST_SECONDS = 4
 NO_ROOM = "64k"
-"""Less than one export of a run."""
+"""Smaller than one export of a run."""
 
 
-def break_disk(scene: Scene) -> Blow:
+def break_disk(scene: Scene) -> Injection:
     """No export file can be written: there is no directory."""
     exports = scene.engine.export_dir
     aside = exports.with_name("exports-aside")
@@ -31,8 +31,8 @@ def break_disk(scene: Scene) -> Blow:
         aside.rename(exports)
 
 
-def fill_disk(scene: Scene) -> Blow:
-    """No export file can be written to its end: ENOSPC. Needs the right to mount."""
+def fill_disk(scene: Scene) -> Injection:
+    """No export file can be written completely: ENOSPC. Needs the right to mount."""
     scene.engine.export_dir.mkdir(exist_ok=True)
     with _no_room(scene.engine.export_dir):
         return _outage(scene, fill_disk)
@@ -56,16 +56,16 @@ def _no_room(place: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Lazily: a worker may be in the middle of a file.
+        # Lazily: a worker may have a file open.
         subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def _outage(scene: Scene, fault: Fault) -> Blow:
-    """From now until an outage after the first attempt; who calls this puts the disk right at once."""
-    struck_at = scene.engine.now()
+def _outage(scene: Scene, fault: Fault) -> Injection:
+    """Wait until an outage after the first attempt. The caller then repairs the disk at once."""
+    injected_at = scene.engine.now()
     wait_until(lambda: _compile_was_tried(scene), "the first attempt to compile", seconds=60)
     time.sleep(max(scene.outage_seconds, LEAST_SECONDS))
-    return blow_of(scene, fault, struck_at=struck_at)
+    return injection_of(scene, fault, injected_at=injected_at)
 
 
 def _compile_was_tried(scene: Scene) -> bool:

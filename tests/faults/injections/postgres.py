@@ -1,4 +1,4 @@
-"""Postgres crashed, away, read-only, blocked by one of our own sessions, or unable to read what a chunk needs."""
+"""Postgres crashes, is unavailable, read-only, blocked by a session of ours, or can't read the contacts of a chunk."""
 
 import time
 from contextlib import ExitStack, suppress
@@ -10,11 +10,11 @@ from sqlalchemy import Row, text
 from models.postgres_errors import PostgresUnavailable
 from models.transitions import lock_run
 from tests.faults.engine import wait_until
-from tests.faults.scene import Blow, Fault, RunOver, Scene, blow_of
+from tests.faults.scene import Fault, Injection, RunOver, Scene, injection_of
 from tests.integration.runs.broken_steps import unreadable
 
 LOCK_HELD_SECONDS = 20
-"""Longer than any bound: only an engine that gets rid of the lock by itself goes on in time."""
+"""Longer than any bound: only an engine that gets rid of the lock by itself recovers in time."""
 
 CROWDED_SECONDS = 4
 READ_ONLY_SECONDS = 4
@@ -25,7 +25,7 @@ TAKE_WRITES = (
     "SELECT pg_reload_conf()",
 )
 UNREADABLE_SECONDS = 4
-"""Some attempts long, and not so long that a contact is blamed."""
+"""Long enough for several attempts, and too short for a contact to be blamed."""
 LAST_CHUNK = text("""
 SELECT first_position, last_position FROM run_chunks
 WHERE run_id = :run_id AND status = 'open' AND not_before IS NULL AND stage <> 'compile' ORDER BY number DESC LIMIT 1
@@ -36,37 +36,37 @@ SELECT EXISTS (SELECT FROM run_events WHERE run_id = :run_id AND detail ->> 'ste
 END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'growth-engine'"
 
 
-def restart_postgres(scene: Scene) -> Blow:
+def restart_postgres(scene: Scene) -> Injection:
     """Postgres stopped `immediate`, as in a crash, and started again at once."""
     return _away(scene, restart_postgres, seconds=0)
 
 
-def postgres_down(scene: Scene) -> Blow:
+def postgres_down(scene: Scene) -> Injection:
     """Postgres stopped `immediate` and away for an outage."""
     return _away(scene, postgres_down, scene.outage_seconds)
 
 
-def hold_run_lock(scene: Scene) -> Blow:
-    """A chunk task freezes in a transaction, with the run's row locked: so does a machine that loses its network."""
-    struck_at = scene.engine.now()
-    # The server may end the session meanwhile: that is how an engine can defend itself.
+def hold_run_lock(scene: Scene) -> Injection:
+    """A chunk task freezes in a transaction that locks the run's row, as when a machine loses its network."""
+    injected_at = scene.engine.now()
+    # The server may end the session in the meantime: that is how an engine can protect itself.
     with suppress(PostgresUnavailable), scene.engine.database.transaction() as session:
         lock_run(session, scene.run_id)
         time.sleep(LOCK_HELD_SECONDS)
-    return Blow(hold_run_lock.__name__, struck_at, struck_at)
+    return Injection(hold_run_lock.__name__, injected_at, injected_at)
 
 
-def end_sessions(scene: Scene) -> Blow:
-    """Every session of the engine ended by the server, as in a failover; new ones are taken at once."""
-    orphans = scene.engine.chunks_in_hand(scene.run_id)
+def end_sessions(scene: Scene) -> Injection:
+    """Every session of the engine ended by the server, as in a failover. New ones are accepted at once."""
+    orphans = scene.engine.worked_chunks(scene.run_id)
     _execute(scene, END_SESSIONS)
-    return blow_of(scene, end_sessions, orphans)
+    return injection_of(scene, end_sessions, orphans)
 
 
-def too_many_clients(scene: Scene) -> Blow:
-    """Every session ended, and all places taken by others for some seconds: SQLSTATE 53300 for whoever comes."""
-    orphans = scene.engine.chunks_in_hand(scene.run_id)
-    struck_at = scene.engine.now()
+def too_many_clients(scene: Scene) -> Injection:
+    """Every session ended, and all connections used by others for some seconds: SQLSTATE 53300 for the engine."""
+    orphans = scene.engine.worked_chunks(scene.run_id)
+    injected_at = scene.engine.now()
     with ExitStack() as crowd:
         first = crowd.enter_context(psycopg.connect(scene.engine.postgres.url, autocommit=True))
         until = time.monotonic() + CROWDED_SECONDS
@@ -74,19 +74,19 @@ def too_many_clients(scene: Scene) -> Blow:
             try:
                 crowd.enter_context(psycopg.connect(scene.engine.postgres.url))
             except psycopg.OperationalError:
-                # Full: whoever of the engine has a place loses it, and the crowd is quick to take it.
+                # No connection is free: those of the engine are ended, and others take their places at once.
                 first.execute(END_SESSIONS)
-    return blow_of(scene, too_many_clients, orphans, struck_at)
+    return injection_of(scene, too_many_clients, orphans, injected_at)
 
 
-def postgres_read_only(scene: Scene) -> Blow:
-    """Postgres takes no writes for some seconds, as a primary that was demoted, and then does: SQLSTATE 25006."""
-    orphans = scene.engine.chunks_in_hand(scene.run_id)
-    struck_at = scene.engine.now()
+def postgres_read_only(scene: Scene) -> Injection:
+    """Postgres refuses writes for some seconds, like a demoted primary: SQLSTATE 25006."""
+    orphans = scene.engine.worked_chunks(scene.run_id)
+    injected_at = scene.engine.now()
     _execute(scene, *TURN_READ_ONLY)
     time.sleep(READ_ONLY_SECONDS)
     _execute(scene, *TAKE_WRITES)
-    return blow_of(scene, postgres_read_only, orphans, struck_at)
+    return injection_of(scene, postgres_read_only, orphans, injected_at)
 
 
 def _execute(scene: Scene, *statements: str) -> None:
@@ -95,19 +95,19 @@ def _execute(scene: Scene, *statements: str) -> None:
             connection.execute(statement)
 
 
-def fail_loading(scene: Scene) -> Blow:
+def fail_loading(scene: Scene) -> Injection:
     """A chunk that nobody has leased yet can't be loaded for some seconds: a division by zero for its contacts."""
     chunk = _last_chunk(scene)
     positions = f"run_id = '{scene.run_id}' AND position BETWEEN {chunk.first_position} AND {chunk.last_position}"
     broken = unreadable("company", positions, "")
-    struck_at = scene.engine.now()
+    injected_at = scene.engine.now()
     broken.break_in(scene.engine.database)
     try:
         wait_until(lambda: _failed_to_load(scene), "a chunk that could not be loaded", seconds=30)
         time.sleep(UNREADABLE_SECONDS)
     finally:
         broken.mend_in(scene.engine.database)
-    return blow_of(scene, fail_loading, struck_at=struck_at)
+    return injection_of(scene, fail_loading, injected_at=injected_at)
 
 
 def _last_chunk(scene: Scene) -> Row[Any]:
@@ -130,10 +130,10 @@ def _failed_to_load(scene: Scene) -> bool:
         return bool(session.execute(FAILED_TO_LOAD, {"run_id": scene.run_id}).scalar_one())
 
 
-def _away(scene: Scene, fault: Fault, seconds: float) -> Blow:
-    orphans = scene.engine.chunks_in_hand(scene.run_id)
-    struck_at = scene.engine.now()
+def _away(scene: Scene, fault: Fault, seconds: float) -> Injection:
+    orphans = scene.engine.worked_chunks(scene.run_id)
+    injected_at = scene.engine.now()
     scene.engine.postgres.kill()
     time.sleep(seconds)
     scene.engine.postgres.start()
-    return blow_of(scene, fault, orphans, struck_at)
+    return injection_of(scene, fault, orphans, injected_at)

@@ -18,7 +18,7 @@ SOURCE = Path(__file__).with_name("clock.c")
 
 
 class Clocks:
-    """One clock for each named process; right until it is told otherwise."""
+    """One clock for each named process, correct until it is set."""
 
     def __init__(self, home: Path) -> None:
         home.mkdir(parents=True)
@@ -29,13 +29,13 @@ class Clocks:
             subprocess.run(command, check=True)
 
     def settings_of(self, name: str) -> Mapping[str, str]:
-        """The environment in which a process has this clock; none where no clock can jump."""
+        """The environment of a process with this clock; none where clocks can't be set."""
         if not CAN_JUMP:
             return {}
         self.jump(name, 0)
         return {"LD_PRELOAD": str(self._library), "CLOCK_FILE": str(self._home / name)}
 
     def jump(self, name: str, seconds: int) -> None:
-        """From now on the clock is wrong by so many seconds."""
+        """Let the clock be wrong by so many seconds from now on."""
         with (self._home / name).open("r+b" if (self._home / name).exists() else "wb") as file:
             file.write(struct.pack("=q", seconds))

@@ -1,4 +1,4 @@
-"""The engine's own processes, each separately killable, stoppable and restartable."""
+"""The engine's own processes, which can be killed, stopped and restarted separately."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ class Fleet:
             )
 
     def set_apart(self, name: str, environment: Mapping[str, str]) -> None:
-        """Give a process settings of its own, from its next start on."""
+        """Set environment variables of one process, from its next start on."""
         self._own_environments[name] = {**self._own_environments.get(name, {}), **environment}
 
     def restart(self, name: str) -> None:
@@ -49,17 +49,17 @@ class Fleet:
         self.start(name, self._commands[name])
 
     def kill(self, name: str) -> datetime:
-        """`kill -9` to a process and its children; it is gone when this returns. When it was struck, by our clock."""
+        """`kill -9` a process and its children. It has ended when this returns. Gives the time of the signal."""
         process = self._running.pop(name)
-        # Whoever ended by itself, children included, has no group any more: `dead` tells of it.
+        # A process that ended by itself with its children has no group any more: `dead` reports it.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        struck_at = datetime.now(UTC)
+        injected_at = datetime.now(UTC)
         process.wait()
-        return struck_at
+        return injected_at
 
     def stop(self, name: str, seconds: float) -> None:
-        """SIGTERM to a process alone, as a supervisor does; it has ended by itself when this returns.
+        """Send SIGTERM to a process alone, as a supervisor does. It has ended by itself when this returns.
 
         Raises `subprocess.TimeoutExpired` when it did not; it is killed then.
         """
@@ -73,31 +73,31 @@ class Fleet:
         del self._running[name]
 
     def freeze(self, name: str) -> datetime:
-        """SIGSTOP to a process and its children. When it was struck, by our clock."""
+        """Send SIGSTOP to a process and its children. Gives the time of the signal."""
         os.killpg(self._running[name].pid, signal.SIGSTOP)
         return datetime.now(UTC)
 
     def thaw(self, name: str) -> None:
-        """SIGCONT to a process and its children."""
+        """Send SIGCONT to a process and its children."""
         os.killpg(self._running[name].pid, signal.SIGCONT)
 
     def dead(self) -> list[str]:
-        """Who ended without having been killed by us."""
+        """The processes that ended without being killed by a fault."""
         return [name for name, process in self._running.items() if process.poll() is not None]
 
     def log_path(self, name: str) -> Path:
-        """Where a process's output goes."""
+        """The file of a process's output."""
         return self.log_dir / f"{name}.log"
 
     def end(self) -> None:
-        """Kill all: also one that is stopped, and would not take a SIGTERM."""
+        """Kill all processes, including stopped ones, which would not react to SIGTERM."""
         for name in list(self._running):
             self.kill(name)
 
 
 @contextmanager
 def running_fleet(environment: Mapping[str, str], log_dir: Path) -> Iterator[Fleet]:
-    """A fleet of which nothing is left when the block ends."""
+    """A fleet whose processes are all killed when the block ends."""
     log_dir.mkdir(parents=True, exist_ok=True)
     fleet = Fleet(environment, log_dir)
     try:

@@ -1,4 +1,4 @@
-"""A network that can fail: a port on loopback whose connections end at a server, unless they are held up or cut."""
+"""A network that can fail: a loopback port that relays to a server, and can hold up or reset its connections."""
 
 import asyncio
 import socket
@@ -11,11 +11,11 @@ from tests.faults.loops import running_loop
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[[], Awaitable[Streams]]
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time left: closing sends RST instead of FIN."""
+"""SO_LINGER with a timeout of 0: closing sends RST instead of FIN."""
 
 
 class Relay:
-    """What flows through it. Its methods may be called from any thread."""
+    """A relay to one server. Its methods may be called from any thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connect: Connect) -> None:
         self._loop, self._connect = loop, connect
@@ -27,15 +27,15 @@ class Relay:
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     def hold(self) -> None:
-        """From now on nothing passes and nothing is lost, as when packets are dropped and sent again."""
+        """Hold up all data without losing any, as when packets are dropped and sent again."""
         self._loop.call_soon_threadsafe(self._flowing.clear)
 
     def release(self) -> None:
-        """Everything passes again, what was held up first."""
+        """Pass data again, first what was held up."""
         self._loop.call_soon_threadsafe(self._flowing.set)
 
     def reset(self) -> None:
-        """Reset all connections; new ones are taken."""
+        """Reset all connections. New ones are accepted."""
         self._loop.call_soon_threadsafe(self._reset)
 
     def _reset(self) -> None:
@@ -44,7 +44,7 @@ class Relay:
             client.transport.abort()
 
     def close(self) -> None:
-        """Take no connections any more, and end those that there are."""
+        """Stop listening and close all connections."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
 
     async def _listen(self) -> asyncio.Server:
@@ -71,7 +71,7 @@ class Relay:
         try:
             upstream_reader, upstream_writer = await self._connect()
         except OSError:
-            # The server is away: whoever asked for it sees its connection end.
+            # The server is down: the client sees its connection end.
             return
         try:
             await asyncio.gather(self._pump(reader, upstream_writer), self._pump(upstream_reader, writer))

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey out of wheels, each of which can die and come back where it was."""
+"""PostgreSQL and Valkey from wheels, which can be killed and restarted on the same data."""
 
 import warnings
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ with warnings.catch_warnings():
 
 
 class Postgres:
-    """A PostgreSQL on one data directory and one socket through its deaths."""
+    """A PostgreSQL that keeps its data directory and socket across restarts."""
 
     def __init__(self, data: Path) -> None:
         self._server: PostgresServer = get_server(data, cleanup_mode=None)
@@ -26,25 +26,25 @@ class Postgres:
 
     @property
     def socket_path(self) -> str:
-        """Where it listens."""
+        """Its Unix socket."""
         return f"{make_url(self.url).query['host']}/.s.PGSQL.5432"
 
     def url_by(self, port: int) -> str:
-        """Its URL by way of a relay."""
+        """Its URL through a relay."""
         url = make_url(self.url).set(host="127.0.0.1", port=port).difference_update_query(["host"])
         return url.render_as_string(hide_password=False)
 
     def kill(self) -> None:
-        """`immediate`: every server process ends at once; the next start recovers from the log, as after a crash."""
+        """Stop `immediate`: all processes end at once. The next start recovers from the log, as after a crash."""
         self._pg_ctl("stop", "-m", "immediate")
 
     def start(self) -> None:
-        """Start it again; it takes connections when this returns."""
+        """Start it again. It accepts connections when this returns."""
         socket_directory = make_url(self.url).query["host"]
         self._pg_ctl("start", "-l", str(self._server.log), "-o", f'-h "" -k {socket_directory}')
 
     def end(self) -> None:
-        """Stop it for good, whichever of its lives it is in."""
+        """Stop it for good, whether it was restarted or not."""
         if (self._server.pgdata / "postmaster.pid").exists():
             self._pg_ctl("stop", "-m", "fast")
         self._server.cleanup()
@@ -55,7 +55,7 @@ class Postgres:
 
 
 class Valkey:
-    """A Valkey with its append-only file, on one port through its deaths."""
+    """A Valkey with an append-only file that keeps its port across restarts."""
 
     def __init__(self, data: Path, port: int) -> None:
         self._data, self.port = data, port
@@ -64,7 +64,7 @@ class Valkey:
 
     @staticmethod
     def url_by(port: int) -> str:
-        """Its URL by way of a relay."""
+        """Its URL through a relay."""
         return f"redis://127.0.0.1:{port}/0"
 
     def kill(self) -> None:
@@ -72,12 +72,12 @@ class Valkey:
         self._server.terminate()
 
     def start(self) -> None:
-        """Start it on its port and its file; it answers when this returns."""
+        """Start it again on its port and file. It answers when this returns."""
         self._server = ValkeyServer(port=self.port, data_dir=self._data, persist=True, config=VALKEY_OPTIONS)
         self._server.start()
 
     def end(self) -> None:
-        """Stop it for good; a dead one stays dead."""
+        """Stop it for good."""
         self._server.terminate()
 
 

@@ -44,7 +44,7 @@ def running_world() -> Iterator[World]:
 
 
 def _as_hostile(domain: Domain) -> Domain:
-    """A domain whose address is known and where the sandbox itself does not listen: our own servers do."""
+    """A domain on an address where the sandbox does not listen, but our own servers do."""
     return replace(
         domain, name=f"hostile-{domain.name}", behaviour=Behaviour.NOTHING_LISTENS, mail_hosts=_host_of(domain)
     )

@@ -48,7 +48,7 @@ class Broker:
             for kind in ("normal", "pubsub"):
                 client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
-    def forget_what_is_in_hand(self) -> None:
+    def forget_deliveries(self) -> None:
         """From now on nothing of it is delivered again."""
         with redis.Redis(port=self.port, db=1) as client:
             client.delete("unacked", "unacked_index")

@@ -47,16 +47,16 @@ def is_running(process: "subprocess.Popen[bytes]") -> bool:
     return process.poll() is None
 
 
-def put_in_hand(place: Path, broker: Broker) -> None:
+def begin_task(place: Path, broker: Broker) -> None:
     """Send a task that stays in hand until there is a file `release`."""
     broker.send("probe.hold", place)
     wait_for((place / "held").exists, "the task in hand")
 
 
-def test_a_worker_with_work_in_hand_and_a_free_process_outlives_its_broker(
+def test_a_worker_with_a_running_task_and_a_free_process_outlives_its_broker(
     broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    put_in_hand(tmp_path, broker)
+    begin_task(tmp_path, broker)
 
     broker.kill()
     wait_for(lambda: b"Connection to broker lost" in (tmp_path / "worker.log").read_bytes(), "the worker's notice")
@@ -72,7 +72,7 @@ def test_a_worker_with_work_in_hand_and_a_free_process_outlives_its_broker(
 def test_a_task_sent_after_lost_connections_is_begun_within_5_s_where_a_process_is_free(
     broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    put_in_hand(tmp_path, broker)
+    begin_task(tmp_path, broker)
 
     for number in range(3):
         broker.hang_up()
@@ -87,8 +87,8 @@ def test_a_worker_without_a_free_process_leaves_tasks_to_others_after_lost_conne
     places = [tmp_path / "one", tmp_path / "two"]
     for place in places:
         place.mkdir()
-        put_in_hand(place, broker)
-    broker.forget_what_is_in_hand()
+        begin_task(place, broker)
+    broker.forget_deliveries()
     broker.hang_up()
     wait_for(broker.is_listened_to, "the worker's return")
 
@@ -103,7 +103,7 @@ def test_a_worker_without_a_free_process_leaves_tasks_to_others_after_lost_conne
 def test_a_worker_outlives_a_task_whose_end_it_can_not_acknowledge_any_more(
     broker: Broker, letting_go_worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    put_in_hand(tmp_path, broker)
+    begin_task(tmp_path, broker)
 
     (tmp_path / "release").touch()
 
@@ -130,7 +130,7 @@ def test_a_worker_looks_for_its_broker_each_second_however_long_that_is_away(
 def test_a_worker_ends_soon_although_nobody_reads_that_its_last_task_is_done(
     broker: Broker, deaf_worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    put_in_hand(tmp_path, broker)
+    begin_task(tmp_path, broker)
 
     deaf_worker.terminate()
     wait_for((tmp_path / "deaf").exists, "the end of listening")
