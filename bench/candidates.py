@@ -1,4 +1,4 @@
-"""Candidates of the table of invented people: hits at the first and among the first eight by culture, and speed."""
+"""Measures the candidates of a table of invented people: hits among the first eight by culture, and speed."""
 
 import json
 import time

@@ -1,8 +1,8 @@
-"""How well addresses are found, and how little is asked, over a sandbox whose truth is known.
+"""Measures how well addresses are found, and with how few commands, over a sandbox whose truth is known.
 
-The look-up stage works a truth set (`sandbox.truth_set`) as a worker would, chunk by chunk, against real servers on
-loopback: cold first, then once more with what the first run taught. Domains with one contact, with two to nine and
-with ten or more are worked apart, so that commands can be counted for each. Ends in one line of JSON:
+The look-up stage works a truth set (`sandbox.truth_set`) as a worker does, chunk by chunk, against real servers on
+loopback: first cold, then again with what the first run learnt. Domains with one contact, with two to nine and with
+ten or more are worked separately, so that commands are counted for each. The last line is JSON:
 
 - `found_recall`: of those who can be found, the share whose right address was found;
 - `wrong_rate`: of the addresses found, the share that is not the person's;
@@ -35,7 +35,7 @@ SLOW_SECONDS = 0.05
 
 @dataclass
 class Worked:
-    """What one pass over some people came to."""
+    """The results of one pass over some people."""
 
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     commands: Counter[str] = field(default_factory=Counter)
@@ -44,7 +44,7 @@ class Worked:
 
 
 def main() -> None:
-    """Invent, work cold, work warm, print the tables and the line of JSON."""
+    """Invent a truth set, work it cold and warm, print the tables and the line of JSON."""
     options = _options()
     truth = invent_truth_set(options.seed, options.people, options.domains)
     knowledge = Knowledge()
@@ -83,7 +83,7 @@ def _size_class(company: Company) -> str:
 
 
 def _work_all(truth: TruthSet, internet: Internet, knowledge: Knowledge) -> Mapping[str, Worked]:
-    """Work each size class by itself, with a process of its own."""
+    """Work each size class separately, as a process of its own would."""
     knowledge.begin_run()
     classes = {company.domain.name: _size_class(company) for company in truth.companies}
     worked = {}
@@ -139,7 +139,7 @@ async def _work(contacts: Sequence[Contact], internet: Internet, knowledge: Know
 def _colleagues(
     others: Sequence[Contact], chunk: Sequence[Contact], outcomes: Mapping[int, Outcome]
 ) -> Sequence[Contact]:
-    """Who of the others works at the chunk's domains, and has no address yet."""
+    """Return those of the others at the chunk's domains who have no address yet."""
     domains = {contact.domain for contact in chunk}
     found = {position for position, outcome in outcomes.items() if outcome.email}
     return [each for each in others if each.domain in domains and each.position not in found]
@@ -152,7 +152,7 @@ async def _work_chunk(
     knowledge: Knowledge,
     outcomes: dict[int, Outcome],
 ) -> list[Contact]:
-    """Work one chunk with what is known, learn from it as a checkpoint does, and give who has to wait."""
+    """Work one chunk with what is known, learn from it as a checkpoint does, and return who is deferred."""
     domains = {contact.domain for contact in chunk}
     batch = Batch(
         chunk,
@@ -161,11 +161,11 @@ async def _work_chunk(
         taken=knowledge.taken,
         colleagues=colleagues,
     )
-    said = [each async for each in EmailLookup().work(batch, network)]
-    new = {each.position: each for each in said if isinstance(each, Outcome)}
+    results = [each async for each in EmailLookup().work(batch, network)]
+    new = {each.position: each for each in results if isinstance(each, Outcome)}
     outcomes |= new
     knowledge.learn(list(new.values()))
-    waiting = {each.position for each in said if isinstance(each, Deferral)}
+    waiting = {each.position for each in results if isinstance(each, Deferral)}
     return [contact._replace(deferrals=contact.deferrals + 1) for contact in chunk if contact.position in waiting]
 
 
@@ -239,7 +239,7 @@ def _rows(truth: TruthSet, worked: Worked, group: Callable[[Employee], str]) -> 
         row["findable"] += employee.findable
         row["recalled"] += employee.findable and _right(employee, outcome)
         row["wrong"] += _found(outcome) and not _right(employee, outcome)
-        # A domain's questions are its people's in equal parts: those of a greylist's first visits have no outcome.
+        # A domain's probes are divided equally among its people: those of first visits to a greylist have no outcome.
         row["asked"] += worked.recipients[employee.domain] / sizes[employee.domain]
     return rows
 

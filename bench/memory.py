@@ -1,4 +1,4 @@
-"""What runs teach, kept in memory as `pipeline.memory` keeps it in Postgres."""
+"""What runs learn, kept in memory as `pipeline.memory` keeps it in Postgres."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ class Knowledge:
         self._refused: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def learn(self, outcomes: Sequence[Outcome]) -> None:
-        """Keep what they teach."""
+        """Learn from outcomes."""
         for (domain, pattern), lesson in lessons(outcomes).items():
             self._confirmed[domain][pattern] += lesson.confirmed
             self._refused[domain][pattern] += lesson.refused
@@ -30,15 +30,15 @@ class Knowledge:
                 self.people[person] = known
 
     def begin_run(self) -> None:
-        """A later run: what this one has found is not its own."""
+        """Begin a later run, for which no address is taken."""
         self.taken.clear()
 
     def forget_people(self) -> None:
-        """Keep what is known of domains only."""
+        """Forget people; what is known of domains stays."""
         self.people.clear()
 
     def patterns(self, domains: Iterable[str]) -> Mapping[str, Sequence[PatternCount]]:
-        """What is known of these domains."""
+        """Return the patterns of these domains."""
         return {domain: self._patterns(domain) for domain in domains}
 
     def _patterns(self, domain: str) -> Sequence[PatternCount]:

@@ -1,9 +1,9 @@
-"""What finding the only contact of a domain must cost at least, calculated: for docs/decisions/0014-single-contacts.md.
+"""Calculates the least cost of finding the only contact of a domain, for docs/decisions/0014-single-contacts.md.
 
-An oracle asks: it knows how a company would spell the name and how common each pattern is, asks the likeliest first,
-and gives up after so many. It pays what SMTP makes everybody pay: EHLO, MAIL and QUIT once a domain, a RCPT each
-question, and one about an invented address where nothing was refused before the first yes. The shares are those of the
-truth set; none is the engine's.
+The search is that of an oracle, which knows how a company spells the name and how common each pattern is, probes the
+likeliest first, and gives up after some probes. It pays what SMTP requires: EHLO, MAIL and QUIT once per domain, a
+RCPT per probe, and one for a random address if nothing was refused before the first acceptance. The shares are those
+of the truth set; none is the engine's.
 """
 
 from itertools import accumulate
@@ -15,14 +15,14 @@ SESSION = 3
 WITHOUT_ADDRESS = 0.12
 """People who have left, whose mailbox is disabled, or whose address follows from no pattern."""
 CATCH_ALL = 0.09
-"""Of the domains that answer: two questions there, and nothing found."""
+"""The share of catch-alls among domains that answer: two probes there, and nothing found."""
 
 
 def main() -> None:
-    """Print recall and commands per found address by when the oracle gives up."""
+    """Print recall and commands per found address, by the probes after which the oracle gives up."""
     total = sum(weight for _, weight in FORMS.values())
     shares = sorted((weight / total for _, weight in FORMS.values()), reverse=True)
-    print("asked at most   recall   commands per found   without catch-all domains")
+    print("probes at most  recall   commands per found   without catch-all domains")
     for most, recall in enumerate(accumulate(shares), start=1):
         figures = (_commands_per_found(shares[:most], catch_all) for catch_all in (CATCH_ALL, 0.0))
         print(f"{most:13}   {recall:6.3f}   " + "   ".join(f"{figure:18.2f}" for figure in figures))

@@ -18,13 +18,13 @@ def look_up(
     known: Mapping[str, Sequence[PatternCount]] | None = None,
     **config: Any,
 ) -> tuple[dict[int, Outcome], dict[str, Seen]]:
-    """Look up to the end: a server that puts us off is not asked again."""
+    """Look up without deferrals."""
 
     async def scenario() -> tuple[dict[int, Outcome], dict[str, Seen]]:
         async with world(servers, defer_seconds=(), **config) as scripted:
             batch = Batch(contacts, known or {})
-            said = [each async for each in stage_named("email_lookup").stage.work(batch, scripted.network)]
-            outcomes = [each for each in said if isinstance(each, Outcome)]
+            results = [each async for each in stage_named("email_lookup").stage.work(batch, scripted.network)]
+            outcomes = [each for each in results if isinstance(each, Outcome)]
             assert sorted(found.position for found in outcomes) == sorted(each.position for each in contacts)
             return {found.position: found for found in outcomes}, scripted.seen
 

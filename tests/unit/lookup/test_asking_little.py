@@ -1,4 +1,4 @@
-"""How little is asked: what a search costs at a server that answers honestly."""
+"""How many probes a search takes at a server that answers honestly."""
 
 from pipeline.contacts import PatternCount
 from pipeline.outcomes import OutcomeStatus, Reason
@@ -16,14 +16,14 @@ def commands(seen: Seen) -> int:
     return len(seen.commands)
 
 
-def test_a_refusal_of_what_somebody_could_have_had_makes_an_invented_address_needless() -> None:
+def test_after_a_refusal_of_a_candidate_no_random_address_is_probed() -> None:
     outcomes, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("ghopper")})
 
     assert seen[ACME].verbs("RCPT") == ["RCPT TO:<grace.hopper@acme.test>", "RCPT TO:<ghopper@acme.test>"]
     assert outcomes[0].evidence.catch_all is False
 
 
-def test_a_yes_to_the_first_question_is_checked_by_an_invented_address() -> None:
+def test_an_acceptance_of_the_first_probe_is_checked_with_a_random_address() -> None:
     _, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("grace.hopper")})
 
     assert len(seen[ACME].verbs("RCPT")) == 2
@@ -40,7 +40,7 @@ def test_a_dozen_colleagues_cost_less_than_three_commands_each() -> None:
     assert commands(seen[ACME]) < 2 * 12
 
 
-def test_who_is_refused_the_domains_pattern_is_soon_given_up() -> None:
+def test_a_person_without_an_address_by_the_domains_pattern_is_soon_given_up() -> None:
     known = {ACME: [PatternCount("first.last", 40)]}
 
     outcomes, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("alan.turinger")}, known)
@@ -49,7 +49,7 @@ def test_who_is_refused_the_domains_pattern_is_soon_given_up() -> None:
     assert len(seen[ACME].verbs("RCPT")) <= 4
 
 
-def test_a_second_pattern_is_looked_for_when_the_first_leaves_several_unexplained() -> None:
+def test_a_second_pattern_is_searched_for_when_the_first_leaves_several_people_unexplained() -> None:
     names = crowd(20)
     newer = [name.lower().replace(" ", ".") for name in names[:14]]
     older = ["".join(reversed(name.lower().split())) for name in names[14:]]
@@ -60,7 +60,7 @@ def test_a_second_pattern_is_looked_for_when_the_first_leaves_several_unexplaine
     assert commands(seen[ACME]) < 4 * 20
 
 
-def test_a_third_pattern_is_looked_for_as_long_as_more_people_are_unexplained_than_should_be() -> None:
+def test_a_third_pattern_is_searched_for_while_more_people_are_unexplained_than_expected() -> None:
     names = crowd(60)
     forms = ["{0}.{1}"] * 30 + ["{0[0]}.{1}"] * 15 + ["{1}{0}"] * 15
     mailboxes = [form.format(*name.lower().split()) for form, name in zip(forms, names, strict=True)]
@@ -71,7 +71,7 @@ def test_a_third_pattern_is_looked_for_as_long_as_more_people_are_unexplained_th
     assert commands(seen[ACME]) < 4 * 60
 
 
-def test_who_was_given_up_is_asked_about_by_a_pattern_that_others_show_later() -> None:
+def test_a_person_who_was_given_up_is_probed_by_a_pattern_that_others_show_later() -> None:
     names = crowd(60)
     older = {0, *range(45, 60)}
     mailboxes = [
@@ -84,7 +84,7 @@ def test_who_was_given_up_is_asked_about_by_a_pattern_that_others_show_later() -
     assert outcomes[0].email == f"{mailboxes[0]}@{ACME}"
 
 
-def test_where_no_more_are_unexplained_than_should_be_no_second_pattern_is_looked_for() -> None:
+def test_no_second_pattern_is_searched_for_while_no_more_people_are_unexplained_than_expected() -> None:
     names = crowd(40)
 
     outcomes, seen = look_up(
@@ -95,7 +95,7 @@ def test_where_no_more_are_unexplained_than_should_be_no_second_pattern_is_looke
     assert len(seen[ACME].verbs("RCPT")) < 36 + 4 * 5
 
 
-def test_patterns_that_were_refused_before_are_asked_last() -> None:
+def test_patterns_that_were_refused_before_are_probed_last() -> None:
     known = {ACME: [PatternCount("first.last", 0, 9)]}
 
     _, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("ghopper")}, known)

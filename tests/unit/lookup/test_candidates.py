@@ -1,4 +1,4 @@
-"""The candidate list that a person gets."""
+"""The list of a person's candidates."""
 
 import re
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ def test_both_spellings_of_an_umlaut_are_candidates() -> None:
     assert "jurgen.mullner" in local_parts[:4]
 
 
-def test_somebody_of_one_name_has_one_candidate() -> None:
+def test_a_person_with_one_name_has_one_candidate() -> None:
     assert [candidate.local_part for candidate in candidates(named("Madonella"))] == ["madonella"]
 
 
@@ -121,7 +121,7 @@ def test_a_pattern_that_is_not_ours_changes_nothing() -> None:
 
 @pytest.mark.parametrize("culture", ["", *SURNAMES])
 @pytest.mark.parametrize("domain", ["", "acme.test", *(f"acme.{country}" for country in COUNTRIES)])
-def test_priors_are_chances_wherever_somebody_is_from(culture: str, domain: str) -> None:
+def test_priors_are_chances_for_every_culture(culture: str, domain: str) -> None:
     priors = priors_for(culture, domain)
 
     assert set(priors) == set(PATTERNS)
@@ -129,12 +129,12 @@ def test_priors_are_chances_wherever_somebody_is_from(culture: str, domain: str)
     assert sum(priors.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("priors", [*COUNTRIES.values(), *CULTURES.values(), *SIZES.values()])
-def test_priors_are_about_patterns_that_there_are(priors: Mapping[str, float]) -> None:
-    assert priors.keys() <= PATTERNS.keys()
+@pytest.mark.parametrize("factors", [*COUNTRIES.values(), *CULTURES.values(), *SIZES.values()])
+def test_factors_are_about_existing_patterns(factors: Mapping[str, float]) -> None:
+    assert factors.keys() <= PATTERNS.keys()
 
 
-def test_origins_with_priors_are_ones_that_are_recognised() -> None:
+def test_cultures_with_factors_are_recognised_ones() -> None:
     assert CULTURES.keys() <= {"", *SURNAMES}
 
 

@@ -1,4 +1,4 @@
-"""Whose an address is that several contacts may own."""
+"""To whom an address is assigned that several contacts may own."""
 
 import asyncio
 from collections.abc import Collection
@@ -26,7 +26,7 @@ class Listed:
         return [digest for digest in digests if digest in self.hashes]
 
 
-def test_it_is_whoevers_whose_namesake_is_found_elsewhere() -> None:
+def test_it_belongs_to_the_one_whose_namesake_is_found_elsewhere() -> None:
     server = mail_host("jhopper", "john.hopper")
 
     outcomes, _ = look_up(contacts("Jane Hopper", "John Hopper"), {ACME: server}, BY_INITIAL)
@@ -37,7 +37,7 @@ def test_it_is_whoevers_whose_namesake_is_found_elsewhere() -> None:
     ]
 
 
-def test_an_address_that_was_found_before_the_pattern_was_known_is_asked_beside_like_any_other_usual_one() -> None:
+def test_contenders_for_an_address_found_before_the_pattern_was_known_are_probed_by_other_patterns() -> None:
     # Names of several spellings: nobody begins with them.
     others = [f"Person{letter} van der Family{letter}" for letter in ascii_lowercase[:18]]
     mailboxes = ["anoukh", *(f"person{letter}v" for letter in ascii_lowercase[:18]), "anouk.hofstra"]
@@ -47,7 +47,7 @@ def test_an_address_that_was_found_before_the_pattern_was_known_is_asked_beside_
     assert [outcomes[position].email for position in range(20)] == [f"{each}@{ACME}" for each in mailboxes]
 
 
-def test_namesakes_are_told_apart_by_the_patterns_that_the_domain_shows() -> None:
+def test_namesakes_are_distinguished_by_the_patterns_that_the_domain_shows() -> None:
     known = {ACME: [PatternCount("first.l", 10), PatternCount("first", 5)]}
 
     outcomes, _ = look_up(contacts("Anna Bergmann", "Anna Castell"), {ACME: mail_host("anna", "anna.c")}, known)
@@ -55,7 +55,7 @@ def test_namesakes_are_told_apart_by_the_patterns_that_the_domain_shows() -> Non
     assert [email for email, _ in summary(outcomes)] == ["anna@acme.test", "anna.c@acme.test"]
 
 
-def test_it_is_nobodys_as_long_as_it_may_be_eithers() -> None:
+def test_it_is_assigned_to_neither_while_it_may_be_either_ones() -> None:
     outcomes, _ = look_up(contacts("Jane Hopper", "John Hopper"), {ACME: mail_host("jhopper")}, BY_INITIAL)
 
     assert summary(outcomes) == [(None, Reason.NAMESAKES)] * 2
@@ -71,7 +71,7 @@ def test_namesakes_far_apart_in_the_list_are_weighed_too() -> None:
     assert outcomes[0].reason is outcomes[41].reason is Reason.NAMESAKES
 
 
-def test_who_has_a_name_of_their_own_is_found_beside_namesakes() -> None:
+def test_a_person_with_a_unique_name_is_found_besides_namesakes() -> None:
     server = mail_host("jhopper", "ahopper")
 
     outcomes, _ = look_up(contacts("Jane Hopper", "John Hopper", "Ada Hopper"), {ACME: server}, BY_INITIAL)
@@ -79,7 +79,7 @@ def test_who_has_a_name_of_their_own_is_found_beside_namesakes() -> None:
     assert outcomes[2].email == "ahopper@acme.test"
 
 
-def test_a_name_that_fits_only_by_a_rare_pattern_takes_nothing_from_whom_it_fits_by_the_usual_one() -> None:
+def test_a_contender_by_a_rare_pattern_takes_nothing_from_the_one_by_the_usual_pattern() -> None:
     known = {ACME: [PatternCount("first.last", 10)]}
     server = mail_host("grace.hopper", "hopper.grace")
 
@@ -97,43 +97,43 @@ def work(server: Reply, batch: Batch, sources: Waterfall = NO_SOURCES) -> tuple[
     return asyncio.run(scenario())
 
 
-def only_outcome(said: list[Outcome | Deferral]) -> Outcome:
-    (outcome,) = said
+def only_outcome(results: list[Outcome | Deferral]) -> Outcome:
+    (outcome,) = results
     assert isinstance(outcome, Outcome)
     return outcome
 
 
-def test_an_address_that_another_chunk_has_given_away_is_not_given_again() -> None:
+def test_an_address_that_another_chunk_has_assigned_is_not_assigned_again() -> None:
     batch = Batch(contacts("John Hopper"), BY_INITIAL, taken={"jhopper@acme.test", "john.hopper@other.test"})
 
-    said, _ = work(mail_host("jhopper", "john.hopper"), batch)
+    results, _ = work(mail_host("jhopper", "john.hopper"), batch)
 
-    assert only_outcome(said).email == "john.hopper@acme.test"
+    assert only_outcome(results).email == "john.hopper@acme.test"
 
 
-def test_it_is_nobodys_as_long_as_it_may_be_that_of_somebody_in_another_chunk() -> None:
+def test_it_is_not_assigned_while_it_may_belong_to_somebody_in_another_chunk() -> None:
     batch = Batch(contacts("John Hopper"), BY_INITIAL, colleagues=contacts("Jane Hopper", "Ada Birch"))
 
-    said, seen = work(mail_host("jhopper"), batch)
+    results, seen = work(mail_host("jhopper"), batch)
 
-    assert only_outcome(said).reason is Reason.NAMESAKES
+    assert only_outcome(results).reason is Reason.NAMESAKES
     assert not any("birch" in question for question in seen.verbs("RCPT"))
 
 
-def test_it_is_whoevers_whose_namesake_in_another_chunk_has_another_one() -> None:
+def test_it_belongs_to_the_one_whose_namesake_in_another_chunk_has_another_one() -> None:
     batch = Batch(contacts("John Hopper"), BY_INITIAL, colleagues=contacts("Jane Hopper"))
 
-    said, _ = work(mail_host("jhopper", "jane.hopper"), batch)
+    results, _ = work(mail_host("jhopper", "jane.hopper"), batch)
 
-    assert only_outcome(said).email == "jhopper@acme.test"
+    assert only_outcome(results).email == "jhopper@acme.test"
 
 
-def test_nobody_is_asked_about_a_namesake_who_is_not_to_be_contacted() -> None:
+def test_a_namesake_on_the_suppression_list_is_not_probed() -> None:
     jane = contacts("Jane Hopper")[0]._replace(position=1)
     listed = Listed(frozenset([person_of(jane, ACME).digest]))
     batch = Batch(contacts("John Hopper"), BY_INITIAL, colleagues=[jane])
 
-    said, seen = work(mail_host("jhopper", "jane.hopper"), batch, replace(NO_SOURCES, suppression_list=listed))
+    results, seen = work(mail_host("jhopper", "jane.hopper"), batch, replace(NO_SOURCES, suppression_list=listed))
 
-    assert only_outcome(said).reason is Reason.NAMESAKES
+    assert only_outcome(results).reason is Reason.NAMESAKES
     assert "RCPT TO:<jane.hopper@acme.test>" not in seen.verbs("RCPT")

@@ -1,4 +1,4 @@
-"""What the look-up makes of a yes that proves nothing, and of an address that two people may have."""
+"""Acceptances that prove nothing, and addresses that two people may have."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.unit.mail.servers.scripted_servers import mail_host
 EVERYBODY = mail_host(unknown=b"250 2.1.5 Ok")
 
 
-def test_a_catch_all_domain_finds_nobody_and_is_left_after_few_questions() -> None:
+def test_a_catch_all_domain_finds_nobody_and_is_left_after_few_probes() -> None:
     people = contacts(*(f"Person{letter} Family{letter}" for letter in "abcdefghijkl"))
 
     outcomes, seen = look_up(people, {ACME: EVERYBODY})
@@ -19,7 +19,7 @@ def test_a_catch_all_domain_finds_nobody_and_is_left_after_few_questions() -> No
     assert len(seen[ACME].verbs("RCPT")) <= 6
 
 
-def test_at_a_catch_all_domain_a_well_confirmed_pattern_speaks() -> None:
+def test_at_a_catch_all_domain_addresses_are_inferred_from_a_well_confirmed_pattern() -> None:
     known = {ACME: [PatternCount("flast", 4)]}
 
     outcomes, _ = look_up(contacts("Grace Hopper", "Alan Turinger"), {ACME: EVERYBODY}, known)
@@ -33,7 +33,7 @@ def test_at_a_catch_all_domain_a_well_confirmed_pattern_speaks() -> None:
     assert all(0.4 <= found.evidence.confidence <= 1 for found in outcomes.values())
 
 
-def test_at_a_catch_all_domain_nothing_is_inferred_from_a_name_that_may_be_spelled_in_many_ways() -> None:
+def test_at_a_catch_all_domain_nothing_is_inferred_from_a_name_with_many_spellings() -> None:
     known = {ACME: [PatternCount("first.last", 4)]}
 
     outcomes, _ = look_up(contacts("Jean-Luc Müller-Köhler"), {ACME: EVERYBODY}, known)
@@ -42,13 +42,13 @@ def test_at_a_catch_all_domain_nothing_is_inferred_from_a_name_that_may_be_spell
 
 
 @pytest.mark.parametrize("known", [[PatternCount("flast", 2)], [PatternCount("flast", 3), PatternCount("first", 3)]])
-def test_at_a_catch_all_domain_a_weak_pattern_does_not_speak(known: list[PatternCount]) -> None:
+def test_at_a_catch_all_domain_nothing_is_inferred_from_a_weak_pattern(known: list[PatternCount]) -> None:
     outcomes, _ = look_up(contacts("Grace Hopper"), {ACME: EVERYBODY}, {ACME: known})
 
     assert summary(outcomes) == [(None, Reason.CATCH_ALL)]
 
 
-def test_a_yes_is_not_believed_while_nothing_shows_that_the_server_also_says_no() -> None:
+def test_an_acceptance_proves_nothing_until_the_server_was_seen_to_refuse() -> None:
     unclear = mail_host("grace.hopper", unknown=b"451 4.7.1 greylisted")
 
     outcomes, _ = look_up(contacts("Grace Hopper"), {ACME: unclear})
@@ -81,7 +81,7 @@ def test_a_refusal_in_the_same_round_shows_it_too() -> None:
     assert outcomes[0].email == "ghopper@acme.test"
 
 
-def test_somebody_who_is_put_off_is_not_asked_about_again_while_others_are_found() -> None:
+def test_a_deferred_person_is_not_probed_again_while_others_are_found() -> None:
     known = {ACME: [PatternCount("flast", 10)]}
     put_off = {"RCPT TO:<zhopper@": b"451 4.7.1 greylisted"}
 
@@ -96,7 +96,7 @@ def test_somebody_who_is_put_off_is_not_asked_about_again_while_others_are_found
 # Namesakes
 
 
-def test_contacts_of_one_name_are_one_person() -> None:
+def test_contacts_with_one_name_are_one_person() -> None:
     outcomes, seen = look_up(contacts("Grace Hopper", "GRACE HOPPER"), {ACME: mail_host("grace.hopper")})
 
     assert [email for email, _ in summary(outcomes)] == ["grace.hopper@acme.test"] * 2

@@ -1,4 +1,4 @@
-"""The look-up stage against scripted mail servers: what it asks, what it finds, and why it does not."""
+"""The look-up stage against scripted mail servers: its probes, its findings and their reasons."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ def test_an_address_is_found_with_its_evidence() -> None:
     assert found.evidence.search.asked
 
 
-def test_what_one_person_teaches_about_the_domain_spares_questions_about_the_others() -> None:
+def test_what_one_person_shows_about_the_domain_spares_probes_of_the_others() -> None:
     names = [f"Person{chr(97 + number)} Family{chr(97 + number)}" for number in range(20)]
     mailboxes = [name.lower().replace(" ", "_") for name in names]
 
@@ -38,7 +38,7 @@ def test_what_one_person_teaches_about_the_domain_spares_questions_about_the_oth
     assert {outcome.source for outcome in outcomes.values()} == {"permutation", "pattern"}
 
 
-def test_a_pattern_that_is_known_is_asked_first() -> None:
+def test_a_known_pattern_is_probed_first() -> None:
     known = {ACME: [PatternCount("lastf", 5)]}
 
     outcomes, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("hopperg")}, known)
@@ -82,7 +82,7 @@ def test_a_disabled_mailbox_means_that_the_person_has_left() -> None:
         (b"450 4.3.2 something is wrong", Reason.SERVER_UNCLEAR),
     ],
 )
-def test_a_server_that_does_not_tell_is_never_taken_for_one_that_refuses(reply: bytes, reason: Reason) -> None:
+def test_an_inconclusive_answer_never_counts_as_a_refusal(reply: bytes, reason: Reason) -> None:
     people = contacts(*(f"Person{letter} Family{letter}" for letter in "abcdefgh"))
 
     outcomes, seen = look_up(people, {ACME: mail_host(replies={"RCPT": reply})})
@@ -91,7 +91,7 @@ def test_a_server_that_does_not_tell_is_never_taken_for_one_that_refuses(reply: 
     assert len(seen[ACME].verbs("RCPT")) < 20
 
 
-def test_an_answer_that_settles_nothing_does_not_hide_a_later_one_that_does() -> None:
+def test_an_inconclusive_answer_does_not_hide_a_later_conclusive_one() -> None:
     odd = {"RCPT TO:<grace.hopper@": b"450 4.3.2 something is wrong"}
 
     outcomes, _ = look_up(contacts("Grace Hopper"), {ACME: mail_host("ghopper", replies=odd)})
@@ -113,7 +113,7 @@ def test_a_transient_no_such_user_is_no_refusal() -> None:
     assert summary(outcomes) == [(None, Reason.SERVER_UNCLEAR)]
 
 
-def test_refusals_do_not_hide_an_answer_that_settles_nothing() -> None:
+def test_refusals_do_not_hide_an_inconclusive_answer() -> None:
     odd = {"RCPT TO:<grace.hopper@": b"450 4.3.2 something is wrong"}
 
     outcomes, _ = look_up(contacts("Grace Hopper"), {ACME: mail_host(replies=odd)})
@@ -124,7 +124,7 @@ def test_refusals_do_not_hide_an_answer_that_settles_nothing() -> None:
 # What needs no asking
 
 
-def test_an_address_that_the_contact_supplied_is_taken_without_asking() -> None:
+def test_a_supplied_address_is_used_without_a_probe() -> None:
     outcomes, seen = look_up([Contact(0, full_name="Grace Hopper", email=" GHopper@ACME.test ")], {ACME: mail_host()})
 
     found = outcomes[0]
@@ -134,7 +134,7 @@ def test_an_address_that_the_contact_supplied_is_taken_without_asking() -> None:
     assert seen[ACME].sessions == 0
 
 
-def test_addresses_that_contacts_supplied_teach_the_pattern() -> None:
+def test_supplied_addresses_show_the_pattern() -> None:
     supplied = [
         Contact(position, full_name=name, email=f"{name.split()[1].lower()}{name[0].lower()}@acme.test")
         for position, name in enumerate(["Ada Lovell", "Alan Turinger", "Kurt Godelin"])
@@ -214,7 +214,7 @@ def test_a_tarpit_costs_one_time_limit_however_many_people_it_has(
     assert seen[ACME].sessions == 1
 
 
-def test_a_slow_server_is_asked_about_as_many_people_as_it_can_answer_for_in_time() -> None:
+def test_a_slow_server_is_probed_for_as_many_people_as_it_can_answer_for_in_time() -> None:
     names = [f"Person{chr(97 + number)} Family{chr(97 + number)}" for number in range(12)]
     mailboxes = [name.lower().replace(" ", ".") for name in names]
 
@@ -230,7 +230,7 @@ def test_a_slow_server_is_asked_about_as_many_people_as_it_can_answer_for_in_tim
     assert [email for email, _ in summary(outcomes)] == [f"{mailbox}@{ACME}" for mailbox in mailboxes]
 
 
-def test_a_server_that_stalls_once_costs_only_those_who_were_asked_about() -> None:
+def test_a_server_that_stalls_once_affects_only_those_being_probed() -> None:
     names = [f"Person{chr(97 + number)} Family{chr(97 + number)}" for number in range(12)]
     mailboxes = [name.lower().replace(" ", ".") for name in names if name != "Personb Familyb"]
     ordinary, stalled = mail_host(*mailboxes), []

@@ -1,4 +1,4 @@
-"""What mail servers leave open is asked of other sources; what they settle is not."""
+"""Other sources are asked about what mail servers leave open, and about nothing else."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ CATCH_ALL = mail_host(unknown=b"250 2.1.5 Ok")
 
 @dataclass
 class Script:
-    """A source that says what a test wants, and remembers whom it was asked about."""
+    """A source with given replies that records whom it was asked about."""
 
-    told: StepResult | None = field(default_factory=NotFound)
+    reply: StepResult | None = field(default_factory=NotFound)
     name: str = "script"
     is_free: bool = False
     breaker: CircuitBreaker | None = None
@@ -37,7 +37,7 @@ class Script:
 
     async def ask(self, person: Person, _journal: Journal, _left: Decimal | None) -> StepResult | None:
         self.asked.append(person)
-        return self.told
+        return self.reply
 
     async def close(self) -> None:
         pass
@@ -54,8 +54,8 @@ def look_up(
         async with world(servers, **config) as scripted:
             waterfall = Waterfall(sources, companies=CompaniesFile(companies or {}))
             work = EmailLookup().work(Batch(contacts), scripted.network, waterfall)
-            said = [each async for each in work]
-            return sorted(said, key=lambda each: each.position), scripted.seen
+            results = [each async for each in work]
+            return sorted(results, key=lambda each: each.position), scripted.seen
 
     return asyncio.run(scenario())
 
@@ -75,7 +75,7 @@ def test_an_address_that_a_source_gives_is_found_and_names_its_source(server: Re
     assert outcome.evidence.provided == {"verification": "valid"}
 
 
-def test_what_the_mail_server_confirms_is_asked_of_nobody_else() -> None:
+def test_about_an_address_that_the_mail_server_confirms_no_source_is_asked() -> None:
     source = Script()
 
     ((outcome,), _) = look_up(contacts("Grace Hopper"), {ACME: mail_host("grace.hopper")}, source)
@@ -113,7 +113,7 @@ def test_a_source_that_could_not_be_asked_is_the_reason(reason: Reason) -> None:
     assert (outcome.reason, outcome.evidence.mail_server) == (reason, Reason.EVERY_CANDIDATE_REFUSED)
 
 
-def test_nothing_is_paid_where_no_address_could_take_mail_but_the_users_own_list_is_looked_into() -> None:
+def test_nothing_is_paid_where_no_address_takes_mail_but_the_users_own_directory_is_asked() -> None:
     paid, own = Script(name="paid"), Script(Found("grace@elsewhere.test"), name="own", is_free=True)
 
     ((outcome,), _) = look_up(contacts("Grace Hopper", domain="gone.test"), {ACME: mail_host()}, paid, own)
@@ -123,11 +123,11 @@ def test_nothing_is_paid_where_no_address_could_take_mail_but_the_users_own_list
     assert paid.asked == []
 
 
-def test_who_waits_for_a_provider_is_put_off_and_then_costs_the_mail_server_no_second_question() -> None:
+def test_a_contact_deferred_by_a_provider_is_not_probed_a_second_time() -> None:
     source = Script(LATER)
     (first,), _ = look_up(contacts("Grace Hopper"), {ACME: mail_host()}, source)
     back = Contact(0, full_name="Grace Hopper", domain=ACME, deferrals=1, deferred_for=Reason.PROVIDER_UNAVAILABLE)
-    source.told = NotFound()
+    source.reply = NotFound()
 
     (second,), seen = look_up([back], {ACME: mail_host()}, source)
 
@@ -137,7 +137,7 @@ def test_who_waits_for_a_provider_is_put_off_and_then_costs_the_mail_server_no_s
     assert seen[ACME].sessions == 0
 
 
-def test_who_was_put_off_often_enough_gets_an_outcome_unless_only_our_own_pace_is_why() -> None:
+def test_a_contact_deferred_often_enough_gets_an_outcome_unless_only_our_own_rate_limit_delays_it() -> None:
     back = Contact(0, full_name="Grace Hopper", domain=ACME, deferrals=2, deferred_for=Reason.PROVIDER_UNAVAILABLE)
     paced = Unanswered(Reason.PROVIDER_UNAVAILABLE, wait=20, ours=True)
 
@@ -166,7 +166,7 @@ def test_a_company_that_is_known_is_looked_up_at_its_domain_and_an_unknown_one_s
     assert none.reason is Reason.DOMAIN_UNUSABLE
 
 
-def test_a_source_that_breaks_costs_the_contact_it_was_asked_about() -> None:
+def test_a_source_that_raises_affects_only_the_contact_it_was_asked_about() -> None:
     class Broken(Script):
         async def ask(self, person: Person, _journal: Journal, _left: Decimal | None) -> StepResult | None:
             if person.full_name == "Grace Hopper":
@@ -180,7 +180,7 @@ def test_a_source_that_breaks_costs_the_contact_it_was_asked_about() -> None:
     assert (grace.reason, ada.reason) == (Reason.INTERNAL_ERROR, Reason.EVERY_CANDIDATE_REFUSED)
 
 
-def test_closing_the_stage_early_ends_the_questions_under_way() -> None:
+def test_closing_the_stage_early_cancels_the_questions_in_flight() -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
     class Endless(Script):
@@ -211,7 +211,7 @@ def open_breaker(reason: Reason) -> CircuitBreaker:
     return breaker
 
 
-def test_the_world_is_not_gone_while_mail_or_a_provider_may_answer() -> None:
+def test_there_is_no_outage_while_mail_or_a_provider_may_answer() -> None:
     down = Script(breaker=open_breaker(Reason.PROVIDER_KEY_REJECTED))
     well = Script(breaker=CircuitBreaker())
 

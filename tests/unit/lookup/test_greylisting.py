@@ -1,4 +1,4 @@
-"""The look-up at servers that ask strangers to come back later."""
+"""The look-up at servers that greylist."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,112 +23,115 @@ def passes(
 
     Each time it is done in a network without memory, and with what the outcomes until then teach, as a chunk loads it.
     """
-    said: list[dict[int, Outcome | Deferral]] = []
+    results: list[dict[int, Outcome | Deferral]] = []
     seen: list[Seen] = []
 
     async def one_pass() -> None:
         async with world({ACME: server}, defer_seconds=defer_seconds) as scripted:
-            work = stage_named("email_lookup").stage.work(Batch(left, taught_by(said)), scripted.network)
-            said.append({each.position: each async for each in work})
+            work = stage_named("email_lookup").stage.work(Batch(left, taught_by(results)), scripted.network)
+            results.append({each.position: each async for each in work})
             seen.append(scripted.seen[ACME])
 
     left = list(contacts)
     while left:
         asyncio.run(one_pass())
-        assert sorted(said[-1]) == sorted(contact.position for contact in left)
+        assert sorted(results[-1]) == sorted(contact.position for contact in left)
         left = [
             contact._replace(deferrals=contact.deferrals + 1)
             for contact in left
-            if isinstance(said[-1][contact.position], Deferral)
+            if isinstance(results[-1][contact.position], Deferral)
         ]
         if isinstance(server, Greylist):
             server.let_time_pass()
-    return said, seen
+    return results, seen
 
 
-def reasons(said: dict[int, Outcome | Deferral]) -> set[Reason]:
-    return {each.reason for each in said.values()}
+def reasons(results: dict[int, Outcome | Deferral]) -> set[Reason]:
+    return {each.reason for each in results.values()}
 
 
 @pytest.mark.parametrize("pattern", ["{0}.{1}", "{1}_{0}", "{1}.{2}"], ids=["common", "rare", "rarest"])
-def test_everybody_is_found_when_we_come_back_whatever_the_pattern(pattern: str) -> None:
+def test_everybody_is_found_at_the_second_visit_whatever_the_pattern(pattern: str) -> None:
     mailboxes = [pattern.format(*name.lower().split(), name[0].lower()) for name in NAMES]
 
-    said, _ = passes(contacts(*NAMES), Greylist(mail_host(*mailboxes)))
+    results, _ = passes(contacts(*NAMES), Greylist(mail_host(*mailboxes)))
 
-    assert [sorted(type(each).__name__ for each in one.values()) for one in said] == [["Deferral"] * 7, ["Outcome"] * 7]
-    found = [said[1][position] for position in range(7)]
+    assert [sorted(type(each).__name__ for each in one.values()) for one in results] == [
+        ["Deferral"] * 7,
+        ["Outcome"] * 7,
+    ]
+    found = [results[1][position] for position in range(7)]
     assert [each.email for each in found if isinstance(each, Outcome)] == [f"{each}@{ACME}" for each in mailboxes]
     assert all(each.evidence.catch_all is False for each in found if isinstance(each, Outcome))
 
 
-def test_it_is_known_of_everybody_else_that_they_have_no_mailbox() -> None:
-    said, _ = passes(contacts(*NAMES), Greylist(mail_host("grace.hopper")))
+def test_everybody_without_a_mailbox_is_not_found_for_certain() -> None:
+    results, _ = passes(contacts(*NAMES), Greylist(mail_host("grace.hopper")))
 
-    assert len(said) == 2
-    assert sorted(each.reason for each in said[1].values()) == [Reason.EVERY_CANDIDATE_REFUSED] * 6 + [
+    assert len(results) == 2
+    assert sorted(each.reason for each in results[1].values()) == [Reason.EVERY_CANDIDATE_REFUSED] * 6 + [
         Reason.MAILBOX_EXISTS
     ]
 
 
-def test_names_of_many_spellings_are_found_in_the_third_pass_at_the_latest() -> None:
+def test_names_with_many_spellings_are_found_in_the_third_pass_at_the_latest() -> None:
     names = ["María José García López", "Jean-Luc van den Berg", "Grace Hopper"]
     server = Greylist(mail_host("mj.garcia.lopez", "jl_vandenberg", "jlvandenberg", "ghopper", "mgarcialopez"))
 
-    said, _ = passes(contacts(*names), server)
+    results, _ = passes(contacts(*names), server)
 
-    assert len(said) <= 3
-    assert not any(each.reason is Reason.GREYLISTED for each in said[-1].values())
-    final = {position: each for one in said for position, each in one.items()}
+    assert len(results) <= 3
+    assert not any(each.reason is Reason.GREYLISTED for each in results[-1].values())
+    final = {position: each for one in results for position, each in one.items()}
     assert isinstance(final[2], Outcome)
     assert final[2].email == f"ghopper@{ACME}"
 
 
 def test_a_catch_all_behind_a_greylist_is_recognised() -> None:
-    said, _ = passes(contacts(*NAMES), Greylist(mail_host(unknown=b"250 2.1.5 Ok")))
+    results, _ = passes(contacts(*NAMES), Greylist(mail_host(unknown=b"250 2.1.5 Ok")))
 
-    assert [reasons(one) for one in said] == [{Reason.GREYLISTED}, {Reason.CATCH_ALL}]
+    assert [reasons(one) for one in results] == [{Reason.GREYLISTED}, {Reason.CATCH_ALL}]
 
 
-def test_a_fresh_process_asks_the_same_questions() -> None:
+def test_a_new_process_sends_the_same_probes() -> None:
     _, seen = passes(contacts(*NAMES), mail_host(replies={"RCPT": b"451 4.7.1 greylisted"}))
 
     assert len(seen) == 3
     assert seen[0].commands == seen[1].commands
 
 
-def test_no_question_is_asked_twice_in_a_pass() -> None:
+def test_no_address_is_probed_twice_in_a_pass() -> None:
     _, seen = passes(contacts(*NAMES), Greylist(mail_host()))
 
     asked = seen[0].verbs("RCPT")
     assert len(asked) == len(set(asked))
 
 
-def test_large_domains_are_asked_about_everybody() -> None:
+def test_at_a_large_domain_everybody_is_probed() -> None:
     names = [f"Person{chr(97 + n // 26)} Family{chr(97 + n % 26)}" for n in range(60)]
     mailboxes = [name.lower().replace(" ", "-") for name in names]
 
-    said, _ = passes(contacts(*names), Greylist(mail_host(*mailboxes)))
+    results, _ = passes(contacts(*names), Greylist(mail_host(*mailboxes)))
 
-    final = {position: each for one in said for position, each in one.items()}
-    assert len(said) <= 3
+    final = {position: each for one in results for position, each in one.items()}
+    assert len(results) <= 3
     assert reasons(final) == {Reason.MAILBOX_EXISTS}
 
 
-def test_at_a_large_domain_of_two_patterns_everybody_is_found_at_the_fourth_visit() -> None:
+def test_at_a_large_domain_with_two_patterns_everybody_is_found_at_the_fourth_visit() -> None:
     names = [f"Grace Family{letter}" for letter in ascii_lowercase]
     mailboxes = [f"grace.family{letter}" if letter > "h" else f"gfamily{letter}" for letter in ascii_lowercase]
 
-    said, _ = passes(contacts(*names), Greylist(mail_host(*mailboxes)))
+    results, _ = passes(contacts(*names), Greylist(mail_host(*mailboxes)))
 
-    final = {position: each for one in said for position, each in one.items()}
-    assert len(said) == 4
-    assert {each.seconds for each in said[2].values() if isinstance(each, Deferral)} == {900.0}
+    final = {position: each for one in results for position, each in one.items()}
+    assert len(results) == 4
+    assert {each.seconds for each in results[2].values() if isinstance(each, Deferral)} == {900.0}
     assert reasons(final) == {Reason.MAILBOX_EXISTS}
 
 
 @pytest.mark.parametrize("spelled", ["garcia", "garcialopez"])
-def test_who_is_put_off_among_others_is_asked_about_so_that_the_last_visit_finds_them(spelled: str) -> None:
+def test_a_person_who_alone_is_greylisted_is_probed_so_that_the_last_visit_finds_them(spelled: str) -> None:
     names = [*NAMES, "José García López"]
     people = mail_host(*[name.lower().replace(" ", ".") for name in NAMES], f"jose.{spelled}")
     greylist = Greylist(people)
@@ -150,7 +153,7 @@ def test_who_is_put_off_among_others_is_asked_about_so_that_the_last_visit_finds
     assert found.email == f"jose.{spelled}@{ACME}"
 
 
-def test_whose_likeliest_address_is_let_pass_for_a_colleague_meanwhile_is_not_asked_about_it_again() -> None:
+def test_a_postponed_address_that_meanwhile_became_a_colleagues_is_not_probed_again() -> None:
     names = ["Tuan Bradfordson", *NAMES[:3], "Tuan Whitfieldson"]
     people = mail_host("tuan", *[name.lower().split()[0] for name in NAMES])
     put_off: list[str] = []
@@ -167,24 +170,24 @@ def test_whose_likeliest_address_is_let_pass_for_a_colleague_meanwhile_is_not_as
             work = stage_named("email_lookup").stage.work(Batch(contacts(*names), known), scripted.network)
             return {each.position: each async for each in work}
 
-    said = asyncio.run(visit())
+    results = asyncio.run(visit())
 
     assert put_off
-    assert [said[position].reason for position in (0, 4)] == [Reason.NAMESAKES, Reason.NAMESAKES]
-    assert [said[position].reason for position in (1, 2, 3)] == [Reason.MAILBOX_EXISTS] * 3
+    assert [results[position].reason for position in (0, 4)] == [Reason.NAMESAKES, Reason.NAMESAKES]
+    assert [results[position].reason for position in (1, 2, 3)] == [Reason.MAILBOX_EXISTS] * 3
 
 
-def test_without_patience_there_is_no_visit_more_either() -> None:
+def test_without_deferrals_there_is_no_extra_visit_either() -> None:
     mailboxes = [name.lower().replace(" ", ".") for name in NAMES]
     puts_one_off = {f"RCPT TO:<{mailboxes[-1]}@": b"451 4.7.1 greylisted"}
 
-    (said,), _ = passes(contacts(*NAMES), mail_host(*mailboxes, replies=puts_one_off), ())
+    (result,), _ = passes(contacts(*NAMES), mail_host(*mailboxes, replies=puts_one_off), ())
 
-    assert said[len(NAMES) - 1].reason is Reason.GREYLISTED
-    assert reasons(said) == {Reason.MAILBOX_EXISTS, Reason.GREYLISTED}
+    assert result[len(NAMES) - 1].reason is Reason.GREYLISTED
+    assert reasons(result) == {Reason.MAILBOX_EXISTS, Reason.GREYLISTED}
 
 
-def test_a_greylisting_server_is_not_asked_about_all_that_its_people_might_have() -> None:
+def test_a_greylisting_server_is_not_probed_for_every_candidate() -> None:
     names = [f"Person{chr(97 + n // 26)} Family{chr(97 + n % 26)}" for n in range(60)]
     mailboxes = [name.lower().replace(" ", "") for name in names]
 
@@ -193,7 +196,7 @@ def test_a_greylisting_server_is_not_asked_about_all_that_its_people_might_have(
     assert sum(len(one.verbs("RCPT")) for one in seen) < 4 * 60
 
 
-def test_at_a_server_that_greylists_clients_all_are_found_at_the_second_visit() -> None:
+def test_at_a_server_that_greylists_clients_everybody_is_found_at_the_second_visit() -> None:
     names = [f"Person{chr(97 + n // 26)} Family{chr(97 + n % 26)}" for n in range(60)]
     greylist = Greylist(mail_host(*[name.lower().replace(" ", "-") for name in names]))
 
@@ -213,7 +216,7 @@ def test_at_a_server_that_greylists_clients_all_are_found_at_the_second_visit() 
     assert {each.reason for each in asyncio.run(scenario())} == {Reason.MAILBOX_EXISTS}
 
 
-def test_the_first_visit_asks_about_few_of_many_people() -> None:
+def test_the_first_visit_probes_few_of_many_people() -> None:
     names = [f"Person{chr(97 + n // 26)} Family{chr(97 + n % 26)}" for n in range(60)]
 
     _, seen = passes(contacts(*names), Greylist(mail_host()))
@@ -224,34 +227,34 @@ def test_the_first_visit_asks_about_few_of_many_people() -> None:
 # How long, how often, and why
 
 
-def test_each_deferral_has_its_wait_and_after_the_last_one_there_is_an_outcome() -> None:
-    said, _ = passes(contacts("Grace Hopper"), mail_host(replies={"RCPT": b"451 4.7.1 greylisted"}))
+def test_each_deferral_has_its_wait_and_the_last_one_is_followed_by_an_outcome() -> None:
+    results, _ = passes(contacts("Grace Hopper"), mail_host(replies={"RCPT": b"451 4.7.1 greylisted"}))
 
-    assert said[:2] == [
+    assert results[:2] == [
         {0: Deferral(0, 300.0, Reason.GREYLISTED)},
         {0: Deferral(0, 900.0, Reason.GREYLISTED)},
     ]
-    outcome = said[2][0]
+    outcome = results[2][0]
     assert isinstance(outcome, Outcome)
     assert (outcome.status, outcome.reason) == (OutcomeStatus.NOT_FOUND, Reason.GREYLISTED)
     assert outcome.evidence.reply.reply_code == 451
 
 
-def test_a_wait_that_the_server_names_is_kept() -> None:
+def test_a_wait_that_the_server_states_is_kept() -> None:
     server = Greylist(mail_host("grace.hopper"), b"451 4.7.1 greylisted, please try again in 60 seconds")
 
-    said, _ = passes(contacts("Grace Hopper"), server)
+    results, _ = passes(contacts("Grace Hopper"), server)
 
-    assert said[0] == {0: Deferral(0, 65.0, Reason.GREYLISTED)}
+    assert results[0] == {0: Deferral(0, 65.0, Reason.GREYLISTED)}
 
 
-def test_contacts_of_one_name_are_deferred_each_by_its_own_count() -> None:
+def test_contacts_with_one_name_are_deferred_each_by_its_own_count() -> None:
     first, second = contacts("Grace Hopper", "GRACE HOPPER")
 
-    said, _ = passes([first, second._replace(deferrals=2)], mail_host(replies={"RCPT": b"451 4.7.1 greylisted"}))
+    results, _ = passes([first, second._replace(deferrals=2)], mail_host(replies={"RCPT": b"451 4.7.1 greylisted"}))
 
-    assert said[0][0] == Deferral(0, 300.0, Reason.GREYLISTED)
-    assert isinstance(said[0][1], Outcome)
+    assert results[0][0] == Deferral(0, 300.0, Reason.GREYLISTED)
+    assert isinstance(results[0][1], Outcome)
 
 
 @pytest.mark.parametrize(
@@ -264,10 +267,10 @@ def test_contacts_of_one_name_are_deferred_each_by_its_own_count() -> None:
     ],
 )
 def test_a_limit_that_passes_is_waited_for(replies: dict[str, bytes | None], reason: Reason) -> None:
-    said, _ = passes(contacts(*NAMES), mail_host(replies=replies), defer_seconds=(60.0,))
+    results, _ = passes(contacts(*NAMES), mail_host(replies=replies), defer_seconds=(60.0,))
 
-    assert said[0] == {position: Deferral(position, 60.0, reason) for position in range(7)}
-    assert reasons(said[1]) == {reason}
+    assert results[0] == {position: Deferral(position, 60.0, reason) for position in range(7)}
+    assert reasons(results[1]) == {reason}
 
 
 @pytest.mark.parametrize(
@@ -280,21 +283,21 @@ def test_a_limit_that_passes_is_waited_for(replies: dict[str, bytes | None], rea
     ],
 )
 def test_what_will_not_pass_is_not_waited_for(reply: bytes) -> None:
-    said, _ = passes(contacts("Grace Hopper"), mail_host(replies={"RCPT": reply}))
+    results, _ = passes(contacts("Grace Hopper"), mail_host(replies={"RCPT": reply}))
 
-    assert len(said) == 1
+    assert len(results) == 1
 
 
-def test_who_is_put_off_waits_alone_while_colleagues_are_found() -> None:
+def test_a_deferred_contact_waits_alone_while_colleagues_are_found() -> None:
     put_off = {"RCPT TO:<zoe.hopper@": b"451 4.7.1 greylisted"}
 
-    said, _ = passes(contacts("Grace Hopper", "Zoe Hopper"), mail_host("grace.hopper", replies=put_off))
+    results, _ = passes(contacts("Grace Hopper", "Zoe Hopper"), mail_host("grace.hopper", replies=put_off))
 
-    assert isinstance(said[0][0], Outcome)
-    assert said[0][1] == Deferral(1, 300.0, Reason.GREYLISTED)
+    assert isinstance(results[0][0], Outcome)
+    assert results[0][1] == Deferral(1, 300.0, Reason.GREYLISTED)
 
 
-def test_a_server_that_checks_recipients_before_it_greylists_is_understood() -> None:
+def test_at_a_server_that_checks_recipients_before_it_greylists_refusals_count() -> None:
     people = mail_host("grace_hopper", "alan_turinger")
     greylist = Greylist(people)
 
@@ -306,20 +309,20 @@ def test_a_server_that_checks_recipients_before_it_greylists_is_understood() -> 
         people = contacts("Grace Hopper", "Alan Turinger", "Ada Lovell")
         async with world({ACME: checks_first}) as scripted:
             work = stage_named("email_lookup").stage.work
-            said = [each async for each in work(Batch(people), scripted.network)]
+            results = [each async for each in work(Batch(people), scripted.network)]
             greylist.let_time_pass()
-            again = [people[each.position]._replace(deferrals=1) for each in said if isinstance(each, Deferral)]
-            return [*said, *[each async for each in work(Batch(again), scripted.network)]]
+            again = [people[each.position]._replace(deferrals=1) for each in results if isinstance(each, Deferral)]
+            return [*results, *[each async for each in work(Batch(again), scripted.network)]]
 
     found = {each.position: each.email for each in asyncio.run(scenario()) if isinstance(each, Outcome)}
 
     assert found == {0: "grace_hopper@acme.test", 1: "alan_turinger@acme.test", 2: None}
 
 
-def test_a_yes_whose_worth_the_server_puts_off_is_asked_again() -> None:
+def test_an_acceptance_whose_random_probe_is_greylisted_is_probed_again() -> None:
     greylist = Greylist(mail_host("grace.hopper"), known={f"RCPT TO:<grace.hopper@{ACME}>"})
 
-    said, _ = passes(contacts("Grace Hopper"), greylist)
+    results, _ = passes(contacts("Grace Hopper"), greylist)
 
-    assert said[0] == {0: Deferral(0, 300.0, Reason.GREYLISTED)}
-    assert reasons(said[1]) == {Reason.MAILBOX_EXISTS}
+    assert results[0] == {0: Deferral(0, 300.0, Reason.GREYLISTED)}
+    assert reasons(results[1]) == {Reason.MAILBOX_EXISTS}

@@ -14,7 +14,7 @@ from tests.unit.mail.servers.scripted_servers import Reply, Seen, mail_host, wor
 
 
 def learned(contacts: list[Contact], server: Reply) -> dict[bytes, KnownPerson]:
-    """What a first run leaves behind."""
+    """What a first run leaves."""
     outcomes, _ = look_up(contacts, {ACME: server})
     return dict(filter(None, map(known_person, outcomes.values())))
 
@@ -23,13 +23,13 @@ def again(contacts: list[Contact], known: dict[bytes, KnownPerson], server: Repl
     async def scenario() -> tuple[dict[int, Outcome], Seen]:
         async with world({ACME: server}, defer_seconds=()) as scripted:
             work = stage_named("email_lookup").stage.work(Batch(contacts, known_people=known), scripted.network)
-            said = [each async for each in work]
-            return {each.position: each for each in said if isinstance(each, Outcome)}, scripted.seen[ACME]
+            results = [each async for each in work]
+            return {each.position: each for each in results if isinstance(each, Outcome)}, scripted.seen[ACME]
 
     return asyncio.run(scenario())
 
 
-def test_whom_an_earlier_run_found_is_found_without_asking() -> None:
+def test_a_person_whom_an_earlier_run_found_is_found_without_a_probe() -> None:
     people, server = contacts("Grace Hopper", "Alan Turinger"), mail_host("ghopper")
     known = learned(people, server)
 
@@ -67,12 +67,12 @@ def test_what_is_only_remembered_is_not_kept_as_if_it_were_new() -> None:
     assert known_person(outcomes[0]) is None
 
 
-def test_what_nobody_could_tell_is_not_kept() -> None:
+def test_an_inconclusive_look_up_is_not_remembered() -> None:
     assert learned(contacts("Grace Hopper"), mail_host(unknown=b"250 2.1.5 Ok")) == {}
     assert learned(contacts("Grace Hopper"), mail_host(replies={"RCPT": b"550 5.7.1 refused by policy"})) == {}
 
 
-def test_a_digest_tells_people_and_domains_apart() -> None:
+def test_a_digest_distinguishes_people_and_domains() -> None:
     grace, zoe = parse_name(full_name="Grace Hopper"), parse_name(full_name="Zoe Hopper")
     assert grace is not None
     assert zoe is not None

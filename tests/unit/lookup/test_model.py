@@ -1,4 +1,4 @@
-"""What is believed of a domain's pattern follows what is seen."""
+"""The model of a domain's pattern follows what is seen."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""How names are read, as a table: the spellings of given and family name that addresses are made of."""
+"""How names are parsed, as a table: the spellings of given and family name in addresses."""
 
 import pytest
 from hypothesis import given
@@ -141,7 +141,7 @@ def test_fields_that_were_filled_in_the_wrong_way_round_are_read_both_ways() -> 
         ("Grace Hopper", ""),
     ],
 )
-def test_where_a_name_is_from_is_told_by_its_family_name_and_the_shape_of_the_rest(
+def test_the_culture_of_a_name_follows_from_its_family_name_and_the_shape_of_the_rest(
     full_name: str, culture: str
 ) -> None:
     name = parse_name(full_name=full_name)

@@ -1,4 +1,4 @@
-"""The address patterns: rendered, recognised, and weighed."""
+"""The address patterns: rendering, recognition and weights."""
 
 import pytest
 from hypothesis import given
@@ -47,7 +47,7 @@ def test_a_pattern_is_named_for_what_it_makes(pattern: str, local_part: str) -> 
     assert render(pattern, GRACE) == local_part
 
 
-def test_people_of_one_name_have_the_one_pattern_that_needs_no_other() -> None:
+def test_people_with_one_name_have_the_one_pattern_that_needs_no_other() -> None:
     assert {pattern for pattern in PATTERNS if render(pattern, Reading("madonella", "", 1.0))} == {"first"}
 
 
@@ -63,7 +63,7 @@ def test_no_pattern_makes_a_local_part_that_is_too_long() -> None:
     assert all(len(part) <= 64 for part in local_parts(Name((Reading("a" * 40, "b" * 40, 1.0),))))
 
 
-def test_what_fits_several_patterns_is_counted_as_the_colleagues_one() -> None:
+def test_a_local_part_that_fits_several_patterns_counts_as_the_colleagues_one() -> None:
     people = [
         (parse_name(full_name="Anna Falk"), "annaf"),
         (parse_name(full_name="Zoe Tallin"), "zoet"),

@@ -1,4 +1,4 @@
-"""What a round asks about whom."""
+"""Which probes a round sends, and for whom."""
 
 from pipeline.contacts import PatternCount
 from pipeline.lookup.names.parse import parse_name
@@ -29,13 +29,13 @@ def refuse(person: Target, local_part: str, model: PatternModel) -> None:
     model.note_refusal(before, person.refused)
 
 
-def test_while_the_pattern_is_unknown_few_are_asked_about_however_many_there_are() -> None:
+def test_while_the_pattern_is_unknown_few_people_are_probed_however_many_there_are() -> None:
     questions = plan_round(crowd(25), PatternModel())
 
     assert len(questions) == len(asked_about(questions)) == 1
 
 
-def test_once_the_pattern_is_known_everybody_is_asked_about_by_it() -> None:
+def test_once_the_pattern_is_known_everybody_is_probed_by_it() -> None:
     everybody = crowd(25)
 
     questions = plan_round(everybody, KNOWN)
@@ -56,14 +56,14 @@ def test_different_people_try_different_patterns_after_a_refusal() -> None:
     assert len(set(patterns)) == len(patterns)
 
 
-def test_namesakes_claim_the_same_local_part_and_it_is_asked_once() -> None:
+def test_a_local_part_that_namesakes_share_is_probed_once() -> None:
     questions = plan_round(people("John Hopper", "Jane Hopper"), KNOWN)
 
     assert [len(owners) for owners in questions.values()] == [2]
     assert list(questions) == ["jhopper"]
 
 
-def test_nobody_is_asked_about_for_ever() -> None:
+def test_the_probes_about_a_person_come_to_an_end() -> None:
     model, (person,) = PatternModel(), people("Grace Hopper")
     rounds = 0
     while questions := plan_round([person], model):
@@ -75,7 +75,7 @@ def test_nobody_is_asked_about_for_ever() -> None:
     assert person.best(model) is None
 
 
-def test_what_belongs_to_somebody_else_or_does_not_exist_is_not_asked_about() -> None:
+def test_an_address_that_belongs_to_somebody_else_or_does_not_exist_is_not_probed() -> None:
     (person,) = people("Grace Hopper")
 
     person.leave_out(taken={"grace.hopper"}, unknown={"ghopper"}, model=PatternModel())

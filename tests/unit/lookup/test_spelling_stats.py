@@ -1,4 +1,4 @@
-"""How a domain spells names, as its addresses show."""
+"""A domain's spelling styles, as its addresses show."""
 
 import pytest
 
@@ -65,7 +65,7 @@ def test_the_weights_of_all_readings_still_add_up_to_one() -> None:
     assert sum(each.weight for each in styles.spelled(named("Joost van Dijk")).readings) == pytest.approx(1)
 
 
-def test_colleagues_are_asked_about_first_as_the_domain_spells() -> None:
+def test_colleagues_are_probed_first_in_the_domains_spelling() -> None:
     names = ["Jürgen Müller", "Björn Köhler", "Käthe Schröder", "Günther Krüger", "Sören Möller"]
     plain = [name.lower().translate(str.maketrans("üöä", "uoa")).replace(" ", ".") for name in names]
 

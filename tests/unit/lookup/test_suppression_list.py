@@ -1,4 +1,4 @@
-"""What mail servers see of addresses that the account's suppression list holds: nothing, by their own logs."""
+"""Mail servers see no probe for addresses on the account's suppression list, by their own logs."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
@@ -26,16 +26,16 @@ class Listed:
 
 
 def look_up(contacts: Sequence[Contact], server: Reply, listed: str) -> tuple[dict[int, Outcome], Seen]:
-    """Look up with this on the list, and come back twice if the server asks for that."""
+    """Look up with this on the list, and visit the server twice more if it asks for that."""
     sources = replace(NO_SOURCES, suppression_list=Listed({listed}))
 
     async def scenario() -> tuple[dict[int, Outcome], Seen]:
         left, outcomes = list(contacts), dict[int, Outcome]()
         async with world({ACME: server}, defer_seconds=(300.0, 900.0)) as scripted:
             while left:
-                async for said in EmailLookup().work(Batch(left), scripted.network, sources):
-                    if isinstance(said, Outcome):
-                        outcomes[said.position] = said
+                async for results in EmailLookup().work(Batch(left), scripted.network, sources):
+                    if isinstance(results, Outcome):
+                        outcomes[results.position] = results
                 left = [each._replace(deferrals=each.deferrals + 1) for each in left if each.position not in outcomes]
                 if isinstance(server, Greylist):
                     server.let_time_pass()
@@ -49,7 +49,7 @@ def asked_about(seen: Seen) -> set[str]:
 
 
 @pytest.mark.parametrize("server", [mail_host("ghopper"), Greylist(mail_host("ghopper"))], ids=["ordinary", "greylist"])
-def test_a_candidate_on_the_list_is_the_only_one_not_asked_about(server: Reply) -> None:
+def test_a_candidate_on_the_list_is_the_only_one_not_probed(server: Reply) -> None:
     outcomes, seen = look_up(contacts("Grace Hopper"), server, "ghopper@acme.test")
 
     assert {"grace.hopper@acme.test", "graceh@acme.test"} <= asked_about(seen)
@@ -57,7 +57,7 @@ def test_a_candidate_on_the_list_is_the_only_one_not_asked_about(server: Reply) 
     assert (outcomes[0].email, outcomes[0].reason) == (None, Reason.SUPPRESSED)
 
 
-def test_a_colleague_who_may_have_it_as_well_is_not_asked_about_it() -> None:
+def test_it_is_not_probed_for_a_colleague_who_may_have_it_either() -> None:
     people = contacts("Grace Hopper", "Gus Hopper", "Alan Turinger")
 
     outcomes, seen = look_up(people, mail_host("ghopper", "aturinger"), "ghopper@acme.test")
@@ -66,13 +66,13 @@ def test_a_colleague_who_may_have_it_as_well_is_not_asked_about_it() -> None:
     assert outcomes[2].email == "aturinger@acme.test"
 
 
-def test_of_who_most_likely_has_it_nobody_is_asked_about_anything() -> None:
+def test_for_a_person_who_most_likely_has_it_nothing_is_probed() -> None:
     outcomes, seen = look_up(contacts("Grace Hopper"), mail_host("ghopper"), "grace.hopper@acme.test")
 
     assert (seen.sessions, outcomes[0].reason) == (0, Reason.SUPPRESSED)
 
 
-def test_who_most_likely_has_it_is_also_told_by_the_addresses_that_colleagues_supplied() -> None:
+def test_the_addresses_that_colleagues_supplied_show_who_most_likely_has_it() -> None:
     supplied = [
         Contact(position, full_name=name, email=f"{name[0]}{name.split()[1]}@acme.test".lower())
         for position, name in enumerate(["Ada Lovell", "Alan Turinger", "Kurt Godelin"], start=1)

@@ -57,7 +57,7 @@ def test_a_catch_all_behind_a_greylist_is_recognised() -> None:
     assert said[1] == {0: (OutcomeStatus.RISKY, Reason.CATCH_ALL)}
 
 
-def test_a_yes_whose_worth_the_server_puts_off_is_asked_again() -> None:
+def test_an_acceptance_whose_random_probe_is_greylisted_is_probed_again() -> None:
     said = passes(Greylist(mail_host("grace"), known={"RCPT TO:<grace@acme.test>"}), GRACE)
 
     assert said == [{0: Deferral(0, 300.0, Reason.GREYLISTED)}, {0: VALID}]

@@ -47,7 +47,7 @@ timeout = {timeout}
 
 @dataclass
 class Desk:
-    """Where questions to one provider are asked from: a file that describes it, and a run that pays."""
+    """Asks one provider: with a file that describes it, and a run that pays."""
 
     path: Path
     provider: Provider
@@ -65,7 +65,7 @@ class Desk:
 
     @asynccontextmanager
     async def chunk_task(self, caps: Caps | None = None, run_id: UUID | None = None) -> AsyncIterator[Ask]:
-        """A process that was just started, with its own connections, breaker and pace."""
+        """A new process, with its own connections, breaker and rate limit."""
         metered, journal = read_catalogue(self.path, ENVIRONMENT, landing=2.0).providers[0], self.journal(caps, run_id)
         try:
             async with asyncio.timeout(60):
@@ -83,16 +83,16 @@ class Desk:
         return asyncio.run(scenario())
 
     def conclude(self, *people: Person, caps: Caps | None = None) -> list[Conclusion]:
-        """Let the whole file's waterfall speak about people, all at once."""
+        """Ask the waterfall of the whole file about people, all at once."""
 
         async def scenario() -> list[Conclusion]:
             async with asyncio.timeout(60):
                 catalogue = read_catalogue(self.path, ENVIRONMENT)
                 waterfall = Waterfall(catalogue.providers, self.journal(caps), catalogue.budget.per_contact)
-                said = await asyncio.gather(*(waterfall.ask(person, only_free=False) for person in people))
+                results = await asyncio.gather(*(waterfall.ask(person, only_free=False) for person in people))
                 for step in catalogue.providers:
                     await step.close()
-                return list(said)
+                return list(results)
 
         return asyncio.run(scenario())
 
@@ -105,7 +105,7 @@ class Desk:
             return int(session.execute(text("SELECT count(*) FROM provider_answers")).scalar_one())
 
     def let_askers_die(self) -> None:
-        """As if every question had been asked an hour ago."""
+        """Set back the time of every question by an hour."""
         with self.database.transaction() as session:
             session.execute(text("UPDATE provider_answers SET asked_at = asked_at - interval '1 hour'"))
 

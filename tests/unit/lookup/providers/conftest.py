@@ -1,4 +1,4 @@
-"""A desk in front of a provider that knows two people."""
+"""A provider that knows two people."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +13,14 @@ from tests.unit.lookup.providers.asking import ADDRESSES, Desk, desk
 
 @pytest.fixture
 def office(tmp_path: Path, database: Database) -> Iterator[Desk]:
-    """Of a provider that charges each request."""
+    """A provider that charges each request."""
     with desk(tmp_path, database, pending_run(database)) as opened:
         yield opened
 
 
 @pytest.fixture
 def idempotent_office(tmp_path: Path, database: Database) -> Iterator[Desk]:
-    """Of a provider that charges each key once."""
+    """A provider that charges each key once."""
     provider = Provider(ADDRESSES, recognises_keys=True)
     with desk(tmp_path, database, pending_run(database), provider) as opened:
         opened.describe('idempotency_header = "Idempotency-Key"')

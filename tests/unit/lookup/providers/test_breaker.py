@@ -1,4 +1,4 @@
-"""When a breaker opens, whom it lets probe, and when it closes."""
+"""When a breaker opens, when it allows a trial request, and when it closes."""
 
 import pytest
 from hypothesis import given
@@ -51,14 +51,14 @@ def test_a_success_in_between_starts_the_count_anew(breaker: CircuitBreaker) -> 
     assert not breaker.is_open
 
 
-def test_after_the_pause_one_may_probe_and_the_others_wait(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_after_the_pause_one_request_is_a_trial_and_the_others_wait(breaker: CircuitBreaker, clock: Clock) -> None:
     open_(breaker)
     clock.now += FIRST_PAUSE
 
     assert [breaker.enter() for _ in range(3)] == [True, False, False]
 
 
-def test_a_probe_that_asked_nothing_leaves_its_place(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_a_trial_that_sent_no_request_leaves_its_place(breaker: CircuitBreaker, clock: Clock) -> None:
     open_(breaker)
     clock.now += FIRST_PAUSE
     breaker.enter()
@@ -67,7 +67,7 @@ def test_a_probe_that_asked_nothing_leaves_its_place(breaker: CircuitBreaker, cl
     assert breaker.enter()
 
 
-def test_a_good_probe_closes_it(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_a_trial_that_succeeds_closes_it(breaker: CircuitBreaker, clock: Clock) -> None:
     open_(breaker)
     clock.now += FIRST_PAUSE
     breaker.enter()
@@ -76,7 +76,7 @@ def test_a_good_probe_closes_it(breaker: CircuitBreaker, clock: Clock) -> None:
     assert [breaker.enter() for _ in range(3)] == [True] * 3
 
 
-def test_bad_probes_open_it_for_longer_each_time_up_to_a_bound(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_trials_that_fail_open_it_for_longer_each_time_up_to_a_bound(breaker: CircuitBreaker, clock: Clock) -> None:
     open_(breaker)
     pauses = []
     for _ in range(10):
@@ -96,7 +96,7 @@ def test_it_says_why_it_is_open(breaker: CircuitBreaker) -> None:
 
 
 @given(st.lists(st.sampled_from(["failed", "succeeded", "leave", "enter", "time"])))
-def test_whatever_happens_it_lets_somebody_in_again_in_time(steps: list[str]) -> None:
+def test_whatever_happens_it_allows_a_request_again_in_time(steps: list[str]) -> None:
     clock = Clock()
     breaker = CircuitBreaker(clock)
     for step in steps:

@@ -1,4 +1,4 @@
-"""What a file of providers may say, and what is said about one that can't be used."""
+"""What a file of providers may contain, and the messages about one that can not be used."""
 
 import asyncio
 import sys

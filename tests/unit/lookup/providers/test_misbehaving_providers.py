@@ -1,4 +1,4 @@
-"""A provider that fails costs nothing twice, is left alone in time, and is taken back when it is well."""
+"""A provider that fails is never charged twice, gets no more requests in time, and is used again once it works."""
 
 import asyncio
 import logging
@@ -23,9 +23,9 @@ def test_a_short_retry_after_is_waited_out_in_place(office: Desk) -> None:
     office.provider.moods = [provider.too_many(1)]
     start = time.monotonic()
 
-    (told,) = office.ask(GRACE)
+    (results,) = office.ask(GRACE)
 
-    assert isinstance(told, Found)
+    assert isinstance(results, Found)
     assert time.monotonic() - start >= 1
 
 
@@ -46,14 +46,14 @@ def test_a_long_retry_after_is_left_to_a_deferral_and_held_against_nobody_else(o
 def test_a_provider_that_fails_again_and_again_is_not_asked_any_more(office: Desk) -> None:
     office.provider.mood = provider.status(500)
 
-    told = office.ask(*STRANGERS[:FAILURES])
+    results = office.ask(*STRANGERS[:FAILURES])
 
-    assert told[-1] == UNAVAILABLE
+    assert results[-1] == UNAVAILABLE
     assert office.provider.requests.total() == FAILURES
     assert (office.rows(), office.provider.charges.total()) == (0, 0)
 
 
-def test_a_provider_that_is_well_again_is_asked_by_one_first_then_by_all(
+def test_a_provider_that_works_again_gets_one_request_first_then_all(
     office: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.lookup.providers.breaker.FIRST_PAUSE", 0.2)
@@ -64,14 +64,14 @@ def test_a_provider_that_is_well_again_is_asked_by_one_first_then_by_all(
             for stranger in STRANGERS[:FAILURES]:
                 await ask(stranger)
             failed = office.provider.requests.total()
-            told: list[StepResult | None] = []
-            while not told or isinstance(told[-1], Unanswered):
-                told.append(await ask(GRACE))
+            results: list[StepResult | None] = []
+            while not results or isinstance(results[-1], Unanswered):
+                results.append(await ask(GRACE))
                 await asyncio.sleep(0.05)
             assert office.provider.requests.total() == failed + 1
-            return [told[-1], await ask(ADA)]
+            return [results[-1], await ask(ADA)]
 
-    assert [type(told) for told in asyncio.run(scenario())] == [Found, Found]
+    assert [type(each) for each in asyncio.run(scenario())] == [Found, Found]
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_a_provider_that_is_well_again_is_asked_by_one_first_then_by_all(
         (provider.status(402), Reason.PROVIDER_OUT_OF_CREDIT),
     ],
 )
-def test_a_provider_that_needs_a_person_is_asked_once_and_left_out(
+def test_a_provider_that_needs_its_operator_is_asked_once_and_left_out(
     office: Desk, mood: provider.Mood, reason: Reason
 ) -> None:
     office.provider.mood = mood
 
-    told = office.ask(GRACE, ADA, NOBODY)
+    results = office.ask(GRACE, ADA, NOBODY)
 
-    assert told == [Unanswered(reason)] * 3
+    assert results == [Unanswered(reason)] * 3
     assert office.provider.requests.total() == 1
     assert office.rows() == 0
 
@@ -104,9 +104,9 @@ def test_a_key_never_goes_where_a_redirect_points(office: Desk) -> None:
     with Provider({}) as elsewhere:
         office.provider.mood = provider.redirects(elsewhere.url)
 
-        (told,) = office.ask(GRACE)
+        (results,) = office.ask(GRACE)
 
-        assert isinstance(told, Unanswered)
+        assert isinstance(results, Unanswered)
         assert elsewhere.requests.total() == 0
 
 
@@ -120,20 +120,20 @@ def test_neither_keys_nor_people_are_logged(office: Desk, caplog: pytest.LogCapt
     assert not any(word in caplog.text for word in ("sandbox-key", "Hopper", "Lovelace", "acme.test"))
 
 
-def test_nothing_is_asked_beyond_a_runs_budget_and_what_is_known_is_still_told(office: Desk) -> None:
+def test_nothing_is_asked_beyond_a_runs_budget_and_known_answers_are_still_returned(office: Desk) -> None:
     caps = Caps(per_run=office.journal_price * 2)
 
-    told = office.ask(GRACE, ADA, NOBODY, GRACE, caps=caps)
+    results = office.ask(GRACE, ADA, NOBODY, GRACE, caps=caps)
 
-    assert [type(each) for each in told] == [Found, Found, Unanswered, Found]
-    assert told[2] == Unanswered(Reason.OUT_OF_BUDGET)
+    assert [type(each) for each in results] == [Found, Found, Unanswered, Found]
+    assert results[2] == Unanswered(Reason.OUT_OF_BUDGET)
     assert office.provider.requests.total() == 2
 
 
 def test_chunk_tasks_that_spend_at_once_stay_within_the_budget_of_their_accounts_day(office: Desk) -> None:
-    said = office.conclude(*STRANGERS, caps=Caps(per_account_day=office.journal_price * 7))
+    results = office.conclude(*STRANGERS, caps=Caps(per_account_day=office.journal_price * 7))
 
-    assert sum(each.missed == Unanswered(Reason.OUT_OF_BUDGET) for each in said) == len(STRANGERS) - 7
+    assert sum(each.missed == Unanswered(Reason.OUT_OF_BUDGET) for each in results) == len(STRANGERS) - 7
     assert office.provider.charges.total() == office.spent() == 7
 
 
@@ -142,9 +142,9 @@ def test_one_contact_costs_no_more_than_it_may(office: Desk) -> None:
     second = office.path.read_text().partition("[[provider]]")[2].replace('"sandbox"', '"second"')
     office.path.write_text(office.path.read_text() + "[[provider]]" + second)
 
-    (said,) = office.conclude(NOBODY)
+    (result,) = office.conclude(NOBODY)
 
-    assert said.answers == {"sandbox": "not_found", "second": "out_of_budget"}
+    assert result.answers == {"sandbox": "not_found", "second": "out_of_budget"}
     assert office.provider.requests.total() == 1
 
 
@@ -166,11 +166,11 @@ def test_no_more_requests_are_sent_in_a_second_than_allowed(office: Desk) -> Non
     assert time.monotonic() - start >= 0.5
 
 
-def test_who_would_wait_too_long_for_a_turn_is_told_when_to_come_back(office: Desk) -> None:
+def test_a_question_that_would_wait_too_long_for_a_turn_says_when_to_come_back(office: Desk) -> None:
     office.path.write_text(office.path.read_text().replace("per_second = 1000", "per_second = 0.02"))
 
-    said = office.conclude(GRACE, ADA)
+    results = office.conclude(GRACE, ADA)
 
-    missed = [each.missed for each in said if each.missed]
+    missed = [each.missed for each in results if each.missed]
     assert [(each.reason, each.ours) for each in missed] == [(Reason.PROVIDER_UNAVAILABLE, True)]
     assert office.rows() == 1

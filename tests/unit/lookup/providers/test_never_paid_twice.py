@@ -1,4 +1,4 @@
-"""What a provider answered is never asked again, whoever asks, and however the first asker ended."""
+"""An answered question is never sent again, whichever chunk task asks, and however the first one ended."""
 
 import asyncio
 import threading
@@ -30,12 +30,12 @@ def test_an_answer_is_recorded_and_read_by_every_later_run_of_the_account(office
 
     second = office.ask(GRACE, NOBODY, run_id=later_run)
 
-    assert [type(told) for told in first] == [Found, NotFound]
+    assert [type(each) for each in first] == [Found, NotFound]
     assert second == first
     assert office.provider.requests.total() == 2
 
 
-def test_the_same_person_written_otherwise_is_the_same_question(office: Desk) -> None:
+def test_the_same_person_in_another_spelling_is_the_same_question(office: Desk) -> None:
     otherwise = replace(GRACE, full_name="", first_name=" grace", last_name="HOPPER  ")
 
     office.ask(GRACE, otherwise)
@@ -51,7 +51,7 @@ def test_another_account_does_not_see_the_answer(office: Desk) -> None:
     assert office.provider.requests[KEY] == 2
 
 
-def test_of_two_chunk_tasks_that_want_to_know_the_same_at_once_one_asks_and_both_get_the_answer(office: Desk) -> None:
+def test_of_two_chunk_tasks_with_the_same_question_one_asks_and_both_get_the_answer(office: Desk) -> None:
     answer_now = threading.Event()
     office.provider.moods = [provider.waits_for(answer_now)]
 
@@ -70,9 +70,9 @@ def test_of_two_chunk_tasks_that_want_to_know_the_same_at_once_one_asks_and_both
 
 
 def test_the_same_person_many_times_in_one_list_is_asked_once(office: Desk) -> None:
-    said = office.conclude(*[GRACE] * 20)
+    results = office.conclude(*[GRACE] * 20)
 
-    assert {each.found.email if each.found else None for each in said} == {"grace@acme.test"}
+    assert {each.found.email if each.found else None for each in results} == {"grace@acme.test"}
     assert office.provider.requests.total() == 1
 
 
@@ -122,8 +122,8 @@ def test_who_allows_to_ask_again_without_a_key_sees_both_on_the_bill_and_in_the_
     assert office.spent() == 2
 
 
-def test_a_question_whose_asker_may_be_alive_is_not_asked_by_another(idempotent_office: Desk) -> None:
-    """It waits: the patience of the test ends before that of the journal."""
+def test_a_question_whose_chunk_task_may_be_alive_is_not_asked_by_another(idempotent_office: Desk) -> None:
+    """It waits: the test gives up before the journal does."""
     idempotent_office.provider.moods = [provider.hangs_up]
     idempotent_office.ask(GRACE)
 
@@ -143,9 +143,9 @@ def test_a_question_whose_asker_may_be_alive_is_not_asked_by_another(idempotent_
 def test_a_request_that_was_not_served_is_tried_again_and_leaves_no_trace(office: Desk, mood: provider.Mood) -> None:
     office.provider.moods = [mood]
 
-    (told,) = office.ask(GRACE)
+    (results,) = office.ask(GRACE)
 
-    assert isinstance(told, Found)
+    assert isinstance(results, Found)
     assert (office.provider.requests[KEY], office.provider.charges[KEY], office.spent()) == (2, 1, 1)
 
 
@@ -164,9 +164,9 @@ def test_a_chunk_task_that_must_stop_still_records_the_answer_that_is_under_way(
             assert asking.cancelled()
 
     asyncio.run(stopped_chunk_task())
-    (told,) = office.ask(GRACE)
+    (results,) = office.ask(GRACE)
 
-    assert isinstance(told, Found)
+    assert isinstance(results, Found)
     assert office.provider.requests[KEY] == 1
 
 
@@ -179,7 +179,7 @@ def test_what_is_not_found_costs_nothing_where_the_provider_says_so(office: Desk
 
 
 def test_a_late_answer_is_kept_although_the_question_was_given_up(idempotent_office: Desk) -> None:
-    """A chunk task that was frozen past its patience answers after another one took the question over."""
+    """A frozen chunk task records its answer after another one has taken over the question."""
     frozen = threading.Event()
     idempotent_office.provider.moods = [provider.waits_for(frozen), provider.too_many(7200)]
 

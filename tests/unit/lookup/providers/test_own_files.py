@@ -24,8 +24,8 @@ Only Mail,,,only@acme.test
 def look_up(tmp_path: Path, person: Person, text: str = PEOPLE) -> str | None:
     path = tmp_path / "people.csv"
     path.write_text(text, encoding="utf-8-sig")
-    told = asyncio.run(read_people(path).ask(person, NoJournal(), None))
-    return told.email if isinstance(told, Found) else None
+    results = asyncio.run(read_people(path).ask(person, NoJournal(), None))
+    return results.email if isinstance(results, Found) else None
 
 
 @pytest.mark.parametrize(
