@@ -313,7 +313,7 @@ def test_no_text_keeps_the_reply_rules_busy() -> None:
         return min(seconds(rules, words) for _ in range(2))
 
     def rules(words: str) -> list[bool]:
-        return [rule.fits("550", "", words, "") for rule in standard_rules()]
+        return [rule.matches("550", "", words, "") for rule in standard_rules()]
 
     ordinary = min(cost(words_of(reply(ORDINARY))) for _ in range(5))
     slow = {words[:20]: ratio for words in texts if (ratio := cost(words) / ordinary) > 30}

@@ -14,7 +14,7 @@ from pipeline.lookup.providers.waterfall import NO_SOURCES
 from pipeline.mail.dns.routes import MailRoute
 from pipeline.mail.network import MailNetwork
 from pipeline.mail.smtp.transcript import TRANSCRIPT, Transcript
-from pipeline.mail.verdict import verdict_on_nothing
+from pipeline.mail.verdict import verdict_unknown
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.stages import stage_named
 
@@ -77,7 +77,7 @@ async def check_domain(
 
 def outcome_of_deferral(deferral: Deferral, email: str) -> Outcome:
     """The outcome of an address that is deferred for longer than we can wait."""
-    verdict = verdict_on_nothing(deferral.reason)
+    verdict = verdict_unknown(deferral.reason)
     evidence = Evidence(come_back_after_seconds=round(deferral.seconds))
     return Outcome(deferral.position, verdict.status, verdict.reason, email, score=verdict.score, evidence=evidence)
 

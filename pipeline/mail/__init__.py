@@ -1,1 +1,1 @@
-"""Everything about mail servers: where a domain takes mail, what its server says, and what that means."""
+"""Verification of addresses: where a domain takes mail, what its servers reply to probes, and what that means."""

@@ -1,4 +1,4 @@
-"""How to reach the world's DNS and mail servers."""
+"""Configuration of DNS, SMTP and the remote verifier."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pipeline.mail.smtp.egress import SocksProxy
 
 @dataclass(frozen=True, slots=True)
 class RemoteVerifierConfig:
-    """Where the verifier is and how it is asked: `header` is a (name, value) pair, such as the key to it."""
+    """The URL of the remote verifier, and a (name, value) pair to send as a header, such as an API key."""
 
     url: str
     header: tuple[str, str] | None = None
@@ -19,22 +19,24 @@ class RemoteVerifierConfig:
 
 @dataclass(frozen=True, slots=True)
 class MailNetworkConfig:
-    """How to reach the world's DNS and mail servers. Times are in seconds.
+    """How to reach DNS and mail servers. Times are in seconds.
 
-    `nameservers` are (IP address, port) pairs; none means the system's own. Mail hosts on loopback, private
-    or otherwise reserved addresses are never contacted unless `allow_private` is set. `contact_timeout` is the
-    work on one contact, waiting for a connection slot not counted. `conversations` limits the connections, and
-    the domains of a batch in work, in all; `recipients_per_second` what one host is asked about, on average
-    (`pipeline.mail.pacing.slots`). After `refusals_per_session` refused recipients a new session is begun: after the
-    tenth error Postfix sends each reply a second late, QUIT's among them, and it ends the session after the twentieth
-    (postconf(5), `smtpd_soft_error_limit` 10, `smtpd_hard_error_limit` 20). `defer_seconds` is how long a contact waits
-    the first, the second, ... time that a server asks us to come back later and does not say when; its length is how
-    often that may happen. `reply_rules` holds the operator's own rules of what replies mean (None: the standard ones
-    alone). `ipv6` says that this machine reaches IPv6 addresses. `lists_dir` holds the operator's own lists of domains
-    and local parts (`pipeline.mail.address.lists`). `starttls` has sessions encrypted where servers offer that.
-    Connections leave from `source_ips`, addresses of this machine, and through `proxies` (`pipeline.mail.smtp.egress`);
-    none of both means the machine's default address.
-    With a `verifier` that one is asked, and no mail host.
+    `nameservers` are (IP address, port) pairs; if empty, the system's are used. Mail hosts on loopback, private or
+    otherwise reserved addresses are contacted only with `allow_private`. `contact_timeout` limits the work on one
+    contact, not counting waits for a connection slot. `conversations` limits the connections of the process, and the
+    domains of a batch that are worked on at the same time. `recipients_per_second` limits the average number of probes
+    at one host (`pipeline.mail.pacing.slots`).
+
+    After `refusals_per_session` refused recipients a new session is opened: after the tenth error Postfix delays each
+    reply by a second, that to QUIT included, and after the twentieth it ends the session (postconf(5),
+    `smtpd_soft_error_limit` 10, `smtpd_hard_error_limit` 20). `defer_seconds` is how long a contact is deferred the
+    first, the second, ... time if a server does not say how long; its length is how often a contact may be deferred.
+
+    `reply_rules` are the operator's rules for the meaning of replies, tried before the standard ones. `ipv6` means that
+    this machine reaches IPv6 addresses. `lists_dir` holds the operator's lists (`pipeline.mail.address.lists`). With
+    `starttls`, sessions are encrypted where servers offer it. Connections leave from `source_ips` of this machine and
+    through `proxies` (`pipeline.mail.smtp.egress`); if both are empty, from the machine's default address. With a
+    `verifier`, probes go to that service instead of to mail hosts.
     """
 
     nameservers: tuple[tuple[str, int], ...] = ()
@@ -63,5 +65,5 @@ class MailNetworkConfig:
 
     @property
     def fair_trial(self) -> float:
-        """Seconds of silence that tell of a mail host, and not only of how little time a contact had left for it."""
+        """Seconds without a reply that count against a host; less may be due to the contact's own time limit."""
         return min(self.connect_timeout, self.command_timeout, self.contact_timeout) / 2

@@ -1,7 +1,7 @@
-"""How mail servers see us: does our EHLO name resolve to the address that we come from, and back again?
+"""How mail servers see us: whether our EHLO name resolves to the address that we connect from, and back.
 
-Forward-confirmed reverse DNS (RFC 8601 2.7.3): the address has a PTR whose name resolves to that address. Many servers
-refuse strangers without it, and most want the name to be the one that we introduce ourselves with.
+This is forward-confirmed reverse DNS (RFC 8601 2.7.3): the address has a PTR record whose name resolves to that
+address. Many servers refuse unknown clients without it, and most expect the name to be that in EHLO.
 """
 
 import socket
@@ -19,10 +19,10 @@ from pipeline.mail.public_addresses import is_public
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Our name in EHLO with its addresses, and for each address that we may be seen from its names (PTR).
+    """Our EHLO name with its addresses, and the PTR names of each address that servers may see.
 
-    `source` is the address that this machine connects from; it is not public behind a NAT, and what others see then
-    can't be known here: the name's own addresses are looked at instead.
+    `source` is the address that this machine connects from. Behind NAT it is not public, and the address that servers
+    see is unknown here; the addresses of the EHLO name are checked instead.
     """
 
     name: str
@@ -32,12 +32,11 @@ class Identity:
 
     @property
     def is_behind_nat(self) -> bool:
-        """Whether others see another address than `source`."""
         return not is_public(self.source)
 
     @property
     def problem(self) -> str | None:
-        """What a mail server may dislike, and what to do, as a sentence; None if all fits."""
+        """What a mail server may object to, and the remedy, as a sentence; None if there is nothing."""
         if not self.addresses:
             return f"{self.name} has no address: publish an A record with the address that you connect from."
         if not self.is_behind_nat and self.source not in self.addresses:
@@ -50,9 +49,9 @@ class Identity:
 
 
 async def find_identity(nameservers: Sequence[tuple[str, int]], name: str, source: str, seconds: float) -> Identity:
-    """Look a name and its addresses up, as a mail host would that we connect to from the IP address `source`.
+    """Look up what a mail host would look up about a connection from the IP address `source`.
 
-    Nothing but name servers is contacted; what they do not know, or do not say, is missing.
+    Only name servers are contacted. Records that do not exist or cannot be looked up are missing in the result.
     """
     resolver = dns.asyncresolver.Resolver(configure=not nameservers)
     if nameservers:
@@ -74,7 +73,7 @@ async def find_identity(nameservers: Sequence[tuple[str, int]], name: str, sourc
 
 
 def source_address(towards: str) -> str:
-    """The address that this machine uses towards another; nothing is sent."""
+    """Return the address from which this machine would connect to another; nothing is sent."""
     family = socket.AF_INET6 if ":" in towards else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:

@@ -1,7 +1,7 @@
-"""The door to the outside world of mail: one per worker process, handed to every stage.
+"""The entry point of `pipeline.mail`: one network per worker process, passed to every stage.
 
-It holds the resolver, the SMTP client's identity and the limits on connections, so that all coalescer in a
-process share caches and stay polite together. What it learns about domains it tells the other processes.
+It holds the resolver, the connector and the caches, so that all batches of a process share them and keep the connection
+limits together. Answers about domains are shared with the other processes.
 """
 
 import hashlib
@@ -23,18 +23,17 @@ from pipeline.mail.stopwatch import Stopwatch
 
 __all__ = ["MailNetwork", "MailNetworkConfig"]
 
-CATCH_ALL_REMEMBERED = 600.0
-"""Seconds that a domain's being a catch-all, or not, is not asked again."""
+RANDOM_PROBE_KEPT = 600.0
+"""Seconds for which the answer to a domain's random probe is kept."""
 DOMAINS_REMEMBERED = 20_000
 
 
 class MailNetwork:
-    """What stages ask: where does a domain take mail, and does its server take mail for these addresses.
+    """Finds where a domain takes mail, and probes addresses there.
 
-    Made once per process, outside any event loop, and used from one loop only. `memory` is shared with the other
-    processes; without one each finds out for itself. `pacing` is that of all processes together; without it the
-    process keeps its own limits. Both are closed with the network. Raises `dns.resolver.NoResolverConfiguration`
-    if no name servers are given and the system has none.
+    Create one per process, outside any event loop, and use it from one loop only. `memory` shares answers with the
+    other processes, `pacing` limits with them; without these the process has its own. Both are closed with the network.
+    Raises `dns.resolver.NoResolverConfiguration` if no name servers are given and the system has none.
     """
 
     def __init__(
@@ -54,21 +53,21 @@ class MailNetwork:
         )
         self._connector = Connector(config, pacing)
         self._verifier = RemoteVerifier(config.verifier) if config.verifier else None
-        self._catch_alls: TtlCache[str, Answer] = TtlCache(DOMAINS_REMEMBERED)
-        self._shared_catch_alls = SharedCache(self._memory, f"{scope}:catch_all", Answer) if self._memory else None
+        self._random_probes: TtlCache[str, Answer] = TtlCache(DOMAINS_REMEMBERED)
+        self._shared_random_probes = SharedCache(self._memory, f"{scope}:catch_all", Answer) if self._memory else None
 
     async def route(self, domain: str) -> MailRoute:
-        """Say where a domain (A-labels, lower case) takes mail, or why nowhere."""
+        """Return where a domain (A-labels, lower case) takes mail, or why it does not."""
         return await self._resolver.route(domain)
 
     def stopwatch(self) -> Stopwatch:
-        """The time limit for one contact, for a route and the first questions to it."""
+        """Start the time limit for one contact, which covers finding the route and the first probes."""
         return Stopwatch(self.config.contact_timeout)
 
     def conversation(self, route: MailRoute, stopwatch: Stopwatch | None = None) -> Prober:
-        """Begin to ask the hosts of a route about addresses; to be used with `async with`.
+        """Return a prober for the hosts of a route, to be used with `async with`.
 
-        The first contacts have what `stopwatch` left over from finding the route.
+        The first contacts have the time that finding the route left on the `stopwatch`.
         """
         stopwatch = stopwatch or self.stopwatch()
         if self._verifier is not None:
@@ -76,9 +75,9 @@ class MailNetwork:
         return Conversation(route, self.config, self._connector, stopwatch)
 
     async def random_probe(self, conversation: Prober) -> Answer:
-        """Ask about a random address: the answer's `says_catch_all` tells what a yes is worth at this domain.
+        """Probe the domain's random address, unless the answer is known: its `says_catch_all` tells about the domain.
 
-        To be asked after real addresses (`pipeline.mail.catch_all` says why).
+        Probe real addresses first (see `pipeline.mail.catch_all`).
         """
         known = await self.known_random_probe(conversation.domain)
         if known is not None:
@@ -88,25 +87,25 @@ class MailNetwork:
         return answer
 
     async def known_random_probe(self, domain: str) -> Answer | None:
-        """Give what was said lately about the domain's invented address, to us or to another process."""
-        return self._catch_alls.get(domain) or await self._told_catch_all(domain)
+        """Return the answer to the domain's random probe if this process or another one has a recent one."""
+        return self._random_probes.get(domain) or await self._shared_random_probe(domain)
 
     def note_random_probe(self, domain: str, answer: Answer) -> None:
-        """Remember what was said about the domain's invented address, if it tells anything."""
+        """Keep and share the answer to the domain's random probe, unless it is inconclusive."""
         if answer.says_catch_all is not None:
-            self._catch_alls.put(domain, answer, CATCH_ALL_REMEMBERED)
-            if self._shared_catch_alls:
-                self._shared_catch_alls.put(domain, answer, CATCH_ALL_REMEMBERED)
+            self._random_probes.put(domain, answer, RANDOM_PROBE_KEPT)
+            if self._shared_random_probes:
+                self._shared_random_probes.put(domain, answer, RANDOM_PROBE_KEPT)
 
     @property
     def failures(self) -> int:
-        """How many failures were noted that may be part of an outage."""
+        """The number of failures so far that may be part of an outage."""
         return self._resolver.silences.noted + self._connector.failures.noted
 
     def outage(self, failures_before: int = 0) -> Outage | None:
-        """Say what is gone if the outside world is gone as a whole, None as long as any of it was heard of.
+        """Return the outage if nothing outside answers: no resolver, no mail server, or no remote verifier.
 
-        `failures_before` is how many `failures` there were when the asker's work began: it must have met some itself.
+        `failures_before` is the value of `failures` when the caller's work began: the caller must have met some itself.
         """
         has_met_some = self.failures - failures_before >= OF_ONES_OWN
         if has_met_some and self._resolver.silences.is_outage:
@@ -116,13 +115,13 @@ class MailNetwork:
         return self._verifier.outage if self._verifier else None
 
     async def flush(self) -> None:
-        """Wait a moment for servers to let go of what has ended: the event loop is about to stand still."""
+        """Wait a moment for open requests and ended connections; call it before the event loop stands still."""
         await self._connector.flush()
         if self._memory:
             await self._memory.flush()
 
     async def close(self) -> None:
-        """Take leave of every server; the network is not used any more."""
+        """Close all connections; the network cannot be used afterwards."""
         await self._resolver.close()
         await self._connector.close()
         if self._verifier is not None:
@@ -130,15 +129,15 @@ class MailNetwork:
         if self._memory:
             await self._memory.close()
 
-    async def _told_catch_all(self, domain: str) -> Answer | None:
-        told = await self._shared_catch_alls.get(domain) if self._shared_catch_alls else None
-        if told is None:
+    async def _shared_random_probe(self, domain: str) -> Answer | None:
+        shared = await self._shared_random_probes.get(domain) if self._shared_random_probes else None
+        if shared is None:
             return None
-        self._catch_alls.put(domain, told.value, told.seconds)
-        return told.value
+        self._random_probes.put(domain, shared.value, shared.seconds)
+        return shared.value
 
 
 def _scope(config: MailNetworkConfig) -> str:
-    """A name for whom a process asks, and as whom: what others say who ask elsewhere is no answer for us."""
+    """Return a key of the name servers and the sender of a process: answers that depend on others are not shared."""
     asked = (config.nameservers, config.smtp_port, config.allow_private, config.mail_from)
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:12]

@@ -1,7 +1,7 @@
-"""Tells that the outside world is gone as a whole, apart from single bad domains.
+"""Distinguishes an outage on our side from single bad domains.
 
-A dead domain is everyday: old lists are full of them. So a failure only counts if nobody else succeeded since its
-domain was begun, and only beside failures that have no domain and no address in common with it.
+Dead domains are common: old lists are full of them. So a failure counts only if nothing has succeeded since the work on
+its domain began, and only together with failures that share no domain and no address with it.
 """
 
 import time
@@ -9,18 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 ENOUGH = 20
-"""Unrelated failures in a row that make an outage. A short list of nothing but dead domains must not look like one:
-it completes, and each contact gets its reason."""
+"""Unrelated failures in a row that make an outage. A short list of dead domains only must not look like one: it
+completes, and each contact gets its reason."""
 OF_ONES_OWN = 3
-"""Of these so many must be a batch's own, or it would be taken for lost for what the batch before it asked about."""
+"""So many of them must be a batch's own: a batch must not be given up for the failures of the batch before it."""
 REMEMBERED = 60.0
-"""Seconds that a failure counts. Longer than several time limits for connecting, and short enough that a run which
-is tried again after the repair is not failed by what was before."""
+"""Seconds for which a failure counts: longer than several connection timeouts, and short enough that a run which is
+retried after the repair does not fail because of earlier failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What is gone, as a word for programs, and what to do, as sentences for people."""
+    """An outage: a code for programs, and a message for people that says what to do."""
 
     code: str
     message: str
@@ -40,7 +40,7 @@ SMTP_PORT_BLOCKED = Outage(
 
 
 class FailuresInARow:
-    """Counts unrelated failures since the last success; any success clears them. `noted` are all that ever counted."""
+    """Counts unrelated failures since the last success. `noted` is the number of all failures that ever counted."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.successes = self.noted = 0
@@ -49,18 +49,17 @@ class FailuresInARow:
 
     @property
     def is_outage(self) -> bool:
-        """Whether so much failed lately, and nothing succeeded, that the cause must be on our side."""
+        """Whether the recent failures are so many that the cause must be on our side."""
         return len(self._recent()) >= ENOUGH
 
     def succeeded(self) -> None:
-        """Note that somebody out there was heard of."""
         self.successes += 1
         self._failures.clear()
 
     def failed(self, *concerned: str, successes_before: int) -> None:
-        """Note a failure of the names and addresses `concerned`.
+        """Note a failure that concerns these names and addresses.
 
-        `successes_before` is how many `successes` there were when their turn began.
+        `successes_before` is the value of `successes` when the work on them began.
         """
         self._failures = self._recent()
         related = any(not known.isdisjoint(concerned) for _, known in self._failures)

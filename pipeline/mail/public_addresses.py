@@ -1,6 +1,6 @@
-"""Which IP addresses may be contacted: global unicast ones, whatever else a domain's owner writes into the DNS.
+"""Decides which IP addresses may be contacted: global unicast ones only, whatever a domain's DNS records say.
 
-Python's own `is_global` changes with its patch releases, and takes addresses that carry another one inside for global.
+Python's `is_global` changes between patch releases, and accepts addresses that have another address embedded.
 """
 
 import ipaddress
@@ -27,20 +27,20 @@ _NOT_PUBLIC_IPV4 = (
     "240.0.0.0/4",  # reserved (RFC 1112), limited broadcast (RFC 8190)
 )
 _UNICAST_IPV6 = "2000::/3"
-"""All that IANA gives out (Internet Protocol Version 6 Address Space). Outside are loopback, IPv4-mapped addresses
+"""All that IANA assigns (Internet Protocol Version 6 Address Space). Outside are loopback, IPv4-mapped addresses
 (::ffff:0:0/96) and IPv4-compatible ones (::/96), NAT64 (64:ff9b::/96, 64:ff9b:1::/48), discard-only (100::/64), segment
 routing (5f00::/16), unique local (fc00::/7), link-local (fe80::/10), site-local (fec0::/10), multicast (ff00::/8)."""
 _NOT_PUBLIC_IPV6 = (
-    # Of these 2000::/3: IANA IPv6 Special-Purpose Address Registry, and what was given back.
+    # Within 2000::/3: IANA IPv6 Special-Purpose Address Registry, and prefixes that were returned.
     "2001::/23",  # IETF protocol assignments (RFC 2928): Teredo, benchmarking, AMT, AS112, ORCHID, drone tags
     "2001:db8::/32",  # documentation (RFC 3849)
-    "2002::/16",  # 6to4 (RFC 3056): an IPv4 address inside
+    "2002::/16",  # 6to4 (RFC 3056): embeds an IPv4 address
     "2620:4f:8000::/48",  # AS112 (RFC 7534)
-    "3ffe::/16",  # 6bone, given back (RFC 3701)
+    "3ffe::/16",  # 6bone, returned (RFC 3701)
     "3fff::/20",  # documentation (RFC 9637)
 )
 _ISATAP = (0x00005EFE, 0x02005EFE)
-"""What the interface identifier begins with where an IPv4 address follows (RFC 5214 6.1)."""
+"""How an interface identifier begins that embeds an IPv4 address (RFC 5214 6.1)."""
 
 _PUBLIC_IPV6 = ipaddress.IPv6Network(_UNICAST_IPV6)
 _EXCEPT_IPV4 = tuple(map(ipaddress.IPv4Network, _NOT_PUBLIC_IPV4))
@@ -48,7 +48,7 @@ _EXCEPT_IPV6 = tuple(map(ipaddress.IPv6Network, _NOT_PUBLIC_IPV6))
 
 
 def is_public(text: str) -> bool:
-    """Say whether an IP address is a global unicast one, which leads to nobody else's address. Raises ValueError."""
+    """Say whether an IP address is a global unicast one that embeds no other address. Raises ValueError."""
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in _EXCEPT_IPV4)

@@ -1,14 +1,14 @@
-"""A time limit that runs only while it is told to: waiting for our own turn costs a contact nothing."""
+"""A time limit that can be paused: waiting for a slot does not count against a contact's limit."""
 
 import asyncio
 from types import TracebackType
 
 
 class Stopwatch:
-    """Counts down `left` seconds of work, inside `with stopwatch as deadline`.
+    """Counts down `left` seconds, but only inside `with stopwatch as deadline`.
 
-    The deadline is the event loop's time at which nothing will be left. Whoever waits inside keeps to it with the one
-    timer that waiting has anyway: a timer per `with` took a tenth of a session's processor time.
+    The deadline is a time of the event loop's clock. The code inside must keep to it itself: a timer for each `with`
+    took a tenth of a session's processor time.
     """
 
     def __init__(self, seconds: float) -> None:

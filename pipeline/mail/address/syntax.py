@@ -1,4 +1,4 @@
-"""Addresses and domain names as people type them, brought to the form that goes over the wire."""
+"""Parses addresses and domain names as people type them, and normalises them for SMTP and DNS."""
 
 import re
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from urllib.parse import unquote
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 LOCAL_PART_OCTETS = 64
-"""RFC 5321 4.5.3.1.1; in UTF-8 (RFC 6531), where a letter may take four."""
+"""RFC 5321 4.5.3.1.1; counted in UTF-8 (RFC 6531), where a character takes up to four octets."""
 ADDRESS_OCTETS = 254
 """RFC 5321 4.5.3.1.3, less the angle brackets."""
 LONGEST_TEXT = 1000
-"""Characters of a text in which an address is looked for: a display name, or a URL, may stand around it."""
+"""Characters of a text that is parsed: a display name or a URL may surround the address."""
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
 _AROUND_AN_ADDRESS = " \t\r\n;," + _INVISIBLE
 _AROUND_A_DOMAIN = _AROUND_AN_ADDRESS + "'\"<>()[]"
@@ -20,8 +20,8 @@ _QUOTES = ("'", '"')
 _SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|mailto:|//)", re.IGNORECASE)
 _AFTER_THE_HOST = re.compile(r"[/?#\\\s]")
 _PORT = re.compile(r":\d*$")
-# What most files hold: lower-case letter-digit-hyphen labels (RFC 5321 2.3.5), nothing to clean or convert. Two
-# hyphens in a row may be an A-label, whose validity is for the library to say.
+# The common case: lower-case letter-digit-hyphen labels (RFC 5321 2.3.5) that need no normalising. Two hyphens in a
+# row may start an A-label, which the library validates.
 _NAME = r"(?:(?![^.]{64})[a-z0-9]++(?:-[a-z0-9]++)*+\.)+[a-z]{2,63}"
 _PLAIN_NAME = re.compile(rf"(?=.{{1,253}}\Z){_NAME}")
 # The same for an address: a dot-string (RFC 5321 4.1.2) of at most 64 octets at such a name.
@@ -47,17 +47,17 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SyntaxProblem:
-    """Why a text is not an address, as a sentence that does not repeat the text."""
+    """Why a text is not an address; the sentence does not repeat the text."""
 
     sentence: str
 
 
 def parse_address(text: str) -> Address | SyntaxProblem:
-    """Read an address, forgiving what surrounds it (blanks, quotes, `mailto:`, a display name in front of `<…>`)."""
+    """Parse an address; blanks, quotes, `mailto:` and a display name around it are allowed."""
     if plain := _PLAIN_ADDRESS.fullmatch(text):
         return Address(plain[1], plain[2])
     if len(text) > LONGEST_TEXT:
-        # Also for the library's sake: what it does with a text is not always linear in its length.
+        # The time that the library takes is not always linear in the length of the text.
         return SyntaxProblem(_TOO_LONG)
     cleaned = text.strip(_AROUND_AN_ADDRESS)
     if cleaned[:1] in _QUOTES and cleaned.endswith(cleaned[:1]) and len(cleaned) > 2:
@@ -76,10 +76,10 @@ def parse_address(text: str) -> Address | SyntaxProblem:
 
 
 def normalise_domain(text: str) -> str | None:
-    """Find the domain name in what a CSV calls a domain or a website; None when there is none.
+    """Return the domain name in what a CSV file calls a domain or a website; None if there is none.
 
-    Scheme, user, port, path and a leading `www.` are dropped: `https://www.Example.com/about` is
-    `example.com`. International names become A-labels (RFC 5890).
+    Scheme, user, port, path and a leading `www.` are removed: `https://www.Example.com/about` becomes `example.com`.
+    International names become A-labels (RFC 5890).
     """
     if _PLAIN_NAME.fullmatch(text) and not text.startswith("www."):
         return text
@@ -93,8 +93,8 @@ def normalise_domain(text: str) -> str | None:
 
 
 def _validated(text: str) -> ValidatedEmail:
-    # Whether a domain takes mail is asked of the DNS by `pipeline.mail.dns.routes`, once per domain; and names under
-    # .test (RFC 2606) must stay usable, since the sandbox's whole internet lives there.
+    # `pipeline.mail.dns.routes` finds out once per domain whether it takes mail. Names under .test (RFC 2606) must be
+    # valid, since the sandbox uses them.
     return validate_email(
         text,
         check_deliverability=False,

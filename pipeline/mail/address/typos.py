@@ -1,6 +1,6 @@
-"""Recognises a slip of the finger in a well-known mail domain: `gamil.com` is hardly meant.
+"""Recognises typos of well-known mail domains, such as `gamil.com`.
 
-A hint for a person, never an edit: the verdict is about the address as it was given.
+The result is a hint for people: the verdict is about the address as it was given.
 """
 # ruff: noqa: SIM905 - a block of words is easier to read and to extend than a list of strings
 
@@ -20,19 +20,19 @@ WELL_KNOWN = tuple(
     bluewin.ch telenet.be skynet.be ziggo.nl
     """.split()
 )
-"""What is suggested, the more popular first: of equally likely ones the first is meant."""
+"""The domains that are suggested, the most popular first: of equally likely ones the first is taken."""
 REAL_NEIGHBOURS = frozenset("cloud.com gail.com gmall.com liveo.com liver.com outlock.com yahho.com zoho.co".split())
-"""Domains of others that look like a slip."""
+"""Domains that look like a typo and are not one."""
 ONE_HOME = {"gmail": "gmail.com", "googlemail": "googlemail.com", "icloud": "icloud.com"}
-"""Services that have this domain only, whatever the end."""
+"""Services that have only this domain, under no other top-level domain."""
 
 _KEYBOARD = ("1234567890-", "qwertyuiop", "asdfghjkl", "zxcvbnm")
 _FAR = 1.5
-"""What a letter costs that is nowhere near the one meant; every other slip costs 1."""
+"""The cost of a letter that is not next to the intended one on the keyboard; every other typo costs 1."""
 
 
 def _neighbours() -> frozenset[tuple[str, str]]:
-    """Keys that a finger takes for each other, on the Latin keyboards (z and y change places on some)."""
+    """Pairs of keys that are next to each other on Latin keyboards (on some z and y are swapped)."""
     at = {key: (x + 0.5 * y, y) for y, row in enumerate(_KEYBOARD) for x, key in enumerate(row)}
     near = {
         (a, b)
@@ -48,9 +48,9 @@ _NEAR = _neighbours()
 
 @lru_cache(maxsize=10_000)
 def did_you_mean(domain: str) -> str | None:
-    """Suggest the well-known mail domain that a domain (lower case) looks like a misspelling of, if there is one.
+    """Return the well-known mail domain of which a domain (lower case) is probably a typo.
 
-    There is none for a domain that is itself known for mail.
+    None if there is no such domain, or if the domain is itself known for mail.
     """
     if domain in FREE_DOMAINS or domain in WELL_KNOWN or domain in REAL_NEIGHBOURS:
         return None
@@ -58,14 +58,14 @@ def did_you_mean(domain: str) -> str | None:
     if label in ONE_HOME:
         return ONE_HOME[label]
     letters = _letters(label)
-    # Each slip adds one letter, takes one away, or both: most names are told apart by that alone.
+    # Each typo adds one letter, removes one, or both: that alone rules out most domains.
     alike = [known for known, its_letters, most in _LETTERS if (letters ^ its_letters).bit_count() <= most]
     costs = {known: cost for known in alike if (cost := _cost(label, ending, known)) is not None}
     return min(costs, key=lambda known: costs[known], default=None)
 
 
 def _cost(label: str, ending: str, known: str) -> float | None:
-    """How far apart the two are, or None if too far for a slip."""
+    """Return the distance between the two domains; None if it is too large for a typo."""
     known_label, _, known_ending = known.partition(".")
     allowed = _allowed_in_label(known_label)
     if not _may_begin(label, known_label):
@@ -78,12 +78,12 @@ def _cost(label: str, ending: str, known: str) -> float | None:
 
 
 def _may_begin(label: str, known: str) -> bool:
-    """Few people slip at the first letter, and many real names differ in it only (mail.com, cloud.com)."""
+    """Typos in the first letter are rare, and many real names differ only in it (mail.com, cloud.com)."""
     return label[0] == known[0] or label[:2] == known[1::-1] or (label[0], known[0]) in _NEAR
 
 
 def _allowed_in_label(known: str) -> float:
-    """A short name is a slip away from too many others."""
+    """A short name is close to too many others."""
     for longest, allowed in ((4, 0.0), (6, 1.0), (8, _FAR)):
         if len(known) <= longest:
             return allowed
@@ -91,13 +91,13 @@ def _allowed_in_label(known: str) -> float:
 
 
 def _allowed_in_ending(label: str, ending: str, known: str) -> float:
-    """`.con` is no country and `.co` is one; and who writes `.ch` for `.de` means it."""
+    """`.con` is no top-level domain, but `.co` is; and `.ch` instead of `.de` is intended."""
     shortest = 5 if len(ending) == 2 else 3
     return 1.0 if len(known) > 2 and len(label) >= shortest else 0.0
 
 
 def _distance(typed: str, meant: str) -> float:
-    """Optimal string alignment: letters left out, doubled, swapped or mistaken; those far apart weigh more."""
+    """Optimal string alignment distance; letters that are not neighbours on the keyboard cost more."""
     before: list[float] = []
     row = [float(column) for column in range(len(meant) + 1)]
     for i, a in enumerate(typed, start=1):
@@ -112,7 +112,7 @@ def _distance(typed: str, meant: str) -> float:
 
 
 def _letters(label: str) -> int:
-    """Which letters there are, as a set of bits: a domain is compared with all well-known ones at once."""
+    """The set of letters as bits, for a quick comparison with all well-known domains."""
     bits = 0
     for letter in label:
         bits |= 1 << (ord(letter) & 0x7F)

@@ -1,1 +1,1 @@
-"""Answers that are remembered for a time, and shared by processes."""
+"""Caches: within a process, shared by processes, and for lookups in flight."""

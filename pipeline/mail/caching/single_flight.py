@@ -1,4 +1,4 @@
-"""A question about a name whose answer is remembered, and which all who ask at the same time share."""
+"""A cache that looks up each name once, however many coroutines ask for it at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,9 +13,9 @@ CACHE_SIZE = 20_000
 
 
 class SingleFlight(Generic[T]):
-    """`find` gives the answer to a name, and for how many seconds it is good.
+    """Looks names up with `find`, which returns the answer and its lifetime in seconds.
 
-    With a shared, answers that are `worth_sharing` are good for all processes, and theirs for this one.
+    With a shared cache, answers that are `worth_sharing` are shared with the other processes.
     """
 
     def __init__(
@@ -28,46 +28,46 @@ class SingleFlight(Generic[T]):
         self._shared = shared
         self._worth_sharing = worth_sharing
         self._known: TtlCache[str, T] = TtlCache(CACHE_SIZE)
-        self._open: dict[str, tuple[asyncio.Task[T], list[asyncio.Future[T]]]] = {}
+        self._in_flight: dict[str, tuple[asyncio.Task[T], list[asyncio.Future[T]]]] = {}
 
     async def get(self, name: str) -> T:
-        """Give the answer from memory, from whoever is asking already, or by asking."""
+        """Return the answer from the cache, from a lookup that is already in flight, or from a new one."""
         known = self._known.get(name)
         if known is not None:
             return known
-        if name not in self._open:
-            task = asyncio.create_task(self._answer(name))
-            self._open[name] = task, []
-            task.add_done_callback(lambda task: self._hand_out(name, task))
-        # Each has a future: one asker's cancellation must not take the answer from the others.
-        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._open[name][1].append(told)
-        return await told
+        if name not in self._in_flight:
+            task = asyncio.create_task(self._look_up(name))
+            self._in_flight[name] = task, []
+            task.add_done_callback(lambda task: self._deliver(name, task))
+        # Each caller has a future of its own: if one is cancelled, the others still get the answer.
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._in_flight[name][1].append(answer)
+        return await answer
 
     async def close(self) -> None:
-        """Cancel what is being asked."""
-        tasks = [task for task, _ in self._open.values()]
+        """Cancel the lookups in flight."""
+        tasks = [task for task, _ in self._in_flight.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _hand_out(self, name: str, task: asyncio.Task[T]) -> None:
-        _, askers = self._open.pop(name)
-        for told in askers:
-            if told.done():
+    def _deliver(self, name: str, task: asyncio.Task[T]) -> None:
+        _, waiting = self._in_flight.pop(name)
+        for answer in waiting:
+            if answer.done():
                 continue
             if task.cancelled():
-                told.cancel()
+                answer.cancel()
             elif (error := task.exception()) is not None:
-                told.set_exception(error)
+                answer.set_exception(error)
             else:
-                told.set_result(task.result())
+                answer.set_result(task.result())
 
-    async def _answer(self, name: str) -> T:
-        told = await self._shared.get(name) if self._shared else None
-        if told is not None:
-            self._known.put(name, told.value, told.seconds)
-            return told.value
+    async def _look_up(self, name: str) -> T:
+        cached = await self._shared.get(name) if self._shared else None
+        if cached is not None:
+            self._known.put(name, cached.value, cached.seconds)
+            return cached.value
         answer, seconds = await self._find(name)
         self._known.put(name, answer, seconds)
         if self._shared and self._worth_sharing(answer):

@@ -1,4 +1,4 @@
-"""A bounded memory for answers that are good for a stated time."""
+"""A bounded cache whose values have a lifetime each."""
 
 import time
 from collections import OrderedDict
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class TtlCache(Generic[K, V]):
-    """Keeps at most `size` values, each until its time is over; the one written longest ago goes first."""
+    """Holds at most `size` values, each for its lifetime; the one written first is evicted first."""
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = size
@@ -18,12 +18,11 @@ class TtlCache(Generic[K, V]):
         self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """Give the value if it is still good."""
         expires, value = self._kept.get(key, (0.0, None))
         return value if self._clock() < expires else None
 
     def put(self, key: K, value: V, seconds: float) -> None:
-        """Keep a value for so many seconds; none or a negative number means: do not keep it."""
+        """Keep a value for a number of seconds; if that is not positive, only remove the old value."""
         self._kept.pop(key, None)
         if seconds <= 0:
             return
@@ -32,7 +31,6 @@ class TtlCache(Generic[K, V]):
             self._kept.popitem(last=False)
 
     def discard(self, key: K) -> None:
-        """Forget a value, if there is one."""
         self._kept.pop(key, None)
 
     def __len__(self) -> int:

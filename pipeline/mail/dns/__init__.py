@@ -1,1 +1,1 @@
-"""Where a domain's mail goes, asked of name servers."""
+"""DNS lookups: where a domain takes mail."""

@@ -1,8 +1,8 @@
-"""One query to one name server and its answer, as octets: over UDP, and over TCP if that is too small (RFC 7766).
+"""One query to one name server and its response: over UDP, and over TCP if that is too small (RFC 7766).
 
-Each query has an identity that can't be guessed, at a port that can't be guessed (RFC 5452): a port is shared by
-queries that are open at the same time, by a few of them, and closed with the last (docs/decisions/0015). Its socket is
-connected: what comes from elsewhere is not seen, and a server that is not there is noticed at once.
+Neither the id nor the port of a query can be guessed (RFC 5452). A port is shared by a few queries that are open at the
+same time, and closed with the last of them (docs/decisions/0015). Its socket is connected, so that packets from
+elsewhere are dropped, and a server that is not there is noticed at once.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ import dns.rdatatype
 from pipeline.mail.dns.fast_parse import PlainAnswer, read_plain
 
 PAYLOAD = 1232
-"""Octets of an answer over UDP that no path fragments (DNS flag day 2020)."""
+"""Octets of a response over UDP that are not fragmented on any path (DNS flag day 2020)."""
 LARGEST = 65535
 LARGEST_ODD = 8192
-"""Octets of an answer that is not of the plain form: reading a larger one would take as long as many look-ups."""
+"""Octets of a response that the fast parser cannot read: parsing a larger one takes as long as many lookups."""
 AT_A_TIME = 100
-"""Datagrams that are read before others have their turn."""
+"""Datagrams that are read before other tasks get their turn."""
 QUERIES_PER_PORT = 8
-"""Queries that a port of ours carries in its life, all of them while others are open there. Who finds out the port has
-so many identities to guess at, each for its own question; a port for each query takes more time than the query."""
+"""Queries that one port of ours carries before it is closed. An attacker who finds out the port still has to guess the
+id of one of so many queries; a port for each query would take more time than the query."""
 
 _RECURSION_DESIRED, _TRUNCATED, _RESPONSE = 0x0100, 0x0200, 0x8000
 _HEADER = struct.Struct("!HHHHHH")
 _INTERNET = 1
-_AFTER_IDENTITY = struct.pack("!HHHHH", _RECURSION_DESIRED, 1, 0, 0, 1)
+_AFTER_ID = struct.pack("!HHHHH", _RECURSION_DESIRED, 1, 0, 0, 1)
 _PLAIN_NAME = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}", re.ASCII)
 # EDNS (RFC 6891), so that a resolver may say why it failed (RFC 8914).
 _OPT = struct.pack("!BHHIH", 0, dns.rdatatype.OPT, PAYLOAD, 0, 0)
@@ -48,7 +48,7 @@ class NameServer:
     async def query(
         self, name: str, kind: dns.rdatatype.RdataType, seconds: float
     ) -> dns.message.QueryMessage | PlainAnswer:
-        """Ask, and give the response, within so many seconds.
+        """Send a query, and return the response.
 
         Raises OSError (TimeoutError among them), EOFError and `dns.exception.DNSException`.
         """
@@ -74,7 +74,7 @@ class NameServer:
 
 
 class _Port:
-    """A port of ours, towards one server: open as long as a question is, and for QUERIES_PER_PORT of them at most."""
+    """A port of ours towards one server: open while a query is, and for at most QUERIES_PER_PORT queries."""
 
     def __init__(self, server: tuple[str, int]) -> None:
         self._server = server
@@ -84,14 +84,14 @@ class _Port:
 
     @property
     def is_used_up(self) -> bool:
-        """Whether the next question needs another port."""
+        """Whether the next query needs another port."""
         return self._asked >= QUERIES_PER_PORT or (self._asked > 0 and self._socket is None)
 
     async def query(self, question: bytes, seconds: float) -> tuple[bytes, bytes]:
-        """Send a query; give it, and its answer. Raises OSError, TimeoutError among them."""
+        """Send a query; return it and its response. Raises OSError, including TimeoutError."""
         loop = asyncio.get_running_loop()
-        identity = self._new_identity()
-        query = identity + _AFTER_IDENTITY + question + _OPT
+        identity = self._new_id()
+        query = identity + _AFTER_ID + question + _OPT
         answered: asyncio.Future[bytes] = loop.create_future()
         self._asked += 1
         self._open[identity] = question, answered
@@ -106,13 +106,13 @@ class _Port:
                 self._close(loop)
 
     def _send(self, loop: asyncio.AbstractEventLoop, query: bytes) -> None:
-        """Send; the system may only now tell that an earlier query was refused, and tells it once."""
+        """Send; an error may concern an earlier query, which the system reports only now, and once."""
         try:
             self._connected(loop).send(query)
         except OSError as error:
             self._fail(error)
 
-    def _new_identity(self) -> bytes:
+    def _new_id(self) -> bytes:
         while (identity := secrets.token_bytes(2)) in self._open:
             pass
         return identity
@@ -132,22 +132,22 @@ class _Port:
             self._socket = None
 
     def _read(self, connection: socket.socket) -> None:
-        """Hand out all that came."""
+        """Read all responses that have arrived."""
         try:
             for _ in range(AT_A_TIME):
-                self._hand_out(connection.recv(LARGEST))
+                self._deliver(connection.recv(LARGEST))
         except BlockingIOError:
             return
         except OSError as error:
             self._fail(error)
 
     def _fail(self, error: OSError) -> None:
-        """An error is the server's, and so every question's."""
+        """Fail all open queries: an error of the server concerns them all."""
         for _, answered in self._open.values():
             if not answered.done():
                 answered.set_exception(type(error)(*error.args))
 
-    def _hand_out(self, answer: bytes) -> None:
+    def _deliver(self, answer: bytes) -> None:
         question, answered = self._open.get(answer[:2], (b"", None))
         if answered is not None and not answered.done() and _is_answer(answer, answer[:2], question):
             answered.set_result(answer)
@@ -164,7 +164,7 @@ async def _over_tcp(server: tuple[str, int], query: bytes) -> bytes:
 
 
 def octets_of(name: str) -> bytes:
-    """A name as it goes over the wire (RFC 1035 3.1); dnspython would take as long for a plain one as for the query."""
+    """Encode a name (RFC 1035 3.1); for a plain one dnspython would take as long as for the rest of the query."""
     if not _PLAIN_NAME.fullmatch(name):
         return dns.name.from_text(name).to_digestable()
     return b"".join(bytes((len(label),)) + label for label in name.encode().split(b".")) + b"\0"
@@ -180,7 +180,7 @@ def _family(server: tuple[str, int]) -> socket.AddressFamily:
 
 
 def _is_answer(answer: bytes, identity: bytes, question: bytes) -> bool:
-    """Say whether it answers this query; a server that could not read the question may leave it out."""
+    """Say whether a response answers this query; a server that could not parse the question may omit it."""
     if len(answer) < _HEADER.size or answer[:2] != identity:
         return False
     _, flags, questions, *_ = _HEADER.unpack_from(answer)

@@ -1,7 +1,7 @@
-"""Reads the DNS answers that nearly all are: the name's own A or MX records, no alias, no error.
+"""Parses the most common DNS responses: the name's own A or MX records, without aliases or errors.
 
-dnspython reads every answer, and takes longer for one than a domain's whole SMTP session takes us. It stays in charge
-of whatever is not of this plain form, be it only a host's name with characters that would have to be escaped.
+dnspython parses every response, but takes longer for one than we need for a domain's whole SMTP session. It still
+parses all others, for example those with host names whose characters must be escaped.
 """
 
 import re
@@ -14,27 +14,27 @@ import dns.rdatatype
 _HEADER = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHHIH")
 _THE_NAME_ASKED_ABOUT = 0xC00C
-"""A pointer to the question (RFC 1035 4.1.4), which follows the header."""
+"""A pointer to the question (RFC 1035 4.1.4), which comes right after the header."""
 _RCODE, _TRUNCATED = 0x000F, 0x0200
 _INTERNET = 1
 _LONGEST_TTL = 2**31 - 1
 _READ = (dns.rdatatype.A, dns.rdatatype.MX)
 _MOST_POINTERS = 16
-"""Pointers that one name is followed over: each may lead to the next, the whole message long."""
+"""Compression pointers that are followed in one name; a message could chain hundreds."""
 _POINTER, _LONGEST_LABEL, _LONGEST_NAME = 0xC0, 63, 255
 _PLAIN_NAME = re.compile(rb"(?:[A-Za-z0-9_-]+\.)+")
 
 
 @dataclass(frozen=True, slots=True)
 class PlainAnswer:
-    """Records in presentation form, and for how many seconds all of them are good."""
+    """Records in presentation form, and the shortest of their TTLs."""
 
     records: tuple[str, ...]
     ttl: int
 
 
 def read_plain(message: bytes, kind: dns.rdatatype.RdataType) -> PlainAnswer | None:
-    """Read the records of a response to one question about `kind`; None if it is not of the plain form."""
+    """Return the records of a response to a query for `kind`; None if dnspython must parse it."""
     try:
         _, flags, questions, answers, _, _ = _HEADER.unpack_from(message)
         if flags & (_RCODE | _TRUNCATED) or questions != 1 or not answers or kind not in _READ:
@@ -58,7 +58,7 @@ def _read_records(message: bytes, kind: dns.rdatatype.RdataType, answers: int) -
 
 
 def _text(message: bytes, kind: dns.rdatatype.RdataType, start: int, size: int) -> str:
-    """Give a record's data as text. Raises ValueError if it is not `size` octets long."""
+    """Return a record's data as text. Raises ValueError if it is not `size` octets long."""
     if kind == dns.rdatatype.A:
         return socket.inet_ntoa(message[start : start + size])
     exchange, end = _name(message, start + 2)
@@ -68,7 +68,7 @@ def _text(message: bytes, kind: dns.rdatatype.RdataType, start: int, size: int) 
 
 
 def _name(message: bytes, start: int) -> tuple[str, int]:
-    """Give a plain name, compressed or not (RFC 1035 4.1.4), and where it ends. Raises ValueError and IndexError."""
+    """Return a name, compressed or not (RFC 1035 4.1.4), and where it ends. Raises ValueError and IndexError."""
     name, position, lowest, end, pointers = b"", start, start, 0, 0
     while size := message[position]:
         if size >= _POINTER:
@@ -76,7 +76,7 @@ def _name(message: bytes, start: int) -> tuple[str, int]:
             position = int.from_bytes(message[position : position + 2], "big") - (_POINTER << 8)
             pointers += 1
             if position >= lowest or pointers > _MOST_POINTERS:
-                raise ValueError("A pointer may only lead back, and not for long.")
+                raise ValueError("A pointer leads forward, or there are too many.")
             lowest = position
         else:
             name += message[position + 1 : position + 1 + size] + b"."
@@ -84,5 +84,5 @@ def _name(message: bytes, start: int) -> tuple[str, int]:
             if size > _LONGEST_LABEL or len(name) >= _LONGEST_NAME:
                 raise ValueError("A label or a name is too long.")
     if name and not _PLAIN_NAME.fullmatch(name):
-        raise ValueError("A name is not a plain one.")
+        raise ValueError("A name has characters that must be escaped.")
     return name.decode() or ".", end or position + 1

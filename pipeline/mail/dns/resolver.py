@@ -1,7 +1,7 @@
-"""Asks name servers one question: each in turn, over TCP where a datagram is too small, until one of them knows.
+"""Sends a DNS query to one name server after the other, until one of them has a conclusive response.
 
-A SERVFAIL, a refusal, a referral (a lame server) or silence settles nothing and passes the question on; NXDOMAIN
-and an empty answer settle it. RFC 2308 says how long a "no" is good for, RFC 8914 why a resolver failed.
+SERVFAIL, REFUSED, a referral (from a lame server) and a timeout are inconclusive: the next server is tried. NXDOMAIN
+and an empty answer are conclusive. RFC 2308 defines how long negative answers live, RFC 8914 why a resolver failed.
 """
 
 import asyncio
@@ -23,29 +23,29 @@ from pipeline.outcomes import Reason
 
 MAX_TTL = 3600.0
 NEGATIVE_TTL = 60.0
-"""Seconds that a "no" is good for where the zone does not say (RFC 2308 5), and at most."""
+"""The longest lifetime of a negative answer in seconds, and that of one for which the zone gives none (RFC 2308 5)."""
 FAILURE_TTL = 5.0
-"""Seconds before a name server that failed is asked again (RFC 2308 7.1 allows up to 300)."""
+"""Seconds for which a failure is cached (RFC 2308 7.1 allows up to 300)."""
 PATIENCE = 2.0
-"""Seconds that one server may take: a datagram may be lost, or the next server may be alive."""
+"""Seconds that one server may take: a datagram may be lost, or another server may be faster."""
 AT_ONCE = 200
-"""Questions in the air at the same time: more would wait for this process, not for the servers."""
+"""Queries in flight at the same time: more would wait for this process, not for the servers."""
 AT_ONCE_FOR = 0.5
-"""Seconds after which a question gives its place to others: name servers that keep us waiting must not keep them."""
+"""Seconds after which a query in flight no longer counts: slow name servers must not hold up other queries."""
 MAX_ALIASES = 8
-"""Aliases that are followed by asking again, where a server does not bring what they point to."""
+"""Aliases that are followed by further queries if a response does not include their targets."""
 DETAIL_KEPT = 120
 ROOT = "."
 ENDLESS = "aliases without end"
 
-_SETTLED = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+_CONCLUSIVE = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Records in presentation form, for how many seconds they are good, or why there are none.
+    """Records in presentation form and their lifetime in seconds, or why there are none.
 
-    `detail` is what the name servers said instead of an answer, for a person who wants to know.
+    `detail` is what the name servers sent instead of an answer, for people.
     """
 
     records: tuple[str, ...]
@@ -56,19 +56,19 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """What one name server said, or did not say, instead of an answer."""
+    """What one name server sent instead of an answer; without an `rcode`, it sent nothing valid."""
 
     detail: str
     rcode: dns.rcode.Rcode | None = None
 
     @property
     def is_silence(self) -> bool:
-        """Whether it tells nothing about the name; REFUSED (RFC 1035 4.1.1) is about us."""
+        """Whether it says nothing about the name; REFUSED (RFC 1035 4.1.1) is about us."""
         return self.rcode in (None, dns.rcode.REFUSED)
 
 
 class _NoAnswerError(Exception):
-    """Raised when no name server settled the question; `failures` has at least one entry."""
+    """Raised when no name server had a conclusive response; `failures` has at least one entry."""
 
     def __init__(self, failures: Sequence[_Failure]) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class _NoAnswerError(Exception):
 
 
 class _Place:
-    """One of the places for questions in the air: left when the answer is there, or keeps us waiting."""
+    """A place among the queries in flight: given up with the response, or after AT_ONCE_FOR seconds."""
 
     def __init__(self, places: asyncio.Semaphore) -> None:
         self._places = places
@@ -97,11 +97,11 @@ class _Place:
 
 
 class NameServers:
-    """The name servers of a process; none given means the system's own.
+    """The name servers of a process; if none are given, the system's are used.
 
-    Raises `dns.resolver.NoResolverConfiguration` if the system has none either. `timeout` is for one question, in
-    seconds, whatever the number of servers and of aliases. `silences` are questions that no server answered, for
-    whoever wants to know whether any is there at all.
+    Raises `dns.resolver.NoResolverConfiguration` if the system has none. `timeout` is the time for one lookup in
+    seconds, for all servers and aliases together. `silences` are lookups that no server answered; they tell whether any
+    server can be reached at all.
     """
 
     def __init__(self, nameservers: Sequence[tuple[str, int]], timeout: float) -> None:
@@ -110,11 +110,11 @@ class NameServers:
         self._patience = min(PATIENCE, timeout / 2)
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._first = 0
-        self._probe: asyncio.Task[None] | None = None
+        self._root_query: asyncio.Task[None] | None = None
         self.silences = FailuresInARow()
 
     async def query(self, host: str, kind: dns.rdatatype.RdataType) -> Found:
-        """Say what records of this kind a name has; never raises for what the DNS answers, or does not."""
+        """Return the records of this kind that a name has; never raises for a failure of the DNS."""
         before = self.silences.successes
         try:
             async with _Place(self._at_once):
@@ -126,13 +126,13 @@ class NameServers:
         return found
 
     async def close(self) -> None:
-        """End the question that is still open."""
-        if self._probe is not None:
-            self._probe.cancel()
-            await asyncio.gather(self._probe, return_exceptions=True)
+        """Cancel the query for the root."""
+        if self._root_query is not None:
+            self._root_query.cancel()
+            await asyncio.gather(self._root_query, return_exceptions=True)
 
     async def _follow(self, name: str, kind: dns.rdatatype.RdataType) -> Found:
-        """Ask, and ask again about what an alias points to if the answer ends there (RFC 1034 3.6.2)."""
+        """Query, and follow aliases whose targets are not part of the response (RFC 1034 3.6.2)."""
         ttl, clock = MAX_TTL, asyncio.get_running_loop()
         deadline = clock.time() + self._timeout
         for hops in range(MAX_ALIASES):
@@ -153,7 +153,7 @@ class NameServers:
                 or response.rcode() == dns.rcode.NXDOMAIN
                 or _has_soa(response)
             ):
-                # A name that is an alias does exist, whatever it points to does not.
+                # A name that is an alias exists, even if its target does not.
                 gone = response.rcode() == dns.rcode.NXDOMAIN and not (chain.cnames or hops)
                 return Found((), min(ttl, NEGATIVE_TTL), Reason.NO_SUCH_DOMAIN if gone else None)
             name = chain.canonical_name.to_text()
@@ -162,7 +162,7 @@ class NameServers:
     async def _query(
         self, name: str, kind: dns.rdatatype.RdataType, seconds: float
     ) -> dns.message.QueryMessage | PlainAnswer:
-        """Give the first answer that settles the question. Raises `_NoAnswerError`."""
+        """Return the first conclusive response. Raises `_NoAnswerError`."""
         loop, failures = asyncio.get_running_loop(), list[_Failure]()
         deadline = loop.time() + seconds
         servers = self._servers[self._first :] + self._servers[: self._first]
@@ -179,29 +179,29 @@ class NameServers:
                 failures.append(_Failure(_sentence(error)))
                 self._begin_after(server)
                 continue
-            if isinstance(response, PlainAnswer) or _settles(response):
+            if isinstance(response, PlainAnswer) or _is_conclusive(response):
                 return response
             failures.append(_Failure(_complaint(response), response.rcode()))
         raise _NoAnswerError(failures or [_Failure("no answer in time")])
 
     def _begin_after(self, server: NameServer) -> None:
-        """Let the next question begin with another server, so that not every one waits for the same silence."""
+        """Begin the next query with another server, so that not every query waits for the same timeout."""
         if self._servers[self._first] == server:
             self._first = (self._first + 1) % len(self._servers)
 
     async def _note_failure(self, host: str, failures: Sequence[_Failure], successes_before: int) -> None:
-        """Tell a silent resolver from one that waited too long for the domain's own name servers."""
+        """Distinguish a silent resolver from one that waits too long for the domain's own name servers."""
         if not all(failure.is_silence for failure in failures):
             self.silences.succeeded()
             return
         if self.silences.successes == successes_before:
-            if self._probe is None or self._probe.done():
-                self._probe = asyncio.create_task(self._query_root())
-            await asyncio.shield(self._probe)
+            if self._root_query is None or self._root_query.done():
+                self._root_query = asyncio.create_task(self._query_root())
+            await asyncio.shield(self._root_query)
         self.silences.failed(host, successes_before=successes_before)
 
     async def _query_root(self) -> None:
-        """Ask what every resolver knows; nobody needs the answer but whoever wants to know if there is one."""
+        """Query what every resolver knows, only to learn whether the resolver answers."""
         try:
             await self._query(ROOT, dns.rdatatype.NS, self._patience)
         except _NoAnswerError as nothing:
@@ -215,12 +215,12 @@ def _of_the_system() -> list[tuple[str, int]]:
     return [(str(address), stub.port) for address in stub.nameservers]
 
 
-def _settles(response: dns.message.QueryMessage) -> bool:
-    return response.rcode() in _SETTLED and not _is_referral(response)
+def _is_conclusive(response: dns.message.QueryMessage) -> bool:
+    return response.rcode() in _CONCLUSIVE and not _is_referral(response)
 
 
 def _is_referral(response: dns.message.QueryMessage) -> bool:
-    """Say whether the server points elsewhere instead of answering (RFC 2308 2.2.1): it is lame for this name."""
+    """Say whether the response is a referral (RFC 2308 2.2.1): the server is lame for this name."""
     kinds = {rrset.rdtype for rrset in response.authority}
     return not response.answer and dns.rdatatype.NS in kinds and dns.rdatatype.SOA not in kinds
 
@@ -230,8 +230,8 @@ def _has_soa(response: dns.message.QueryMessage) -> bool:
 
 
 def _complaint(response: dns.message.QueryMessage) -> str:
-    """What a server said instead of an answer, with its reasons (RFC 8914), such as `SERVFAIL (DNSSEC Bogus)`."""
-    word = "a referral" if response.rcode() in _SETTLED else dns.rcode.to_text(response.rcode())
+    """Describe a response without an answer, with its reasons (RFC 8914), such as `SERVFAIL (DNSSEC Bogus)`."""
+    word = "a referral" if response.rcode() in _CONCLUSIVE else dns.rcode.to_text(response.rcode())
     reasons = [_reason(option) for option in response.extended_errors()]
     return f"{word} ({'; '.join(reasons)})"[:DETAIL_KEPT] if reasons else word
 
@@ -243,7 +243,7 @@ def _reason(option: dns.edns.EDEOption) -> str:
 
 
 def _most_telling(failures: Sequence[_Failure]) -> str:
-    """A server that says why explains more than one that only fails, and that more than a silent one."""
+    """Prefer a failure with a reason to one without, and that to a timeout."""
     return max(failures, key=lambda failure: ("(" in failure.detail, not failure.is_silence)).detail
 
 

@@ -1,4 +1,4 @@
-"""Where a domain takes mail: its hosts in order of preference, or the reason why there is none.
+"""Finds a domain's mail hosts in order of preference, or the reason why there are none.
 
 RFC 5321 5.1 (MX and implicit MX), RFC 7505 (null MX).
 """
@@ -19,11 +19,11 @@ from pipeline.mail.public_addresses import is_public
 from pipeline.outcomes import Reason
 
 HOSTS_AT_ONCE = 5
-"""More of a domain's hosts are looked up only if none of these can be contacted: RFC 5321 5.1 asks for two."""
+"""Hosts of a domain that are looked up first (RFC 5321 5.1 asks for two); more only if none can be contacted."""
 MAX_HOSTS = 20
-"""So many of a domain's hosts are looked up at all, the preferred first: its owner may name a thousand."""
+"""Hosts of a domain that are looked up at most, the preferred first: a domain may name a thousand."""
 ADDRESSES_PER_HOST = 8
-"""So many addresses of a host are tried, of IPv4 and of IPv6 each."""
+"""Addresses of a host that are tried at most, of IPv4 and of IPv6 each."""
 LOCALHOST = ("127.0.0.1", "::1")
 
 _RANDOM = secrets.SystemRandom()
@@ -31,7 +31,7 @@ _RANDOM = secrets.SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class MailHost:
-    """A mail host and the IP addresses it may be contacted at; the lowest `preference` comes first."""
+    """A mail host and the IP addresses at which it may be contacted; the lowest `preference` comes first."""
 
     name: str
     addresses: tuple[str, ...]
@@ -40,9 +40,9 @@ class MailHost:
 
 @dataclass(frozen=True, slots=True)
 class MailRoute:
-    """The hosts that take mail for a domain, the preferred first; or none, and the problem.
+    """The hosts that take mail for a domain, the preferred first; if there are none, the problem.
 
-    `detail` is what the name servers said, where that explains the problem.
+    `detail` is what the name servers sent, if that explains the problem.
     """
 
     domain: str
@@ -57,18 +57,16 @@ class MailRoute:
 
     @property
     def provider(self) -> str:
-        """Who runs the preferred host, as `mail_providers` names them; empty if that is not known."""
+        """The provider that runs the preferred host; empty if unknown."""
         return provider_of(self.mail_host)
 
 
 class Resolver:
-    """Finds routes, remembers them for as long as the DNS allows, asks nothing twice at once.
+    """Finds routes, and caches them for as long as the DNS allows.
 
-    `nameservers` are (IP address, port) pairs; none means the system's own. Raises
-    `dns.resolver.NoResolverConfiguration` if the system has none either. `timeout` is for one question, in seconds,
-    `time_limit` for all that a route takes.
-    `ipv6` says that this machine reaches IPv6 addresses: hosts are then contacted there, too. `shared` is where
-    other processes find the routes, and their routes are found.
+    `nameservers` are (IP address, port) pairs; if empty, the system's are used. Raises
+    `dns.resolver.NoResolverConfiguration` if the system has none. `timeout` limits one lookup, in seconds, `time_limit`
+    a whole route. With `ipv6`, hosts are contacted at IPv6 addresses, too. `shared` shares routes with other processes.
     """
 
     def __init__(
@@ -86,7 +84,7 @@ class Resolver:
         self._allow_private = allow_private
         self._ipv6 = ipv6
         self.silences = self._servers.silences
-        self._routes = SingleFlight(self._find_route, shared, worth_sharing=_is_news)
+        self._routes = SingleFlight(self._find_route, shared, worth_sharing=_is_shareable)
         self._hosts = SingleFlight(self._find_addresses)
 
     async def route(self, domain: str) -> MailRoute:
@@ -142,7 +140,7 @@ class Resolver:
         return await asyncio.gather(*map(self._hosts.get, hosts))
 
     async def _find_addresses(self, host: str) -> tuple[Found, float]:
-        """IPv4 first, which more hosts listen on; IPv6 where we have it, or there is nothing else."""
+        """Look up IPv4 addresses first, on which more hosts listen; IPv6 if we have it, or if there are no others."""
         if written := _written_in(host):
             return Found(written, MAX_TTL), MAX_TTL
         if self._ipv6:
@@ -174,7 +172,7 @@ def _by_preference(records: Iterable[str]) -> list[tuple[int, str]]:
 
 
 def _with_equals_at_random(route: MailRoute) -> MailRoute:
-    """A route that is remembered, by other processes too, must not send everybody to the same one of equals."""
+    """Shuffle hosts of equal preference: a cached route must not send all sessions to the same one."""
     if len({host.preference for host in route.hosts}) == len(route.hosts):
         return route
     hosts = list(route.hosts)
@@ -183,14 +181,14 @@ def _with_equals_at_random(route: MailRoute) -> MailRoute:
 
 
 def _written_in(host: str) -> tuple[str, ...]:
-    """The addresses that a host's name says itself, without asking: an MX may name an address, against RFC 5321.
+    """Return the addresses in a host's name: some MX records hold an address, against RFC 5321.
 
-    Postfix, too, delivers there. Names under localhost are not asked of the DNS (RFC 6761 6.3).
+    Postfix delivers there, too. Names under localhost are not looked up in the DNS (RFC 6761 6.3).
     """
     if host == "localhost" or host.endswith(".localhost"):
         return LOCALHOST
     if not (host[-1:].isdigit() or ":" in host):
-        return ()  # as nearly all are: an exception takes longer
+        return ()  # the common case: an exception takes longer
     try:
         return (str(ipaddress.ip_address(host)),)
     except ValueError:
@@ -198,14 +196,14 @@ def _written_in(host: str) -> tuple[str, ...]:
 
 
 def _some(found: Found) -> Found:
-    """What is kept of a host that has more addresses than are tried."""
+    """Keep only as many addresses as are tried."""
     if len(found.records) <= ADDRESSES_PER_HOST:
         return found
     return Found(found.records[:ADDRESSES_PER_HOST], found.ttl)
 
 
 def _merged(ipv4: Found, ipv6: Found) -> Found:
-    """Both kinds of addresses as one answer; a failure counts only where it may hide all there is."""
+    """Join addresses of both kinds; a failure counts only if there are no addresses at all."""
     found = [each for each in (ipv4, ipv6) if each.records]
     if found:
         return Found(ipv4.records + ipv6.records, min(each.ttl for each in found))
@@ -214,7 +212,7 @@ def _merged(ipv4: Found, ipv6: Found) -> Found:
 
 
 def _why_no_host(found: Iterable[Found]) -> tuple[Reason, str]:
-    """Say why none of the hosts can be contacted: what may pass first, then what is ours to refuse."""
+    """Return why none of the hosts can be contacted: a temporary reason first, then our own refusal."""
     found = list(found)
     failed = next((addresses for addresses in found if addresses.problem is Reason.DNS_FAILURE), None)
     if failed is not None:
@@ -224,6 +222,6 @@ def _why_no_host(found: Iterable[Found]) -> tuple[Reason, str]:
     return Reason.NO_MAIL_SERVER, ""
 
 
-def _is_news(route: MailRoute) -> bool:
-    """Whether it is the DNS that speaks: what failed here may work for others."""
+def _is_shareable(route: MailRoute) -> bool:
+    """Say whether a route may be shared: a lookup that failed here may succeed in other processes."""
     return route.problem not in (Reason.DNS_FAILURE, Reason.TIME_LIMIT)

@@ -1,1 +1,1 @@
-"""How many conversations a mail host or provider gets at a time."""
+"""Limits on the connections to each mail host and provider."""

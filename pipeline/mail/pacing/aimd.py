@@ -1,10 +1,11 @@
-"""How many connections, and how fast, one mail host or provider gets: halved when it complains, slowly given back.
+"""The limits of one mail host or provider: halved when it complains, and slowly restored.
 
-Additive increase and multiplicative decrease, as in TCP's congestion control (RFC 5681), of one number: the share
-of the configured limits that is used. The pace is a token bucket that may be overdrawn: a session is paid for when it
-ends, and the next waits until the debt is paid. So no question waits for the bucket, and on average the pace holds.
+Additive increase and multiplicative decrease, as in TCP congestion control (RFC 5681), of one number: the share of the
+configured limits that is used. The rate is limited by a token bucket that may be overdrawn: the probes of a session are
+paid for when it ends, and the next session waits until the debt is paid. So no probe waits for the bucket, and the
+average rate holds.
 
-Times are in seconds, of any one clock. The scripts of `worker.pacing` do the same arithmetic in Redis.
+Times are in seconds of any one clock. The scripts of `worker.pacing` do the same arithmetic in Redis.
 """
 
 import math
@@ -13,15 +14,15 @@ from dataclasses import dataclass, field
 HALVING = 0.5
 SMALLEST_SHARE = 1 / 64
 RECOVERY = 600.0
-"""Seconds in which nothing becomes the whole again."""
+"""Seconds in which a share of zero would be restored to the whole."""
 AGAIN_AFTER = 5.0
-"""Seconds after which another complaint counts, whenever its connection was opened. Before, one only counts of a
-connection that was opened after the last: all others complain about what has been dealt with."""
+"""Seconds after a complaint in which another one counts only if its connection was opened after the first: the others
+complain about what has been dealt with."""
 
 
 @dataclass(slots=True)
 class AdaptiveLimit:
-    """The state of one limit: what is configured, what is in use, and what was learned."""
+    """The state of one limit: what is configured, what is in use, and what was learned from complaints."""
 
     connections: int
     per_second: float
@@ -32,29 +33,28 @@ class AdaptiveLimit:
     tokens: float = field(default=math.inf)
 
     def wait(self, now: float) -> float:
-        """Seconds until another connection may be opened if nobody gives one back; 0 if at once."""
+        """Seconds until another connection may be opened if none is closed before; 0 if at once."""
         if self.held >= self.width(now):
             return math.inf
         missing = 1 - self.tokens_at(now)
         return missing / (self.per_second * self.share_at(now)) if missing > 0 else 0.0
 
     def width(self, now: float) -> int:
-        """Connections at once, at least one."""
+        """The number of connections allowed at the same time, at least one."""
         return max(1, int(self.connections * self.share_at(now)))
 
     def share_at(self, now: float) -> float:
-        """The share of the configured limits that is used."""
         return min(1.0, self.share + max(0.0, now - self.slowed_at) / RECOVERY)
 
     def tokens_at(self, now: float) -> float:
-        """What may be asked without waiting, in connections and recipients; less than nothing is a debt."""
+        """Connections and probes that are allowed without waiting; a negative number is a debt."""
         if self.per_second == math.inf:
             return math.inf
         earned = max(0.0, now - self.counted_at) * self.per_second * self.share_at(now)
         return min(max(1.0, self.per_second), self.tokens + earned)
 
     def spend(self, tokens: int, now: float) -> None:
-        """Pay for a connection, or for recipients that were asked about."""
+        """Pay for a connection, or for probes."""
         self.tokens = self.tokens_at(now) - tokens
         self.counted_at = now
 
@@ -67,5 +67,5 @@ class AdaptiveLimit:
         self.slowed_at = now
 
     def is_fresh(self, now: float) -> bool:
-        """Whether nothing would be lost by forgetting it."""
+        """Whether the state is that of a new limit."""
         return not self.held and self.share_at(now) == 1.0 and self.tokens_at(now) >= self.per_second

@@ -1,4 +1,4 @@
-"""Pacing within one process: for a command that checks a few addresses, and while there is no Redis to ask."""
+"""Pacing within one process: for the command, and while Redis cannot be reached."""
 
 import asyncio
 import time
@@ -9,9 +9,9 @@ from pipeline.mail.pacing.aimd import AdaptiveLimit
 from pipeline.mail.pacing.slots import PacingLimits, Place, Slot
 
 LOOK_AGAIN = 1.0
-"""Seconds after which a line is looked at even if nothing happened: limits recover with time."""
+"""Seconds after which the queue is checked even if no slot was released: limits recover with time."""
 LIMITS_KEPT = 1000
-"""Limits above which those that have nothing to say any more are forgotten."""
+"""Number of limits above which those in their initial state are dropped."""
 
 _Limits = tuple[AdaptiveLimit, AdaptiveLimit]
 
@@ -36,7 +36,7 @@ class ProcessPacing:
         self._timer: asyncio.TimerHandle | None = None
 
     async def acquire(self, place: Place) -> Slot:
-        """See `Pacing`. Who waits at one host takes nothing from who waits at another."""
+        """See `Pacing`. Waiting for one host delays nobody who waits for another."""
         if not self._line and self._held < self._total:
             limits, now = self._both(place), self._clock()
             if not _wait(limits, now):
@@ -72,7 +72,7 @@ class ProcessPacing:
         return others
 
     async def flush(self) -> None:
-        """See `Pacing`: nobody else is told."""
+        """See `Pacing`. There is nothing to send."""
 
     async def close(self) -> None:
         """See `Pacing`."""
@@ -80,7 +80,7 @@ class ProcessPacing:
             self._timer.cancel()
 
     def divide(self, processes: int) -> None:
-        """Keep to one process's share of the limits from now on; 1 gives all of them."""
+        """Use one process's share of the limits from now on; with 1, all of them."""
         self._in_force = self._limits.divided_by(processes)
         for limits, (connections, per_second) in ((self._hosts, self._of_host), (self._providers, self._of_provider)):
             for limit in limits.values():
@@ -110,7 +110,7 @@ class ProcessPacing:
         return limits[name]
 
     def _call(self) -> None:
-        """Give slots to all whose turn it is, in the order in which they came."""
+        """Grant slots to all whose turn it is, in the order in which they came."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,8 +1,7 @@
-"""Politeness towards mail hosts, as the connector sees it: whose turn it is to open a connection.
+"""The interface of pacing: slots for connections to mail hosts.
 
-Two limits hold for each connection: that of the mail host (its IP address) and that of the provider, all of whose
-hosts count as one. `process_pacing` keeps them within one process; where several share the world, they share one
-book (`worker.pacing`).
+Two limits hold for each connection: that of the mail host (its IP address), and that of the provider with all of its
+hosts. `in_process` keeps them within one process, `worker.pacing` for all processes together.
 """
 
 import re
@@ -24,7 +23,7 @@ _OF_ONE_SESSION = re.compile(
 
 
 class Place(NamedTuple):
-    """Where a connection goes: a mail host's IP address, and the provider that runs it."""
+    """The destination of a connection: a mail host's IP address, and the provider that runs it."""
 
     ip: str
     provider: str
@@ -32,9 +31,9 @@ class Place(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """The right to one connection. It was had at `acquired_at`, on the clock of whoever gave it.
+    """The right to one connection, acquired at `acquired_at` on the clock of the pacing.
 
-    `others` tells that more of our connections were there at that time.
+    `others` means that more of our connections were open at that time.
     """
 
     place: Place
@@ -43,37 +42,37 @@ class Slot:
 
 
 class Pacing(Protocol):
-    """Gives out connection slots, first come, first served, and slows down where a server asks for it."""
+    """Grants connection slots, first come, first served, and slows down if a server asks for it."""
 
     async def acquire(self, place: Place) -> Slot:
-        """Wait for a slot; `release` must follow. Whoever is cancelled leaves the line."""
+        """Wait for a slot; `release` must follow. A caller that is cancelled leaves the queue."""
         ...
 
     def release(self, slot: Slot, recipients: int) -> None:
-        """End a slot whose connection is closed; `recipients` were asked about in it, and count towards the pace."""
+        """Release the slot of a closed connection; the number of recipients probed in it counts towards the rate."""
         ...
 
     async def slow_down(self, slot: Slot) -> bool:
-        """A server said in this slot that we are too many or too fast.
+        """Reduce the limits, since a server complained in this slot about too many connections or probes.
 
-        Say whether our own other connections were the cause, so that it may be tried again in a later slot.
+        Return whether our own other connections were the cause; it may then be tried again in a later slot.
         """
         ...
 
     async def flush(self) -> None:
-        """Give back for everybody what was given back, and leave nothing in flight: the event loop may stand still."""
+        """Wait until all releases have reached the other processes; call it before the event loop stands still."""
         ...
 
     async def close(self) -> None:
-        """Leave; no slot is taken any more."""
+        """Close the pacing; no slot can be acquired afterwards."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PacingLimits:
-    """The limits where nobody has asked us to slow down.
+    """The configured limits, which hold until a server complains.
 
-    `recipients_per_second` is a host's; a provider gets as many times more as it gets connections.
+    `recipients_per_second` is for a host; for a provider it is larger by the same factor as the connections.
     """
 
     connections_per_host: int
@@ -82,16 +81,14 @@ class PacingLimits:
 
     @classmethod
     def of(cls, config: MailNetworkConfig) -> Self:
-        """The limits that a configuration tells."""
         return cls(config.connections_per_host, config.connections_per_provider, config.recipients_per_second)
 
     @property
     def recipients_per_second_per_provider(self) -> float:
-        """The pace of all hosts of a provider."""
         return self.recipients_per_second * max(1.0, self.connections_per_provider / self.connections_per_host)
 
     def divided_by(self, processes: int) -> "PacingLimits":
-        """One process's share, at least one connection."""
+        """Return one process's share, at least one connection."""
         return PacingLimits(
             max(1, self.connections_per_host // processes),
             max(1, self.connections_per_provider // processes),
@@ -112,10 +109,10 @@ def _public_suffixes() -> PublicSuffixList:
 
 
 def asks_to_slow_down(reply: Reply) -> bool:
-    """Say whether a reply complains about how many or how fast we are, at once or over time.
+    """Say whether a reply complains about too many connections or probes, at the same time or over time.
 
-    That a single session has gone on for too long is answered by a new session, not by fewer. A 421 whose words are
-    not understood says that the server is busy (RFC 5321 4.2.2: service not available).
+    A complaint about a single session is met by a new session, not by fewer. A 421 whose text is not understood means
+    that the server is busy (RFC 5321 4.2.2: service not available).
     """
     meaning = classify(reply)
     if meaning is Meaning.RATE_LIMITED:

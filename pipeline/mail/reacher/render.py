@@ -1,8 +1,8 @@
-"""A verdict in the shape of Reacher's `CheckEmailOutput`, for what reads Reacher's answers today.
+"""Renders verdicts as Reacher's `CheckEmailOutput`, for programs that read Reacher's output.
 
-The shape as in check-if-email-exists 0.11 (core/src/util/input_output.rs, core/src/lib.rs, backend/openapi.json):
-`smtp` is either details or an error, a host that could not be asked is an error, and a bad syntax leaves all details
-at their defaults. What we do not look up (Gravatar, haveibeenpwned) is null.
+The format is that of check-if-email-exists 0.11 (core/src/util/input_output.rs, core/src/lib.rs, backend/openapi.json):
+`smtp` is either details or an error; a host that could not be reached is an error; and with an invalid syntax all
+details have their defaults. What we do not look up (Gravatar, haveibeenpwned) is null.
 """
 
 from datetime import timedelta
@@ -27,7 +27,7 @@ _IP_BLACKLISTED = "IpBlacklisted"
 
 
 def reacher_json(address: str, verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
-    """Write a verdict and its evidence (docs/reference/verdicts.md) as Reacher would."""
+    """Write a verdict and its evidence (docs/reference/verdicts.md) in Reacher's format."""
     return {
         "input": address,
         "is_reachable": words_for(verdict.status, verdict.reason).reacher,

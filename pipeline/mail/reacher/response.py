@@ -1,8 +1,8 @@
-"""What a remote verifier that speaks Reacher's JSON says about one address, as an answer of our own.
+"""Parses the response of a remote verifier in Reacher's format, and converts it to an answer.
 
-The shape is `CheckEmailOutput` of Reacher's OpenAPI document (backend/openapi.json of check-if-email-exists, 0.10 and
+The format is `CheckEmailOutput` of Reacher's OpenAPI document (backend/openapi.json of check-if-email-exists, 0.10 and
 0.11): `mx` and `smtp` are details, or `{"error": {"type", "message"}, "description"}`. Its own verdict
-(`is_reachable`) is not used, only what it saw: `invalid` is also what it says of a server that it could not reach.
+(`is_reachable`) is not used, only its details: `invalid` may also mean that it could not reach the server.
 """
 
 import re
@@ -17,15 +17,15 @@ from pipeline.mail.replies.meaning import EXISTS, Meaning
 from pipeline.mail.smtp.reply import Reply, printable
 
 REFUSES_IT = frozenset({"IpBlacklisted", "NeedsRDNS"})
-"""`smtp.description` where the mail server refuses the verifier's own address."""
+"""Values of `smtp.description` if the mail server refuses the verifier's own address."""
 LONGEST_NAME = 255
-"""Characters of a host's name that are kept; the DNS knows no longer ones."""
+"""Characters of a host's name that are kept: the maximum in the DNS."""
 _SEVERITY = re.compile(r"\b(permanent|transient): ", re.IGNORECASE)
 _NO_CONNECTION = re.compile(r"connection refused|unreachable|connect|timed? ?out|dns|resolve", re.IGNORECASE)
 
 
 _Text = Annotated[str, AfterValidator(printable)]
-"""A mail server's own words may be among it."""
+"""Text that may contain a mail server's own words."""
 
 
 class _Error(BaseModel):
@@ -50,7 +50,7 @@ class _Mx(BaseModel):
 
 
 class RemoteOutput(BaseModel):
-    """The part of `CheckEmailOutput` that says what was seen."""
+    """The part of `CheckEmailOutput` that is used."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -59,12 +59,12 @@ class RemoteOutput(BaseModel):
 
     @property
     def is_catch_all(self) -> bool | None:
-        """Whether the domain takes mail for any address, as far as the verifier could tell."""
+        """Whether the domain is a catch-all; None if the verifier does not know."""
         return self.smtp.is_catch_all if self.meaning in EXISTS else None
 
     @property
     def meaning(self) -> Meaning:
-        """What it says about the address; never yes or no without having heard so from a mail server."""
+        """What the response means; conclusive only if a mail server has answered."""
         smtp = self.smtp
         if smtp.error is not None:
             return _meaning_of_error(smtp.error, smtp.description)
@@ -79,22 +79,22 @@ class RemoteOutput(BaseModel):
         return Meaning.ACCEPTED if smtp.is_deliverable else Meaning.NO_SUCH_MAILBOX
 
     def as_answer(self, verifier: str, address: str, asked_at: datetime, seconds: float) -> Answer:
-        """The answer that a stage gets; its text says who was asked, and what it saw."""
+        """Convert the response to an answer, whose text names the verifier and what it reports."""
         host = self.mx.records[0][:LONGEST_NAME].rstrip(".") if self.mx.records else verifier
-        text = f"{verifier} says: {without_local_part(self._saw()[:TEXT_KEPT], address)}"[:TEXT_KEPT]
+        text = f"{verifier} says: {without_local_part(self._details()[:TEXT_KEPT], address)}"[:TEXT_KEPT]
         denied = self.meaning is Meaning.NO_SUCH_MAILBOX
         return Answer(self.meaning, 0, text, host, asked_at, seconds, denied)
 
-    def _saw(self) -> str:
+    def _details(self) -> str:
         if self.smtp.error is not None:
-            said = self.smtp.error.message or self.smtp.description or self.smtp.error.type
-            return without_addresses(Reply(0, (said,))).text
+            message = self.smtp.error.message or self.smtp.description or self.smtp.error.type
+            return without_addresses(Reply(0, (message,))).text
         seen = self.smtp.model_dump(exclude={"error", "description"}, exclude_none=True)
         return ", ".join(name for name, value in seen.items() if value) or "nothing"
 
 
 def _meaning_of_error(error: _Error, description: str | None) -> Meaning:
-    """Read the mail server's own words, where they are passed on, with our own rules."""
+    """Classify the mail server's own words by our rules, if the verifier passes them on."""
     if description in REFUSES_IT:
         return Meaning.BLOCKED
     severity = _SEVERITY.search(error.message)

@@ -1,6 +1,6 @@
-"""Asks a remote verifier over HTTP in the place of mail servers, for machines that may not use port 25.
+"""Probes through a remote verifier over HTTP instead of mail servers, for machines without access to port 25.
 
-Any service that speaks Reacher's `POST /v1/check_email` (or `/v0/check_email`) will do. To a stage it looks like a
+The service must implement Reacher's `POST /v1/check_email` (or `/v0/check_email`). To a stage it looks like a
 conversation with the domain's own servers.
 """
 
@@ -25,18 +25,18 @@ from pipeline.mail.replies.meaning import CONCLUSIVE, Meaning
 from pipeline.mail.stopwatch import Stopwatch
 
 WAITED_HERE = 10.0
-"""Seconds of Retry-After up to which we wait ourselves; a longer wait puts the contact off."""
+"""Seconds of Retry-After that are waited out in place; after a longer wait the contact is deferred."""
 RETRY_AFTER_UNSTATED = 60.0
 MAX_ANSWER = 64 * 1024
-"""Bytes of an answer that are read; Reacher's have one or two thousand."""
+"""Bytes of a response that are read; Reacher's have one or two thousand."""
 REMEMBERED = 600.0
-"""Seconds for which the same address is not asked about again: the next stage's question is then free."""
+"""Seconds for which answers are cached: the next stage need not send the same request again."""
 ADDRESSES_REMEMBERED = 20_000
 REFUSALS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
-"""No key, a wrong one, or nothing at this path: it is so for every address."""
+"""Statuses for a missing or wrong key or path, which are the same for every address."""
 
 TOO_MANY = 429
-"""The code of an answer that may change: what HTTP calls it is transient to SMTP as well."""
+"""The code of an answer that may change: as an SMTP code, it is transient as well."""
 
 VERIFIER_UNREACHABLE = Outage(
     "verifier_unreachable",
@@ -51,14 +51,14 @@ VERIFIER_REFUSES = Outage(
 
 
 class RemoteAnswer(NamedTuple):
-    """What the verifier says about an address, and about its domain being a catch-all."""
+    """The verifier's answer about an address, and whether its domain is a catch-all, if it says so."""
 
     answer: Answer
     catch_all: bool | None = None
 
 
 class RemoteVerifier:
-    """The HTTP client of a process, with what is known of the verifier's health. Used from one event loop."""
+    """The HTTP client of a process, and the state of the verifier. Used from one event loop."""
 
     def __init__(self, config: RemoteVerifierConfig) -> None:
         self.name = httpx.URL(config.url).host
@@ -71,43 +71,42 @@ class RemoteVerifier:
         self._http = httpx.AsyncClient(
             headers=[*ACCEPTED.items(), *([config.header] if config.header else [])],
             limits=httpx.Limits(max_connections=config.at_once),
-            timeout=None,  # noqa: S113 - `check` limits the time of each question as a whole
+            timeout=None,  # noqa: S113 - `check` limits the time of each request as a whole
             trust_env=False,
         )
 
     @property
     def outage(self) -> Outage | None:
-        """Say whether the verifier is gone as a whole."""
+        """The outage, if the verifier does not answer or refuses our requests."""
         if self._refuses_us:
             return VERIFIER_REFUSES
         return VERIFIER_UNREACHABLE if self._failures.is_outage else None
 
     @property
     def has_answered(self) -> bool:
-        """Whether it was heard of at all."""
+        """Whether it has answered at least once."""
         return self._failures.successes > 0
 
     async def check(self, domain: str, address: str, seconds: float) -> RemoteAnswer:
-        """Say what it says about an address within `seconds`, waiting for our turn not counted."""
+        """Return the verifier's answer about an address within `seconds`, not counting the wait for a slot."""
         known = self._known.get(address)
         if known is not None:
             return known
         async with self._slots:
             try:
                 async with asyncio.timeout(seconds):
-                    heard = await self._request(domain, address)
+                    result = await self._request(domain, address)
             except TimeoutError:
                 return self._nothing(Meaning.TIME_LIMIT, "no answer within the time limit for one contact")
-        if heard.answer.meaning in CONCLUSIVE:
-            self._known.put(address, heard, REMEMBERED)
-        return heard
+        if result.answer.meaning in CONCLUSIVE:
+            self._known.put(address, result, REMEMBERED)
+        return result
 
     async def close(self) -> None:
-        """Close all connections."""
         await self._http.aclose()
 
     async def _request(self, domain: str, address: str) -> RemoteAnswer:
-        """Ask, and again after a wait that the verifier states, if it is a short one."""
+        """Send the request, and repeat it after the wait that the verifier asks for, if that is short."""
         successes = self._failures.successes
         while True:
             asked_at, started = datetime.now(UTC), asyncio.get_running_loop().time()
@@ -153,14 +152,14 @@ class RemoteVerifier:
 
 
 class RemoteProber:
-    """One domain's turn: an `Prober` that the remote verifier answers."""
+    """A `Prober` for one domain that uses the remote verifier."""
 
     def __init__(self, domain: str, verifier: RemoteVerifier, config: MailNetworkConfig, stopwatch: Stopwatch) -> None:
         self.domain = domain
         self._verifier = verifier
         self._config = config
         self._seconds_each, self._is_first_group = stopwatch.left, True
-        self._invented = f"{random_local_part(domain, config.mail_from)}@{domain}"
+        self._random_address = f"{random_local_part(domain, config.mail_from)}@{domain}"
         self._catch_all: bool | None = None
 
     async def __aenter__(self) -> Self:
@@ -169,10 +168,10 @@ class RemoteProber:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is open."""
+        """There is no connection to close."""
 
     def restart_clock(self) -> None:
-        """Each question has its own time limit here; those about the first have what finding the route left."""
+        """Each probe has its own time limit; those of the first group have what finding the route left over."""
         if self._is_first_group:
             self._is_first_group = False
         else:
@@ -180,45 +179,45 @@ class RemoteProber:
 
     @property
     def probes_in_time(self) -> int:
-        """As many as are asked at once."""
+        """As many as are sent at the same time."""
         return self._verifier.at_once
 
     def expect_no_more(self) -> None:
-        """There is no session."""
+        """There is no session to end."""
 
     def hang_up(self) -> None:
-        """Nothing is open."""
+        """There is no connection to close."""
 
     async def probe(self, addresses: Iterable[str]) -> Mapping[str, Answer]:
-        """Say of every address what the verifier says, be it that it says nothing.
+        """Return an answer for every address, even if the verifier gave none.
 
-        The invented one waits for the others, whose answers may tell about it for nothing.
+        The random address comes last: the answers about the others may already tell about it.
         """
         unique = dict.fromkeys(addresses)
-        real = [address for address in unique if address != self._invented]
+        real = [address for address in unique if address != self._random_address]
         answers = dict(zip(real, await asyncio.gather(*map(self._probe, real)), strict=True))
-        if self._invented in unique:
+        if self._random_address in unique:
             late = next((answer for answer in answers.values() if answer.meaning is Meaning.TIME_LIMIT), None)
-            answers[self._invented] = late or await self._probe(self._invented)
+            answers[self._random_address] = late or await self._probe(self._random_address)
         return answers
 
     async def _probe(self, address: str) -> Answer:
-        if address == self._invented and self._catch_all is not None:
+        if address == self._random_address and self._catch_all is not None:
             return self._answer_for_random_address(self._catch_all)
-        heard = await self._verifier.check(self.domain, address, self._seconds_each)
-        if heard.catch_all is not None:
-            self._catch_all = heard.catch_all
-        return heard.answer
+        result = await self._verifier.check(self.domain, address, self._seconds_each)
+        if result.catch_all is not None:
+            self._catch_all = result.catch_all
+        return result.answer
 
     def _answer_for_random_address(self, catch_all: bool) -> Answer:  # noqa: FBT001 - it is what is known, not how to do it
-        """The verifier has asked about an invented address itself, and told with its answer about a real one."""
+        """Answer for the random address: with a real one the verifier has told whether the domain is a catch-all."""
         meaning = Meaning.ACCEPTED if catch_all else Meaning.NO_SUCH_MAILBOX
-        said = f"{self._verifier.name} says: is_catch_all is {str(catch_all).lower()}"
-        return Answer(meaning, 0, said, self._verifier.name, datetime.now(UTC), denied=not catch_all)
+        text = f"{self._verifier.name} says: is_catch_all is {str(catch_all).lower()}"
+        return Answer(meaning, 0, text, self._verifier.name, datetime.now(UTC), denied=not catch_all)
 
 
 def _asks_to_wait(response: httpx.Response) -> float | None:
-    """Seconds until it wants to be asked again (RFC 9110 10.2.3, RFC 6585 4); None when this is an answer."""
+    """Return the seconds to wait before the request is repeated (RFC 9110 10.2.3, RFC 6585 4); None if it succeeded."""
     stated = response.headers.get("Retry-After", "")
     if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and not stated:
         return None

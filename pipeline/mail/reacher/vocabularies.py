@@ -1,4 +1,4 @@
-"""What other verifiers call our verdicts, so that users can switch without touching what reads their results.
+"""Our verdicts in the vocabularies of other verifiers, so that programs that read their results keep working.
 
 Each of our (status, reason) has exactly one word in each vocabulary; docs/reference/verdicts.md shows them. Sources,
 read in November 2026: Reacher's `Reachable` (check-if-email-exists, core/src/util/input_output.rs), ZeroBounce's
@@ -13,7 +13,7 @@ from pipeline.outcomes import OutcomeStatus, Reason
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One verdict in the words of others: `zerobounce` is a status and a sub-status, "" where it has none."""
+    """One verdict in other vocabularies; `zerobounce` is a status and a sub-status, which may be empty."""
 
     reacher: str
     zerobounce: tuple[str, str]
@@ -60,11 +60,11 @@ VOCABULARY: Mapping[tuple[OutcomeStatus, Reason], Words] = {
     (OutcomeStatus.UNKNOWN, Reason.TIME_LIMIT): _unknown("timeout_exceeded"),
     (OutcomeStatus.UNKNOWN, Reason.INTERNAL_ERROR): _unknown("exception_occurred"),
 }
-"""Every verdict that `email_verify` can give. Hunter says `webmail` instead of `valid` where addresses are free."""
+"""Every verdict of `email_verify`. Hunter says `webmail` instead of `valid` at free-mail domains."""
 
 
 def words_for(status: OutcomeStatus, reason: Reason, *, free: bool = False) -> Words:
-    """Say a verdict in others' words; `free`: anybody can get an address at its domain."""
+    """Return a verdict in other vocabularies; `free`: anybody can get an address at its domain."""
     words = VOCABULARY[status, reason]
     if free and words.hunter == "valid":
         return replace(words, hunter="webmail")

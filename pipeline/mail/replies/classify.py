@@ -1,4 +1,4 @@
-"""What an SMTP reply means. The rules are data (`rules.toml`); this is how they are asked."""
+"""Classifies SMTP replies by the rules in `rules.toml`."""
 
 import re
 from collections.abc import Sequence
@@ -9,22 +9,22 @@ from pipeline.mail.replies.meaning import CONCLUSIVE, Meaning
 from pipeline.mail.replies.rules import Rule, fold, standard_rules
 from pipeline.mail.smtp.reply import Reply
 
-# The texts are foreign, so no pattern may try a place twice: a word with an @ is read once, from its beginning
-# (tests/test_linear_time.py).
+# The texts come from strangers, so every pattern must take linear time: a word with an @ is matched once, from its
+# beginning (tests/test_linear_time.py).
 _SEPARATOR = r"\s<>,;:()\"\[\]"
 _ADDRESS = re.compile(rf"<[^<>\s]*+>|(?<![^{_SEPARATOR}])[^{_SEPARATOR}][^@{_SEPARATOR}]*+@[^{_SEPARATOR}]++")
 _IP = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4}){1,8}+\b")
 _ENOUGH_WORDS = 1000
 _LONG_WORD = re.compile(r"(\w{40})\w++")
-r"""More of a word than any rule looks at; rules that begin with `\w*` take long over longer ones."""
+r"""Longer words are cut to more than any rule matches; rules that begin with `\w*` are slow on long words."""
 _TOO_MANY_RECIPIENTS = re.compile(r"too many recipients|recipients belong to multiple regions")
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a reply means and why: the name of the rule that decided, and what of ours is refused if it is blocked.
+    """What a reply means, the name of the rule that decided, and what of ours is refused if it is BLOCKED.
 
-    `rule` is empty if the code alone decided, or if no rule fits.
+    `rule` is empty if the code alone decided, or if no rule matches.
     """
 
     meaning: Meaning
@@ -33,42 +33,42 @@ class Judgement:
 
 
 class RuleBook:
-    """Rules in the order in which they are tried, the standard ones last."""
+    """The rules in the order in which they are tried, the standard ones last."""
 
     def __init__(self, first: Sequence[Rule] = ()) -> None:
         self._rules = (*first, *standard_rules())
-        # A server words its refusals alike, whoever they are about.
-        self._decide = lru_cache(maxsize=4096)(self._first_fit)
+        # A server uses the same text for all recipients that it refuses.
+        self._decide = lru_cache(maxsize=4096)(self._first_match)
 
     def judge(self, reply: Reply, provider: str = "") -> Judgement:
-        """Say what a reply to RCPT means about the recipient; `provider` names who runs the server, if known."""
+        """Return what a reply to RCPT means about the recipient; `provider` runs the server, if known."""
         if reply.code in (250, 251):
             return Judgement(Meaning.ACCEPTED)
         if reply.code < 400:
-            # 252 promises to try (RFC 5321 3.5.3); nothing else belongs here.
+            # 252 only promises to try delivery (RFC 5321 3.5.3); no other code is valid here.
             return Judgement(Meaning.UNCLEAR)
         return self._decide(str(reply.code), reply.enhanced, words_of(reply), provider)
 
-    def _first_fit(self, code: str, enhanced: str, words: str, provider: str) -> Judgement:
+    def _first_match(self, code: str, enhanced: str, words: str, provider: str) -> Judgement:
         for rule in self._rules:
-            if rule.fits(code, enhanced, words, provider):
+            if rule.matches(code, enhanced, words, provider):
                 return Judgement(rule.meaning, rule.name, rule.detail)
         return Judgement(Meaning.UNCLEAR)
 
 
 @lru_cache(maxsize=1)
 def standard_book() -> RuleBook:
-    """The engine's own rules."""
+    """The standard rules."""
     return RuleBook()
 
 
 def classify(reply: Reply) -> Meaning:
-    """Say what a reply to RCPT means about the recipient, by the standard rules."""
+    """Return what a reply to RCPT means about the recipient, by the standard rules."""
     return standard_book().judge(reply).meaning
 
 
 def judge_refused_session(reply: Reply, book: RuleBook | None = None) -> Judgement:
-    """Say what it means when a session is refused before any recipient was named: it can't be about one."""
+    """Return what the refusal of a session means: it cannot be about a recipient."""
     judgement = (book or standard_book()).judge(reply)
     if judgement.meaning not in CONCLUSIVE and judgement.meaning is not Meaning.UNCLEAR:
         return judgement
@@ -76,19 +76,19 @@ def judge_refused_session(reply: Reply, book: RuleBook | None = None) -> Judgeme
 
 
 def classify_refused_session(reply: Reply) -> Meaning:
-    """Say what a session's refusal means, by the standard rules."""
+    """Return what the refusal of a session means, by the standard rules."""
     return judge_refused_session(reply).meaning
 
 
 def is_too_many_recipients(reply: Reply) -> bool:
-    """Say whether a reply asks for a new transaction rather than answering (RFC 5321 4.5.3.1.10)."""
+    """Say whether a reply refuses a recipient only for their number in the transaction (RFC 5321 4.5.3.1.10)."""
     if reply.code not in (451, 452, 552):
         return False
     return reply.enhanced[2:] == "5.3" or _TOO_MANY_RECIPIENTS.search(words_of(reply)) is not None
 
 
 def denies_mailbox(reply: Reply, book: RuleBook | None = None) -> bool:
-    """Say whether a reply, transient ones included, speaks of a mailbox that does not exist.
+    """Say whether a reply, even a transient one, says that the mailbox does not exist.
 
     For a real address a 4xx is never "no". But a server that words its 4xx so for an invented address, after
     it took a real one, is not a catch-all.
@@ -99,16 +99,16 @@ def denies_mailbox(reply: Reply, book: RuleBook | None = None) -> bool:
 
 
 def words_of(reply: Reply) -> str:
-    """Bring a reply's text to the form that the rules are written for."""
+    """Normalise the text of a reply for the rules."""
     text = _ADDRESS.sub("EMAIL", reply.text[:_ENOUGH_WORDS].lower())
     folded = fold(_IP.sub("IP", text))[:_ENOUGH_WORDS]
     return _LONG_WORD.sub(r"\1", " ".join(folded.split()))
 
 
 def without_addresses(reply: Reply, asked: str = "") -> Reply:
-    """Take the addresses out of a reply: it still means the same, and replies to many recipients become equal.
+    """Replace the addresses in a reply, so that the replies to many recipients become equal.
 
-    The one that was `asked` about is most likely named, and costs less to take out than to look for.
+    The address that was `asked` about is replaced first: most replies name only that one, which is quicker.
     """
     for line in reply.lines:
         if "@" in line or "<" in line:
@@ -123,9 +123,10 @@ def _without_addresses(line: str, asked: str) -> str:
 
 
 def without_local_part(text: str, address: str) -> str:
-    """Take the local part of the address that was asked about out of a reply's text."""
+    """Replace the local part of the probed address in a reply's text."""
     local_part = address.rpartition("@")[0]
-    # Nearly always nothing is left to take out, and compiling a pattern for each address would cost more than judging.
+    # Nearly always there is nothing to replace, and compiling a pattern for each address would take longer than
+    # judging.
     if not local_part or local_part.lower() not in text.lower():
         return text
     return re.sub(rf"(?<![\w.]){re.escape(local_part)}(?![\w.])", "<address>", text, flags=re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""What a mail server can mean about one address, and the reason word that people read for it."""
+"""The possible meanings of a mail server's answer about one address, and the reason of each."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -10,41 +10,41 @@ class Meaning(StrEnum):
     """What an answer says about one address."""
 
     ACCEPTED = "accepted"
-    """The server takes mail for it; at a catch-all domain that proves nothing."""
+    """The server accepts it; at a catch-all domain that proves nothing."""
     NO_SUCH_MAILBOX = "no_such_mailbox"
-    """A permanent refusal whose code or words say that the mailbox does not exist."""
+    """A permanent refusal whose code or text says that the mailbox does not exist."""
     MAILBOX_FULL = "mailbox_full"
     """It exists and is over its quota."""
     MAILBOX_DISABLED = "mailbox_disabled"
     """It existed and was switched off."""
     MAILBOX_BUSY = "mailbox_busy"
-    """It exists and gets mail faster than it may."""
+    """It exists and gets mail faster than allowed."""
     GREYLISTED = "greylisted"
-    """Strangers are asked to come back later."""
+    """The server asks unknown clients to come back later."""
     RATE_LIMITED = "rate_limited"
-    """We ask too much or too fast."""
+    """We probe too much or too fast."""
     BLOCKED = "blocked"
     """Our IP address, its reverse DNS, our HELO name or our sender is refused."""
     POLICY = "policy"
-    """A rule refuses the question; whether the mailbox exists stays open."""
+    """A policy of the server refuses the probe; whether the mailbox exists is unknown."""
     UNCLEAR = "unclear"
-    """A reply that settles nothing, or a session that broke."""
+    """An inconclusive reply, or a session that broke."""
     UNREACHABLE = "unreachable"
-    """No mail host of the domain let us begin a session; there is no reply."""
+    """No session could be opened with any mail host of the domain; there is no reply."""
     TIME_LIMIT = "time_limit"
-    """Our own limit for one contact passed; there is no reply."""
+    """Our time limit for one contact passed; there is no reply."""
 
 
 EXISTS = frozenset({Meaning.ACCEPTED, Meaning.MAILBOX_FULL, Meaning.MAILBOX_BUSY})
-"""The server speaks of this mailbox as one that it has."""
+"""The mailbox exists according to the server."""
 
 CONCLUSIVE = EXISTS | {Meaning.NO_SUCH_MAILBOX, Meaning.MAILBOX_DISABLED}
-"""The server has told what it knows about this address."""
+"""The answer is conclusive: the mailbox exists, or it does not."""
 
 ABOUT_US = frozenset(
     {Meaning.GREYLISTED, Meaning.RATE_LIMITED, Meaning.BLOCKED, Meaning.UNREACHABLE, Meaning.TIME_LIMIT}
 )
-"""The answer is about us or the moment: asking the same server about another address now is pointless."""
+"""The answer is about us or temporary: probing another address at the same server now is pointless."""
 
 REASONS: Mapping[Meaning, Reason] = {
     Meaning.ACCEPTED: Reason.MAILBOX_EXISTS,
@@ -60,4 +60,4 @@ REASONS: Mapping[Meaning, Reason] = {
     Meaning.UNREACHABLE: Reason.SERVER_UNREACHABLE,
     Meaning.TIME_LIMIT: Reason.TIME_LIMIT,
 }
-"""The reason word of each meaning."""
+"""The reason of each meaning."""

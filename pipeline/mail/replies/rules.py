@@ -1,7 +1,7 @@
-"""Rules of what replies mean: read from TOML, checked, and compiled once.
+"""Rules for the meaning of replies: parsed from TOML, validated, and compiled once.
 
-The engine's own are in `rules.toml`, whose head explains the format; an operator's file has the same and is
-tried first.
+The standard rules are in `rules.toml`, whose head explains the format. An operator's file has the same format, and its
+rules are tried first.
 """
 
 import re
@@ -22,15 +22,15 @@ _UNDECOMPOSED = str.maketrans({**dict(zip("łøđıß", "lodis", strict=True)), 
 
 
 class UnusableRulesError(ValueError):
-    """Raised when a file of rules can't be used; the message names the rule and says what to correct."""
+    """Raised when a file of rules is invalid; the message names the rule and says what to correct."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """A meaning, and what a reply must show for it; a condition that is not given always holds.
+    """A meaning, and the conditions for it; a condition that is None always holds.
 
-    `code`, `enhanced` and `provider` are patterns for the whole value, `words` one to be found in the text and
-    `unless` one that must not be. `detail` says what of ours is refused.
+    `code`, `enhanced` and `provider` must match the whole value, `words` must be found in the text, and `unless` must
+    not. `detail` says what of ours is refused.
     """
 
     name: str
@@ -43,8 +43,7 @@ class Rule:
     provider: re.Pattern[str] | None
     detail: str
 
-    def fits(self, code: str, enhanced: str, words: str, provider: str) -> bool:
-        """Say whether a reply shows all that the rule asks for, and nothing that it excludes."""
+    def matches(self, code: str, enhanced: str, words: str, provider: str) -> bool:
         return (
             (self.code is None or self.code.fullmatch(code) is not None)
             and (self.enhanced is None or self.enhanced.fullmatch(enhanced) is not None)
@@ -86,7 +85,7 @@ class _Document(BaseModel):
 
 
 def fold(text: str) -> str:
-    """Take accents and apostrophes off, the same way for texts and for the patterns that look for them."""
+    """Remove accents and apostrophes, in texts and in the patterns that are searched for in them."""
     if text.isascii():
         return text.replace("'", "").replace("`", "")
     decomposed = unicodedata.normalize("NFKD", text.translate(_UNDECOMPOSED))
@@ -95,12 +94,12 @@ def fold(text: str) -> str:
 
 @cache
 def standard_rules() -> tuple[Rule, ...]:
-    """The engine's own rules."""
+    """Return the standard rules."""
     return load_rules(files(__package__).joinpath("rules.toml").read_text(encoding="utf-8"))
 
 
 def load_rules(toml: str) -> tuple[Rule, ...]:
-    """Read rules from the text of a TOML file. Raises UnusableRulesError."""
+    """Parse rules from the text of a TOML file. Raises UnusableRulesError."""
     document = _document(toml)
     fragments = {name: f"(?:{'|'.join(map(fold, words))})" for name, words in document.words.items()}
     rules = tuple(_rule(entry, fragments) for entry in document.rules)

@@ -1,1 +1,1 @@
-"""SMTP (RFC 5321), as a client that never sends a message."""
+"""An SMTP client (RFC 5321) that never sends a message."""

@@ -1,4 +1,4 @@
-"""Opens a connection to a mail host, by one way out or another, within a time."""
+"""Opens a connection to a mail host from a given egress, within a time limit."""
 
 import asyncio
 import math
@@ -16,13 +16,13 @@ async def connect(
     port: int,
     connect_timeout: float,
     command_timeout: float,
-    way: Egress | None = None,
+    egress: Egress | None = None,
     *,
     until: float = math.inf,
 ) -> SmtpSession:
     """Open a connection. Raises ConnectError, and TimeoutError at `until` (on the event loop's clock)."""
     wiretap = wiretap_for(ip)
-    opening = (way or DefaultAddress()).connect(lambda: SmtpSession(command_timeout, wiretap), ip, port)
+    opening = (egress or DefaultAddress()).connect(lambda: SmtpSession(command_timeout, wiretap), ip, port)
     try:
         return await _within(connect_timeout, until, opening)
     except ConnectError as error:

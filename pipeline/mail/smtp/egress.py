@@ -1,9 +1,9 @@
-"""Where our connections leave from: the machine's default address, chosen source addresses, SOCKS5 proxies.
+"""Where connections leave from: the machine's default address, configured source addresses, or SOCKS5 proxies.
 
-A domain always leaves by the same way, in every process and after every restart: greylisting lets only those pass
-who come back with the same client address (RFC 6647 2.3), and a domain's several hosts often share that memory. Its
-place in the order is a hash of domain and way (rendezvous hashing), so that a way that is added or lost moves only the
-domains that it takes or had.
+A domain always has the same egress, in every process and after every restart: greylisting lets only those pass who come
+back with the same client address (RFC 6647 2.3), and the hosts of a domain often share their greylist. Egresses are
+ranked by a hash of domain and egress (rendezvous hashing), so that adding or removing one changes as few domains as
+possible.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import hashlib
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -24,31 +25,29 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 SOCKS_PORT = 1080
 ABOUT_THE_HOST = frozenset({1, 3, 4, 5, 6})
-"""Replies of a SOCKS5 proxy (RFC 1928 6) that tell of the host: failure, unreachable, refused, expired."""
+"""Reply codes of a SOCKS5 proxy (RFC 1928 6) that concern the mail host: failure, unreachable, refused, expired."""
 
 
 class Egress(Protocol):
-    """One way to reach mail hosts. Its `str` is fit for logs: it holds no password."""
+    """A source address or proxy from which mail hosts are reached. Its `str` contains no password."""
 
     def leads_to(self, ip: str) -> bool:
-        """Whether it can reach addresses of this family."""
+        """Say whether addresses of this family can be reached from here."""
         ...
 
     async def connect(self, protocol: Callable[[], P], ip: str, port: int) -> P:
-        """Open a connection. Raises OSError of the host's, EgressError if it was never reached."""
+        """Open a connection. Raises OSError if the host is at fault, EgressError if the egress is."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DefaultAddress:
-    """Whatever address the machine chooses."""
+    """The address that the machine chooses itself."""
 
     def leads_to(self, _ip: str) -> bool:
-        """Whether it can reach addresses of this family."""
         return True
 
     async def connect(self, protocol: Callable[[], P], ip: str, port: int) -> P:
-        """Open a connection. Raises OSError."""
         _, made = await asyncio.get_running_loop().create_connection(protocol, ip, port)
         return made
 
@@ -63,11 +62,9 @@ class SourceAddress:
         return self.ip
 
     def leads_to(self, ip: str) -> bool:
-        """Whether it is of the same family."""
         return ipaddress.ip_address(ip).version == ipaddress.ip_address(self.ip).version
 
     async def connect(self, protocol: Callable[[], P], ip: str, port: int) -> P:
-        """Open a connection. Raises OSError of the host's, EgressError if the address isn't ours."""
         loop = asyncio.get_running_loop()
         try:
             _, made = await loop.create_connection(protocol, ip, port, local_addr=(self.ip, 0))
@@ -89,7 +86,7 @@ class SocksProxy:
 
     @classmethod
     def parse(cls, url: str) -> "SocksProxy":
-        """Read `socks5://user:password@host:port`; user and password may be percent-encoded, or missing."""
+        """Parse `socks5://user:password@host:port`; user and password may be percent-encoded, or missing."""
         parts = urlsplit(url)
         username, password = (unquote(text) if text else None for text in (parts.username, parts.password))
         return cls(parts.hostname or "", parts.port or SOCKS_PORT, username, password)
@@ -98,11 +95,10 @@ class SocksProxy:
         return f"{self.host}:{self.port}"
 
     def leads_to(self, _ip: str) -> bool:
-        """Whether it can reach addresses of this family: only it knows."""
+        """Always true: only the proxy knows which addresses it can reach."""
         return True
 
     async def connect(self, protocol: Callable[[], P], ip: str, port: int) -> P:
-        """Open a connection. Raises OSError of the host's, EgressError if the proxy won't."""
         proxy = Proxy(ProxyType.SOCKS5, self.host, self.port, self.username, self.password)
         try:
             sock = await proxy.connect(ip, port)
@@ -117,23 +113,23 @@ class SocksProxy:
 
 
 class EgressPool:
-    """All ways of a process: source addresses and proxies, or the machine's default address without any."""
+    """The source addresses and proxies of a process, or the machine's default address if there are none."""
 
     def __init__(self, source_ips: Iterable[str] = (), proxies: Iterable[SocksProxy] = ()) -> None:
-        self._ways: Sequence[Egress] = [*map(SourceAddress, source_ips), *proxies] or [DefaultAddress()]
+        self._egresses: Sequence[Egress] = [*map(SourceAddress, source_ips), *proxies] or [DefaultAddress()]
 
     def own(self, domain: str, ip: str) -> Egress | None:
-        """Give the domain's own way to its host; None if none leads there."""
-        ways = [way for way in self._ways if way.leads_to(ip)]
-        return min(ways, key=lambda way: _rank(domain, way)) if len(ways) > 1 else next(iter(ways), None)
+        """Return the domain's own egress to its host; None if the host cannot be reached from any."""
+        egresses = [egress for egress in self._egresses if egress.leads_to(ip)]
+        return min(egresses, key=partial(_rank, domain)) if len(egresses) > 1 else next(iter(egresses), None)
 
     def towards(self, domain: str, ip: str) -> Sequence[Egress]:
-        """Give the ways to a domain's host, the domain's own first. Raises EgressError if none leads there."""
-        ways = [way for way in self._ways if way.leads_to(ip)]
-        if not ways:
-            raise EgressError(f"No source address of ours is of the family of {ip}.")
-        return sorted(ways, key=lambda way: _rank(domain, way)) if len(ways) > 1 else ways
+        """Return the egresses to a domain's host, the domain's own first. Raises EgressError if there are none."""
+        egresses = [egress for egress in self._egresses if egress.leads_to(ip)]
+        if not egresses:
+            raise EgressError(f"No source address is of the same family as {ip}.")
+        return sorted(egresses, key=partial(_rank, domain)) if len(egresses) > 1 else egresses
 
 
-def _rank(domain: str, way: Egress) -> bytes:
-    return hashlib.sha256(f"{domain} {way}".encode()).digest()
+def _rank(domain: str, egress: Egress) -> bytes:
+    return hashlib.sha256(f"{domain} {egress}".encode()).digest()

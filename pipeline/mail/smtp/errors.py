@@ -1,46 +1,46 @@
-"""How a session with a mail host can end before every question was answered, as a tree.
+"""The errors that end a session with a mail host early, as a tree.
 
 SmtpError
-├── ConnectError             no TCP connection came about
-│   └── EgressError          our own source address or proxy is at fault: the host was never reached
+├── ConnectError             no TCP connection could be opened
+│   └── EgressError          our own source address or proxy is at fault
 ├── TlsError                 the host offered STARTTLS, and the handshake failed
 ├── ConnectionLostError      the host closed the connection while a reply was due
 ├── ReplyTimeoutError        a reply was not complete within its time limit
-├── MalformedReplyError      what the host sent is not SMTP, or comes out of turn
+├── MalformedReplyError      what the host sent is not SMTP, or out of order
 └── SessionRefusedError      a proper reply that ends the session: see its `reply`
 
-None of them leaves `pipeline.mail`: a conversation turns them into answers.
+None of them leaves `pipeline.mail`: a conversation converts them to answers.
 """
 
 from pipeline.mail.smtp.reply import Reply
 
 
 class SmtpError(Exception):
-    """A session with a mail host ended early; its text is fit for evidence and names no recipient."""
+    """The base of all errors that end a session early. The message names no recipient, so it may be stored."""
 
 
 class ConnectError(SmtpError):
-    """Raised when the host can't be reached: refused, unroutable, silent, or known to be down."""
+    """Raised when the host cannot be reached: refused, unroutable, silent, or known to be down."""
 
 
 class EgressError(ConnectError):
-    """Raised when a source address or proxy of ours can't be used; it names it, without its password."""
+    """Raised when a source address or proxy of ours cannot be used; the message names it, without its password."""
 
 
 class TlsError(SmtpError):
-    """Raised when STARTTLS was agreed upon and came to nothing: the host may be asked again without."""
+    """Raised when the TLS handshake after STARTTLS fails; the host may be tried again without TLS."""
 
 
 class ConnectionLostError(SmtpError):
-    """Raised when the host hangs up in the middle of a command."""
+    """Raised when the host closes the connection while a reply is due."""
 
 
 class ReplyTimeoutError(SmtpError):
-    """Raised when a reply does not arrive whole in time, however busily its bytes drip."""
+    """Raised when a reply is not complete in time, even if some of its bytes have arrived."""
 
 
 class MalformedReplyError(SmtpError):
-    """Raised when what the host sent is not SMTP, or comes out of turn."""
+    """Raised when what the host sent is not SMTP, or out of order."""
 
 
 class SessionRefusedError(SmtpError):

@@ -1,4 +1,4 @@
-"""What a mail server answers to one command (RFC 5321 4.2, RFC 3463 for enhanced codes)."""
+"""An SMTP reply (RFC 5321 4.2, RFC 3463 for enhanced codes)."""
 
 import re
 from typing import NamedTuple
@@ -8,21 +8,21 @@ _ENHANCED_INSIDE = re.compile(r"(?<=[\s(\[])([245]\.[0-7]\.\d{1,3})(?=[\s)\]:;,]
 
 
 def printable(text: str) -> str:
-    """The text with a blank for each character that moves the cursor, is no character, or can't be stored."""
+    """Replace control characters and others that cannot be printed or stored with spaces."""
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 class Reply(NamedTuple):
-    """A whole reply: the three-digit code, and its lines without codes, fit for printing."""
+    """A complete reply: the three-digit code, and its lines without codes, safe to print."""
 
     code: int
     lines: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        """The lines as one, each line's repeated enhanced code left out."""
+        """The lines joined, without the enhanced code that is repeated in each line."""
         first, *rest = self.lines
         return " ".join([first, *(_ENHANCED.sub("", line).strip() for line in rest)]).strip()
 
@@ -30,7 +30,7 @@ class Reply(NamedTuple):
     def enhanced(self) -> str:
         """The enhanced status code (RFC 3463) such as `5.1.1`, or "".
 
-        Also in qmail's form `(#5.1.1)`, and behind a host's or a filter's name if its class is the reply code's.
+        It is also found in qmail's form `(#5.1.1)`, and inside the text if its class is that of the reply code.
         """
         for line in self.lines:
             if found := _ENHANCED.search(line):

@@ -1,4 +1,4 @@
-"""The replies of one connection: fed as bytes arrive, awaited one by one, each within a time."""
+"""The replies of one connection: fed as bytes arrive, and awaited one by one, each within a time limit."""
 
 import asyncio
 import math
@@ -8,17 +8,17 @@ from pipeline.mail.smtp.reply import Reply
 from pipeline.mail.smtp.reply_parser import ReplyParser
 
 MAX_UNREAD = 1000
-"""Replies that may wait to be read; a server that sends more is not answering anybody."""
+"""Replies that may be unread; a server that sends more is not answering our commands."""
 
 MAX_BYTES = 1 << 20
-"""Bytes that may come until the next reply is read: a line without end must not keep us reading."""
+"""Bytes that may arrive until the next reply is read: an endless line must not keep us reading."""
 
 
 class ReplyQueue:
-    """Awaited by one task at a time. `owes` tells that a reply was awaited in vain: it may still come.
+    """The queue of one connection, awaited by one task at a time.
 
-    `failure` is what ended the connection, if anything did: the first cause counts. `until` is when all waiting ends
-    (on the event loop's clock), for whatever reply it is.
+    `owes` means that a reply was awaited in vain and may still arrive. `failure` is the first error that ended the
+    connection. `until` is the time on the event loop's clock at which all waiting ends.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -34,14 +34,14 @@ class ReplyQueue:
         self._timer: asyncio.TimerHandle | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take in what arrived. Raises MalformedReplyError, which is noted as the failure, too."""
+        """Parse bytes that have arrived. Raises MalformedReplyError, and notes it as the failure."""
         self._unread_bytes += len(data)
         try:
             self._parser.feed(data)
             if len(self._parser.replies) > MAX_UNREAD:
-                raise MalformedReplyError("The server sends replies that nobody asked for.")
+                raise MalformedReplyError("The server sends replies without commands.")
             if self._unread_bytes > MAX_BYTES:
-                raise MalformedReplyError("The server sends more than anybody would read.")
+                raise MalformedReplyError("The server sends more than a reply may have.")
         except MalformedReplyError as error:
             self.fail(error)
             raise
@@ -49,35 +49,35 @@ class ReplyQueue:
             self._wake()
 
     def fail(self, error: SmtpError) -> SmtpError:
-        """Note what ended the connection, and tell whoever waits for a reply."""
+        """Note the error that ended the connection, and wake the task that waits for a reply. Returns the first one."""
         self.failure = self.failure or error
         self._wake()
         return self.failure
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """Cancel the timer; nothing is awaited any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def forget(self) -> None:
-        """Begin anew, with nothing heard."""
+        """Discard everything that has arrived."""
         self._parser = ReplyParser()
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything that came was read."""
+        """Whether everything that arrived was read."""
         return self._parser.is_empty
 
     @property
     def unread(self) -> Reply | None:
-        """The reply that came and was not awaited yet."""
+        """A reply that has arrived and was not awaited yet."""
         return self._parser.replies[0] if self._parser.replies else None
 
     async def next(self, about: str) -> Reply:
-        """Give the next reply, once it is there; `about` says in an error what it would have answered.
+        """Wait for the next reply and return it; `about` names its command in errors.
 
-        Its time runs from now, however busily its bytes drip. Raises SmtpError, and TimeoutError at `until`.
+        The time limit runs from now until the reply is complete. Raises SmtpError, and TimeoutError at `until`.
         """
         if not self._parser.replies:
             self.owes = True
@@ -93,14 +93,14 @@ class ReplyQueue:
             if self.failure is not None:
                 raise self.failure
             if loop.time() >= self._deadline:
-                # A server that never pauses has the timer find us just woken, each time.
+                # If a server never pauses, the timer always finds the future done.
                 raise self._late()
             self._watch(loop)
             self._arrival = loop.create_future()
             await self._arrival
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Have one timer for all waits: setting it anew for each reply would cost more than reading it."""
+        """Use one timer for all waits: setting one for each reply would take longer than reading the reply."""
         if self._timer is not None and self._timer.when() > self._deadline:
             self.close()
         self._timer = self._timer or loop.call_at(self._deadline, self._look_at_clock)

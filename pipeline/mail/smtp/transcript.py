@@ -1,7 +1,7 @@
-"""What was said in a conversation with mail servers, word for word, for a person who wants to read it.
+"""Transcripts of SMTP sessions, for people to read.
 
-Bulk work keeps none. Whoever wants one sets `TRANSCRIPT` before asking: a context variable, so that each task may
-have its own, and nothing between the asker and the socket has to hand it on.
+Bulk work keeps none. To get one, set `TRANSCRIPT` before probing: it is a context variable, so that each task may have
+its own, and no layer in between has to pass it on.
 """
 
 import time
@@ -17,9 +17,9 @@ from pipeline.mail.smtp.reply_parser import ReplyParser
 
 @dataclass(slots=True)
 class Exchange:
-    """A command and its reply; the command is "" for the greeting, and the reply None if none came.
+    """A command and its reply; the command is "" for the greeting, and the reply None if there was none.
 
-    `seconds` runs from sending the command (or from connecting) to the whole reply.
+    `seconds` is the time from sending the command (or from connecting) to the complete reply.
     """
 
     command: str
@@ -30,9 +30,9 @@ class Exchange:
 
 @dataclass(slots=True)
 class SessionTranscript:
-    """One connection: to which address, how long it took or why there was none, and what was said.
+    """One connection: its address, how long it took to open or why it failed, and its exchanges.
 
-    `noise` is how the server broke the protocol, if it did.
+    `noise` says how the server violated the protocol, if it did.
     """
 
     ip: str
@@ -43,7 +43,7 @@ class SessionTranscript:
 
 
 class Wiretap:
-    """Listens to one connection: takes the bytes of both directions, and pairs commands with their replies."""
+    """Records one connection: reads the bytes of both directions, and pairs commands with their replies."""
 
     def __init__(self, session: SessionTranscript, clock: Callable[[], float]) -> None:
         self._session = session
@@ -53,22 +53,18 @@ class Wiretap:
         self._unanswered: deque[Exchange] = deque()
 
     def connected(self) -> None:
-        """The connection came about."""
         self._session.seconds = self._clock() - self._started
         self._begin("")
 
     def failed(self, why: str) -> None:
-        """It did not."""
         self._session.seconds = self._clock() - self._started
         self._session.failure = why
 
     def sent(self, data: bytes) -> None:
-        """Note commands that went out."""
         for line in data.decode(errors="replace").splitlines():
             self._begin(line)
 
     def received(self, data: bytes) -> None:
-        """Note what came in."""
         try:
             self._parser.feed(data)
         except MalformedReplyError as error:
@@ -85,24 +81,24 @@ class Wiretap:
 
 
 class Transcript:
-    """The sessions of one conversation, in their order."""
+    """The sessions of one conversation, in order."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.sessions: list[SessionTranscript] = []
         self._clock = clock
 
     def listen(self, ip: str) -> Wiretap:
-        """A connection is about to be opened; the returned one is told how that goes and what is said."""
+        """Begin to record a connection that is about to be opened."""
         session = SessionTranscript(ip)
         self.sessions.append(session)
         return Wiretap(session, self._clock)
 
 
 TRANSCRIPT: ContextVar[Transcript | None] = ContextVar("transcript", default=None)
-"""Where the sessions that this task opens are written down; None: nowhere."""
+"""The transcript of the sessions that this task opens; None if there is none."""
 
 
 def wiretap_for(ip: str) -> Wiretap | None:
-    """The listener to a connection that this task is about to open, if anybody keeps a transcript."""
+    """Return the wiretap for a connection that this task is about to open; None without a transcript."""
     transcript = TRANSCRIPT.get()
     return transcript.listen(ip) if transcript else None

@@ -119,4 +119,4 @@ def test_a_file_that_can_not_be_read_leaves_things_as_they_were(
     clock.now += LOOK_AGAIN
 
     assert lists.is_disposable("throwaway.example")
-    assert "disposable.txt can't be read" in caplog.text
+    assert "disposable.txt cannot be read" in caplog.text
