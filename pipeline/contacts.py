@@ -1,7 +1,4 @@
-"""The values that stages take: plain, immutable, and free of any database.
-
-A *record* is one contact as a stage sees it: what the client sent, plus what earlier stages found.
-"""
+"""The input of stages: plain, immutable values."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +9,12 @@ from pipeline.evidence import NO_EVIDENCE, Evidence, KnownLookup
 
 
 class Contact(NamedTuple):
-    """One contact on its way through the stages.
+    """One contact as a stage sees it: what the client sent, plus what earlier stages found.
 
-    `position` identifies it within its run. Empty strings mean "not given". `email` is the best address
-    known so far (supplied by the client or found by an earlier stage) and `evidence` what the earlier stage
-    saw when it found it, so that a later stage need not ask again. `deferrals` is how often this stage has put
-    the contact off already, and `deferred_for` the reason of the last time.
+    `position` identifies it within its run. Empty strings mean "not given". `email` is the best address known so
+    far, supplied by the client or found by an earlier stage, and `evidence` is that stage's, so that a later one need
+    not probe again. `deferrals` counts how often this stage has deferred the contact, and `deferred_for` is the reason
+    of the last time.
     """
 
     position: int
@@ -34,9 +31,9 @@ class Contact(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PatternCount:
-    """How many people an address pattern was confirmed for at a domain, and how many it was refused for.
+    """For how many people an address pattern was confirmed at a domain, and for how many it was refused.
 
-    By this run or by earlier ones; what is long ago counts less, so the counts need not be whole.
+    This run and earlier ones count. Older results count less, so the counts need not be whole numbers.
     """
 
     pattern: str
@@ -46,7 +43,7 @@ class PatternCount:
 
 @dataclass(frozen=True, slots=True)
 class KnownPerson:
-    """What is known of somebody: the digest of their address, None if there is none, the reason, and the evidence."""
+    """The result of an earlier look-up. `mailbox` is the digest of the address, None if none was found."""
 
     mailbox: bytes | None
     reason: str
@@ -56,7 +53,7 @@ class KnownPerson:
 
 @dataclass(frozen=True, slots=True)
 class KnownAnswer:
-    """What an earlier run of the same account heard about an address, and how old that is."""
+    """The reply that an earlier run of the same account got about an address, and its age."""
 
     evidence: Evidence
     checked_at: datetime
@@ -65,13 +62,13 @@ class KnownAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a stage is asked to work at once: neighbours, so that one domain's contacts stand together.
+    """The contacts that a stage works in one call. Contacts of one domain stand together.
 
     `known_patterns` maps a domain (A-label form, lower case) to its patterns, most confirmed first. `known_answers`
-    maps a normalised address to an answer that is fresh enough to be used again. `known_people` are those whom an
-    earlier run of the same account looked up lately, by `pipeline.lookup.search.recall.person_digest`. `taken` are the
-    addresses that this run has found already for others at the same domains, `colleagues` contacts at the same domains
-    who are worked elsewhere and have no address yet.
+    maps a normalised address to an answer that is fresh enough to be reused. `known_people` maps
+    `pipeline.lookup.search.recall.person_digest` to the result of a recent look-up by the same account. `taken` holds
+    the addresses that this run has found for other contacts of the same domains, `colleagues` the contacts of the same
+    domains that are in other chunks and have no address yet.
     """
 
     contacts: Sequence[Contact]

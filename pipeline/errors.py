@@ -1,17 +1,17 @@
 """Every error that the pipeline raises on purpose, as a tree.
 
 GrowthError
-├── InvalidInput             what the caller sent can't be used
-├── SourcesMisconfigured     a file that describes sources can't be used
+├── InvalidInput             what the caller sent is not usable
+├── SourcesMisconfigured     a file that describes sources is not usable
 ├── UnknownAccount           no such account
 ├── InsufficientCredits      the account's balance does not cover the run
-├── IdempotencyConflict      the key was used before, with another body
+├── IdempotencyConflict      the key was used before with another body
 ├── UnknownRun               no such run, or another account's
 ├── RunStateConflict         the action does not fit the run's state
-├── StageFault               a stage broke its promise of one outcome per contact
-├── WorldGone                the outside world is gone as a whole
-├── ChunkExhausted           a chunk broke its task too often
-└── LeaseLost                this worker's lease on a chunk is gone; somebody else may hold it
+├── StageFault               a stage did not yield one outcome per contact
+├── TotalOutage              no mail server, or no name server, can be reached at all
+├── ChunkExhausted           a chunk failed too often
+└── LeaseLost                the lease on a chunk has ended; another worker may hold it
 """
 
 from traceback import format_tb
@@ -23,11 +23,11 @@ class GrowthError(Exception):
 
 
 class InvalidInput(GrowthError):
-    """Raised when what the caller sent can't be used; names the contact and the field, never the value."""
+    """Raised when what the caller sent is not usable. The text names the contact and the field, never the value."""
 
 
 class SourcesMisconfigured(GrowthError):
-    """Raised when a file that describes sources of addresses can't be used; names the file and what to correct."""
+    """Raised when a file that describes sources is not usable. The text names the file and what to correct."""
 
 
 class UnknownAccount(GrowthError):
@@ -39,15 +39,15 @@ class InsufficientCredits(GrowthError):
 
 
 class IdempotencyConflict(GrowthError):
-    """Raised when an idempotency key comes back with another body."""
+    """Raised when an idempotency key was used before with another body."""
 
 
 class UnknownRun(GrowthError):
-    """Raised when there is no such run for this account; other accounts' runs look the same."""
+    """Raised when the account has no such run. The runs of other accounts can't be told from missing ones."""
 
     @classmethod
     def with_this_id(cls) -> Self:
-        """The one sentence for all such runs, so that they can't be told apart."""
+        """Create the error with the sentence that is the same for missing runs and those of other accounts."""
         return cls("There is no run with this id for your account: check the id.")
 
 
@@ -56,21 +56,21 @@ class RunStateConflict(GrowthError):
 
 
 class LeaseLost(GrowthError):
-    """Raised when a chunk's lease is no longer ours: whatever is in hand must not be written."""
+    """Raised when a worker no longer holds the lease on a chunk. It must not write the outcomes that it has."""
 
 
 class ChunkExhausted(GrowthError):
-    """Raised when a chunk was leased again and again and never finished: its run can't go on."""
+    """Raised when a chunk was leased too often without being finished. Its run fails."""
 
 
 class StageFault(GrowthError):
-    """Raised when a stage ends without an outcome for each contact; names the stage and a position."""
+    """Raised when a stage ends without an outcome for each contact. The text names the stage and a position."""
 
 
-class WorldGone(GrowthError):
-    """Raised when nothing of the outside world answers any more: the run is failed early, and paid back.
+class TotalOutage(GrowthError):
+    """Raised when no name server, no mail server or no source can be reached at all.
 
-    `code` is a word for programs; the text says what to do.
+    The run fails early, and its credits are given back. `code` is a word for programs; the text says what to do.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -79,5 +79,5 @@ class WorldGone(GrowthError):
 
 
 def traced(error: BaseException) -> str:
-    """Kind and traceback of an unexpected error, for a log; without its text, which may hold a name or an address."""
+    """The type and traceback of an unexpected error, for logs; without its text, which may hold personal data."""
     return f"{type(error).__name__}\n{''.join(format_tb(error.__traceback__))}"

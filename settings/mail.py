@@ -1,4 +1,4 @@
-"""The mail settings as the pipeline takes them."""
+"""Turns the mail settings into the configuration of the mail network."""
 
 import socket
 import sys
@@ -13,7 +13,7 @@ from settings import Settings
 
 
 def mail_network_config(settings: Settings) -> MailNetworkConfig:
-    """The mail settings as the pipeline takes them; host names of resolvers are looked up here, once."""
+    """Create the mail network's configuration. Host names of resolvers are looked up here, once."""
     return MailNetworkConfig(
         nameservers=tuple(_nameserver(text) for text in settings.dns_resolvers),
         smtp_port=settings.smtp_port,
@@ -46,7 +46,7 @@ def _verifier(settings: Settings) -> RemoteVerifierConfig | None:
 
 
 def _reply_rules(file: Path | None) -> RuleBook | None:
-    """The operator's rules; a file that can't be used ends the process with a sentence that says what to correct."""
+    """Read the operator's rules. If the file is not usable, the process ends with a sentence on what to correct."""
     if file is None:
         return None
     try:
@@ -56,12 +56,12 @@ def _reply_rules(file: Path | None) -> RuleBook | None:
 
 
 def has_ipv6_route() -> bool:
-    """Whether this machine has a public IPv6 address to go out with; nothing is sent to find out."""
+    """Whether this machine can connect from a public IPv6 address. Nothing is sent to find out."""
     if not socket.has_ipv6:
         return False
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("2001:db8::1", 9))  # documentation's (RFC 3849): whatever leads there leads everywhere
+            probe.connect(("2001:db8::1", 9))  # a documentation address (RFC 3849): only a default route leads to it
         except OSError:
             return False
         return is_public(probe.getsockname()[0])

@@ -1,4 +1,4 @@
-"""Opens the sources of addresses that the settings name, once per worker process."""
+"""Opens the sources that the settings name: the user's own files and the providers. Once per worker process."""
 
 import os
 import sys
@@ -15,16 +15,16 @@ from settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class OpenSources:
-    """The sources, and the most that a run and an account's day may spend on them."""
+    """The sources, and how much a run, and an account per day, may spend on them."""
 
     sources: Sources = field(default_factory=Sources)
     caps: Caps = field(default_factory=Caps)
 
 
 def open_sources(settings: Settings) -> OpenSources:
-    """The user's own directory first, then providers in the order of their file. Raises `SourcesMisconfigured`.
+    """Open the user's own directory, then the providers in the order of their file. Raises `SourcesMisconfigured`.
 
-    Nothing is contacted yet. A request under way may take half a lease when its task must stop.
+    No provider is contacted yet. When a task must stop, a request in flight may take half a lease to finish.
     """
     steps: list[Step] = [read_people(settings.people_file)] if settings.people_file else []
     companies = read_companies(settings.companies_file) if settings.companies_file else NoCompanies()
@@ -37,7 +37,7 @@ def open_sources(settings: Settings) -> OpenSources:
 
 
 def sources_or_exit(settings: Settings) -> OpenSources:
-    """The same; ends the process with a sentence if they can't be used."""
+    """Open the sources; if a file is not usable, the process ends with a sentence."""
     try:
         return open_sources(settings)
     except SourcesMisconfigured as error:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from models.queries import free_chunks, preset_of_run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError, lock_run, touch_run
-from pipeline.errors import ChunkExhausted, WorldGone
+from pipeline.errors import ChunkExhausted, TotalOutage
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.deferrals import park
@@ -117,7 +117,7 @@ def _work(process: Process, lease: Lease) -> StageLeft | None:
     """Work a chunk; none if its lease was lost, or if the run failed because mail servers can't be reached at all."""
     try:
         return work_chunk(process, lease)
-    except WorldGone as gone:
+    except TotalOutage as gone:
         fail_run(process, lease.run_id, RunError(gone.code, str(gone), lease.stage), lease.worker)
         return None
 

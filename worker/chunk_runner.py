@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from models.postgres_errors import PostgresUnavailable
 from models.queries import free_chunks
 from pipeline.contacts import Batch
-from pipeline.errors import LeaseLost, StageFault, WorldGone
+from pipeline.errors import LeaseLost, StageFault, TotalOutage
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
@@ -57,7 +57,7 @@ class _Unrecorded:
 def work_chunk(process: Process, lease: Lease) -> StageLeft | None:
     """Work a leased chunk until it is done, its time is up, or the worker stops; none if its lease was lost.
 
-    Raises `WorldGone` when mail servers can't be reached at all. Unrecorded outcomes are dropped then, since they say
+    Raises `TotalOutage` when mail servers can't be reached at all. Unrecorded outcomes are dropped then, since they say
     nothing about the contacts.
     """
     unrecorded = _Unrecorded()
@@ -114,9 +114,9 @@ async def _checkpoint(process: Process, lease: Lease, unrecorded: _Unrecorded) -
 
 
 def _check_world(process: Process, failures_before: int) -> None:
-    """Raise `WorldGone` instead of reporting for each contact that its mail server could not be reached."""
+    """Raise `TotalOutage` instead of reporting for each contact that its mail server could not be reached."""
     if outage := process.outage(failures_before):
-        raise WorldGone(outage.code, outage.message)
+        raise TotalOutage(outage.code, outage.message)
 
 
 async def _collect(results: AsyncIterator[Outcome | Deferral], unrecorded: _Unrecorded) -> None:

@@ -23,7 +23,7 @@ from models.run import Run
 from models.run_chunk import RunChunk
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError
-from pipeline.errors import ChunkExhausted, GrowthError, LeaseLost, WorldGone
+from pipeline.errors import ChunkExhausted, GrowthError, LeaseLost, TotalOutage
 from pipeline.outcomes import Outcome, Reason
 
 LONGEST_PAUSE_S = 60
@@ -115,7 +115,7 @@ def step(name: Step) -> Iterator[None]:
     """Raise `StepFailed` for what is raised in the block, unless it has a meaning of its own, or Postgres is away."""
     try:
         yield
-    except (StepFailed, LeaseLost, WorldGone, ChunkExhausted, PostgresUnavailable):
+    except (StepFailed, LeaseLost, TotalOutage, ChunkExhausted, PostgresUnavailable):
         raise
     except Exception as error:
         if meaning_of(error) is Meaning.UNAVAILABLE:
