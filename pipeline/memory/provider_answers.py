@@ -1,7 +1,7 @@
-"""The journal of paid questions in Postgres: which were asked, what was answered, what it cost.
+"""The journal of paid questions in Postgres: questions, answers and costs.
 
-All of it is per account. Who writes holds the account's lock on its journal to the end of the transaction, so that of
-two chunk tasks one asks, and no two spend the same rest of a budget. `asked_at` is the token of whoever asks.
+Each account has its own. A writer locks the account's journal until its transaction ends, so that only one of two chunk
+tasks asks a question, and no two spend the same rest of a budget. `asked_at` is the token of the chunk task that asks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,13 +38,13 @@ class Caps:
 
 @dataclass(slots=True)
 class _Rest:
-    """What is left to spend."""
+    """The rest of the budgets."""
 
     run: Decimal | None
     day: Decimal | None
 
     def take(self, price: Decimal) -> bool:
-        """Spend it, if there is so much."""
+        """Spend the price if the rest allows it; return whether it did."""
         if price and any(rest is not None and rest < price for rest in (self.run, self.day)):
             return False
         self.run = None if self.run is None else self.run - price
@@ -53,17 +53,17 @@ class _Rest:
 
 
 def account_of_run(session: Session, run_id: UUID) -> UUID:
-    """Whose journal a run's chunk tasks write. Raises `sqlalchemy.exc.NoResultFound` for an unknown run."""
+    """Return the account whose journal a run writes. Raises `sqlalchemy.exc.NoResultFound` for an unknown run."""
     return session.scalars(select(Run.account_id).where(Run.id == run_id)).one()
 
 
 def lock_journal(session: Session, account_id: UUID) -> None:
-    """Wait for whoever writes the account's journal. First of all: its rows and its sums are locked by each write."""
+    """Lock the account's journal. This comes before any write, since each write locks its rows and its sums."""
     session.execute(LOCK, {"account": account_id})
 
 
 def recall(session: Session, account_id: UUID, questions: Sequence[Question]) -> list[Known | None]:
-    """What is known about each question; None where it may be asked."""
+    """Return what is known about each question; None for one that may be asked."""
     rows = _rows(session, account_id, questions)
     return [_known(rows.get((question.source, question.digest)), question) for question in questions]
 
@@ -71,7 +71,7 @@ def recall(session: Session, account_id: UUID, questions: Sequence[Question]) ->
 def reserve(
     session: Session, account_id: UUID, run_id: UUID, questions: Sequence[Question], caps: Caps
 ) -> list[Known | OverBudget | Reserved]:
-    """Write down each question that may be asked and paid; what is known about the others."""
+    """Write each question that may be asked and paid; return what is known about the others."""
     lock_journal(session, account_id)
     rows = _rows(session, account_id, questions)
     rest = _rest(session, account_id, run_id, caps)
@@ -93,7 +93,7 @@ def reserve(
 
 
 def record(session: Session, account_id: UUID, run_id: UUID, question: Question, answer: Found | NotFound) -> None:
-    """Write an answer down. The first one stays; what a question cost beyond its price stays counted."""
+    """Write an answer, unless there is one. What the question cost beyond its price stays counted."""
     found = answer if isinstance(answer, Found) else None
     values = {
         "answered_at": func.clock_timestamp(),
@@ -114,7 +114,7 @@ def record(session: Session, account_id: UUID, run_id: UUID, question: Question,
 
 
 def retract(session: Session, account_id: UUID, question: Question, reserved: Reserved) -> None:
-    """Take back a question that was not served, if it is still ours. What an earlier asker may have paid stays."""
+    """Remove a question that was not charged, if it is still ours. What an earlier attempt may have cost stays."""
     ours = (*_is(account_id, question), ProviderAnswer.asked_at == reserved.at, ProviderAnswer.answered_at.is_(None))
     never_paid = ProviderAnswer.cost <= question.price
     session.execute(delete(ProviderAnswer).where(*ours, never_paid).execution_options(synchronize_session=False))
@@ -133,7 +133,7 @@ def retract(session: Session, account_id: UUID, question: Question, reserved: Re
 def _write_question(
     session: Session, account_id: UUID, run_id: UUID, question: Question, price: Decimal, reserved: Reserved
 ) -> None:
-    """A new one, or one whose asker died: its cost stays counted."""
+    """Write a question that is new, or whose chunk task died: then its cost stays counted."""
     written = {"run_id": run_id, "asked_at": reserved.at}
     statement = insert(ProviderAnswer).values(cost=price, **_key(account_id, question), **written)
     session.execute(

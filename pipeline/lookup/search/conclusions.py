@@ -71,8 +71,9 @@ class Finding:
 class _People:
     """The people of a domain, by the state of their search.
 
-    Who is `waiting` is searched for now, and those of them who are `postponed` from the next visit on. Who is
-    `undecided` contends for an address. Who was `given_up` may become worth a probe again. `seen` are all of them.
+    People who are `waiting` are searched for now; those of them who are `postponed`, from the next visit on. People who
+    are `undecided` contend for an address. People who were `given_up` may become worth a probe again. `seen` are all
+    people who were ever searched for.
     """
 
     waiting: dict[Name, Target] = field(default_factory=dict)
@@ -112,7 +113,7 @@ class Conclusions:
         self._styles = SpellingStyles()
         self._styles_applied = 0
         self._people = _People()
-        self._lost = 0
+        self._unexplained_before = 0
         self._random_probe: Answer | None = None
         self._stopped: Answer | None = None
 
@@ -177,7 +178,9 @@ class Conclusions:
         self._spell()
         for target in self.waiting.values():
             self._update(target)
-        self._model.note_unexplained(self._lost + sum(map(self._is_unexplained, self._people.open.values())))
+        self._model.note_unexplained(
+            self._unexplained_before + sum(map(self._is_unexplained, self._people.open.values()))
+        )
 
     def worth_probing(self) -> Sequence[Target]:
         """Return who is to be probed next."""
@@ -232,7 +235,7 @@ class Conclusions:
             elif not target.open_answers:
                 self._people.given_up[target.name] = target
             else:
-                self._lost += self._is_unexplained(target)
+                self._unexplained_before += self._is_unexplained(target)
                 yield self._not_found(target)
         self._people.waiting.clear()
 

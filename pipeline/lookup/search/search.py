@@ -54,13 +54,13 @@ class DomainSearch:
 
     @property
     def rivals(self) -> Sequence[Name]:
-        """Who contends for an address and has not been searched for here: to be passed to `find`, too."""
+        """People who contend for an address and have not been searched for: pass them to `find`, too."""
         return self._conclusions.rivals
 
     async def find(self, names: Sequence[Name]) -> AsyncIterator[Finding]:
         """Yield a finding per name, in any order, as each is known.
 
-        Who was only refused, or contends for an address, has none until `decide` or another look.
+        People with refusals only, and those who contend for an address, get theirs from `decide` or another look.
         """
         self._server.restart_clock()
         conclusions = self._conclusions
@@ -83,7 +83,7 @@ class DomainSearch:
             yield finding
 
     def look_again(self) -> Sequence[Name]:
-        """Return who was given up and has become worth a probe since the last look: to be passed to `find` again."""
+        """Return people who have become worth a probe again since the last look: pass them to `find` again."""
         if self._conclusions.has_stopped or self._server.answers == self._answers_at_last_look:
             return []
         self._answers_at_last_look = self._server.answers

@@ -83,10 +83,10 @@ def test_a_refusal_in_the_same_round_shows_it_too() -> None:
 
 def test_a_deferred_person_is_not_probed_again_while_others_are_found() -> None:
     known = {ACME: [PatternCount("flast", 10)]}
-    put_off = {"RCPT TO:<zhopper@": b"451 4.7.1 greylisted"}
+    greylists_zoe = {"RCPT TO:<zhopper@": b"451 4.7.1 greylisted"}
 
     outcomes, seen = look_up(
-        contacts("Grace Hopper", "Zoe Hopper"), {ACME: mail_host("ghopper", replies=put_off)}, known
+        contacts("Grace Hopper", "Zoe Hopper"), {ACME: mail_host("ghopper", replies=greylists_zoe)}, known
     )
 
     assert summary(outcomes) == [("ghopper@acme.test", Reason.MAILBOX_EXISTS), (None, Reason.GREYLISTED)]

@@ -156,11 +156,11 @@ def test_a_person_who_alone_is_greylisted_is_probed_so_that_the_last_visit_finds
 def test_a_postponed_address_that_meanwhile_became_a_colleagues_is_not_probed_again() -> None:
     names = ["Tuan Bradfordson", *NAMES[:3], "Tuan Whitfieldson"]
     people = mail_host("tuan", *[name.lower().split()[0] for name in NAMES])
-    put_off: list[str] = []
+    greylisted_once: list[str] = []
 
     def greylists_the_first(command: str) -> bytes | None:
-        if command.startswith("RCPT TO:<tuan@") and not put_off:
-            put_off.append(command)
+        if command.startswith("RCPT TO:<tuan@") and not greylisted_once:
+            greylisted_once.append(command)
             return b"451 4.7.1 greylisted"
         return people(command)
 
@@ -172,7 +172,7 @@ def test_a_postponed_address_that_meanwhile_became_a_colleagues_is_not_probed_ag
 
     results = asyncio.run(visit())
 
-    assert put_off
+    assert greylisted_once
     assert [results[position].reason for position in (0, 4)] == [Reason.NAMESAKES, Reason.NAMESAKES]
     assert [results[position].reason for position in (1, 2, 3)] == [Reason.MAILBOX_EXISTS] * 3
 
@@ -289,9 +289,9 @@ def test_what_will_not_pass_is_not_waited_for(reply: bytes) -> None:
 
 
 def test_a_deferred_contact_waits_alone_while_colleagues_are_found() -> None:
-    put_off = {"RCPT TO:<zoe.hopper@": b"451 4.7.1 greylisted"}
+    greylists_zoe = {"RCPT TO:<zoe.hopper@": b"451 4.7.1 greylisted"}
 
-    results, _ = passes(contacts("Grace Hopper", "Zoe Hopper"), mail_host("grace.hopper", replies=put_off))
+    results, _ = passes(contacts("Grace Hopper", "Zoe Hopper"), mail_host("grace.hopper", replies=greylists_zoe))
 
     assert isinstance(results[0][0], Outcome)
     assert results[0][1] == Deferral(1, 300.0, Reason.GREYLISTED)

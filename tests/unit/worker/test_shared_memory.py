@@ -73,9 +73,7 @@ def test_a_chunks_domains_are_looked_up_in_one_request(valkey_url: str, redis_cl
     assert commands(redis_client, "mget") == before + 2
 
 
-def test_what_a_server_says_about_nobody_is_asked_once_by_the_whole_fleet(
-    valkey_url: str, redis_client: redis.Redis
-) -> None:
+def test_a_random_address_is_probed_once_by_the_whole_fleet(valkey_url: str, redis_client: redis.Redis) -> None:
     async def random_probe(networks: list[MailNetwork]) -> list[Answer]:
         found = []
         for network in networks:
