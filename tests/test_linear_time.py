@@ -108,21 +108,20 @@ TREES = dict(trees(ROOT))
 CALLS = [call for path, tree in TREES.items() if path not in SETTINGS for call in calls_of_re(path, tree)]
 
 
-def uses_of(name: str) -> set[str]:
-    """The methods of a pattern that the packages call, or hand on, by its name."""
-    return {
-        node.attr
-        for tree in TREES.values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
-    }
+USES = {
+    (node.value.id, node.attr)
+    for tree in TREES.values()
+    for node in ast.walk(tree)
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+}
+"""What the packages call, or hand on, under which name: a pattern's methods are among them."""
 
 
 def named_patterns() -> Iterator[tuple[str, re.Pattern[Any], str]]:
     for path, function, kept_as in CALLS:
         if kept_as and not function:
             module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
-            for method in sorted(uses_of(kept_as).intersection(METHODS)):
+            for method in sorted(method for method in METHODS if (kept_as, method) in USES):
                 yield f"{path}:{kept_as}.{method}", getattr(module, kept_as), method
     for name, (_, shape) in culture._SHAPES.items():  # noqa: SLF001
         yield f"culture:{name}", shape, "fullmatch"
