@@ -24,13 +24,13 @@ demo: install ## 1,000 contacts through both stages on embedded real servers
 up: install ## everything embedded, until Ctrl-C
 	$(BIN)/growth up
 
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 test: install ## the tests, on real servers that they start themselves, three files at a time
-	$(PYTEST) -m "not proof"
+	$(PYTEST) -n 3 -m "not proof"
 
-proof: install ## the long proofs: faults, restarts, memory of large runs, any order of events
-	$(PYTEST) -m proof
+proof: install ## the long proofs: servers, workers and brokers that fail, large lists, events in any order
+	$(PYTEST) -n 2 -m proof
 
 compose: ## the container stack for real (needs a Docker engine)
 	tests/compose/run.sh

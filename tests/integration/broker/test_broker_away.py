@@ -16,6 +16,8 @@ from sandbox.internet import Internet
 from tests.factories import account
 from tests.integration.conftest import Population, contacts_of
 
+pytestmark = pytest.mark.proof
+
 
 @pytest.fixture
 def redis_port() -> int:

@@ -25,6 +25,8 @@ from tests.integration.mail.tls_front import tls_front
 from worker.adapters.redis_memory import RedisMemory
 from worker.broker import find_broker_trouble, find_unseen
 
+pytestmark = pytest.mark.proof
+
 TIMEOUT_S = 5.0
 PASSWORD = "p@s:s/w%rd#1?&"
 ENCODED = "p%40s%3As%2Fw%25rd%231%3F%26"

@@ -26,6 +26,8 @@ from worker.chunk_runner import work_chunk
 from worker.compile import compile_run
 from worker.process import Process
 
+pytestmark = pytest.mark.proof
+
 CONTACTS = 3
 
 

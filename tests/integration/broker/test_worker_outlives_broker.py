@@ -12,6 +12,8 @@ import pytest
 
 from tests.integration.broker.broker_and_workers import Broker, running_worker, wait_for
 
+pytestmark = pytest.mark.proof
+
 ENDS_WITHIN_S = 15
 """Half of what billiard lets a pool process wait to be heard."""
 BEGINS_WITHIN_S = 5

@@ -20,6 +20,8 @@ from pipeline.mail.replies.meaning import Meaning
 from tests.unit.mail.servers.scripted_servers import mail_host, name_server
 from worker.pacing.registry import LEASE
 
+pytestmark = pytest.mark.proof
+
 PROGRAM = Path(__file__).parent / "pacing_asker.py"
 SESSION_SECONDS = 0.02
 

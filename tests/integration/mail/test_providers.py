@@ -18,6 +18,8 @@ from sandbox.internet import Internet
 from sandbox.provider import Provider
 from tests.integration.conftest import Population, contacts_of
 
+pytestmark = pytest.mark.proof
+
 DESCRIBED = """
 [[provider]]
 name = "paid"
