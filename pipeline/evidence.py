@@ -128,7 +128,7 @@ class SearchEvidence(NamedTuple):
 
 
 class KnownLookup(NamedTuple):
-    """What is kept of an earlier look-up: it names nobody."""
+    """What is kept of an earlier look-up. It does not identify the person."""
 
     pattern: str = ""
     mail_host: str = ""
@@ -240,7 +240,7 @@ class Evidence(NamedTuple):
 
     @property
     def of_mail_server(self) -> "Evidence":
-        """What a mail server said. The rest is found out anew at no cost, and part of it holds the address."""
+        """The part that comes from a mail server. The rest can be determined again at no cost, and may hold the address."""
         return Evidence(reply=self.reply, catch_all=self.catch_all, random_probe=self.random_probe)
 
 

@@ -1,7 +1,9 @@
 """Evidence as a value and as JSON: nothing is lost between the two, and what earlier versions wrote can be read."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +76,28 @@ A_LOOK_UP_OF_0_1 = {
 }  # fmt: skip
 
 
+REPLY = ReplyEvidence("accepted", "mx.acme.test", 250, "Ok", None, 0.1, "2.1.5", "delivered", "helo")
+FULL = Evidence(
+    reply=REPLY,
+    catch_all=False,
+    random_probe=REPLY,
+    facts=AddressFacts(
+        disposable=False, free=False, role=False, provider="", did_you_mean=None, same_mailbox="grace@acme.test"
+    ),
+    search=SearchEvidence(1, "acme.test", b"p" * 32, ("flast",)),
+    pattern="flast",
+    confidence=0.9,
+    known=KnownLookup("flast"),
+    cache=CacheEvidence(None, 60),
+    sources={"script": "found"},
+    mail_server="catch_all",
+    provided={"verification": "valid"},
+    dns="SERVFAIL",
+    syntax="The address has no @.",
+    come_back_after_seconds=300,
+)
+
+
 def stored(data: dict[str, Any]) -> dict[str, Any]:
     """As Postgres or a file gives it back."""
     loaded: dict[str, Any] = json.loads(json.dumps(data))
@@ -83,6 +107,14 @@ def stored(data: dict[str, Any]) -> dict[str, Any]:
 @given(EVIDENCE)
 def test_what_is_stored_is_read_back_the_same(evidence: Evidence) -> None:
     assert Evidence.from_json(stored(evidence.to_json())) == evidence
+
+
+def test_the_documented_keys_are_those_that_are_written(project_root: Path) -> None:
+    page = (project_root / "docs/reference/verdicts.md").read_text()
+    section = page.partition("## Evidence\n")[2].partition("\n## ")[0]
+    cells = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+
+    assert {key for cell in cells for key in re.findall(r"`(\w+)`", cell)} == set(FULL.to_json())
 
 
 @given(st.dictionaries(st.sampled_from(KEYS) | TEXTS, JSON))
