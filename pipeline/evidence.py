@@ -184,7 +184,7 @@ class Evidence(NamedTuple):
     random_probe: ReplyEvidence | None = None
     facts: AddressFacts | None = None
     search: SearchEvidence | None = None
-    pattern: str | None = None
+    pattern: str = ""
     confidence: float | None = None
     known: KnownLookup | None = None
     cache: CacheEvidence | None = None
@@ -197,28 +197,21 @@ class Evidence(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The evidence as it is stored and shown: one object, in which the reply, the facts and the search are flat."""
-        data: dict[str, Any] = {}
-        for part in (self.search, self.reply):
-            if part is not None:
-                data |= part.to_json()
-        if self.catch_all is not None or self.reply is not None:
-            data["catch_all"] = self.catch_all
-        if self.facts is not None:
-            data |= self.facts.to_json()
-        nested = {"random_probe": self.random_probe, "known": self.known, "cache": self.cache}
-        data |= {key: part.to_json() for key, part in nested.items() if part is not None}
-        texts = {"mail_server": self.mail_server, "dns": self.dns, "syntax": self.syntax}
-        tables = {"sources": dict(self.sources), "provided": dict(self.provided)}
-        data |= {key: value for key, value in {**texts, **tables}.items() if value}
-        optional = {
-            "pattern": self.pattern,
-            "confidence": self.confidence,
-            "come_back_after_seconds": self.come_back_after_seconds,
-        }
-        return data | {key: value for key, value in optional.items() if value is not None}
+        data: dict[str, Any] = {} if self.reply is None else {"catch_all": None}
+        parts: dict[str, Any] = self._asdict()
+        for name, part in parts.items():
+            if part is None or part == "" or part == {}:
+                continue
+            if name in _FLAT:
+                data.update(part.to_json())
+            else:
+                data[name] = part.to_json() if name in _NESTED else part
+        return data
 
     @classmethod
-    def from_json(cls, data: Json) -> Self:
+    def from_json(cls, data: Json) -> "Evidence":
+        if not data:
+            return NO_EVIDENCE
         known, cache = _object(data, "known"), _object(data, "cache")
         return cls(
             reply=ReplyEvidence.from_json(data),
@@ -226,7 +219,7 @@ class Evidence(NamedTuple):
             random_probe=ReplyEvidence.from_json(_object(data, "random_probe") or _object(data, _RANDOM_PROBE) or {}),
             facts=AddressFacts.from_json(data),
             search=SearchEvidence.from_json(data),
-            pattern=_typed(data, "pattern", str),
+            pattern=_text(data, "pattern"),
             confidence=_number(data, "confidence"),
             known=None if known is None else KnownLookup.from_json(known),
             cache=None if cache is None else CacheEvidence.from_json(cache),
@@ -240,11 +233,14 @@ class Evidence(NamedTuple):
 
     @property
     def of_mail_server(self) -> "Evidence":
-        """The part that comes from a mail server. The rest can be determined again at no cost, and may hold the address."""
+        """The part that comes from a mail server. The rest is determined anew at no cost, and may hold the address."""
         return Evidence(reply=self.reply, catch_all=self.catch_all, random_probe=self.random_probe)
 
 
 NO_EVIDENCE = Evidence()
+
+_FLAT = frozenset({"reply", "facts", "search"})
+_NESTED = frozenset({"random_probe", "known", "cache"})
 
 _RANDOM_PROBE = "invented"
 """The key of `random_probe` in rows of earlier versions."""

@@ -120,7 +120,7 @@ def known_person(outcome: Outcome) -> tuple[bytes, KnownPerson] | None:
         mailbox_digest(outcome.email) if outcome.email else None,
         outcome.reason,
         outcome.score,
-        KnownLookup(evidence.pattern or "", reply.mail_host, reply.reply_code, reply.asked_at),
+        KnownLookup(evidence.pattern, reply.mail_host, reply.reply_code, reply.asked_at),
     )
 
 

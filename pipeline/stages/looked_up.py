@@ -27,7 +27,7 @@ def as_supplied(contact: Contact, address: Address, pattern: str | None) -> Outc
         email=str(address),
         source="input",
         score=SUPPLIED_SCORE,
-        evidence=Evidence(pattern=pattern),
+        evidence=Evidence(pattern=pattern or ""),
     )
 
 
