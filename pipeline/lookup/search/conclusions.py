@@ -123,7 +123,7 @@ class Conclusions:
 
     @property
     def waiting(self) -> Mapping[Name, Target]:
-        """Who is searched for now and has no finding."""
+        """People who are searched for now and have no finding."""
         return self._people.waiting
 
     @property
@@ -151,7 +151,7 @@ class Conclusions:
 
     @property
     def worth_another_look(self) -> Sequence[Name]:
-        """Who was given up, and has become worth a probe by what others have shown since."""
+        """People who were given up and have become worth a probe by what others have shown since."""
         if self._model.dominant is None:
             return []
         for target in self._people.open.values():
@@ -160,7 +160,7 @@ class Conclusions:
 
     @property
     def rivals(self) -> Sequence[Name]:
-        """Who contends for an address and has never been searched for here."""
+        """People who contend for an address and have never been searched for here."""
         return [name for name in self._contested.contenders if name not in self._people.seen]
 
     def add(self, names: Sequence[Name], coming_back: Container[Name]) -> None:

@@ -1,4 +1,4 @@
-"""Who owns an address that exists: contacts with similar names may each have the same local part.
+"""Assigns addresses that exist to their owners: contacts with similar names may have the same local part.
 
 An address is assigned to a person only if no other contact of the domain may own it as well. Until that is certain,
 the address is *contested*: its contenders are probed by their other candidates, and a contender who is found

@@ -110,7 +110,7 @@ class GreylistVisits:
 
     @property
     def _last_time(self) -> Collection[Name]:
-        """Who has one more visit; where there are few people, all of them are probed as thoroughly."""
+        """People with one more visit; if there are few people, all of them, so that all are probed as thoroughly."""
         return {name for name, visits in self._left.items() if self._are_few or visits == 1}
 
     @property
