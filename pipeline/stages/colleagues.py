@@ -8,8 +8,8 @@ from pipeline.lookup.names.parse import Name, parse_name
 from pipeline.lookup.providers.source import Person
 from pipeline.mail.address.suppression import SuppressionList
 from pipeline.mail.address.syntax import normalise_domain
-from pipeline.stages.falling_back import person_of
-from pipeline.stages.suppressing import may_be_probed
+from pipeline.stages.fallback import person_of
+from pipeline.stages.suppressed import may_be_probed
 
 
 @dataclass(frozen=True, slots=True)

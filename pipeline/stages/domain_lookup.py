@@ -20,7 +20,7 @@ from pipeline.outcomes import Deferral, Outcome
 from pipeline.stages.by_domain import in_groups
 from pipeline.stages.colleagues import Colleagues
 from pipeline.stages.deferral import defer, defer_for_dns, defer_once_more, visits_left
-from pipeline.stages.looked_up import found_out, not_found, remembered, suppressed
+from pipeline.stages.lookup_outcomes import found_out, not_found, remembered, suppressed
 
 SHARE_OF_A_SEARCH = 0.25
 """Share of the time limit for one contact after which the people searched for so far get their findings."""

@@ -22,10 +22,10 @@ from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.stages.by_domain import work_by_domain
 from pipeline.stages.colleagues import Colleagues, colleagues_of
 from pipeline.stages.domain_lookup import DomainLookup, SuppliedAddress, patterns_of
-from pipeline.stages.falling_back import FallBack, came_back_for_sources, person_of, unknown_so_far
+from pipeline.stages.fallback import Fallback, came_back_for_sources, person_of, unknown_so_far
 from pipeline.stages.in_parallel import then_in_parallel
-from pipeline.stages.looked_up import as_supplied, not_found, suppressed
-from pipeline.stages.suppressing import Suppressed, read_people
+from pipeline.stages.lookup_outcomes import as_supplied, not_found, suppressed
+from pipeline.stages.suppressed import Suppressed, read_people
 
 
 class EmailLookup:
@@ -37,8 +37,8 @@ class EmailLookup:
         """Yield `found` or `not_found` for each contact, or its deferral."""
         intake = await _take_in(batch, sources)
         contacts = {contact.position: contact for contact in batch.contacts}
-        fall_back = FallBack(sources, contacts, intake.domain_of, network.config)
-        results = then_in_parallel(_without_sources(intake, batch, network, sources.suppression_list), fall_back.step)
+        fallback = Fallback(sources, contacts, intake.domain_of, network.config)
+        results = then_in_parallel(_without_sources(intake, batch, network, sources.suppression_list), fallback.step)
         async with aclosing(results):
             async for result in results:
                 yield result

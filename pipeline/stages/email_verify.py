@@ -21,7 +21,7 @@ from pipeline.mail.verdict import INVALID_SYNTAX, Verdict, verdict_on_mailbox, v
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.stages.by_domain import in_groups, work_by_domain
 from pipeline.stages.deferral import defer, defer_for_dns
-from pipeline.stages.suppressing import read_addresses
+from pipeline.stages.suppressed import read_addresses
 
 HOPELESS = ABOUT_US - {Meaning.GREYLISTED}
 """After a group with no other answers, the domain's remaining addresses are not probed. Greylisting is not among

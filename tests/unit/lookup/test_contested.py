@@ -9,7 +9,7 @@ from pipeline.contacts import Batch, PatternCount
 from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.stages import stage_named
-from pipeline.stages.falling_back import person_of
+from pipeline.stages.fallback import person_of
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
 from tests.unit.mail.servers.scripted_servers import Reply, Seen, mail_host, world
 

@@ -46,7 +46,7 @@ def person_of(contact: Contact, domain: str) -> Person:
 
 
 @dataclass(frozen=True, slots=True)
-class FallBack:
+class Fallback:
     """Asks the waterfall about what mail servers left open. `domains` are those by position."""
 
     sources: Waterfall
