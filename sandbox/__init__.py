@@ -1,6 +1,7 @@
 """A small internet on loopback: what the demo, the tests and the benchmarks use as the outside world.
 
-Real DNS and SMTP servers, some 60 invented domains of different behaviours, and people whose true addresses are
-known, so that what the engine finds can be held against the truth. Everything is seeded. The engine reaches
-it by ordinary settings only (`sandbox.internet.Internet.settings`), and nothing here knows the engine.
+It consists of real DNS and SMTP servers, some 60 invented domains that behave differently, and invented people. Their
+true addresses are known, so the engine's results can be compared with the truth. A seed determines everything that is
+invented. The engine reaches the sandbox by ordinary settings (`sandbox.internet.Internet.settings`); the sandbox
+imports nothing of the engine.
 """

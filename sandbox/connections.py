@@ -1,4 +1,4 @@
-"""Who is connected to any of the servers, and how a server ends without leaving anybody connected."""
+"""The open connections of all servers, and how a server closes without leaving a client connected."""
 
 import asyncio
 
@@ -10,26 +10,24 @@ class Connections:
         self._open: set[asyncio.Transport] = set()
 
     def began(self, transport: asyncio.Transport) -> None:
-        """A client is connected."""
         self._open.add(transport)
 
     def ended(self, transport: asyncio.Transport) -> None:
-        """A connection is gone, whatever the cause."""
         self._open.discard(transport)
 
     async def hang_up(self) -> None:
-        """End all connections; to be called when all servers are closed."""
-        await _one_turn()  # who was accepted last begins now
+        """Abort all connections. Call it after all servers are closed."""
+        await _one_turn()  # the client that was accepted last calls `began` now
         for transport in tuple(self._open):
             transport.abort()
-        await _one_turn()  # and ends now
+        await _one_turn()  # the transports call `ended` now
 
 
 async def close_server(server: asyncio.Server) -> None:
-    """Close a server; whoever it has accepted stays connected.
+    """Close a server, but not the connections that it has accepted.
 
-    asyncio drops a client without closing its socket if the server closes between accepting it and beginning
-    to talk to it. So accepting ends first.
+    If a server closes after it accepted a client and before it called the client's protocol, asyncio drops the client
+    without closing its socket. So this stops accepting first.
     """
     for listener in server.sockets:
         server.get_loop().remove_reader(listener.fileno())
@@ -38,5 +36,5 @@ async def close_server(server: asyncio.Server) -> None:
 
 
 async def _one_turn() -> None:
-    """Let the event loop do what is due already."""
+    """Let the event loop run what is already scheduled."""
     await asyncio.sleep(0)

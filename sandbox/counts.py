@@ -1,4 +1,4 @@
-"""What the sandbox's servers were asked, counted where it arrives and readable from any thread."""
+"""Counts of what arrives at the sandbox's servers, readable from any thread."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from threading import Lock
 
 @dataclass(frozen=True, slots=True)
 class HostCounts:
-    """What one mail host saw. `commands` maps an SMTP verb such as `RCPT` to how often it came."""
+    """The counts of one mail host. `commands` maps an SMTP verb such as `RCPT` to the number of times it arrived."""
 
     connections: int
     most_at_once: int
@@ -24,7 +24,7 @@ class Counts:
     hosts: Mapping[str, HostCounts]
 
     def commands(self, verb: str) -> int:
-        """How often a verb came, over all mail hosts."""
+        """The number of times that a verb arrived at any mail host."""
         return sum(host.commands.get(verb, 0) for host in self.hosts.values())
 
 
@@ -36,7 +36,7 @@ class _HostTally:
 
 
 class Tally:
-    """Counts while the servers run; the servers write from their thread, anybody reads from another."""
+    """Counts while the servers run: they write from their thread, a test reads from another."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -49,12 +49,10 @@ class Tally:
         self._hosts: dict[str, _HostTally] = {}
 
     def dns_query(self) -> None:
-        """One DNS query arrived."""
         with self._lock:
             self._dns_queries += 1
 
     def connection_opened(self, host: str) -> None:
-        """A client connected to a mail host."""
         with self._lock:
             self._open[host] += 1
             tally = self._host(host)
@@ -62,22 +60,19 @@ class Tally:
             tally.most_at_once = max(tally.most_at_once, self._open[host])
 
     def connection_closed(self, host: str) -> None:
-        """A connection to a mail host ended."""
         with self._lock:
             self._open[host] -= 1
 
     def command(self, host: str, verb: str) -> None:
-        """A mail host got a command."""
         with self._lock:
             self._host(host).commands[verb] += 1
 
     def recipient(self, domain: str) -> None:
-        """A mail host was asked about a recipient of one of its domains."""
         with self._lock:
             self._recipients[domain] += 1
 
     def read(self) -> Counts:
-        """The counts now; hosts and domains that nobody asked are missing."""
+        """Return the counts. Hosts and domains without a query are missing."""
         with self._lock:
             hosts = {
                 name: HostCounts(tally.connections, tally.most_at_once, dict(tally.commands))
@@ -86,7 +81,7 @@ class Tally:
             return Counts(self._dns_queries, dict(self._recipients), hosts)
 
     def reset(self) -> None:
-        """Start again from zero; connections that are open count towards the next `most_at_once`."""
+        """Start again from zero. Connections that are open count towards the next `most_at_once`."""
         with self._lock:
             self._clear()
 

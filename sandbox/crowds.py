@@ -1,4 +1,4 @@
-"""Lists of extreme shape: very many people at one domain, and very many domains with one person each."""
+"""Lists of extreme shapes: very many people at one domain, or very many domains with one person each."""
 
 from dataclasses import dataclass
 from itertools import islice, product
@@ -8,7 +8,7 @@ from sandbox.names import FIRST_NAMES, SURNAME_BEGINNINGS, SURNAME_ENDINGS
 from sandbox.truth import Mailbox
 
 HOSTS = 50
-"""Mail hosts that the domains of one person each share: providers, as in the world."""
+"""The number of mail hosts that the domains with one person each share, as companies share providers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,19 @@ class Crowd:
 
 
 def at_one_domain(count: int) -> Crowd:
-    """So many colleagues. There are names for 1.5 million."""
+    """Invent `count` colleagues, at most 1.5 million."""
     domain = _domain("crowd.test", "mail.crowd.test")
     return Crowd([Somebody(*name, domain.name) for name in _names(count)], [domain])
 
 
 def one_each(count: int, hosts: int = HOSTS) -> Crowd:
-    """So many companies with one contact each, at so many mail hosts."""
+    """Invent `count` companies with one contact each, at `hosts` mail hosts."""
     domains = [_domain(f"company-{number}.test", f"mx{number % hosts}.hosting.example") for number in range(count)]
     return Crowd([Somebody(*name, domain.name) for name, domain in zip(_names(count), domains, strict=True)], domains)
 
 
 def one_each_at_three_hosts(count: int) -> Crowd:
-    """So many companies with one contact each, all at three mail hosts."""
+    """Invent `count` companies with one contact each, all at three mail hosts."""
     return one_each(count, hosts=3)
 
 

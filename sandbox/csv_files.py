@@ -1,4 +1,4 @@
-"""Contacts as a client would upload them, and the truth about them for whoever checks the results."""
+"""Writes contacts as a client uploads them, and the truth about them to check the results with."""
 
 import csv
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ Destination = str | PathLike[str] | TextIO
 
 
 def write_contacts_csv(people: Iterable[Person], destination: Destination) -> None:
-    """The contacts, one a row under a header of `CONTACT_COLUMNS`; addresses are not among them."""
+    """Write the contacts, without their addresses, one a row under a header of `CONTACT_COLUMNS`."""
     _write(people, CONTACT_COLUMNS, destination)
 
 
 def write_truth_csv(people: Iterable[Person], destination: Destination) -> None:
-    """The truth about each contact, to be joined by `crm_id`; None is an empty cell."""
+    """Write the truth about each contact, to be joined by `crm_id`. None is an empty cell."""
     _write(people, TRUTH_COLUMNS, destination)
 
 

@@ -14,7 +14,7 @@ _HEADER_OCTETS = 12
 
 
 class Answerer:
-    """Turns a query's octets into its response's octets, once for each question."""
+    """Turns the octets of a query into those of its response, and caches the response of each question."""
 
     def __init__(self, zone: Zone, tally: Tally) -> None:
         self._zone = zone
@@ -22,7 +22,7 @@ class Answerer:
         self._response = lru_cache(maxsize=10_000)(self._compose)
 
     def respond(self, query: bytes) -> bytes | None:
-        """The response, or None to what is no query and deserves none."""
+        """Return the response, or None to what is not a query."""
         if len(query) < _HEADER_OCTETS or query[2] & 0x80:
             return None
         self._tally.dns_query()
@@ -54,11 +54,9 @@ class OverUdp(asyncio.DatagramProtocol):
         self._answerer = answerer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is open."""
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Answer at once."""
         response = self._answerer.respond(data)
         if response is not None:
             self._transport.sendto(response, addr)
@@ -73,16 +71,14 @@ class OverTcp(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
         self._transport = cast("asyncio.Transport", transport)
         self._connections.began(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
-        """The connection ended, whatever the cause."""
         self._connections.ended(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """Answer what is complete, keep the rest."""
+        """Answer the queries that are complete, and keep the rest."""
         self._received += data
         while len(self._received) >= 2:
             end = 2 + int.from_bytes(self._received[:2], "big")

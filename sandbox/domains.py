@@ -10,14 +10,14 @@ from sandbox.patterns import draw_pattern
 
 
 class Behaviour(StrEnum):
-    """How a domain's name and mail servers treat those who ask."""
+    """How a domain's name servers and mail servers behave."""
 
     ORDINARY = "ordinary"
-    """Takes mail for its mailboxes, refuses it for all others."""
+    """Accepts mail for its mailboxes, refuses it for all others."""
     CATCH_ALL = "catch_all"
-    """Accepts every recipient: its yes proves nothing."""
+    """Accepts every recipient, so acceptance proves nothing."""
     NO_MX_BUT_ADDRESS = "no_mx_but_address"
-    """Has no MX but an address, where mail is taken: the implicit MX of RFC 5321 section 5.1."""
+    """Has no MX but an address that accepts mail: the implicit MX of RFC 5321 section 5.1."""
     NO_MAIL_SERVER = "no_mail_server"
     """Exists, but has neither MX nor address."""
     NOTHING_LISTENS = "nothing_listens"
@@ -25,19 +25,19 @@ class Behaviour(StrEnum):
     NO_SUCH_DOMAIN = "no_such_domain"
     """NXDOMAIN."""
     NULL_MX = "null_mx"
-    """States that it takes no mail (RFC 7505); it has a web server's address nevertheless."""
+    """Declares that it accepts no mail (RFC 7505), and has the address of a web server."""
     GREYLISTING = "greylisting"
     """Answers 451 4.7.1 to a new client, sender and recipient, and accepts them after a while."""
     REFUSING = "refusing"
-    """Answers 554 5.7.1 to every recipient, naming a blocklist: it says nothing about the mailbox."""
+    """Answers 554 5.7.1 with a blocklist's name to every recipient, whether the mailbox exists or not."""
     REFUSING_AT_BANNER = "refusing_at_banner"
-    """Greets with 554 5.7.1, naming a blocklist, and hangs up."""
+    """Greets with 554 5.7.1 and a blocklist's name, and hangs up."""
     SLOW = "slow"
-    """Takes its time for every reply."""
+    """Delays every reply."""
     NO_PIPELINING = "no_pipelining"
-    """Does not offer PIPELINING, and hangs up with 554 on a client that talks out of turn."""
+    """Does not offer PIPELINING, and hangs up with 554 on a client that does not wait for replies."""
     RECIPIENT_LIMIT = "recipient_limit"
-    """Answers 452 4.5.3 after some recipients in one transaction."""
+    """Answers 452 4.5.3 to the recipients of a transaction over a limit."""
     FIRST_MX_DEAD = "first_mx_dead"
     """The preferred MX refuses connections; the second works."""
     ALIASED_MX = "aliased_mx"
@@ -54,9 +54,9 @@ RECIPIENT_LIMIT = 5
 class Domain:
     """One company's domain: `pattern` is a key of `PATTERN_WEIGHTS`, `dialect` one of `DIALECTS`.
 
-    `mail_hosts` are host names, the preferred one first; a host may serve several domains, all of which
-    then speak its dialect. `slowness` is by how much a slow one is slower than others, `recipient_limit` how many
-    recipients a transaction may have where there is such a limit.
+    `mail_hosts` are host names, the preferred one first. A host may serve several domains, which then have its dialect.
+    `slowness` multiplies the delay of a slow domain. `recipient_limit` is the number of recipients that a transaction
+    may have where there is a limit.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Domain:
 
     @property
     def is_tarpit(self) -> bool:
-        """Whether nobody waits long enough for its replies."""
+        """Whether its replies come later than any client waits."""
         return self.behaviour is Behaviour.SLOW and self.slowness > 1
 
     @property
@@ -127,7 +127,7 @@ _TOP_LEVEL = ("test", "example")
 
 
 def invent_domains(seed: int, count: int = 60) -> tuple[Domain, ...]:
-    """As many domains, under .test and .example (RFC 2606); 60 or more have every behaviour.
+    """Invent domains under .test and .example (RFC 2606). 60 or more cover every behaviour.
 
     Raises ValueError for more than 2,240, where the names end.
     """
@@ -137,7 +137,7 @@ def invent_domains(seed: int, count: int = 60) -> tuple[Domain, ...]:
 
 
 def company_names(rng: random.Random, count: int) -> list[tuple[str, str, str]]:
-    """As many companies' names, as a beginning and an ending, with the top-level domain of each.
+    """Draw names of companies: a beginning, an ending and a top-level domain each.
 
     Raises ValueError for more than there are.
     """

@@ -1,4 +1,4 @@
-"""The sandbox as a whole: starts every server in a thread of this process, and stops them all."""
+"""The whole sandbox: starts all servers in a thread of this process, and stops them."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -19,19 +19,19 @@ from sandbox.recipients import Greylist, Somebody, mailbox_states
 from sandbox.smtp_server import MailHost, MailWorld
 
 SHARED_HOST = "mail.sandbox.example"
-"""What the only mail host is called, in its greeting and in the counts, where all share one address."""
+"""The name of the mail host, in its greeting and in the counts, where all domains share one."""
 
 _BACKLOG = 1024
 
 
 class Internet:
-    """The outside world as a context manager: name server and mail hosts run until it is left.
+    """A context manager: the name server and the mail hosts run inside it.
 
-    Every mail host has its own address of 127.53.0.0/16, and all listen on one port. With `shared_address`
-    (listened on) and `advertise` (the address that others reach it by) there is one mail host for all
-    domains instead: for containers, and for systems whose only loopback address is 127.0.0.1. Hosts that
-    are dead stay so. The people must work at these domains. Times are in seconds; ports of 0 mean any that
-    is free. Entering raises OSError where a given port is taken.
+    Every mail host has its own address of 127.53.0.0/16, and all listen on one port. With `shared_address` (to listen
+    on) and `advertise` (the address that others reach it by) one mail host serves all domains instead: for containers,
+    and for systems whose only loopback address is 127.0.0.1. Hosts that refuse connections still do. The people must
+    work at these domains. Times are in seconds. A port of 0 stands for any free one; entering raises OSError if a given
+    port is taken.
     """
 
     def __init__(
@@ -71,20 +71,19 @@ class Internet:
 
     @property
     def dns_address(self) -> str:
-        """Where the name server is, over UDP and TCP, as `address:port`."""
+        """The name server, over UDP and TCP, as `address:port`."""
         return f"{self._dns_host}:{self.dns_port}"
 
     @property
     def counts(self) -> Counts:
-        """What the servers were asked since the start or the last reset."""
+        """The counts since the start or the last reset."""
         return self._tally.read()
 
     def reset_counts(self) -> None:
-        """Count from zero again."""
         self._tally.reset()
 
     def settings(self) -> dict[str, str]:
-        """The engine's settings that make this its outside world."""
+        """The engine's settings with which it uses the sandbox."""
         return {
             "DNS_RESOLVERS": self.dns_address,
             "SMTP_PORT": str(self.smtp_port),

@@ -40,10 +40,10 @@ _FAST = {
     Behaviour.FIRST_MX_DEAD,
     Behaviour.ALIASED_MX,
 }
-"""Behaviours under which every mailbox can be found at once."""
+"""Behaviours that reveal every mailbox at once."""
 
 _FAST_DEAD_ENDS = {Behaviour.CATCH_ALL, Behaviour.NO_MAIL_SERVER, Behaviour.NO_SUCH_DOMAIN, Behaviour.NULL_MX}
-"""Behaviours under which it is clear at once that nothing can be found."""
+"""Behaviours that show at once that nothing can be found."""
 
 
 class _Staff:

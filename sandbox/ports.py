@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack
 _ATTEMPTS = 50
 
 OpenServers = Callable[[AsyncExitStack, int], Awaitable[None]]
-"""Opens servers on a port, and leaves with the stack how each is closed."""
+"""Opens servers on a port, and pushes their closing onto the stack."""
 
 
 async def open_on_one_port(servers: AsyncExitStack, port: int, open_servers: OpenServers) -> int:
-    """Open all servers on this port, or for 0 on one that is free for each, and return the port.
+    """Open all servers on one port, and return it. 0 stands for any port that is free for all of them.
 
-    Raises OSError where a given port is taken, or any address can't be used.
+    Raises OSError if the given port is taken, or an address can't be used.
     """
     for _ in range(_ATTEMPTS):
         candidate = port or _free_port()

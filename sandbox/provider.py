@@ -1,8 +1,7 @@
-"""A provider of addresses over HTTP, on loopback: it answers, misbehaves and charges as it is told.
+"""A provider of addresses over HTTP on loopback, whose responses and failures a test scripts.
 
-`GET /find?full_name=…&domain=…` answers in the shape of the well-known ones: `{"data": {"email": …, "score": …}}`. What
-it does with the next requests is a list of moods; when that is used up it is well. It keeps the only book that counts:
-what was charged, and how often for whom.
+`GET /find?full_name=…&domain=…` answers in the shape that well-known providers use:
+`{"data": {"email": …, "score": …}}`. It counts requests and charges by person.
 """
 
 import json
@@ -18,7 +17,7 @@ Person = tuple[str, str]
 
 
 class Provider:
-    """Knows the addresses of some people. `recognises_keys`: the same `Idempotency-Key` is charged once."""
+    """Knows the addresses of some people. With `recognises_keys` it charges an `Idempotency-Key` once."""
 
     def __init__(
         self,
@@ -29,10 +28,10 @@ class Provider:
         charges_not_found: bool = True,
     ) -> None:
         self.addresses = dict(addresses)
-        self.moods: list[Callable[[_Request], None]] = []
-        """What happens to the next requests, one each."""
-        self.mood: Callable[[_Request], None] = well
-        """What happens to all others."""
+        self.script: list[Callable[[_Request], None]] = []
+        """The responses to the next requests, one each."""
+        self.response: Callable[[_Request], None] = well
+        """The response to all requests after the script."""
         self.api_key = api_key
         self.recognises_keys = recognises_keys
         self.charges_not_found = charges_not_found
@@ -40,26 +39,25 @@ class Provider:
         self.requests: Counter[Person] = Counter()
         self.at_once = self.most_at_once = 0
         self.asked = threading.Condition()
-        """Notified at each request."""
+        """Notified of each request."""
         self.let_go = threading.Event()
-        """Ends all hanging."""
+        """Set at the end: requests that hang stop then."""
         self._seen_keys: set[str] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
 
     @property
     def url(self) -> str:
-        """Where it is asked."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/find"
 
     def wait_for_requests(self, count: int, seconds: float = 10) -> None:
-        """Wait until it was asked so often in all. Raises TimeoutError."""
+        """Wait until `count` requests have arrived in all. Raises TimeoutError."""
         with self.asked:
             if not self.asked.wait_for(lambda: self.requests.total() >= count, seconds):
                 raise TimeoutError(f"{self.requests.total()} requests after {seconds} s, not {count}")
 
     def charge(self, person: Person, key: str | None) -> None:
-        """Put a look-up on the bill."""
+        """Count a charge."""
         if self.recognises_keys and key:
             if key in self._seen_keys:
                 return
@@ -68,16 +66,15 @@ class Provider:
             self.charges[person] += 1
 
     def begin(self, person: Person) -> Callable[["_Request"], None]:
-        """Note a request; what is to happen to it."""
+        """Count a request, and return the response to it."""
         with self.asked:
             self.requests[person] += 1
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             self.asked.notify_all()
-            return self.moods.pop(0) if self.moods else self.mood
+            return self.script.pop(0) if self.script else self.response
 
     def end(self) -> None:
-        """A request is over."""
         with self.asked:
             self.at_once -= 1
 
@@ -101,26 +98,26 @@ class _Request(BaseHTTPRequestHandler):
     provider: Provider
 
     def do_GET(self) -> None:
-        """Do what the provider's mood says."""
+        """Respond as the provider's script says."""
         query = parse_qs(urlsplit(self.path).query)
         self.person = (query.get("full_name", [""])[0], query.get("domain", [""])[0])
-        mood = self.provider.begin(self.person)
+        respond = self.provider.begin(self.person)
         self.in_work = True
         try:
-            mood(self)
+            respond(self)
         except ConnectionError:
-            self.close_connection = True  # whoever asked does not wait any more
+            self.close_connection = True  # the client no longer waits
         finally:
             self._end()
 
     def _end(self) -> None:
-        """The work is done: once, and before the answer is out, for then the next request may come."""
+        """Count the request as ended, once, before the answer is sent: the next request may arrive right after that."""
         if self.in_work:
             self.in_work = False
             self.provider.end()
 
     def charge(self) -> None:
-        """Put this look-up on the bill."""
+        """Charge for this request."""
         with self.provider.asked:
             self.provider.charge(self.person, self.headers.get("Idempotency-Key"))
 
@@ -137,10 +134,10 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
-        """Say nothing."""
+        """Log nothing."""
 
 
-Mood = Callable[[_Request], None]
+Response = Callable[[_Request], None]
 
 
 def well(request: _Request) -> None:
@@ -153,13 +150,13 @@ def well(request: _Request) -> None:
     request.say(200, {"data": {"email": email, "score": 92 if email else None}})
 
 
-def too_many(seconds: int | str) -> Mood:
-    """Ask for patience, and charge nothing."""
+def too_many(seconds: int | str) -> Response:
+    """Answer 429 with Retry-After, and charge nothing."""
     return lambda request: request.say(429, {"errors": [{"id": "too_many_requests"}]}, Retry_After=str(seconds))
 
 
-def status(code: int, word: str = "") -> Mood:
-    """Answer with a status and an error's word, and charge nothing."""
+def status(code: int, word: str = "") -> Response:
+    """Answer with a status and an error's name, and charge nothing."""
     return lambda request: request.say(code, {"errors": [{"id": word}]})
 
 
@@ -177,27 +174,27 @@ def hangs_up(request: _Request) -> None:
 
 
 def html(request: _Request) -> None:
-    """Charge, and answer with a page for people."""
+    """Charge, and answer with HTML."""
     request.charge()
     request.say(200, b"<!doctype html><title>We are being improved</title>")
 
 
 def endless(request: _Request) -> None:
-    """Charge, and send more than anybody wants to read."""
+    """Charge, and send a megabyte."""
     request.charge()
     request.say(200, b"[" + b"0," * 1_000_000 + b"0]")
 
 
-def redirects(to: str) -> Mood:
-    """Send elsewhere whoever asks, keys and all."""
+def redirects(to: str) -> Response:
+    """Redirect to another URL, and charge nothing."""
     return lambda request: request.say(302, {}, Location=to)
 
 
-def waits_for(event: threading.Event, then: Mood = well) -> Mood:
-    """Answer once something has happened."""
+def waits_for(event: threading.Event, then: Response = well) -> Response:
+    """Answer once the event is set."""
 
-    def mood(request: _Request) -> None:
+    def respond(request: _Request) -> None:
         event.wait()
         then(request)
 
-    return mood
+    return respond

@@ -1,4 +1,4 @@
-"""What the mail server of a domain answers to RCPT, and why."""
+"""What the mail server of a domain replies to RCPT."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -18,21 +18,17 @@ Triple = tuple[str, str, str]
 
 
 class Somebody(Protocol):
-    """Whoever may have a mailbox: `email` is None for who has none."""
+    """A person with a mailbox, or without one: then `email` is None."""
 
     @property
-    def email(self) -> str | None:
-        """The address."""
-        ...
+    def email(self) -> str | None: ...
 
     @property
-    def mailbox(self) -> Mailbox:
-        """The state of the mailbox."""
-        ...
+    def mailbox(self) -> Mailbox: ...
 
 
 def mailbox_states(people: Iterable[Somebody], domains: Iterable[Domain]) -> MailboxStates:
-    """Every mailbox that exists at the domains; raises KeyError for somebody who works at another."""
+    """Return every mailbox that exists at the domains. Raises KeyError for a person at another domain."""
     states = {domain.name: dict.fromkeys(FUNCTION_MAILBOXES, Mailbox.OPEN) for domain in domains}
     for person in people:
         if person.email is not None:
@@ -42,14 +38,14 @@ def mailbox_states(people: Iterable[Somebody], domains: Iterable[Domain]) -> Mai
 
 
 class Greylist:
-    """Who has asked before: a new client, sender and recipient has to come back after `seconds`."""
+    """Remembers triples. A new one is refused until `seconds` have passed."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._first_seen: dict[Triple, float] = {}
 
     def lets_pass(self, triple: Triple, now: float) -> bool:
-        """Whether they came long enough ago for the first time; `now` is in seconds of any steady clock."""
+        """Return whether the triple was first seen long enough ago. `now` is in seconds of any steady clock."""
         if triple not in self._first_seen:
             self._first_seen[triple] = now
             return False
@@ -57,10 +53,7 @@ class Greylist:
 
 
 def recipient_reply(domain: Domain, mailbox: Mailbox) -> str:
-    """The reply about a recipient of this domain, once limits and greylisting let the question pass.
-
-    It is a template of `sandbox.dialects`.
-    """
+    """Return the reply to RCPT, a template of `sandbox.dialects`, if neither limits nor greylisting apply."""
     dialect = dialect_named(domain.dialect)
     if domain.behaviour in {Behaviour.REFUSING, Behaviour.REFUSING_AT_BANNER}:
         return dialect.blocked

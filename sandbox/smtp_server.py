@@ -19,7 +19,7 @@ from sandbox.truth import Mailbox
 
 @dataclass(frozen=True, slots=True)
 class MailWorld:
-    """What all mail hosts share: who has which mailbox, who asked before, what was asked, who is here."""
+    """What all mail hosts share: mailboxes, greylist, counts and open connections."""
 
     mailboxes: MailboxStates
     greylist: Greylist
@@ -31,8 +31,8 @@ class MailWorld:
 class MailHost:
     """One mail host: aiosmtpd calls its `handle_` hooks for each command, and sends what they return.
 
-    A host whose domains share a behaviour has that behaviour from the greeting on; a host of many behaviours greets
-    everybody alike, and shows them at RCPT.
+    If all domains of a host behave alike, the host behaves so from the greeting on. Otherwise it greets like an
+    ordinary host, and behaves like the recipient's domain at RCPT.
     """
 
     def __init__(self, name: str, domains: Iterable[Domain], world: MailWorld) -> None:
@@ -46,15 +46,13 @@ class MailHost:
         self.reply_seconds = world.slow_seconds * first.slowness if self.behaviour is Behaviour.SLOW else 0.0
 
     def receive(self) -> asyncio.Protocol:
-        """What talks to one client that connects."""
+        """Create the protocol of one connection."""
         return BlockedAtBanner(self) if self.behaviour is Behaviour.REFUSING_AT_BANNER else Conversation(self)
 
     def count(self, verb: str) -> None:
-        """A command came."""
         self.world.tally.command(self.name, verb)
 
     async def handle_HELO(self, _server: SMTP, session: Session, _envelope: Envelope, client_name: str) -> str:
-        """Greet a client of RFC 821."""
         self.count("HELO")
         session.host_name = client_name
         return f"250 {self.name}"
@@ -62,7 +60,7 @@ class MailHost:
     async def handle_EHLO(
         self, _server: SMTP, session: Session, _envelope: Envelope, client_name: str, lines: list[str]
     ) -> list[str]:
-        """Greet with the extensions on offer, as one reply."""
+        """Greet with all extensions as one reply."""
         self.count("EHLO")
         session.host_name = client_name
         extensions = []
@@ -75,7 +73,6 @@ class MailHost:
     async def handle_MAIL(
         self, server: "Conversation", _session: Session, envelope: Envelope, sender: str, _options: list[str]
     ) -> str:
-        """Begin a transaction."""
         self.count("MAIL")
         server.recipients_asked = 0
         envelope.mail_from = sender
@@ -84,7 +81,7 @@ class MailHost:
     async def handle_RCPT(
         self, server: "Conversation", session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        """Say what the recipient's domain says."""
+        """Reply as the recipient's domain does."""
         self.count("RCPT")
         server.recipients_asked += 1
         client = cast("tuple[str, int]", session.peer)[0]
@@ -113,23 +110,20 @@ class MailHost:
         return recipient_reply(domain, self.world.mailboxes[domain.name].get(local_part, Mailbox.NONE))
 
     async def handle_RSET(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
-        """End a transaction."""
         self.count("RSET")
         return self.dialect.reset
 
     async def handle_NOOP(self, _server: SMTP, _session: Session, _envelope: Envelope, _ignored: str) -> str:
-        """Do nothing."""
         self.count("NOOP")
         return self.dialect.reset
 
     async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
-        """Say goodbye."""
         self.count("QUIT")
         return self.dialect.goodbye
 
 
 class Conversation(SMTP):
-    """One client's connection to a mail host that talks to it."""
+    """One client's connection to a mail host."""
 
     def __init__(self, host: MailHost) -> None:
         super().__init__(
@@ -144,20 +138,18 @@ class Conversation(SMTP):
         self._replies_due = 1  # the greeting
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
         self._connection = cast("asyncio.Transport", transport)
         self._host.world.connections.began(self._connection)
         self._host.world.tally.connection_opened(self._host.name)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The connection ended, whatever the cause."""
         self._host.world.connections.ended(self._connection)
         self._host.world.tally.connection_closed(self._host.name)
         super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        """Take commands; where PIPELINING (RFC 2920) is not offered, hang up on who does not wait."""
+        """Take commands. Without PIPELINING (RFC 2920), hang up on a client that does not wait for replies."""
         self._replies_due += data.count(b"\n")
         if self._replies_due > 1 and self._host.behaviour is Behaviour.NO_PIPELINING:
             self._connection.write(b"554 SMTP synchronization error\r\n")
@@ -166,26 +158,26 @@ class Conversation(SMTP):
             super().data_received(data)
 
     async def push(self, status: AnyStr) -> None:
-        """Send a reply, in the host's own time."""
+        """Send a reply after the host's delay."""
         if self._host.reply_seconds:
             await asyncio.sleep(self._host.reply_seconds)
         self._replies_due -= 1
         await super().push(status)
 
     async def smtp_DATA(self, _argument: str) -> None:
-        """Refuse: nobody sends a message here."""
+        """Refuse the message, and count the attempt."""
         self._host.count("DATA")
         await self.push(self._host.dialect.no_data)
 
 
 class BlockedAtBanner(asyncio.Protocol):
-    """One client's connection to a mail host that wants nothing of it."""
+    """One client's connection to a mail host that refuses it in its greeting."""
 
     def __init__(self, host: MailHost) -> None:
         self._host = host
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected: say why not, and hang up."""
+        """Send the refusal and hang up."""
         self._connection = cast("asyncio.Transport", transport)
         self._host.world.connections.began(self._connection)
         self._host.world.tally.connection_opened(self._host.name)
@@ -194,6 +186,5 @@ class BlockedAtBanner(asyncio.Protocol):
         self._connection.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
-        """The connection ended."""
         self._host.world.connections.ended(self._connection)
         self._host.world.tally.connection_closed(self._host.name)

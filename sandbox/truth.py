@@ -1,4 +1,4 @@
-"""What is true of a person's mailbox, and what of it can be found out by asking honestly."""
+"""The truth about a person's mailbox, and how much of it a mail server reveals."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -12,16 +12,16 @@ class Mailbox(StrEnum):
     OPEN = "open"
     FULL = "full"
     DISABLED = "disabled"
-    """The person has left, and the address is still known to the server."""
+    """The person has left; the server still knows the address."""
     NONE = "none"
-    """The person has none: left long ago, or the company takes no mail at this domain."""
+    """The person has no mailbox: left long ago, or the company has no mail at this domain."""
 
 
 class Truth(NamedTuple):
-    """What an honest engine can establish: one that asks the mail server, and waits greylisting out.
+    """What an engine can establish that asks the mail server and waits for greylisting to end.
 
-    `verdict` (`valid` or `risky`) is what verifying the found address must say, and `reason_not_found`, in
-    the words of the engine's gap report, why there is nothing to find; one of the two is always None.
+    `verdict` (`valid` or `risky`) is the right verdict on the found address. `reason_not_found` is the right reason in
+    the gap report if no address can be found. One of the two is always None.
     """
 
     findable: bool
@@ -39,7 +39,7 @@ _SILENCED_BY = {
     Behaviour.REFUSING_AT_BANNER: "blocked",
     Behaviour.DNS_SERVFAIL: "dns_failure",
 }
-"""Behaviours that keep the truth about every mailbox of the domain from whoever asks."""
+"""Behaviours that reveal nothing about a mailbox of the domain, and the reason that results."""
 
 _BY_MAILBOX = {
     Mailbox.OPEN: Truth(findable=True, verdict="valid", reason_not_found=None),
@@ -50,7 +50,7 @@ _BY_MAILBOX = {
 
 
 def truth_about(domain: Domain, mailbox: Mailbox) -> Truth:
-    """What can be established about somebody with this mailbox at this domain."""
+    """Return what can be established about a person with this mailbox at this domain."""
     silenced = "time_limit" if domain.is_tarpit else _SILENCED_BY.get(domain.behaviour)
     if silenced:
         return Truth(findable=False, verdict=None, reason_not_found=silenced)

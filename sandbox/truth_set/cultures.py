@@ -50,7 +50,6 @@ class Culture:
     family_first: float
 
     def draw(self, rng: random.Random) -> TrueName:
-        """Name somebody."""
         given, family = _spelled(rng, rng.choice(self.given)), _spelled(rng, rng.choice(self.family))
         return TrueName(self.name, given, family, self.nicknames.get(given.latin, ""))
 

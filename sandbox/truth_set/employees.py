@@ -41,7 +41,6 @@ class TruthSet:
 
     @property
     def domains(self) -> Sequence[Domain]:
-        """The companies' domains."""
         return [company.domain for company in self.companies]
 
 

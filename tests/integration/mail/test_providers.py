@@ -101,8 +101,8 @@ def test_chunk_tasks_killed_between_question_and_answer_pay_each_look_up_once(
 ) -> None:
     """Then a second run of the account over the same people pays nothing, and asks nothing."""
     answers_held_back = threading.Event()
-    paid.moods = [provider.well] * ANSWERED_FIRST
-    paid.mood = provider.waits_for(answers_held_back)
+    paid.script = [provider.well] * ANSWERED_FIRST
+    paid.response = provider.waits_for(answers_held_back)
     with ApiClient(stack.credentials) as client:
         run_id = client.create_run(people, "full_pipeline")
         paid.wait_for_requests(ANSWERED_FIRST + 2, seconds=60)

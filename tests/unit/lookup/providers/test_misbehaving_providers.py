@@ -20,7 +20,7 @@ STRANGERS = [Person(full_name=f"Stranger {number}", domain="acme.test") for numb
 
 
 def test_a_short_retry_after_is_waited_out_in_place(office: Desk) -> None:
-    office.provider.moods = [provider.too_many(1)]
+    office.provider.script = [provider.too_many(1)]
     start = time.monotonic()
 
     (results,) = office.ask(GRACE)
@@ -30,7 +30,7 @@ def test_a_short_retry_after_is_waited_out_in_place(office: Desk) -> None:
 
 
 def test_a_long_retry_after_is_left_to_a_deferral_and_held_against_nobody_else(office: Desk) -> None:
-    office.provider.moods = [provider.too_many(90)]
+    office.provider.script = [provider.too_many(90)]
 
     first, second = office.ask(GRACE, ADA)
 
@@ -44,7 +44,7 @@ def test_a_long_retry_after_is_left_to_a_deferral_and_held_against_nobody_else(o
 
 
 def test_a_provider_that_fails_again_and_again_is_not_asked_any_more(office: Desk) -> None:
-    office.provider.mood = provider.status(500)
+    office.provider.response = provider.status(500)
 
     results = office.ask(*STRANGERS[:FAILURES])
 
@@ -57,7 +57,7 @@ def test_a_provider_that_works_again_gets_one_request_first_then_all(
     office: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.lookup.providers.breaker.FIRST_PAUSE", 0.2)
-    office.provider.moods = [provider.status(500)] * FAILURES
+    office.provider.script = [provider.status(500)] * FAILURES
 
     async def scenario() -> list[StepResult | None]:
         async with office.chunk_task() as ask:
@@ -75,16 +75,16 @@ def test_a_provider_that_works_again_gets_one_request_first_then_all(
 
 
 @pytest.mark.parametrize(
-    ("mood", "reason"),
+    ("response", "reason"),
     [
         (provider.status(401), Reason.PROVIDER_KEY_REJECTED),
         (provider.status(402), Reason.PROVIDER_OUT_OF_CREDIT),
     ],
 )
 def test_a_provider_that_needs_its_operator_is_asked_once_and_left_out(
-    office: Desk, mood: provider.Mood, reason: Reason
+    office: Desk, response: provider.Response, reason: Reason
 ) -> None:
-    office.provider.mood = mood
+    office.provider.response = response
 
     results = office.ask(GRACE, ADA, NOBODY)
 
@@ -95,14 +95,14 @@ def test_a_provider_that_needs_its_operator_is_asked_once_and_left_out(
 
 def test_a_word_in_the_answer_decides_before_its_status(office: Desk) -> None:
     office.describe('[provider.answers]\nword = "errors.0.id"\nout_of_credit = ["no_credit"]')
-    office.provider.mood = provider.status(429, "no_credit")
+    office.provider.response = provider.status(429, "no_credit")
 
     assert office.ask(GRACE) == [Unanswered(Reason.PROVIDER_OUT_OF_CREDIT)]
 
 
 def test_a_key_never_goes_where_a_redirect_points(office: Desk) -> None:
     with Provider({}) as elsewhere:
-        office.provider.mood = provider.redirects(elsewhere.url)
+        office.provider.response = provider.redirects(elsewhere.url)
 
         (results,) = office.ask(GRACE)
 
@@ -112,7 +112,7 @@ def test_a_key_never_goes_where_a_redirect_points(office: Desk) -> None:
 
 def test_neither_keys_nor_people_are_logged(office: Desk, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    office.provider.moods = [provider.status(418), provider.html, provider.hangs_up, provider.status(401)]
+    office.provider.script = [provider.status(418), provider.html, provider.hangs_up, provider.status(401)]
 
     office.ask(GRACE, ADA, NOBODY)
 

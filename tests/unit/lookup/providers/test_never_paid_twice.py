@@ -53,7 +53,7 @@ def test_another_account_does_not_see_the_answer(office: Desk) -> None:
 
 def test_of_two_chunk_tasks_with_the_same_question_one_asks_and_both_get_the_answer(office: Desk) -> None:
     answer_now = threading.Event()
-    office.provider.moods = [provider.waits_for(answer_now)]
+    office.provider.script = [provider.waits_for(answer_now)]
 
     async def two_chunk_tasks() -> list[StepResult | None]:
         async with office.chunk_task() as one, office.chunk_task() as other:
@@ -76,11 +76,13 @@ def test_the_same_person_many_times_in_one_list_is_asked_once(office: Desk) -> N
     assert office.provider.requests.total() == 1
 
 
-@pytest.mark.parametrize("mood", [provider.hangs, provider.hangs_up, provider.html, provider.endless])
-def test_a_lost_answer_is_not_asked_again_where_that_could_be_paid_twice(office: Desk, mood: provider.Mood) -> None:
+@pytest.mark.parametrize("response", [provider.hangs, provider.hangs_up, provider.html, provider.endless])
+def test_a_lost_answer_is_not_asked_again_where_that_could_be_paid_twice(
+    office: Desk, response: provider.Response
+) -> None:
     office.timeout = 0.5
     office.describe()
-    office.provider.moods = [mood]
+    office.provider.script = [response]
 
     first = office.ask(GRACE)
     office.let_askers_die()
@@ -91,13 +93,13 @@ def test_a_lost_answer_is_not_asked_again_where_that_could_be_paid_twice(office:
     assert office.spent() == 1
 
 
-@pytest.mark.parametrize("mood", [provider.hangs, provider.hangs_up, provider.html])
+@pytest.mark.parametrize("response", [provider.hangs, provider.hangs_up, provider.html])
 def test_a_lost_answer_is_asked_again_with_the_same_key_of_a_provider_that_charges_a_key_once(
-    idempotent_office: Desk, mood: provider.Mood
+    idempotent_office: Desk, response: provider.Response
 ) -> None:
     idempotent_office.timeout = 0.5
     idempotent_office.describe('idempotency_header = "Idempotency-Key"')
-    idempotent_office.provider.moods = [mood]
+    idempotent_office.provider.script = [response]
 
     (first,) = idempotent_office.ask(GRACE)
     idempotent_office.let_askers_die()
@@ -112,7 +114,7 @@ def test_a_lost_answer_is_asked_again_with_the_same_key_of_a_provider_that_charg
 
 def test_who_allows_to_ask_again_without_a_key_sees_both_on_the_bill_and_in_the_budget(office: Desk) -> None:
     office.describe("asks_again_in_doubt = true")
-    office.provider.moods = [provider.hangs_up]
+    office.provider.script = [provider.hangs_up]
 
     office.ask(GRACE)
     office.let_askers_die()
@@ -124,7 +126,7 @@ def test_who_allows_to_ask_again_without_a_key_sees_both_on_the_bill_and_in_the_
 
 def test_a_question_whose_chunk_task_may_be_alive_is_not_asked_by_another(idempotent_office: Desk) -> None:
     """It waits: the test gives up before the journal does."""
-    idempotent_office.provider.moods = [provider.hangs_up]
+    idempotent_office.provider.script = [provider.hangs_up]
     idempotent_office.ask(GRACE)
 
     async def ask_again() -> str:
@@ -139,9 +141,11 @@ def test_a_question_whose_chunk_task_may_be_alive_is_not_asked_by_another(idempo
     assert idempotent_office.provider.requests[KEY] == 1
 
 
-@pytest.mark.parametrize("mood", [provider.status(503), provider.too_many(0), provider.status(500)])
-def test_a_request_that_was_not_served_is_tried_again_and_leaves_no_trace(office: Desk, mood: provider.Mood) -> None:
-    office.provider.moods = [mood]
+@pytest.mark.parametrize("response", [provider.status(503), provider.too_many(0), provider.status(500)])
+def test_a_request_that_was_not_served_is_tried_again_and_leaves_no_trace(
+    office: Desk, response: provider.Response
+) -> None:
+    office.provider.script = [response]
 
     (results,) = office.ask(GRACE)
 
@@ -151,7 +155,7 @@ def test_a_request_that_was_not_served_is_tried_again_and_leaves_no_trace(office
 
 def test_a_chunk_task_that_must_stop_still_records_the_answer_that_is_under_way(office: Desk) -> None:
     answer_now = threading.Event()
-    office.provider.moods = [provider.waits_for(answer_now)]
+    office.provider.script = [provider.waits_for(answer_now)]
 
     async def stopped_chunk_task() -> None:
         async with office.chunk_task() as ask:
@@ -181,7 +185,7 @@ def test_what_is_not_found_costs_nothing_where_the_provider_says_so(office: Desk
 def test_a_late_answer_is_kept_although_the_question_was_given_up(idempotent_office: Desk) -> None:
     """A frozen chunk task records its answer after another one has taken over the question."""
     frozen = threading.Event()
-    idempotent_office.provider.moods = [provider.waits_for(frozen), provider.too_many(7200)]
+    idempotent_office.provider.script = [provider.waits_for(frozen), provider.too_many(7200)]
 
     async def frozen_chunk_task() -> object:
         async with idempotent_office.chunk_task() as ask, idempotent_office.chunk_task() as ask_elsewhere:
