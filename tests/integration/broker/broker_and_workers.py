@@ -1,4 +1,4 @@
-"""A broker of a test's own, and Celery workers on it, without the rest of the engine."""
+"""A broker for one test, with Celery workers and without the rest of the engine."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 40) -> N
 
 
 class Broker:
-    """A Valkey of our own, on one port through its deaths."""
+    """A Valkey that keeps its port across restarts."""
 
     def __init__(self, home: Path) -> None:
         self._home, self._server_class = home, ValkeyServer
@@ -43,23 +43,23 @@ class Broker:
         self.server.terminate()
 
     def hang_up(self) -> None:
-        """Close every connection, as a failover or a proxy does."""
+        """Close every connection, as a failover or a proxy may."""
         with redis.Redis(port=self.port) as client:
             for kind in ("normal", "pubsub"):
                 client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
     def forget_deliveries(self) -> None:
-        """From now on nothing of it is delivered again."""
+        """Delete the unacknowledged messages, so that none is delivered again."""
         with redis.Redis(port=self.port, db=1) as client:
             client.delete("unacked", "unacked_index")
 
     def is_listened_to(self) -> bool:
-        """Whether a worker waits for commands, and so for tasks."""
+        """Whether a worker receives commands, and so tasks."""
         with redis.Redis(port=self.port) as client:
             return bool(client.pubsub_numpat())
 
     def send(self, task: str, argument: Path) -> None:
-        """Send a task by connections of its own, sooner than a process that has to start first."""
+        """Send a task from this process, which is faster than starting another one."""
         with Celery(broker=self.url, set_as_current=False) as sender:
             sender.send_task(task, [str(argument)], queue="growth", ignore_result=True)
 
@@ -70,7 +70,7 @@ class Broker:
 
 @contextmanager
 def running_worker(app: str, broker_url: str, log_file: Path, root: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A worker with two processes, until the block ends."""
+    """Run a worker with two processes until the block ends."""
     environment = {
         **os.environ,
         "BROKER_URL": broker_url,

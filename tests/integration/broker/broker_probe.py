@@ -1,4 +1,4 @@
-"""Our Celery application with two tasks more: one that stays in hand until released, one that leaves a mark.
+"""Our Celery application with two more tasks: one runs until it is released, the other creates a file.
 
 Started as `celery -A tests.integration.broker.broker_probe worker`.
 """
@@ -11,7 +11,7 @@ from worker.app import app
 
 @app.task(name="probe.hold")
 def hold(directory: str) -> None:
-    """Delivered again, as after the broker's death, it ends at once: one copy in hand is enough."""
+    """If it is delivered again, as after the broker was killed, it ends at once: one running copy is enough."""
     place = Path(directory)
     if (place / "held").exists():
         return

@@ -1,4 +1,4 @@
-"""Our Celery application whose main process, once it stops, reads no more of what its pool processes say.
+"""Our Celery application whose main process, once it stops, no longer reads the results of its pool processes.
 
 Started as `celery -A tests.integration.broker.deaf_app worker`; from then on there is a file, named by DEAF. Not to be
 imported by tests: it changes Celery.
@@ -15,7 +15,7 @@ __all__ = ["app"]
 
 
 def _read_nothing(_handler: ResultHandler) -> None:
-    """Instead of reading until all tasks in hand have ended."""
+    """Replaces reading results until all running tasks have ended."""
     Path(os.environ["DEAF"]).touch()
 
 

@@ -1,4 +1,4 @@
-"""Our Celery application with a fault in its look-up stage: a certain record kills the process that works it.
+"""Our Celery application with a fault in its look-up stage: one contact kills the process that works it.
 
 Started as `celery -A tests.integration.broker.killer_app worker`, with the contact's last name in KILLER. Not to be
 imported by tests: it changes the table of stages.
@@ -20,7 +20,7 @@ __all__ = ["app"]
 
 
 class KilledByOne:
-    """The real stage, but for that contact."""
+    """The real stage for all other contacts."""
 
     def __init__(self, stage: stages.Stage) -> None:
         self._stage = stage

@@ -1,4 +1,4 @@
-"""Sends a run's chain under each of several environments, each in a fork of its own, and prints what came of it.
+"""Sends a run's chain under each of several environments, each in a fork of its own, and prints the results.
 
 Run as `python -m tests.integration.broker.sending_process`, with the environments as JSON in its input.
 """

@@ -1,4 +1,4 @@
-"""A broker that is away: runs are taken all the same, and go on when it is back."""
+"""While the broker is unavailable, runs are still accepted, and continue when it is back."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ def api_port() -> int:
 
 @pytest.fixture
 def engine(database_url: str, redis_port: int, api_port: int, internet: Internet, tmp_path: Path) -> Iterator[Engine]:
-    """API and sweeper of an engine whose Redis is not there."""
+    """The API and the sweeper of an engine without Redis."""
     environment = {
         **internet.settings(),
         "DATABASE_URL": database_url,
@@ -70,6 +70,6 @@ def test_a_run_created_while_redis_is_away_is_taken_read_and_done_when_it_is_bac
 
 
 def wait_until_noticed_twice(engine: Engine) -> None:
-    """The sweeper noticed, lived, and noticed again."""
+    """Whether the sweeper has logged the outage twice, and so survived it."""
     log = engine.log_dir / "sweeper.log"
     engine.wait_until(lambda: log.read_text().count("runs may wait for their chains") >= 2, "the sweeper")

@@ -1,4 +1,4 @@
-"""Brokers as they are in production: with users, certificates and limits. They work, or it is said what to do."""
+"""Brokers with users, certificates and limits, as in production. They work, or a message says what to do."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ Send = Callable[[Sequence[str]], list[str]]
 
 @pytest.fixture
 def send(project_root: Path) -> Send:
-    """Send a chain by each of these URLs; what came of it, in the same order."""
+    """Send a chain by each of these URLs. Returns the results in the same order."""
 
     def sent(urls: Sequence[str]) -> list[str]:
         done = subprocess.run(
@@ -64,14 +64,14 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """Connections are taken there, and nothing is ever said."""
+    """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
 def server(servers_home: Path) -> Iterator[ValkeyServer]:
-    """A server with one database, and users who may do this and not that."""
+    """A server with one database, and users with different rights."""
     home = servers_home / "users"
     home.mkdir()
     with ValkeyServer(data_dir=home, config={**VALKEY_OPTIONS, "databases": 1}) as running:
@@ -114,7 +114,7 @@ def test_a_chain_is_sent_by_a_user_without_rights_on_channels(send: Send, server
 
 
 def doctor(monkeypatch: pytest.MonkeyPatch, **settings: str) -> str:
-    """What `growth doctor` prints about Redis and the broker."""
+    """The output of `growth doctor` about Redis and the broker."""
     for name in ("REDIS_URL", "BROKER_URL"):
         monkeypatch.setenv(name, settings.get(name.lower(), ""))
     load_settings.cache_clear()

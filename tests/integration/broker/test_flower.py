@@ -1,4 +1,4 @@
-"""Flower, as an operator sees it: our tasks by name, with the run's id."""
+"""Flower shows our tasks by name, with the run's id."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""Postgres sessions that end in the middle of a step: nobody waits for a lease to end because of it."""
+"""Postgres sessions end in the middle of a step: the step is retried at once, not after the lease has expired."""
 
 import gc
 import json
@@ -40,7 +40,7 @@ def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pyt
 
 @pytest.fixture
 def looked_up_run(database: Database) -> UUID:
-    """A run whose look-up is complete and found nobody: verifying it asks no server."""
+    """A run whose look-up found no address, so that verifying it needs no server."""
     run_id = pending_run(database, CONTACTS)
     with database.transaction() as session:
         lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, CONTACTS)
@@ -50,7 +50,7 @@ def looked_up_run(database: Database) -> UUID:
 
 @pytest.fixture
 def verified_run(database: Database, looked_up_run: UUID) -> UUID:
-    """A run that is only to be compiled."""
+    """A run whose stages are complete, ready to be compiled."""
     with database.transaction() as session:
         lifecycle.begin_stage(session, looked_up_run, VERIFY, WORKER, CONTACTS)
     finish_chunk(database, leased_chunk(database, looked_up_run, VERIFY), [skipped(n) for n in range(CONTACTS)])
@@ -59,7 +59,7 @@ def verified_run(database: Database, looked_up_run: UUID) -> UUID:
 
 @contextmanager
 def ending_session_before(database: Database, statement: str) -> Iterator[list[str]]:
-    """The first session that is about to execute such a statement is ended by the server; what it was about to do."""
+    """End the first session that is about to execute such a statement. Collects these statements."""
     ended: list[str] = []
 
     def end(connection: Connection, _cursor: object, sql: str, *_: object) -> None:
@@ -105,7 +105,7 @@ def _end_session(database: Database, connection: Connection) -> None:
 
 
 def kinds(database: Database, run_id: UUID, stage: str | None) -> list[str]:
-    """What the timeline tells of a stage."""
+    """The events of a stage."""
     with database.transaction() as session:
         return [event.kind for event in events_of_run(session, run_id) if event.stage == stage]
 
@@ -173,7 +173,7 @@ def test_a_chunk_task_that_did_not_hear_that_its_stage_is_complete_says_so(
     assert kinds(database, looked_up_run, VERIFY).count(EventKind.STAGE_COMPLETED) == 1
 
 
-# SQLAlchemy does not close the cursor of a session that is gone; there is nothing left to close.
+# SQLAlchemy does not close the cursor of a session that has ended.
 @pytest.mark.filterwarnings("ignore:.*ServerCursor.* was deleted while still open:ResourceWarning")
 @pytest.mark.parametrize("statement", ["UPDATE run_chunks", "FROM contacts", "credit_ledger"])
 def test_compiling_whose_session_ends_goes_on_at_once(
@@ -184,7 +184,7 @@ def test_compiling_whose_session_ends_goes_on_at_once(
 
     assert ended
     assert_compiled_once(database, verified_run)
-    # Here, where the warning is expected, and not in a later test.
+    # Collected here, where the warning is expected, and not in a later test.
     gc.collect()
 
 

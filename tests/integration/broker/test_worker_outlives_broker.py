@@ -1,4 +1,4 @@
-"""A worker survives the death of its broker, with work in hand and a process free.
+"""A worker with a running task and a free process survives when its broker is killed.
 
 Celery 5.7.0 does not (docs/decisions/0003-celery.md): this test decides which release we pin.
 """
@@ -15,9 +15,9 @@ from tests.integration.broker.broker_and_workers import Broker, running_worker, 
 pytestmark = pytest.mark.proof
 
 ENDS_WITHIN_S = 15
-"""Half of what billiard lets a pool process wait to be heard."""
+"""Half the time that billiard lets a pool process wait for its result to be read."""
 BEGINS_WITHIN_S = 5
-"""What is promised after lost connections (docs/explanation/reliability.md)."""
+"""The guarantee after lost connections (docs/explanation/reliability.md)."""
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def deaf_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator[
 
 
 @pytest.fixture
-def letting_go_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    with running_worker("letting_go_app", broker.url, tmp_path / "worker.log", project_root) as process:
+def channelless_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with running_worker("lost_channel_app", broker.url, tmp_path / "worker.log", project_root) as process:
         yield process
 
 
@@ -50,7 +50,7 @@ def is_running(process: "subprocess.Popen[bytes]") -> bool:
 
 
 def begin_task(place: Path, broker: Broker) -> None:
-    """Send a task that stays in hand until there is a file `release`."""
+    """Send a task that runs until the file `release` exists."""
     broker.send("probe.hold", place)
     wait_for((place / "held").exists, "the task in hand")
 
@@ -103,17 +103,19 @@ def test_a_worker_without_a_free_process_leaves_tasks_to_others_after_lost_conne
 
 
 def test_a_worker_outlives_a_task_whose_end_it_can_not_acknowledge_any_more(
-    broker: Broker, letting_go_worker: "subprocess.Popen[bytes]", tmp_path: Path
+    broker: Broker, channelless_worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
     begin_task(tmp_path, broker)
 
     (tmp_path / "release").touch()
 
     wait_for(
-        lambda: b"can't be acknowledged" in (tmp_path / "worker.log").read_bytes() or not is_running(letting_go_worker),
+        lambda: (
+            b"can't be acknowledged" in (tmp_path / "worker.log").read_bytes() or not is_running(channelless_worker)
+        ),
         "the task's end",
     )
-    assert is_running(letting_go_worker)
+    assert is_running(channelless_worker)
 
 
 def test_a_worker_looks_for_its_broker_each_second_however_long_that_is_away(
@@ -143,5 +145,5 @@ def test_a_worker_ends_soon_although_nobody_reads_that_its_last_task_is_done(
 
 
 def pauses_in(log: Path) -> list[str]:
-    """How many seconds the worker waits after each attempt, in its own words."""
+    """The pauses in seconds that the worker logs after each attempt."""
     return re.findall(r"Trying again in ([\d.]+) second", log.read_text())

@@ -1,4 +1,4 @@
-"""A worker process's connections, opened in the test's own process."""
+"""The connections of a worker process, opened in the process of the test."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from worker.process import Process, open_process
 
 @contextmanager
 def opened_process(settings: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
-    """What tasks work with, under these settings, until the block ends."""
+    """Open the connections that tasks use, under these settings, until the block ends."""
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     load_settings.cache_clear()

@@ -1,4 +1,4 @@
-"""Ways in which one step of a run fails for real: Postgres refuses a write, or can't read a contact.
+"""Ways to make one step of a run fail: Postgres refuses a write, or can't read a contact.
 
 As a value does that no column takes, a constraint that a new version brought, or a right that was taken away.
 """
@@ -17,7 +17,7 @@ COLUMNS = "run_id, position, input_row, first_name, last_name, full_name, compan
 
 @dataclass(frozen=True)
 class BrokenStep:
-    """What breaks a step, what mends it, and what the message says meanwhile."""
+    """The statements that break a step and repair it, and the message in between."""
 
     broken: tuple[str, ...]
     mended: tuple[str, ...]
@@ -26,16 +26,14 @@ class BrokenStep:
     fault: str = "database error 22003"
 
     def break_in(self, database: Database) -> None:
-        """From now on the step fails."""
         _execute(database, self.broken)
 
     def mend_in(self, database: Database) -> None:
-        """From now on it works."""
         _execute(database, self.mended)
 
 
 def refused(on: str, table: str, when: str, message: str, stage: str = LOOKUP, sqlstate: str = "22003") -> BrokenStep:
-    """Writes are refused that match a condition on their new row; the refusal names somebody, as DETAILs do."""
+    """Refuse writes whose new row matches a condition. The error contains a name, as a DETAIL may."""
     function = (
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         f" $$ BEGIN RAISE EXCEPTION 'not given.family@alpha.test' USING ERRCODE = '{sqlstate}'; END $$"
@@ -46,7 +44,7 @@ def refused(on: str, table: str, when: str, message: str, stage: str = LOOKUP, s
 
 
 def unreadable(column: str, when: str, message: str, stage: str = LOOKUP) -> BrokenStep:
-    """A column of the contacts that match a condition can't be read: a view takes the table's place."""
+    """Make a column unreadable for contacts that match a condition, by a view in place of the table."""
     kind = "json" if column == "extra" else "text"
     read = (
         f"CASE WHEN {when} THEN CAST(CAST(1 / (position - position) AS text) AS {kind}) ELSE {column} END AS {column}"

@@ -1,4 +1,4 @@
-"""A chunk task on one chunk, over real servers: what makes it stop in the middle, and what becomes of what is left."""
+"""A chunk task over real servers: what stops it early, and what happens to the rest of its chunk."""
 
 import json
 import time
@@ -46,7 +46,7 @@ from worker.process import Process
 
 CANCEL_TAKES_EFFECT_S = 2.0
 SLOW_S = 15.0
-"""A slow server's pause before each reply: far longer than anything that is waited for here."""
+"""The pause of a slow server before each reply: far longer than any wait in this module."""
 QUICK, SLOW, GREYLISTED = 6, 4, 3
 
 
@@ -92,7 +92,7 @@ def run_id(database: Database, people: Sequence[Person]) -> UUID:
 
 
 def started_run_of(database: Database, people: Sequence[Person]) -> UUID:
-    """A run of these people, in one chunk that nobody has leased."""
+    """A run of these people, in one open chunk."""
     contacts = [ContactIn.model_validate(contact) for contact in contacts_of(people)]
     with database.transaction() as session:
         run_id = create_run(session, account(database).account_id, order_of(contacts), rate_card=RateCard()).run_id
@@ -102,7 +102,7 @@ def started_run_of(database: Database, people: Sequence[Person]) -> UUID:
 
 @contextmanager
 def working(process: Process, lease: Lease) -> Iterator["Future[StageLeft | None]"]:
-    """A chunk task at work, until it ends by itself."""
+    """Work a chunk until the task ends by itself."""
     with ThreadPoolExecutor(1) as chunk_task:
         yield chunk_task.submit(work_chunk, process, lease)
 
@@ -179,7 +179,7 @@ def test_a_chunk_task_leaves_those_who_were_put_off_and_holds_its_process_no_lon
 
 
 class BrokenByOne:
-    """A stage that breaks on one contact, and has no word about any beside it."""
+    """A stage that fails on one contact and yields nothing for the others."""
 
     async def work(
         self, batch: Batch, _network: MailNetwork, _sources: Waterfall, /

@@ -1,4 +1,4 @@
-"""A disk that does not take the export files: the run waits for it, however long, and says so."""
+"""If the disk does not accept the export files, the run waits, however long, and reports it."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from worker.process import Process
 
 @pytest.fixture
 def export_dir(tmp_path: Path) -> Path:
-    """Where a file is, so that nothing can be written into it."""
+    """A file in the place of the directory, so that nothing can be written there."""
     place = tmp_path / "exports"
     place.touch()
     return place
@@ -47,7 +47,7 @@ def run_id(database: Database) -> UUID:
 
 
 def let_pass(database: Database) -> None:
-    """The pause before the next try is over."""
+    """End the pause before the next attempt."""
     with database.transaction() as session:
         session.execute(text("UPDATE run_chunks SET not_before = now() WHERE not_before IS NOT NULL"))
         session.execute(text("UPDATE runs SET resend_at = now()"))

@@ -1,4 +1,4 @@
-"""SIGTERM drains: the chunk in hand is recorded and released, and no lease is left to run out."""
+"""After SIGTERM a worker records its outcomes and releases its chunk, so that no lease has to expire."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ STOPS_WITHIN_S = 8.0
 
 @pytest.fixture(scope="module")
 def slow_people() -> Sequence[Person]:
-    """They work where servers answer slowly, so that a chunk task is busy for longer than a rolling restart takes."""
+    """People behind slow servers, so that a chunk task is busy for longer than a rolling restart takes."""
     domains = [domain for domain in invent_domains(31, 600) if domain.behaviour is Behaviour.SLOW]
     return invent_people(31, 12 * len(domains), domains)
 
@@ -41,7 +41,7 @@ def slow_stack(slow_internet: Internet, servers_home: Path) -> Iterator[Stack]:
 
 
 def replace(stack: Stack, name: str, successor: str) -> tuple[EngineProcess, float]:
-    """What a rolling restart does to a worker: a successor starts, then the old one gets SIGTERM and time to end."""
+    """A rolling restart of a worker: its successor starts, then it gets SIGTERM and time to end."""
     (old,) = [process for process in stack.engine.processes if process.name == name]
     stack.engine.start(successor, *worker_command(successor, 1))
     stack.engine.processes.remove(old)
@@ -66,7 +66,7 @@ def test_a_rolling_restart_under_load_loses_no_lease_and_no_work(
     assert max(seconds for _, seconds in stopped) < STOPS_WITHIN_S
     released = [event for event in events if event["kind"] == "chunk_released"]
     assert {event["detail"]["reason"] for event in released} == {"the worker stops"}
-    # The sweeper's first sweep of all finds no broker marker in the broker, and sends once to be on the safe side.
+    # The first sweep finds no broker marker, and sends every active run once.
     resent = [event for event in events if event["kind"] == "resent" and "reason" not in event["detail"]]
     assert resent == []
     assert [event for event in events if event["kind"] == "lease_lost"] == []

@@ -1,4 +1,4 @@
-"""Sent twice, flushed, helped by a second worker: one of everything, and right answers all the way."""
+"""A run whose chain is sent twice, whose Redis is flushed, or which gets a second worker: no result is duplicated."""
 
 from collections.abc import Callable
 from uuid import UUID

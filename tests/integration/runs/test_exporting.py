@@ -1,4 +1,4 @@
-"""Export files of finished runs, as workers write them: once, by one at a time, and never the older over the newer."""
+"""Workers write the export files of a finished run once, one at a time, and never an older file over a newer one."""
 
 import os
 import stat
@@ -41,7 +41,7 @@ def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pyt
     settings = {
         "DATABASE_URL": database_url,
         "REDIS_URL": valkey_url,
-        # Celery keeps the first broker that it is asked for: here and in all tests of this process nobody listens.
+        # Celery keeps the first broker that it connects to. In all tests of this process nobody listens there.
         "BROKER_URL": "redis://127.0.0.1:9/0",
         "EXPORT_DIR": str(tmp_path / "exports"),
     }
@@ -50,7 +50,7 @@ def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pyt
 
 
 class StopsAfter:
-    """The worker is told to stop after so many rows."""
+    """A flag that tells the worker to stop after so many rows."""
 
     def __init__(self, rows: int) -> None:
         self.left = rows
@@ -93,7 +93,7 @@ def names(house: House, run_id: UUID) -> list[str]:
 
 
 def looked_up_run(database: Database) -> UUID:
-    """A run that is only to be compiled."""
+    """A run whose stages are complete, ready to be compiled."""
     run_id = pending_run(database, count=3)
     for stage, outcomes in ((LOOKUP, [found(n) for n in range(3)]), (VERIFY, [valid(n) for n in range(3)])):
         with database.transaction() as session:

@@ -1,4 +1,4 @@
-"""A step that fails, whichever it is: few attempts, ever rarer; then a contact is given up, or the run, paid back."""
+"""A failing step is retried a few times with growing pauses. Then the contact is given up, or the run fails."""
 
 import json
 import time
@@ -29,7 +29,7 @@ from worker.process import Process
 CONTACTS, CULPRIT = 7, 4
 CREDITS = 1000
 MOST_CHAINS = 40
-"""More than any run here takes that ends by itself."""
+"""More than any run of this module needs."""
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pyt
 def impatient_process(
     database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Process]:
-    """One that waits for Postgres no longer than for a very short lease."""
+    """A process that waits for Postgres only as long as a very short lease."""
     settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(tmp_path)}
     with opened_process(settings | {"LEASE_SECONDS": "0.4", "CHECKPOINT_SECONDS": "0.1"}, monkeypatch) as opened:
         yield opened
@@ -51,23 +51,23 @@ def impatient_process(
 
 @pytest.fixture
 def run_id(database: Database) -> UUID:
-    """A run of contacts about whom nobody need be asked: they have no domain."""
+    """A run of contacts without a domain, which need no server."""
     people = [ContactIn(full_name=f"Given{n} Family", domain="no domain") for n in range(CONTACTS)]
     with database.transaction() as session:
         return create_run(session, account(database, CREDITS).account_id, order_of(people), rate_card=RateCard()).run_id
 
 
-def take_chain(process: Process, run_id: UUID) -> None:
+def run_chain(process: Process, run_id: UUID) -> None:
     """The run's chain once, step after step as Celery does."""
     if all(work_chain_step(process, run_id, stage, WORKER, extra_tasks=0) for stage in (LOOKUP, VERIFY)):
         compile_run(process, run_id, WORKER)
 
 
 def drive(process: Process, database: Database, run_id: UUID) -> None:
-    """What workers and sweeper do until the run is over."""
+    """Do what workers and sweeper do, until the run has ended."""
     for _ in range(MOST_CHAINS):
         let_pauses_pass(database)
-        take_chain(process, run_id)
+        run_chain(process, run_id)
         if read_run(database, run_id).finished_at:
             return
     raise AssertionError("the run did not end")
@@ -102,13 +102,13 @@ def balance(database: Database) -> int:
 
 
 def failed_attempts(database: Database, run_id: UUID) -> list[dict[str, Any]]:
-    """What the timeline tells of steps that failed."""
+    """The failed steps in the timeline."""
     with database.transaction() as session:
         return [event.detail for event in events_of_run(session, run_id) if "fault" in event.detail]
 
 
 def assert_waits(database: Database) -> None:
-    """No sweeper sends the chain before the next try is due."""
+    """The sweeper does not send the chain before the next attempt is due."""
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM runs WHERE resend_at = retry_at AND retry_at > updated_at") == 1
 
@@ -146,7 +146,7 @@ def test_a_step_that_times_out_once_is_only_tried_again(process: Process, databa
     TIMED_OUT_STEPS["begin"].break_in(database)
 
     with ThreadPoolExecutor(1) as chain:
-        taken = chain.submit(take_chain, process, run_id)
+        taken = chain.submit(run_chain, process, run_id)
         time.sleep(process.settings.checkpoint_seconds)
         TIMED_OUT_STEPS["begin"].mend_in(database)
         taken.result()
@@ -164,7 +164,7 @@ def test_a_step_that_fails_twice_is_told_of_and_then_the_run_completes(
     percents = []
     for _ in range(2):
         let_pauses_pass(database)
-        take_chain(process, run_id)
+        run_chain(process, run_id)
         assert_waits(database)
         percents.append(state_of(database, run_id)["progress"]["percent"])
 
@@ -216,7 +216,7 @@ def test_outcomes_are_kept_that_were_in_hand_with_one_that_is_refused(
 ) -> None:
     refused("INSERT", "outcomes", f"NEW.position = {CULPRIT}", "").break_in(database)
 
-    take_chain(process, run_id)
+    run_chain(process, run_id)
 
     assert reasons(database, run_id) == ["domain_unusable"] * (CONTACTS - 1)
 
@@ -242,7 +242,7 @@ def test_a_run_that_can_not_even_be_failed_is_tried_ever_more_rarely_and_fails_w
     no_rebate.break_in(database)
     for _ in range(MOST_CHAINS):
         let_pauses_pass(database)
-        take_chain(process, run_id)
+        run_chain(process, run_id)
         if any(each["step"] == "fail" for each in failed_attempts(database, run_id)):
             break
     pause = "SELECT count(*) FROM runs WHERE retry_at > now() + interval '15 s'"

@@ -1,4 +1,4 @@
-"""A small run beside a large one of another account: it waits for a process, not for the large run's helpers."""
+"""A small run waits for a free process, but not for the extra tasks of another account's large run."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""When the outside world is gone as a whole, a run fails early: with the reason, what to do, and the money back."""
+"""If no mail server can be reached at all, a run fails early, with the reason, what to do, and its credits back."""
 
 import socket
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ EARLY_S = 30
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port of 127.0.0.1 that takes every packet and answers none."""
+    """A port of 127.0.0.1 that receives packets and answers none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         yield silent.getsockname()[1]
@@ -25,7 +25,7 @@ def silent_port() -> Iterator[int]:
 
 @pytest.fixture
 def stack_without(request: pytest.FixtureRequest, internet: Internet, servers_home: Path) -> Iterator[Stack]:
-    """An engine to which a part of the world is gone."""
+    """An engine that can't reach a part of the network."""
     settings = {**internet.settings(), **request.param(request)}
     home = servers_home / f"outage-{request.node.callspec.id}"
     with running_stack(home, Ports(0, 0), concurrency=1, settings=settings) as running:

@@ -1,4 +1,4 @@
-"""One record that kills every process that touches it costs that contact, and the run goes on."""
+"""A contact that kills every process that works it is given up, and the run goes on."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ KILLER = "Killer"
 
 @pytest.fixture
 def fragile_stack(internet: Internet, servers_home: Path, project_root: Path) -> Iterator[Stack]:
-    """An engine whose workers die of one contact; leases are short, so that the test is."""
+    """An engine whose workers are killed by one contact. Short leases keep the test short."""
     settings = {
         **internet.settings(),
         "PYTHONPATH": str(project_root),

@@ -1,4 +1,4 @@
-"""Expiry by the real sweeper process, killed at its worst moment; and what a client of the API sees afterwards."""
+"""Expiry by the sweeper process, which is killed in the middle, and what clients of the API see afterwards."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ RUN = "/api/v1/growth/run"
 
 @contextmanager
 def sweeper(environment: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A sweeper process of its own; killed, if it is still there at the end."""
+    """Run a sweeper process. It is killed if it still runs at the end."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "worker.sweeper"],
@@ -83,7 +83,7 @@ def test_a_sweeper_killed_among_the_contacts_is_followed_by_one_that_ends_it(
 
 @pytest.fixture
 def expire(stack: Stack, stack_database: Database, tmp_path: Path) -> Callable[[str], None]:
-    """Ninety days pass for this run, and a sweeper comes by."""
+    """Let a run become ninety days older, and let the sweeper expire it."""
 
     def expire_run(run_id: str) -> None:
         with stack_database.transaction() as session:

@@ -1,4 +1,4 @@
-"""Both stages as a run uses them: one after the other over the sandbox's small internet, and interrupted."""
+"""Both stages one after the other on the sandbox's simulated internet, also with interruptions."""
 
 import asyncio
 import logging
@@ -51,10 +51,10 @@ async def work(stage: str, contacts: Sequence[Contact], network: MailNetwork) ->
 
 
 class Run:
-    """Three hundred invented people through both stages."""
+    """Work three hundred invented people through both stages."""
 
     def __init__(self) -> None:
-        # Those that greylist are another test's.
+        # Greylisting servers have a test of their own.
         domains = [domain for domain in invent_domains(seed=21) if domain.behaviour is not Behaviour.GREYLISTING]
         self.people = invent_people(21, 300, domains)
         with Internet(self.people, domains, slow_seconds=SLOW_SECONDS) as internet:
@@ -131,7 +131,7 @@ def test_few_questions_find_much(run: Run, capsys: pytest.CaptureFixture[str]) -
 
 
 async def come_back(people: Sequence[Person], internet: Internet) -> list[dict[int, Outcome | Deferral]]:
-    """Look people up again and again, each time as a fresh process would, until all have an outcome.
+    """Look people up repeatedly, each time as a new process would, until all have an outcome.
 
     It loads what the outcomes until then teach of the domains.
     """

@@ -1,4 +1,4 @@
-"""Cancel and retry over HTTP, while chunk tasks are at work; and the timeline that tells of it."""
+"""Cancel and retry over HTTP while chunk tasks are running, and the timeline of it."""
 
 import time
 from uuid import UUID

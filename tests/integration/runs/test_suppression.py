@@ -1,4 +1,4 @@
-"""The suppression list and erasure, as a client meets them: by API, command and workers."""
+"""The suppression list and erasure through the API, the command and the workers."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The sweeper as the process that it is, on a broker that works: what it sends, and how often."""
+"""What the sweeper process sends to a broker, and how often."""
 
 import json
 import os

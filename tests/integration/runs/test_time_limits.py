@@ -1,4 +1,4 @@
-"""A stage that takes longer than it may: the sweeper fails its run and pays back what was not delivered."""
+"""If a stage takes too long, the sweeper fails its run and pays back what was not delivered."""
 
 from sqlalchemy import text
 

@@ -1,4 +1,4 @@
-"""A second run over the same addresses, through the whole engine: mail servers are not asked again."""
+"""A second run over the same addresses does not ask mail servers again."""
 
 import time
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def people(population: Population) -> Sequence[Person]:
 
 @pytest.fixture
 def idle_engine(stack_database: Database) -> None:
-    """Wait until the runs of other tests are over: they ask the same mail servers."""
+    """Wait for the end of other tests' runs, which ask the same mail servers."""
     deadline = time.monotonic() + 60
     while _open_runs(stack_database):
         assert time.monotonic() < deadline, "runs of other tests are not over"
@@ -34,7 +34,7 @@ def _open_runs(database: Database) -> int:
 
 
 def verified(client: Client, people: Sequence[Person], **output: bool) -> int:
-    """Verify these people's addresses in a run of their own; how many are valid."""
+    """Verify these people's addresses in a new run. Returns how many are valid."""
     contacts = [{"email": person.email} for person in people]
     plan = {
         "pipeline_id": "email_discovery_v1",
@@ -54,7 +54,7 @@ def test_only_the_first_run_and_one_that_wants_fresh_verdicts_ask_mail_servers(
     for who, output in ((client, {}), (client, {}), (client, {"fresh": True}), (stranger, {})):
         internet.reset_counts()
         assert verified(who, people, **output) == len(people)
-        # Chunk tasks of other tests' runs that were cancelled may still be asking elsewhere.
+        # Chunk tasks of cancelled runs may still be asking elsewhere.
         asked.append(domains & set(internet.counts.recipients))
 
     assert asked == [domains, set(), domains, domains]

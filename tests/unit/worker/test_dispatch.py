@@ -1,4 +1,4 @@
-"""What is sent to the broker, on a real Valkey."""
+"""The messages that are sent to the broker, a real Valkey."""
 
 import json
 from base64 import b64decode

@@ -1,4 +1,4 @@
-"""A process that looks for garbage rarely still finds it."""
+"""A process whose garbage collector runs rarely still frees cycles."""
 
 import gc
 import weakref
@@ -10,7 +10,7 @@ from worker.garbage import NEW_OBJECTS, collect_rarely
 
 
 class Cycle:
-    """An object that keeps itself, so that counting references never frees it."""
+    """An object that refers to itself, so that reference counting never frees it."""
 
     def __init__(self) -> None:
         self.me = self

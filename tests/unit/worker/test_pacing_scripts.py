@@ -1,4 +1,4 @@
-"""The pacing scripts do in Redis what a model of a few lines does in Python, in whatever order they are called."""
+"""The pacing scripts in Redis agree with a model of a few lines in Python, in any order of calls."""
 
 import itertools
 import re
@@ -23,13 +23,13 @@ local redis = {pcall = server.pcall, call = function(command, ...)
   if command ~= 'PEXPIRE' then return server.call(command, ...) end
 end}
 """
-"""Keys expire by the real clock, which says nothing about the test's."""
+"""Keys would expire by the real clock, which differs from the test's."""
 LIMITS = PacingLimits(connections_per_host=2, connections_per_provider=3, recipients_per_second=8.0)
 PLACES = [Place("192.0.2.1", "big"), Place("192.0.2.2", "big"), Place("192.0.2.3", "small")]
 
 
 class Scripts:
-    """The scripts on a real server, at a time that the test says."""
+    """The scripts on a real server, at a time that the test sets."""
 
     def __init__(self, client: redis.Redis, clock: str = CLOCK) -> None:
         self.client = client
@@ -71,7 +71,7 @@ def scripts(client: redis.Redis) -> Scripts:
 
 @dataclass
 class Model:
-    """One limit: leases by their end, and what the arithmetic in Python says."""
+    """One limit: leases by their end, and the arithmetic in Python."""
 
     limit: AdaptiveLimit
     held: dict[str, float] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Model:
 
 
 class ScriptsLikeTheModel(RuleBasedStateMachine):
-    """Each rule does the same to both and compares what they say; an invariant compares who holds and who waits."""
+    """Each rule does the same to both and compares the replies. An invariant compares holders and queues."""
 
     def __init__(self, scripts: Scripts) -> None:
         super().__init__()
@@ -119,14 +119,14 @@ class ScriptsLikeTheModel(RuleBasedStateMachine):
         self.ask(slot_id, *self.waiting[slot_id])
 
     def ask(self, slot_id: str, place: Place, ticket: str) -> None:
-        said = self.scripts.acquire(slot_id, place, ticket)
-        expected = self.expected(slot_id, place, ticket or (said.ticket if isinstance(said, Queued) else "~"))
-        assert said == expected
+        reply = self.scripts.acquire(slot_id, place, ticket)
+        expected = self.expected(slot_id, place, ticket or (reply.ticket if isinstance(reply, Queued) else "~"))
+        assert reply == expected
         self.waiting.pop(slot_id, None)
-        if isinstance(said, Granted):
-            self.held[slot_id] = place, said.acquired_at
+        if isinstance(reply, Granted):
+            self.held[slot_id] = place, reply.acquired_at
         else:
-            self.waiting[slot_id] = place, said.ticket
+            self.waiting[slot_id] = place, reply.ticket
 
     def expected(self, slot_id: str, place: Place, ticket: str) -> Granted | Queued:
         host, provider = self.models_of(place)

@@ -1,4 +1,4 @@
-"""What workers tell each other about mail domains, through a real Valkey."""
+"""The memory that workers share about mail domains, in a real Valkey."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ ACME: Zone = {("acme.test", "A"): ["127.0.0.2"]}
 def with_networks(
     url: str, zone: Zone, work: Callable[[list[MailNetwork]], Awaitable[T]], count: int = 2, port: int = 25
 ) -> tuple[T, Asked]:
-    """Let work be done by networks that share a memory, as processes of a fleet do, and the same name server."""
+    """Work with several networks that share a memory and a name server, as the processes of a fleet do."""
 
     async def scenario() -> tuple[T, Asked]:
         async with odd_name_servers(zone) as (addresses, (asked,)):

@@ -1,4 +1,4 @@
-"""What a sweep does when the broker is away, or goes away in the middle of it."""
+"""What a sweep does when the broker is unavailable, and when rows are locked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NOBODY_LISTENS = "redis://127.0.0.1:9/0"
 
 @dataclass
 class Standing:
-    """The broker marker of a broker that answered a moment ago."""
+    """The marker of a broker that is available."""
 
     gone: bool = False
     puts: int = 0
@@ -38,7 +38,7 @@ class Standing:
 def broker_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", NOBODY_LISTENS)
     load_settings.cache_clear()
-    # The process's own may know another broker, from an earlier test.
+    # The app of this process may know another broker, from an earlier test.
     monkeypatch.setattr("worker.dispatch.app", make_app())
 
 
@@ -60,7 +60,7 @@ def overdue_runs(database: Database) -> tuple[UUID, UUID]:
 
 @pytest.fixture
 def impatient(database_url: str) -> Iterator[Database]:
-    """Connections that wait for a lock for a moment only."""
+    """Connections that wait only a moment for a lock."""
     opened = open_database(database_url, pool_size=1, timeouts=Timeouts(statement_s=10, lock_s=0.05))
     yield opened
     opened.close()
@@ -142,7 +142,7 @@ def test_the_broker_marker_of_redis_is_gone_after_flushall_until_it_is_put_back(
 
 @dataclass
 class Breaking(Standing):
-    """A fault of ours, with somebody's name in it."""
+    """A bug of ours whose error contains a name."""
 
     def is_gone(self) -> bool:
         raise ValueError("Given Family")
