@@ -49,7 +49,7 @@ class _Reader:
     def __init__(self, body: bytes, noun: str, convert: Convert) -> None:
         self._body = body
         self._noun = noun
-        self._taken = 0
+        self._read_bytes = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
         self._at = 0
@@ -122,12 +122,12 @@ class _Reader:
                 return ""
 
     def _fill(self) -> bool:
-        if self._taken == len(self._body):
+        if self._read_bytes == len(self._body):
             return False
-        piece = self._body[self._taken : self._taken + PIECE_BYTES]
-        self._taken += len(piece)
+        piece = self._body[self._read_bytes : self._read_bytes + PIECE_BYTES]
+        self._read_bytes += len(piece)
         try:
-            decoded = self._decoder.decode(piece, self._taken == len(self._body))
+            decoded = self._decoder.decode(piece, self._read_bytes == len(self._body))
         except UnicodeDecodeError as error:
             raise self._not_json("it is not UTF-8") from error
         self._passed += self._at

@@ -1,4 +1,4 @@
-"""The HTTP door, on the running engine: errors as the contract says them, and nothing half-written."""
+"""The HTTP API on the running engine: errors are as documented, and nothing is half-written."""
 
 import csv
 import gzip
@@ -44,7 +44,7 @@ def test_no_key_is_401(client: Client) -> None:
     assert "Authorization: Bearer" in refusal(response)
 
 
-def test_an_invented_key_is_401(client: Client) -> None:
+def test_an_unknown_key_is_401(client: Client) -> None:
     response = client.http.get(f"/api/v1/growth/runs/{uuid4()}", headers={"Authorization": "Bearer growth_no"})
 
     assert response.status_code == 401
@@ -99,7 +99,7 @@ def test_an_unknown_run_is_404(client: Client, run_id: str) -> None:
     assert "no run with this id" in refusal(response)
 
 
-def test_another_accounts_run_can_not_be_told_from_none(
+def test_another_accounts_run_looks_like_a_missing_one(
     client: Client, population: Population, stack_database: Database, stranger: Client
 ) -> None:
     run_id = client.create(population.hundred[:3])
@@ -163,7 +163,7 @@ def test_a_column_that_could_not_come_back_as_it_was_is_422(
 
 
 @pytest.mark.parametrize("key", [b"", b"x" * 256, "é".encode(), b"\xff"])
-def test_an_idempotency_key_that_is_none_is_422(client: Client, stack_database: Database, key: bytes) -> None:
+def test_an_unusable_idempotency_key_is_422(client: Client, stack_database: Database, key: bytes) -> None:
     body = plan({"full_name": "Ada Example", "domain": "alpha.test"})
 
     response = client.http.post(RUN, json=body, headers=[(b"Idempotency-Key", key)])
@@ -183,7 +183,7 @@ def test_odd_ids_are_404(client: Client, population: Population, odd: str) -> No
         assert client.http.post(f"/api/v1/growth/runs/{path}").status_code == 404
 
 
-def test_an_id_that_is_spelled_as_no_id_is_404(client: Client, population: Population) -> None:
+def test_an_id_in_an_unusual_spelling_is_404(client: Client, population: Population) -> None:
     digits = client.create(population.hundred[:1]).replace("-", "")
 
     assert client.http.get(f"/api/v1/growth/runs/{digits.upper()}").status_code == 200
@@ -254,7 +254,9 @@ def test_an_export_has_each_contact_in_its_order_and_its_checksum(
     assert ids == [person.crm_id for person in population.hundred]
 
 
-def test_a_part_of_an_export_is_given_and_what_is_no_part_of_it_is_not(client: Client, population: Population) -> None:
+def test_a_range_of_an_export_is_served_and_one_outside_of_it_is_refused(
+    client: Client, population: Population
+) -> None:
     state = client.finished(client.create(population.hundred[:2]))
     handle = state["export_handles"][0]
     url, size = handle["download_url"], handle["bytes"]
@@ -279,7 +281,7 @@ def crm_ids(response: httpx.Response, export_format: str) -> list[str]:
     return [row["crm_id"] for row in csv.DictReader(io.StringIO(response.text, newline=""))]
 
 
-def test_verify_existing_emails_checks_addresses_that_the_client_brings(client: Client, population: Population) -> None:
+def test_verify_existing_emails_verifies_supplied_addresses(client: Client, population: Population) -> None:
     people = [person for person in population.hundred if person.email]
     contacts = [{"email": person.email or "", "crm_id": person.crm_id} for person in people]
 
@@ -290,7 +292,7 @@ def test_verify_existing_emails_checks_addresses_that_the_client_brings(client: 
     assert state["preview"]["verdicts"]["valid"] == 78
 
 
-def test_a_client_that_asks_too_often_is_429_with_retry_after(client: Client, stack_redis: redis.Redis) -> None:
+def test_too_many_requests_are_429_with_retry_after(client: Client, stack_redis: redis.Redis) -> None:
     stack_redis.set(f"growth:requests:{client.account.account_id}", 100_000)
 
     response = client.http.get(f"/api/v1/growth/runs/{uuid4()}")

@@ -98,7 +98,7 @@ def assert_ours(database: Database) -> None:
         assert abs((datetime.now(UTC) - run.created_at).total_seconds()) < 600
 
 
-def test_defaults_of_the_role_or_the_database_do_not_hold(odd_database_url: str) -> None:
+def test_defaults_of_the_role_or_the_database_are_overridden(odd_database_url: str) -> None:
     with opened(odd_database_url) as database:
         assert_ours(database)
 
@@ -200,12 +200,12 @@ def test_of_several_hosts_one_that_is_read_only_is_not_used(postgres_url: str, d
         "postgresql:///growth?host=one.example:1&host=two.example:2",
     ],
 )
-def test_a_url_as_libpq_or_sqlalchemy_write_it_is_taken(url: str) -> None:
+def test_a_url_as_libpq_or_sqlalchemy_write_it_is_accepted(url: str) -> None:
     open_database(url).close()
 
 
 @pytest.mark.parametrize("url", ["postgresql://db.example:port/growth", "postgresql://one:1,two:x/growth?nothing=1"])
-def test_a_url_that_is_none_ends_the_process_with_a_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_url_ends_the_process_with_a_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
     load_settings.cache_clear()
 
@@ -233,14 +233,14 @@ def test_a_statement_may_take_longer_for_a_large_run_and_no_limit_stays_none(dat
         assert session.execute(text("SHOW statement_timeout")).scalar_one() == "0"
 
 
-def test_copy_that_breaks_raises_what_any_statement_raises_and_shows_no_row(database: Database) -> None:
+def test_a_copy_that_fails_raises_what_any_statement_raises_and_shows_no_row(database: Database) -> None:
     with pytest.raises(DBAPIError, match=r"NotNullViolation \(23502\)") as caught, database.transaction() as session:
         copy_rows(session, "COPY accounts (name) FROM STDIN", [["Grace Hopper"]])
 
     assert "Hopper" not in f"{caught.value} {caught.value.orig} {caught.value.__cause__}"
 
 
-def test_copy_that_takes_too_long_is_unavailability(database_url: str) -> None:
+def test_a_copy_that_takes_too_long_counts_as_unavailable_postgres(database_url: str) -> None:
     with (
         opened(database_url, timeouts=Timeouts(0.05, 3)) as database,
         pytest.raises(PostgresUnavailable, match=r"^QueryCanceled \(57014\)$"),
@@ -283,7 +283,7 @@ def body(count: int = 2) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("api")
-def test_no_thread_keeps_the_interpreter_for_longer_than_a_millisecond() -> None:
+def test_no_thread_holds_the_interpreter_for_longer_than_a_millisecond() -> None:
     assert sys.getswitchinterval() <= 0.001
 
 
@@ -293,7 +293,7 @@ def looked_anew(api: FastAPI) -> httpx.Response:
     return ask(api, "GET", "/readyz")
 
 
-def test_a_server_that_turned_read_only_is_a_503_and_said_by_readyz(
+def test_a_server_that_became_read_only_is_a_503_and_reported_by_readyz(
     api: FastAPI, database: Database, postgres_url: str, database_url: str
 ) -> None:
     key = {"Authorization": f"Bearer {account(database).api_key}"}
@@ -311,7 +311,7 @@ def test_a_server_that_turned_read_only_is_a_503_and_said_by_readyz(
     assert looked_anew(api).status_code == 200
 
 
-def test_who_asks_again_whether_we_are_ready_costs_no_connection(api: FastAPI) -> None:
+def test_repeated_readiness_probes_cost_no_connection(api: FastAPI) -> None:
     seen = {"postgres": "ok", "redis": "as it was seen", "broker": "ok"}
     api.state.last_check = LastCheck(at=time.monotonic() + 60, checks=seen)
 
@@ -330,7 +330,7 @@ def test_a_request_that_waits_for_a_lock_is_a_503_with_retry_after(api: FastAPI,
 
 
 @pytest.mark.parametrize(("sqlstate", "status"), [("22021", 422), ("54000", 422), ("XX000", 500), ("53100", 503)])
-def test_whose_fault_an_error_of_postgres_is_decides_the_answer(
+def test_an_error_of_postgres_is_422_if_the_client_caused_it(
     api: FastAPI, database: Database, database_url: str, sqlstate: str, status: int
 ) -> None:
     run_on_server(

@@ -1,4 +1,4 @@
-"""The API's document is valid and true, and its page needs nothing from elsewhere."""
+"""The OpenAPI document is valid and true, and its page loads nothing from elsewhere."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ def test_the_document_is_valid_openapi(client: Client) -> None:
     validate(client.http.get("/openapi.json").json())
 
 
-def test_the_document_says_what_each_call_needs_and_how_it_may_fail(client: Client) -> None:
+def test_the_document_says_what_each_call_needs_and_how_it_can_fail(client: Client) -> None:
     document = client.http.get("/openapi.json").json()
 
     calls = [
@@ -31,7 +31,7 @@ def test_the_document_says_what_each_call_needs_and_how_it_may_fail(client: Clie
     assert {"200", "503"} <= set(document["paths"]["/readyz"]["get"]["responses"])
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_takes_any_prefix(client: Client) -> None:
+def test_the_page_loads_nothing_from_elsewhere_and_works_behind_any_prefix(client: Client) -> None:
     page = client.http.get("/docs").text
 
     urls = re.findall(r"""(?:src|href)="([^"]+)"|url: ?['"]([^'"]+)""", page)

@@ -1,4 +1,4 @@
-"""Whatever breaks in Postgres while it has people's data in hand: no log, no task and no process list shows any."""
+"""Errors in Postgres while it handles personal data: neither logs nor tasks nor process lists show any of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +75,7 @@ def leaky(people: list[Person]) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("what", BREAKS)
-def test_what_breaks_while_a_run_is_created_shows_nobody(
+def test_an_error_while_a_run_is_created_shows_no_personal_data(
     stack: Stack, client: Client, stack_database: Database, population: Population, what: str
 ) -> None:
     assets = {"contacts": leaky(list(population.hundred[:3]))}
@@ -92,7 +92,7 @@ def test_what_breaks_while_a_run_is_created_shows_nobody(
     assert_nothing_is_shown(stack)
 
 
-def test_a_task_that_breaks_shows_nobody(
+def test_a_task_that_fails_shows_no_personal_data(
     stack: Stack, client: Client, stack_database: Database, population: Population, tmp_path: Path
 ) -> None:
     with broken(stack_database, REFUSE_OUTCOMES, TAKE_OUTCOMES):

@@ -100,7 +100,7 @@ def test_a_large_body_is_handled_in_a_process_of_low_priority_and_a_small_one_is
 
 
 @pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
-def test_a_refusal_is_the_same_answer_from_there(app: FastAPI, body: bytes) -> None:
+def test_a_refusal_in_a_worker_process_is_the_same_answer(app: FastAPI, body: bytes) -> None:
     refused, itself, unstorable = ask(app, ("refuse", body), ("answer_itself", body), ("store_what_has_no_place", body))
 
     assert (refused.status_code, refused.json()) == (422, {"detail": "contact 7, field domain: it is no domain"})
@@ -109,7 +109,7 @@ def test_a_refusal_is_the_same_answer_from_there(app: FastAPI, body: bytes) -> N
 
 
 @pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
-def test_a_fault_is_an_answer_and_a_traceback_in_the_log_without_what_the_client_sent(
+def test_a_fault_in_a_worker_process_is_answered_and_logged_without_the_clients_data(
     app: FastAPI, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     [broken] = ask(app, ("break_down", body))
@@ -120,7 +120,7 @@ def test_a_fault_is_an_answer_and_a_traceback_in_the_log_without_what_the_client
     assert ADDRESS not in caplog.text
 
 
-def test_a_database_that_is_away_is_a_503_from_there(app: FastAPI) -> None:
+def test_an_unreachable_database_is_a_503_from_a_worker_process(app: FastAPI) -> None:
     settings = app.state.resources.settings.model_copy(
         update={"database_url": "postgresql://nobody@127.0.0.1:1/nothing"}
     )
@@ -132,7 +132,7 @@ def test_a_database_that_is_away_is_a_503_from_there(app: FastAPI) -> None:
     assert (away.status_code, away.headers["Retry-After"]) == (503, "5")
 
 
-def test_a_process_that_is_killed_costs_its_own_request_alone(app: FastAPI) -> None:
+def test_a_killed_worker_process_costs_its_own_request_only(app: FastAPI) -> None:
     killed, after = ask(app, ("die", LARGE), ("where", LARGE))
 
     assert (killed.status_code, killed.headers["Retry-After"]) == (503, "5")

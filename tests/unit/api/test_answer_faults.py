@@ -1,4 +1,4 @@
-"""What a client and a log get of an error that nobody foresaw: none of its text."""
+"""The text of an unexpected error reaches neither the client nor the log."""
 
 import asyncio
 import logging
@@ -44,7 +44,7 @@ def get(app: FastAPI, path: str) -> httpx.Response:
     return asyncio.run(ask())
 
 
-def test_an_error_nobody_foresaw_is_a_sentence_and_its_text_is_in_no_log(
+def test_an_unexpected_error_is_answered_with_a_sentence_and_its_text_is_not_logged(
     app: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
@@ -57,7 +57,7 @@ def test_an_error_nobody_foresaw_is_a_sentence_and_its_text_is_in_no_log(
     assert NAME not in caplog.text
 
 
-def test_an_answer_that_breaks_half_way_is_interrupted_and_tells_nobody_why(
+def test_an_answer_that_fails_half_way_is_interrupted_without_the_errors_text(
     app: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG), pytest.raises(AnswerInterrupted) as interrupted:

@@ -1,4 +1,4 @@
-"""A body that does not come ends the request that waits for it: its account's slot is free again."""
+"""A request whose body stops arriving is ended, so that its slot becomes free again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -66,12 +66,12 @@ def cut(_clock: _Clock) -> Callable[[], Awaitable[dict[str, Any]]]:
     return receive
 
 
-def test_a_body_may_take_long_as_long_as_it_comes() -> None:
+def test_a_body_may_take_long_if_it_keeps_arriving() -> None:
     assert read(steadily) == b"x" * PIECES
 
 
 @pytest.mark.parametrize(("coming", "status"), [(silently, 408), (cut, 400)])
-def test_a_body_that_comes_no_further_ends_its_request_with_a_sentence(
+def test_a_body_that_stops_arriving_ends_its_request_with_a_sentence(
     coming: Callable[[_Clock], Callable[[], Awaitable[dict[str, Any]]]], status: int
 ) -> None:
     with pytest.raises(HTTPException, match="send the request again") as ended:

@@ -1,4 +1,4 @@
-"""Bodies are read piece by piece: as `json` reads them, whatever the pieces, and no further than they are allowed."""
+"""Bodies are parsed piece by piece, with the same result as `json` whatever the pieces, and only up to the bounds."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def read(text: bytes) -> Any:
 
 
 @pytest.mark.usefixtures("_pieces")
-def test_any_json_is_read_as_json_reads_it() -> None:
+def test_any_json_is_parsed_as_the_json_module_parses_it() -> None:
     @settings(max_examples=40)
     @given(VALUES, st.lists(VALUES, max_size=5), st.sampled_from([None, 1]))
     def reads(other: Any, items: list[Any], indent: int | None) -> None:
@@ -57,12 +57,12 @@ def test_any_json_is_read_as_json_reads_it() -> None:
         b'{"outer":{"items":["\x01"]}}', b"\xff", b'{"a":"\xe2\x82"}', b"\xef\xbb\xbf{}", b"[" * 100_000,
     ],
 )  # fmt: skip
-def test_what_is_no_json_is_said_to_be_none(text: bytes) -> None:
+def test_what_is_not_json_is_refused(text: bytes) -> None:
     with pytest.raises(NotJson):
         read(text)
 
 
-def test_a_field_that_is_there_twice_is_refused_where_there_may_be_one_list_only() -> None:
+def test_a_field_that_is_given_twice_is_refused_beside_the_list() -> None:
     with pytest.raises(InvalidInput, match="field items: it is given twice"):
         read(b'{"outer":{"items":[1],"items":[2]}}')
 
@@ -71,7 +71,7 @@ def test_a_field_that_is_there_twice_is_refused_where_there_may_be_one_list_only
 @pytest.mark.parametrize(
     "behind", [b"x", b'x,"a"' + b',{"a":[1]}' * 9_000, b"x" + b" " * 900_000, b'"' + b"x" * 900_000]
 )
-def test_what_stands_behind_a_value_is_not_taken_for_a_part_of_it(behind: bytes) -> None:
+def test_text_after_a_value_does_not_become_part_of_it(behind: bytes) -> None:
     with pytest.raises(NotJson, match="',' is expected"):
         read(b'{"outer":{"items":[{"a":1}' + behind)
 
@@ -131,13 +131,13 @@ LISTS = b'{"x":[' + b",".join([b"[]"] * 90_000) + b"]}"
 
 
 @pytest.mark.parametrize("item", [LONG, SHORT, LISTS], ids=["long", "short", "lists"])
-def test_a_contact_is_parsed_in_steps_that_stay_short(item: bytes) -> None:
+def test_a_contact_is_parsed_in_short_steps(item: bytes) -> None:
     _, most = parsed(order(item, max(1, 600_000 // len(item))))
 
     assert most <= 4 * json_pieces.SHORT_CHARS
 
 
-def test_what_a_body_costs_grows_as_the_body_does() -> None:
+def test_the_time_to_parse_a_body_grows_with_its_size() -> None:
     small, large = (parsed(order(SHORT, count))[0] for count in (1_000, 10_000))
 
     assert large < 10.5 * small

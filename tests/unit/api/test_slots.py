@@ -31,7 +31,7 @@ async def end(held: AsyncIterator[None]) -> None:
         await anext(held)
 
 
-def test_one_account_waits_for_itself_and_another_does_not(request_: Request) -> None:
+def test_an_account_waits_for_its_own_requests_only(request_: Request) -> None:
     async def scene() -> None:
         first, second = uuid4(), uuid4()
         held = [acquire(request_, first) for _ in range(SLOTS)]
@@ -86,7 +86,9 @@ def test_what_may_read_thousands_of_rows_takes_a_slot(router: APIRouter, path: s
     assert list_slot in {each.dependency for each in call.dependencies}
 
 
-def test_who_waits_too_long_is_told_when_to_come_back(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_waits_too_long_is_told_when_to_try_again(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(slots, "MAX_WAIT_S", 0)
 
     async def scene() -> None:
@@ -105,7 +107,7 @@ def test_who_waits_too_long_is_told_when_to_come_back(request_: Request, monkeyp
     asyncio.run(scene())
 
 
-def test_nothing_is_kept_of_accounts_that_have_nothing_in_work(request_: Request) -> None:
+def test_slots_of_an_account_without_requests_are_dropped(request_: Request) -> None:
     async def scene() -> None:
         held = acquire(request_, uuid4())
         await anext(held)
