@@ -1,7 +1,7 @@
 """Transactions that are retried while Postgres is unavailable.
 
 If the connection drops during COMMIT, the client cannot know whether the transaction was committed. Once Postgres is
-back, a transaction that claims a chunk or ends a lease can find out: the chunk's row holds the token and the worker's
+back, a transaction that leases a chunk or ends a lease can find out: the chunk's row holds the token and the worker's
 name, and nobody else writes this pair.
 """
 

@@ -1,8 +1,11 @@
 """A chunk that breaks its task again and again is cut down to the contact at fault; the rest is worked."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from models.database import Database
@@ -12,6 +15,7 @@ from pipeline.errors import ChunkExhausted
 from pipeline.runs import chunks, lifecycle
 from pipeline.runs.chunks import Lease
 from pipeline.runs.poison import MAX_ATTEMPTS, POISON_ATTEMPTS, SUSPECT_ATTEMPTS
+from pipeline.runs.trouble import Step, StepFailed
 from tests.factories import (
     LEASE_S,
     LOOKUP,
@@ -23,6 +27,7 @@ from tests.factories import (
     found,
     lease_chunk,
     leased_chunk,
+    let_pauses_pass,
     pending_run,
     skipped,
     started_run,
@@ -124,6 +129,54 @@ def test_a_slow_record_that_is_in_hand_whenever_a_worker_is_killed_is_not_blamed
         expired_chunk(database, run_id)
 
     assert not leased_chunk(database, run_id).is_poison
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(contacts=st.integers(1, 60), attempts=st.integers(0, MAX_ATTEMPTS - 1), data=st.data())
+def test_of_a_chunk_with_a_poison_contact_that_contact_alone_is_given_up(
+    database: Database, contacts: int, attempts: int, data: st.DataObject
+) -> None:
+    """Whatever the chunk's size, however often it was tried already, and whichever of its contacts were worked then."""
+    culprit = data.draw(st.integers(0, contacts - 1))
+    worked = data.draw(st.sets(st.integers(0, contacts - 1))) - {culprit}
+    dies = data.draw(st.booleans())
+    run_id = started_run(database, count=contacts, chunk_size=contacts)
+    finish_some(database, leased_chunk(database, run_id), worked, attempts)
+
+    given_up: list[int] = []
+    while (lease := lease_chunk(database, run_id)) is not None:
+        with database.transaction() as session:
+            left = [contact.position for contact in chunks.load(session, lease).contacts]
+        if lease.is_poison:
+            given_up += left
+        elif culprit in left:
+            break_task(database, lease, dies)
+            continue
+        finish_chunk(database, lease, [skipped(n) if lease.is_poison else found(n) for n in left])
+
+    assert given_up == [culprit]
+    with database.transaction() as session:
+        assert lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, contacts) is lifecycle.Beginning.DONE
+
+
+def finish_some(database: Database, lease: Lease, positions: Iterable[int], attempts: int) -> None:
+    """The chunk broke its task so many times, which worked these contacts before."""
+    with database.transaction() as session:
+        chunks.record(session, lease, [found(position) for position in positions], LEASE_S)
+        session.execute(
+            text("UPDATE run_chunks SET attempts = :attempts WHERE run_id = :run_id"),
+            {"attempts": attempts, "run_id": lease.run_id},
+        )
+    expire(database, lease)
+
+
+def break_task(database: Database, lease: Lease, dies: bool) -> None:
+    if dies:
+        expire(database, lease)
+        return
+    with database.transaction() as session:
+        chunks.fail_attempt(session, lease, StepFailed(Step.WORK, "internal error ValueError"))
+    let_pauses_pass(database)
 
 
 def compiling(database: Database) -> UUID:
