@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy import Engine, ExceptionContext, create_engine, event, text
+from sqlalchemy import CursorResult, Delete, Engine, ExceptionContext, Update, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -138,6 +138,13 @@ def plan_anew(session: Session) -> None:
 def allow_any_time(session: Session) -> None:
     """For a migration: it takes as long as the tables are large, and waits for whoever migrates already."""
     session.execute(text("SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"))
+
+
+def changed_rows(session: Session, statement: Update | Delete) -> int:
+    """Run it; how many rows it changed. Objects that the session holds stay as they are."""
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    assert isinstance(result, CursorResult)  # noqa: S101 - an UPDATE always gives one; this tells the type checker
+    return result.rowcount
 
 
 def copy_rows(session: Session, statement: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from models.account import Account
 from models.api_key import ApiKey, hash_api_key
 from models.artifact import EXPORT, Artifact
-from models.contact import Contact
 from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_event import RunEvent
@@ -144,9 +143,3 @@ def has_unfinished_chunks(session: Session, run_id: UUID, stage: str) -> bool:
         exists().where(*of_stage, RunChunk.status == word(status)) for status in (ChunkStatus.OPEN, ChunkStatus.LEASED)
     )
     return bool(session.scalar(select(is_open | is_leased)))
-
-
-def is_retracted(session: Session, run_id: UUID) -> bool:
-    """Whether the data of a run is gone, or going. Certain only for who holds the run's lock."""
-    first_contact = select(Contact.position).where(Contact.run_id == run_id, Contact.input_row == 0)
-    return session.scalar(first_contact) is None

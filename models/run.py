@@ -16,19 +16,25 @@ PRESETS = ("full_pipeline", "verify_existing_emails")
 class Run(Base):
     """A growth run.
 
-    Whoever changes anything of a run locks this row first, so that there is one order of locks and no
-    deadlock. `version` rises with each change that a reader could see; it guards the Redis copy.
-    `resend_at` is when the sweeper sends the chain again unless somebody pushes it on; workers do with each
-    checkpoint. `resends` counts how often that happened in a row, for the backoff. The rate card is copied here
-    when the run is created; `charged_contacts` are those that it pays for, which a retry does not do for what
-    the run before it delivered. A new price does not change an old run. `fresh` runs
-    use no verdict of earlier ones. `expired_at` is when its
-    contacts and results were deleted; its counts stay. What clients see is `json`, not `jsonb`,
-    which would shuffle its keys.
+    A transaction that changes anything of a run locks this row first: there is one order of locks, and no deadlock.
+    `version` rises with each change that a reader could see; it guards the copy in Redis.
+
+    `resend_at` is when the sweeper sends the run's next task again, unless the run moves before: the chain of a run
+    that is active, the export task of one that has ended. Each checkpoint pushes it on, and so does each resend:
+    `resends` counts those since the last checkpoint, for a pause that doubles. `parked_until` is
+    set while nothing can be done for the run: all that is left of it waits for mail servers, or a step failed and its
+    pause lasts. It counts instead of `resend_at` then, and the next checkpoint clears it.
+
+    The rate card is copied when the run is created, so that a new price does not change an old run. `charged_contacts`
+    are the contacts that it pays for: a retry does not pay for what the run before it delivered. `fresh` runs use no
+    verdict of earlier ones. Columns that clients see are `json`, since `jsonb` would reorder their keys.
+
+    `retracted_at` is when clients lost access to the data of a run whose retention has ended, `expired_at` when its
+    contacts and results were deleted. Its counts stay.
 
     `export_retry_at` is set while export files are still to be written: when they may be tried next. `exporter` is the
-    worker that writes them, and then `export_retry_at` is the end of its lease. `export_attempts` counts the tries that
-    were not successful; files that are missing with attempts and no `export_retry_at` are given up.
+    worker that writes them, and then `export_retry_at` is the end of its lease. `export_attempts` counts the failed
+    attempts; files that are missing with attempts and without `export_retry_at` are given up.
 
     `failures` counts the steps that failed since the run last made progress, `troubled_since` is when the first of
     them did. `trouble` is the last failure (`pipeline.runs.trouble.Trouble`), and `retry_at` when that step is tried
@@ -56,7 +62,8 @@ class Run(Base):
         CheckConstraint(
             "(status IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="finished_at"
         ),
-        CheckConstraint("expired_at IS NULL OR finished_at IS NOT NULL", name="expired_at"),
+        CheckConstraint("retracted_at IS NULL OR finished_at IS NOT NULL", name="retracted_at"),
+        CheckConstraint("expired_at IS NULL OR retracted_at IS NOT NULL", name="expired_at"),
         CheckConstraint("status NOT IN ('running', 'completed') OR started_at IS NOT NULL", name="started_at"),
         CheckConstraint("(status = 'failed') = (error_code IS NOT NULL)", name="error_code"),
         CheckConstraint("(error_code IS NULL) = (error_message IS NULL)", name="error_message"),
@@ -107,10 +114,12 @@ class Run(Base):
     created_at: Mapped[CreatedAt]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    retracted_at: Mapped[datetime | None]
     expired_at: Mapped[datetime | None]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     resend_at: Mapped[datetime] = mapped_column(server_default=func.now())
     resends: Mapped[BigCounter]
+    parked_until: Mapped[datetime | None]
     export_retry_at: Mapped[datetime | None]
     export_attempts: Mapped[int] = mapped_column(server_default="0")
     exporter: Mapped[str | None]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, and_, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schema import Base, BigCounter, not_negative, one_of
@@ -21,6 +21,7 @@ class RunChunk(Base):
     noticed.
     `not_before` is set on an open chunk all of whose contacts wait: mail servers asked us to come back later. `waiting`
     is how many contacts these are, until somebody leases it.
+    `resent_at` is when the sweeper sent the chain because the lease had run out; a new lease clears it.
     A lease is renewed with each checkpoint: `lease_expires_at` is in no index, so that this stays a cheap (HOT) update.
     Compiling the results is a chunk too, of the stage `compile`, since it needs the same lease.
     """
@@ -52,3 +53,9 @@ class RunChunk(Base):
     lease_expires_at: Mapped[datetime | None]
     not_before: Mapped[datetime | None]
     waiting: Mapped[int] = mapped_column(server_default="0")
+    resent_at: Mapped[datetime | None]
+
+
+def is_chunk(run_id: UUID, stage: str, number: int) -> ColumnElement[bool]:
+    """The condition that finds one chunk, by its key."""
+    return and_(RunChunk.run_id == run_id, RunChunk.stage == stage, RunChunk.number == number)

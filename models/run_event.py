@@ -14,10 +14,7 @@ class RunEvent(Base):
     """Something that happened to a run: ids, counts and names of workers, never personal data."""
 
     __tablename__ = "run_events"
-    __table_args__ = (
-        Index("ix_run_events_run_id_id", "run_id", "id"),
-        Index("ix_run_events_resent", "run_id", "at", postgresql_where=text("kind = 'resent'")),
-    )
+    __table_args__ = (Index("ix_run_events_run_id_id", "run_id", "id"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))

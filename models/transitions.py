@@ -11,12 +11,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, Update, func, select, text, update
+from sqlalchemy import ColumnElement, Update, func, select, text, update
 from sqlalchemy.orm import Session
 
+from models.database import changed_rows
 from models.events import EventKind, add_event
+from models.pauses import doubling_pause_sql, in_seconds
+from models.pauses import seconds as interval
 from models.run import Run
-from models.run_chunk import RunChunk
+from models.run_chunk import RunChunk, is_chunk
 from models.run_stage import RunStage
 from models.status import TERMINAL_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus, statuses_before
 
@@ -75,7 +78,8 @@ def touch_run(session: Session, run_id: UUID, quiet_seconds: float) -> Run:
             version=Run.version + 1,
             updated_at=func.now(),
             resends=0,
-            resend_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, quiet_seconds),
+            resend_at=in_seconds(quiet_seconds),
+            parked_until=None,
         )
         .returning(Run)
         .execution_options(populate_existing=True)
@@ -165,7 +169,13 @@ def expire_run(session: Session, run_id: UUID) -> bool:
         update(Run)
         # Not `finished_at`: the planner would look through the index of all that may expire, and not for this one.
         .where(Run.id == run_id, Run.status.in_(sorted(TERMINAL_RUN_STATUSES)), Run.expired_at.is_(None))
-        .values(expired_at=func.now(), extra_columns=[], version=Run.version + 1, updated_at=func.now()),
+        .values(
+            retracted_at=func.coalesce(Run.retracted_at, func.now()),
+            expired_at=func.now(),
+            extra_columns=[],
+            version=Run.version + 1,
+            updated_at=func.now(),
+        ),
     )
     if landed:
         add_event(session, run_id, EventKind.EXPIRED)
@@ -182,6 +192,23 @@ def forget_exports(session: Session, run_id: UUID) -> None:
     )
 
 
+def retract_run(session: Session, run_id: UUID) -> None:
+    """Nothing of a finished run is shown, handed out or retried from now on: its data is about to be deleted."""
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id)
+        .values(retracted_at=func.coalesce(Run.retracted_at, func.now()))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def park_run(session: Session, run_id: UUID, until: Any) -> None:
+    """Nothing can be done for a run before this time: then the sweeper sends its chain, unless it moves before."""
+    session.execute(
+        update(Run).where(Run.id == run_id).values(parked_until=until).execution_options(synchronize_session=False)
+    )
+
+
 def retract_outcomes(session: Session, run_id: UUID, positions: Sequence[int], reason: str) -> None:
     """Take back what all stages said of these contacts. Each is still counted as done: no address, and why."""
     session.execute(RETRACT, {"run_id": run_id, "positions": list(positions), "reason": reason})
@@ -192,20 +219,21 @@ def end_of_lease(seconds: float) -> ColumnElement[datetime]:
 
     Not `now()`: that is when the transaction began, and it may since have waited for the run's row.
     """
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    return func.clock_timestamp() + interval(seconds)
 
 
 def lease_chunk(session: Session, chunk: RunChunk, worker: str, lease_seconds: float) -> int:
     """Give a free chunk, locked by the caller, to `worker`; the new token."""
     statement = (
         update(RunChunk)
-        .where(*_is_chunk(chunk.run_id, chunk.stage, chunk.number))
+        .where(is_chunk(chunk.run_id, chunk.stage, chunk.number))
         .values(
             status=ChunkStatus.LEASED,
             token=RunChunk.token + 1,
             attempts=RunChunk.attempts + 1,
             worker=worker,
             lease_expires_at=end_of_lease(lease_seconds),
+            resent_at=None,
             not_before=None,
             waiting=0,
         )
@@ -232,11 +260,10 @@ def fail_chunk_attempt(
 
     To be leased only after 1, 2, 4 ... seconds, at most `longest_s`. None when it was not leased under this token.
     """
-    pause = func.least(longest_s, func.power(2, func.least(RunChunk.attempts - 1, 10)))
-    not_before = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, pause)
+    not_before = in_seconds(doubling_pause_sql(RunChunk.attempts, longest_s))
     statement = (
         update(RunChunk)
-        .where(*_is_chunk(run_id, stage, number), RunChunk.token == token, RunChunk.status == ChunkStatus.LEASED)
+        .where(is_chunk(run_id, stage, number), RunChunk.token == token, RunChunk.status == ChunkStatus.LEASED)
         .values(status=ChunkStatus.OPEN, lease_expires_at=None, not_before=not_before)
         .returning(RunChunk.attempts)
         .execution_options(synchronize_session=False)
@@ -248,8 +275,7 @@ def defer_chunk(
     session: Session, run_id: UUID, stage: str, number: int, token: int, seconds: float, waiting: int = 0
 ) -> bool:
     """`leased` under this token to `open`, to be leased only after so many seconds, for which contacts wait."""
-    not_before = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-    until = {"not_before": not_before, "waiting": waiting}
+    until = {"not_before": in_seconds(seconds), "waiting": waiting}
     return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0, **until)
 
 
@@ -257,7 +283,7 @@ def _release(session: Session, run_id: UUID, stage: str, number: int, token: int
     return _landed(
         session,
         update(RunChunk)
-        .where(*_is_chunk(run_id, stage, number), RunChunk.token == token, RunChunk.status == ChunkStatus.LEASED)
+        .where(is_chunk(run_id, stage, number), RunChunk.token == token, RunChunk.status == ChunkStatus.LEASED)
         .values(lease_expires_at=None, **values),
     )
 
@@ -294,11 +320,5 @@ def _stop_chunks(session: Session, run_id: UUID) -> None:
     )
 
 
-def _is_chunk(run_id: UUID, stage: str, number: int) -> tuple[Any, ...]:
-    return (RunChunk.run_id == run_id, RunChunk.stage == stage, RunChunk.number == number)
-
-
 def _landed(session: Session, statement: Update) -> bool:
-    result = session.execute(statement.execution_options(synchronize_session=False))
-    assert isinstance(result, CursorResult)  # noqa: S101 - an UPDATE always gives one; this tells the type checker
-    return bool(result.rowcount)
+    return changed_rows(session, statement) > 0

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 from uuid import UUID
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.account import Account
 from models.credit_ledger import LedgerEntry
+from models.database import changed_rows
 from models.run import Run
 from models.schema import new_id
 from models.status import LedgerKind
@@ -78,14 +79,12 @@ def charge(session: Session, run: Run) -> None:
     call it last.
     """
     price = run.charged_contacts * run.charge_per_contact
-    paid = session.execute(
+    pay = (
         update(Account)
         .where(Account.id == run.account_id, Account.credit_balance >= price)
         .values(credit_balance=Account.credit_balance - price)
-        .execution_options(synchronize_session=False)
     )
-    assert isinstance(paid, CursorResult)  # noqa: S101 - an UPDATE always gives one; this tells the type checker
-    if not paid.rowcount:
+    if not changed_rows(session, pay):
         raise _insufficient(run, _balance(session, run))
     session.add(LedgerEntry(account_id=run.account_id, run_id=run.id, kind=LedgerKind.CHARGE, credits=-price))
 

@@ -95,7 +95,7 @@ def let_pauses_pass(database: Database) -> None:
     """As if everything that waits had waited for its time."""
     statements = (
         "UPDATE runs SET troubled_since = troubled_since - (retry_at - now()), retry_at = now() WHERE retry_at > now()",
-        "UPDATE runs SET resend_at = now()",
+        "UPDATE runs SET resend_at = now(), parked_until = NULL",
         "UPDATE run_chunks SET not_before = now() WHERE not_before IS NOT NULL",
     )
     with database.transaction() as session:

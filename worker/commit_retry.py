@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.postgres_errors import QUERY_CANCELED, PostgresUnavailable, StatementTimeout
-from models.run_chunk import RunChunk
+from models.run_chunk import RunChunk, is_chunk
 from models.status import ChunkStatus
 from models.transitions import lock_run
 from pipeline.runs.chunks import Lease
@@ -87,9 +87,7 @@ def _status_under(session: Session, lease: Lease) -> ChunkStatus | None:
     lock_run(session, lease.run_id)
     status = session.scalar(
         select(RunChunk.status).where(
-            RunChunk.run_id == lease.run_id,
-            RunChunk.stage == lease.stage,
-            RunChunk.number == lease.number,
+            is_chunk(lease.run_id, lease.stage, lease.number),
             RunChunk.token == lease.token,
             RunChunk.worker == lease.worker,
         )

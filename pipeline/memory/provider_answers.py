@@ -14,6 +14,7 @@ from sqlalchemy import Row, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from models.pauses import seconds
 from models.provider_answer import ProviderAnswer
 from models.run import Run
 from pipeline.lookup.providers.journal import Known, Lost, OverBudget, Pending, Question, Reserved
@@ -124,7 +125,7 @@ def retract(session: Session, account_id: UUID, question: Question, reserved: Re
         .values(
             cost=ProviderAnswer.cost - question.again_costs,
             # Dead by now, so that the next one may ask at once.
-            asked_at=ProviderAnswer.asked_at - func.make_interval(0, 0, 0, 0, 0, 0, question.dead_after),
+            asked_at=ProviderAnswer.asked_at - seconds(question.dead_after),
         )
         .execution_options(synchronize_session=False)
     )

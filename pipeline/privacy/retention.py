@@ -10,16 +10,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, delete, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from models.artifact import Artifact
 from models.contact import Contact
+from models.database import changed_rows
 from models.lookup import Lookup
+from models.pauses import in_seconds
 from models.provider_answer import ProviderAnswer
 from models.run import Run
 from models.run_chunk import RunChunk
-from models.transitions import forget_exports, lock_run
+from models.transitions import forget_exports, lock_run, retract_run
 from models.verification import Verification
 
 BATCH = 1000
@@ -34,12 +36,11 @@ def find_expired(session: Session, days: float, limit: int = 10_000) -> Sequence
 
 def retract(session: Session, run: Run) -> None:
     """From now on nothing of the run is shown, downloaded, exported or retried. It must be locked by the caller."""
+    retract_run(session, run.id)
     for table in (Artifact, RunChunk):
         session.execute(delete(table).where(table.run_id == run.id))
     forget_exports(session, run.id)
-    # Those that the status response shows, and the first of all, by which others can tell.
-    shown = (Contact.run_id == run.id, Contact.input_row <= run.preview_rows)
-    session.execute(delete(Contact).where(*shown).execution_options(synchronize_session=False))
+    session.refresh(run)
 
 
 def delete_contacts(session: Session, run_id: UUID, first_position: int) -> None:
@@ -72,12 +73,8 @@ def _delete_older(
     """Delete a batch of the rows of the table that has these columns, oldest first."""
     # One that is locked is just being asked for again, or renewed.
     old = select(*key).where(since < _days_ago(days)).order_by(since).limit(BATCH).with_for_update(skip_locked=True)
-    deleted = session.execute(
-        delete(since.class_).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False)
-    )
-    assert isinstance(deleted, CursorResult)  # noqa: S101 - a DELETE always gives one; this tells the type checker
-    return deleted.rowcount
+    return changed_rows(session, delete(since.class_).where(tuple_(*key).in_(old)))
 
 
 def _days_ago(days: float) -> ColumnElement[datetime]:
-    return func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 86_400 * days)
+    return in_seconds(-86_400 * days)

@@ -17,7 +17,8 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
 from models.events import EventKind, add_event
-from models.queries import exports_of_run, is_retracted
+from models.pauses import doubling_pause, doubling_pause_sql, in_seconds
+from models.queries import exports_of_run
 from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import end_of_lease, forget_exports, lock_run, touch_run
@@ -48,15 +49,10 @@ class ExportLease:
     attempt: int
 
 
-def pause_after(attempt: int) -> int:
-    """Seconds until the next try: 10, 20, 40 ..., at most 600."""
-    return int(min(FIRST_PAUSE_S * 2 ** (attempt - 1), LONGEST_PAUSE_S))
-
-
 def ask_for_exports(session: Session, run: Run) -> None:
     """From now on the files of a finished run are to be written, with all attempts before them; ends any lease."""
     if run.export_formats:
-        after = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, ASKED_AGAIN_AFTER_S)
+        after = in_seconds(ASKED_AGAIN_AFTER_S)
         _set(session, run.id, export_retry_at=func.now(), export_attempts=0, exporter=None, resends=0, resend_at=after)
 
 
@@ -137,10 +133,9 @@ def fail_export(session: Session, lease: ExportLease, reason: str) -> Run:
         tell(EventKind.EXPORT_GIVEN_UP)
         _set(session, lease.run_id, export_retry_at=None, exporter=None)
     else:
-        pause = pause_after(lease.attempt)
+        pause = doubling_pause(lease.attempt, LONGEST_PAUSE_S, FIRST_PAUSE_S)
         tell(EventKind.EXPORT_FAILED, seconds=pause)
-        retry_at = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, pause)
-        _set(session, lease.run_id, export_retry_at=retry_at, exporter=None)
+        _set(session, lease.run_id, export_retry_at=in_seconds(pause), exporter=None)
     return touch_run(session, lease.run_id, 0)
 
 
@@ -184,8 +179,7 @@ def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
     found = session.execute(first).all()
     of_accounts = Run.account_id.in_([run.account_id for run in found])
     free = select(Run.id).where(of_accounts, *is_due).with_for_update(skip_locked=True)
-    pause = func.least(ASKED_AT_LEAST_EACH_S, ASKED_AGAIN_AFTER_S * func.power(2, func.least(Run.resends, 10)))
-    after = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, pause)
+    after = in_seconds(doubling_pause_sql(Run.resends + 1, ASKED_AT_LEAST_EACH_S, ASKED_AGAIN_AFTER_S))
     asked = update(Run).where(Run.id.in_(free)).values(resends=Run.resends + 1, resend_at=after).returning(Run.id)
     asked_for = set(session.scalars(_quietly(asked)))
     return [run.id for run in found if run.id in asked_for]
@@ -211,7 +205,7 @@ def next_unexported(session: Session, run_id: UUID) -> UUID | None:
 def _why_not(session: Session, run: Run) -> str | None:
     if run.status not in TERMINAL_RUN_STATUSES:
         return f"This run is {run.status}: its export files are written when it ends."
-    if run.expired_at or is_retracted(session, run.id):
+    if run.retracted_at:
         return "The data of this run has expired and was deleted: there is nothing to export."
     if not run.export_formats:
         return "This run was created without export files."

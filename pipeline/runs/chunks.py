@@ -17,7 +17,7 @@ from models.database import CHECKS_PLANNED_ANEW
 from models.events import EventKind, add_event
 from models.queries import free_chunks, live_leases
 from models.run import Run
-from models.run_chunk import COMPILE, RunChunk
+from models.run_chunk import COMPILE, RunChunk, is_chunk
 from models.run_stage import RunStage
 from models.status import ChunkStatus, RunStatus
 from models.transitions import (
@@ -229,9 +229,7 @@ def _renew(session: Session, lease: Lease, seconds: float) -> None:
     renewed = session.scalar(
         update(RunChunk)
         .where(
-            RunChunk.run_id == lease.run_id,
-            RunChunk.stage == lease.stage,
-            RunChunk.number == lease.number,
+            is_chunk(lease.run_id, lease.stage, lease.number),
             RunChunk.token == lease.token,
             RunChunk.status == ChunkStatus.LEASED,
             RunChunk.lease_expires_at > func.clock_timestamp(),

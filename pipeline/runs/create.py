@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,7 @@ from models.account import Account
 from models.bounds import IDEMPOTENCY_KEY
 from models.database import allow_time_for, copy_rows
 from models.events import EventKind, add_event
+from models.pauses import in_seconds
 from models.run import Run
 from models.run_stage import RunStage
 from models.schema import new_id
@@ -116,7 +117,7 @@ def _insert_run(
             charge_per_contact=rates.per_contact,
             rebate_per_unresolved=rates.rebate_per_unresolved,
             rebate_per_unverified=rates.rebate_per_unverified,
-            resend_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, NEVER_SENT_AFTER_S),
+            resend_at=in_seconds(NEVER_SENT_AFTER_S),
             **columns,
         )
         .on_conflict_do_nothing(index_elements=["account_id", "idempotency_key"])

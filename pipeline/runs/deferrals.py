@@ -21,9 +21,9 @@ ON CONFLICT (run_id, stage, position)
 DO UPDATE SET times = deferrals.times + 1, until = excluded.until, reason = excluded.reason
 """)  # noqa: S608 - a constant of ours
 
-# The run rests when no chunk task works it and none could: all that is left waits for its time.
-REST = text("""
-UPDATE runs SET resend_at = first.not_before FROM (
+# A run is parked when no chunk task works it and none could: all that is left waits.
+PARK = text("""
+UPDATE runs SET parked_until = first.not_before FROM (
   SELECT not_before FROM run_chunks WHERE run_id = :run_id AND stage = :stage AND status = 'open'
   ORDER BY not_before, number LIMIT 1
 ) first
@@ -74,8 +74,8 @@ def count_waiting(session: Session, run_id: UUID, stage: str, more: int) -> None
 
 
 def park(session: Session, run_id: UUID, stage: str) -> None:
-    """If all that is left of a stage waits, let the sweeper wait as well: it sends the chain when it is time."""
-    session.execute(REST, {"run_id": run_id, "stage": stage})
+    """If all that is left of a stage waits, let the sweeper send the chain when the first of it is due."""
+    session.execute(PARK, {"run_id": run_id, "stage": stage})
 
 
 def waiting(session: Session, run_id: UUID) -> Waiting | None:

@@ -127,7 +127,7 @@ def _failure(run: Run) -> RunFailure | None:
 
 
 def _result_handles(session: Session, run: Run) -> Sequence[dict[str, Any]]:
-    if run.status != RunStatus.COMPLETED or not run.preview_rows:
+    if run.status != RunStatus.COMPLETED or run.retracted_at or not run.preview_rows:
         return []
     ours = our_columns(run.extra_columns)
     return [result_contact(row, ours) for row in first_results(session, run.id, run.preview_rows)]

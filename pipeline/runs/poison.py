@@ -13,7 +13,7 @@ from sqlalchemy import insert, text, update
 from sqlalchemy.orm import Session
 
 from models.events import EventKind, add_event
-from models.run_chunk import COMPILE, RunChunk
+from models.run_chunk import COMPILE, RunChunk, is_chunk
 from pipeline.errors import ChunkExhausted
 
 SUSPECT_ATTEMPTS = 2
@@ -90,7 +90,7 @@ def _span(piece: Sequence[int]) -> dict[str, int]:
 
 
 def _span_over(session: Session, chunk: RunChunk, piece: Sequence[int], **values: int) -> None:
-    is_chunk = (RunChunk.run_id == chunk.run_id, RunChunk.stage == chunk.stage, RunChunk.number == chunk.number)
     values |= _span(piece)
-    session.execute(update(RunChunk).where(*is_chunk).values(values).execution_options(synchronize_session=False))
+    this = is_chunk(chunk.run_id, chunk.stage, chunk.number)
+    session.execute(update(RunChunk).where(this).values(values).execution_options(synchronize_session=False))
     session.refresh(chunk)

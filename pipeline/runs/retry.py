@@ -6,13 +6,13 @@ that would come out the same again, and pays only for the contacts that were not
 
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.database import allow_time_for, plan_anew
 from models.events import EventKind, add_event
-from models.queries import is_retracted
+from models.pauses import in_seconds
 from models.run import Run
 from models.run_stage import RunStage
 from models.schema import new_id
@@ -76,7 +76,7 @@ def retry_run(session: Session, account_id: UUID, run_id: UUID) -> CreatedRun:
     earlier = session.scalar(select(Run).where(Run.retry_of == run_id))
     if earlier is not None:
         return CreatedRun(earlier.id, earlier.preset, is_new=False)
-    if is_retracted(session, run_id):
+    if old.retracted_at:
         raise RunStateConflict("The data of this run has expired and was deleted: create a new run.")
     allow_time_for(session, old.contact_count)
     new = _insert_run(session, old)
@@ -94,7 +94,7 @@ def _insert_run(session: Session, old: Run) -> Run:
             id=new_id(),
             retry_of=old.id,
             charged_contacts=0,
-            resend_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, NEVER_SENT_AFTER_S),
+            resend_at=in_seconds(NEVER_SENT_AFTER_S),
             **{column: getattr(old, column) for column in COPIED_COLUMNS},
         )
         .returning(Run)

@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Select, exists, func, select, text, true, 
 from sqlalchemy.orm import Session
 
 from models.events import EventKind, add_event
+from models.pauses import doubling_pause_sql, in_seconds
 from models.run import Run
 from models.run_chunk import RunChunk
-from models.run_event import RunEvent
 from models.run_stage import RunStage
 from models.schema import word
 from models.status import ChunkStatus, RunStatus, StageStatus
@@ -22,12 +22,6 @@ MAX_RESEND_PAUSE_S = 300
 
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))")
 SWEEP_LOCK = 0x73776570
-
-UNTRUE_RESENT = text("""
-DELETE FROM run_events USING unnest(CAST(:run_ids AS uuid[])) AS found (run_id), LATERAL (
-  SELECT id FROM run_events e WHERE e.run_id = found.run_id AND e.kind = 'resent' ORDER BY e.at DESC LIMIT 1
-) untrue WHERE run_events.id = untrue.id
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +50,10 @@ def take_turn(session: Session) -> None:
 
 
 def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
-    """Runs that nobody works although there is work: never sent, or their chunk tasks died. Asked after `take_turn`.
+    """Runs that nobody works although there is work: never sent, or their chunk tasks died. Call `take_turn` first.
 
-    Each one found is put off before it is found again: 1, 2, 4 ... seconds, at most five minutes, until a
-    chunk task gets through. Locked rows are skipped: whoever holds one is at work on it.
+    Each is marked as sent again. It is found once more after a pause of 1, 2, 4 ... seconds, at most five minutes,
+    unless a chunk task gets through. A dead lease is resent once. Locked rows are skipped: their holder works on them.
     """
     stalled = (
         select(Run.id)
@@ -68,61 +62,72 @@ def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    pause = func.least(MAX_RESEND_PAUSE_S, func.power(2, func.least(Run.resends, 10)))
-    postpone = (
+    pause = doubling_pause_sql(Run.resends + 1, MAX_RESEND_PAUSE_S)
+    mark = (
         update(Run)
         .where(Run.id.in_(stalled))
-        .values(resends=Run.resends + 1, resend_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, pause))
+        .values(resends=Run.resends + 1, resend_at=in_seconds(pause), parked_until=None)
         .returning(Run.id, Run.preset)
         .execution_options(synchronize_session=False)
     )
-    found = [Stalled(run_id, preset) for run_id, preset in session.execute(postpone)]
-    for run in found:
-        add_event(session, run.run_id, EventKind.RESENT)
+    found = [Stalled(run_id, preset) for run_id, preset in session.execute(mark)]
+    _mark_dead_leases(session, [run.run_id for run in found], func.now())
     return found
-
-
-def _at_rest() -> Select[Any]:
-    """Runs that are due, and that nobody works."""
-    is_leased = (RunChunk.run_id == Run.id, RunChunk.status == word(ChunkStatus.LEASED))
-    live_lease = exists().where(*is_leased, RunChunk.lease_expires_at > func.now())
-    return select(Run.id).where(_is_active(), Run.resend_at <= func.now(), ~live_lease)
-
-
-def _orphaned() -> Select[Any]:
-    """Runs with a chunk whose chunk task died: it does not wait until the others are quiet, it is sent once."""
-    resent = exists().where(
-        RunEvent.run_id == RunChunk.run_id,
-        RunEvent.kind == word(EventKind.RESENT),
-        RunEvent.at >= RunChunk.lease_expires_at,
-    )
-    is_leased = RunChunk.status == word(ChunkStatus.LEASED)
-    return select(RunChunk.run_id).where(is_leased, RunChunk.lease_expires_at <= func.now(), ~resent)
-
-
-def _is_active() -> ColumnElement[bool]:
-    return Run.status.in_([word(RunStatus.PENDING), word(RunStatus.RUNNING)])
 
 
 def find_all_active(session: Session) -> Sequence[Stalled]:
     """Every pending or running run, for when the broker forgot all of its messages."""
     active = select(Run.id, Run.preset).where(_is_active())
     found = [Stalled(run_id, preset) for run_id, preset in session.execute(active)]
-    for run in found:
-        add_event(session, run.run_id, EventKind.RESENT, reason="the broker lost its data")
+    _mark_dead_leases(session, [run.run_id for run in found], func.now())
     return found
 
 
 def unmark_resent(session: Session, run_ids: Sequence[UUID]) -> None:
-    """Of these runs, just found, no chain could be sent: that is not held against them, the next sweep finds them."""
+    """No chain could be sent for these runs, just found: the next sweep finds them, and no pause grows."""
     session.execute(
         update(Run)
         .where(Run.id.in_(run_ids))
         .values(resends=func.greatest(Run.resends - 1, 0), resend_at=func.now())
         .execution_options(synchronize_session=False)
     )
-    # The timeline tells of nothing that did not happen, and an orphan without this event is found again.
-    session.execute(UNTRUE_RESENT, {"run_ids": list(run_ids)})
+    _mark_dead_leases(session, run_ids, None)
+
+
+def note_resent(session: Session, run_ids: Sequence[UUID], **detail: str) -> None:
+    """Tell the timelines of these runs that their chains were sent again."""
+    for run_id in run_ids:
+        add_event(session, run_id, EventKind.RESENT, **detail)
+
+
+def _at_rest() -> Select[Any]:
+    """Runs that are due, and that nobody works."""
+    is_leased = (RunChunk.run_id == Run.id, RunChunk.status == word(ChunkStatus.LEASED))
+    live_lease = exists().where(*is_leased, RunChunk.lease_expires_at > func.now())
+    is_due = func.coalesce(Run.parked_until, Run.resend_at) <= func.now()
+    return select(Run.id).where(_is_active(), is_due, ~live_lease)
+
+
+def _orphaned() -> Select[Any]:
+    """Runs with a chunk whose chunk task died, for which no chain was sent yet: others may be at work on the run."""
+    return select(RunChunk.run_id).where(*_lease_is_dead(), RunChunk.resent_at.is_(None))
+
+
+def _mark_dead_leases(session: Session, run_ids: Sequence[UUID], resent_at: ColumnElement[datetime] | None) -> None:
+    session.execute(
+        update(RunChunk)
+        .where(RunChunk.run_id.in_(run_ids), *_lease_is_dead())
+        .values(resent_at=resent_at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _lease_is_dead() -> tuple[ColumnElement[bool], ...]:
+    return RunChunk.status == word(ChunkStatus.LEASED), RunChunk.lease_expires_at <= func.now()
+
+
+def _is_active() -> ColumnElement[bool]:
+    return Run.status.in_([word(RunStatus.PENDING), word(RunStatus.RUNNING)])
 
 
 def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: int = 100) -> Sequence[Overdue]:
@@ -157,7 +162,7 @@ def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: 
 
 
 def _hours_ago(hours: float) -> ColumnElement[datetime]:
-    return func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 3600 * hours)
+    return in_seconds(-3600 * hours)
 
 
 def _run_time_limit(hours: float) -> RunError:

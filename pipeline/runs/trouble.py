@@ -18,11 +18,13 @@ from sqlalchemy import case, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from models.events import EventKind, add_event
+from models.pauses import doubling_pause, in_seconds
+from models.pauses import seconds as interval
 from models.postgres_errors import Meaning, PostgresUnavailable, meaning_of, sqlstate_of
 from models.run import Run
 from models.run_chunk import RunChunk
 from models.status import TERMINAL_RUN_STATUSES
-from models.transitions import RunError
+from models.transitions import RunError, park_run
 from pipeline.errors import ChunkExhausted, GrowthError, LeaseLost, TotalOutage
 from pipeline.outcomes import Outcome, Reason
 
@@ -124,11 +126,6 @@ def step(name: Step) -> Iterator[None]:
         raise StepFailed(name, fault_of(error), place_of(error)) from None
 
 
-def pause(times: int) -> int:
-    """How many seconds to wait after so many failures in a row: 1, 2, 4 ... up to a minute."""
-    return min(LONGEST_PAUSE_S, 1 << min(times - 1, 10))
-
-
 def note_step(session: Session, run: Run, failed: StepFailed, stage: str | None, worker: str | None = None) -> bool:
     """Note that a step without a lease failed; false for a run that is over.
 
@@ -138,7 +135,7 @@ def note_step(session: Session, run: Run, failed: StepFailed, stage: str | None,
         return False
     trouble = Trouble(failed.step, stage, failed.fault, run.failures + 1)
     note(session, run.id, trouble)
-    session.execute(update(Run).where(Run.id == run.id).values(resend_at=Run.retry_at))
+    park_run(session, run.id, Run.retry_at)
     detail = {"step": failed.step.value, "fault": failed.fault, "times": trouble.times}
     add_event(session, run.id, EventKind.STEP_FAILED, stage=stage, worker=worker, **detail)
     return True
@@ -161,7 +158,7 @@ def note(session: Session, run_id: UUID, trouble: Trouble, seconds: int | None =
 
     What failed is tried again after `seconds`, or else after a pause that grows with the failures in a row.
     """
-    wait = pause(trouble.times) if seconds is None else seconds
+    wait = doubling_pause(trouble.times, LONGEST_PAUSE_S) if seconds is None else seconds
     is_first = (Run.failures == 0) | (Run.retry_at < func.now() - FORGOTTEN)
     session.execute(
         update(Run)
@@ -170,7 +167,7 @@ def note(session: Session, run_id: UUID, trouble: Trouble, seconds: int | None =
             failures=case((is_first, 1), else_=Run.failures + 1),
             troubled_since=case((is_first, func.now()), else_=Run.troubled_since),
             trouble=asdict(trouble),
-            retry_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, wait),
+            retry_at=in_seconds(wait),
             version=Run.version + 1,
             updated_at=func.now(),
         )
@@ -216,7 +213,7 @@ def must_wait(session: Session, run: Run) -> bool:
 def park(session: Session, run: Run) -> None:
     """The sweeper sends the chain when the chunks of a run, just leased in vain, may be leased again."""
     if must_wait(session, run):
-        session.execute(update(Run).where(Run.id == run.id).values(resend_at=_waits_until(run)))
+        park_run(session, run.id, _waits_until(run))
 
 
 def trouble_of(run: Run) -> Trouble | None:
@@ -235,7 +232,7 @@ def error_of(run: Run, stage: str | None) -> RunError:
 
 def _waits_until(run: Run) -> Any:
     seconds = (run.failures - FREE_FAILURES) / FAILURES_PER_SECOND
-    return literal(run.troubled_since) + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    return literal(run.troubled_since) + interval(seconds)
 
 
 def fault_of(error: Exception) -> str:

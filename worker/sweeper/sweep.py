@@ -24,6 +24,7 @@ from pipeline.runs.stalled import (
     find_all_active,
     find_overdue,
     find_stalled,
+    note_resent,
     take_turn,
     unmark_resent,
 )
@@ -47,7 +48,7 @@ def sweep(database: Database, broker_marker: BrokerMarker, run_hours: float, sta
         take_turn(session)
         stalled = find_all_active(session) if lost_its_data else find_stalled(session)
         unexported = find_unexported(session)
-    _send_chains(database, stalled)
+    _send_chains(database, stalled, lost_its_data=lost_its_data)
     _send_exports(database, unexported)
     if lost_its_data:
         broker_marker.put()
@@ -131,15 +132,21 @@ def _note(database: Database, late: Overdue, failed: StepFailed) -> None:
         log.error("run %s: its failure was not noted: %s", late.run_id, error)
 
 
-def _send_chains(database: Database, stalled: Sequence[Stalled]) -> None:
-    for sent, run in enumerate(stalled):
-        try:
+def _send_chains(database: Database, stalled: Sequence[Stalled], *, lost_its_data: bool) -> None:
+    """Send the chains and note which were sent. The next sweep finds the runs whose chain was not sent."""
+    run_ids, sent = [run.run_id for run in stalled], 0
+    try:
+        for run in stalled:
             send_chain(run.run_id, run.preset)
-        except DispatchFailed:
+            sent += 1
+            log.info("run %s: sent the chain again", run.run_id)
+    finally:
+        if stalled:
+            reason = {"reason": "the broker lost its data"} if lost_its_data else {}
             with database.transaction() as session:
-                unmark_resent(session, [unsent.run_id for unsent in stalled[sent:]])
-            raise
-        log.info("run %s: sent the chain again", run.run_id)
+                note_resent(session, run_ids[:sent], **reason)
+                if not lost_its_data:
+                    unmark_resent(session, run_ids[sent:])
 
 
 def _send_exports(database: Database, run_ids: Sequence[UUID]) -> None:

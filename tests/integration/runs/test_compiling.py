@@ -50,7 +50,7 @@ def let_pass(database: Database) -> None:
     """End the pause before the next attempt."""
     with database.transaction() as session:
         session.execute(text("UPDATE run_chunks SET not_before = now() WHERE not_before IS NOT NULL"))
-        session.execute(text("UPDATE runs SET resend_at = now()"))
+        session.execute(text("UPDATE runs SET resend_at = now(), parked_until = NULL"))
 
 
 def status_of(database: Database, run_id: UUID) -> str:

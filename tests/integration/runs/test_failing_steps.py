@@ -110,7 +110,7 @@ def failed_attempts(database: Database, run_id: UUID) -> list[dict[str, Any]]:
 def assert_waits(database: Database) -> None:
     """The sweeper does not send the chain before the next attempt is due."""
     with database.transaction() as session:
-        assert count(session, "SELECT count(*) FROM runs WHERE resend_at = retry_at AND retry_at > updated_at") == 1
+        assert count(session, "SELECT count(*) FROM runs WHERE parked_until = retry_at AND retry_at > updated_at") == 1
 
 
 @pytest.mark.parametrize("name", BROKEN_STEPS)

@@ -131,7 +131,7 @@ def test_from_the_first_step_on_no_half_of_the_results_is_shown(house: House) ->
         state = live_state.build(session, session.get_one(Run, run_id))
 
     assert '"result_handles":[],"artifact_handles":[],"export_handles":[]' in state.body
-    assert rows_of(house.database, run_id)["contacts"] == 7
+    assert rows_of(house.database, run_id)["contacts"] == 10
 
 
 def test_a_copy_that_a_slow_reader_puts_back_is_refused(house: House) -> None:

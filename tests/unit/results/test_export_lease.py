@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.database import Database
 from models.events import EventKind
+from models.pauses import doubling_pause
 from models.queries import events_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
@@ -20,7 +21,7 @@ from pipeline.privacy import erasure
 from pipeline.privacy.erasure import Wanted
 from pipeline.privacy.retention import retract
 from pipeline.results import export_lease
-from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease, fail_export, pause_after
+from pipeline.results.export_lease import FIRST_PAUSE_S, LONGEST_PAUSE_S, MAX_ATTEMPTS, ExportLease, fail_export
 from pipeline.runs import chunks, lifecycle, live_state
 from pipeline.runs.lifecycle import refreshed
 from pipeline.runs.trouble import Step, StepFailed
@@ -260,7 +261,7 @@ def test_a_worker_that_stops_costs_no_attempt_and_no_pause(database: Database) -
 
 
 def test_the_pauses_grow_to_ten_minutes_and_all_of_them_take_an_hour() -> None:
-    pauses = [pause_after(attempt) for attempt in range(1, MAX_ATTEMPTS)]
+    pauses = [doubling_pause(attempt, LONGEST_PAUSE_S, FIRST_PAUSE_S) for attempt in range(1, MAX_ATTEMPTS)]
 
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (10, 600)

@@ -185,7 +185,8 @@ class AnyInterleaving(RuleBasedStateMachine):
     @rule()
     def time_passes_and_the_sweeper_looks(self) -> None:
         with self.database.transaction() as session:
-            session.execute(text("UPDATE runs SET resend_at = now() WHERE id = :id"), {"id": self.run_id})
+            due = "UPDATE runs SET resend_at = now(), parked_until = NULL WHERE id = :id"
+            session.execute(text(due), {"id": self.run_id})
             session.execute(
                 text("UPDATE run_chunks SET not_before = now() WHERE run_id = :id AND not_before IS NOT NULL"),
                 {"id": self.run_id},

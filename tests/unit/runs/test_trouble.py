@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from models.database import Database
+from models.pauses import doubling_pause
 from models.run import Run
 from models.transitions import lock_run
 from pipeline.errors import ChunkExhausted, GrowthError, LeaseLost
@@ -60,11 +61,22 @@ def failures(database: Database) -> int:
 
 
 def test_pauses_double_and_end_at_a_minute() -> None:
-    assert [trouble.pause(times) for times in (1, 2, 3, 6, 7, 5000)] == [1, 2, 4, 32, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
+    assert [doubling_pause(times, LONGEST_PAUSE_S) for times in (1, 2, 3, 6, 7, 5000)] == [
+        1,
+        2,
+        4,
+        32,
+        LONGEST_PAUSE_S,
+        LONGEST_PAUSE_S,
+    ]
 
 
 def test_all_attempts_at_what_can_not_be_cut_take_minutes_not_hours() -> None:
-    assert PATIENCE.total_seconds() <= sum(trouble.pause(times) for times in range(1, MAX_ATTEMPTS)) <= 300
+    assert (
+        PATIENCE.total_seconds()
+        <= sum(doubling_pause(times, LONGEST_PAUSE_S) for times in range(1, MAX_ATTEMPTS))
+        <= 300
+    )
 
 
 def test_a_chunk_that_failed_waits_as_long_as_its_attempts_say(database: Database) -> None:
@@ -137,7 +149,7 @@ def test_a_run_that_failed_often_in_a_row_is_leased_at_a_pace(database: Database
         run = session.get_one(Run, run_id)
         assert trouble.must_wait(session, run)
         trouble.park(session, run)
-        assert count(session, "SELECT count(*) FROM runs WHERE resend_at > now()") == 1
+        assert count(session, "SELECT count(*) FROM runs WHERE parked_until > now()") == 1
     assert lease_chunk(database, run_id) is None
 
     with database.transaction() as session:
