@@ -26,10 +26,10 @@ SELECT c.input_row, c.first_name, c.last_name, c.full_name, c.company, c.domain,
        l.source, l.score AS lookup_score, v.status AS verdict, v.reason AS verify_reason, v.score AS verify_score
 FROM contacts c
 LEFT JOIN LATERAL (
-  SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = 'email_lookup' AND o.position = c.position LIMIT 1
+  SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :finding AND o.position = c.position LIMIT 1
 ) l ON true
 LEFT JOIN LATERAL (
-  SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = 'email_verify' AND o.position = c.position LIMIT 1
+  SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :judging AND o.position = c.position LIMIT 1
 ) v ON true
 WHERE c.run_id = :run_id AND NOT c.erased
 """
@@ -110,14 +110,20 @@ def events_of_run(session: Session, run_id: UUID) -> Sequence[RunEvent]:
     return session.scalars(select(RunEvent).where(RunEvent.run_id == run_id).order_by(RunEvent.id)).all()
 
 
-def first_results(session: Session, run_id: UUID, count: int) -> Sequence[Row[Any]]:
+def first_results(
+    session: Session, run_id: UUID, count: int, finding: str | None, judging: str | None
+) -> Sequence[Row[Any]]:
     """The results of the first `count` contacts that came: of these only, also when they are deleted by now."""
-    return session.execute(FIRST_RESULTS, {"run_id": run_id, "count": count}).all()
+    return session.execute(FIRST_RESULTS, _of_stages(run_id, finding, judging) | {"count": count}).all()
 
 
-def stream_results(session: Session, run_id: UUID, batch: int = 2000) -> Generator[Row[Any]]:
+def stream_results(
+    session: Session, run_id: UUID, finding: str | None, judging: str | None, batch: int = 2000
+) -> Generator[Row[Any]]:
     """All result rows through a server-side cursor: memory stays flat whatever the run's size."""
-    with session.execute(ALL_RESULTS, {"run_id": run_id}, execution_options={"yield_per": batch}) as rows:
+    with session.execute(
+        ALL_RESULTS, _of_stages(run_id, finding, judging), execution_options={"yield_per": batch}
+    ) as rows:
         yield from rows
 
 
@@ -143,3 +149,7 @@ def has_unfinished_chunks(session: Session, run_id: UUID, stage: str) -> bool:
         exists().where(*of_stage, RunChunk.status == word(status)) for status in (ChunkStatus.OPEN, ChunkStatus.LEASED)
     )
     return bool(session.scalar(select(is_open | is_leased)))
+
+
+def _of_stages(run_id: UUID, finding: str | None, judging: str | None) -> dict[str, Any]:
+    return {"run_id": run_id, "finding": finding, "judging": judging}

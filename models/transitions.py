@@ -5,7 +5,8 @@ Each function is a guarded update that says whether it landed, and appends to th
 All of them expect that the caller holds the run's row (`lock_run`), which is the run's mutex.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,7 +25,7 @@ from models.run_stage import RunStage
 from models.status import TERMINAL_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus, statuses_before
 
 RETRACT = text("""
-UPDATE outcomes SET status = CASE WHEN status IN ('found', 'not_found') THEN 'not_found' ELSE 'skipped' END,
+UPDATE outcomes SET status = coalesce(CAST(:statuses AS jsonb) ->> stage, 'skipped'),
   reason = :reason, email = NULL, source = NULL, score = 0, evidence = '{}'
 WHERE run_id = :run_id AND position = ANY(:positions)
 """)
@@ -209,9 +210,15 @@ def park_run(session: Session, run_id: UUID, until: Any) -> None:
     )
 
 
-def retract_outcomes(session: Session, run_id: UUID, positions: Sequence[int], reason: str) -> None:
-    """Take back what all stages said of these contacts. Each is still counted as done: no address, and why."""
-    session.execute(RETRACT, {"run_id": run_id, "positions": list(positions), "reason": reason})
+def retract_outcomes(
+    session: Session, run_id: UUID, positions: Sequence[int], reason: str, statuses: Mapping[str, str]
+) -> None:
+    """Replace what all stages said of these contacts by no address and a reason. Each stays counted as done.
+
+    `statuses` is the status that takes the place of each stage's.
+    """
+    replaced = {"run_id": run_id, "positions": list(positions), "reason": reason, "statuses": json.dumps(statuses)}
+    session.execute(RETRACT, replaced)
 
 
 def end_of_lease(seconds: float) -> ColumnElement[datetime]:

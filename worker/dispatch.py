@@ -10,9 +10,10 @@ from uuid import UUID
 
 from celery import Signature, chain
 
+from models.run import PRESETS
 from models.run_chunk import COMPILE
 from pipeline.errors import InvalidInput
-from pipeline.stages import PRESETS
+from pipeline.stages import stages_of
 from settings import UnusableSettings, load_settings
 from worker.app import app
 from worker.broker import QUEUE, find_broker_trouble, is_rabbitmq, why_not_sent
@@ -58,9 +59,9 @@ def send_chain(run_id: UUID, preset: str) -> None:
     broker does not accept the message. Nothing is lost then: the sweeper sends the chain some seconds later. Raises
     `InvalidInput` for a preset that does not exist.
     """
-    if preset not in PRESETS:
+    stages = stages_of(preset)
+    if not stages:
         raise InvalidInput(f"There is no preset {preset!r}: choose {' or '.join(PRESETS)}.")
-    stages = PRESETS[preset]
 
     def whole_chain() -> Signature[None]:
         extra_tasks = load_settings().max_tasks_per_run - 1
@@ -72,7 +73,7 @@ def send_chain(run_id: UUID, preset: str) -> None:
 
 def send_rest_of_chain(run_id: UUID, preset: str, stage: str) -> None:
     """Send the chain from `stage` on. Its first step starts no extra tasks: they are running already."""
-    stages = PRESETS[preset]
+    stages = stages_of(preset)
     later = stages[stages.index(stage) + 1 :]
 
     def rest_of_chain() -> Signature[None]:

@@ -22,6 +22,7 @@ from pipeline.results.exports import ExportFile, discard, put_in_place, remove_e
 from pipeline.runs import live_state
 from pipeline.runs.lifecycle import refreshed
 from pipeline.runs.live_state import LiveState
+from pipeline.stages import address_stages
 from worker.commit_retry import retry_commit
 from worker.dispatch import broker_may_be_away, send_export
 from worker.process import Process
@@ -62,7 +63,7 @@ def write_exports(process: Process, session: Session, run_id: UUID, renew: Calla
     exports: list[ExportFile] = []
     try:
         for name in run.export_formats:
-            with closing(_rows(process, session, run_id, renew)) as rows:
+            with closing(_rows(process, session, run, renew)) as rows:
                 exports.append(write_export(directory, run_id, name, run.extra_columns, rows))
     except BaseException:
         discard(directory, exports)
@@ -75,9 +76,9 @@ def disk_error(error: OSError) -> str:
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
 
 
-def _rows(process: Process, session: Session, run_id: UUID, renew: Callable[[], None]) -> Generator[Row[Any]]:
+def _rows(process: Process, session: Session, run: Run, renew: Callable[[], None]) -> Generator[Row[Any]]:
     renewed = time.monotonic()
-    with closing(stream_results(session, run_id)) as rows:
+    with closing(stream_results(session, run.id, *address_stages(run.preset))) as rows:
         for row in rows:
             if process.draining.is_set():
                 raise WorkerStops

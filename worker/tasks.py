@@ -12,6 +12,7 @@ from celery import Task
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
 
 from models.database import check_at_start
+from pipeline.stages import STAGES
 from settings import load_settings, required
 from settings.sources import sources_or_exit
 from worker.app import EXPORT_SOFT_TIME_LIMIT_S, EXPORT_TIME_LIMIT_S, app
@@ -75,16 +76,16 @@ def _close(**_: Any) -> None:
         _process.close()
 
 
-@app.task(bind=True, name="growth.email_lookup")
-def email_lookup(self: "Task[Any, None]", run_id: str, extra_tasks: int) -> None:
-    """Work a chunk of the look-up stage; end this copy of the chain unless the stage is complete."""
-    _work_chain_step(self, run_id, "email_lookup", extra_tasks)
+def _add_stage_task(stage: str) -> None:
+    def work_stage(self: "Task[Any, None]", run_id: str, extra_tasks: int) -> None:
+        """Work a chunk of the stage; end this copy of the chain unless the stage is complete."""
+        _work_chain_step(self, run_id, stage, extra_tasks)
+
+    app.task(bind=True, name=f"growth.{stage}")(work_stage)
 
 
-@app.task(bind=True, name="growth.email_verify")
-def email_verify(self: "Task[Any, None]", run_id: str, extra_tasks: int) -> None:
-    """Work a chunk of the verification stage; end this copy of the chain unless the stage is complete."""
-    _work_chain_step(self, run_id, "email_verify", extra_tasks)
+for _spec in STAGES:
+    _add_stage_task(_spec.name)
 
 
 @app.task(

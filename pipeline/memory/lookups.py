@@ -2,20 +2,21 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from pipeline.contacts import Contact, KnownPerson
+from pipeline.contacts import Batch, Contact, KnownPerson
 from pipeline.evidence import KnownLookup, ReplyEvidence
 from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.patterns.observations import ASKED
 from pipeline.lookup.search.recall import mailbox_digest, person_digest
 from pipeline.mail.address.syntax import normalise_domain
+from pipeline.memory.span import Span
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 
-STAGE = "email_lookup"
 FRESH_DAYS = 30
 """For so long a look-up is used again. Every thirtieth person changes jobs in a month; `email_verify` notices."""
 
@@ -65,18 +66,27 @@ ORDER BY c.position
 """)
 
 
-def colleagues(session: Session, run_id: UUID, first: int, last: int, contacts: Sequence[Contact]) -> list[Contact]:
-    """Who else of the run works at these contacts' domains, near them, and has no address yet."""
+def complete_batch(session: Session, span: Span, batch: Batch, _freshness: object) -> Batch:
+    """A batch with who is known of it, and what the run found at its domains."""
+    return replace(
+        batch,
+        known_people=known_people(session, span.run_id, batch.contacts),
+        taken=addresses_given(session, span, batch.contacts),
+        colleagues=colleagues(session, span, batch.contacts),
+    )
+
+
+def colleagues(session: Session, span: Span, contacts: Sequence[Contact]) -> list[Contact]:
+    """The run's other contacts at these contacts' domains, near them, that have no address yet."""
     raw = {domain for contact in contacts for domain in (contact.domain.lower(), normalise_domain(contact.domain))}
-    parameters = {"first": first, "last": last, "reach": NEAR, "domains": sorted(filter(None, raw))}
-    rows = session.execute(COLLEAGUES, {"run_id": run_id, "stage": STAGE, **parameters})
-    return [Contact(**row._asdict()) for row in rows]
+    parameters = {**span._asdict(), "reach": NEAR, "domains": sorted(filter(None, raw))}
+    return [Contact(**row._asdict()) for row in session.execute(COLLEAGUES, parameters)]
 
 
-def addresses_given(session: Session, run_id: UUID, first: int, last: int, domains: Sequence[str]) -> Sequence[str]:
-    """The addresses at these domains that the run has given to contacts from `first` to `last`, and near them."""
-    parameters = {"first": first, "last": last, "reach": REACH, "domains": list(domains)}
-    return session.scalars(GIVEN, {"run_id": run_id, "stage": STAGE, **parameters}).all()
+def addresses_given(session: Session, span: Span, contacts: Sequence[Contact]) -> Sequence[str]:
+    """The addresses at these contacts' domains that the run has given to contacts of the span, and near it."""
+    domains = sorted({domain for contact in contacts if (domain := normalise_domain(contact.domain))})
+    return session.scalars(GIVEN, {**span._asdict(), "reach": REACH, "domains": domains}).all()
 
 
 def known_people(session: Session, run_id: UUID, contacts: Sequence[Contact]) -> Mapping[bytes, KnownPerson]:

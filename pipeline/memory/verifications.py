@@ -7,21 +7,19 @@ could tell is no knowledge.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from pipeline.contacts import Contact, KnownAnswer
+from pipeline.contacts import Batch, Contact, KnownAnswer
 from pipeline.evidence import Evidence
 from pipeline.mail.address.syntax import Address, parse_address
 from pipeline.mail.replies.meaning import CONCLUSIVE, Meaning
+from pipeline.memory.span import Span
 from pipeline.outcomes import Outcome
-
-STAGE = "email_verify"
-"""The stage whose outcomes are kept, and which gets them back."""
 
 HOLDS_FOR_DAYS = CONCLUSIVE - {Meaning.MAILBOX_BUSY}
 """What is kept. A busy mailbox is free in an hour."""
@@ -60,6 +58,11 @@ class Freshness:
     def longest(self) -> float:
         """After so many days no verdict is used any more."""
         return max(self.valid, self.risky, self.invalid)
+
+
+def complete_batch(session: Session, span: Span, batch: Batch, freshness: Freshness) -> Batch:
+    """A batch with what is known of its addresses."""
+    return replace(batch, known_answers=fresh_answers(session, span.run_id, batch.contacts, freshness))
 
 
 def fresh_answers(

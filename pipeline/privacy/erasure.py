@@ -5,6 +5,7 @@ does. It is done in small steps, each under its run's lock, so that it is safe w
 that has the contact in hand finds its outcomes written already, and an export being written is written again.
 """
 
+import json
 import re
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from pipeline.mail.address.syntax import ADDRESS_OCTETS, LOCAL_PART_OCTETS, Addr
 from pipeline.memory.provider_answers import lock_journal
 from pipeline.outcomes import Reason
 from pipeline.results.export_lease import void_exports
+from pipeline.stages import retracted_statuses
 
 BATCH = 2000
 """Contacts looked through in one transaction."""
@@ -68,11 +70,11 @@ WHERE run_id = :run_id AND position = ANY(:positions)
 FORGET_DEFERRALS = text("DELETE FROM deferrals WHERE run_id = :run_id AND position = ANY(:positions)")
 
 # What stages have not said yet they need not say: each is done with the contact.
-SETTLE = text("""
+FINISH = text("""
 WITH said AS (
   INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence)
   SELECT s.run_id, s.stage, p.position,
-         CASE s.stage WHEN 'email_lookup' THEN 'not_found' ELSE 'skipped' END, :reason, 0, '{}'
+         coalesce(CAST(:statuses AS jsonb) ->> s.stage, 'skipped'), :reason, 0, '{}'
   FROM run_stages s, unnest(CAST(:positions AS int[])) AS p(position)
   WHERE s.run_id = :run_id
   ON CONFLICT DO NOTHING
@@ -169,10 +171,11 @@ def erase_contacts(
     of_them: dict[str, Any] = {"run_id": run_id, "positions": positions}
     session.execute(BLANK, of_them)
     session.execute(FORGET_DEFERRALS, of_them)
-    retract_outcomes(session, run_id, of_them["positions"], Reason.SUPPRESSED)
+    retract_outcomes(session, run_id, of_them["positions"], Reason.SUPPRESSED, retracted_statuses())
     if run.status not in TERMINAL_RUN_STATUSES:
         plan_anew(session)
-        session.execute(SETTLE, of_them | {"reason": Reason.SUPPRESSED.value})
+        statuses = json.dumps(retracted_statuses())
+        session.execute(FINISH, of_them | {"reason": Reason.SUPPRESSED.value, "statuses": statuses})
     recount_waiting(session, run_id, of_them["positions"])
     _void_exports(session, run)
     add_event(session, run_id, EventKind.ERASED, erasure_id=str(erasure_id), contacts=len(positions))

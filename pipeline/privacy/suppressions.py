@@ -105,7 +105,9 @@ def among(session: Session, account_id: UUID, digests: Collection[bytes]) -> fro
     return frozenset(session.scalars(mine.where(Suppression.sha256 == func.any(list(digests)))))
 
 
-def suppress(session: Session, account_id: UUID, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+def suppress(
+    session: Session, account_id: UUID, outcomes: Sequence[Outcome], status: OutcomeStatus
+) -> Sequence[Outcome]:
     """The outcomes as they may be written: none of them gives out an address that is on the list by now.
 
     Stages ask before they ask anybody else; this is for what sources answered, and for what was put on the list since.
@@ -115,7 +117,7 @@ def suppress(session: Session, account_id: UUID, outcomes: Sequence[Outcome]) ->
     listed = among(session, account_id, digests)
     if not listed:
         return outcomes
-    return [_suppressed(each) if _is_listed(addresses, each, listed) else each for each in outcomes]
+    return [_suppressed(each, status) if _is_listed(addresses, each, listed) else each for each in outcomes]
 
 
 def _is_listed(addresses: Mapping[int, Address], outcome: Outcome, listed: Collection[bytes]) -> bool:
@@ -123,8 +125,7 @@ def _is_listed(addresses: Mapping[int, Address], outcome: Outcome, listed: Colle
     return address is not None and is_listed(address, listed)
 
 
-def _suppressed(outcome: Outcome) -> Outcome:
-    status = OutcomeStatus.NOT_FOUND if outcome.status is OutcomeStatus.FOUND else OutcomeStatus.SKIPPED
+def _suppressed(outcome: Outcome, status: OutcomeStatus) -> Outcome:
     return Outcome(outcome.position, status, Reason.SUPPRESSED)
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from pipeline.credits import Delivered
-from pipeline.outcomes import Reason
+from pipeline.outcomes import OutcomeStatus, Reason
+from pipeline.stages import AddressStages
 
 # One pass over the outcomes gives everything: at most some hundred groups, whatever the run's size.
 GROUPS = text("""
@@ -36,17 +37,13 @@ def count_outcomes(session: Session, run_id: UUID) -> list[OutcomeGroup]:
     return [OutcomeGroup(**row._asdict()) for row in session.execute(GROUPS, {"run_id": run_id})]
 
 
-def delivered(contacts: int, stage: str, groups: list[OutcomeGroup]) -> Delivered:
-    """Delivered are contacts with an email from the stage that finds it; verified those with verdict valid."""
-    with_email = sum(group.contacts for group in groups if group.stage == stage and group.has_email)
-    verified = sum(group.contacts for group in groups if group.status == "valid")
-    suppressed = sum(g.contacts for g in groups if g.stage == stage and g.reason == Reason.SUPPRESSED)
+def delivered(contacts: int, stages: AddressStages, groups: list[OutcomeGroup]) -> Delivered:
+    """Delivered are contacts with an address; verified those whose address the judging stage calls valid."""
+    delivering = [group for group in groups if group.stage == stages.delivering]
+    with_email = sum(group.contacts for group in delivering if group.has_email)
+    verified = sum(g.contacts for g in groups if g.stage == stages.judging and g.status == OutcomeStatus.VALID)
+    suppressed = sum(group.contacts for group in delivering if group.reason == Reason.SUPPRESSED)
     return Delivered(contacts, with_email, verified, suppressed)
-
-
-def finding_stage(preset: str) -> str:
-    """The stage whose outcomes say which contacts have an email."""
-    return "email_verify" if preset == "verify_existing_emails" else "email_lookup"
 
 
 def tally(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:

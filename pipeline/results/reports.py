@@ -5,18 +5,19 @@ from typing import Any
 from models.run import Run
 from pipeline.credits import Delivered
 from pipeline.outcomes import Reason
-from pipeline.results.counts import OutcomeGroup, finding_stage, tally
+from pipeline.results.counts import OutcomeGroup, tally
+from pipeline.stages import address_stages
 
 
 def preview(run: Run, delivered: Delivered, groups: list[OutcomeGroup], rebate_credits: int) -> dict[str, Any]:
     """What was delivered, by verdict, and what it costs."""
-    charged = run.charged_contacts * run.charge_per_contact
+    charged, judging = run.charged_contacts * run.charge_per_contact, address_stages(run.preset).judging
     return {
         "delivered_counts": {
             "delivered_contacts": delivered.with_email,
             "verified_emails": delivered.verified,
         },
-        "verdicts": tally((g.status, g.contacts) for g in groups if g.stage == "email_verify" and g.has_email),
+        "verdicts": tally((g.status, g.contacts) for g in groups if g.stage == judging and g.has_email),
         "pricing": {
             "charged_credits": charged,
             "rebate_credits": rebate_credits,
@@ -27,7 +28,8 @@ def preview(run: Run, delivered: Delivered, groups: list[OutcomeGroup], rebate_c
 
 def data_source_mix(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> dict[str, Any]:
     """Which stage and which source the delivered addresses came from."""
-    found = [g for g in groups if g.stage == finding_stage(run.preset) and g.has_email]
+    delivering = address_stages(run.preset).delivering
+    found = [g for g in groups if g.stage == delivering and g.has_email]
     return {
         "enriched": delivered.with_email,
         "by_stage": tally((g.stage, g.contacts) for g in found),
@@ -37,12 +39,13 @@ def data_source_mix(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) 
 
 def gap_report(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> dict[str, Any]:
     """Why contacts have no address, and why addresses are not verified: counts, and what can be done."""
-    finding = finding_stage(run.preset)
-    not_worked = delivered.contacts - sum(g.contacts for g in groups if g.stage == finding)
+    stages = address_stages(run.preset)
+    delivering = [g for g in groups if g.stage == stages.delivering]
+    not_worked = delivered.contacts - sum(g.contacts for g in delivering)
     stopped = [(Reason.RUN_STOPPED.value, not_worked)] if not_worked else []
-    unresolved = tally([(g.reason, g.contacts) for g in groups if g.stage == finding and not g.has_email] + stopped)
+    unresolved = tally([(g.reason, g.contacts) for g in delivering if not g.has_email] + stopped)
     unverified = tally(
-        (g.reason, g.contacts) for g in groups if g.stage == "email_verify" and g.has_email and g.status != "valid"
+        (g.reason, g.contacts) for g in groups if g.stage == stages.judging and g.has_email and g.status != "valid"
     )
     return {
         "unresolved": delivered.contacts - delivered.with_email,

@@ -7,6 +7,7 @@ gets `LeaseLost` and must write nothing. All of it happens under the run's row l
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -36,16 +37,17 @@ from pipeline.contacts import Batch, Contact
 from pipeline.errors import LeaseLost
 from pipeline.evidence import Evidence
 from pipeline.mail.address.syntax import normalise_domain
-from pipeline.memory import lookups, verifications
 from pipeline.memory.domain_patterns import known_patterns, learn_patterns
-from pipeline.memory.lookups import addresses_given, colleagues, known_people, remember_people
-from pipeline.memory.verifications import Freshness, fresh_answers, remember_verdicts
+from pipeline.memory.of_stages import memory_of
+from pipeline.memory.span import Span
+from pipeline.memory.verifications import Freshness
 from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.privacy import suppressions
 from pipeline.runs import trouble
 from pipeline.runs.deferrals import count_waiting, note_deferrals, park
 from pipeline.runs.poison import bisect
 from pipeline.runs.trouble import StepFailed, Trouble
+from pipeline.stages import retracted_statuses, stage_named
 
 PLAN = text("""
 INSERT INTO run_chunks (run_id, stage, number, first_position, last_position)
@@ -132,19 +134,12 @@ def lease_next(
 
 def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> Batch:
     """What is left to do in a leased chunk, with what is known of its domains, its people and its addresses."""
-    of_stage = {"run_id": lease.run_id, "stage": lease.stage, "earlier_stage": _earlier_stage(session, lease)}
-    rows = session.execute(UNDONE, of_stage | {"first": lease.first_position, "last": lease.last_position})
+    span = Span(lease.run_id, lease.stage, lease.first_position, lease.last_position)
+    rows = session.execute(UNDONE, span._asdict() | {"earlier_stage": _earlier_address_stage(session, lease)})
     contacts = [_contact(row) for row in rows]
     domains = sorted({domain for contact in contacts if (domain := normalise_domain(contact.domain))})
-    patterns = known_patterns(session, domains)
-    if lease.stage == lookups.STAGE:
-        people = known_people(session, lease.run_id, contacts)
-        here = lease.run_id, lease.first_position, lease.last_position
-        taken, others = addresses_given(session, *here, domains), colleagues(session, *here, contacts)
-        return Batch(contacts, patterns, known_people=people, taken=taken, colleagues=others)
-    if lease.stage == verifications.STAGE:
-        return Batch(contacts, patterns, fresh_answers(session, lease.run_id, contacts, freshness or Freshness()))
-    return Batch(contacts, patterns)
+    batch = Batch(contacts, known_patterns(session, domains))
+    return memory_of(lease.stage).load(session, span, batch, freshness or Freshness())
 
 
 def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:
@@ -157,17 +152,15 @@ def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
         raise LeaseLost(f"run {lease.run_id}, stage {lease.stage}: the run is over")
     _renew(session, lease, seconds)
     if outcomes:
-        outcomes = suppressions.suppress(session, run.account_id, outcomes)
+        retracted_status = stage_named(lease.stage).retracted_status
+        outcomes = suppressions.suppress(session, run.account_id, outcomes, retracted_status)
         outcomes = _insert(session, lease, outcomes)
         trouble.overcome_by(session, run.id, outcomes)
         _count(session, lease, len(outcomes))
         if suppressed := [outcome.position for outcome in outcomes if outcome.reason is Reason.SUPPRESSED]:
-            retract_outcomes(session, run.id, suppressed, Reason.SUPPRESSED)
+            retract_outcomes(session, run.id, suppressed, Reason.SUPPRESSED, retracted_statuses())
         learn_patterns(session, outcomes)
-        if lease.stage == lookups.STAGE:
-            remember_people(session, run.account_id, outcomes)
-        if lease.stage == verifications.STAGE:
-            remember_verdicts(session, run.account_id, outcomes)
+        memory_of(lease.stage).remember(session, run.account_id, outcomes)
     return touch_run(session, run.id, seconds)
 
 
@@ -263,14 +256,12 @@ def _count(session: Session, lease: Lease, inserted: int) -> None:
     )
 
 
-def _earlier_stage(session: Session, lease: Lease) -> str | None:
-    this = select(RunStage.ordinal).where(RunStage.run_id == lease.run_id, RunStage.stage == lease.stage)
-    return session.scalar(
-        select(RunStage.stage)
-        .where(RunStage.run_id == lease.run_id, RunStage.ordinal < this.scalar_subquery())
-        .order_by(RunStage.ordinal.desc())
-        .limit(1)
-    )
+def _earlier_address_stage(session: Session, lease: Lease) -> str | None:
+    """The nearest earlier stage of the run that found or judged an address."""
+    ordered = select(RunStage.stage).where(RunStage.run_id == lease.run_id).order_by(RunStage.ordinal)
+    earlier = takewhile(lambda stage: stage != lease.stage, session.scalars(ordered).all())
+    about_addresses = [name for name in earlier if stage_named(name).finds_address or stage_named(name).judges_address]
+    return about_addresses[-1] if about_addresses else None
 
 
 def _named(lease: Lease) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from models.wire import ContactIn, GoalPlan, IdempotencyKey
 from pipeline.credits import RateCard, charge, require_credits
 from pipeline.errors import IdempotencyConflict, InvalidInput, UnknownAccount
 from pipeline.mail.address.syntax import normalise_domain
-from pipeline.stages import PRESETS
+from pipeline.stages import stages_of
 
 NEVER_SENT_AFTER_S = 5
 """When the sweeper sends a run's chain that its creator should have sent."""
@@ -146,7 +146,7 @@ def _extra_columns(contacts: Sequence[ContactIn]) -> list[str]:
 def _insert_stages(session: Session, run: Run) -> None:
     session.add_all(
         RunStage(run_id=run.id, stage=stage, ordinal=ordinal, total=run.contact_count)
-        for ordinal, stage in enumerate(PRESETS[run.preset])
+        for ordinal, stage in enumerate(stages_of(run.preset))
     )
     session.flush()
 

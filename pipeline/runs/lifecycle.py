@@ -27,13 +27,14 @@ from models.transitions import (
 from pipeline.credits import Delivered, at_most_charged, rebate, rebate_of_completed, rebate_of_stopped
 from pipeline.errors import RunStateConflict, UnknownRun
 from pipeline.results.artifacts import add_artifacts, verified_contacts
-from pipeline.results.counts import OutcomeGroup, count_outcomes, delivered, finding_stage
+from pipeline.results.counts import OutcomeGroup, count_outcomes, delivered
 from pipeline.results.export_lease import ask_for_exports
 from pipeline.results.exports import ExportFile
 from pipeline.results.reports import data_source_mix, gap_report, preview
 from pipeline.runs import chunks, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.trouble import Step
+from pipeline.stages import address_stages
 
 
 class Beginning(Enum):
@@ -128,7 +129,7 @@ def _stop(session: Session, run: Run, transition: Callable[..., bool]) -> bool:
 
 def _counted(session: Session, run: Run) -> tuple[list[OutcomeGroup], Delivered]:
     groups = count_outcomes(session, run.id)
-    return groups, delivered(run.contact_count, finding_stage(run.preset), groups)
+    return groups, delivered(run.contact_count, address_stages(run.preset), groups)
 
 
 def _results(run: Run, counts: Delivered, groups: list[OutcomeGroup], credits_back: int) -> dict[str, Any]:

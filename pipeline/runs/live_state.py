@@ -21,6 +21,7 @@ from models.wire import Progress, RunFailure, RunState, StageProgress
 from pipeline.results.rows import our_columns, result_contact
 from pipeline.runs.deferrals import exports_wait, waiting
 from pipeline.runs.progress import StageCount, message, percent
+from pipeline.stages import address_stages
 
 FINISHED_STATE_SECONDS = 3600
 
@@ -130,7 +131,8 @@ def _result_handles(session: Session, run: Run) -> Sequence[dict[str, Any]]:
     if run.status != RunStatus.COMPLETED or run.retracted_at or not run.preview_rows:
         return []
     ours = our_columns(run.extra_columns)
-    return [result_contact(row, ours) for row in first_results(session, run.id, run.preview_rows)]
+    rows = first_results(session, run.id, run.preview_rows, *address_stages(run.preset))
+    return [result_contact(row, ours) for row in rows]
 
 
 def _artifact_handle(artifact: Artifact) -> dict[str, Any]:

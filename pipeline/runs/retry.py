@@ -21,9 +21,9 @@ from models.transitions import lock_run
 from pipeline.credits import charge
 from pipeline.errors import RunStateConflict, UnknownRun
 from pipeline.outcomes import Reason
-from pipeline.results.counts import count_outcomes, delivered, finding_stage
+from pipeline.results.counts import count_outcomes, delivered
 from pipeline.runs.create import NEVER_SENT_AFTER_S, CreatedRun
-from pipeline.stages import PRESETS
+from pipeline.stages import address_stages, stages_of
 
 COPIED_COLUMNS = (
     "account_id", "pipeline_id", "preset", "contact_count", "extra_columns", "required_fields", "preview_rows",
@@ -41,17 +41,17 @@ SELECT :new_id, position, input_row, first_name, last_name, full_name, company, 
 FROM contacts WHERE run_id = :old_id AND position BETWEEN :first AND :last
 """)
 
-# An outcome is kept if neither it nor the address that it is about will come out differently. A subquery that gives a
-# value is one look into the primary key for each row; of a NOT EXISTS the planner may make a join of all with all.
+# An outcome is kept if neither it nor an earlier stage's may come out differently. A subquery that gives a value looks
+# into the primary key for each row; of a NOT EXISTS the planner may make a join of all with all.
 COPY_OUTCOMES = text("""
 INSERT INTO outcomes (run_id, stage, position, status, reason, email, source, score, evidence)
 SELECT :new_id, o.stage, o.position, o.status, o.reason, o.email, o.source, o.score, o.evidence
 FROM outcomes o
-WHERE o.run_id = :old_id AND o.position BETWEEN :first AND :last AND o.reason <> ALL(:may_pass)
+WHERE o.run_id = :old_id AND o.position BETWEEN :first AND :last AND o.stage = :stage
   AND (
-    SELECT f.reason <> ALL(:may_pass) FROM outcomes f
-    WHERE f.run_id = o.run_id AND f.position = o.position AND f.stage = :finding_stage
-  ) IS NOT FALSE
+    SELECT bool_or(e.reason = ANY(:may_pass)) FROM outcomes e
+    WHERE e.run_id = o.run_id AND e.position = o.position AND e.stage = ANY(:stages)
+  ) IS NOT TRUE
 """)
 
 COUNT_DONE = text("""
@@ -103,18 +103,20 @@ def _insert_run(session: Session, old: Run) -> Run:
 
 
 def _copy(session: Session, old: Run, new: Run) -> None:
-    finding = finding_stage(new.preset)
-    reasons = {"may_pass": [reason.value for reason in Reason if reason.may_pass], "finding_stage": finding}
+    stages = stages_of(new.preset)
     session.add_all(
         RunStage(run_id=new.id, stage=stage, ordinal=ordinal, total=new.contact_count)
-        for ordinal, stage in enumerate(PRESETS[new.preset])
+        for ordinal, stage in enumerate(stages)
     )
     session.flush()
     plan_anew(session)
+    may_pass = [reason.value for reason in Reason if reason.may_pass]
     for first in range(0, new.contact_count, SLICE):
         span = {"old_id": old.id, "new_id": new.id, "first": first, "last": first + SLICE - 1}
         session.execute(COPY_CONTACTS, span)
-        session.execute(COPY_OUTCOMES, span | reasons)
+        for number, stage in enumerate(stages):
+            up_to_it = {"stage": stage, "stages": list(stages[: number + 1]), "may_pass": may_pass}
+            session.execute(COPY_OUTCOMES, span | up_to_it)
     session.execute(COUNT_DONE, {"new_id": new.id})
-    counts = delivered(new.contact_count, finding, count_outcomes(session, new.id))
+    counts = delivered(new.contact_count, address_stages(new.preset), count_outcomes(session, new.id))
     session.execute(update(Run).where(Run.id == new.id).values(charged_contacts=counts.contacts - counts.with_email))

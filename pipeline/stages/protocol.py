@@ -27,13 +27,19 @@ class Stage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """One line in the table of stages: its name, its share of the percent, what people read while it runs.
+    """An entry in the table of stages: all that the engine knows of a stage.
 
-    `on_fault` is the status of a contact that breaks the stage itself.
+    `weight` is its share of the percent, `message` what people read while it runs. `on_fault` is the status of a
+    contact that breaks the stage, `retracted_status` that of a contact about whom nothing may be said any more. A stage
+    that `finds_address` says which contacts have an address; of the stages that judge it, the last one decides.
     """
 
     name: str
+    stage: Stage
+    presets: tuple[str, ...]
     weight: int
     message: str
-    stage: Stage
     on_fault: OutcomeStatus
+    retracted_status: OutcomeStatus
+    finds_address: bool = False
+    judges_address: bool = False

@@ -10,7 +10,7 @@ import pytest
 from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
-from pipeline.stages import PRESETS, STAGES, stage_named
+from pipeline.stages import STAGES, stage_named
 from pipeline.stages.by_domain import work_by_domain
 from sandbox.counts import Counts
 from sandbox.domains import Behaviour, invent_domains
@@ -310,12 +310,6 @@ def test_a_stage_that_is_closed_early_leaves_no_task_and_no_connection(
 
 
 # The table of stages
-
-
-def test_presets_name_stages_in_the_order_of_the_table() -> None:
-    table = [stage.name for stage in STAGES]
-
-    assert all(sorted(names, key=table.index) == list(names) for names in PRESETS.values())
 
 
 def test_the_weights_of_all_stages_make_a_whole() -> None:

@@ -141,7 +141,7 @@ def read(session: Session, large: LargeRuns) -> None:
         run = run_of_account(session, run_id, large.account_id)
         assert run is not None
         live_state.build(session, run)
-    first_results(session, large.cancelled, 20)
+    first_results(session, large.cancelled, 20, LOOKUP, VERIFY)
 
 
 def erase_one(session: Session, large: LargeRuns) -> None:
@@ -181,7 +181,7 @@ def export(session: Session, large: LargeRuns) -> None:
 
 
 def stream(session: Session, large: LargeRuns) -> None:
-    assert sum(1 for _ in stream_results(session, large.cancelled)) == large.contacts
+    assert sum(1 for _ in stream_results(session, large.cancelled, LOOKUP, VERIFY)) == large.contacts
 
 
 def complete(session: Session, large: LargeRuns) -> None:

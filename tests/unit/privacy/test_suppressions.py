@@ -180,15 +180,14 @@ def test_a_suppressed_contact_is_given_back_at_its_full_price() -> None:
     assert rebate_of_completed(run, Delivered(contacts=2, with_email=0, verified=0, suppressed=1)) == 1 + 4
 
 
-def test_a_reason_of_its_own(database: Database, owner: UUID) -> None:
-    suppressed = found(0)
+@pytest.mark.parametrize("status", [OutcomeStatus.NOT_FOUND, OutcomeStatus.SKIPPED])
+def test_a_reason_of_its_own_and_the_stages_status(database: Database, owner: UUID, status: OutcomeStatus) -> None:
     put(database, owner, "alpha.test")
 
     with database.transaction() as session:
-        said = suppressions.suppress(session, owner, [suppressed, valid(1), skipped(2)])
+        recorded = suppressions.suppress(session, owner, [valid(1), skipped(2)], status)
 
-    assert [(each.status, each.reason, each.email) for each in said] == [
-        (OutcomeStatus.NOT_FOUND, Reason.SUPPRESSED, None),
-        (OutcomeStatus.SKIPPED, Reason.SUPPRESSED, None),
+    assert [(each.status, each.reason, each.email) for each in recorded] == [
+        (status, Reason.SUPPRESSED, None),
         (OutcomeStatus.SKIPPED, Reason.NO_EMAIL, None),
     ]

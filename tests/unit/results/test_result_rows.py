@@ -14,7 +14,10 @@ from pipeline.credits import RateCard
 from pipeline.results.exports import write_export
 from pipeline.results.rows import our_columns, result_contact
 from pipeline.runs.create import create_run
+from pipeline.stages import address_stages
 from tests.factories import account, order_of
+
+STAGES = address_stages("full_pipeline")
 
 ODD = {
     "email_status": "mine",
@@ -44,7 +47,9 @@ def exported(database: Database, directory: Path, *columns: dict[str, Any]) -> t
     for export_format in ("csv", "json"):
         with database.transaction() as session:
             run = session.get_one(Run, run_id)
-            export = write_export(directory, run_id, export_format, run.extra_columns, stream_results(session, run_id))
+            export = write_export(
+                directory, run_id, export_format, run.extra_columns, stream_results(session, run_id, *STAGES)
+            )
         written.append((directory / export.unfinished).read_bytes().decode())
     return list(csv.DictReader(io.StringIO(written[0], newline=""))), json.loads(written[1])
 
@@ -73,7 +78,9 @@ def test_a_preview_names_our_columns_as_the_exports_do(database: Database) -> No
     with database.transaction() as session:
         run_id = create_run(session, account(database).account_id, order_of(people), rate_card=RateCard()).run_id
         run = session.get_one(Run, run_id)
-        contacts = [result_contact(row, our_columns(run.extra_columns)) for row in first_results(session, run_id, 2)]
+        contacts = [
+            result_contact(row, our_columns(run.extra_columns)) for row in first_results(session, run_id, 2, *STAGES)
+        ]
 
     assert contacts[0]["email_status"] == "mine"
     assert "growth_growth_email_status" in contacts[1]

@@ -74,7 +74,9 @@ class House:
         lease = leased_chunk(self.database, run_id, COMPILE)
         with self.database.transaction() as session:
             exports = [
-                write_export(self.exports, run_id, name, ["private_column"], stream_results(session, run_id))
+                write_export(
+                    self.exports, run_id, name, ["private_column"], stream_results(session, run_id, LOOKUP, VERIFY)
+                )
                 for name in ("csv", "json")
             ]
             lifecycle.complete(session, lease, exports, LEASE_S)

@@ -9,8 +9,9 @@ import pytest
 import redis
 
 import worker.tasks
+from models.run import PRESETS
 from pipeline.errors import InvalidInput
-from pipeline.stages import PRESETS
+from pipeline.stages import stages_of
 from settings import load_settings
 from tests.faults.injections.messages import waiting_lists
 from worker.app import make_app
@@ -45,12 +46,12 @@ def test_each_task_that_is_sent_is_one_that_workers_know(broker: redis.Redis, pr
     run_id = uuid4()
 
     send_chain(run_id, preset)
-    for stage in PRESETS[preset]:
+    for stage in stages_of(preset):
         send_rest_of_chain(run_id, preset, stage)
         send_chunk_tasks(run_id, stage, 1)
     send_export(run_id)
 
-    stages = {f"growth.{stage}" for stage in PRESETS[preset]}
+    stages = {f"growth.{stage}" for stage in stages_of(preset)}
     assert sent_tasks(broker) == stages | {"growth.chunk", "growth.compile", "growth.export"}
     assert sent_tasks(broker) <= set(worker.tasks.app.tasks)
 
