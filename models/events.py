@@ -11,7 +11,7 @@ from models.run_event import RunEvent
 
 
 class EventKind(StrEnum):
-    """What can happen to a run."""
+    """The kinds of events in a run's timeline."""
 
     CREATED = "created"
     STARTED = "started"
@@ -46,5 +46,5 @@ def add_event(
     worker: str | None = None,
     **detail: Any,
 ) -> None:
-    """Append to the run's timeline, in the transaction of the change it tells of."""
+    """Append to the run's timeline, in the transaction of the change that the event describes."""
     session.execute(insert(RunEvent).values(run_id=run_id, kind=kind.value, stage=stage, worker=worker, detail=detail))

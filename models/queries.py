@@ -17,9 +17,9 @@ from models.run_stage import RunStage
 from models.schema import word
 from models.status import ChunkStatus
 
-# One row per contact, with what the stages said; a stage that said nothing leaves its columns NULL.
-# The address is the lookup's; with no lookup stage it is the verified one. The LIMITs keep the planner to one
-# primary key look-up per outcome: without statistics of a fresh run it would join on (run, stage) alone.
+# One row per contact, with the outcomes of the stage that finds addresses and of the stage that judges them. Columns of
+# a stage without an outcome are NULL. The LIMITs keep the planner to one primary key look-up per outcome: without
+# statistics of a fresh run it would join on (run, stage) alone.
 RESULT_ROWS = """
 SELECT c.input_row, c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email AS input_email, c.extra,
        coalesce(l.email, v.email) AS email, l.status AS lookup_status, l.reason AS lookup_reason,
@@ -36,8 +36,8 @@ WHERE c.run_id = :run_id AND NOT c.erased
 ALL_RESULTS = text(f"{RESULT_ROWS} ORDER BY c.input_row")
 FIRST_RESULTS = text(f"{RESULT_ROWS} AND c.input_row < :count ORDER BY c.input_row LIMIT :count")
 
-# The three ways in which a chunk is free. Each reads the beginning of an index, however many chunks a stage has, and
-# however many of them wait. What came to its time goes before what nobody has tried yet.
+# A chunk is free if its lease has ended, if its pause has ended, or if it was never tried; in this order. Each part
+# reads the beginning of an index, however many chunks the stage has, and however many of them wait.
 FREE_CHUNKS = text("""
 SELECT number FROM (
   (SELECT number, 1 AS turn FROM run_chunks
@@ -57,7 +57,7 @@ ORDER BY turn LIMIT :count
 
 
 def account_of_key(session: Session, key: str) -> Account | None:
-    """The account that a living API key belongs to."""
+    """The account of an API key that is not revoked."""
     return session.scalar(
         select(Account)
         .join(ApiKey, ApiKey.account_id == Account.id)
@@ -66,16 +66,16 @@ def account_of_key(session: Session, key: str) -> Account | None:
 
 
 def run_of_account(session: Session, run_id: UUID, account_id: UUID) -> Run | None:
-    """The run, if it is this account's.
+    """The run, if it belongs to this account.
 
-    Asked for by its id alone: an index on accounts must not tempt the planner to look through all runs of one.
+    The query names only the run's id: with the account's, the planner might scan all runs of the account.
     """
     run = session.get(Run, run_id, populate_existing=True)
     return run if run and run.account_id == account_id else None
 
 
 def preset_of_run(session: Session, run_id: UUID) -> str:
-    """Which stages the run has. Raises `sqlalchemy.exc.NoResultFound` for an unknown run."""
+    """The run's preset. Raises `sqlalchemy.exc.NoResultFound` for an unknown run."""
     return session.scalars(select(Run.preset).where(Run.id == run_id)).one()
 
 
@@ -90,17 +90,17 @@ def stages_of_run(session: Session, run_id: UUID) -> Sequence[RunStage]:
 
 
 def artifacts_of_run(session: Session, run_id: UUID) -> Sequence[Artifact]:
-    """What a completed run hands over, by asset id."""
+    """The artifacts of a run, by asset id."""
     return session.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.asset_id)).all()
 
 
 def exports_of_run(session: Session, run_id: UUID) -> Sequence[Artifact]:
-    """The export files that a run hands over."""
+    """The export files of a run."""
     return session.scalars(select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == EXPORT)).all()
 
 
 def export_of_account(session: Session, run_id: UUID, asset_id: str, account_id: UUID) -> Artifact | None:
-    """An export file, if its run is this account's."""
+    """An export file, if its run belongs to this account."""
     artifact = session.get(Artifact, (run_id, asset_id)) if run_of_account(session, run_id, account_id) else None
     return artifact if artifact and artifact.kind == EXPORT else None
 
@@ -113,14 +113,14 @@ def events_of_run(session: Session, run_id: UUID) -> Sequence[RunEvent]:
 def first_results(
     session: Session, run_id: UUID, count: int, finding: str | None, judging: str | None
 ) -> Sequence[Row[Any]]:
-    """The results of the first `count` contacts that came: of these only, also when they are deleted by now."""
+    """The result rows of the first `count` contacts in the client's order, without those that are deleted."""
     return session.execute(FIRST_RESULTS, _of_stages(run_id, finding, judging) | {"count": count}).all()
 
 
 def stream_results(
     session: Session, run_id: UUID, finding: str | None, judging: str | None, batch: int = 2000
 ) -> Generator[Row[Any]]:
-    """All result rows through a server-side cursor: memory stays flat whatever the run's size."""
+    """Stream all result rows through a server-side cursor, so that memory does not grow with the run."""
     with session.execute(
         ALL_RESULTS, _of_stages(run_id, finding, judging), execution_options={"yield_per": batch}
     ) as rows:
@@ -128,12 +128,12 @@ def stream_results(
 
 
 def free_chunks(session: Session, run_id: UUID, stage: str, count: int) -> Sequence[int]:
-    """The numbers of the next chunks that may be leased right now, at most `count` of them."""
+    """The numbers of the next chunks that can be leased now, at most `count`."""
     return session.scalars(FREE_CHUNKS, {"run_id": run_id, "stage": stage, "count": count}).all()
 
 
 def live_leases(session: Session, run_id: UUID) -> int:
-    """How many chunk tasks are at work on a run."""
+    """The number of chunk tasks that work on a run."""
     statement = select(func.count()).where(
         RunChunk.run_id == run_id,
         RunChunk.status == word(ChunkStatus.LEASED),

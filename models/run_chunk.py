@@ -16,14 +16,14 @@ COMPILE = "compile"
 class RunChunk(Base):
     """Contacts `first_position` to `last_position` of one stage.
 
-    `token` rises with each lease and fences the leases before it: the holder of an older one may not write.
+    `token` rises with each lease and fences earlier leases: the holder of an older token may not write.
     `attempts` counts the leases since the chunk was last released, so that a chunk which breaks its task every time is
     noticed.
-    `not_before` is set on an open chunk all of whose contacts wait: mail servers asked us to come back later. `waiting`
-    is how many contacts these are, until somebody leases it.
+    `not_before` is set on an open chunk that can't be leased yet, because its contacts are deferred or a step failed.
+    `waiting` is the number of deferred contacts.
     `resent_at` is when the sweeper sent the chain because the lease had run out; a new lease clears it.
-    A lease is renewed with each checkpoint: `lease_expires_at` is in no index, so that this stays a cheap (HOT) update.
-    Compiling the results is a chunk too, of the stage `compile`, since it needs the same lease.
+    Each checkpoint renews the lease: `lease_expires_at` is in no index, so that this stays a cheap (HOT) update.
+    Compiling the results is a chunk of the stage `compile`.
     """
 
     __tablename__ = "run_chunks"

@@ -11,9 +11,10 @@ from models.status import StageStatus
 
 
 class RunStage(Base):
-    """A stage of a run. `done` is the number of its outcome rows, kept in the transaction that writes them.
+    """A stage of a run.
 
-    `waiting` is the sum of what waits in its chunks.
+    `done` is the number of its outcomes, updated in the transaction that writes them. `waiting` is the sum of the
+    waiting contacts of its chunks.
     """
 
     __tablename__ = "run_stages"

@@ -1,31 +1,31 @@
-"""The life of a run, of a stage and of a chunk: every status, what it means, and what may follow it."""
+"""Every status of a run, a stage and a chunk, and the transitions between them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 
 
 class RunStatus(StrEnum):
-    """Where a run is in its life."""
+    """The status of a run."""
 
     PENDING = "pending"
-    """Created and charged; no worker has started it. A worker moves it on; the sweeper sends it again."""
+    """Created and charged, not started. A worker starts it; the sweeper sends its chain again if none does."""
     RUNNING = "running"
-    """A worker has started its first stage. Lasts until the results are compiled, or it fails or is cancelled."""
+    """Its first stage has started. Ends when the results are compiled, or when it fails or is cancelled."""
     COMPLETED = "completed"
-    """Results are compiled and the rebate is paid. Final."""
+    """The results are compiled and the rebate is paid. Final."""
     FAILED = "failed"
-    """It could not go on; what was not delivered is paid back. Final."""
+    """It could not continue. Credits for contacts that were not delivered are paid back. Final."""
     CANCELLED = "cancelled"
-    """The client stopped it; what was found is kept, the rest paid back. Final."""
+    """The client stopped it. Found addresses are kept, the other credits are paid back. Final."""
 
 
 class StageStatus(StrEnum):
-    """Where one stage of a run is."""
+    """The status of one stage of a run."""
 
     PENDING = "pending"
-    """Not started: clients do not see it yet."""
+    """Not started. Clients do not see it yet."""
     RUNNING = "running"
-    """Planned into chunks, and chunk tasks work them."""
+    """Divided into chunks, which chunk tasks work."""
     COMPLETED = "completed"
     """Each of its contacts has an outcome. Final."""
     FAILED = "failed"
@@ -35,12 +35,12 @@ class StageStatus(StrEnum):
 
 
 class ChunkStatus(StrEnum):
-    """Where one chunk of a stage's work is."""
+    """The status of one chunk of a stage."""
 
     OPEN = "open"
-    """Nobody works it; any chunk task may lease it."""
+    """Any chunk task may lease it."""
     LEASED = "leased"
-    """A chunk task works it until its lease ends; after that anybody may lease it, under a new token."""
+    """A chunk task works it. Once its lease has ended, another may lease it under a new token."""
     DONE = "done"
     """Each of its contacts has an outcome. Final."""
     STOPPED = "stopped"

@@ -1,8 +1,8 @@
-"""The only writer of statuses.
+"""The only module that changes the status of a run, a stage or a chunk.
 
-Each function is a guarded update that says whether it landed, and appends to the timeline when it did.
-*False* always means: the row was not in a status from which this may follow, so somebody else was first.
-All of them expect that the caller holds the run's row (`lock_run`), which is the run's mutex.
+Each transition is a guarded update. It returns whether it took effect, and appends to the timeline if it did. *False*
+means that the row was not in a status from which the transition is allowed: another process was first. The caller must
+hold the lock on the run's row (`lock_run`).
 """
 
 import json
@@ -30,7 +30,7 @@ UPDATE outcomes SET status = coalesce(CAST(:statuses AS jsonb) ->> stage, 'skipp
 WHERE run_id = :run_id AND position = ANY(:positions)
 """)
 
-# Of the chunks with these contacts, which no stage has to do with any more.
+# For the chunks that hold these contacts, whose outcomes are written by now.
 RECOUNT_WAITING = text("""
 WITH chunks AS (
   SELECT c.stage, c.number, c.waiting FROM run_chunks c
@@ -56,7 +56,7 @@ WHERE s.run_id = :run_id AND s.stage = f.stage
 
 @dataclass(frozen=True, slots=True)
 class RunError:
-    """Why a run failed: a code for machines, a sentence for people, and the stage it happened in."""
+    """Why a run failed: a code for programs, a sentence for people, and the stage in which it failed."""
 
     code: str
     message: str
@@ -64,14 +64,14 @@ class RunError:
 
 
 def lock_run(session: Session, run_id: UUID) -> Run | None:
-    """The run's row, locked until the transaction ends; none when there is no such run."""
+    """Lock the run's row until the transaction ends, and return it; None if there is no such run."""
     return session.scalar(
         select(Run).where(Run.id == run_id).with_for_update().execution_options(populate_existing=True)
     )
 
 
 def touch_run(session: Session, run_id: UUID, quiet_seconds: float) -> Run:
-    """A new version for readers; and the sweeper leaves the run alone for `quiet_seconds`. Its fresh row."""
+    """Raise the run's version, keep the sweeper away for `quiet_seconds`, and return the fresh row."""
     return session.scalars(
         update(Run)
         .where(Run.id == run_id)
@@ -109,7 +109,7 @@ def start_stage(session: Session, run_id: UUID, stage: str, worker: str) -> bool
 
 
 def complete_stage(session: Session, run_id: UUID, stage: str, worker: str) -> bool:
-    """`running` to `completed`, once each of its contacts has an outcome."""
+    """`running` to `completed`, if each contact has an outcome."""
     landed = _landed(
         session,
         update(RunStage)
@@ -127,7 +127,7 @@ def complete_stage(session: Session, run_id: UUID, stage: str, worker: str) -> b
 
 
 def complete_run(session: Session, run_id: UUID, worker: str, **results: Any) -> bool:
-    """`running` to `completed`, with its compiled results (columns of the run)."""
+    """`running` to `completed`. `results` are the columns that hold the compiled results."""
     landed = _move_run(session, run_id, RunStatus.COMPLETED, finished_at=func.now(), **results)
     if landed:
         add_event(session, run_id, EventKind.COMPLETED, worker=worker)
@@ -135,7 +135,7 @@ def complete_run(session: Session, run_id: UUID, worker: str, **results: Any) ->
 
 
 def fail_run(session: Session, run_id: UUID, error: RunError, worker: str | None = None, **results: Any) -> bool:
-    """`pending` or `running` to `failed`, with its running stage and its chunks; `worker` is none for the sweeper."""
+    """`pending` or `running` to `failed`, with its running stage and its chunks. `worker` is None for the sweeper."""
     landed = _move_run(
         session,
         run_id,
@@ -164,11 +164,11 @@ def cancel_run(session: Session, run_id: UUID, **results: Any) -> bool:
 
 
 def expire_run(session: Session, run_id: UUID) -> bool:
-    """Note that the data of a finished run is deleted; the names of its client's columns go with it."""
+    """Record that the data of a finished run is deleted, and delete the names of the client's columns."""
     landed = _landed(
         session,
         update(Run)
-        # Not `finished_at`: the planner would look through the index of all that may expire, and not for this one.
+        # Not `finished_at`: the planner would scan the index of all unexpired runs instead of the primary key.
         .where(Run.id == run_id, Run.status.in_(sorted(TERMINAL_RUN_STATUSES)), Run.expired_at.is_(None))
         .values(
             retracted_at=func.coalesce(Run.retracted_at, func.now()),
@@ -184,7 +184,7 @@ def expire_run(session: Session, run_id: UUID) -> bool:
 
 
 def forget_exports(session: Session, run_id: UUID) -> None:
-    """No export files are to be written, and nobody is at it: another run of the account may have its turn."""
+    """End the writing of export files, so that another run of the account gets its turn."""
     session.execute(
         update(Run)
         .where(Run.id == run_id)
@@ -194,7 +194,7 @@ def forget_exports(session: Session, run_id: UUID) -> None:
 
 
 def retract_run(session: Session, run_id: UUID) -> None:
-    """Nothing of a finished run is shown, handed out or retried from now on: its data is about to be deleted."""
+    """Stop showing, exporting and retrying a finished run, whose data is about to be deleted."""
     session.execute(
         update(Run)
         .where(Run.id == run_id)
@@ -204,7 +204,7 @@ def retract_run(session: Session, run_id: UUID) -> None:
 
 
 def park_run(session: Session, run_id: UUID, until: Any) -> None:
-    """Nothing can be done for a run before this time: then the sweeper sends its chain, unless it moves before."""
+    """Have the sweeper send the chain at this time, and not before, unless the run moves earlier."""
     session.execute(
         update(Run).where(Run.id == run_id).values(parked_until=until).execution_options(synchronize_session=False)
     )
@@ -213,24 +213,24 @@ def park_run(session: Session, run_id: UUID, until: Any) -> None:
 def retract_outcomes(
     session: Session, run_id: UUID, positions: Sequence[int], reason: str, statuses: Mapping[str, str]
 ) -> None:
-    """Replace what all stages said of these contacts by no address and a reason. Each stays counted as done.
+    """Replace the outcomes of these contacts by ones without address or evidence. They still count as done.
 
-    `statuses` is the status that takes the place of each stage's.
+    `statuses` maps each stage to the status of such an outcome.
     """
     replaced = {"run_id": run_id, "positions": list(positions), "reason": reason, "statuses": json.dumps(statuses)}
     session.execute(RETRACT, replaced)
 
 
 def end_of_lease(seconds: float) -> ColumnElement[datetime]:
-    """When a lease ends that begins at this statement.
+    """The end of a lease that begins with this statement.
 
-    Not `now()`: that is when the transaction began, and it may since have waited for the run's row.
+    `now()` is the start of the transaction, which may have waited for the run's row since then.
     """
     return func.clock_timestamp() + interval(seconds)
 
 
 def lease_chunk(session: Session, chunk: RunChunk, worker: str, lease_seconds: float) -> int:
-    """Give a free chunk, locked by the caller, to `worker`; the new token."""
+    """Lease a free chunk to `worker`, and return the new token."""
     statement = (
         update(RunChunk)
         .where(is_chunk(chunk.run_id, chunk.stage, chunk.number))
@@ -256,16 +256,17 @@ def finish_chunk(session: Session, run_id: UUID, stage: str, number: int, token:
 
 
 def release_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:
-    """`leased` under this token to `open`: what is left of it is for another chunk task, which starts afresh."""
+    """`leased` under this token to `open`, without counting an attempt: another chunk task may work the rest."""
     return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0)
 
 
 def fail_chunk_attempt(
     session: Session, run_id: UUID, stage: str, number: int, token: int, longest_s: int
 ) -> int | None:
-    """`leased` under this token to `open`: a step of it failed, which counts as an attempt; how many there were.
+    """`leased` under this token to `open` after a step failed. Return the number of attempts.
 
-    To be leased only after 1, 2, 4 ... seconds, at most `longest_s`. None when it was not leased under this token.
+    The chunk can be leased again after 1, 2, 4 ... seconds, at most `longest_s`. None if it was not leased under this
+    token.
     """
     not_before = in_seconds(doubling_pause_sql(RunChunk.attempts, longest_s))
     statement = (
@@ -281,7 +282,7 @@ def fail_chunk_attempt(
 def defer_chunk(
     session: Session, run_id: UUID, stage: str, number: int, token: int, seconds: float, waiting: int = 0
 ) -> bool:
-    """`leased` under this token to `open`, to be leased only after so many seconds, for which contacts wait."""
+    """`leased` under this token to `open`. It can be leased again after `seconds`; `waiting` contacts wait so long."""
     until = {"not_before": in_seconds(seconds), "waiting": waiting}
     return _release(session, run_id, stage, number, token, status=ChunkStatus.OPEN, attempts=0, **until)
 
@@ -296,7 +297,7 @@ def _release(session: Session, run_id: UUID, stage: str, number: int, token: int
 
 
 def recount_waiting(session: Session, run_id: UUID, positions: Sequence[int]) -> None:
-    """Count anew who waits in the chunks of these contacts: they do not any more."""
+    """Recount the waiting contacts in the chunks of these contacts, which no longer wait."""
     session.execute(RECOUNT_WAITING, {"run_id": run_id, "positions": list(positions)})
 
 
@@ -318,7 +319,7 @@ def _end_running_stage(session: Session, run_id: UUID, status: StageStatus) -> N
 
 
 def _stop_chunks(session: Session, run_id: UUID) -> None:
-    """Nobody leases what is left, and whoever holds a lease has lost it."""
+    """Stop the chunks that are not done. Their leases end."""
     session.execute(
         update(RunChunk)
         .where(RunChunk.run_id == run_id, RunChunk.status.in_([ChunkStatus.OPEN, ChunkStatus.LEASED]))
