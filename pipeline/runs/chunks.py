@@ -66,8 +66,8 @@ ON CONFLICT DO NOTHING
 RETURNING position
 """)  # noqa: S608 - a constant of ours
 
-# What is left of a chunk, with the nearest earlier stage's address and evidence. The LIMIT and the bounds keep
-# the planner to the chunk's own rows, also while it has no statistics of a fresh run.
+# The contacts of a chunk without an outcome, with the address and the evidence of an earlier stage. The LIMIT and the
+# bounds keep the planner to the chunk's own rows while it has no statistics of a fresh run.
 UNDONE = text("""
 SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain,
        coalesce(earlier.email, c.email) AS email, coalesce(earlier.evidence, '{}') AS evidence,
@@ -90,7 +90,7 @@ ORDER BY c.position
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work one chunk until somebody else gets a higher token."""
+    """The right to work one chunk, until it ends or another lease has a higher token."""
 
     run_id: UUID
     stage: str
@@ -100,21 +100,21 @@ class Lease:
     first_position: int
     last_position: int
     is_poison: bool = False
-    """It broke its task again and again, and is one contact: that one is given up, neither loaded nor worked."""
+    """The chunk is one contact that broke its task every time. It gets an outcome without being loaded or worked."""
 
 
 def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -> None:
-    """Cut a stage into chunks of `size` contacts; a second time does nothing."""
+    """Divide a stage into chunks of `size` contacts. A second call changes nothing."""
     session.execute(PLAN, {"run_id": run_id, "stage": stage, "contacts": contacts, "size": size})
 
 
 def lease_next(
     session: Session, run: Run, stage: str, worker: str, seconds: float, max_tasks_per_run: int
 ) -> Lease | None:
-    """Lease a chunk that is open or whose lease ran out; none if there is none, or enough chunk tasks are at work.
+    """Lease the next free chunk. None if there is none, or if `max_tasks_per_run` chunk tasks work on the run.
 
-    A chunk that broke its task again and again is cut down first. `run` must be locked by the caller.
-    Raises `ChunkExhausted` for one that can't be cut down, and for a run all of whose chunk tasks are lost.
+    A chunk that broke its task several times is bisected first. The caller must hold the lock on the run. Raises
+    `ChunkExhausted` for a chunk that can't be bisected, and for a run that keeps losing its chunk tasks.
     """
     if live_leases(session, run.id) >= max_tasks_per_run or trouble.must_wait(session, run):
         return None
@@ -133,7 +133,7 @@ def lease_next(
 
 
 def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> Batch:
-    """What is left to do in a leased chunk, with what is known of its domains, its people and its addresses."""
+    """The contacts of a chunk without an outcome, with what is known about their domains, names and addresses."""
     span = Span(lease.run_id, lease.stage, lease.first_position, lease.last_position)
     rows = session.execute(UNDONE, span._asdict() | {"earlier_stage": _earlier_address_stage(session, lease)})
     contacts = [_contact(row) for row in rows]
@@ -143,9 +143,9 @@ def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> 
 
 
 def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:
-    """Write outcomes and renew the lease, at once; the run's fresh row. Raises `LeaseLost`.
+    """Write outcomes and renew the lease in one step, and return the run's fresh row. Raises `LeaseLost`.
 
-    An outcome that is there already stays as it is and is not counted again.
+    An outcome that exists already is neither changed nor counted again.
     """
     run = lock_run(session, lease.run_id)
     if run is None or run.status != RunStatus.RUNNING:
@@ -165,7 +165,7 @@ def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
 
 
 def finish(session: Session, lease: Lease) -> None:
-    """The chunk is done; if all others wait, the run rests until the first is due. Raises `LeaseLost`."""
+    """Mark the chunk as done. If all other chunks wait, park the run until the first is due. Raises `LeaseLost`."""
     if not finish_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
         raise _lost(lease)
     add_event(session, lease.run_id, EventKind.CHUNK_FINISHED, **_named(lease))
@@ -175,27 +175,27 @@ def finish(session: Session, lease: Lease) -> None:
 
 
 def release(session: Session, lease: Lease, reason: str) -> None:
-    """What is left of the chunk is for another chunk task. A lease already gone is nobody's loss."""
+    """Leave the rest of the chunk to another chunk task. Does nothing if the lease is gone."""
     if release_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
         add_event(session, lease.run_id, EventKind.CHUNK_RELEASED, **_named(lease), reason=reason)
 
 
 def fail_attempt(session: Session, lease: Lease, failed: StepFailed) -> None:
-    """A step of the chunk failed: another task may try after a pause, and the attempt counts. Raises `LeaseLost`."""
+    """Count a failed attempt at the chunk. Another task may try again after a pause. Raises `LeaseLost`."""
     times = fail_chunk_attempt(session, lease.run_id, lease.stage, lease.number, lease.token, trouble.LONGEST_PAUSE_S)
     if times is None:
         raise _lost(lease)
     told = _named(lease) | {"step": failed.step.value, "fault": failed.fault, "times": times}
     add_event(session, lease.run_id, EventKind.CHUNK_RELEASED, **told, reason="the chunk broke")
     if lease.stage == COMPILE:
-        # Or the next try would find its account's turn taken, by the one that failed.
+        # Otherwise the failed attempt would keep its account's turn for exports.
         forget_exports(session, lease.run_id)
     trouble.note(session, lease.run_id, Trouble(failed.step, lease.stage, failed.fault, times))
     park(session, lease.run_id, lease.stage)
 
 
 def defer(session: Session, lease: Lease, deferrals: Sequence[Deferral]) -> None:
-    """All that is left of the chunk waits: nobody leases it before the first of it is due. Raises `LeaseLost`."""
+    """Keep the chunk from being leased until the first of its deferred contacts is due. Raises `LeaseLost`."""
     note_deferrals(session, lease.run_id, lease.stage, deferrals)
     trouble.overcome(session, lease.run_id)
     seconds = min(deferral.seconds for deferral in deferrals)
@@ -210,7 +210,7 @@ def defer(session: Session, lease: Lease, deferrals: Sequence[Deferral]) -> None
 
 
 def pause(session: Session, lease: Lease, seconds: float, reason: str) -> None:
-    """What the chunk needs is not there: nobody leases it for so long, and no attempt counts. Raises `LeaseLost`."""
+    """Keep the chunk from being leased for `seconds`, without counting an attempt. Raises `LeaseLost`."""
     if not defer_chunk(session, lease.run_id, lease.stage, lease.number, lease.token, seconds):
         raise _lost(lease)
     detail = _named(lease) | {"seconds": round(seconds), "reasons": [reason]}
@@ -236,7 +236,7 @@ def _renew(session: Session, lease: Lease, seconds: float) -> None:
 
 
 def _insert(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-    """Write outcomes; give those that were not there yet: nothing is learned of one twice, or of who was erased."""
+    """Write outcomes and return the new ones. Existing ones teach nothing twice; an erased contact has one already."""
     rows = json.dumps([outcome.to_json() for outcome in outcomes])
     parameters = {"run_id": lease.run_id, "stage": lease.stage, "outcomes": rows}
     inserted = set(session.scalars(RECORD, parameters))

@@ -1,4 +1,4 @@
-"""Intake: a client's order becomes a run with its contacts and its charge, in the caller's transaction."""
+"""Creates a run with its contacts and its charge, in the caller's transaction."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from pipeline.mail.address.syntax import normalise_domain
 from pipeline.stages import stages_of
 
 NEVER_SENT_AFTER_S = 5
-"""When the sweeper sends a run's chain that its creator should have sent."""
+"""Seconds until the sweeper sends a run's chain, if its creator did not."""
 
 _KEY: TypeAdapter[str | None] = TypeAdapter(IdempotencyKey | None)
 
@@ -36,7 +36,7 @@ CONTACT_COLUMNS = "run_id, position, input_row, first_name, last_name, full_name
 
 @dataclass(frozen=True, slots=True)
 class CreatedRun:
-    """A run that exists now. `is_new` is false when its idempotency key had created it before."""
+    """A created run. `is_new` is false if its idempotency key had created it before."""
 
     run_id: UUID
     preset: str
@@ -51,7 +51,7 @@ def create_run(
     rate_card: RateCard,
     idempotency_key: str | None = None,
 ) -> CreatedRun:
-    """Write a run, its contacts and its charge in the caller's transaction; nothing is sent.
+    """Write a run, its contacts and its charge in the caller's transaction. No message is sent.
 
     After the commit send its chain: `worker.dispatch.send_chain(created.run_id, created.preset)`. If that
     is never done, the sweeper does it some seconds later. The operator's rate card is `RateCard.of(load_settings())`.
@@ -59,7 +59,7 @@ def create_run(
     another body.
     """
     _check_key(idempotency_key)
-    # Before the first statement: of a large plan they take a while, in which a transaction would be idle.
+    # Before the first statement: for a large plan this takes seconds, in which the transaction would be idle.
     extra_columns, digest = _extra_columns(plan.input_assets.contacts), _digest(plan) if idempotency_key else None
     _check_account(session, account_id)
     columns = {"extra_columns": extra_columns, "idempotency_key": idempotency_key, "request_digest": digest}
@@ -156,7 +156,7 @@ def _copy_contacts(session: Session, run_id: UUID, contacts: Iterable[ContactIn]
 
 
 def _contact_rows(run_id: UUID, contacts: Iterable[ContactIn]) -> Iterator[tuple[Any, ...]]:
-    """Rows in the order of work: one domain's contacts are neighbours, so that a chunk shares its sessions."""
+    """Rows in the order of work. Contacts of one domain are neighbours, so that a chunk shares its SMTP sessions."""
     by_domain = sorted(enumerate(contacts), key=lambda numbered: _neighbours(numbered[1]))
     for position, (input_row, contact) in enumerate(by_domain):
         yield (
@@ -174,6 +174,6 @@ def _contact_rows(run_id: UUID, contacts: Iterable[ContactIn]) -> Iterator[tuple
 
 
 def _neighbours(contact: ContactIn) -> tuple[str, str]:
-    """Contacts of one domain, or of one company whose domain is to be found out, stand together."""
+    """A sort key that groups contacts by domain, or by company if the domain is unknown."""
     domain = normalise_domain(contact.domain or contact.email.rpartition("@")[2])
     return (domain, "") if domain else ("", contact.company.casefold())

@@ -1,4 +1,4 @@
-"""Deferrals: contacts that wait for their mail servers, while no worker waits for them."""
+"""Deferrals: contacts that wait until their mail servers can be asked again, without occupying a worker."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ ON CONFLICT (run_id, stage, position)
 DO UPDATE SET times = deferrals.times + 1, until = excluded.until, reason = excluded.reason
 """)  # noqa: S608 - a constant of ours
 
-# A run is parked when no chunk task works it and none could: all that is left waits.
+# Only if no chunk task works on the stage, and each open chunk waits.
 PARK = text("""
 UPDATE runs SET parked_until = first.not_before FROM (
   SELECT not_before FROM run_chunks WHERE run_id = :run_id AND stage = :stage AND status = 'open'
@@ -34,7 +34,7 @@ WHERE id = :run_id AND first.not_before > now()
   AND NOT EXISTS (SELECT FROM run_chunks WHERE run_id = :run_id AND stage = :stage AND status = 'leased')
 """)
 
-# Counted where it changes, not each time that somebody looks: a state is built with each checkpoint.
+# The count is kept up to date where it changes: a state is built with each checkpoint.
 WAITING = text("""
 SELECT s.waiting AS contacts, first.not_before AS until
 FROM run_stages s, LATERAL (
@@ -55,36 +55,36 @@ WHERE run_id = :run_id AND stage = 'compile' AND status = 'open' AND not_before 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many contacts of a run wait for their mail servers, and until when at least."""
+    """How many contacts of a run are deferred, and when the first chunk of them is due."""
 
     contacts: int
     until: datetime
 
 
 def note_deferrals(session: Session, run_id: UUID, stage: str, deferrals: Sequence[Deferral]) -> None:
-    """Count these deferrals of contacts, and when their time comes."""
+    """Record for each contact that it is deferred, until when, why and how often."""
     rows = json.dumps([deferral._asdict() for deferral in deferrals])
     session.execute(NOTE, {"run_id": run_id, "stage": stage, "deferrals": rows})
 
 
 def count_waiting(session: Session, run_id: UUID, stage: str, more: int) -> None:
-    """So many contacts more wait in a stage, or less."""
+    """Add to the number of waiting contacts of a stage; `more` may be negative."""
     if more:
         session.execute(COUNT_WAITING, {"run_id": run_id, "stage": stage, "more": more})
 
 
 def park(session: Session, run_id: UUID, stage: str) -> None:
-    """If all that is left of a stage waits, let the sweeper send the chain when the first of it is due."""
+    """Park the run until the first chunk of a stage is due, if all of its open chunks wait."""
     session.execute(PARK, {"run_id": run_id, "stage": stage})
 
 
 def waiting(session: Session, run_id: UUID) -> Waiting | None:
-    """What of a run waits; none if nothing does."""
+    """The deferred contacts of a run; None if there are none."""
     row = session.execute(WAITING, {"run_id": run_id}).one_or_none()
     return Waiting(row.contacts, row.until) if row else None
 
 
 def exports_wait(session: Session, run_id: UUID) -> datetime | None:
-    """When the export files are tried again that could not be written; none if none wait."""
+    """When the export files are tried again that could not be written; None if they do not wait."""
     until: datetime | None = session.scalar(EXPORTS_WAIT, {"run_id": run_id})
     return until

@@ -1,4 +1,4 @@
-"""A run's own steps: begin a stage, advance past it, complete, cancel, fail."""
+"""The steps of a run: begin a stage, complete it, complete the run, cancel it, fail it."""
 
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
@@ -41,15 +41,15 @@ class Beginning(Enum):
     """What a chain step finds when it begins its stage."""
 
     OVER = auto()
-    """There is nothing for this chain step: the run is finished or unknown, or an earlier stage is still at work."""
+    """There is nothing to do: the run is finished or unknown, or an earlier stage is not complete."""
     DONE = auto()
     """The stage is complete: the chain goes on."""
     WORK = auto()
-    """There is work to lease, or others are at it."""
+    """The stage is not complete: chunks are free, or other chunk tasks work on them."""
 
 
 def begin_stage(session: Session, run_id: UUID, stage: str, worker: str, chunk_size: int) -> Beginning:
-    """Start the run and this stage if need be, and plan its chunks; says what there is to do."""
+    """Start the run and this stage unless they have started, and plan the stage's chunks."""
     run = lock_run(session, run_id)
     if run is None or run.status in TERMINAL_RUN_STATUSES:
         return Beginning.OVER
@@ -68,12 +68,12 @@ def begin_stage(session: Session, run_id: UUID, stage: str, worker: str, chunk_s
 
 
 def advance(session: Session, run_id: UUID, stage: str, worker: str) -> bool:
-    """Complete a stage whose chunks are all done; says whether it is complete now."""
+    """Complete the stage if all of its chunks are done; return whether this call completed it."""
     return not has_unfinished_chunks(session, run_id, stage) and complete_stage(session, run_id, stage, worker)
 
 
 def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seconds: float) -> Run:
-    """Results, artifacts, rebate and `completed`, all at once. Raises `LeaseLost`."""
+    """Write results, artifacts, rebate and the status `completed` in one step. Raises `LeaseLost`."""
     run = chunks.record(session, lease, (), seconds)
     groups, counts = _counted(session, run)
     credits_back = at_most_charged(run, rebate_of_completed(run, counts))
@@ -86,7 +86,7 @@ def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seco
 
 
 def cancel(session: Session, account_id: UUID, run_id: UUID) -> Run:
-    """Cancel a run: what was found is kept, the rest paid back. Chunk tasks notice at their next checkpoint.
+    """Cancel a run. Found addresses are kept, other credits are paid back. Chunk tasks stop at their next checkpoint.
 
     Raises `UnknownRun`, and `RunStateConflict` for a run that is finished.
     """
@@ -100,9 +100,9 @@ def cancel(session: Session, account_id: UUID, run_id: UUID) -> Run:
 
 
 def fail(session: Session, run_id: UUID, error: RunError, worker: str | None = None) -> Run | None:
-    """Fail a run: what was found is kept, the rest paid back; none when it was finished already.
+    """Fail a run. Found addresses are kept, other credits are paid back. None if the run was finished already.
 
-    `worker` is who found that it can't go on, unless that was the sweeper.
+    `worker` is the worker that fails it, or None for the sweeper.
     """
     run = lock_run(session, run_id)
     if run is None or not _stop(session, run, partial(fail_run, session, run_id, error, worker)):
@@ -111,13 +111,13 @@ def fail(session: Session, run_id: UUID, error: RunError, worker: str | None = N
 
 
 def refreshed(session: Session, run_id: UUID) -> Run:
-    """The run's row as it is now, in this transaction."""
+    """Read the run's row again in this transaction."""
     session.flush()
     return session.get_one(Run, run_id, populate_existing=True)
 
 
 def _stop(session: Session, run: Run, transition: Callable[..., bool]) -> bool:
-    """End a run early; whether it landed."""
+    """End a run before it is complete; return whether the transition took effect."""
     groups, counts = _counted(session, run)
     credits_back = at_most_charged(run, rebate_of_stopped(run, counts))
     landed = transition(**_results(run, counts, groups, credits_back))

@@ -1,4 +1,4 @@
-"""What readers see: built from rows, copied to Redis, rebuilt from rows whenever the copy is missing.
+"""The state of a run for readers: built from rows, copied to Redis, and rebuilt when the copy is missing.
 
 The copy is never trusted to exist. It carries the run's version, so that an older one can't replace a newer
 one, and it expires: within seconds while the run moves, so that a write which Redis lost heals by itself.
@@ -40,7 +40,7 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """A run's status response, ready to send, with what guards its copy."""
+    """A run's status response as JSON, with the version that guards its copy in Redis."""
 
     run_id: UUID
     account_id: UUID
@@ -50,7 +50,7 @@ class LiveState:
 
 
 def build(session: Session, run: Run, public_url: str = "") -> LiveState:
-    """The state of a run from its rows; `run` must be fresh."""
+    """Build the state of a run from its rows. `run` must be fresh."""
     stages = stages_of_run(session, run.id)
     counts = [StageCount(row.stage, row.status, row.done, row.total) for row in stages]
     artifacts = artifacts_of_run(session, run.id) if run.status in TERMINAL_RUN_STATUSES else []
@@ -104,7 +104,7 @@ def fetch(server: redis.Redis, run: Run) -> str | None:
 
 
 def channel(run_id: UUID) -> str:
-    """Where new states of a run are published."""
+    """The Redis channel on which new states of a run are published."""
     return f"growth:run:{run_id}:states"
 
 

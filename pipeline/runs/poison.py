@@ -1,10 +1,10 @@
-"""Poison contacts: a chunk that breaks its task again and again is cut down to the contact at fault.
+"""Poison contacts: a chunk that breaks its task every time is cut until the contact at fault is alone.
 
-A chunk breaks its task when a step of its work fails, or when its lease runs out. The first two attempts may be
-chance (a worker was killed, a machine went down). After that the undone records are cut into pieces, each of which
-has one attempt before it is cut again: 200, 20, 2, 1. A record that is left alone and breaks its task again and
-again is poison: it gets an outcome, without being loaded or worked, and the run goes on. That takes more attempts
-than cutting does, since a slow record is often the only one left when a worker is killed.
+A chunk breaks its task when a step of its work fails, or when its lease runs out. The first two attempts may be chance:
+a worker was killed, a machine went down. After that, `split` cuts the contacts without an outcome into pieces: 200
+contacts into pieces of 20, then 2, then 1. Each piece has one attempt before it is cut again. A single contact that
+breaks its task four times is poison: it gets an outcome without being loaded or worked, and the run goes on. It has
+more attempts than a piece, since a slow contact is often the only one left when a worker is killed.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from pipeline.errors import ChunkExhausted
 SUSPECT_ATTEMPTS = 2
 POISON_ATTEMPTS = 4
 MAX_ATTEMPTS = 8
-"""For a chunk that can't be cut and is nobody's fault: its run fails, some two minutes after the first of them."""
+"""After so many attempts at a chunk that can't be cut, its run fails: some two minutes after the first attempt."""
 PIECES = 10
 
 UNDONE_POSITIONS = text("""
@@ -34,10 +34,10 @@ NEXT_NUMBER = text("SELECT max(number) + 1 FROM run_chunks WHERE run_id = :run_i
 
 
 def bisect(session: Session, chunk: RunChunk, worker: str) -> bool:
-    """Cut a chunk down for `worker` if it broke its task too often for chance; whether it is a poison contact now.
+    """Cut a chunk if it broke its task too often for chance; return whether it is a poison contact.
 
-    The chunk must be locked by the caller, and is refreshed; its first piece stays in it. Raises `ChunkExhausted` for
-    one that can't be cut and broke its task all the same.
+    The caller must hold the lock on the run. The chunk keeps its first piece, and is refreshed. Raises `ChunkExhausted`
+    for a chunk that can't be cut and has had `MAX_ATTEMPTS`.
     """
     if not is_suspect(chunk):
         return False
@@ -59,12 +59,12 @@ def is_suspect(chunk: RunChunk) -> bool:
 
 
 def is_poison(chunk: RunChunk, undone: Sequence[int]) -> bool:
-    """Whether all that is left of a chunk is one contact, which broke its task too often for chance."""
+    """Whether a chunk has one contact without an outcome, which broke its task too often for chance."""
     return chunk.stage != COMPILE and len(undone) == 1 and chunk.attempts >= POISON_ATTEMPTS
 
 
 def split(session: Session, chunk: RunChunk, undone: Sequence[int], worker: str) -> None:
-    """Cut what is undone of a chunk, two contacts or more. Each piece has one attempt before it is cut again."""
+    """Cut a chunk with two or more `undone` contacts. Each piece has one attempt before it is cut again."""
     of_chunk = {"run_id": chunk.run_id, "stage": chunk.stage}
     pieces = _pieces(undone)
     _span_over(session, chunk, pieces[0], attempts=SUSPECT_ATTEMPTS - 1)

@@ -1,4 +1,4 @@
-"""Percent and message, computed from counts of rows: so they can't lie, and percent never falls."""
+"""Percent and message of a run, computed from counts of rows that only grow, so that percent never falls."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ EXPIRED_MESSAGE = "Its data has expired: contacts, results and exports were dele
 
 @dataclass(frozen=True, slots=True)
 class StageCount:
-    """A stage of a run, as its row says."""
+    """The counts of a stage."""
 
     stage: str
     status: str
@@ -38,9 +38,9 @@ class StageCount:
 
 
 def percent(status: str, stages: Sequence[StageCount]) -> int:
-    """How far the run is: its stages' shares of done contacts by weight; 100 only when it is completed.
+    """The share of contacts that are done, weighted by stage. 100 only for a completed run.
 
-    The counts only rise, hence so does this.
+    It never falls, because the counts do not.
     """
     if status == RunStatus.COMPLETED:
         return 100
@@ -52,7 +52,7 @@ def percent(status: str, stages: Sequence[StageCount]) -> int:
 def message(
     run: Run, stages: Sequence[StageCount], waiting: Waiting | None = None, exports_wait: datetime | None = None
 ) -> str:
-    """What the run does right now, and what is wrong with it, as sentences for a person."""
+    """What the run is doing, and what is wrong with it, in sentences for people."""
     status = RunStatus(run.status)
     if run.expired_at:
         return f"{ENDINGS[status]} {EXPIRED_MESSAGE}"

@@ -1,7 +1,7 @@
-"""Retrying: a failed or cancelled run goes on where it stopped, as a run of its own.
+"""Retries a failed or cancelled run: a new run continues where it stopped.
 
-The old run stays as it ended, since a terminal status is final. The new one has its contacts and every outcome
-that would come out the same again, and pays only for the contacts that were not delivered.
+The old run keeps its status, which is final. The new run gets copies of the contacts and of each outcome that would be
+the same again. It pays only for the contacts that were not delivered.
 """
 
 from uuid import UUID
@@ -31,7 +31,7 @@ COPIED_COLUMNS = (
 )  # fmt: skip
 
 SLICE = 10_000
-"""Contacts copied by one statement: none runs for long, whatever the size of the run."""
+"""Contacts copied by one statement, so that no statement runs for long."""
 
 COPY_CONTACTS = text("""
 INSERT INTO contacts (
@@ -63,10 +63,10 @@ WHERE run_id = :new_id
 
 
 def retry_run(session: Session, account_id: UUID, run_id: UUID) -> CreatedRun:
-    """A new run that goes on where a failed or cancelled one stopped; nothing is sent.
+    """Create a run that continues where a failed or cancelled one stopped. No message is sent.
 
-    Retrying a run twice gives the same new run. Raises `UnknownRun`, `RunStateConflict` for a run in another
-    state or whose data has expired, and `InsufficientCredits`.
+    A second retry of the same run returns the same new run. Raises `UnknownRun`, `RunStateConflict` for a run in
+    another state or whose data has expired, and `InsufficientCredits`.
     """
     old = lock_run(session, run_id)
     if old is None or old.account_id != account_id:

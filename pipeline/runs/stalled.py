@@ -1,4 +1,4 @@
-"""What the sweeper looks for: runs that stand still, or take too long."""
+"""Finds runs that are stalled, or that take too long, for the sweeper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A run that took longer than it may, and what it fails with."""
+    """A run that exceeded a time limit, and the error to fail it with."""
 
     run_id: UUID
     error: RunError
 
 
 def take_turn(session: Session) -> None:
-    """Keep other sweepers from looking until this transaction ends; waits for one that is looking.
+    """Keep other sweepers out until this transaction ends; wait for one that is sweeping.
 
     What they look for spans several tables. Postgres checks again only the row that it had to wait for, so two
     that look at once would both find a run, and send its chain twice.
@@ -50,7 +50,7 @@ def take_turn(session: Session) -> None:
 
 
 def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
-    """Runs that nobody works although there is work: never sent, or their chunk tasks died. Call `take_turn` first.
+    """Find runs with work that no chunk task does: never sent, or their tasks died. Call `take_turn` first.
 
     Each is marked as sent again. It is found once more after a pause of 1, 2, 4 ... seconds, at most five minutes,
     unless a chunk task gets through. A dead lease is resent once. Locked rows are skipped: their holder works on them.
@@ -76,7 +76,7 @@ def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
 
 
 def find_all_active(session: Session) -> Sequence[Stalled]:
-    """Every pending or running run, for when the broker forgot all of its messages."""
+    """Find all pending and running runs, after the broker lost its messages."""
     active = select(Run.id, Run.preset).where(_is_active())
     found = [Stalled(run_id, preset) for run_id, preset in session.execute(active)]
     _mark_dead_leases(session, [run.run_id for run in found], func.now())
@@ -84,7 +84,7 @@ def find_all_active(session: Session) -> Sequence[Stalled]:
 
 
 def unmark_resent(session: Session, run_ids: Sequence[UUID]) -> None:
-    """No chain could be sent for these runs, just found: the next sweep finds them, and no pause grows."""
+    """Undo the marks on runs whose chain could not be sent, so that the next sweep finds them again."""
     session.execute(
         update(Run)
         .where(Run.id.in_(run_ids))
@@ -95,13 +95,13 @@ def unmark_resent(session: Session, run_ids: Sequence[UUID]) -> None:
 
 
 def note_resent(session: Session, run_ids: Sequence[UUID], **detail: str) -> None:
-    """Tell the timelines of these runs that their chains were sent again."""
+    """Append to the timelines of these runs that their chains were sent again."""
     for run_id in run_ids:
         add_event(session, run_id, EventKind.RESENT, **detail)
 
 
 def _at_rest() -> Select[Any]:
-    """Runs that are due, and that nobody works."""
+    """Runs that are due and have no live lease."""
     is_leased = (RunChunk.run_id == Run.id, RunChunk.status == word(ChunkStatus.LEASED))
     live_lease = exists().where(*is_leased, RunChunk.lease_expires_at > func.now())
     is_due = func.coalesce(Run.parked_until, Run.resend_at) <= func.now()
@@ -109,7 +109,7 @@ def _at_rest() -> Select[Any]:
 
 
 def _orphaned() -> Select[Any]:
-    """Runs with a chunk whose chunk task died, for which no chain was sent yet: others may be at work on the run."""
+    """Runs with a dead lease for which no chain was sent. Other chunk tasks may still work on the run."""
     return select(RunChunk.run_id).where(*_lease_is_dead(), RunChunk.resent_at.is_(None))
 
 
@@ -131,7 +131,7 @@ def _is_active() -> ColumnElement[bool]:
 
 
 def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: int = 100) -> Sequence[Overdue]:
-    """Runs that have been going on for longer than they may, or whose running stage has.
+    """Find runs that exceeded their time limit, or whose running stage exceeded its own.
 
     One that could not be failed is found again after a pause. Locked rows are skipped: whoever holds one may be at it
     for minutes, as a retry of a large run is, and the next sweep finds it.

@@ -1,8 +1,8 @@
-"""Steps that fail: each failure is noted on its run and backed off; a run that does nothing but fail is failed.
+"""Failing steps: each failure is recorded on its run and retried after a pause; without progress, the run is failed.
 
-A step under a lease that fails is an attempt of its chunk too: `pipeline.runs.poison` finds the contact at fault. A
-step without a lease (beginning a stage, planning, leasing) holds up the run itself, which then waits. Any progress
-starts the count anew. Postgres being away is no failure: it is waited for.
+A failure of a step under a lease also counts as an attempt at the chunk: `pipeline.runs.poison` finds the contact at
+fault. A step without a lease (beginning a stage, planning, leasing) delays the whole run. Any progress resets the
+count. While Postgres is unavailable, nothing counts as a failure.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,21 +31,21 @@ from pipeline.outcomes import Outcome, Reason
 LONGEST_PAUSE_S = 60
 LEAST_FAILURES = 5
 PATIENCE = timedelta(minutes=2)
-"""A run is failed that made no progress for so long, and failed at least so often meanwhile."""
+"""A run is failed after two minutes without progress in which at least `LEAST_FAILURES` steps failed."""
 
 FORGOTTEN = timedelta(minutes=5)
-"""So long after its next try was due a failure does not count any more: the run waited for mail servers meanwhile."""
+"""A failure no longer counts so long after its retry was due: the run has waited for mail servers since then."""
 
 FREE_FAILURES = 10
 FAILURES_PER_SECOND = 2
-"""Once so many steps failed in a row, the run's chunks are leased no faster than this: a fault of an hour's work
-must not cost thousands of attempts in its first minute."""
+"""After ten failures in a row, chunks of the run are leased at two a second at most. Otherwise a fault that lasts
+could cost thousands of attempts in a minute."""
 
 OUR_PACKAGES = ("models.", "pipeline.", "worker.")
 
 
 class Step(StrEnum):
-    """What a worker does for a run."""
+    """The steps of a worker's work on a run."""
 
     BEGIN = "begin"
     PLAN = "plan"
@@ -75,13 +75,13 @@ WHILE = {
     Step.CONTINUE: "the rest of it was sent to the workers",
     Step.FAIL: "the run was ended",
 }
-"""For readers: what happened when it failed."""
+"""What a step does, in words for the message that readers see."""
 
 OF_A_PART = {Step.LOAD, Step.WORK, Step.RECORD, Step.FINISH, Step.ADVANCE}
 
 
 class StepFailed(GrowthError):
-    """Raised when a step fails and it is nobody's intention; names the step and the fault, and never a value."""
+    """Raised when a step fails unexpectedly. Names the step and the fault, and never a value."""
 
     def __init__(self, step: Step, fault: str, place: str = "") -> None:
         super().__init__(f"failed while {WHILE[step]}: {fault}{place and f', {place}'}")
@@ -91,7 +91,7 @@ class StepFailed(GrowthError):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The last failure of a run, as its row keeps it. `times` is how often its part, or the run, failed in a row."""
+    """The last failure of a run. `times` is how often its chunk, or the run, failed in a row."""
 
     step: Step
     stage: str | None
@@ -105,7 +105,7 @@ class Trouble:
 
     @property
     def sentence(self) -> str:
-        """What failed, for a person; without its full stop."""
+        """What failed, as a sentence for people, without its full stop."""
         what = f"The stage {self.stage}" if self.stage else "This run"
         where = f"A part of the stage {self.stage}" if self.step in OF_A_PART else what
         times = "once" if self.times == 1 else f"{self.times} times"
@@ -114,7 +114,7 @@ class Trouble:
 
 @contextmanager
 def step(name: Step) -> Iterator[None]:
-    """Raise `StepFailed` for what is raised in the block, unless it has a meaning of its own, or Postgres is away."""
+    """Turn unexpected exceptions of the block into `StepFailed`, unless Postgres is unavailable."""
     try:
         yield
     except (StepFailed, LeaseLost, TotalOutage, ChunkExhausted, PostgresUnavailable):
@@ -122,12 +122,12 @@ def step(name: Step) -> Iterator[None]:
     except Exception as error:
         if meaning_of(error) is Meaning.UNAVAILABLE:
             raise
-        # Not chained: the text of an error may hold somebody's name or address.
+        # Not chained: the text of an error may contain personal data.
         raise StepFailed(name, fault_of(error), place_of(error)) from None
 
 
 def note_step(session: Session, run: Run, failed: StepFailed, stage: str | None, worker: str | None = None) -> bool:
-    """Note that a step without a lease failed; false for a run that is over.
+    """Record that a step without a lease failed. False for a run that has ended.
 
     The sweeper sends the chain again after a pause. `run` is locked.
     """
@@ -142,7 +142,7 @@ def note_step(session: Session, run: Run, failed: StepFailed, stage: str | None,
 
 
 def note_lost_lease(session: Session, run: Run, chunk: RunChunk) -> None:
-    """Note that a chunk task was lost with its chunk, unless it was the first with this one, which may be chance.
+    """Record that a chunk task was lost, unless it was the first for this chunk, which may be chance.
 
     `run` is locked. Raises `ChunkExhausted` for a run that lost chunk tasks for too long and made no progress.
     """
@@ -154,9 +154,9 @@ def note_lost_lease(session: Session, run: Run, chunk: RunChunk) -> None:
 
 
 def note(session: Session, run_id: UUID, trouble: Trouble, seconds: int | None = None) -> None:
-    """Count a failure of a run, for the caller who holds its row; readers see it.
+    """Count a failure of a run, whose row the caller has locked; readers see it.
 
-    What failed is tried again after `seconds`, or else after a pause that grows with the failures in a row.
+    The step is retried after `seconds`, by default after a pause that doubles with each failure in a row.
     """
     wait = doubling_pause(trouble.times, LONGEST_PAUSE_S) if seconds is None else seconds
     is_first = (Run.failures == 0) | (Run.retry_at < func.now() - FORGOTTEN)
@@ -176,7 +176,7 @@ def note(session: Session, run_id: UUID, trouble: Trouble, seconds: int | None =
 
 
 def overcome(session: Session, run_id: UUID) -> None:
-    """The run makes progress: what failed before is not held against it any more."""
+    """Reset the count of failures: the run makes progress."""
     session.execute(
         update(Run)
         .where(Run.id == run_id, Run.failures > 0)
@@ -186,45 +186,45 @@ def overcome(session: Session, run_id: UUID) -> None:
 
 
 def overcome_by(session: Session, run_id: UUID, outcomes: Iterable[Outcome]) -> None:
-    """What was recorded just now is progress, unless it is only that contacts were given up."""
+    """Reset the count of failures if an outcome is more than an `internal_error`."""
     if any(outcome.reason is not Reason.INTERNAL_ERROR for outcome in outcomes):
         overcome(session, run_id)
 
 
 def is_hopeless(run: Run) -> bool:
-    """Whether a run, just noted, has failed for too long without any progress."""
+    """Whether a run has failed for too long without progress. Ask it right after `note`."""
     return bool(
         run.failures >= LEAST_FAILURES and run.troubled_since and run.updated_at - run.troubled_since >= PATIENCE
     )
 
 
 def is_throttled(run: Run) -> bool:
-    """Whether a run failed so often in a row that its chunks are leased at a pace."""
+    """Whether a run failed so often in a row that its chunks are leased at a limited rate."""
     return run.failures > FREE_FAILURES
 
 
 def must_wait(session: Session, run: Run) -> bool:
-    """Whether no chunk of a run may be leased yet, since it failed time after time just now."""
+    """Whether a throttled run has to wait before its next chunk is leased."""
     if not is_throttled(run):
         return False
     return bool(session.scalar(select(_waits_until(run) > func.now())))
 
 
 def park(session: Session, run: Run) -> None:
-    """The sweeper sends the chain when the chunks of a run, just leased in vain, may be leased again."""
+    """Park a throttled run until its next chunk may be leased."""
     if must_wait(session, run):
         park_run(session, run.id, _waits_until(run))
 
 
 def trouble_of(run: Run) -> Trouble | None:
-    """What is wrong with a run: it failed since it last made progress, or a part of it waits for its next try."""
+    """The failure that readers should see: there was no progress since, or a chunk still waits for its retry."""
     if not run.trouble or not run.retry_at:
         return None
     return Trouble.from_json(run.trouble) if run.failures or run.retry_at > run.updated_at else None
 
 
 def error_of(run: Run, stage: str | None) -> RunError:
-    """What a run is failed with that fails again and again."""
+    """The error of a run that is failed because its steps keep failing."""
     trouble = Trouble.from_json(run.trouble) if run.trouble else None
     what = trouble.sentence if trouble else "A part of this run failed again and again"
     return RunError("stage_failed", f"{what}. Contact support, or retry the run: it goes on where it stopped.", stage)
@@ -236,13 +236,13 @@ def _waits_until(run: Run) -> Any:
 
 
 def fault_of(error: Exception) -> str:
-    """What kind of error it is, without its text."""
+    """The kind of an error, without its text."""
     sqlstate = sqlstate_of(error)
     return f"database error {sqlstate}" if sqlstate else f"internal error {type(error).__name__}"
 
 
 def place_of(error: Exception) -> str:
-    """Where in our code it was raised: what a log may tell in place of a traceback, whose last line holds values."""
+    """Where in our code an error was raised. For logs, instead of a traceback, whose last line contains values."""
     if isinstance(error, GrowthError):
         return str(error)
     frames = walk_tb(error.__traceback__)
