@@ -1,4 +1,4 @@
-"""Credits: charged once when a run is created, given back once when it ends."""
+"""Credits: charged once when a run is created, and paid back once when it ends."""
 
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -18,7 +18,7 @@ from pipeline.errors import InsufficientCredits
 
 
 class Rates(Protocol):
-    """The settings that say what a run costs."""
+    """The settings with the price of a run."""
 
     @property
     def credits_per_contact(self) -> int:
@@ -38,7 +38,7 @@ class Rates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RateCard:
-    """What a contact costs, and what is given back for one that was not delivered. In credits."""
+    """The price of a contact, and the rebate for one that was not delivered, in credits."""
 
     per_contact: int = 4
     rebate_per_unresolved: int = 4
@@ -46,13 +46,13 @@ class RateCard:
 
     @classmethod
     def of(cls, rates: Rates) -> Self:
-        """The rate card that an operator has set."""
+        """The rate card of the settings."""
         return cls(rates.credits_per_contact, rates.rebate_per_unresolved, rates.rebate_per_unverified)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What a run delivered, in contacts. `suppressed` are those that nobody was asked about."""
+    """How many contacts a run delivered. `suppressed` counts those on the suppression list."""
 
     contacts: int
     with_email: int
@@ -66,17 +66,17 @@ def grant(session: Session, account_id: UUID, credits_granted: int) -> None:
 
 
 def require_credits(session: Session, run: Run) -> None:
-    """Raises `InsufficientCredits` when the account can't pay a new run. Locks nothing, so that `charge` decides."""
+    """Raise `InsufficientCredits` early if the account can't pay a new run. It locks nothing: `charge` decides."""
     balance = _balance(session, run)
     if balance < run.charged_contacts * run.charge_per_contact:
         raise _insufficient(run, balance)
 
 
 def charge(session: Session, run: Run) -> None:
-    """Take the price of a new run. Raises `InsufficientCredits` when the account can't pay it.
+    """Take the price of a new run. Raises `InsufficientCredits` if the account can't pay it.
 
-    The account's row stays locked until the transaction ends, and all of its other runs wait for it where they end:
-    call it last.
+    Call it last: the account's row stays locked until the transaction ends, and the account's other runs need it when
+    they end.
     """
     price = run.charged_contacts * run.charge_per_contact
     pay = (
@@ -90,7 +90,7 @@ def charge(session: Session, run: Run) -> None:
 
 
 def rebate_of_completed(run: Run, delivered: Delivered) -> int:
-    """What a completed run gives back, by its own rate card; for a suppressed contact its full price."""
+    """The rebate of a completed run, by its own rate card. A suppressed contact is paid back in full."""
     unresolved = delivered.contacts - delivered.with_email - delivered.suppressed
     unverified = delivered.with_email - delivered.verified
     back = unresolved * run.rebate_per_unresolved + unverified * run.rebate_per_unverified
@@ -98,17 +98,17 @@ def rebate_of_completed(run: Run, delivered: Delivered) -> int:
 
 
 def rebate_of_stopped(run: Run, delivered: Delivered) -> int:
-    """What a failed or cancelled run gives back: the full price of each contact not delivered."""
+    """The rebate of a failed or cancelled run: the full price of each contact that was not delivered."""
     return (delivered.contacts - delivered.with_email) * run.charge_per_contact
 
 
 def rebate(session: Session, run: Run, credits_back: int) -> None:
-    """Give credits of a run back; a second time does nothing."""
+    """Pay credits of a run back. A second call does nothing."""
     _move(session, run.account_id, run.id, LedgerKind.REBATE, credits_back)
 
 
 def at_most_charged(run: Run, credits_back: int) -> int:
-    """A retry pays nothing for what was delivered before; if that is suppressed since, nothing is owed for it."""
+    """Limit a rebate to the charge. A retry was not charged for contacts delivered before, even if suppressed since."""
     return min(credits_back, run.charged_contacts * run.charge_per_contact)
 
 

@@ -1,1 +1,1 @@
-"""What an account knows from earlier runs, and does not pay for again."""
+"""What an account remembers from earlier runs, so that nobody is asked or paid twice."""

@@ -1,7 +1,6 @@
-"""What runs teach about domains: which address patterns were confirmed and refused there. It outlives the runs.
+"""The address patterns that were confirmed and refused at each domain, learned from all runs.
 
-It fades: companies change their ways, and people leave. A count loses half its weight in HALF_LIFE_DAYS, when it is
-read and when it is added to.
+Counts fade, since companies change their patterns and people leave: a count loses half its weight in HALF_LIFE_DAYS.
 """
 
 from collections import defaultdict
@@ -17,11 +16,11 @@ from pipeline.lookup.patterns.observations import lessons
 from pipeline.outcomes import Outcome
 
 HALF_LIFE_DAYS = 180
-"""Two years make one address in sixteen of what ten counted: it still says which pattern to ask first."""
+"""After two years a count is worth a sixteenth: it still ranks the patterns."""
 
 
 def known_patterns(session: Session, domains: Sequence[str]) -> Mapping[str, Sequence[PatternCount]]:
-    """The confirmed and refused patterns of these domains, most confirmed first."""
+    """The patterns of these domains with their counts, most confirmed first."""
     confirmed = (DomainPattern.confirmed * _faded()).label("confirmed")
     rows = session.execute(
         select(DomainPattern.domain, DomainPattern.pattern, confirmed, DomainPattern.refused * _faded())
@@ -35,11 +34,11 @@ def known_patterns(session: Session, domains: Sequence[str]) -> Mapping[str, Seq
 
 
 def learn_patterns(session: Session, outcomes: Iterable[Outcome]) -> None:
-    """Count each pattern that a mail server confirmed, and each that it refused for somebody."""
+    """Count the patterns that mail servers confirmed and refused."""
     learned = lessons(outcomes)
     if not learned:
         return
-    # Sorted, so that chunk tasks which learn about the same domains lock the rows in the same order.
+    # Sorted, so that concurrent chunk tasks lock the rows in one order.
     rows = [
         {"domain": domain, "pattern": pattern, **lesson._asdict()}
         for (domain, pattern), lesson in sorted(learned.items())
@@ -58,6 +57,6 @@ def learn_patterns(session: Session, outcomes: Iterable[Outcome]) -> None:
 
 
 def _faded() -> ColumnElement[float]:
-    """The share that is left of a count; an update from a clock ahead of ours has not faded."""
+    """The share of a count that is left. An update time in the future counts as now."""
     days = func.extract("epoch", func.now() - DomainPattern.updated_at) / 86_400
     return func.power(0.5, func.greatest(days, 0) / HALF_LIFE_DAYS)

@@ -1,4 +1,4 @@
-"""What look-ups found out about people, kept for each account so that mail servers are not asked the same again."""
+"""Results of look-ups, kept per account, so that mail servers are not asked the same question again."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from pipeline.memory.span import Span
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 
 FRESH_DAYS = 30
-"""For so long a look-up is used again. Every thirtieth person changes jobs in a month; `email_verify` notices."""
+"""How long a look-up is used again. One person in thirty changes jobs in a month; `email_verify` detects it."""
 
 CONCLUSIVE = {Reason.EVERY_CANDIDATE_REFUSED, Reason.MAILBOX_DISABLED}
 """Reasons for not finding somebody that will be the same next week."""
@@ -29,7 +29,7 @@ FROM runs r JOIN lookups l ON l.account_id = r.account_id AND l.person = ANY(:pe
 WHERE r.id = :run_id AND NOT r.fresh AND l.asked_at > now() - make_interval(days => CAST(:days AS int))
 """)
 
-# In one order, so that chunk tasks which learn about the same people lock the rows alike.
+# In one order, so that concurrent chunk tasks lock the rows in one order.
 REMEMBER = text("""
 INSERT INTO lookups (account_id, person, mailbox, reason, score, evidence)
 SELECT :account_id, decode(r.person, 'hex'), decode(r.mailbox, 'hex'), r.reason, r.score, r.evidence
@@ -42,7 +42,7 @@ ON CONFLICT (account_id, person) DO UPDATE SET
 """)
 
 REACH = 2000
-"""Contacts are ordered by domain, so colleagues in other chunks are near. Further than this they are not looked for."""
+"""How far colleagues in other chunks are searched. Contacts are ordered by domain, so they are near."""
 GIVEN = text("""
 SELECT email FROM outcomes
 WHERE run_id = :run_id AND stage = :stage AND position
@@ -52,7 +52,7 @@ WHERE run_id = :run_id AND stage = :stage AND position
 
 
 NEAR = 250
-"""So near are colleagues who may own what a chunk finds: reading a thousand names takes a third of a second."""
+"""How far colleagues are searched who may own a found address. Parsing a thousand names takes 0.3 s."""
 COLLEAGUES = text("""
 SELECT c.position, c.first_name, c.last_name, c.full_name, c.domain FROM contacts c
 WHERE c.run_id = :run_id AND c.position
@@ -67,7 +67,7 @@ ORDER BY c.position
 
 
 def complete_batch(session: Session, span: Span, batch: Batch, _freshness: object) -> Batch:
-    """A batch with who is known of it, and what the run found at its domains."""
+    """Add the people that are known, the addresses that are given, and the colleagues at the batch's domains."""
     return replace(
         batch,
         known_people=known_people(session, span.run_id, batch.contacts),
@@ -90,7 +90,7 @@ def addresses_given(session: Session, span: Span, contacts: Sequence[Contact]) -
 
 
 def known_people(session: Session, run_id: UUID, contacts: Sequence[Contact]) -> Mapping[bytes, KnownPerson]:
-    """What the run's account found out lately about these people, by `person_digest`; nothing for a fresh run."""
+    """Recent look-ups of these people by the run's account, by `person_digest`. Empty for a fresh run."""
     people = list(filter(None, map(_person, contacts)))
     rows = session.execute(FRESH, {"run_id": run_id, "people": people, "days": FRESH_DAYS}) if people else ()
     return {
@@ -105,7 +105,7 @@ def known_people(session: Session, run_id: UUID, contacts: Sequence[Contact]) ->
 
 
 def remember_people(session: Session, account_id: UUID, outcomes: Iterable[Outcome]) -> None:
-    """Keep what a mail server settled just now; what was only remembered stays as old as it is."""
+    """Keep conclusive results of mail servers. A remembered result is not kept again, so that it ages."""
     people = {
         person: {
             "person": person.hex(),
@@ -121,7 +121,7 @@ def remember_people(session: Session, account_id: UUID, outcomes: Iterable[Outco
 
 
 def known_person(outcome: Outcome) -> tuple[bytes, KnownPerson] | None:
-    """What is worth keeping of an outcome, by `person_digest`; None if no mail server settled it."""
+    """What to keep of an outcome, by `person_digest`; None if no mail server gave a conclusive answer."""
     evidence, search, reply = outcome.evidence, outcome.evidence.search, outcome.evidence.reply or ReplyEvidence()
     is_found = outcome.status is OutcomeStatus.FOUND and outcome.source in ASKED
     if search is None or not search.person or evidence.catch_all or not (is_found or outcome.reason in CONCLUSIVE):

@@ -31,7 +31,7 @@ SELECT (SELECT coalesce(sum(cost), 0) FROM provider_spending WHERE run_id = :run
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The most that a run, and an account in a day (UTC), may spend; None is no limit."""
+    """The most that a run, and an account in a day (UTC), may spend. None is no limit."""
 
     per_run: Decimal | None = None
     per_account_day: Decimal | None = None

@@ -1,7 +1,6 @@
-"""What was settled about addresses, kept for each account so that mail servers are not asked the same again.
+"""Verdicts on addresses, kept per account, so that mail servers are not asked the same question again.
 
-Kept is what a mail server said of a mailbox. What syntax and DNS say costs nothing to find out anew, and what nobody
-could tell is no knowledge.
+Only conclusive answers of mail servers are kept. Syntax and DNS are checked again at no cost.
 """
 
 import hashlib
@@ -33,7 +32,7 @@ WHERE r.id = :run_id AND NOT r.fresh
     WHEN 'valid' THEN CAST(:valid AS float) WHEN 'risky' THEN CAST(:risky AS float) ELSE CAST(:invalid AS float) END)
 """)
 
-# In one order, so that chunk tasks which learn about the same addresses lock the rows alike.
+# In one order, so that concurrent chunk tasks lock the rows in one order.
 REMEMBER = text("""
 INSERT INTO verifications (account_id, address, status, reason, score, evidence)
 SELECT :account_id, decode(r.address, 'hex'), r.status, r.reason, r.score, r.evidence
@@ -48,7 +47,7 @@ ON CONFLICT (account_id, address) DO UPDATE SET
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """For how many days a verdict of each status is used again; 0 means never."""
+    """For how many days a verdict of each status is used again. 0 is never."""
 
     valid: float = 30.0
     risky: float = 7.0
@@ -56,21 +55,21 @@ class Freshness:
 
     @property
     def longest(self) -> float:
-        """After so many days no verdict is used any more."""
+        """The number of days after which no verdict is used."""
         return max(self.valid, self.risky, self.invalid)
 
 
 def complete_batch(session: Session, span: Span, batch: Batch, freshness: Freshness) -> Batch:
-    """A batch with what is known of its addresses."""
+    """Add the answers that are known for the batch's addresses."""
     return replace(batch, known_answers=fresh_answers(session, span.run_id, batch.contacts, freshness))
 
 
 def fresh_answers(
     session: Session, run_id: UUID, contacts: Sequence[Contact], freshness: Freshness
 ) -> Mapping[str, KnownAnswer]:
-    """What the run's account knows, by normalised address; nothing for a run that wants fresh verdicts.
+    """The fresh answers of the run's account, by normalised address. Empty for a run that wants fresh verdicts.
 
-    Contacts whose mail server was asked by an earlier stage are left out: that is fresher.
+    Contacts whose mail server was asked by an earlier stage are left out, since that answer is fresher.
     """
     keys = {
         _key(str(address)): str(address)
@@ -90,7 +89,7 @@ def fresh_answers(
 
 
 def remember_verdicts(session: Session, account_id: UUID, outcomes: Iterable[Outcome]) -> None:
-    """Keep what was settled just now; what was only remembered stays as old as it is."""
+    """Keep conclusive verdicts. A remembered verdict is not kept again, so that it ages."""
     verdicts = {outcome.email: _kept(outcome) for outcome in outcomes if outcome.email and _is_settled(outcome)}
     if verdicts:
         session.execute(REMEMBER, {"account_id": account_id, "verdicts": json.dumps(list(verdicts.values()))})

@@ -1,1 +1,1 @@
-"""What must not be kept, or not be used: suppressions, erasure, retention."""
+"""Suppression lists, erasure of people, and retention of run data."""

@@ -1,8 +1,8 @@
-"""Erasure: a person is removed from an account's runs and from what the account knows.
+"""Erasure: removes a person from an account's runs and from what the account remembers.
 
-Of a contact that is erased its place in the counts stays, since counts, credits and timelines do; nothing it held
-does. It is done in small steps, each under its run's lock, so that it is safe while the run is worked: a chunk task
-that has the contact in hand finds its outcomes written already, and an export being written is written again.
+An erased contact keeps its place in counts, credits and timelines, and loses all its content. Erasure works in small
+steps, each under its run's lock, and is safe while the run is worked: a chunk task that works on the contact finds its
+outcomes written already, and an export that is being written is written again.
 """
 
 import json
@@ -37,7 +37,7 @@ from pipeline.results.export_lease import void_exports
 from pipeline.stages import retracted_statuses
 
 BATCH = 2000
-"""Contacts looked through in one transaction."""
+"""Contacts searched in one transaction."""
 
 _WORD = re.compile(r"""[^\s"'<>,;:()\\]++""")
 _DOMAIN = re.compile(r"[\w.-]++")
@@ -69,7 +69,7 @@ WHERE run_id = :run_id AND position = ANY(:positions)
 
 FORGET_DEFERRALS = text("DELETE FROM deferrals WHERE run_id = :run_id AND position = ANY(:positions)")
 
-# What stages have not said yet they need not say: each is done with the contact.
+# Write the missing outcomes of these contacts, so that no stage works them.
 FINISH = text("""
 WITH said AS (
   INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence)
@@ -88,10 +88,10 @@ WHERE s.run_id = :run_id AND s.stage = n.stage
 
 @dataclass(slots=True)
 class Wanted:
-    """Who is to be erased, by all that is known of them: what is found on the way is added.
+    """The people to erase, by everything known about them. Matching contacts add to it.
 
-    `people` are names with a domain or a company, one of the `places`. `addresses` are spelled as they were found,
-    for hashes of them. `looked_up` are digests under which look-ups of them are kept.
+    `people` are names with a domain or a company, one of the `places`. `addresses` are spelled as they were found, to
+    hash them. `looked_up` holds the digests under which look-ups are kept, `questions` those of provider answers.
     """
 
     mailboxes: set[str] = field(default_factory=set)
@@ -102,7 +102,7 @@ class Wanted:
     looked_up: set[bytes] = field(default_factory=set)
 
     def add_address(self, given: str) -> bool:
-        """Want who has this address; false if it is none."""
+        """Add the person with this address; False if it is not an address."""
         address = parse_address(given)
         if isinstance(address, Address):
             self.mailboxes.add(mailbox_text(address))
@@ -110,7 +110,7 @@ class Wanted:
         return isinstance(address, Address)
 
     def add_person(self, person: Person) -> bool:
-        """Want who has this name at this domain or company; false if that tells nobody apart."""
+        """Add the person with this name at this domain or company; False if either is missing."""
         name = _name(person)
         places = {place for place in (person.domain, normalised(person.company)) if place}
         if name is None or not places:
@@ -122,7 +122,7 @@ class Wanted:
         return True
 
     def has(self, contact: Row[Any]) -> bool:
-        """Whether a contact is one of them: by an address in any of its fields, or by its name."""
+        """Whether a contact matches, by an address in any of its fields or by its name."""
         if self.has_any(_addresses(contact)):
             return True
         places = {normalise_domain(contact.domain) if contact.domain else "", normalised(contact.company)}
@@ -130,11 +130,11 @@ class Wanted:
         return bool(near) and any((_name(_person(contact)), place) in self.people for place in near)
 
     def has_any(self, addresses: Iterable[Address]) -> bool:
-        """Whether one of these addresses is theirs."""
+        """Whether one of these addresses matches."""
         return any(mailbox_text(address) in self.mailboxes for address in addresses)
 
     def learn(self, contact: Row[Any]) -> None:
-        """Take in how a contact that is one of them spells name and addresses."""
+        """Add the names and addresses of a matching contact."""
         for given in (contact.email or "", *contact.emails):
             self.add_address(given)
         self.add_person(_person(contact))
@@ -144,24 +144,24 @@ class Wanted:
 
 
 def runs_with_data(session: Session, account_id: UUID) -> Sequence[tuple[UUID, int]]:
-    """The account's runs whose contacts are still there, with how many there are."""
+    """The account's runs that have not expired, with their numbers of contacts."""
     mine = select(Run.id, Run.contact_count).where(Run.account_id == account_id, Run.expired_at.is_(None))
     return [(run_id, contacts) for run_id, contacts in session.execute(mine.order_by(Run.id))]
 
 
 def read_batch(session: Session, run_id: UUID, first: int) -> Sequence[Row[Any]]:
-    """A batch of contacts, from this position on, for `Wanted.has`: to be looked through when the session is closed."""
+    """Read a batch of contacts from this position on, to search it after the transaction."""
     return session.execute(CONTACTS, {"run_id": run_id, "first": first, "last": first + BATCH - 1}).all()
 
 
 def erase_contacts(
     session: Session, run_id: UUID, first: int, found: Collection[int], wanted: Wanted, erasure_id: UUID
 ) -> tuple[Run, int]:
-    """Erase those found in a batch; the run's fresh row, and how many there were. Export files are void then.
+    """Erase contacts of a batch; return the run's fresh row and how many were erased. Voids the export files.
 
-    `found` are the positions of the wanted, as `read_batch` showed them. Under the run's lock only the addresses are
-    looked at that a stage has found since. Nothing is changed where there is nobody. Raises
-    `sqlalchemy.exc.NoResultFound` for an unknown run.
+    `found` are the positions of matching contacts from `read_batch`. Under the run's lock, only addresses that a stage
+    found since then are searched. Changes nothing if no contact matches. Raises `sqlalchemy.exc.NoResultFound` for an
+    unknown run.
     """
     run = lock_run(session, run_id) or session.get_one(Run, run_id)
     positions = sorted({*found, *_found_since(session, run_id, first, wanted)})
@@ -183,7 +183,7 @@ def erase_contacts(
 
 
 def _found_since(session: Session, run_id: UUID, first: int, wanted: Wanted) -> Iterator[int]:
-    """Contacts of a batch whose address, as a stage found it, is wanted."""
+    """Contacts of a batch for which a stage found a matching address."""
     for position, email in session.execute(FOUND, {"run_id": run_id, "first": first, "last": first + BATCH - 1}):
         address = parse_address(email)
         if isinstance(address, Address) and wanted.has_any([address]):
@@ -191,26 +191,26 @@ def _found_since(session: Session, run_id: UUID, first: int, wanted: Wanted) -> 
 
 
 def forget_verdicts(session: Session, account_id: UUID, wanted: Wanted) -> int:
-    """Delete the account's kept verdicts on their addresses; how many there were."""
+    """Delete the account's verdicts on their addresses; return how many."""
     digests = [sha256_of(address) for address in wanted.addresses]
     theirs = delete(Verification).where(Verification.account_id == account_id, Verification.address.in_(digests))
     return len(session.scalars(theirs.returning(Verification.address)).all())
 
 
 def forget_lookups(session: Session, account_id: UUID, wanted: Wanted) -> int:
-    """Delete what the account's runs found out about them by asking mail servers; about how many people that was."""
+    """Delete the account's look-ups of them; return how many."""
     mailboxes = [mailbox_digest(address) for address in wanted.addresses]
-    # One after the other: for both at once all that the account knows is looked through.
+    # Two statements: with an OR, Postgres would scan all look-ups of the account.
     theirs = (Lookup.mailbox.in_(mailboxes), Lookup.person.in_(wanted.looked_up))
     gone = (delete(Lookup).where(Lookup.account_id == account_id, each).returning(Lookup.person) for each in theirs)
     return sum(len(session.scalars(each).all()) for each in gone)
 
 
 def forget_answers(session: Session, account_id: UUID, wanted: Wanted) -> int:
-    """Empty what providers answered about them; how many answers there were. What it cost stays counted.
+    """Empty the provider answers about them; return how many. Their cost stays counted.
 
-    An answer loses its question as well. A question that is being asked just now keeps it, and counts as answered:
-    the answer that comes then is not written any more.
+    An answer loses its question too. A question without an answer keeps it and counts as answered, so that the answer
+    is not written when it arrives.
     """
     lock_journal(session, account_id)
     theirs = [*_answers_about(session, account_id, wanted)]
@@ -243,7 +243,7 @@ def _answers_about(session: Session, account_id: UUID, wanted: Wanted) -> Iterat
 
 
 def _void_exports(session: Session, run: Run) -> None:
-    """No file is handed out that may hold what is erased; who is writing one just now has to begin again."""
+    """Void the export files, which may contain erased data. A compile task that writes files has to start again."""
     void_exports(session, run)
     compiling = select(RunChunk.number, RunChunk.token).where(
         RunChunk.run_id == run.id, RunChunk.stage == COMPILE, RunChunk.status == ChunkStatus.LEASED
@@ -261,7 +261,7 @@ def _addresses(contact: Row[Any]) -> Iterator[Address]:
 
 
 def addresses_in(text: str) -> Iterator[str]:
-    """What may be an address in a text of any kind: around each @, as much of the word as an address can have."""
+    """Find possible addresses in a text: around each @, as much of the word as an address can have."""
     for word in _WORD.finditer(text):
         at = text.find("@", *word.span())
         while at >= 0:
@@ -273,7 +273,7 @@ def addresses_in(text: str) -> Iterator[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts of a JSON value, those that name others among them."""
+    """All texts of a JSON value, including the keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

@@ -1,6 +1,6 @@
-"""An account's suppression list: what is put on it, what is on it, and what is suppressed because of it.
+"""An account's suppression list: adding and removing entries, searching them, and suppressing outcomes.
 
-Kept are hashes only. Reads are for a whole batch at once; an account without a list costs one look into an index.
+The list holds only hashes. Reads handle a whole batch; an account without a list costs one index look-up.
 """
 
 import re
@@ -25,7 +25,7 @@ _ALL_OF_A_DOMAIN = re.compile(r"^\s*(?:\*\.|\*?@)")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: what kind of thing it is about, and its hash. `looked_for` are all hashes that mean it."""
+    """An entry: its kind and its hash. `looked_for` are all hashes that match it."""
 
     kind: str
     sha256: bytes
@@ -50,20 +50,20 @@ def parse_entry(given: str) -> Entry:
 
 
 def entries_of(addresses: Iterable[str], people: Iterable[bytes]) -> Iterator[Entry]:
-    """The entries of who was erased: their addresses, and the hashes of their names with their domains."""
+    """Entries for erased people: their addresses, and the hashes of their names with their domains."""
     yield from map(parse_entry, addresses)
     yield from (Entry("person", digest, frozenset([digest])) for digest in people)
 
 
 def hides(session: Session, account_id: UUID, person: bytes, email: str) -> bool:
-    """Whether an answer about a person must not be kept: they are on the list, or the address is."""
+    """Whether an answer must not be kept, because the person or the address is on the list."""
     address = parse_address(email)
     digests = {person, *(_digests(address) if isinstance(address, Address) else ())}
     return bool(among(session, account_id, digests))
 
 
 def add(session: Session, account_id: UUID, entries: Iterable[Entry]) -> int:
-    """Put entries on the list; how many were not on it. Sorted, so that two who add lock the rows in one order."""
+    """Add entries; return how many are new. They are sorted, so that concurrent calls lock rows in one order."""
     kinds = {entry.sha256: entry.kind for entry in entries}
     rows = [{"account_id": account_id, "sha256": digest, "kind": kinds[digest]} for digest in sorted(kinds)]
     if not rows:
@@ -87,7 +87,7 @@ def check(session: Session, account_id: UUID, entries: Sequence[Entry]) -> list[
 
 
 def page(session: Session, account_id: UUID, after: bytes, limit: int) -> Sequence[Suppression]:
-    """Entries in the order of their hashes, from behind `after` on."""
+    """Entries in the order of their hashes, after `after`."""
     mine = (Suppression.account_id == account_id, Suppression.sha256 > after)
     return session.scalars(select(Suppression).where(*mine).order_by(Suppression.sha256).limit(limit)).all()
 
@@ -108,9 +108,10 @@ def among(session: Session, account_id: UUID, digests: Collection[bytes]) -> fro
 def suppress(
     session: Session, account_id: UUID, outcomes: Sequence[Outcome], status: OutcomeStatus
 ) -> Sequence[Outcome]:
-    """The outcomes as they may be written: none of them gives out an address that is on the list by now.
+    """Replace outcomes whose address is on the list by ones with this status and without the address.
 
-    Stages ask before they ask anybody else; this is for what sources answered, and for what was put on the list since.
+    Stages check the list before they ask a mail server. This catches addresses from other sources, and entries added
+    since.
     """
     addresses = {outcome.position: parsed for outcome in outcomes if (parsed := _address(outcome))}
     digests = {digest for each in set(addresses.values()) for digest in _digests(each)}

@@ -1,1 +1,1 @@
-"""What a finished run hands over: preview, pricing, data source mix, gap report, artifacts, export files."""
+"""The results of a run: preview, pricing, data source mix, gap report, artifacts and export files."""

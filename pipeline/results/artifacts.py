@@ -1,4 +1,4 @@
-"""Artifacts of a run: rows that say what there is to hand over."""
+"""Artifacts: the rows that list what a run delivers."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -27,14 +27,14 @@ def verified_contacts(counts: Delivered) -> dict[str, Any]:
 
 
 def add_artifacts(session: Session, run_id: UUID, handed: Iterable[Handed]) -> None:
-    """Note what a run hands over; what is noted already stays."""
+    """Add artifacts to a run; existing ones stay."""
     rows = [_row(thing) if isinstance(thing, ExportFile) else thing for thing in handed]
     for row in rows:
         session.execute(insert(Artifact).values(run_id=run_id, **row).on_conflict_do_nothing())
 
 
 def retract_exports(session: Session, run_id: UUID) -> None:
-    """From now on no export of the run is handed out, until its files are written again."""
+    """Stop publishing the run's exports until its files are written again."""
     session.execute(delete(Artifact).where(Artifact.run_id == run_id, Artifact.kind == EXPORT))
 
 

@@ -1,4 +1,4 @@
-"""Counts over a run's outcomes: what was delivered, from where, and what is missing and why."""
+"""Counts of a run's outcomes: delivered contacts, their sources, and the reasons of the others."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from pipeline.credits import Delivered
 from pipeline.outcomes import OutcomeStatus, Reason
 from pipeline.stages import AddressStages
 
-# One pass over the outcomes gives everything: at most some hundred groups, whatever the run's size.
+# One pass over the outcomes. There are at most a few hundred groups, however large the run is.
 GROUPS = text("""
 SELECT stage, status, reason, source, email IS NOT NULL AS has_email, count(*) AS contacts
 FROM outcomes WHERE run_id = :run_id
@@ -47,7 +47,7 @@ def delivered(contacts: int, stages: AddressStages, groups: list[OutcomeGroup]) 
 
 
 def tally(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Counts by word, largest first, equal ones in order of the word."""
+    """Sum counts by word: largest first, equal counts in alphabetical order."""
     totals: Counter[str] = Counter()
     for word, count in pairs:
         totals[word] += count

@@ -1,4 +1,4 @@
-"""The lease on writing a run's export files: one run of an account at a time, tried again when it fails, or given up.
+"""The lease on writing a run's export files: one run of an account at a time, with retries.
 
 While files are still to be written, `runs.export_retry_at` says when they may be tried next. Who writes them is noted
 in `runs.exporter` and pushes `export_retry_at` on; if it dies, that time passes and another worker may take over. The
@@ -50,14 +50,14 @@ class ExportLease:
 
 
 def ask_for_exports(session: Session, run: Run) -> None:
-    """From now on the files of a finished run are to be written, with all attempts before them; ends any lease."""
+    """Have the files of a finished run written, with all attempts left. Ends any lease."""
     if run.export_formats:
         after = in_seconds(ASKED_AGAIN_AFTER_S)
         _set(session, run.id, export_retry_at=func.now(), export_attempts=0, exporter=None, resends=0, resend_at=after)
 
 
 def request_exports(session: Session, run_id: UUID) -> None:
-    """Have files tried again at once that could not be written, also when they are given up: an operator's wish.
+    """Have missing files written at once, on behalf of an operator, even after the last attempt.
 
     Raises `UnknownRun`, and `RunStateConflict` with the reason why there is nothing to write.
     """
@@ -72,7 +72,7 @@ def request_exports(session: Session, run_id: UUID) -> None:
 
 
 def lease_export(session: Session, run_id: UUID, worker: str, seconds: float) -> ExportLease | None:
-    """Lease the writing of a finished run's files; none when they are not due, or its account is being served."""
+    """Lease the writing of a finished run's files. None if they are not due or it is another run's turn."""
     run = lock_run(session, run_id)
     if run is None or run.status not in TERMINAL_RUN_STATUSES or run.export_retry_at is None:
         return None
@@ -84,19 +84,19 @@ def lease_export(session: Session, run_id: UUID, worker: str, seconds: float) ->
 
 
 def take_turn(session: Session, run: Run, worker: str, seconds: float) -> bool:
-    """The same for a run that is being compiled, which has another lease: whether its account's turn is free."""
+    """Take the account's turn for a run that is being compiled, which has another lease; return whether it was free."""
     is_free = Run.export_retry_at.is_(None) | (Run.export_retry_at <= _clock()) | (Run.exporter == worker)
     return _take_turn(session, run, is_free, worker, seconds)
 
 
 def keep_turn(session: Session, run_id: UUID, worker: str, seconds: float) -> None:
-    """The run that is being compiled is still at it."""
+    """Extend the turn of a run that is being compiled."""
     mine = update(Run).where(Run.id == run_id, Run.exporter == worker)
     session.execute(_quietly(mine.values(export_retry_at=end_of_lease(seconds))))
 
 
 def renew_export(session: Session, lease: ExportLease, seconds: float) -> None:
-    """Push the end of a lease on. Raises `LeaseLost`."""
+    """Extend a lease. Raises `LeaseLost`."""
     mine = update(Run).where(Run.id == lease.run_id, Run.version == lease.version, Run.export_retry_at > _clock())
     renewed = session.execute(_quietly(mine.values(export_retry_at=end_of_lease(seconds)).returning(Run.id)))
     if renewed.first() is None:
@@ -104,13 +104,13 @@ def renew_export(session: Session, lease: ExportLease, seconds: float) -> None:
 
 
 def hold_export(session: Session, lease: ExportLease) -> None:
-    """Make sure, until the transaction ends, that nobody takes the lease. Raises `LeaseLost`."""
+    """Keep the lease from being taken until the transaction ends. Raises `LeaseLost`."""
     if not is_held(session, lease):
         raise _lost(lease)
 
 
 def finish_export(session: Session, lease: ExportLease, exports: Iterable[ExportFile]) -> Run:
-    """Hand the files out; the run's fresh row. Raises `LeaseLost`."""
+    """Publish the files and end the lease; return the run's fresh row. Raises `LeaseLost`."""
     hold_export(session, lease)
     add_artifacts(session, lease.run_id, exports)
     add_event(session, lease.run_id, EventKind.EXPORTED, worker=lease.worker)
@@ -119,14 +119,14 @@ def finish_export(session: Session, lease: ExportLease, exports: Iterable[Export
 
 
 def release_export(session: Session, lease: ExportLease) -> Run:
-    """The files are for another worker, which may begin at once: no attempt counts. Raises `LeaseLost`."""
+    """Leave the files to another worker at once, without counting an attempt. Raises `LeaseLost`."""
     hold_export(session, lease)
     _set(session, lease.run_id, export_retry_at=func.now(), exporter=None, export_attempts=lease.attempt - 1)
     return touch_run(session, lease.run_id, 0)
 
 
 def fail_export(session: Session, lease: ExportLease, reason: str) -> Run:
-    """The files could not be written: they are tried again later, or given up. Raises `LeaseLost`."""
+    """Record a failed attempt. The files are tried again later, unless it was the last. Raises `LeaseLost`."""
     hold_export(session, lease)
     tell = partial(add_event, session, lease.run_id, worker=lease.worker, attempts=lease.attempt, reason=reason)
     if lease.attempt >= MAX_ATTEMPTS:
@@ -140,13 +140,13 @@ def fail_export(session: Session, lease: ExportLease, reason: str) -> Run:
 
 
 def is_held(session: Session, lease: ExportLease) -> bool:
-    """Whether nothing has happened under a lease since it began."""
+    """Whether the lease is still held: the run's version has not changed."""
     run = lock_run(session, lease.run_id)
     return run is not None and run.version == lease.version
 
 
 def is_void(session: Session, run_id: UUID) -> bool:
-    """Whether what is on disk of a finished run is handed out to nobody and written by nobody, until the lock ends."""
+    """Whether files on disk of a finished run are neither published nor being written."""
     run = lock_run(session, run_id)
     if run is None or run.status not in TERMINAL_RUN_STATUSES or exports_of_run(session, run_id):
         return False
@@ -154,7 +154,7 @@ def is_void(session: Session, run_id: UUID) -> bool:
 
 
 def void_exports(session: Session, run: Run) -> None:
-    """No file of the run is handed out any more; those of a finished run are to be written anew."""
+    """Retract the run's files; those of a finished run are written again."""
     retract_exports(session, run.id)
     if run.status in TERMINAL_RUN_STATUSES:
         ask_for_exports(session, run)
@@ -163,7 +163,7 @@ def void_exports(session: Session, run: Run) -> None:
 
 
 def find_unexported(session: Session, limit: int = 100) -> Sequence[UUID]:
-    """Finished runs whose files are due: of each account that nobody writes for the one that waits longest.
+    """Find finished runs whose files are due: for each account without a writer, the one that waits longest.
 
     No other run of these accounts is found again before the pause is over. Locked rows are skipped: a large run that
     is retried is locked for minutes, and the sweeper has other runs to look after.
@@ -192,7 +192,7 @@ def unmark_asked(session: Session, run_ids: Sequence[UUID]) -> None:
 
 
 def next_unexported(session: Session, run_id: UUID) -> UUID | None:
-    """The run of the same account whose files are due for longest; none if there is none."""
+    """The run of the same account whose files are due for longest; None if there is none."""
     account = select(Run.account_id).where(Run.id == run_id).scalar_subquery()
     due = select(Run.id).where(
         Run.account_id == account,
@@ -226,7 +226,7 @@ def _take_turn(
 
 
 def _is_served(run: type[Run]) -> ColumnElement[bool]:
-    """Whether somebody writes the files of another run of the same account."""
+    """Whether the files of another run of the same account are being written."""
     other = aliased(Run)
     return exists().where(other.account_id == run.account_id, other.id != run.id, _is_written(other))
 
@@ -244,10 +244,10 @@ def _set(session: Session, run_id: UUID, **values: object) -> None:
 
 
 def _quietly(statement: _Statement) -> _Statement:
-    """Rows that the session holds are read anew by who needs them."""
+    """Do not synchronise the session's objects: callers refresh what they need."""
     return statement.execution_options(synchronize_session=False)
 
 
 def _clock() -> ColumnElement[datetime]:
-    """Not `now()`: the transaction may have waited for a lock since it began."""
+    """The current time. `now()` is the start of the transaction, which may have waited for a lock."""
     return func.clock_timestamp()

@@ -10,7 +10,7 @@ from pipeline.stages import address_stages
 
 
 def preview(run: Run, delivered: Delivered, groups: list[OutcomeGroup], rebate_credits: int) -> dict[str, Any]:
-    """What was delivered, by verdict, and what it costs."""
+    """The delivered contacts by verdict, and the price."""
     charged, judging = run.charged_contacts * run.charge_per_contact, address_stages(run.preset).judging
     return {
         "delivered_counts": {
@@ -27,7 +27,7 @@ def preview(run: Run, delivered: Delivered, groups: list[OutcomeGroup], rebate_c
 
 
 def data_source_mix(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> dict[str, Any]:
-    """Which stage and which source the delivered addresses came from."""
+    """The stages and sources of the delivered addresses."""
     delivering = address_stages(run.preset).delivering
     found = [g for g in groups if g.stage == delivering and g.has_email]
     return {
@@ -38,7 +38,7 @@ def data_source_mix(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) 
 
 
 def gap_report(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> dict[str, Any]:
-    """Why contacts have no address, and why addresses are not verified: counts, and what can be done."""
+    """Why contacts have no address, and why addresses are not verified, with counts and advice."""
     stages = address_stages(run.preset)
     delivering = [g for g in groups if g.stage == stages.delivering]
     not_worked = delivered.contacts - sum(g.contacts for g in delivering)

@@ -1,4 +1,4 @@
-"""One result row, as clients see it: their own columns untouched, then what we found."""
+"""A result row for clients: their own columns unchanged, then ours."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -10,18 +10,18 @@ INPUT_EMAIL = "input_email"
 RESULT_COLUMNS = ("email", "email_status", "email_reason", "email_score", "email_source")
 
 OurColumns = Mapping[str, str]
-"""What `input_email` and the columns of results are called in a run."""
+"""The names of `input_email` and of the result columns in a run."""
 
 
 def result_column(name: str, taken: Collection[str]) -> str:
-    """Our column's name; a client's column of the same name keeps its own, and ours steps aside."""
+    """Our column's name, with a prefix if the client has a column of that name."""
     while name in taken:
         name = f"growth_{name}"
     return name
 
 
 def our_columns(extra_columns: Collection[str]) -> OurColumns:
-    """Names of all our columns in a run whose contacts bring these."""
+    """The names of all our columns in a run whose contacts have these."""
     taken = {*CONTACT_COLUMNS, *extra_columns}
     return {name: result_column(name, taken) for name in (INPUT_EMAIL, *RESULT_COLUMNS)}
 
@@ -32,14 +32,14 @@ def export_columns(extra_columns: Sequence[str], ours: OurColumns) -> list[str]:
 
 
 def result_contact(row: Row[Any], ours: OurColumns) -> dict[str, Any]:
-    """A result row as a mapping, in the order of `export_columns`; of the client's columns it has the row's own."""
+    """A result row as a mapping in the order of `export_columns`, with the client's columns that this contact has."""
     contact = {name: getattr(row, name) for name in CONTACT_COLUMNS}
     found = zip((ours[name] for name in RESULT_COLUMNS), _result(row), strict=True)
     return {**contact, ours[INPUT_EMAIL]: row.input_email, **row.extra, **dict(found)}
 
 
 def _result(row: Row[Any]) -> tuple[Any, ...]:
-    """Address, status, reason, score and source. The last stage that says something decides."""
+    """Address, status, reason, score and source. The verdict decides if there is one."""
     if row.email is None:
         return None, row.lookup_status, row.lookup_reason or row.verify_reason, 0, None
     if row.verdict is None:
