@@ -77,11 +77,9 @@ def _close(**_: Any) -> None:
 
 
 def _add_stage_task(stage: str) -> None:
-    def work_stage(self: "Task[Any, None]", run_id: str, extra_tasks: int) -> None:
-        """Work a chunk of the stage; end this copy of the chain unless the stage is complete."""
-        _work_chain_step(self, run_id, stage, extra_tasks)
-
-    app.task(bind=True, name=f"growth.{stage}")(work_stage)
+    @app.task(bind=True, name=f"growth.{stage}")
+    def stage_task(self: "Task[Any, None]", run_id: str, extra_tasks: int) -> None:
+        work_stage(self, run_id, stage, extra_tasks)
 
 
 for _spec in STAGES:
@@ -116,7 +114,8 @@ def chunk_task(self: "Task[Any, None]", run_id: str, stage: str) -> None:
     work_chunk_task(this_process(), UUID(run_id), stage, _worker_name(self))
 
 
-def _work_chain_step(task: "Task[Any, None]", run_id: str, stage: str, extra_tasks: int) -> None:
+def work_stage(task: "Task[Any, None]", run_id: str, stage: str, extra_tasks: int) -> None:
+    """Work a chunk of a stage; end this copy of the chain unless the stage is complete."""
     if not work_chain_step(this_process(), UUID(run_id), stage, _worker_name(task), extra_tasks):
         # Ends this copy of the chain. Unlike with celery.exceptions.Ignore, Flower shows the task as succeeded.
         task.request.chain = None
