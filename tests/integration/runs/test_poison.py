@@ -11,6 +11,8 @@ from cli.local.stack import Ports, Stack, running_stack
 from sandbox.internet import Internet
 from tests.integration.conftest import Population, contacts_of
 
+pytestmark = pytest.mark.proof
+
 KILLER = "Killer"
 
 
