@@ -154,10 +154,10 @@ def _refuse_all(listening: socket.socket) -> None:
     uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error")).run([listening])
 
 
-def _serve(smtp_port: int, ordinary_dns: tuple[str, int], told: Connection) -> None:
+def _serve(smtp_port: int, ordinary_dns: tuple[str, int], pipe: Connection) -> None:
     async def serve() -> None:
         async with hostile_servers(smtp_port, ordinary_dns) as servers:
-            told.send(servers)
+            pipe.send(servers)
             await asyncio.Event().wait()
 
     asyncio.run(serve())
@@ -277,7 +277,7 @@ def _repeated(client: httpx.Client, request: Request) -> Iterator[Counter[int]]:
 
 
 def _send_again_and_again(
-    url: str, headers: Mapping[str, str], request: Request, over: Event, told: Connection
+    url: str, headers: Mapping[str, str], request: Request, over: Event, pipe: Connection
 ) -> None:
     os.nice(19)
     answers: Counter[int] = Counter()
@@ -291,10 +291,10 @@ def _send_again_and_again(
         senders = [threading.Thread(target=repeat) for _ in range(SENDERS)]
         for sender in senders:
             sender.start()
-        told.send("begun")
+        pipe.send("begun")
         for sender in senders:
             sender.join()
-    told.send(answers)
+    pipe.send(answers)
 
 
 if __name__ == "__main__":

@@ -288,10 +288,10 @@ def main() -> None:
     print(json.dumps(figures | {"contact_timeout_seconds": given.contact_timeout}))
 
 
-def _serve(smtp_port: int, told: Connection) -> None:
+def _serve(smtp_port: int, pipe: Connection) -> None:
     async def serve() -> None:
         async with hostile_servers(smtp_port) as servers:
-            told.send(servers)
+            pipe.send(servers)
             await asyncio.Event().wait()
 
     asyncio.run(serve())
@@ -313,9 +313,9 @@ async def _meet(stage: str, servers: HostileServers, config: MailNetworkConfig) 
     watching = asyncio.create_task(_watch(stands))
     started, processor = time.perf_counter(), time.process_time()
     seconds: dict[str, float] = {}
-    async for said in stage_named(stage).stage.work(Batch(records), network):
-        reason = said.reason if isinstance(said, Outcome) else "deferred"
-        domain = contacts[said.position]["domain"].partition(".")[0]
+    async for result in stage_named(stage).stage.work(Batch(records), network):
+        reason = result.reason if isinstance(result, Outcome) else "deferred"
+        domain = contacts[result.position]["domain"].partition(".")[0]
         seconds[f"{domain} {reason}"] = round(time.perf_counter() - started, 2)
     watching.cancel()
     await network.close()

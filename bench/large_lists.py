@@ -71,8 +71,8 @@ async def _work(crowd: Crowd, nameserver: tuple[str, int], smtp_port: int) -> tu
     for start in range(0, len(crowd.people), CHUNK_SIZE):
         people = dict(enumerate(crowd.people[start : start + CHUNK_SIZE]))
         contacts = [Contact(n, who.first_name, who.last_name, domain=who.domain) for n, who in people.items()]
-        async for said in EmailLookup().work(Batch(contacts), network):
-            right += isinstance(said, Outcome) and said.email == people[said.position].email
+        async for result in EmailLookup().work(Batch(contacts), network):
+            right += isinstance(result, Outcome) and result.email == people[result.position].email
         memory.append(psutil.Process().memory_info().rss)
     await network.close()
     return right, memory

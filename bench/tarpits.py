@@ -88,10 +88,10 @@ async def _verify(config: MailNetworkConfig, addresses: Sequence[str]) -> tuple[
     """Give the seconds it took, and how many addresses met the time limit."""
     network, started = MailNetwork(config), time.perf_counter()
     contacts = [Contact(position, email=email) for position, email in enumerate(addresses)]
-    said = [each async for each in EmailVerify().work(Batch(contacts), network)]
+    results = [each async for each in EmailVerify().work(Batch(contacts), network)]
     seconds = time.perf_counter() - started
     await network.close()
-    return seconds, sum(isinstance(each, Outcome) and each.reason is Reason.TIME_LIMIT for each in said)
+    return seconds, sum(isinstance(each, Outcome) and each.reason is Reason.TIME_LIMIT for each in results)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 `python bench/verify_rows.py ROW TARGET` prints one line of JSON. Every row asks the same servers about the same
 addresses, and none but ours asks about an invented address per domain, too. Libraries that are SMTP clients only
-(smtplib, aiosmtplib) are told where the server is: they look up nothing. The ones that are verifiers are called as
+(smtplib, aiosmtplib) are given the server: they look up nothing. The ones that are verifiers are called as
 their documentation says, from 50 threads, and their DNS look-ups go to the same small name server as ours. That mail
 hosts have names under .test and another port than 25 is arranged from outside, in `_redirected`.
 """
@@ -100,10 +100,10 @@ def engine(target: Target) -> int:
 
 
 async def _verify(network: MailNetwork, batch: Batch) -> int:
-    said = [each async for each in EmailVerify().work(batch, network)]
+    results = [each async for each in EmailVerify().work(batch, network)]
     await network.close()
     return sum(
-        isinstance(each, Outcome) and (each.evidence.reply or ReplyEvidence()).reply_code == 250 for each in said
+        isinstance(each, Outcome) and (each.evidence.reply or ReplyEvidence()).reply_code == 250 for each in results
     )
 
 

@@ -135,7 +135,7 @@ class _Link:
             self._half_closed(sink)
 
     def _half_closed(self, sink: socket.socket) -> None:
-        """Forget a pair once both of its ends were told that the other one ended."""
+        """Forget a pair once both of its ends know that the other one ended."""
         source = self._peers[sink.fileno()][1]
         if sink.fileno() in self._closing:
             return

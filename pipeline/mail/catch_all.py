@@ -20,7 +20,7 @@ _LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
 
 async def random_probe(conversation: Prober, mail_from: str) -> Answer:
-    """Ask about the random address, a second time in a new session if the first answer is inconclusive."""
+    """Probe the random address, a second time in a new session if the first answer is inconclusive."""
     address = random_address(conversation.domain, mail_from)
     answer = (await conversation.probe([address]))[address]
     if answer.says_catch_all is None and answer.meaning is Meaning.UNCLEAR:

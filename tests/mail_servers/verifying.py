@@ -1,4 +1,4 @@
-"""The verifying stage against real mail servers: where they are at work, and what is said of addresses there."""
+"""The verifying stage against real mail servers: where they are at work, and the verdicts on addresses there."""
 
 import asyncio
 import tempfile
@@ -70,15 +70,15 @@ async def _work(network: MailNetwork, emails: Sequence[str]) -> dict[str, Outcom
     contacts = {position: Contact(position, email=email) for position, email in enumerate(emails)}
     outcomes: dict[str, Outcome] = {}
     for deferrals in range(len(network.config.defer_seconds) + 1):
-        put_off: list[Deferral] = []
+        later: list[Deferral] = []
         batch = Batch(
             [Contact(contact.position, email=contact.email, deferrals=deferrals) for contact in contacts.values()]
         )
-        async for said in stage_named("email_verify").stage.work(batch, network):
-            if isinstance(said, Outcome):
-                outcomes[contacts.pop(said.position).email] = said  # type: ignore[index]
+        async for result in stage_named("email_verify").stage.work(batch, network):
+            if isinstance(result, Outcome):
+                outcomes[contacts.pop(result.position).email] = result  # type: ignore[index]
             else:
-                put_off.append(said)
-        await asyncio.sleep(max((deferral.seconds for deferral in put_off), default=0))
+                later.append(result)
+        await asyncio.sleep(max((deferral.seconds for deferral in later), default=0))
     assert not contacts
     return outcomes

@@ -1,1 +1,1 @@
-"""Addresses (RFC 5321, 5322), and what can be said of one without asking anybody."""
+"""Addresses (RFC 5321, 5322), and what is known of one without a probe."""

@@ -57,7 +57,7 @@ class SmtpSession(asyncio.Protocol):
         self._replies = ReplyQueue(command_timeout)
         self._transport: asyncio.Transport
 
-    # What asyncio calls
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -84,7 +84,7 @@ class SmtpSession(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
 
-    # What a conversation calls
+    # Called by conversations
 
     async def greet(self, name: str, tls: ssl.SSLContext | None = None, *, until: float = math.inf) -> None:
         """Wait for the banner and send EHLO with `name`; with `tls`, use STARTTLS if the server offers it.
@@ -190,9 +190,9 @@ class SmtpSession(asyncio.Protocol):
             raise SessionRefusedError(hello)
 
     async def _start_tls(self, tls: ssl.SSLContext, name: str, until: float) -> None:
-        """Encrypt, forget what was said in the clear, and introduce ourselves again (RFC 3207 4.2).
+        """Start TLS, discard what came before, and send EHLO again (RFC 3207 4.2).
 
-        A server that would rather not (454) is talked to in the clear.
+        If the server declines (454), the session stays unencrypted.
         """
         ready = await self._command("STARTTLS")
         if ready.code == 421:
@@ -200,14 +200,14 @@ class SmtpSession(asyncio.Protocol):
         if ready.code != 220:
             return
         if not self._replies.is_empty:
-            # Bytes that somebody on the way put there, to be read as the server's after the handshake.
+            # An attacker may have injected these bytes, to be read as the server's after the handshake.
             raise self._replies.fail(MalformedReplyError("The server said more before the TLS handshake."))
         async with asyncio.timeout_at(until):
             await self._shake_hands(tls)
         try:
             await self._hello(name)
         except (ConnectionLostError, MalformedReplyError) as error:
-            # In TLS 1.3 a server's refusal comes only after our side of the handshake is done.
+            # In TLS 1.3 a server's refusal arrives only after our side of the handshake is done.
             raise TlsError("The session ended right after the TLS handshake.") from error
 
     async def _shake_hands(self, tls: ssl.SSLContext) -> None:
@@ -224,7 +224,7 @@ class SmtpSession(asyncio.Protocol):
                 ssl_shutdown_timeout=QUIT_LINGER,
             )
         except BaseException as error:
-            # asyncio tells a protocol of its connection's end only after a handshake that succeeded.
+            # asyncio calls connection_lost only after a handshake that succeeded.
             self._transport.abort()
             self.connection_lost(None)
             if isinstance(error, OSError):
@@ -233,7 +233,7 @@ class SmtpSession(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", encrypted)
 
     def _transaction(self, mail_from: str, recipients: Sequence[str]) -> list[str]:
-        """Give the commands that must come before RCPT: none while a fitting transaction is open."""
+        """Return the commands that must come before RCPT; none if a suitable transaction is open."""
         ascii_only = all(recipient.isascii() for recipient in recipients)
         mail = f"MAIL FROM:<{mail_from}>" + ("" if ascii_only else " SMTPUTF8")
         if self.recipients and (ascii_only or self._mail == mail):
@@ -276,4 +276,4 @@ class SmtpSession(asyncio.Protocol):
     def _out_of_turn(self, reply: Reply) -> SmtpError:
         if reply.code == 421:
             return self._replies.fail(SessionRefusedError(reply))
-        return self._replies.fail(MalformedReplyError("The server replied to something that was not asked."))
+        return self._replies.fail(MalformedReplyError("The server sent a reply without a command."))

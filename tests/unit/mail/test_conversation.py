@@ -1,4 +1,4 @@
-"""A conversation with one domain's mail servers: what is said, who is asked next, whose fault a refusal is."""
+"""A conversation with one domain's mail servers: what is sent, which host is next, whose fault a refusal is."""
 
 import asyncio
 from collections.abc import Mapping

@@ -207,8 +207,8 @@ def test_what_a_slow_server_refused_is_told_before_the_next_group_takes_its_time
 
     _, seconds, _ = work(LOOKUP, people, {"slow.test": answers_after(1)}, defer_seconds=())
 
-    told = sorted(seconds.values())
-    waits = [after - before for before, after in pairwise([0.0, *told])]
+    answered_after = sorted(seconds.values())
+    waits = [after - before for before, after in pairwise([0.0, *answered_after])]
     assert max(waits) <= 1.25 * LIMIT + ROUNDING
 
 

@@ -1,4 +1,4 @@
-"""The verifying stage does not ask about what an earlier run heard; it judges that anew."""
+"""The verifying stage does not ask about a reply that an earlier run got; it judges that anew."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -13,15 +13,15 @@ from tests.unit.mail.servers.scripted_servers import mail_host, world
 from tests.unit.mail.verifying import outcomes_of
 
 CHECKED_AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
-HEARD = {"meaning": "accepted", "mail_host": "mx.acme.test", "reply_code": 250, "catch_all": False}
+REPLY = {"meaning": "accepted", "mail_host": "mx.acme.test", "reply_code": 250, "catch_all": False}
 
 
-def verify(email: str, heard: dict[str, Any]) -> tuple[Outcome, int]:
+def verify(email: str, reply: dict[str, Any]) -> tuple[Outcome, int]:
     """The outcome of a contact whose address is known, and how many sessions its mail server saw."""
 
     async def scenario() -> tuple[Outcome, int]:
         async with world({"acme.test": mail_host("grace")}) as scripted:
-            known = {email.lower(): KnownAnswer(Evidence.from_json(heard), CHECKED_AT, 86_400.4)}
+            known = {email.lower(): KnownAnswer(Evidence.from_json(reply), CHECKED_AT, 86_400.4)}
             batch = Batch([Contact(7, email=email)], known_answers=known)
             (outcome,) = await outcomes_of(batch, scripted.network)
             return outcome, scripted.seen["acme.test"].sessions
@@ -30,12 +30,12 @@ def verify(email: str, heard: dict[str, Any]) -> tuple[Outcome, int]:
 
 
 def test_nobody_is_asked_and_the_evidence_tells_the_answers_age() -> None:
-    said, sessions = verify("grace@ACME.test", HEARD)
+    outcome, sessions = verify("grace@ACME.test", REPLY)
 
-    assert (said.position, said.email, sessions) == (7, "grace@acme.test", 0)
-    assert (said.status, said.reason) == (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
-    assert said.evidence.reply.mail_host == "mx.acme.test"
-    assert said.evidence.cache == CacheEvidence(CHECKED_AT, 86_400)
+    assert (outcome.position, outcome.email, sessions) == (7, "grace@acme.test", 0)
+    assert (outcome.status, outcome.reason) == (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
+    assert outcome.evidence.reply.mail_host == "mx.acme.test"
+    assert outcome.evidence.cache == CacheEvidence(CHECKED_AT, 86_400)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,6 @@ def test_nobody_is_asked_and_the_evidence_tells_the_answers_age() -> None:
 def test_what_was_heard_is_judged_like_an_answer_of_today(
     email: str, changes: dict[str, Any], expected: tuple[OutcomeStatus, Reason]
 ) -> None:
-    said, _ = verify(email, HEARD | changes)
+    outcome, _ = verify(email, REPLY | changes)
 
-    assert (said.status, said.reason) == expected
+    assert (outcome.status, outcome.reason) == expected

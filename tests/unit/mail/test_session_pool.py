@@ -35,7 +35,7 @@ async def shared_host(
 
 
 def verify(behaviour: Reply | Talk, emails: Sequence[str], **config: Any) -> tuple[dict[str, OutcomeStatus], Seen]:
-    """What is said of each address, and what the host saw."""
+    """The verdict on each address, and what the host saw."""
 
     async def scenario() -> tuple[dict[str, OutcomeStatus], Seen]:
         domains = list(dict.fromkeys(email.partition("@")[2] for email in emails))

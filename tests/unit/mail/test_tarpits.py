@@ -33,7 +33,7 @@ def greets_after(seconds: float) -> Talk:
 
 
 def verify(servers: dict[str, Reply | Talk], emails: list[str], **config: float) -> tuple[float, dict[str, Outcome]]:
-    """How many seconds it lasts, and what is said of each address."""
+    """How many seconds it lasts, and the verdict on each address."""
 
     async def scenario() -> tuple[float, dict[str, Outcome]]:
         async with world(servers, **config) as scripted:

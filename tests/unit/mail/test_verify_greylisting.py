@@ -18,12 +18,12 @@ VALID = (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
 
 def passes(server: Reply, *contacts: Contact) -> list[dict[int, Deferral | tuple[OutcomeStatus, Reason]]]:
     """Work what is left again and again, each time in a network without memory, until all have an outcome."""
-    said: list[dict[int, Deferral | tuple[OutcomeStatus, Reason]]] = []
+    visits: list[dict[int, Deferral | tuple[OutcomeStatus, Reason]]] = []
 
     async def one_pass() -> None:
         async with world({ACME: server}) as scripted:
             answers = await results_of(left, scripted.network)
-        said.append(
+        visits.append(
             {each.position: (each.status, each.reason) if isinstance(each, Outcome) else each for each in answers}
         )
 
@@ -33,40 +33,40 @@ def passes(server: Reply, *contacts: Contact) -> list[dict[int, Deferral | tuple
         left = [
             contact._replace(deferrals=contact.deferrals + 1)
             for contact in left
-            if isinstance(said[-1][contact.position], Deferral)
+            if isinstance(visits[-1][contact.position], Deferral)
         ]
         if isinstance(server, Greylist):
             server.let_time_pass()
-    return said
+    return visits
 
 
 def test_everybody_is_judged_when_we_come_back() -> None:
     many = [Contact(position, email=f"p{position}@acme.test") for position in range(60)]
     server = Greylist(mail_host(*(f"p{position}" for position in range(0, 60, 2))))
 
-    said = passes(server, *many)
+    visits = passes(server, *many)
 
-    assert said[0] == {position: Deferral(position, 300.0, Reason.GREYLISTED) for position in range(60)}
+    assert visits[0] == {position: Deferral(position, 300.0, Reason.GREYLISTED) for position in range(60)}
     invalid = (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)
-    assert said[1] == {position: invalid if position % 2 else VALID for position in range(60)}
+    assert visits[1] == {position: invalid if position % 2 else VALID for position in range(60)}
 
 
 def test_a_catch_all_behind_a_greylist_is_recognised() -> None:
-    said = passes(Greylist(mail_host(unknown=b"250 Ok")), GRACE)
+    visits = passes(Greylist(mail_host(unknown=b"250 Ok")), GRACE)
 
-    assert said[1] == {0: (OutcomeStatus.RISKY, Reason.CATCH_ALL)}
+    assert visits[1] == {0: (OutcomeStatus.RISKY, Reason.CATCH_ALL)}
 
 
 def test_an_acceptance_whose_random_probe_is_greylisted_is_probed_again() -> None:
-    said = passes(Greylist(mail_host("grace"), known={"RCPT TO:<grace@acme.test>"}), GRACE)
+    visits = passes(Greylist(mail_host("grace"), known={"RCPT TO:<grace@acme.test>"}), GRACE)
 
-    assert said == [{0: Deferral(0, 300.0, Reason.GREYLISTED)}, {0: VALID}]
+    assert visits == [{0: Deferral(0, 300.0, Reason.GREYLISTED)}, {0: VALID}]
 
 
 def test_after_the_last_deferral_there_is_a_verdict() -> None:
-    said = passes(mail_host("grace", unknown=b"451 4.7.1 greylisted"), GRACE)
+    visits = passes(mail_host("grace", unknown=b"451 4.7.1 greylisted"), GRACE)
 
-    assert said == [
+    assert visits == [
         {0: Deferral(0, 300.0, Reason.GREYLISTED)},
         {0: Deferral(0, 900.0, Reason.GREYLISTED)},
         {0: (OutcomeStatus.RISKY, Reason.SERVER_UNCLEAR)},
@@ -94,9 +94,9 @@ def test_only_what_passes_is_waited_for(reply: bytes, deferral: Deferral | tuple
 def test_those_whom_a_limit_left_unasked_wait_too() -> None:
     many = [Contact(position, email=f"p{position}@acme.test") for position in range(60)]
 
-    said = passes(mail_host(replies={"RCPT": b"421 4.7.0 too many connections"}), *many)
+    visits = passes(mail_host(replies={"RCPT": b"421 4.7.0 too many connections"}), *many)
 
-    assert said[0] == {position: Deferral(position, 300.0, Reason.RATE_LIMITED) for position in range(60)}
+    assert visits[0] == {position: Deferral(position, 300.0, Reason.RATE_LIMITED) for position in range(60)}
 
 
 def test_a_server_in_trouble_is_asked_until_it_has_recovered() -> None:
@@ -106,15 +106,15 @@ def test_a_server_in_trouble_is_asked_until_it_has_recovered() -> None:
     def server(command: str) -> bytes | None:
         return troubles.pop() if troubles and command.startswith("RCPT") else recovered(command)
 
-    said = passes(server, GRACE)
+    visits = passes(server, GRACE)
 
-    assert said == [{0: Deferral(0, 300.0, Reason.SERVER_UNCLEAR)}, {0: VALID}]
+    assert visits == [{0: Deferral(0, 300.0, Reason.SERVER_UNCLEAR)}, {0: VALID}]
 
 
 def test_a_transient_no_to_the_invented_address_still_shows_that_the_server_tells_mailboxes_apart() -> None:
-    said = passes(mail_host("grace", unknown=b"450 4.1.1 User unknown in local recipient table"), GRACE)
+    visits = passes(mail_host("grace", unknown=b"450 4.1.1 User unknown in local recipient table"), GRACE)
 
-    assert said == [{0: VALID}]
+    assert visits == [{0: VALID}]
 
 
 @pytest.mark.parametrize("stage", ["email_verify", "email_lookup"])
@@ -127,9 +127,9 @@ def test_a_domain_whose_name_servers_fail_is_asked_about_again_until_nobody_can_
             network = MailNetwork(MailNetworkConfig(nameservers=(resolver,)))
             work = stage_named(stage).stage.work
             passes = [Batch([contact._replace(deferrals=deferrals)]) for deferrals in (0, 1, 2)]
-            said = [each for batch in passes async for each in work(batch, network)]
+            results = [each for batch in passes async for each in work(batch, network)]
             await network.close()
-            return said
+            return results
 
     first, second, last = asyncio.run(scenario())
 

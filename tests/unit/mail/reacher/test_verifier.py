@@ -50,9 +50,9 @@ def verify(
     return asyncio.run(scenario())
 
 
-def verdict(said: Outcome | Deferral) -> tuple[OutcomeStatus, Reason]:
-    assert isinstance(said, Outcome)
-    return said.status, said.reason
+def verdict(result: Outcome | Deferral) -> tuple[OutcomeStatus, Reason]:
+    assert isinstance(result, Outcome)
+    return result.status, result.reason
 
 
 @pytest.mark.parametrize(
@@ -87,27 +87,27 @@ def verdict(said: Outcome | Deferral) -> tuple[OutcomeStatus, Reason]:
 def test_what_the_verifier_saw_becomes_a_verdict_of_ours(
     response: Response, expected: tuple[OutcomeStatus, Reason]
 ) -> None:
-    (said,), _ = verify(lambda _: response, defer_seconds=())
+    (result,), _ = verify(lambda _: response, defer_seconds=())
 
-    assert verdict(said) == expected
+    assert verdict(result) == expected
 
 
 def test_its_own_verdict_is_no_evidence() -> None:
     """Reacher says `invalid` of a server that it could not reach."""
     unreached = output(can_connect_smtp=False, is_catch_all=False, is_deliverable=False)
 
-    (said,), _ = verify(lambda _: Response({**unreached.body, "is_reachable": "invalid"}))
+    (result,), _ = verify(lambda _: Response({**unreached.body, "is_reachable": "invalid"}))
 
-    assert verdict(said)[0] is OutcomeStatus.UNKNOWN
+    assert verdict(result)[0] is OutcomeStatus.UNKNOWN
 
 
 def test_the_evidence_names_the_verifier_and_the_mail_host() -> None:
-    (said,), _ = verify(lambda _: output())
+    (result,), _ = verify(lambda _: output())
 
-    assert isinstance(said, Outcome)
-    assert said.evidence.reply.mail_host == "mx.acme.test"
-    assert said.evidence.reply.reply_text == "127.0.0.1 says: can_connect_smtp, is_deliverable"
-    assert said.evidence.catch_all is False
+    assert isinstance(result, Outcome)
+    assert result.evidence.reply.mail_host == "mx.acme.test"
+    assert result.evidence.reply.reply_text == "127.0.0.1 says: can_connect_smtp, is_deliverable"
+    assert result.evidence.catch_all is False
 
 
 def test_each_address_is_asked_about_once_and_nobody_is_invented_where_catch_all_is_known() -> None:
@@ -123,16 +123,16 @@ def test_each_address_is_asked_about_once_and_nobody_is_invented_where_catch_all
 def test_nobody_is_invented_beside_many_addresses_either() -> None:
     many = [f"person{number}@acme.test" for number in range(PROBED_TOGETHER + 1)]
 
-    said, service = verify(lambda _: output(), *many)
+    results, service = verify(lambda _: output(), *many)
 
     assert sorted(service.asked) == many
-    assert {verdict(each) for each in said} == {VALID}
+    assert {verdict(each) for each in results} == {VALID}
 
 
 def test_what_syntax_and_dns_settle_is_not_asked() -> None:
-    said, service = verify(lambda _: output(), "no address", "grace@gone.test")
+    results, service = verify(lambda _: output(), "no address", "grace@gone.test")
 
-    assert [verdict(each)[1] for each in said] == [Reason.SYNTAX, Reason.NO_SUCH_DOMAIN]
+    assert [verdict(each)[1] for each in results] == [Reason.SYNTAX, Reason.NO_SUCH_DOMAIN]
     assert service.asked == []
 
 
@@ -153,17 +153,17 @@ def test_no_more_are_asked_at_once_than_allowed() -> None:
 def test_a_short_wait_is_waited_and_then_asked_again(status: int) -> None:
     responses = [Response({}, status, {"Retry-After": "0"}), output()]
 
-    (said,), service = verify(lambda _: responses.pop(0))
+    (result,), service = verify(lambda _: responses.pop(0))
 
-    assert verdict(said) == VALID
+    assert verdict(result) == VALID
     assert len(service.asked) == 2
 
 
 @pytest.mark.parametrize("stated", ["\u00b2", "9" * 400, "Tue, 24 Nov 99999999999 12:00:00 GMT", "soon", "-1"])
 def test_a_verifier_that_states_a_wait_nobody_can_read_is_asked_later(stated: str) -> None:
-    (said,), _ = verify(lambda _: Response({}, 429, {"Retry-After": stated}), defer_seconds=())
+    (result,), _ = verify(lambda _: Response({}, 429, {"Retry-After": stated}), defer_seconds=())
 
-    assert verdict(said) == (OutcomeStatus.UNKNOWN, Reason.RATE_LIMITED)
+    assert verdict(result) == (OutcomeStatus.UNKNOWN, Reason.RATE_LIMITED)
 
 
 @pytest.mark.parametrize(
@@ -176,52 +176,52 @@ def test_a_verifier_that_states_a_wait_nobody_can_read_is_asked_later(stated: st
     ids=["too long", "a bomb", "too deep"],
 )
 def test_an_answer_that_is_too_much_to_read_says_nothing(response: Response) -> None:
-    (said,), _ = verify(lambda _: response)
+    (result,), _ = verify(lambda _: response)
 
-    assert verdict(said) == (OutcomeStatus.UNKNOWN, Reason.SERVER_UNCLEAR)
+    assert verdict(result) == (OutcomeStatus.UNKNOWN, Reason.SERVER_UNCLEAR)
 
 
 def test_a_compressed_answer_is_read() -> None:
     body = gzip.compress(json.dumps(output().body).encode())
 
-    (said,), _ = verify(lambda _: Response(body, 200, {"Content-Encoding": "gzip"}))
+    (result,), _ = verify(lambda _: Response(body, 200, {"Content-Encoding": "gzip"}))
 
-    assert verdict(said) == VALID
+    assert verdict(result) == VALID
 
 
 def test_a_name_that_no_host_has_is_kept_in_part() -> None:
-    told = output()
-    told.body["mx"]["records"] = ["a." * 30_000]
+    response = output()
+    response.body["mx"]["records"] = ["a." * 30_000]
 
-    (said,), _ = verify(lambda _: told)
+    (result,), _ = verify(lambda _: response)
 
-    assert isinstance(said, Outcome)
-    assert len(said.evidence.reply.mail_host) < 256
+    assert isinstance(result, Outcome)
+    assert len(result.evidence.reply.mail_host) < 256
 
 
 def test_a_mail_servers_words_are_kept_without_what_no_terminal_and_no_database_takes() -> None:
-    told = failed("permanent: 5.1.1 user\0 unknown \x1b[31m\r\n")
-    told.body["mx"]["records"] = ["mx\0.acme.test.\n"]
+    response = failed("permanent: 5.1.1 user\0 unknown \x1b[31m\r\n")
+    response.body["mx"]["records"] = ["mx\0.acme.test.\n"]
 
-    (said,), _ = verify(lambda _: told)
+    (result,), _ = verify(lambda _: response)
 
-    assert isinstance(said, Outcome)
-    assert said.reason is Reason.NO_SUCH_MAILBOX
-    assert all(text.isprintable() for text in said.evidence.to_json().values() if isinstance(text, str))
+    assert isinstance(result, Outcome)
+    assert result.reason is Reason.NO_SUCH_MAILBOX
+    assert all(text.isprintable() for text in result.evidence.to_json().values() if isinstance(text, str))
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_long_wait_puts_the_contact_off_for_as_long_as_stated(status: int) -> None:
-    (said,), service = verify(lambda _: Response({}, status, {"Retry-After": "600"}))
+    (result,), service = verify(lambda _: Response({}, status, {"Retry-After": "600"}))
 
-    assert said == Deferral(0, 605.0, Reason.RATE_LIMITED)
+    assert result == Deferral(0, 605.0, Reason.RATE_LIMITED)
     assert len(service.asked) == 1
 
 
 def test_a_verifier_that_says_nothing_costs_one_time_limit() -> None:
-    (said,), _ = verify(lambda _: None, contact_timeout=0.2)
+    (result,), _ = verify(lambda _: None, contact_timeout=0.2)
 
-    assert verdict(said) == (OutcomeStatus.UNKNOWN, Reason.TIME_LIMIT)
+    assert verdict(result) == (OutcomeStatus.UNKNOWN, Reason.TIME_LIMIT)
 
 
 def outage_after(say: Callable[[str], Response | None] | None, emails: Sequence[str]) -> str | None:

@@ -57,6 +57,6 @@ def test_a_moment_is_believed_and_a_day_is_not_waited(text: str, seconds: float)
 
 @given(st.text(max_size=300))
 def test_whatever_a_server_writes_is_within_bounds_or_nothing(text: str) -> None:
-    said = stated_wait("try again in " + text)
+    wait = stated_wait("try again in " + text)
 
-    assert said is None or WAIT_MARGIN <= said <= LONGEST_WAIT
+    assert wait is None or WAIT_MARGIN <= wait <= LONGEST_WAIT

@@ -33,11 +33,11 @@ def output(**smtp: Any) -> Response:
 
 def failed(message: str, kind: str = "SmtpError", description: str | None = None) -> Response:
     """An answer of an instance that got an error."""
-    told = output()
+    response = output()
     smtp: dict[str, Any] = {"error": {"type": kind, "message": message}}
     if description:
         smtp["description"] = description
-    return Response({**told.body, "is_reachable": "unknown", "smtp": smtp})
+    return Response({**response.body, "is_reachable": "unknown", "smtp": smtp})
 
 
 @dataclass

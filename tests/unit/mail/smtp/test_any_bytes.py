@@ -93,4 +93,4 @@ def test_whatever_is_sent_each_address_gets_a_verdict_that_rests_on_what_was_sai
         if outcome.status is OutcomeStatus.VALID:
             assert re.search(rb"25[01]", sent)
         if outcome.status in (OutcomeStatus.VALID, OutcomeStatus.INVALID):
-            assert re.search(rb"[45]\d\d", sent), "a no was said: to this address, or to an invented one"
+            assert re.search(rb"[45]\d\d", sent), "an address was refused: this one, or the random one"

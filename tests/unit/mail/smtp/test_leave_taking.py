@@ -12,7 +12,7 @@ PEOPLE = [f"p{number}" for number in range(10)]
 
 
 def verify(server: Reply | Talk, people: Sequence[str]) -> tuple[dict[str, OutcomeStatus], Seen]:
-    """What is said of each person's address, and what the server saw."""
+    """The verdict on each person's address, and what the server saw."""
 
     async def scenario() -> tuple[dict[str, OutcomeStatus], Seen]:
         async with world({ACME: server}, defer_seconds=()) as scripted:
