@@ -66,7 +66,7 @@ class CsvFile:
     def rows(self) -> Iterator[Row]:
         """Yield all rows, including blank ones. Raises `UnusableFile`."""
         csv.field_size_limit(MAX_FIELD_CHARS)
-        # newline="" leaves it to the reader where a row ends: U+2028 and its like may stand within a value.
+        # With newline="" the reader decides where a row ends: characters such as U+2028 may be part of a value.
         with io.TextIOWrapper(_open(self.path, self.content), self.encoding, errors="replace", newline="") as text:
             reader = csv.reader(text, delimiter=self.delimiter, strict=True)
             try:
@@ -253,7 +253,7 @@ def _missing(contact: dict[str, str], preset: str) -> Iterator[str]:
     if preset != "full_pipeline":
         yield "field email is missing: this preset verifies addresses that you bring."
         return
-    # Whether the engine knows companies' domains is the API's to say.
+    # Only the API knows whether the engine has a list of companies.
     if not contact.get("domain") and not contact.get("company"):
         yield "field domain is missing: give the company's domain, or an email."
     if not contact.get("full_name"):

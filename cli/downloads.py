@@ -64,7 +64,7 @@ def _save_to_stream(pieces: Iterable[bytes], handle: Mapping[str, Any], place: P
 
 
 def _write_out(spool: BinaryIO, place: Path) -> None:
-    # Not through sys.stdout.buffer: what a closed pipe leaves in it would fail again when Python ends.
+    # Not through sys.stdout.buffer: after a closed pipe its content would fail again at exit.
     sys.stdout.flush()
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb", 0) if place in STDOUT else place.open("wb") as stream:
         shutil.copyfileobj(spool, stream)

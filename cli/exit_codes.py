@@ -58,7 +58,7 @@ class Interrupted(CommandFailed):
 def run_to_its_end(command: Callable[[], object]) -> NoReturn:
     """Run a command and exit the process with its code."""
     prepare_streams()
-    # A closed terminal or a SIGTERM must not leave the servers and workers behind that we started.
+    # After a SIGTERM, or when the terminal is closed, no server and no worker that we started may be left running.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _exit)
     sys.exit(flush_stdout(_exit_code_of(command)))

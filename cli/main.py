@@ -1,7 +1,7 @@
 """The `growth` command."""
 
-# What only some commands need is imported when they run: libraries for databases and mail take a second to load, and
-# `growth status` needs neither.
+# Imports that only some commands need are in these commands: libraries for databases and mail take a second to load,
+# and `growth status` needs neither.
 
 import os
 from pathlib import Path
@@ -16,6 +16,7 @@ from cli.client import ApiAway, ApiClient, ApiError, find_credentials
 from cli.csv_input import read_contacts
 from cli.downloads import STDOUT, choose_export, save_export
 from cli.exit_codes import run_to_its_end
+from cli.options import HOME, Home
 from cli.runs import runs
 from cli.summary import print_summary
 from cli.suppressions import erase, suppressions
@@ -35,8 +36,6 @@ app.add_typer(account, name="account")
 app.add_typer(runs, name="runs")
 app.add_typer(suppressions, name="suppressions")
 
-Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="The folder of `growth up` and its data.")]
-HOME = Path(".growth")
 Preset = Literal["full_pipeline", "verify_existing_emails"]
 MOST_CREDITS = 10**15
 
@@ -78,7 +77,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
 ) -> None:
     """Run made-up contacts on real servers and compare the results with the truth."""
-    from cli.local.demo import run_demo  # the sandbox's libraries are an extra
+    from cli.local.demo import run_demo  # needs the optional libraries of the sandbox
 
     run_demo(console, home / "demo", contacts, seed, keep=keep)
 
@@ -98,7 +97,7 @@ def submit(
     file = read_contacts(contacts, preset)
     for notice in file.notices:
         say(notice, style="yellow", to=errors)
-    # With a key, sending it again after a lost answer gives the same run.
+    # With a key, repeating the request after a lost response returns the same run.
     key = str(uuid4()) if idempotency_key is None else idempotency_key
     again = f"The same command with `--idempotency-key {key}` gives this run, if it was created."
 
@@ -153,7 +152,7 @@ def retry(
 ) -> None:
     """Continue a failed or cancelled run, as a new run."""
     with ApiClient(find_credentials(home)) as client:
-        # Retrying twice gives the same new run.
+        # Retrying twice returns the same new run.
         new_id = Patience(errors)(lambda: client.retry_run(run_id)) if watching else client.retry_run(run_id)
         say(f"Run {new_id} goes on where {run_id} stopped.")
         if not watching:

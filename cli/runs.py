@@ -3,20 +3,16 @@
 As in `cli.main`, modules that are slow to load are imported where they are used.
 """
 
-from pathlib import Path
-from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from cli.client import ApiClient, ApiError, find_credentials
+from cli.options import HOME, Home
 from cli.summary import print_timeline
 from cli.terminal import console
 
 runs = typer.Typer(no_args_is_help=True, help="Timelines and exports of runs.")
-
-Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="The folder of `growth up` and its data.")]
-HOME = Path(".growth")
 
 
 @runs.command("show")

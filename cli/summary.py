@@ -41,7 +41,7 @@ def print_timeline(console: Console, events: list[dict[str, Any]]) -> None:
     table = Table(box=None, padding=(0, 1))
     for title in ("seconds", "event", "stage", "worker", "detail"):
         justify: JustifyMethod = "right" if title == "seconds" else "left"
-        # An id that is cut off can't be copied.
+        # Ids are not cut off: users copy them.
         table.add_column(title, justify=justify, no_wrap=title != "detail", overflow="fold")
     began = datetime.fromisoformat(events[0]["at"])
     for event in events:

@@ -15,6 +15,7 @@ import typer
 
 from cli.client import ApiClient, ApiError, find_credentials
 from cli.csv_input import COLUMN_NAMES, UnusableFile, open_csv, plain_title, read_contacts
+from cli.options import HOME, Home
 from cli.terminal import console, errors, say, say_error
 from cli.watching import Patience
 
@@ -26,9 +27,7 @@ HASH_COLUMNS = {"sha256", "hash", "email_sha256", "email_hash", "address_sha256"
 PERSON_FIELDS = ("email", "first_name", "last_name", "full_name", "domain")
 
 suppressions = typer.Typer(no_args_is_help=True, help="The suppression list: no server is asked about anybody on it.")
-Home = Annotated[Path, typer.Option("--home", envvar="GROWTH_HOME", help="The folder of `growth up` and its data.")]
 Entries = Annotated[list[str], typer.Argument(help="Addresses, domains, or their SHA-256 in hexadecimal.")]
-HOME = Path(".growth")
 
 
 @suppressions.command("add")

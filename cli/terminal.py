@@ -52,7 +52,7 @@ def prepare_streams() -> None:
 def flush_stdout(exit_code: int) -> int:
     """Flush stdout. Returns the exit code, or another one if flushing fails."""
     if not isinstance(sys.stdout, io.TextIOBase):
-        return PIPE_CLOSED  # Typer has put a stand-in there: it does so when a pipe is closed.
+        return PIPE_CLOSED  # Typer replaces it when a pipe is closed.
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -71,5 +71,5 @@ def leave_closed_pipe() -> NoReturn:
 
 
 def _write_nowhere() -> None:
-    # Python would try once more on its way out, and print a traceback.
+    # Otherwise Python would try again at exit, and print a traceback.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -95,7 +95,7 @@ def watch(client: ApiClient, run_id: str, console: Console, check: Callable[[], 
             check()
             time.sleep(POLL_SECONDS)
         _show(bars, rows, state)
-        # The summary says the last one.
+        # The summary prints the last message.
         bars.tell("")
     return state
 

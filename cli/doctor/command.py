@@ -29,7 +29,7 @@ def print_diagnosis(console: Console, home: Path, mail_domain: str | None) -> bo
     findings = list(diagnose(load_settings(), home, mail_domain))
     for finding in findings:
         mark = f"[{COLOURS[finding.mark]}]{finding.mark:<4}[/]"
-        console.print(f"{mark} {finding.what}: {escape(finding.says)}", soft_wrap=True, highlight=False)
+        console.print(f"{mark} {finding.what}: {escape(finding.sentence)}", soft_wrap=True, highlight=False)
     return all(finding.mark is not Mark.WRONG for finding in findings)
 
 

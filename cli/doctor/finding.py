@@ -18,7 +18,7 @@ class Finding:
 
     what: str
     mark: Mark
-    says: str
+    sentence: str
 
     @property
     def is_fine(self) -> bool:
@@ -26,16 +26,16 @@ class Finding:
         return self.mark is Mark.OK
 
 
-def fine(what: str, says: str) -> Finding:
+def fine(what: str, sentence: str) -> Finding:
     """The check succeeded."""
-    return Finding(what, Mark.OK, says)
+    return Finding(what, Mark.OK, sentence)
 
 
-def wrong(what: str, says: str) -> Finding:
-    """The check failed: `says` tells what to do."""
-    return Finding(what, Mark.WRONG, says)
+def wrong(what: str, sentence: str) -> Finding:
+    """The check failed: `sentence` says what to do."""
+    return Finding(what, Mark.WRONG, sentence)
 
 
-def not_tried(what: str, says: str) -> Finding:
-    """Nothing was checked: `says` tells what to set or to give."""
-    return Finding(what, Mark.NOT_TRIED, f"not tried: {says}")
+def not_tried(what: str, sentence: str) -> Finding:
+    """Nothing was checked: `sentence` says what to set or to give."""
+    return Finding(what, Mark.NOT_TRIED, f"not tried: {sentence}")

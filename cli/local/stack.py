@@ -119,7 +119,7 @@ def _key_of_home(database: Database, home: Path) -> str:
         saved = None
     if saved and reopen_account(database, saved.api_key, LOCAL_CREDITS // 2):
         return saved.api_key
-    # In a database of the operator's own, an account of that name may be anybody's.
+    # In an operator's own database, an account of that name may belong to somebody else.
     key = None if os.environ.get("DATABASE_URL") else add_key(database, LOCAL_ACCOUNT, LOCAL_CREDITS // 2)
     return key or create_account(database, LOCAL_ACCOUNT, LOCAL_CREDITS).api_key
 

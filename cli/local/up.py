@@ -19,7 +19,7 @@ SANDBOX_CONTACTS = 1000
 GREYLIST_S = 2.0
 SANDBOX_CONTACTS_FILE = "sandbox-contacts.csv"
 DEFER_SECONDS = "3,6"
-"""The sandbox's mail servers greylist for seconds, real ones for minutes: whoever watches a demo has no time."""
+"""The sandbox's mail servers greylist for seconds, real ones for minutes, which is too long for a demo."""
 
 
 def run_up(console: Console, home: Path, port: int | None, workers: int, *, with_sandbox: bool) -> None:
@@ -51,7 +51,7 @@ def wait_for_interrupt(running: Stack) -> None:
 
 
 def _sandbox_settings(stack: ExitStack, home: Path, console: Console) -> dict[str, str]:
-    # The sandbox's libraries are an extra: production does without.
+    # The libraries of the sandbox are optional: production does not install them.
     from sandbox.csv_files import write_contacts_csv
     from sandbox.domains import invent_domains
     from sandbox.internet import Internet
@@ -67,7 +67,7 @@ def _sandbox_settings(stack: ExitStack, home: Path, console: Console) -> dict[st
 
 
 def _say_how_to_use(console: Console, home: Path, running: Stack, contacts: Path) -> None:
-    # On a terminal somebody reads it; in a file it would stay.
+    # Only on a terminal: in a file the key would stay.
     key = running.credentials.api_key if console.is_terminal else f"in {home / CREDENTIALS_FILE}"
     lines = (
         f"API      {running.credentials.api_url}  (docs at /docs)",

@@ -133,7 +133,8 @@ async def _check(config: MailNetworkConfig, texts: Sequence[str], patience: floa
         done = await asyncio.gather(*(asyncio.create_task(check) for check in checks))
     finally:
         await network.close()
-    return Checked({text: no_address(said) for text, said in parsed.items() if isinstance(said, SyntaxProblem)}, done)
+    problems = {text: each for text, each in parsed.items() if isinstance(each, SyntaxProblem)}
+    return Checked({text: no_address(problem) for text, problem in problems.items()}, done)
 
 
 def _print_steps(console: Console, checked: Checked) -> None:

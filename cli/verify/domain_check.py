@@ -19,7 +19,7 @@ from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.stages import stage_named
 
 OnWait = Callable[[str, Reason, float], None]
-"""Is told a domain, why its server has to be asked again, and the seconds of the wait."""
+"""Called before a wait, with the domain, the reason of the deferral, and the seconds."""
 
 
 @dataclass(frozen=True, slots=True)

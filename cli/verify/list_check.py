@@ -31,7 +31,7 @@ async def check_list(
             on_progress()
             if network.outage():
                 break
-    # Only now that nobody is at work any more is all written that has to be forgotten.
+    # Only now, when no check is running, are all outcomes written that have to be deleted.
     if outage := network.outage():
         worklist.reopen(MAY_PASS)
     return outage

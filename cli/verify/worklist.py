@@ -27,8 +27,8 @@ CREATE TABLE IF NOT EXISTS addresses (
 ) WITHOUT ROWID;
 """
 CLEAR = "DROP TABLE addresses; DELETE FROM source;"
-# Every domain's first slice comes before any domain's second, or a list of 100,000 addresses at one large provider
-# would keep all conversations waiting for that provider's few connections.
+# The first slice of every domain comes before the second slice of any: otherwise 100,000 addresses at one large
+# provider would occupy all conversations, which wait for that provider's few connections.
 CUT = f"""
 UPDATE addresses SET slice = cut.slice FROM (
   SELECT email, (row_number() OVER (PARTITION BY domain ORDER BY email) - 1) / {SLICE} AS slice FROM addresses
@@ -55,7 +55,7 @@ class Worklist:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db = sqlite3.connect(path, isolation_level=None)
-        # It is a cache: after a power cut the list is begun anew.
+        # The file is a cache: after a power cut the list starts again.
         self._db.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;" + SCHEMA)
         self._at = (-1, "")
         self.done = int(self._scalar("SELECT count(*) FROM addresses WHERE verdict IS NOT NULL"))

@@ -13,5 +13,5 @@ def test_what_was_not_tried_is_neither_fine_nor_wrong(tmp_path: Path) -> None:
     assert {what for what, finding in found.items() if finding.mark is Mark.NOT_TRIED} == {
         "Postgres", "Redis", "Broker", "Mail",
     }  # fmt: skip
-    assert found["Mail"].says.startswith("not tried: give --mail-domain")
+    assert found["Mail"].sentence.startswith("not tried: give --mail-domain")
     assert not found["Mail"].is_fine

@@ -48,8 +48,8 @@ def test_a_way_out_without_obstacles_is_fine() -> None:
     assert {what: finding.is_fine for what, finding in found.items()} == {
         "DNS": True, "SMTP": True, "TLS": True, "Identity": True,
     }  # fmt: skip
-    assert "mx.acme.test answers on port" in found["SMTP"].says
-    assert "client.sender.test resolves to 192.0.2.7 and back" in found["Identity"].says
+    assert "mx.acme.test answers on port" in found["SMTP"].sentence
+    assert "client.sender.test resolves to 192.0.2.7 and back" in found["Identity"].sentence
 
 
 def test_a_port_that_is_shut_is_said_with_what_to_do() -> None:
@@ -57,14 +57,14 @@ def test_a_port_that_is_shut_is_said_with_what_to_do() -> None:
 
     assert not said.is_fine
     for words in ("does not answer on port 9", IP, "block port 25", "set VERIFIER_URL"):
-        assert words in said.says
+        assert words in said.sentence
 
 
 def test_a_host_that_blocks_us_is_not_taken_for_a_shut_port() -> None:
     said = diagnose(mail_host(replies={"": b"554 5.7.1 your IP is blacklisted"}))["SMTP"]
 
     assert not said.is_fine
-    assert "refuses our address (554): check reverse DNS and blocklists." in said.says
+    assert "refuses our address (554): check reverse DNS and blocklists." in said.sentence
 
 
 def test_a_resolver_that_makes_up_answers_is_said() -> None:
@@ -91,7 +91,7 @@ def test_a_resolver_that_makes_up_answers_is_said() -> None:
     said = diagnose(mail_host("postmaster"), zone)["DNS"]
 
     assert not said.is_fine
-    assert "makes up an answer for a name that does not exist" in said.says
+    assert "makes up an answer for a name that does not exist" in said.sentence
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_name_that_does_not_fit_is_said(zone: Any, sentence: str) -> None:
     said = diagnose(mail_host("postmaster"), ZONE | zone, smtp_helo_name="client.sender.test")["Identity"]
 
     assert not said.is_fine
-    assert sentence in said.says
+    assert sentence in said.sentence
 
 
 def test_each_source_address_is_looked_at() -> None:
@@ -113,18 +113,18 @@ def test_each_source_address_is_looked_at() -> None:
         ]
 
     assert sources("127.0.0.1").is_fine
-    assert "we connect from 8.8.8.8, which client.sender.test does not resolve to" in sources("8.8.8.8").says
+    assert "we connect from 8.8.8.8, which client.sender.test does not resolve to" in sources("8.8.8.8").sentence
 
 
 def test_what_the_resolver_said_instead_of_an_answer_is_told() -> None:
     said = diagnose(zone={("acme.test", "MX"): SERVFAIL})["DNS"]
 
     assert not said.is_fine
-    assert "no answer about acme.test (SERVFAIL): check DNS_RESOLVERS" in said.says
+    assert "no answer about acme.test (SERVFAIL): check DNS_RESOLVERS" in said.sentence
 
 
 def test_whether_starttls_is_offered_is_said() -> None:
-    assert "does not offer STARTTLS" in diagnose(extension(b"PIPELINING"))["TLS"].says
+    assert "does not offer STARTTLS" in diagnose(extension(b"PIPELINING"))["TLS"].sentence
 
 
 def test_with_a_remote_verifier_that_one_is_asked_and_no_mail_server() -> None:
@@ -142,4 +142,4 @@ def test_a_remote_verifier_that_is_none_is_said(response: Response, sentence: st
     said = diagnose(verifier=lambda _: response)["Verifier"]
 
     assert not said.is_fine
-    assert sentence in said.says
+    assert sentence in said.sentence
