@@ -32,6 +32,7 @@ OLD_WORDS = {
     r"Enquiry|_enquiry|enquiry_|ways_out|Ways?Out|[hH]andover|HandOver": "probe, egress, session reuse",
     r"\b[sS]hel[fv]|\bTold[A(\[.]|\bBatches[A(\[.]": "SharedCache, CachedValue, Coalescer",
     r"[sS]ought_|_sought\b|\bSought": "target",
+    r"\bput_off\b|_put_off": "deferred",
     r"brought_|_brought\b|\bnot_asked\b|\bNotAsked": "supplied, suppressed, Unanswered",
     r"\b[cC]laimants?\b|\bContest\b|(?:of|about)_nobody\b": "contender, contested address, random probe",
     r"\b[pP]ilots?\b|\b[sS]trays\b|\b[eE]xplorer\b": "sample, outlier, exploratory probe",

@@ -69,7 +69,7 @@ def test_quit_is_said_in_every_session_and_no_connection_is_left_open() -> None:
 
 def test_quit_is_said_to_a_server_even_if_the_asker_is_cancelled() -> None:
     async def scenario() -> Seen:
-        asked, heard = asyncio.Event(), asyncio.Event()
+        asked, received_quit = asyncio.Event(), asyncio.Event()
 
         async def thinks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             ordinary, command = mail_host("grace"), ""
@@ -78,7 +78,7 @@ def test_quit_is_said_to_a_server_even_if_the_asker_is_cancelled() -> None:
                 command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
             asked.set()
             seen.commands.append((await reader.readuntil(b"\r\n")).decode().rstrip("\r\n"))
-            heard.set()
+            received_quit.set()
 
         async with world({"acme.test": thinks}) as scripted:
             seen = scripted.seen["acme.test"]
@@ -92,7 +92,7 @@ def test_quit_is_said_to_a_server_even_if_the_asker_is_cancelled() -> None:
             await asked.wait()
             task.cancel()
             await asyncio.wait({task})
-            await asyncio.wait_for(heard.wait(), timeout=5)
+            await asyncio.wait_for(received_quit.wait(), timeout=5)
             return seen
 
     assert asyncio.run(scenario()).commands == ["QUIT"]

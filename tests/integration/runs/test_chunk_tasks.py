@@ -65,15 +65,15 @@ def people(domains: dict[Behaviour, Domain]) -> Sequence[Person]:
 
 
 @pytest.fixture(scope="module")
-def put_off(domains: dict[Behaviour, Domain]) -> Sequence[Person]:
+def deferred(domains: dict[Behaviour, Domain]) -> Sequence[Person]:
     return invent_people(43, GREYLISTED, [domains[Behaviour.GREYLISTING]])
 
 
 @pytest.fixture(scope="module")
 def internet(
-    domains: dict[Behaviour, Domain], people: Sequence[Person], put_off: Sequence[Person]
+    domains: dict[Behaviour, Domain], people: Sequence[Person], deferred: Sequence[Person]
 ) -> Iterator[Internet]:
-    with Internet([*people, *put_off], list(domains.values()), slow_seconds=SLOW_S) as running:
+    with Internet([*people, *deferred], list(domains.values()), slow_seconds=SLOW_S) as running:
         yield running
 
 
@@ -161,10 +161,10 @@ def test_a_chunk_task_releases_what_is_left_when_its_worker_stops(
     assert reasons_for_releasing(database, run_id) == ["the worker stops"]
 
 
-def test_a_chunk_task_leaves_those_who_were_put_off_and_holds_its_process_no_longer(
-    process: Process, database: Database, put_off: Sequence[Person]
+def test_a_chunk_task_leaves_deferred_contacts_and_holds_its_process_no_longer(
+    process: Process, database: Database, deferred: Sequence[Person]
 ) -> None:
-    run_id = started_run_of(database, put_off)
+    run_id = started_run_of(database, deferred)
 
     with working(process, leased_chunk(database, run_id)) as chunk_task:
         left = chunk_task.result(timeout=min(process.settings.defer_seconds) / 10)

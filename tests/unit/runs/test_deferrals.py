@@ -83,7 +83,7 @@ def test_who_is_erased_waits_no_more(database: Database) -> None:
     assert told.contacts == 3
 
 
-def test_a_contact_that_is_put_off_again_is_counted(database: Database) -> None:
+def test_a_contact_that_is_deferred_again_is_counted(database: Database) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
 
     for _ in range(3):
@@ -175,7 +175,7 @@ def test_nobody_is_said_to_wait_whose_time_has_come(database: Database) -> None:
         assert waiting(session, run_id) is None
 
 
-def test_who_is_put_off_again_waits_until_the_later_time(database: Database) -> None:
+def test_a_contact_deferred_twice_waits_until_the_later_time(database: Database) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
     defer(database, leased_chunk(database, run_id), greylisted(0, seconds=60))
     let_time_pass(database)

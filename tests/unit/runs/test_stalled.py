@@ -160,7 +160,7 @@ def test_when_the_broker_lost_its_data_every_active_run_is_sent_again(database: 
         assert {run.run_id for run in stalled.find_all_active(session)} == {working, pending}
 
 
-def test_a_run_whose_chain_could_not_be_sent_is_not_put_off(database: Database) -> None:
+def test_a_run_whose_chain_could_not_be_sent_is_not_postponed(database: Database) -> None:
     run_id = pending_run(database)
     make_due(database)
     with database.transaction() as session:

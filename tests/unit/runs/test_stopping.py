@@ -211,7 +211,7 @@ def test_a_retry_keeps_outcomes_that_hold_and_asks_again_where_things_may_have_p
     assert [contact.position for contact in left] == list(range(3, 10))
 
 
-def test_a_retry_verifies_again_whom_a_mail_server_put_off_and_looks_nobody_up_again(
+def test_a_retry_verifies_again_whom_a_mail_server_deferred_and_looks_up_no_contact_again(
     owner: Owner, database: Database
 ) -> None:
     finish_chunk(database, leased_chunk(database, owner.run_id), [found(position) for position in range(4, 8)])
