@@ -17,7 +17,7 @@ QUORUM = {"x-queue-type": "quorum"}
 """RabbitMQ's replicated queue: the only type that survives the loss of a node."""
 
 TO_END_A_CHUNK_S = 10
-"""Seconds that a task may need after its chunk's time is up, to write the outcomes in hand."""
+"""Seconds that a task may need after its chunk's time is up, to record its outcomes."""
 TO_BE_KILLED_S = 30
 """Further seconds until its process is killed: long before its message would be delivered again."""
 

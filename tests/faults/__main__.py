@@ -1,9 +1,9 @@
 """The longer fault suite: `python -m tests.faults --rounds N --seed S`.
 
-Each round is one run under one to three faults, drawn at random from a generator that the seed and the round's
-number determine: `--seed S --first R --rounds 1` plays round R again. With `--alone` each fault has one round to
-itself instead. Ends in one line of JSON, and with exit code 1 when a promise was broken. `faults` counts those that
-struck: a plan's last may come after the run's end.
+Each round is one run under one to three random faults. The seed and the number of the round determine them:
+`--seed S --first R --rounds 1` plays round R again. With `--alone` each fault has a round of its own. The last line of
+the output is JSON, and the exit status is 1 after a violation. `faults` counts the injected faults: the last one of a
+plan may come after the end of its run.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> int:
         "violations": sum(len(verdict.violations) for verdict in verdicts),
         "max_resume_s": round(max((verdict.resume_s for verdict in verdicts), default=0.0), 1),
         "max_since_checkpoint_s": round(max((verdict.since_checkpoint_s for verdict in verdicts), default=0.0), 1),
-        "faults": sum(len(verdict.struck) for verdict in verdicts),
+        "faults": sum(len(verdict.injected) for verdict in verdicts),
         "seed": options.seed,
     }
     say(json.dumps(summary))
@@ -93,7 +93,7 @@ def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verd
             verdict = Verdict(None, (f"{type(error).__name__}: {error}",), (), 0.0, 0.0, 0)
         words = "ok" if not verdict.violations else f"VIOLATED, seed {options.seed}: {'; '.join(verdict.violations)}"
         say(
-            f"round {number}: {plan}: {len(verdict.struck)} struck, at work again after {verdict.resume_s:.1f} s, "
+            f"round {number}: {plan}: {len(verdict.injected)} injected, recovered after {verdict.resume_s:.1f} s, "
             f"leased again {verdict.leased_again}, took {time.monotonic() - began:.0f} s: {words}"
         )
         yield verdict

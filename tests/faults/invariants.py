@@ -69,14 +69,13 @@ WHERE run_id = :run_id AND kind = 'chunk_leased'
 class Verdict:
     """The violations, if any, the injected faults, and the measurements.
 
-    `resume_s` is the longest wait for work to go on, `since_checkpoint_s` the most work (in seconds) that a chunk task
-    had in hand and not recorded when it was struck, `leased_again` how many leases there were beyond each chunk's
-    first.
+    `resume_s` is the longest time until work went on. `since_checkpoint_s` is the most work, in seconds, that a hit
+    chunk task had not recorded. `leased_again` is the number of leases beyond the first one of each chunk.
     """
 
     run_id: UUID | None
     violations: tuple[str, ...]
-    struck: tuple[str, ...]
+    injected: tuple[str, ...]
     resume_s: float
     since_checkpoint_s: float
     leased_again: int
@@ -92,7 +91,7 @@ def judge(
 ) -> Verdict:
     """Check a run that has ended against all guarantees.
 
-    `renewals` are signs of work where chunk tasks may have nothing to record for a while.
+    `renewals` show that chunk tasks are working when they have nothing to record for a while.
     """
     with engine.database.transaction() as session:
         resume_s = max(resume_seconds(session, run_id, injections, renewals), default=0.0)
@@ -104,7 +103,7 @@ def judge(
             *_written_by_the_frozen(session, run_id, injections),
             *wrong_exports(engine.export_dir, run_id, readers[0].state),
             *_over("at work again", resume_s, bound_s),
-            *_over("worked since the last checkpoint when it struck", since_checkpoint_s, SINCE_CHECKPOINT_BOUND_S),
+            *_over("worked since the last checkpoint at the injection", since_checkpoint_s, SINCE_CHECKPOINT_BOUND_S),
             *(f"{name} ended by itself" for name in engine.fleet.dead()),
         )
         leased_again = int(session.execute(LEASES_BEYOND_THE_FIRST, {"run_id": run_id}).scalar_one())
@@ -148,10 +147,10 @@ def wrong_counts(session: Session, run_id: UUID) -> Iterator[str]:
 
 def _written_by_the_frozen(session: Session, run_id: UUID, injections: Sequence[Injection]) -> Iterator[str]:
     """A chunk task that was frozen past its lease must not finish its chunk."""
-    struck = [
+    injected = [
         (chunk, injection.injected_at) for injection in injections if injection.frozen for chunk in injection.orphans
     ]
-    for chunk, injected_at in struck:
+    for chunk, injected_at in injected:
         key = {
             "run_id": run_id,
             "stage": chunk.stage,

@@ -1,7 +1,7 @@
 """A run completes whichever process is killed, frozen or has a wrong clock, and however often the chain is sent.
 
-What is checked after each fault, and the bounds: `invariants.judge`, `bounds.BOUNDS`. What befalls the
-servers: `test_faults_outside.py`. All faults, each alone: `make faults ALONE=1`; at random in sequence: `make faults`.
+`invariants.judge` has the checks after each fault, `bounds.BOUNDS` the bounds. Faults of servers are in
+`test_faults_outside.py`. `make faults ALONE=1` injects each fault alone, `make faults` several at random.
 """
 
 import pytest
@@ -41,12 +41,12 @@ def test_a_run_survives(fault_engine: FaultEngine, fault: Fault) -> None:
 
     verdict = play_alone(fault_engine, fault)
 
-    assert verdict.struck == (fault.__name__,)
+    assert verdict.injected == (fault.__name__,)
     assert verdict.violations == ()
 
 
 def test_a_run_survives_its_creators_death_between_commit_and_enqueue(fault_engine: FaultEngine) -> None:
     verdict = play(fault_engine, Plan({}, OUTAGE_SECONDS, creator_dies=True))
 
-    assert verdict.struck == ("create_run_and_die",)
+    assert verdict.injected == ("create_run_and_die",)
     assert verdict.violations == ()

@@ -15,5 +15,5 @@ def test_a_run_survives_the_death_of_its_pooler_and_then_a_postgres_that_is_read
 ) -> None:
     verdict = play(pgbouncer_engine, Plan({restart_pgbouncer: 15, postgres_read_only: 45}, OUTAGE_SECONDS))
 
-    assert verdict.struck == ("restart_pgbouncer", "postgres_read_only")
+    assert verdict.injected == ("restart_pgbouncer", "postgres_read_only")
     assert verdict.violations == ()

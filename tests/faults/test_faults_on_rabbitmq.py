@@ -22,7 +22,7 @@ def test_a_run_over_a_quorum_queue_survives_a_worker_s_death_and_then_the_loss_o
 ) -> None:
     verdict = play(rabbitmq_engine, Plan({kill_worker: 15, lose_queues: 50}, OUTAGE_SECONDS))
 
-    assert verdict.struck == ("kill_worker", "lose_queues")
+    assert verdict.injected == ("kill_worker", "lose_queues")
     assert verdict.violations == ()
 
 

@@ -20,7 +20,7 @@ CHOSEN = (flush_redis, valkey_down, postgres_down, fail_loading)
 def test_a_run_survives(fault_engine: FaultEngine, fault: Fault) -> None:
     verdict = play_alone(fault_engine, fault)
 
-    assert verdict.struck == (fault.__name__,)
+    assert verdict.injected == (fault.__name__,)
     assert verdict.violations == ()
 
 

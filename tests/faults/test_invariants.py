@@ -116,11 +116,11 @@ def test_nothing_is_wrong_with_whole_exports(exported: tuple[Path, UUID, dict[st
 
 
 def test_an_export_that_was_cut_short_or_is_missing_is_told(exported: tuple[Path, UUID, dict[str, Any]]) -> None:
-    directory, run_id, told = exported
+    directory, run_id, state = exported
     (directory / str(run_id) / "contacts.csv").write_text("email\r\na@alpha.test\r\n")
-    told["export_handles"].pop()
+    state["export_handles"].pop()
 
-    assert list(invariants.wrong_exports(directory, run_id, told)) == [
+    assert list(invariants.wrong_exports(directory, run_id, state)) == [
         "exports are ['csv']",
         "the checksum of the csv export is wrong",
         "the csv export has 1 rows and says 2, for 2 contacts",

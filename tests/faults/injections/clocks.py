@@ -5,9 +5,9 @@ import time
 from tests.faults.scene import Fault, Injection, Scene, worked_chunk
 
 JUMPS = ((6, 6.0), (-6, 2.0), (0, 0.0))
-"""By how many hours the clock is wrong, and for how many seconds; at last it is right again, which is a jump as well.
+"""By how many hours the clock is wrong, and for how many seconds. The return to the correct time is a jump too.
 
-Long enough ahead for kombu, which looks every five seconds for messages that are in hand for too long.
+The clock is ahead long enough for kombu, which looks for overdue unacknowledged messages every five seconds.
 """
 
 

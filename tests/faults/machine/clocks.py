@@ -1,6 +1,6 @@
 """Wall clocks of processes that can jump by hours while they run: a small library, preloaded (clock.c).
 
-Not libfaketime: with CLOCK_MONOTONIC left alone, as a step of a real clock does, its release 0.9.10 breaks
+libfaketime will not do: with an unchanged CLOCK_MONOTONIC, as in a step of a real clock, its release 0.9.10 breaks
 Python's `time.sleep`.
 """
 

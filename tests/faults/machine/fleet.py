@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 class Fleet:
     """Named processes, each leader of a process group of its own: a signal to the group reaches its children too.
 
-    It restarts nothing by itself: a fault says when its victim comes back, as a supervisor in production would.
+    It restarts nothing by itself: each fault restarts its process, as a supervisor would in production.
     """
 
     environment: Mapping[str, str]
@@ -61,7 +61,7 @@ class Fleet:
     def stop(self, name: str, seconds: float) -> None:
         """Send SIGTERM to a process alone, as a supervisor does. It has ended by itself when this returns.
 
-        Raises `subprocess.TimeoutExpired` when it did not; it is killed then.
+        Raises `subprocess.TimeoutExpired` if it did not end; then it is killed.
         """
         process = self._running[name]
         process.terminate()

@@ -76,9 +76,9 @@ def ending_session_before(database: Database, statement: str) -> Iterator[list[s
 def ending_session_at_commit(
     database: Database, number: int, first: Callable[[psycopg.Connection], object] = psycopg.Connection.commit
 ) -> Iterator[list[int]]:
-    """The session of the transaction of this number ends, and nobody hears what came of COMMIT; the commits seen.
+    """End the session of the transaction of this number during its COMMIT. Yields the numbers of the commits seen.
 
-    `first` is what happens before: it is committed, unless another thing is given.
+    `first` is done before: by default it commits, so that the COMMIT succeeds and is not confirmed.
     """
     commits: list[int] = []
 

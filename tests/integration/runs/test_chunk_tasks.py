@@ -171,9 +171,9 @@ def test_a_chunk_task_leaves_deferred_contacts_and_holds_its_process_no_longer(
 
     assert left == StageLeft(complete=False, has_free_chunks=False)
     with database.transaction() as session:
-        told = waiting(session, run_id)
-        assert told is not None
-        assert told.contacts == GREYLISTED
+        left = waiting(session, run_id)
+        assert left is not None
+        assert left.contacts == GREYLISTED
         message = json.loads(live_state.build(session, session.get_one(Run, run_id)).body)["progress"]["message"]
     assert f"{GREYLISTED} contacts wait until mail servers, name servers or providers can be asked again" in message
 

@@ -92,6 +92,6 @@ def test_readers_and_the_timeline_are_told_what_the_run_waits_for(
 
     with database.transaction() as session:
         state = json.loads(live_state.build(session, session.get_one(Run, run_id)).body)
-        told = [event.detail for event in events_of_run(session, run_id) if event.kind == "chunk_deferred"]
+        deferred = [event.detail for event in events_of_run(session, run_id) if event.kind == "chunk_deferred"]
     assert "The export files can't be written yet; the next try is at " in state["progress"]["message"]
-    assert [detail["reasons"] for detail in told] == [["ENOTDIR"]]
+    assert [detail["reasons"] for detail in deferred] == [["ENOTDIR"]]

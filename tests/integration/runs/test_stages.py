@@ -44,8 +44,8 @@ async def through_both_stages(
 
 
 async def work(stage: str, contacts: Sequence[Contact], network: MailNetwork) -> dict[int, Outcome]:
-    said = [each async for each in stage_named(stage).stage.work(Batch(contacts), network)]
-    outcomes = [each for each in said if isinstance(each, Outcome)]
+    results = [each async for each in stage_named(stage).stage.work(Batch(contacts), network)]
+    outcomes = [each for each in results if isinstance(each, Outcome)]
     assert sorted(outcome.position for outcome in outcomes) == sorted(contact.position for contact in contacts)
     return {outcome.position: outcome for outcome in outcomes}
 
@@ -88,23 +88,23 @@ def test_nobody_gets_a_wrong_address(run: Run) -> None:
 
 
 def test_whoever_is_not_found_is_told_why(run: Run) -> None:
-    told = {
+    reasons = {
         position: str(outcome.reason)
         for position, outcome in run.looked_up.items()
         if outcome.email is None and not run.people[position].findable
     }
 
-    assert told == {position: run.people[position].reason_not_found for position in told}
+    assert reasons == {position: run.people[position].reason_not_found for position in reasons}
 
 
 def test_the_verdicts_are_the_truth(run: Run) -> None:
-    said = {
+    verdicts = {
         position: str(outcome.status)
         for position, outcome in run.verified.items()
         if run.looked_up[position].email is not None
     }
 
-    assert said == {position: run.people[position].verdict for position in said}
+    assert verdicts == {position: run.people[position].verdict for position in verdicts}
 
 
 def test_no_message_is_ever_sent_and_every_session_ends_with_quit(run: Run) -> None:
@@ -142,8 +142,8 @@ async def come_back(people: Sequence[Person], internet: Internet) -> list[dict[i
     passes: list[dict[int, Outcome | Deferral]] = []
     while left:
         network = MailNetwork(way_into(internet))
-        said = stage_named("email_lookup").stage.work(Batch(left, taught_by(passes)), network)
-        passes.append({each.position: each async for each in said})
+        results = stage_named("email_lookup").stage.work(Batch(left, taught_by(passes)), network)
+        passes.append({each.position: each async for each in results})
         await network.close()
         left = [
             contact._replace(deferrals=contact.deferrals + 1)
@@ -169,12 +169,12 @@ def test_whoever_comes_back_to_a_greylisting_server_learns_the_truth() -> None:
     with Internet(people, domains, greylist_seconds=GREYLIST_SECONDS) as internet:
         passes = asyncio.run(come_back(people, internet))
 
-    assert [type(said) for said in passes[0].values()] == [Deferral] * 100
+    assert [type(result) for result in passes[0].values()] == [Deferral] * 100
     assert len(passes) <= 4
     learned = {
         each.position: (each.email, each.reason)
-        for said in passes
-        for each in said.values()
+        for results in passes
+        for each in results.values()
         if isinstance(each, Outcome)
     }
     truth = {

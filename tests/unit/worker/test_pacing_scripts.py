@@ -248,9 +248,9 @@ def test_only_the_first_in_the_line_is_told_of_a_free_slot(scripts: Scripts) -> 
 
         scripts.release("a-0", BUSY)
         scripts.client.publish("growth:{pacing}:turns:end", "end")
-        told = list(itertools.takewhile(lambda data: data != b"end", (each["data"] for each in channel.listen())))
+        channels = list(itertools.takewhile(lambda data: data != b"end", (each["data"] for each in channel.listen())))
 
-    assert told == [b"b-1"]
+    assert channels == [b"b-1"]
 
 
 def test_a_clock_that_was_set_back_leaves_no_slot_taken_for_hours(scripts: Scripts) -> None:

@@ -84,8 +84,8 @@ def test_a_random_address_is_probed_once_by_the_whole_fleet(valkey_url: str, red
 
     async def scenario() -> tuple[list[Answer], list[str]]:
         async with mail_server(mail_host("grace"), "127.0.0.2") as (port, seen):
-            said, _ = await asyncio.to_thread(with_networks, valkey_url, ACME, random_probe, 2, port)
-            return said, seen.verbs("RCPT")
+            answers, _ = await asyncio.to_thread(with_networks, valkey_url, ACME, random_probe, 2, port)
+            return answers, seen.verbs("RCPT")
 
     (first, second), recipients = asyncio.run(scenario())
 
