@@ -64,6 +64,7 @@ def times_sent(database: Database, run_id: UUID) -> int:
 
 def test_what_a_broker_lost_is_sent_again_once(database: Database, broker: redis.Redis, sweeper: None) -> None:
     lost = pending_run(database)
+    change(database, "UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id", lost)
     wait_until(lambda: times_sent(database, lost) == 1 and bool(broker.exists(KEY)), "the broker marker", seconds=30)
 
     later = pending_run(database)
