@@ -1,4 +1,4 @@
-"""Deferrals: contacts that a stage put off, because a mail server asked us to come back later."""
+"""Deferrals: contacts that wait until their mail server can be asked again."""
 
 from datetime import datetime
 from uuid import UUID

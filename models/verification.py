@@ -1,4 +1,4 @@
-"""Verifications: what a mail server settled about an address, so that it is not asked again for some days."""
+"""Verifications: conclusive answers of mail servers about addresses, which are not asked for again for some days."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ KEPT_STATUSES = ("valid", "risky", "invalid")
 
 
 class Verification(Base):
-    """The latest settled verdict on an address, for one account.
+    """The latest conclusive verdict on an address, for one account.
 
     `address` is the SHA-256 of the normalised address: the row tells whom it is about only to who asks again. It is
     the account's own: no account learns, be it by the time an answer takes, what another one has asked about.

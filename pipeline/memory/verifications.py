@@ -90,12 +90,12 @@ def fresh_answers(
 
 def remember_verdicts(session: Session, account_id: UUID, outcomes: Iterable[Outcome]) -> None:
     """Keep conclusive verdicts. A remembered verdict is not kept again, so that it ages."""
-    verdicts = {outcome.email: _kept(outcome) for outcome in outcomes if outcome.email and _is_settled(outcome)}
+    verdicts = {outcome.email: _kept(outcome) for outcome in outcomes if outcome.email and _is_conclusive(outcome)}
     if verdicts:
         session.execute(REMEMBER, {"account_id": account_id, "verdicts": json.dumps(list(verdicts.values()))})
 
 
-def _is_settled(outcome: Outcome) -> bool:
+def _is_conclusive(outcome: Outcome) -> bool:
     """Whether a mail server said it, just now, and all that a verdict needs."""
     reply = outcome.evidence.reply
     if outcome.evidence.cache or reply is None or not reply.mail_host or reply.meaning not in HOLDS_FOR_DAYS:

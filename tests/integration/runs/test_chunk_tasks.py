@@ -52,7 +52,7 @@ QUICK, SLOW, GREYLISTED = 6, 4, 3
 
 @pytest.fixture(scope="module")
 def domains() -> dict[Behaviour, Domain]:
-    """One whose server answers at once, one whose server takes its time, one whose server puts off everybody."""
+    """One whose server answers at once, one whose server takes its time, one whose server defers everybody."""
     return {domain.behaviour: domain for domain in invent_domains(41)}
 
 
@@ -190,7 +190,7 @@ class BrokenByOne:
             yield not_found(contact.position)
 
 
-def test_a_contact_that_breaks_the_stage_itself_is_narrowed_down_to_and_given_up(
+def test_a_contact_that_breaks_the_stage_itself_is_found_and_given_up(
     process: Process, database: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = [replace(spec, stage=BrokenByOne()) if spec.name == LOOKUP else spec for spec in stages.STAGES]

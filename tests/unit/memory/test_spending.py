@@ -38,12 +38,12 @@ def test_sums_follow_each_way_in_which_an_answer_changes(database: Database) -> 
     later_run = pending_run(database, account_id=account_id)
     asked = [question(number) for number in range(4)]
     with database.transaction() as session:
-        claimed = provider_answers.reserve(session, account_id, run_id, asked, Caps())
+        reserved = provider_answers.reserve(session, account_id, run_id, asked, Caps())
         assert_sums_are_right(session)
         provider_answers.record(session, account_id, run_id, asked[0], NotFound(cost=Decimal(1)))
         assert_sums_are_right(session)
-        assert isinstance(claimed[1], Reserved)
-        provider_answers.retract(session, account_id, asked[1], claimed[1])
+        assert isinstance(reserved[1], Reserved)
+        provider_answers.retract(session, account_id, asked[1], reserved[1])
         assert_sums_are_right(session)
         session.execute(text("UPDATE provider_answers SET asked_at = asked_at - interval '2 days'"))
         assert_sums_are_right(session)

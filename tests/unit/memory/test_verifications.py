@@ -65,7 +65,7 @@ def verifying(database: Database, owner: UUID, emails: Sequence[str] = (GRACE,),
     return run_id
 
 
-def settle(database: Database, owner: UUID, *outcomes: Outcome, days_ago: float = 0, **output: object) -> None:
+def verify(database: Database, owner: UUID, *outcomes: Outcome, days_ago: float = 0, **output: object) -> None:
     """A run of the account's gets these outcomes, some days ago."""
     run_id = verifying(database, owner, [each.email or "" for each in outcomes], **output)
     finish_chunk(database, leased_chunk(database, run_id, VERIFY), outcomes)
@@ -83,8 +83,8 @@ def known_to(
         return dict(chunks.load(session, lease, freshness).known_answers)
 
 
-def test_a_settled_verdict_is_known_to_the_accounts_next_run(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID)
+def test_a_conclusive_verdict_is_known_to_the_accounts_next_run(database: Database, owner: UUID) -> None:
+    verify(database, owner, VALID)
 
     known = known_to(database, owner)[GRACE]
 
@@ -94,13 +94,13 @@ def test_a_settled_verdict_is_known_to_the_accounts_next_run(database: Database,
 
 
 def test_another_account_knows_nothing_of_it(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID)
+    verify(database, owner, VALID)
 
     assert known_to(database, account(database).account_id) == {}
 
 
 def test_an_address_is_the_same_however_its_domain_is_written(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID)
+    verify(database, owner, VALID)
 
     assert list(known_to(database, owner, " grace@ALPHA.test", "Grace@alpha.test")) == [GRACE]
 
@@ -116,24 +116,24 @@ def test_an_address_is_the_same_however_its_domain_is_written(database: Database
 def test_each_status_is_fresh_for_its_own_time(
     database: Database, owner: UUID, status: OutcomeStatus, reason: Reason, days: float
 ) -> None:
-    settle(database, owner, VALID._replace(status=status, reason=reason), days_ago=days - 0.01)
+    verify(database, owner, VALID._replace(status=status, reason=reason), days_ago=days - 0.01)
     assert list(known_to(database, owner)) == [GRACE]
 
-    settle(database, owner, VALID._replace(email="ada@alpha.test"), days_ago=0.02)
+    verify(database, owner, VALID._replace(email="ada@alpha.test"), days_ago=0.02)
     assert list(known_to(database, owner)) == []
 
 
 def test_no_time_at_all_means_never(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID)
+    verify(database, owner, VALID)
 
     assert known_to(database, owner, freshness=Freshness(0, 0, 0)) == {}
 
 
 def test_a_run_may_ask_for_fresh_verdicts_only_and_others_profit_from_them(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID)
+    verify(database, owner, VALID)
 
     assert known_to(database, owner, fresh=True) == {}
-    settle(database, owner, VALID._replace(evidence=seen(mail_host="mx2.alpha.test")), fresh=True)
+    verify(database, owner, VALID._replace(evidence=seen(mail_host="mx2.alpha.test")), fresh=True)
     assert known_to(database, owner)[GRACE].evidence.reply.mail_host == "mx2.alpha.test"
 
 
@@ -156,10 +156,10 @@ def test_a_retry_wants_what_its_run_wanted(database: Database, owner: UUID) -> N
         {"meaning": None},
     ],
 )
-def test_what_no_mail_server_settled_for_days_is_not_kept(
+def test_what_no_mail_server_said_for_days_is_not_kept(
     database: Database, owner: UUID, changes: dict[str, object]
 ) -> None:
-    settle(database, owner, VALID._replace(status=OutcomeStatus.RISKY, evidence=seen(**changes)))
+    verify(database, owner, VALID._replace(status=OutcomeStatus.RISKY, evidence=seen(**changes)))
 
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM verifications") == 0
@@ -168,37 +168,37 @@ def test_what_no_mail_server_settled_for_days_is_not_kept(
 def test_a_no_is_kept_whether_or_not_the_domain_is_a_catch_all(database: Database, owner: UUID) -> None:
     no = seen(meaning="no_such_mailbox", reply_code=550, catch_all=None)
 
-    settle(database, owner, VALID._replace(status=OutcomeStatus.INVALID, reason=Reason.NO_SUCH_MAILBOX, evidence=no))
+    verify(database, owner, VALID._replace(status=OutcomeStatus.INVALID, reason=Reason.NO_SUCH_MAILBOX, evidence=no))
 
     assert known_to(database, owner)[GRACE].evidence.catch_all is None
 
 
 def test_a_verdict_does_not_get_younger_by_being_used(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID, days_ago=5)
+    verify(database, owner, VALID, days_ago=5)
 
-    settle(database, owner, VALID._replace(evidence=seen(cache={"age_seconds": 432_000})))
+    verify(database, owner, VALID._replace(evidence=seen(cache={"age_seconds": 432_000})))
 
     assert known_to(database, owner)[GRACE].age_seconds > 4 * 86_400
 
 
 def test_a_newer_verdict_replaces_an_older_one(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID, days_ago=5)
+    verify(database, owner, VALID, days_ago=5)
 
-    settle(database, owner, VALID._replace(evidence=seen(meaning="no_such_mailbox")))
+    verify(database, owner, VALID._replace(evidence=seen(meaning="no_such_mailbox")))
 
     known = known_to(database, owner)[GRACE]
     assert (known.evidence.reply.meaning, known.age_seconds < 60) == ("no_such_mailbox", True)
 
 
 def test_an_address_that_comes_twice_in_a_checkpoint_is_kept_once(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID, VALID._replace(position=1))
+    verify(database, owner, VALID, VALID._replace(position=1))
 
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM verifications") == 1
 
 
 def test_a_row_does_not_tell_whom_it_is_about(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID)
+    verify(database, owner, VALID)
     with database.transaction() as session:
         session.execute(text("TRUNCATE runs CASCADE"))
         assert count(session, "SELECT count(*) FROM verifications") == 1
@@ -207,7 +207,7 @@ def test_a_row_does_not_tell_whom_it_is_about(database: Database, owner: UUID) -
 
 
 def test_what_an_earlier_stage_saw_is_fresher_and_nothing_is_looked_up_for_it(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID._replace(email="given.family0@alpha.test"))
+    verify(database, owner, VALID._replace(email="given.family0@alpha.test"))
     people = [ContactIn(first_name="Given", last_name="Family", domain="alpha.test")]
     with database.transaction() as session:
         run_id = create_run(session, owner, order_of(people), rate_card=RateCard()).run_id
@@ -236,7 +236,7 @@ def test_nothing_is_kept_without_the_lease(database: Database, owner: UUID) -> N
 
 
 def test_kept_verdicts_are_deleted_when_their_days_are_over_and_not_before(database: Database, owner: UUID) -> None:
-    settle(database, owner, VALID, days_ago=10)
+    verify(database, owner, VALID, days_ago=10)
 
     with database.transaction() as session:
         assert retention.delete_verifications(session, days=10.01) == 0

@@ -109,6 +109,24 @@ def test_a_broker_that_goes_away_after_it_was_asked_postpones_no_run(database: D
 
 
 @pytest.mark.usefixtures("due_runs")
+def test_the_timeline_tells_only_of_chains_that_were_sent(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[UUID] = []
+
+    def send_one_chain(run_id: UUID, _preset: str) -> None:
+        if sent:
+            raise DispatchFailed("the broker is gone")
+        sent.append(run_id)
+
+    monkeypatch.setattr("worker.sweeper.sweep.send_chain", send_one_chain)
+    with pytest.raises(DispatchFailed):
+        sweep(database, Standing(), run_hours=1, stage_hours=1)
+
+    with database.transaction() as session:
+        assert session.execute(text("SELECT run_id FROM run_events WHERE kind = 'resent'")).scalars().all() == sent
+        assert count(session, "SELECT count(*) FROM runs WHERE resends = 1") == 1
+
+
+@pytest.mark.usefixtures("due_runs")
 def test_a_broker_that_is_away_postpones_no_run(database: Database) -> None:
     away = RedisBrokerMarker(redis.Redis.from_url(NOBODY_LISTENS))
 
