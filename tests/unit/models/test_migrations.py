@@ -81,3 +81,35 @@ def test_chunks_that_stopped_runs_left_behind_are_stopped(database: Database) ->
         (working, 0, "open"),
         (working, 1, "open"),
     ]
+
+
+def test_stored_words_and_states_get_their_new_names(database: Database) -> None:
+    """Of a run whose data was being deleted, and of one that is at work."""
+    working, retracted = started_run(database, count=4), started_run(database, count=4)
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0011")
+        for statement in (
+            "INSERT INTO run_events (run_id, kind) VALUES (:working, 'chunk_claimed'), (:working, 'chunk_handed_back')",
+            """INSERT INTO run_events (run_id, kind, detail) VALUES (:working, 'step_failed', '{"step": "claim"}')""",
+            """UPDATE runs SET trouble = '{"step": "claim", "times": 1}' WHERE id = :working""",
+            "UPDATE runs SET status = 'cancelled', finished_at = now() WHERE id = :retracted",
+            "DELETE FROM contacts WHERE run_id = :retracted AND input_row = 0",
+        ):
+            connection.execute(text(statement), {"working": working, "retracted": retracted})
+
+    migrate(database)
+
+    with database.transaction() as session:
+        events = session.execute(
+            text("SELECT kind, detail ->> 'step' FROM run_events WHERE run_id = :id ORDER BY id DESC LIMIT 3"),
+            {"id": working},
+        ).all()
+        trouble = session.execute(text("SELECT trouble ->> 'step' FROM runs WHERE id = :id"), {"id": working}).scalar()
+        gone = session.execute(text("SELECT id FROM runs WHERE retracted_at IS NOT NULL")).scalars().all()
+    assert [tuple(event) for event in events] == [
+        ("step_failed", "lease"),
+        ("chunk_released", None),
+        ("chunk_leased", None),
+    ]
+    assert trouble == "lease"
+    assert gone == [retracted]
