@@ -1,6 +1,7 @@
 """The migrations and the tables say the same."""
 
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 import pytest
 from alembic import command
@@ -85,17 +86,19 @@ def test_chunks_that_stopped_runs_left_behind_are_stopped(database: Database) ->
 
 def test_stored_words_and_states_get_their_new_names(database: Database) -> None:
     """Of a run whose data was being deleted, and of one that is at work."""
+    kinds = import_module("models.migrations.versions.0012_words").KINDS
     working, retracted = started_run(database, count=4), started_run(database, count=4)
     with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "0011")
         for statement in (
-            "INSERT INTO run_events (run_id, kind) VALUES (:working, 'chunk_claimed'), (:working, 'chunk_handed_back')",
+            "INSERT INTO run_events (run_id, kind) SELECT :working, unnest(CAST(:kinds AS text[]))",
             """INSERT INTO run_events (run_id, kind, detail) VALUES (:working, 'step_failed', '{"step": "claim"}')""",
             """UPDATE runs SET trouble = '{"step": "claim", "times": 1}' WHERE id = :working""",
             "UPDATE runs SET status = 'cancelled', finished_at = now() WHERE id = :retracted",
             "DELETE FROM contacts WHERE run_id = :retracted AND input_row = 0",
         ):
-            connection.execute(text(statement), {"working": working, "retracted": retracted})
+            parameters = {"working": working, "retracted": retracted, "kinds": list(kinds)}
+            connection.execute(text(statement), {name: parameters[name] for name in text(statement).compile().params})
 
     migrate(database)
 
