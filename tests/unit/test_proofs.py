@@ -16,7 +16,7 @@ from settings import Settings
 from tests import project_names
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "explanation" / "reliability.md").read_text()
+PAGE = (ROOT / "docs" / "reliability.md").read_text()
 _, _, TABLE = PAGE.partition("## Promises")
 ROWS = [line.strip("| ").split(" | ") for line in TABLE.partition("\n## ")[0].splitlines() if line.startswith("| ")][2:]
 NAMES = re.compile(r"`(?:test_a_run_survives\[)?(\w+)\]?`")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.proof
 ENDS_WITHIN_S = 15
 """Half the time that billiard lets a pool process wait for its result to be read."""
 BEGINS_WITHIN_S = 5
-"""The guarantee after lost connections (docs/explanation/reliability.md)."""
+"""The guarantee after lost connections (docs/reliability.md)."""
 
 
 @pytest.fixture
