@@ -73,6 +73,15 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
+def new_database(clones: Clones) -> Iterator[Database]:
+    """For tests that measure what statements cost."""
+    with clones.new() as url:
+        opened = open_database(url)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
 def redis_client(valkey_url: str) -> Iterator[redis.Redis]:
     client = redis.Redis.from_url(valkey_url)
     client.flushdb()

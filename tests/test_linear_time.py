@@ -76,6 +76,7 @@ ELSEWHERE = {
     Call("pipeline/lookup/names/scripts.py", "_by_table", "groups"): "alternatives without repetition",
     Call("pipeline/mail/replies/rules.py", "_pattern", ""): "the rules",
     Call("pipeline/mail/replies/classify.py", "without_local_part", ""): "a literal; the reader is tried",
+    Call("pipeline/mail/address/providers.py", "", ""): "an entry of a table; the reader is tried",
 }
 
 

@@ -230,16 +230,16 @@ LINEAR: Mapping[str, Does] = {
 
 
 @pytest.fixture(scope="module")
-def meters(postgres_url: str, template_database: str) -> Iterator[tuple[Meter, Meter]]:
+def meters(clones: Clones) -> Iterator[tuple[Meter, Meter]]:
     """What each step costs at both sizes. Colleagues are looked for nearer than usual, so that both have as many."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lookups, "REACH", 200)
         patch.setattr(lookups, "NEAR", 50)
-        yield measured(postgres_url, template_database, SMALL), measured(postgres_url, template_database, LARGE)
+        yield measured(clones, SMALL), measured(clones, LARGE)
 
 
-def measured(postgres_url: str, template: str, contacts: int) -> Meter:
-    with Clones(postgres_url, template).one() as url, closing(open_database(url, pool_size=1)) as database:
+def measured(clones: Clones, contacts: int) -> Meter:
+    with clones.new() as url, closing(open_database(url, pool_size=1)) as database:
         with database.engine.begin() as connection:
             for table in Base.metadata.tables:
                 connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
@@ -294,21 +294,21 @@ def defer_all(session: Session, _owner: UUID, run_id: UUID) -> None:
 
 @pytest.mark.parametrize("does", [cancel_and_retry, erase_all, record_all, defer_all])
 def test_a_session_that_began_with_small_runs_does_no_more_for_a_large_one(
-    database: Database, does: Callable[[Session, UUID, UUID], None]
+    new_database: Database, does: Callable[[Session, UUID, UUID], None]
 ) -> None:
     """Nothing analyses the tables: what such a session knows of them is from when they were nearly empty."""
-    with database.engine.begin() as connection:
+    with new_database.engine.begin() as connection:
         for table in Base.metadata.tables:
             connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
-    owner = account(database, credits_granted=100_000).account_id
-    small = [worked_run(database, owner, contacts=2) for _ in range(12)]
+    owner = account(new_database, credits_granted=100_000).account_id
+    small = [worked_run(new_database, owner, contacts=2) for _ in range(12)]
     for run_id in small:
-        with database.transaction() as session:
+        with new_database.transaction() as session:
             does(session, owner, run_id)
-    large = worked_run(database, owner, contacts=1_000)
+    large = worked_run(new_database, owner, contacts=1_000)
 
-    with closing(open_database(database.engine.url.render_as_string(hide_password=False), pool_size=1)) as fresh:
-        costs = [blocks_of(each, lambda session: does(session, owner, large)) for each in (fresh, database)]
+    with closing(open_database(new_database.engine.url.render_as_string(hide_password=False), pool_size=1)) as fresh:
+        costs = [blocks_of(each, lambda session: does(session, owner, large)) for each in (fresh, new_database)]
 
     assert costs[1] <= 1.2 * costs[0]
 

@@ -198,10 +198,10 @@ def test_the_sweeper_waits_for_no_run_that_is_locked_as_by_its_retry(database: D
 
 
 def test_looking_for_whose_turn_it_is_costs_no_more_for_each_run_however_many_of_an_account_wait(
-    database: Database,
+    new_database: Database,
 ) -> None:
-    run_id = stopped_run(database)
-    few, many = (turns_measured(database, run_id, more) for more in (49, 450))
+    run_id = stopped_run(new_database)
+    few, many = (turns_measured(new_database, run_id, more) for more in (49, 450))
 
     leases = [name for step, name in few.rows if step == "lease"]
     finding = [sum(cost for (step, _), cost in each.rows.items() if step == "find") for each in (few, many)]
