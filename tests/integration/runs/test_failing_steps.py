@@ -1,7 +1,6 @@
 """A failing step is retried a few times with growing pauses. Then the contact is given up, or the run fails."""
 
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +19,7 @@ from pipeline.runs import live_state
 from pipeline.runs.create import create_run
 from pipeline.runs.poison import MAX_ATTEMPTS, POISON_ATTEMPTS
 from tests.factories import LOOKUP, VERIFY, WORKER, account, count, let_pauses_pass, order_of
+from tests.integration.broker.broker_and_workers import wait_for
 from tests.integration.broker.worker_process import opened_process
 from tests.integration.runs.broken_steps import BROKEN_STEPS, TIMED_OUT_STEPS, refused, unreadable
 from worker.chain import work_chain_step
@@ -141,13 +141,15 @@ def test_a_step_that_times_out_at_every_try_fails_like_any_other(
     assert balance(database) == CREDITS
 
 
-def test_a_step_that_times_out_once_is_only_tried_again(process: Process, database: Database, run_id: UUID) -> None:
+def test_a_step_that_times_out_once_is_only_tried_again(
+    process: Process, database: Database, run_id: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
     """As when a server is busy, or an operator cancels a statement."""
     TIMED_OUT_STEPS["begin"].break_in(database)
 
     with ThreadPoolExecutor(1) as chain:
         taken = chain.submit(run_chain, process, run_id)
-        time.sleep(process.settings.checkpoint_seconds)
+        wait_for(lambda: "(57014)), retrying" in caplog.text, "a try that times out")
         TIMED_OUT_STEPS["begin"].mend_in(database)
         taken.result()
 
