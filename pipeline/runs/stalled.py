@@ -76,7 +76,18 @@ def find_stalled(session: Session, limit: int = 100) -> Sequence[Stalled]:
 
 
 def find_all_active(session: Session) -> Sequence[Stalled]:
-    """Find all pending and running runs, after the broker lost its messages."""
+    """Find all pending and running runs, after the broker lost its messages. Call `take_turn` first.
+
+    Those that are due are postponed by a second, so that `find_stalled` does not send them at once a second time.
+    """
+    due = select(Run.id).where(_is_active(), _is_due()).with_for_update(skip_locked=True)
+    postpone = (
+        update(Run)
+        .where(Run.id.in_(due))
+        .values(resend_at=in_seconds(1), parked_until=None)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(postpone)
     active = select(Run.id, Run.preset).where(_is_active())
     found = [Stalled(run_id, preset) for run_id, preset in session.execute(active)]
     _mark_dead_leases(session, [run.run_id for run in found], func.now())
@@ -104,8 +115,7 @@ def _at_rest() -> Select[Any]:
     """Runs that are due and have no live lease."""
     is_leased = (RunChunk.run_id == Run.id, RunChunk.status == word(ChunkStatus.LEASED))
     live_lease = exists().where(*is_leased, RunChunk.lease_expires_at > func.now())
-    is_due = func.coalesce(Run.parked_until, Run.resend_at) <= func.now()
-    return select(Run.id).where(_is_active(), is_due, ~live_lease)
+    return select(Run.id).where(_is_active(), _is_due(), ~live_lease)
 
 
 def _orphaned() -> Select[Any]:
@@ -124,6 +134,10 @@ def _mark_dead_leases(session: Session, run_ids: Sequence[UUID], resent_at: Colu
 
 def _lease_is_dead() -> tuple[ColumnElement[bool], ...]:
     return RunChunk.status == word(ChunkStatus.LEASED), RunChunk.lease_expires_at <= func.now()
+
+
+def _is_due() -> ColumnElement[bool]:
+    return func.coalesce(Run.parked_until, Run.resend_at) <= func.now()
 
 
 def _is_active() -> ColumnElement[bool]:

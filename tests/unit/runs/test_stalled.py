@@ -160,6 +160,18 @@ def test_when_the_broker_lost_its_data_every_active_run_is_sent_again(database: 
         assert {run.run_id for run in stalled.find_all_active(session)} == {working, pending}
 
 
+def test_a_due_run_that_was_sent_because_the_broker_lost_its_data_is_not_sent_at_once_again(database: Database) -> None:
+    run_id = pending_run(database)
+    make_due(database)
+
+    with database.transaction() as session:
+        assert [run.run_id for run in stalled.find_all_active(session)] == [run_id]
+
+    assert find(database) == []
+    make_due(database)
+    assert find(database) == [run_id]
+
+
 def test_a_run_whose_chain_could_not_be_sent_is_not_postponed(database: Database) -> None:
     run_id = pending_run(database)
     make_due(database)
