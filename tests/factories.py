@@ -8,12 +8,14 @@ from sqlalchemy.orm import Session
 
 from cli.accounts import NewAccount, create_account
 from models.database import Database
+from models.run import Run
 from models.run_chunk import RunChunk
 from models.transitions import lock_run
 from models.wire import ContactIn, GoalPlan, InputAssets, Output
 from pipeline.contacts import PatternCount
 from pipeline.credits import RateCard
 from pipeline.evidence import Evidence, ReplyEvidence, SearchEvidence
+from pipeline.lookup.names.parse import Name, parse_name
 from pipeline.lookup.patterns.observations import lessons
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.runs import chunks, lifecycle
@@ -33,6 +35,12 @@ def contacts(count: int, domain: str = "alpha.test") -> list[ContactIn]:
     return [ContactIn(first_name=f"Given{n}", last_name=f"Family{n}", domain=domain) for n in range(count)]
 
 
+def named(full_name: str) -> Name:
+    name = parse_name(full_name=full_name)
+    assert name is not None
+    return name
+
+
 def order(count: int = 3, **output: object) -> GoalPlan:
     return order_of(contacts(count), **output)
 
@@ -44,6 +52,12 @@ def order_of(people: Sequence[ContactIn], preset: str = "full_pipeline", **outpu
         input_assets=InputAssets(contacts=list(people)),
         output=Output.model_validate(output),
     )
+
+
+def owner_of(database: Database, run_id: UUID) -> UUID:
+    """The account that a run belongs to."""
+    with database.transaction() as session:
+        return session.get_one(Run, run_id).account_id
 
 
 def pending_run(database: Database, count: int = 3, account_id: UUID | None = None, **output: object) -> UUID:
@@ -150,7 +164,7 @@ def skipped(position: int) -> Outcome:
 
 def taught_by(passes: Sequence[Mapping[int, Outcome | Deferral]]) -> dict[str, list[PatternCount]]:
     """What all outcomes until now teach of their domains, as a later chunk loads it."""
-    outcomes = [each for said in passes for each in said.values() if isinstance(each, Outcome)]
+    outcomes = [each for results in passes for each in results.values() if isinstance(each, Outcome)]
     taught: dict[str, list[PatternCount]] = {}
     for (domain, pattern), lesson in lessons(outcomes).items():
         taught.setdefault(domain, []).append(PatternCount(pattern, *lesson))

@@ -3,6 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import event
@@ -19,19 +20,19 @@ from tests.factories import account, count, order, pending_run
 
 
 def test_a_run_is_charged_when_it_is_created(database: Database) -> None:
-    owner = account(database, credits_granted=100)
+    owner = account(database, credits_granted=100).account_id
 
-    pending_run(database, count=3, account_id=owner.account_id)
+    pending_run(database, count=3, account_id=owner)
 
     with database.transaction() as session:
         assert count(session, "SELECT credit_balance FROM accounts") == 100 - 3 * 4
 
 
 def test_a_run_that_costs_too_much_is_refused_and_leaves_nothing_behind(database: Database) -> None:
-    owner = account(database, credits_granted=11)
+    owner = account(database, credits_granted=11).account_id
 
     with pytest.raises(InsufficientCredits, match=r"costs 12 credits.*has 11"):
-        pending_run(database, count=3, account_id=owner.account_id)
+        pending_run(database, count=3, account_id=owner)
 
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM runs") == 0
@@ -40,11 +41,11 @@ def test_a_run_that_costs_too_much_is_refused_and_leaves_nothing_behind(database
 
 
 def test_runs_created_at_once_never_overdraw_the_account(database: Database) -> None:
-    owner = account(database, credits_granted=3 * 4 * 5)
+    owner = account(database, credits_granted=3 * 4 * 5).account_id
 
     def attempt(_: int) -> bool:
         try:
-            pending_run(database, count=3, account_id=owner.account_id)
+            pending_run(database, count=3, account_id=owner)
         except InsufficientCredits:
             return False
         return True
@@ -59,26 +60,26 @@ def test_runs_created_at_once_never_overdraw_the_account(database: Database) -> 
 
 def test_the_accounts_row_is_locked_last(database: Database) -> None:
     """All runs of the account wait for it where they end: not for as long as contacts are being written."""
-    owner = account(database, credits_granted=100)
+    owner = account(database, credits_granted=100).account_id
     written: list[str] = []
 
     @event.listens_for(database.engine, "before_cursor_execute")
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         written.extend(re.findall(r"^\s*(?:INSERT INTO|UPDATE) (\w+)", statement))
 
-    run_id = pending_run(database, count=3, account_id=owner.account_id)
+    run_id = pending_run(database, count=3, account_id=owner)
     created = written[-2:]
     with database.transaction() as session:
-        cancel(session, owner.account_id, run_id)
+        cancel(session, owner, run_id)
     with database.transaction() as session:
-        retry_run(session, owner.account_id, run_id)
+        retry_run(session, owner, run_id)
 
     assert created == written[-2:] == ["accounts", "credit_ledger"]
 
 
 def test_a_rebate_is_paid_once_however_often_it_is_asked_for(database: Database) -> None:
-    owner = account(database, credits_granted=100)
-    run_id = pending_run(database, count=3, account_id=owner.account_id)
+    owner = account(database, credits_granted=100).account_id
+    run_id = pending_run(database, count=3, account_id=owner)
 
     for _ in range(3):
         with database.transaction() as session:
@@ -119,12 +120,11 @@ def test_the_rate_card_is_the_one_that_the_settings_say() -> None:
     assert RateCard.of(settings) == RateCard(per_contact=7, rebate_per_unresolved=6, rebate_per_unverified=5)
 
 
-def test_a_new_price_does_not_change_an_old_run(database: Database) -> None:
-    owner = account(database)
+def test_a_new_price_does_not_change_an_old_run(database: Database, owner: UUID) -> None:
     with database.transaction() as session:
-        run_id = create_run(session, owner.account_id, order(2), rate_card=RateCard(per_contact=9)).run_id
+        run_id = create_run(session, owner, order(2), rate_card=RateCard(per_contact=9)).run_id
 
-    pending_run(database, count=2, account_id=owner.account_id)
+    pending_run(database, count=2, account_id=owner)
 
     with database.transaction() as session:
         assert session.get_one(Run, run_id).charge_per_contact == 9

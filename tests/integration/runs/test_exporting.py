@@ -9,7 +9,6 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-import redis
 from sqlalchemy import text
 from typer.testing import CliRunner
 
@@ -23,17 +22,12 @@ from pipeline.results.export_lease import MAX_ATTEMPTS, finish_export, lease_exp
 from pipeline.runs import lifecycle
 from tests.factories import LOOKUP, VERIFY, WORKER, finish_chunk, found, leased_chunk, pending_run, valid
 from tests.integration.broker.worker_process import opened_process
-from tests.unit.runs.old_runs import House, OvertakenDatabase, personal_in
+from tests.old_runs import OldRuns, OvertakenDatabase, personal_in
 from worker.compile import compile_run
 from worker.export import export_stopped_run
 from worker.process import Process
 
 OTHER = "worker-2@test/2"
-
-
-@pytest.fixture
-def house(database: Database, redis_client: redis.Redis, tmp_path: Path) -> House:
-    return House(database, redis_client, tmp_path / "exports")
 
 
 @pytest.fixture
@@ -88,8 +82,8 @@ def let_pass(database: Database) -> None:
     change(database, "UPDATE run_chunks SET not_before = now() WHERE not_before IS NOT NULL")
 
 
-def names(house: House, run_id: UUID) -> list[str]:
-    return sorted(path.name for path in (house.exports / str(run_id)).glob("*"))
+def names(old_runs: OldRuns, run_id: UUID) -> list[str]:
+    return sorted(path.name for path in (old_runs.exports / str(run_id)).glob("*"))
 
 
 def looked_up_run(database: Database) -> UUID:
@@ -102,21 +96,21 @@ def looked_up_run(database: Database) -> UUID:
     return run_id
 
 
-def test_copies_that_come_at_once_write_the_files_once(process: Process, house: House) -> None:
-    run_id = house.unexported_run("cancelled", count=50)
+def test_copies_that_come_at_once_write_the_files_once(process: Process, old_runs: OldRuns) -> None:
+    run_id = old_runs.unexported_run("cancelled", count=50)
 
     with ThreadPoolExecutor(4) as copies:
         list(copies.map(lambda n: export_stopped_run(process, run_id, f"worker-{n}@test/1"), range(8)))
 
-    assert kinds(house.database, run_id).count(EventKind.EXPORTED) == 1
-    assert names(house, run_id) == ["contacts.csv", "contacts.json"]
-    assert house.exports.joinpath(str(run_id), "contacts.csv").read_text().count("\n") == 51
+    assert kinds(old_runs.database, run_id).count(EventKind.EXPORTED) == 1
+    assert names(old_runs, run_id) == ["contacts.csv", "contacts.json"]
+    assert old_runs.exports.joinpath(str(run_id), "contacts.csv").read_text().count("\n") == 51
 
 
-def test_a_copy_that_comes_later_leaves_the_files_as_they_are(process: Process, house: House) -> None:
-    run_id = house.unexported_run("cancelled")
+def test_a_copy_that_comes_later_leaves_the_files_as_they_are(process: Process, old_runs: OldRuns) -> None:
+    run_id = old_runs.unexported_run("cancelled")
     export_stopped_run(process, run_id, WORKER)
-    file = house.exports / str(run_id) / "contacts.csv"
+    file = old_runs.exports / str(run_id) / "contacts.csv"
     before = file.stat()
 
     export_stopped_run(process, run_id, OTHER)
@@ -126,183 +120,185 @@ def test_a_copy_that_comes_later_leaves_the_files_as_they_are(process: Process, 
 
 @pytest.mark.parametrize("rows", [0, 7, 33], ids=["at the start", "in the first file", "in the second file"])
 def test_a_worker_that_is_told_to_stop_leaves_the_export_to_another_at_once(
-    process: Process, house: House, rows: int
+    process: Process, old_runs: OldRuns, rows: int
 ) -> None:
-    run_id = house.unexported_run("cancelled", count=30)
+    run_id = old_runs.unexported_run("cancelled", count=30)
 
     export_stopped_run(stopping(process, rows), run_id, WORKER)
-    left = names(house, run_id)
+    left = names(old_runs, run_id)
     export_stopped_run(process, run_id, OTHER)
 
     assert left == []
-    assert names(house, run_id) == ["contacts.csv", "contacts.json"]
-    assert house.state(run_id)["export_handles"]
+    assert names(old_runs, run_id) == ["contacts.csv", "contacts.json"]
+    assert old_runs.state(run_id)["export_handles"]
 
 
 @pytest.mark.parametrize("rows", [0, 4], ids=["in the first file", "in the second file"])
 def test_a_worker_that_is_told_to_stop_leaves_compiling_to_another_at_once(
-    process: Process, house: House, rows: int
+    process: Process, old_runs: OldRuns, rows: int
 ) -> None:
-    run_id = looked_up_run(house.database)
+    run_id = looked_up_run(old_runs.database)
 
     compile_run(stopping(process, rows), run_id, WORKER)
-    left = names(house, run_id)
+    left = names(old_runs, run_id)
     compile_run(process, run_id, OTHER)
 
     assert left == []
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         assert session.get_one(Run, run_id).status == "completed"
         released = [e for e in events_of_run(session, run_id) if e.kind == EventKind.CHUNK_RELEASED]
     assert [(event.worker, event.detail["reason"]) for event in released] == [(WORKER, "the worker stops")]
 
 
 def test_a_large_run_is_not_compiled_while_another_run_of_its_account_is_exported(
-    process: Process, house: House, monkeypatch: pytest.MonkeyPatch
+    process: Process, old_runs: OldRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.compile.SMALL", 2)
-    exported, compiled = house.unexported_run("cancelled"), looked_up_run(house.database)
-    change(house.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
+    exported, compiled = old_runs.unexported_run("cancelled"), looked_up_run(old_runs.database)
+    change(old_runs.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
 
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         lease = lease_export(session, exported, OTHER, 30)
     assert lease
     compile_run(process, compiled, WORKER)
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         assert session.get_one(Run, compiled).status == "running"
         finish_export(session, lease, ())
-    let_pass(house.database)
+    let_pass(old_runs.database)
     compile_run(process, compiled, WORKER)
 
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         assert session.get_one(Run, compiled).status == "completed"
         assert session.get_one(Run, compiled).exporter is None
 
 
-def overtaken(house: House, run_id: UUID, at: int, happens: Callable[[], object]) -> None:
+def overtaken(old_runs: OldRuns, run_id: UUID, at: int, happens: Callable[[], object]) -> None:
     """An export of a run in which something happens before its transaction of this number."""
-    house.export(run_id, OvertakenDatabase(house.database, happens, at))
+    old_runs.export(run_id, OvertakenDatabase(old_runs.database, happens, at))
 
 
 @pytest.mark.parametrize("at", [2, 3, 4], ids=["before it clears up", "before it writes", "before it hands out"])
-def test_a_writer_that_was_frozen_leaves_the_files_of_its_successor_alone(house: House, at: int) -> None:
-    run_id = house.unexported_run("cancelled")
-    file, seen = house.exports / str(run_id) / "contacts.csv", []
+def test_a_writer_that_was_frozen_leaves_the_files_of_its_successor_alone(old_runs: OldRuns, at: int) -> None:
+    run_id = old_runs.unexported_run("cancelled")
+    file, seen = old_runs.exports / str(run_id) / "contacts.csv", []
 
     def another_writes_them() -> None:
-        let_pass(house.database)
-        house.export(run_id)
+        let_pass(old_runs.database)
+        old_runs.export(run_id)
         seen.append(file.stat().st_ino)
 
-    overtaken(house, run_id, at, another_writes_them)
+    overtaken(old_runs, run_id, at, another_writes_them)
 
     assert seen == [file.stat().st_ino]
-    assert names(house, run_id) == ["contacts.csv", "contacts.json"]
-    assert kinds(house.database, run_id).count(EventKind.EXPORTED) == 1
+    assert names(old_runs, run_id) == ["contacts.csv", "contacts.json"]
+    assert kinds(old_runs.database, run_id).count(EventKind.EXPORTED) == 1
 
 
 @pytest.mark.parametrize("status", ["cancelled", "completed"])
-def test_what_writers_that_were_killed_have_left_is_gone_with_the_next_export(house: House, status: str) -> None:
-    run_id = house.unexported_run("cancelled") if status == "cancelled" else looked_up_run(house.database)
-    place = house.exports / str(run_id)
+def test_what_writers_that_were_killed_have_left_is_gone_with_the_next_export(old_runs: OldRuns, status: str) -> None:
+    run_id = old_runs.unexported_run("cancelled") if status == "cancelled" else looked_up_run(old_runs.database)
+    place = old_runs.exports / str(run_id)
     place.mkdir(parents=True)
     (place / ".contacts.csv.0123").write_text("Given0 Family0")
 
     if status == "cancelled":
-        house.export(run_id)
+        old_runs.export(run_id)
     else:
-        with house.process() as process:
+        with old_runs.process() as process:
             compile_run(process, run_id, WORKER)
 
-    assert names(house, run_id) == ["contacts.csv", "contacts.json"]
+    assert names(old_runs, run_id) == ["contacts.csv", "contacts.json"]
 
 
-def test_void_files_are_gone_even_if_no_new_ones_can_be_written(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_id = house.completed_run(days_ago=0)
-    with house.database.transaction() as session:
+def test_void_files_are_gone_even_if_no_new_ones_can_be_written(
+    old_runs: OldRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = old_runs.completed_run(days_ago=0)
+    with old_runs.database.transaction() as session:
         void_exports(session, session.get_one(Run, run_id))
     monkeypatch.setattr("pipeline.results.exports._sync", no_room)
 
-    house.export(run_id)
+    old_runs.export(run_id)
 
-    assert names(house, run_id) == []
-    assert kinds(house.database, run_id)[-1] == EventKind.EXPORT_FAILED
+    assert names(old_runs, run_id) == []
+    assert kinds(old_runs.database, run_id)[-1] == EventKind.EXPORT_FAILED
 
 
-def test_void_files_are_gone_although_another_run_of_the_account_is_exported(house: House) -> None:
-    run_id, other = house.completed_run(days_ago=0), house.unexported_run("cancelled")
-    change(house.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
-    with house.database.transaction() as session:
+def test_void_files_are_gone_although_another_run_of_the_account_is_exported(old_runs: OldRuns) -> None:
+    run_id, other = old_runs.completed_run(days_ago=0), old_runs.unexported_run("cancelled")
+    change(old_runs.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
+    with old_runs.database.transaction() as session:
         assert lease_export(session, other, OTHER, 30)
         void_exports(session, session.get_one(Run, run_id))
 
-    house.export(run_id)
+    old_runs.export(run_id)
 
-    assert names(house, run_id) == []
+    assert names(old_runs, run_id) == []
 
 
-def test_a_copy_that_comes_while_files_are_written_leaves_them_alone(house: House) -> None:
-    run_id = house.unexported_run("cancelled")
-    place = house.exports / str(run_id)
+def test_a_copy_that_comes_while_files_are_written_leaves_them_alone(old_runs: OldRuns) -> None:
+    run_id = old_runs.unexported_run("cancelled")
+    place = old_runs.exports / str(run_id)
     place.mkdir(parents=True)
     (place / ".contacts.csv.0123").touch()
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         assert lease_export(session, run_id, OTHER, 30)
 
-    house.export(run_id)
+    old_runs.export(run_id)
 
-    assert names(house, run_id) == [".contacts.csv.0123"]
+    assert names(old_runs, run_id) == [".contacts.csv.0123"]
 
 
 def no_room(_file: object) -> int:
     raise OSError(28, os.strerror(28))
 
 
-def test_nobody_else_on_the_machine_can_read_exports(house: House) -> None:
+def test_nobody_else_on_the_machine_can_read_exports(old_runs: OldRuns) -> None:
     before = os.umask(0)
     try:
-        run_id = house.stopped_run("cancelled")
+        run_id = old_runs.stopped_run("cancelled")
     finally:
         os.umask(before)
 
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [house.exports, *house.exports.rglob("*")]}
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [old_runs.exports, *old_runs.exports.rglob("*")]}
     assert modes == {"exports": 0o700, str(run_id): 0o700, "contacts.csv": 0o600, "contacts.json": 0o600}
 
 
-def test_an_export_that_kills_its_worker_each_time_is_given_up_and_nothing_is_left(house: House) -> None:
-    run_id = house.unexported_run("cancelled")
-    change(house.database, f"UPDATE runs SET export_attempts = {MAX_ATTEMPTS}")
+def test_an_export_that_kills_its_worker_each_time_is_given_up_and_nothing_is_left(old_runs: OldRuns) -> None:
+    run_id = old_runs.unexported_run("cancelled")
+    change(old_runs.database, f"UPDATE runs SET export_attempts = {MAX_ATTEMPTS}")
 
-    house.export(run_id)
+    old_runs.export(run_id)
 
-    assert kinds(house.database, run_id)[-1] == EventKind.EXPORT_GIVEN_UP
-    assert house.state(run_id)["export_handles"] == []
+    assert kinds(old_runs.database, run_id)[-1] == EventKind.EXPORT_GIVEN_UP
+    assert old_runs.state(run_id)["export_handles"] == []
 
 
-def test_an_export_whose_statement_times_out_counts_as_an_attempt_and_waits(house: House) -> None:
-    run_id = house.unexported_run("cancelled")
+def test_an_export_whose_statement_times_out_counts_as_an_attempt_and_waits(old_runs: OldRuns) -> None:
+    run_id = old_runs.unexported_run("cancelled")
     for statement in CANCELED_READS:
-        change(house.database, statement)
+        change(old_runs.database, statement)
 
-    house.export(run_id)
+    old_runs.export(run_id)
 
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         failed = events_of_run(session, run_id)[-1]
     assert (failed.kind, failed.detail["reason"]) == (EventKind.EXPORT_FAILED, "StatementTimeout")
     assert failed.detail["seconds"] > 0
 
 
 def test_the_operators_command_has_files_written_that_were_given_up(
-    house: House, database_url: str, monkeypatch: pytest.MonkeyPatch, process: Process
+    old_runs: OldRuns, database_url: str, monkeypatch: pytest.MonkeyPatch, process: Process
 ) -> None:
-    run_id = house.unexported_run("cancelled")
-    change(house.database, f"UPDATE runs SET export_attempts = {MAX_ATTEMPTS}")
-    house.export(run_id)
+    run_id = old_runs.unexported_run("cancelled")
+    change(old_runs.database, f"UPDATE runs SET export_attempts = {MAX_ATTEMPTS}")
+    old_runs.export(run_id)
 
     asked = CliRunner().invoke(app, ["runs", "export", str(run_id)])
     export_stopped_run(process, run_id, WORKER)
     again = CliRunner().invoke(app, ["runs", "export", str(run_id)])
 
     assert asked.exit_code == 0
-    assert len(house.state(run_id)["export_handles"]) == 2
+    assert len(old_runs.state(run_id)["export_handles"]) == 2
     assert "The export files of this run are there" in str(again.exception)
     assert personal_in(str(again.exception)) == []

@@ -17,7 +17,7 @@ from models.database import Database, allow_idle_transaction
 from pipeline.privacy.retention import BATCH
 from tests.factories import count
 from tests.integration.conftest import Client, Population, contacts_of
-from tests.unit.runs.old_runs import House, all_rows, personal_in, rows_of
+from tests.old_runs import OldRuns, all_rows, personal_in, rows_of
 
 RUN = "/api/v1/growth/run"
 
@@ -60,9 +60,9 @@ def contacts_left(database: Database) -> int:
 def test_a_sweeper_killed_among_the_contacts_is_followed_by_one_that_ends_it(
     database: Database, database_url: str, valkey_url: str, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
-    house, log = House(database, redis_client, tmp_path / "exports"), tmp_path / "sweeper.log"
-    environment = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(house.exports)}
-    run_id = house.completed_run(count=2 * BATCH)
+    old_runs, log = OldRuns(database, redis_client, tmp_path / "exports"), tmp_path / "sweeper.log"
+    environment = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(old_runs.exports)}
+    run_id = old_runs.completed_run(count=2 * BATCH)
 
     with database.transaction() as session, sweeper(environment, log) as killed:
         allow_idle_transaction(session)
@@ -78,7 +78,7 @@ def test_a_sweeper_killed_among_the_contacts_is_followed_by_one_that_ends_it(
         next_one.terminate()
         assert next_one.wait(30) == 0
     assert personal_in(all_rows(database)) == []
-    assert house.files() == []
+    assert old_runs.files() == []
 
 
 @pytest.fixture

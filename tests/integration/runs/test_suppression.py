@@ -19,7 +19,7 @@ from sandbox.internet import Internet
 from sandbox.people import Person
 from tests.integration.conftest import Client, Population
 from tests.integration.runs.test_retention import wait_until
-from tests.unit.runs.old_runs import all_copies, all_rows
+from tests.old_runs import all_copies, all_rows
 
 LIST, ERASURES = "/api/v1/growth/suppressions", "/api/v1/growth/erasures"
 

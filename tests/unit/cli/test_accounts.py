@@ -14,7 +14,7 @@ def balance(database: Database, account_id: UUID) -> int:
         return session.get_one(Account, account_id).credit_balance
 
 
-def owner(database: Database, key: str) -> UUID | None:
+def account_id_of(database: Database, key: str) -> UUID | None:
     with database.transaction() as session:
         account = account_of_key(session, key)
         return account.id if account else None
@@ -39,5 +39,5 @@ def test_a_lost_key_is_replaced_by_another_one_to_the_same_account(database: Dat
     key = add_key(database, "local", 500)
 
     assert key
-    assert owner(database, key) == owner(database, account.api_key) == account.account_id
+    assert account_id_of(database, key) == account_id_of(database, account.api_key) == account.account_id
     assert balance(database, account.account_id) == 500

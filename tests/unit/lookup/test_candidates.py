@@ -13,6 +13,7 @@ from pipeline.lookup.names.vocabulary import SURNAMES
 from pipeline.lookup.patterns.candidates import LIMIT, candidates
 from pipeline.lookup.patterns.patterns import PATTERNS
 from pipeline.lookup.patterns.priors import COUNTRIES, CULTURES, SIZES, Size, priors_for
+from tests.factories import named
 
 DOT_ATOM = re.compile(r"[a-z_-]+(\.[a-z_-]+)*")
 NAMES = st.builds(
@@ -20,12 +21,6 @@ NAMES = st.builds(
     st.from_regex(r"[A-Z][a-zäöü]{1,9}(-[A-Z][a-z]{1,9})?", fullmatch=True),
     st.from_regex(r"(van der )?[A-Z][a-zäöü]{1,9}(-[A-Z][a-z]{1,9})?", fullmatch=True),
 )
-
-
-def named(full_name: str) -> Name:
-    name = parse_name(full_name=full_name)
-    assert name is not None
-    return name
 
 
 def test_without_knowledge_of_the_domain_the_common_patterns_come_first() -> None:

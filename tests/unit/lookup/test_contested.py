@@ -1,4 +1,4 @@
-"""To whom an address is assigned that several contacts may own."""
+"""Which contact gets an address that several contacts may own."""
 
 import asyncio
 from collections.abc import Collection
@@ -55,7 +55,7 @@ def test_namesakes_are_distinguished_by_the_patterns_that_the_domain_shows() -> 
     assert [email for email, _ in summary(outcomes)] == ["anna@acme.test", "anna.c@acme.test"]
 
 
-def test_it_is_assigned_to_neither_while_it_may_be_either_ones() -> None:
+def test_it_is_assigned_to_neither_while_either_may_own_it() -> None:
     outcomes, _ = look_up(contacts("Jane Hopper", "John Hopper"), {ACME: mail_host("jhopper")}, BY_INITIAL)
 
     assert summary(outcomes) == [(None, Reason.NAMESAKES)] * 2

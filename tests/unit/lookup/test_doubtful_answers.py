@@ -10,7 +10,7 @@ from tests.unit.mail.servers.scripted_servers import mail_host
 EVERYBODY = mail_host(unknown=b"250 2.1.5 Ok")
 
 
-def test_a_catch_all_domain_finds_nobody_and_is_left_after_few_probes() -> None:
+def test_at_a_catch_all_domain_no_address_is_found_and_few_probes_are_sent() -> None:
     people = contacts(*(f"Person{letter} Family{letter}" for letter in "abcdefghijkl"))
 
     outcomes, seen = look_up(people, {ACME: EVERYBODY})
@@ -90,7 +90,7 @@ def test_a_deferred_person_is_not_probed_again_while_others_are_found() -> None:
     )
 
     assert summary(outcomes) == [("ghopper@acme.test", Reason.MAILBOX_EXISTS), (None, Reason.GREYLISTED)]
-    assert len(seen[ACME].verbs("RCPT")) == 3, "one for each, and an invented one"
+    assert len(seen[ACME].verbs("RCPT")) == 3, "one for each, and a random one"
 
 
 # Namesakes

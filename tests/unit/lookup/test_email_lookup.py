@@ -44,10 +44,10 @@ def test_a_known_pattern_is_probed_first() -> None:
     outcomes, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("hopperg")}, known)
 
     assert outcomes[0].source == "pattern"
-    assert len(seen[ACME].verbs("RCPT")) == 2, "the address, and an invented one"
+    assert len(seen[ACME].verbs("RCPT")) == 2, "the address, and a random one"
 
 
-def test_nobody_is_found_where_every_candidate_is_refused() -> None:
+def test_no_address_is_found_where_every_candidate_is_refused() -> None:
     outcomes, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("alan")})
 
     assert summary(outcomes) == [(None, Reason.EVERY_CANDIDATE_REFUSED)]
@@ -121,7 +121,7 @@ def test_refusals_do_not_hide_an_inconclusive_answer() -> None:
     assert summary(outcomes) == [(None, Reason.SERVER_UNCLEAR)]
 
 
-# What needs no asking
+# What needs no probe
 
 
 def test_a_supplied_address_is_used_without_a_probe() -> None:

@@ -141,11 +141,11 @@ def test_a_contact_deferred_often_enough_gets_an_outcome_unless_only_our_own_rat
     back = Contact(0, full_name="Grace Hopper", domain=ACME, deferrals=2, deferred_for=Reason.PROVIDER_UNAVAILABLE)
     paced = Unanswered(Reason.PROVIDER_UNAVAILABLE, wait=20, ours=True)
 
-    ((given_up,), _) = look_up([back], {ACME: mail_host()}, Script(LATER), defer_seconds=(1, 1))
+    ((ended,), _) = look_up([back], {ACME: mail_host()}, Script(LATER), defer_seconds=(1, 1))
     ((waits,), _) = look_up([back], {ACME: mail_host()}, Script(paced), defer_seconds=(1, 1))
 
-    assert isinstance(given_up, Outcome)
-    assert given_up.reason is Reason.PROVIDER_UNAVAILABLE
+    assert isinstance(ended, Outcome)
+    assert ended.reason is Reason.PROVIDER_UNAVAILABLE
     assert waits == Deferral(0, 20, Reason.PROVIDER_UNAVAILABLE)
 
 

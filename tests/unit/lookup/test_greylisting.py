@@ -103,8 +103,8 @@ def test_a_new_process_sends_the_same_probes() -> None:
 def test_no_address_is_probed_twice_in_a_pass() -> None:
     _, seen = passes(contacts(*NAMES), Greylist(mail_host()))
 
-    asked = seen[0].verbs("RCPT")
-    assert len(asked) == len(set(asked))
+    probed = seen[0].verbs("RCPT")
+    assert len(probed) == len(set(probed))
 
 
 def test_at_a_large_domain_everybody_is_probed() -> None:
@@ -179,9 +179,9 @@ def test_a_postponed_address_that_meanwhile_became_a_colleagues_is_not_probed_ag
 
 def test_without_deferrals_there_is_no_extra_visit_either() -> None:
     mailboxes = [name.lower().replace(" ", ".") for name in NAMES]
-    puts_one_off = {f"RCPT TO:<{mailboxes[-1]}@": b"451 4.7.1 greylisted"}
+    greylists_one = {f"RCPT TO:<{mailboxes[-1]}@": b"451 4.7.1 greylisted"}
 
-    (result,), _ = passes(contacts(*NAMES), mail_host(*mailboxes, replies=puts_one_off), ())
+    (result,), _ = passes(contacts(*NAMES), mail_host(*mailboxes, replies=greylists_one), ())
 
     assert result[len(NAMES) - 1].reason is Reason.GREYLISTED
     assert reasons(result) == {Reason.MAILBOX_EXISTS, Reason.GREYLISTED}

@@ -18,8 +18,8 @@ def crowd(size: int) -> list[Target]:
     return people(*(f"Person{chr(97 + number)} Family{chr(97 + number)}" for number in range(size)))
 
 
-def asked_about(questions: ProbePlan) -> set[int]:
-    return {id(person) for owners in questions.values() for person, _ in owners}
+def probed_people(plan: ProbePlan) -> set[int]:
+    return {id(person) for owners in plan.values() for person, _ in owners}
 
 
 def refuse(person: Target, local_part: str, model: PatternModel) -> None:
@@ -30,19 +30,19 @@ def refuse(person: Target, local_part: str, model: PatternModel) -> None:
 
 
 def test_while_the_pattern_is_unknown_few_people_are_probed_however_many_there_are() -> None:
-    questions = plan_round(crowd(25), PatternModel())
+    plan = plan_round(crowd(25), PatternModel())
 
-    assert len(questions) == len(asked_about(questions)) == 1
+    assert len(plan) == len(probed_people(plan)) == 1
 
 
 def test_once_the_pattern_is_known_everybody_is_probed_by_it() -> None:
     everybody = crowd(25)
 
-    questions = plan_round(everybody, KNOWN)
+    plan = plan_round(everybody, KNOWN)
 
-    assert asked_about(questions) == set(map(id, everybody))
-    assert {candidate.pattern for owners in questions.values() for _, candidate in owners} == {"flast"}
-    assert len(questions) == 25
+    assert probed_people(plan) == set(map(id, everybody))
+    assert {candidate.pattern for owners in plan.values() for _, candidate in owners} == {"flast"}
+    assert len(plan) == 25
 
 
 def test_different_people_try_different_patterns_after_a_refusal() -> None:
@@ -50,25 +50,25 @@ def test_different_people_try_different_patterns_after_a_refusal() -> None:
     first = next(iter(plan_round(everybody, model)))
     refuse(everybody[0], first, model)
 
-    questions = plan_round(everybody, model)
+    plan = plan_round(everybody, model)
 
-    patterns = [candidate.pattern for owners in questions.values() for _, candidate in owners]
+    patterns = [candidate.pattern for owners in plan.values() for _, candidate in owners]
     assert len(set(patterns)) == len(patterns)
 
 
 def test_a_local_part_that_namesakes_share_is_probed_once() -> None:
-    questions = plan_round(people("John Hopper", "Jane Hopper"), KNOWN)
+    plan = plan_round(people("John Hopper", "Jane Hopper"), KNOWN)
 
-    assert [len(owners) for owners in questions.values()] == [2]
-    assert list(questions) == ["jhopper"]
+    assert [len(owners) for owners in plan.values()] == [2]
+    assert list(plan) == ["jhopper"]
 
 
 def test_the_probes_about_a_person_come_to_an_end() -> None:
     model, (person,) = PatternModel(), people("Grace Hopper")
     rounds = 0
-    while questions := plan_round([person], model):
+    while plan := plan_round([person], model):
         rounds += 1
-        for local_part in questions:
+        for local_part in plan:
             refuse(person, local_part, model)
 
     assert rounds < 12

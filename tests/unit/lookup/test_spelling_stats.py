@@ -2,16 +2,11 @@
 
 import pytest
 
-from pipeline.lookup.names.parse import Name, parse_name
+from pipeline.lookup.names.parse import Name
 from pipeline.lookup.patterns.spelling_stats import SpellingStyles
+from tests.factories import named
 from tests.unit.lookup.looking_up import ACME, contacts, look_up
 from tests.unit.mail.servers.scripted_servers import mail_host
-
-
-def named(full_name: str) -> Name:
-    name = parse_name(full_name=full_name)
-    assert name is not None
-    return name
 
 
 def likeliest(name: Name) -> str:
@@ -20,7 +15,7 @@ def likeliest(name: Name) -> str:
 
 
 @pytest.mark.parametrize(
-    ("colleague", "address", "somebody", "expected"),
+    ("colleague", "address", "person", "expected"),
     [
         ("Jürgen Müller", "jurgen.muller", "Björn Köhler", "bjorn.kohler"),
         ("Jürgen Müller", "juergen.mueller", "Björn Köhler", "bjoern.koehler"),
@@ -30,13 +25,13 @@ def likeliest(name: Name) -> str:
     ],
 )
 def test_what_one_address_shows_is_expected_of_the_next(
-    colleague: str, address: str, somebody: str, expected: str
+    colleague: str, address: str, person: str, expected: str
 ) -> None:
     styles = SpellingStyles()
 
     styles.note(named(colleague), address, "first.last")
 
-    assert likeliest(styles.spelled(named(somebody))) == expected
+    assert likeliest(styles.spelled(named(person))) == expected
 
 
 @pytest.mark.parametrize(("address", "pattern"), [("jmuller", "f.last"), ("jurgen", "firstlast")])

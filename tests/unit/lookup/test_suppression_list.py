@@ -44,7 +44,7 @@ def look_up(contacts: Sequence[Contact], server: Reply, listed: str) -> tuple[di
     return asyncio.run(scenario())
 
 
-def asked_about(seen: Seen) -> set[str]:
+def probed(seen: Seen) -> set[str]:
     return {command[len("RCPT TO:<") : -1] for command in seen.verbs("RCPT")}
 
 
@@ -52,8 +52,8 @@ def asked_about(seen: Seen) -> set[str]:
 def test_a_candidate_on_the_list_is_the_only_one_not_probed(server: Reply) -> None:
     outcomes, seen = look_up(contacts("Grace Hopper"), server, "ghopper@acme.test")
 
-    assert {"grace.hopper@acme.test", "graceh@acme.test"} <= asked_about(seen)
-    assert "ghopper@acme.test" not in asked_about(seen)
+    assert {"grace.hopper@acme.test", "graceh@acme.test"} <= probed(seen)
+    assert "ghopper@acme.test" not in probed(seen)
     assert (outcomes[0].email, outcomes[0].reason) == (None, Reason.SUPPRESSED)
 
 
@@ -62,7 +62,7 @@ def test_it_is_not_probed_for_a_colleague_who_may_have_it_either() -> None:
 
     outcomes, seen = look_up(people, mail_host("ghopper", "aturinger"), "ghopper@acme.test")
 
-    assert "ghopper@acme.test" not in asked_about(seen)
+    assert "ghopper@acme.test" not in probed(seen)
     assert outcomes[2].email == "aturinger@acme.test"
 
 

@@ -16,7 +16,7 @@ from pipeline.memory.lookups import FRESH_DAYS, known_people, remember_people
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.privacy.retention import delete_lookups
 from pipeline.runs import chunks
-from tests.factories import account, count, found, leased_chunk, pending_run, searched, started_run
+from tests.factories import count, found, leased_chunk, pending_run, searched, started_run
 
 ALPHA = "alpha.test"
 
@@ -97,31 +97,30 @@ def remembered(database: Database, run_id: UUID) -> int:
 
 
 @pytest.fixture
-def owner(database: Database) -> UUID:
+def finder(database: Database, owner: UUID) -> UUID:
     """An account whose run found Grace."""
-    account_id = account(database).account_id
     with database.transaction() as session:
-        remember_people(session, account_id, [grace_found(), grace_found()])
-    return account_id
+        remember_people(session, owner, [grace_found(), grace_found()])
+    return owner
 
 
-def test_a_later_run_of_the_account_knows_whom_it_found(database: Database, owner: UUID) -> None:
-    assert remembered(database, pending_run(database, account_id=owner)) == 1
+def test_a_later_run_of_the_account_knows_whom_it_found(database: Database, finder: UUID) -> None:
+    assert remembered(database, pending_run(database, account_id=finder)) == 1
 
 
-def test_another_account_does_not(database: Database, owner: UUID) -> None:
+def test_another_account_does_not(database: Database, finder: UUID) -> None:
     assert remembered(database, pending_run(database)) == 0
 
 
-def test_what_is_old_is_found_out_anew_and_deleted(database: Database, owner: UUID) -> None:
+def test_what_is_old_is_found_out_anew_and_deleted(database: Database, finder: UUID) -> None:
     let_pass(database, "lookups", "asked_at", FRESH_DAYS + 1)
 
-    assert remembered(database, pending_run(database, account_id=owner)) == 0
+    assert remembered(database, pending_run(database, account_id=finder)) == 0
     with database.transaction() as session:
         assert delete_lookups(session, FRESH_DAYS) == 1
 
 
-def test_neither_a_name_nor_an_address_is_kept(database: Database, owner: UUID) -> None:
+def test_neither_a_name_nor_an_address_is_kept(database: Database, finder: UUID) -> None:
     with database.transaction() as session:
         row = str(session.execute(text("SELECT to_jsonb(l) FROM lookups l")).scalar_one())
 

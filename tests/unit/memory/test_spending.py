@@ -1,4 +1,4 @@
-"""What paid questions cost is summed where it changes, and the sums are those of the answers."""
+"""What paid questions cost is summed as it changes, and equals the sum over the answers."""
 
 from decimal import Decimal
 
@@ -56,10 +56,10 @@ def test_sums_follow_each_way_in_which_an_answer_changes(database: Database) -> 
 @pytest.mark.parametrize("caps", [Caps(per_run=Decimal(7)), Caps(per_account_day=Decimal(7))])
 def test_a_budget_is_held_over_several_transactions(database: Database, caps: Caps) -> None:
     run_id = pending_run(database)
-    said = []
+    reserved = []
     for number in range(3):
         with database.transaction() as session:
             account_id = session.get_one(Run, run_id).account_id
-            said += provider_answers.reserve(session, account_id, run_id, [question(number)], caps)
+            reserved += provider_answers.reserve(session, account_id, run_id, [question(number)], caps)
 
-    assert [type(each) for each in said] == [Reserved, Reserved, OverBudget]
+    assert [type(each) for each in reserved] == [Reserved, Reserved, OverBudget]

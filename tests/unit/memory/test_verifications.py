@@ -32,7 +32,7 @@ from tests.factories import (
     leased_chunk,
     order_of,
 )
-from tests.unit.runs.old_runs import all_rows
+from tests.old_runs import all_rows
 
 GRACE = "grace@alpha.test"
 SEEN = {
@@ -47,11 +47,6 @@ def seen(**changes: object) -> Evidence:
 
 VALID = Outcome(0, OutcomeStatus.VALID, Reason.MAILBOX_EXISTS, email=GRACE, score=97, evidence=seen())
 DAYS = Freshness(valid=30, risky=7, invalid=20)
-
-
-@pytest.fixture
-def owner(database: Database) -> UUID:
-    return account(database).account_id
 
 
 def verifying(database: Database, owner: UUID, emails: Sequence[str] = (GRACE,), **output: object) -> UUID:
@@ -137,7 +132,7 @@ def test_a_run_may_ask_for_fresh_verdicts_only_and_others_profit_from_them(datab
     assert known_to(database, owner)[GRACE].evidence.reply.mail_host == "mx2.alpha.test"
 
 
-def test_a_retry_wants_what_its_run_wanted(database: Database, owner: UUID) -> None:
+def test_a_retry_of_a_run_with_fresh_verdicts_wants_fresh_ones_too(database: Database, owner: UUID) -> None:
     run_id = verifying(database, owner, fresh=True)
     with database.transaction() as session:
         cancel(session, owner, run_id)
@@ -156,7 +151,7 @@ def test_a_retry_wants_what_its_run_wanted(database: Database, owner: UUID) -> N
         {"meaning": None},
     ],
 )
-def test_what_no_mail_server_said_for_days_is_not_kept(
+def test_a_verdict_that_does_not_hold_for_days_is_not_kept(
     database: Database, owner: UUID, changes: dict[str, object]
 ) -> None:
     verify(database, owner, VALID._replace(status=OutcomeStatus.RISKY, evidence=seen(**changes)))
@@ -165,7 +160,7 @@ def test_what_no_mail_server_said_for_days_is_not_kept(
         assert count(session, "SELECT count(*) FROM verifications") == 0
 
 
-def test_a_no_is_kept_whether_or_not_the_domain_is_a_catch_all(database: Database, owner: UUID) -> None:
+def test_a_denial_is_kept_whether_or_not_the_domain_is_a_catch_all(database: Database, owner: UUID) -> None:
     no = seen(meaning="no_such_mailbox", reply_code=550, catch_all=None)
 
     verify(database, owner, VALID._replace(status=OutcomeStatus.INVALID, reason=Reason.NO_SUCH_MAILBOX, evidence=no))

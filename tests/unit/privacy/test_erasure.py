@@ -1,11 +1,9 @@
 """What erasure removes beside contacts, and that it is safe while others are at work."""
 
 import tracemalloc
-from pathlib import Path
 from uuid import UUID
 
 import pytest
-import redis
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -15,7 +13,6 @@ from models.schema import new_id
 from models.wire import ContactIn
 from pipeline.credits import RateCard
 from pipeline.errors import LeaseLost
-from pipeline.lookup.names.parse import Name, parse_name
 from pipeline.lookup.providers.journal import Question
 from pipeline.lookup.providers.source import Found, Person
 from pipeline.lookup.search.recall import person_digest
@@ -35,20 +32,17 @@ from tests.factories import (
     finish_chunk,
     found,
     leased_chunk,
+    named,
     not_found,
     order_of,
+    owner_of,
     searched,
     started_run,
     valid,
 )
-from tests.unit.runs.old_runs import House, OvertakenDatabase, add_answer, all_rows
+from tests.old_runs import OldRuns, OvertakenDatabase, add_answer, all_rows
 
 ADA = Person(full_name="ada ALDER", domain="alpha.test")
-
-
-@pytest.fixture
-def house(database: Database, redis_client: redis.Redis, tmp_path: Path) -> House:
-    return House(database, redis_client, tmp_path / "exports")
 
 
 def wanted(*addresses: str) -> Wanted:
@@ -65,16 +59,6 @@ def run_of_two(database: Database) -> UUID:
         run_id = create_run(session, account(database).account_id, order_of(people), rate_card=RateCard()).run_id
         lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, 2)
     return run_id
-
-
-def named(full_name: str) -> Name:
-    name = parse_name(full_name=full_name)
-    assert name is not None
-    return name
-
-
-def owner_of(session: Session, run_id: UUID) -> UUID:
-    return session.execute(text("SELECT account_id FROM runs WHERE id = :id"), {"id": run_id}).scalar_one()
 
 
 def erase(database: Database, run_id: UUID, who: Wanted | None = None) -> int:
@@ -100,7 +84,7 @@ def test_a_chunk_task_that_has_the_contact_in_hand_writes_nothing_of_it(database
         assert count(session, "SELECT done FROM run_stages WHERE stage = 'email_lookup'") == 2
 
 
-def test_a_stage_that_has_not_begun_asks_nothing_about_an_erased_contact(database: Database) -> None:
+def test_a_stage_that_has_not_begun_does_not_load_an_erased_contact(database: Database) -> None:
     run_id = run_of_two(database)
     finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
     erase(database, run_id)
@@ -113,7 +97,7 @@ def test_a_stage_that_has_not_begun_asks_nothing_about_an_erased_contact(databas
     assert finish_chunk(database, lease, [valid(1)])
 
 
-def test_who_compiles_just_now_begins_again(database: Database) -> None:
+def test_compiling_that_is_under_way_begins_again(database: Database) -> None:
     run_id = run_of_two(database)
     finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
     with database.transaction() as session:
@@ -129,15 +113,15 @@ def test_who_compiles_just_now_begins_again(database: Database) -> None:
         lifecycle.complete(session, compiling, (), LEASE_S)
 
 
-def test_an_export_that_is_written_meanwhile_is_written_again(house: House) -> None:
-    run_id, who = house.unexported_run("cancelled"), wanted("given.family0@alpha.test")
+def test_an_export_that_is_written_meanwhile_is_written_again(old_runs: OldRuns) -> None:
+    run_id, who = old_runs.unexported_run("cancelled"), wanted("given.family0@alpha.test")
 
-    house.export(run_id, OvertakenDatabase(house.database, lambda: erase(house.database, run_id, who)))
+    old_runs.export(run_id, OvertakenDatabase(old_runs.database, lambda: erase(old_runs.database, run_id, who)))
 
-    held = "".join((house.exports / path).read_text() for path in house.files() if path.suffix)
+    held = "".join((old_runs.exports / path).read_text() for path in old_runs.files() if path.suffix)
     assert "Given0" not in held
     assert "Given1" in held
-    assert {handle["rows"] for handle in house.state(run_id)["export_handles"]} == {2}
+    assert {handle["rows"] for handle in old_runs.state(run_id)["export_handles"]} == {2}
 
 
 def test_an_address_in_a_column_of_the_clients_own_is_found(database: Database) -> None:
@@ -191,60 +175,62 @@ def question(person: Person) -> Question:
     return Question("example", person.digest, 1, dead_after=60, may_ask_again=False, again_costs=1)  # type: ignore[arg-type]
 
 
-def test_providers_answers_are_emptied_and_stay_counted(house: House) -> None:
-    run_id = house.stopped_run("cancelled")
-    with house.database.transaction() as session:
+def test_providers_answers_are_emptied_and_stay_counted(old_runs: OldRuns) -> None:
+    run_id = old_runs.stopped_run("cancelled")
+    with old_runs.database.transaction() as session:
         add_answer(session, run_id, days_ago=0)
         session.execute(text("UPDATE provider_answers SET cost = 0.25"))
 
-    with house.database.transaction() as session:
-        assert erasure.forget_answers(session, house.owner(run_id), wanted("given.family@alpha.test")) == 1
+    with old_runs.database.transaction() as session:
+        assert (
+            erasure.forget_answers(session, owner_of(old_runs.database, run_id), wanted("given.family@alpha.test")) == 1
+        )
 
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         kept = "SELECT count(*) FROM provider_answers WHERE cost = 0.25 AND status = 'not_found' AND email IS NULL"
         assert count(session, kept) == 1
 
 
-def test_however_many_answers_an_account_has_they_are_looked_through_a_few_at_a_time(house: House) -> None:
-    run_id = house.stopped_run("cancelled")
+def test_however_many_answers_an_account_has_they_are_looked_through_a_few_at_a_time(old_runs: OldRuns) -> None:
+    run_id = old_runs.stopped_run("cancelled")
     answers = (
         "INSERT INTO provider_answers (account_id, provider, question, run_id, answered_at, status, email) "
         "SELECT account_id, 'example', sha256(CAST(n AS text)::bytea), id, now(), 'found', 'a' || n || '@alpha.test' "
         "FROM runs, generate_series(1, 20000) n WHERE id = :run_id"
     )
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         session.execute(text(answers), {"run_id": run_id})
 
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         tracemalloc.start()
-        assert erasure.forget_answers(session, house.owner(run_id), wanted("a19999@alpha.test")) == 1
+        assert erasure.forget_answers(session, owner_of(old_runs.database, run_id), wanted("a19999@alpha.test")) == 1
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 
     assert most < 4_000_000
 
 
-def test_an_answer_that_comes_after_its_person_was_erased_is_not_written(house: House) -> None:
-    run_id = house.stopped_run("cancelled")
-    owner, asked = house.owner(run_id), question(ADA)
-    with house.database.transaction() as session:
+def test_an_answer_that_comes_after_its_person_was_erased_is_not_written(old_runs: OldRuns) -> None:
+    run_id = old_runs.stopped_run("cancelled")
+    owner, asked = owner_of(old_runs.database, run_id), question(ADA)
+    with old_runs.database.transaction() as session:
         provider_answers.reserve(session, owner, run_id, [asked], Caps())
 
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         assert erasure.forget_answers(session, owner, wanted()) == 1
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         provider_answers.record(session, owner, run_id, asked, Found("secret@alpha.test"))
 
-    assert "secret@alpha.test" not in all_rows(house.database)
+    assert "secret@alpha.test" not in all_rows(old_runs.database)
 
 
-def test_an_erased_persons_entries_hide_what_is_answered_about_them(house: House) -> None:
-    owner = house.owner(house.stopped_run("cancelled"))
+def test_an_erased_persons_entries_hide_what_is_answered_about_them(old_runs: OldRuns) -> None:
+    owner = owner_of(old_runs.database, old_runs.stopped_run("cancelled"))
     who = wanted("given.family0@alpha.test")
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         suppressions.add(session, owner, suppressions.entries_of(who.addresses, who.questions))
 
-    with house.database.transaction() as session:
+    with old_runs.database.transaction() as session:
         assert suppressions.hides(session, owner, ADA.digest, "other@alpha.test")
         assert suppressions.hides(session, owner, b"1" * 32, "Given.Family0+x@alpha.test")
         assert not suppressions.hides(session, owner, b"1" * 32, "other@alpha.test")
@@ -259,7 +245,7 @@ def test_kept_verdicts_on_their_addresses_are_deleted(database: Database) -> Non
             SELECT account_id, sha256('given.family0@alpha.test'), 'valid', 'mailbox_exists', 98, '{}' FROM runs
         """)
         )
-        owner = owner_of(session, run_id)
+        owner = owner_of(database, run_id)
 
     with database.transaction() as session:
         assert erasure.forget_verdicts(session, owner, wanted("Given.Family0@alpha.test")) == 1
@@ -316,4 +302,4 @@ def test_a_look_up_at_a_domain_that_the_company_led_to_is_found_by_its_outcome(d
         who.learn(contact)
 
     with database.transaction() as session:
-        assert erasure.forget_lookups(session, owner_of(session, run_id), who) == 1
+        assert erasure.forget_lookups(session, owner_of(database, run_id), who) == 1

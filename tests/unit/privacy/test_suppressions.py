@@ -32,11 +32,6 @@ from tests.factories import (
 from tests.unit.runs.old_runs import all_rows
 
 
-@pytest.fixture
-def owner(database: Database) -> UUID:
-    return account(database).account_id
-
-
 def put(database: Database, owner: UUID, *entries: str) -> int:
     with database.transaction() as session:
         return suppressions.add(session, owner, map(suppressions.parse_entry, entries))
@@ -52,7 +47,7 @@ def sha256(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("entry", "asked"),
+    ("entry", "address"),
     [
         ("grace@alpha.test", "Grace@Alpha.test"),
         ("grace@alpha.test", "grace+news@alpha.test"),
@@ -69,14 +64,14 @@ def sha256(text: str) -> str:
         ("bücher.test", "grace@xn--bcher-kva.test"),
     ],
 )
-def test_an_entry_stops_what_it_means(database: Database, owner: UUID, entry: str, asked: str) -> None:
+def test_an_entry_stops_what_it_means(database: Database, owner: UUID, entry: str, address: str) -> None:
     put(database, owner, entry)
 
-    assert checked(database, owner, asked)
+    assert checked(database, owner, address)
 
 
 @pytest.mark.parametrize(
-    ("entry", "asked"),
+    ("entry", "address"),
     [
         ("grace@alpha.test", "ada@alpha.test"),
         ("grace@alpha.test", "alpha.test"),
@@ -85,10 +80,10 @@ def test_an_entry_stops_what_it_means(database: Database, owner: UUID, entry: st
         ("alpha.test", "grace@notalpha.test"),
     ],
 )
-def test_an_entry_stops_nothing_else(database: Database, owner: UUID, entry: str, asked: str) -> None:
+def test_an_entry_stops_nothing_else(database: Database, owner: UUID, entry: str, address: str) -> None:
     put(database, owner, entry)
 
-    assert not checked(database, owner, asked)
+    assert not checked(database, owner, address)
 
 
 @pytest.mark.parametrize("entry", ["", "grace", "grace@", "@", "not an@address@alpha.test", "abc123"])
@@ -111,7 +106,7 @@ def test_a_list_is_its_accounts_own(database: Database, owner: UUID) -> None:
     assert not checked(database, account(database).account_id, "grace@alpha.test")
 
 
-def test_adding_twice_counts_once_and_removing_lets_ask_again(database: Database, owner: UUID) -> None:
+def test_adding_twice_counts_once_and_removing_ends_the_suppression(database: Database, owner: UUID) -> None:
     assert (put(database, owner, "grace@alpha.test"), put(database, owner, "GRACE+x@alpha.test")) == (1, 0)
 
     with database.transaction() as session:
@@ -152,7 +147,7 @@ def test_what_is_suppressed_teaches_nothing(database: Database, owner: UUID) -> 
         assert count(session, "SELECT (SELECT count(*) FROM lookups) + (SELECT count(*) FROM domain_patterns)") == 0
 
 
-def test_an_address_put_on_the_list_between_the_stages_is_taken_back_and_paid_back(
+def test_an_address_put_on_the_list_between_the_stages_is_removed_and_paid_back(
     database: Database, owner: UUID
 ) -> None:
     run_id = begun(database, owner)
@@ -174,14 +169,16 @@ def test_an_address_put_on_the_list_between_the_stages_is_taken_back_and_paid_ba
     assert "given.family0" not in all_rows(database)
 
 
-def test_a_suppressed_contact_is_given_back_at_its_full_price() -> None:
+def test_the_full_price_of_a_suppressed_contact_is_paid_back() -> None:
     run = Run(charge_per_contact=4, rebate_per_unresolved=1, rebate_per_unverified=0)
 
     assert rebate_of_completed(run, Delivered(contacts=2, with_email=0, verified=0, suppressed=1)) == 1 + 4
 
 
 @pytest.mark.parametrize("status", [OutcomeStatus.NOT_FOUND, OutcomeStatus.SKIPPED])
-def test_a_reason_of_its_own_and_the_stages_status(database: Database, owner: UUID, status: OutcomeStatus) -> None:
+def test_a_suppressed_contact_has_a_reason_of_its_own_and_the_stages_status(
+    database: Database, owner: UUID, status: OutcomeStatus
+) -> None:
     put(database, owner, "alpha.test")
 
     with database.transaction() as session:

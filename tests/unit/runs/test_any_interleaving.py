@@ -90,7 +90,7 @@ class AnyInterleaving(RuleBasedStateMachine):
             self.finish_lease(self.leases[-1])
 
     @rule(stage=st.sampled_from(CHAIN))
-    def deliver_a_late_link(self, stage: str) -> None:
+    def deliver_a_late_chain_step(self, stage: str) -> None:
         with self.database.transaction() as session:
             beginning = lifecycle.begin_stage(session, self.run_id, stage, WORKER, CHUNK)
         if beginning is Beginning.WORK:
@@ -116,7 +116,7 @@ class AnyInterleaving(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
     def checkpoint_what_is_there_already(self, data: st.DataObject) -> None:
-        """As a chunk task does whose transaction was committed, but which never heard of it."""
+        """As a chunk task does whose transaction was committed, but which does not know it."""
         lease = data.draw(st.sampled_from(self.leases))
         if lease.stage != COMPILE:
             span = range(lease.first_position, lease.last_position + 1)
@@ -289,7 +289,7 @@ class AnyInterleaving(RuleBasedStateMachine):
             self.time_passes_and_the_sweeper_looks()
             self.leases.clear()
             for stage in CHAIN:
-                self.deliver_a_late_link(stage)
+                self.deliver_a_late_chain_step(stage)
             for lease in self.leases:
                 self.finish_lease(lease)
         raise AssertionError("the run did not end by itself")

@@ -74,9 +74,9 @@ def test_the_timeline_tells_who_lost_a_lease_and_who_leased_the_chunk_then(datab
     leased_chunk(database, run_id, worker="worker-2@test/2")
 
     with database.transaction() as session:
-        told = [(event.kind, event.worker, event.detail) for event in events_of_run(session, run_id)[-2:]]
+        events = [(event.kind, event.worker, event.detail) for event in events_of_run(session, run_id)[-2:]]
 
-    assert told == [
+    assert events == [
         ("lease_lost", WORKER, {"chunk": 0}),
         ("chunk_leased", "worker-2@test/2", {"chunk": 0}),
     ]
@@ -90,9 +90,11 @@ def test_a_lease_that_was_released_is_not_lost(database: Database) -> None:
     leased_chunk(database, run_id)
 
     with database.transaction() as session:
-        told = [(event.kind, event.worker, event.detail.get("reason")) for event in events_of_run(session, run_id)[-2:]]
+        events = [
+            (event.kind, event.worker, event.detail.get("reason")) for event in events_of_run(session, run_id)[-2:]
+        ]
 
-    assert told == [("chunk_released", WORKER, "the worker stops"), ("chunk_leased", WORKER, None)]
+    assert events == [("chunk_released", WORKER, "the worker stops"), ("chunk_leased", WORKER, None)]
 
 
 def release(session: Session, lease: Lease) -> None:
@@ -178,7 +180,7 @@ def test_an_outcome_recorded_twice_is_counted_once_and_keeps_its_first_value(dat
         assert count(session, "SELECT count(*) FROM outcomes WHERE status = 'found'") == 1
 
 
-def test_a_chunk_knows_which_addresses_of_its_domains_the_run_has_given_away(database: Database) -> None:
+def test_a_chunk_knows_which_addresses_of_its_domains_the_run_has_assigned(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
     finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1, "other.test")])
 

@@ -1,7 +1,7 @@
-"""Intake: an order becomes a run in the caller's own transaction, once per idempotency key."""
+"""An order becomes a run in the caller's own transaction, once per idempotency key."""
 
 from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -16,11 +16,9 @@ from pipeline.runs.create import CreatedRun, create_run
 from tests.factories import account, count, order, order_of
 
 
-def test_a_run_is_part_of_the_callers_transaction(database: Database) -> None:
-    owner = account(database)
-
+def test_a_run_is_part_of_the_callers_transaction(database: Database, owner: UUID) -> None:
     with pytest.raises(RuntimeError, match="the caller changed its mind"), database.transaction() as session:
-        create_run(session, owner.account_id, order(), rate_card=RateCard())
+        create_run(session, owner, order(), rate_card=RateCard())
         raise RuntimeError("the caller changed its mind")
 
     with database.transaction() as session:
@@ -47,13 +45,12 @@ def test_an_account_id_that_is_no_uuid_is_a_sentence_and_leaves_the_callers_tran
         assert count(session, "SELECT count(*) FROM runs") == 0
 
 
-def test_contacts_of_one_domain_become_neighbours_and_remember_their_row(database: Database) -> None:
-    owner = account(database)
+def test_contacts_of_one_domain_become_neighbours_and_remember_their_row(database: Database, owner: UUID) -> None:
     domains = ["beta.test", "alpha.test", "https://www.Beta.test/about", "alpha.test"]
     people = [ContactIn(full_name=f"Person {n}", domain=domain) for n, domain in enumerate(domains)]
 
     with database.transaction() as session:
-        create_run(session, owner.account_id, order_of(people), rate_card=RateCard())
+        create_run(session, owner, order_of(people), rate_card=RateCard())
 
     with database.transaction() as session:
         rows = session.execute(text("SELECT input_row, domain FROM contacts ORDER BY position")).all()
@@ -65,14 +62,13 @@ def test_contacts_of_one_domain_become_neighbours_and_remember_their_row(databas
     ]
 
 
-def test_columns_that_nobody_knows_are_kept_untouched(database: Database) -> None:
-    owner = account(database)
+def test_unknown_columns_are_kept_untouched(database: Database, owner: UUID) -> None:
     person = ContactIn.model_validate(
         {"full_name": "Person", "domain": "alpha.test", "crm_id": 7, "note": 'tab\there, quote" and \\ backslash'}
     )
 
     with database.transaction() as session:
-        create_run(session, owner.account_id, order_of([person]), rate_card=RateCard())
+        create_run(session, owner, order_of([person]), rate_card=RateCard())
 
     with database.transaction() as session:
         extra = session.execute(text("SELECT extra FROM contacts")).scalar_one()
@@ -81,12 +77,10 @@ def test_columns_that_nobody_knows_are_kept_untouched(database: Database) -> Non
     assert columns == ["crm_id", "note"]
 
 
-def test_the_same_key_gives_the_same_run_and_charges_once(database: Database) -> None:
-    owner = account(database)
-
+def test_the_same_key_gives_the_same_run_and_charges_once(database: Database, owner: UUID) -> None:
     def attempt(_: int) -> CreatedRun:
         with database.transaction() as session:
-            return create_run(session, owner.account_id, order(), idempotency_key="order-1", rate_card=RateCard())
+            return create_run(session, owner, order(), idempotency_key="order-1", rate_card=RateCard())
 
     with ThreadPoolExecutor(4) as clients:
         created = list(clients.map(attempt, range(8)))
@@ -116,13 +110,12 @@ def test_what_takes_long_for_a_large_order_is_done_while_no_transaction_is_open(
     assert at_work == [0, 0]
 
 
-def test_the_same_key_with_another_body_is_refused(database: Database) -> None:
-    owner = account(database)
+def test_the_same_key_with_another_body_is_refused(database: Database, owner: UUID) -> None:
     with database.transaction() as session:
-        create_run(session, owner.account_id, order(2), idempotency_key="order-1", rate_card=RateCard())
+        create_run(session, owner, order(2), idempotency_key="order-1", rate_card=RateCard())
 
     with pytest.raises(IdempotencyConflict, match="another body"), database.transaction() as session:
-        create_run(session, owner.account_id, order(3), idempotency_key="order-1", rate_card=RateCard())
+        create_run(session, owner, order(3), idempotency_key="order-1", rate_card=RateCard())
 
 
 def test_the_same_key_of_another_account_is_another_run(database: Database) -> None:
@@ -141,10 +134,8 @@ def test_the_same_key_of_another_account_is_another_run(database: Database) -> N
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "é", "a\x00b"])
-def test_a_key_that_is_none_is_refused(database: Database, key: str) -> None:
-    owner = account(database)
-
+def test_a_key_that_is_none_is_refused(database: Database, key: str, owner: UUID) -> None:
     with pytest.raises(InvalidInput, match="1 to 255 printable"), database.transaction() as session:
-        create_run(session, owner.account_id, order(), rate_card=RateCard(), idempotency_key=key)
+        create_run(session, owner, order(), rate_card=RateCard(), idempotency_key=key)
     with database.transaction() as session:
-        assert create_run(session, owner.account_id, order(), rate_card=RateCard(), idempotency_key="x" * 255).is_new
+        assert create_run(session, owner, order(), rate_card=RateCard(), idempotency_key="x" * 255).is_new

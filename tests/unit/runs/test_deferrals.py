@@ -39,7 +39,7 @@ def found_stalled(database: Database) -> list[UUID]:
         return [run.run_id for run in stalled.find_stalled(session)]
 
 
-def test_a_chunk_that_waits_is_leased_by_nobody_and_the_others_are(database: Database) -> None:
+def test_a_chunk_that_waits_is_not_leased_and_the_others_are(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
     defer(database, leased_chunk(database, run_id), greylisted(0), greylisted(1))
 
@@ -58,7 +58,7 @@ def test_a_chunk_that_waited_is_leased_again_when_its_time_has_come(database: Da
         assert [contact.deferrals for contact in chunks.load(session, lease).contacts] == [0, 1]
 
 
-def test_a_chunk_whose_time_has_come_goes_before_those_that_nobody_has_tried(database: Database) -> None:
+def test_a_chunk_whose_time_has_come_goes_before_untried_ones(database: Database) -> None:
     run_id = started_run(database, count=6, chunk_size=2)
     first = leased_chunk(database, run_id)
     defer(database, leased_chunk(database, run_id), greylisted(2))
@@ -68,7 +68,7 @@ def test_a_chunk_whose_time_has_come_goes_before_those_that_nobody_has_tried(dat
     assert [leased_chunk(database, run_id).number for _ in range(3)] == [0, 1, 2]
 
 
-def test_who_is_erased_waits_no_more(database: Database) -> None:
+def test_an_erased_contact_is_not_counted_as_waiting(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
     defer(database, leased_chunk(database, run_id), greylisted(0), greylisted(1))
     defer(database, leased_chunk(database, run_id), greylisted(2), greylisted(3))
@@ -78,9 +78,9 @@ def test_who_is_erased_waits_no_more(database: Database) -> None:
         erase_contacts(session, run_id, 0, [1], wanted, new_id())
 
     with database.transaction() as session:
-        told = waiting(session, run_id)
-    assert told is not None
-    assert told.contacts == 3
+        wait = waiting(session, run_id)
+    assert wait is not None
+    assert wait.contacts == 3
 
 
 def test_a_contact_that_is_deferred_again_is_counted(database: Database) -> None:
@@ -111,24 +111,24 @@ def test_the_sweeper_leaves_a_run_alone_while_all_that_is_left_of_it_waits(datab
     defer(database, leased_chunk(database, run_id), greylisted(0, seconds=60), greylisted(1, seconds=300))
 
     with database.transaction() as session:
-        rest = session.execute(text(SECONDS_UNTIL_DUE)).scalar_one()
-    assert 55 < float(rest) <= 60
+        seconds = session.execute(text(SECONDS_UNTIL_DUE)).scalar_one()
+    assert 55 < float(seconds) <= 60
     assert found_stalled(database) == []
     let_time_pass(database)
     assert found_stalled(database) == [run_id]
 
 
-def test_a_run_rests_until_the_first_of_its_chunks_is_due(database: Database) -> None:
+def test_a_run_is_parked_until_the_first_of_its_chunks_is_due(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=1)
     defer(database, leased_chunk(database, run_id), greylisted(0, seconds=60))
     defer(database, leased_chunk(database, run_id), greylisted(1, seconds=900))
 
     with database.transaction() as session:
-        rest = session.execute(text(SECONDS_UNTIL_DUE)).scalar_one()
-    assert 50 < float(rest) <= 60
+        seconds = session.execute(text(SECONDS_UNTIL_DUE)).scalar_one()
+    assert 50 < float(seconds) <= 60
 
 
-def test_a_run_rests_as_well_when_the_last_chunk_that_was_at_work_is_done(database: Database) -> None:
+def test_a_run_is_parked_as_well_when_the_last_chunk_that_was_at_work_is_done(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=1)
     waits, works = leased_chunk(database, run_id), leased_chunk(database, run_id)
     defer(database, waits, greylisted(0, seconds=60))
@@ -136,20 +136,20 @@ def test_a_run_rests_as_well_when_the_last_chunk_that_was_at_work_is_done(databa
     finish_chunk(database, works, [found(1)])
 
     with database.transaction() as session:
-        rest = session.execute(text(SECONDS_UNTIL_DUE)).scalar_one()
-    assert 50 < float(rest) <= 60
+        seconds = session.execute(text(SECONDS_UNTIL_DUE)).scalar_one()
+    assert 50 < float(seconds) <= 60
 
 
-def test_a_run_with_other_work_does_not_rest(database: Database) -> None:
+def test_a_run_with_other_work_is_not_parked(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
     defer(database, leased_chunk(database, run_id), greylisted(0), greylisted(1))
 
     with database.transaction() as session:
-        rest = session.execute(text(SECONDS_UNTIL_DUE)).scalar_one()
-    assert float(rest) <= LEASE_S
+        seconds = session.execute(text(SECONDS_UNTIL_DUE)).scalar_one()
+    assert float(seconds) <= LEASE_S
 
 
-def test_readers_and_operators_are_told(database: Database) -> None:
+def test_deferred_contacts_are_shown_to_readers_and_in_the_timeline(database: Database) -> None:
     run_id = started_run(database, count=3, chunk_size=3)
     lease = leased_chunk(database, run_id)
     with database.transaction() as session:
@@ -158,15 +158,15 @@ def test_readers_and_operators_are_told(database: Database) -> None:
 
     with database.transaction() as session:
         run = session.get_one(Run, run_id)
-        told = waiting(session, run_id)
-        assert told is not None
-        assert told.contacts == 2
+        wait = waiting(session, run_id)
+        assert wait is not None
+        assert wait.contacts == 2
         assert "2 contacts wait until mail servers" in live_state.build(session, run).body
         (event,) = [event for event in events_of_run(session, run_id) if event.kind == "chunk_deferred"]
     assert event.detail == {"chunk": 0, "contacts": 2, "seconds": 300, "reasons": ["greylisted"]}
 
 
-def test_nobody_is_said_to_wait_whose_time_has_come(database: Database) -> None:
+def test_a_contact_whose_time_has_come_is_not_counted_as_waiting(database: Database) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
     defer(database, leased_chunk(database, run_id), greylisted(0))
     let_time_pass(database)
@@ -182,13 +182,13 @@ def test_a_contact_deferred_twice_waits_until_the_later_time(database: Database)
     defer(database, leased_chunk(database, run_id), greylisted(0, seconds=900))
 
     with database.transaction() as session:
-        told = waiting(session, run_id)
+        wait = waiting(session, run_id)
         now = session.execute(text("SELECT now()")).scalar_one()
-    assert told is not None
-    assert 800 < (told.until - now).total_seconds() <= 900
+    assert wait is not None
+    assert 800 < (wait.until - now).total_seconds() <= 900
 
 
-def test_who_is_answered_waits_no_more_while_others_of_the_chunk_do(database: Database) -> None:
+def test_of_a_deferred_chunk_only_contacts_without_an_outcome_are_counted_as_waiting(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=2)
     defer(database, leased_chunk(database, run_id), greylisted(0), greylisted(1))
     let_time_pass(database)
@@ -198,12 +198,12 @@ def test_who_is_answered_waits_no_more_while_others_of_the_chunk_do(database: Da
     defer(database, lease, greylisted(1))
 
     with database.transaction() as session:
-        told = waiting(session, run_id)
-    assert told is not None
-    assert told.contacts == 1
+        wait = waiting(session, run_id)
+    assert wait is not None
+    assert wait.contacts == 1
 
 
-def test_once_they_are_answered_nobody_waits(database: Database) -> None:
+def test_a_contact_with_an_outcome_is_not_counted_as_waiting(database: Database) -> None:
     run_id = started_run(database, count=1, chunk_size=1)
     defer(database, leased_chunk(database, run_id), greylisted(0))
     let_time_pass(database)

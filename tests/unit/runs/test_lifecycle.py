@@ -48,7 +48,7 @@ def ready_to_compile(database: Database, run_id: UUID) -> Lease:
     return leased_chunk(database, run_id, COMPILE)
 
 
-def test_the_first_link_starts_the_run_and_its_stage(database: Database) -> None:
+def test_the_first_chain_step_starts_the_run_and_its_stage(database: Database) -> None:
     run_id = pending_run(database)
 
     assert begin(database, run_id, LOOKUP) is Beginning.WORK
@@ -58,7 +58,7 @@ def test_the_first_link_starts_the_run_and_its_stage(database: Database) -> None
         assert [event.kind for event in events_of_run(session, run_id)] == ["created", "started", "stage_started"]
 
 
-def test_a_link_begun_twice_starts_and_plans_once(database: Database) -> None:
+def test_a_chain_step_that_is_delivered_twice_starts_and_plans_once(database: Database) -> None:
     run_id = pending_run(database, count=5)
 
     for _ in range(3):
@@ -88,8 +88,8 @@ def test_nothing_begins_for_an_unknown_run(database: Database) -> None:
 
 
 def test_completing_writes_results_artifact_rebate_and_status_at_once(database: Database) -> None:
-    owner = account(database, credits_granted=100)
-    run_id = pending_run(database, account_id=owner.account_id)
+    owner = account(database, credits_granted=100).account_id
+    run_id = pending_run(database, account_id=owner)
     lease = ready_to_compile(database, run_id)
 
     with database.transaction() as session:
@@ -122,8 +122,8 @@ def test_a_completed_run_gives_back_no_more_than_it_was_charged(database: Databa
 
 
 def test_a_failed_run_pays_back_what_it_did_not_deliver(database: Database) -> None:
-    owner = account(database, credits_granted=100)
-    run_id = pending_run(database, account_id=owner.account_id)
+    owner = account(database, credits_granted=100).account_id
+    run_id = pending_run(database, account_id=owner)
     work(database, run_id, LOOKUP, [found(0), not_found(1), not_found(2)])
 
     with database.transaction() as session:

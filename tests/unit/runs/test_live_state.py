@@ -63,7 +63,7 @@ def fetched(redis_client: redis.Redis, database: Database, state: LiveState) -> 
         return live_state.fetch(redis_client, session.get_one(Run, state.run_id))
 
 
-def test_a_copy_older_than_the_row_is_not_taken(database: Database, redis_client: redis.Redis) -> None:
+def test_a_copy_older_than_the_row_is_not_used(database: Database, redis_client: redis.Redis) -> None:
     state = build(database, pending_run(database))
     live_state.store(redis_client, state, live_seconds=30)
     assert fetched(redis_client, database, state) == state.body
@@ -107,7 +107,7 @@ def test_another_account_does_not_find_the_copy(database: Database, redis_client
         assert run_of_account(session, state.run_id, stranger.account_id) is None
 
 
-def test_a_copy_that_nobody_renews_expires(database: Database, redis_client: redis.Redis) -> None:
+def test_a_copy_that_is_not_renewed_expires(database: Database, redis_client: redis.Redis) -> None:
     state = build(database, pending_run(database))
 
     live_state.store(redis_client, state, live_seconds=5)

@@ -88,7 +88,7 @@ def test_the_lease_of_a_poison_contact_is_of_that_contact_alone(database: Databa
 
 
 def work_unless_culprit(database: Database, lease: Lease) -> list[int]:
-    """What a chunk task does in whose way one contact stands: it dies on that one. The positions it finished."""
+    """A chunk task that dies on one contact; gives the positions that it finished."""
     with database.transaction() as session:
         positions = [contact.position for contact in chunks.load(session, lease).contacts]
     if lease.is_poison:
@@ -119,7 +119,7 @@ def test_one_contact_that_kills_its_chunk_task_costs_that_contact_and_few_attemp
         assert "chunk_split" in {event.kind for event in events_of_run(session, run_id)}
 
 
-def test_a_slow_record_that_is_in_hand_whenever_a_worker_is_killed_is_not_blamed_at_once(database: Database) -> None:
+def test_a_slow_contact_that_is_in_hand_whenever_a_worker_is_killed_is_not_poison_at_once(database: Database) -> None:
     run_id = started_run(database, count=20, chunk_size=20)
     lease = leased_chunk(database, run_id)
     with database.transaction() as session:
@@ -133,7 +133,7 @@ def test_a_slow_record_that_is_in_hand_whenever_a_worker_is_killed_is_not_blamed
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(contacts=st.integers(1, 60), attempts=st.integers(0, MAX_ATTEMPTS - 1), data=st.data())
-def test_of_a_chunk_with_a_poison_contact_that_contact_alone_is_given_up(
+def test_of_a_chunk_with_a_poison_contact_that_contact_alone_is_skipped(
     database: Database, contacts: int, attempts: int, data: st.DataObject
 ) -> None:
     """Whatever the chunk's size, however often it was tried already, and whichever of its contacts were worked then."""
@@ -143,18 +143,18 @@ def test_of_a_chunk_with_a_poison_contact_that_contact_alone_is_given_up(
     run_id = started_run(database, count=contacts, chunk_size=contacts)
     finish_some(database, leased_chunk(database, run_id), worked, attempts)
 
-    given_up: list[int] = []
+    skipped_ones: list[int] = []
     while (lease := lease_chunk(database, run_id)) is not None:
         with database.transaction() as session:
             left = [contact.position for contact in chunks.load(session, lease).contacts]
         if lease.is_poison:
-            given_up += left
+            skipped_ones += left
         elif culprit in left:
             break_task(database, lease, dies)
             continue
         finish_chunk(database, lease, [skipped(n) if lease.is_poison else found(n) for n in left])
 
-    assert given_up == [culprit]
+    assert skipped_ones == [culprit]
     with database.transaction() as session:
         assert lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, contacts) is lifecycle.Beginning.DONE
 
@@ -189,7 +189,7 @@ def compiling(database: Database) -> UUID:
     return run_id
 
 
-def test_compiling_that_never_succeeds_is_given_up(database: Database) -> None:
+def test_compiling_that_never_succeeds_uses_up_its_attempts(database: Database) -> None:
     run_id = compiling(database)
     for _ in range(MAX_ATTEMPTS):
         expired_chunk(database, run_id, COMPILE)

@@ -49,7 +49,7 @@ def test_three_quarters_of_the_look_ups_are_45_percent_as_in_the_contract() -> N
 
 
 @pytest.mark.parametrize(
-    ("status", "failures", "waits", "told"),
+    ("status", "failures", "waits", "ending"),
     [
         ("pending", 1, True, "; the next try is at 12:00:04 UTC."),
         ("running", 3, False, "; it is tried again."),
@@ -58,7 +58,7 @@ def test_three_quarters_of_the_look_ups_are_45_percent_as_in_the_contract() -> N
         ("cancelled", 3, True, ""),
     ],
 )
-def test_the_message_tells_what_failed_until_it_is_over(status: str, failures: int, waits: bool, told: str) -> None:
+def test_the_message_tells_what_failed_until_it_is_over(status: str, failures: int, waits: bool, ending: str) -> None:
     trouble = {"step": "load", "stage": "email_lookup", "fault": "database error 22003", "times": 3}
     retry_at = datetime(2026, 11, 1, 12, 0, 4, tzinfo=UTC)
     updated_at = retry_at - timedelta(seconds=4 if waits else -1)
@@ -67,8 +67,8 @@ def test_the_message_tells_what_failed_until_it_is_over(status: str, failures: i
     shown = message(run, stages(5, 0))
 
     what = "A part of the stage email_lookup failed 3 times while its contacts were loaded (database error 22003)"
-    assert shown.endswith(what + told if told else ".")
-    assert (what in shown) is bool(told)
+    assert shown.endswith(what + ending if ending else ".")
+    assert (what in shown) is bool(ending)
 
 
 def test_the_message_follows_the_run_through_its_life() -> None:

@@ -1,4 +1,4 @@
-"""The sweeper's finders: runs that stand still, those that take too long, and all of them when the broker forgot."""
+"""The runs that the sweeper finds: stalled ones, overdue ones, and all active ones when the broker lost its data."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
@@ -20,7 +20,7 @@ def make_due(database: Database) -> None:
 def find(database: Database) -> list[UUID]:
     with database.transaction() as session:
         stalled.take_turn(session)
-        return [stalled.run_id for stalled in stalled.find_stalled(session)]
+        return [run.run_id for run in stalled.find_stalled(session)]
 
 
 def test_a_run_whose_chain_was_never_sent_is_found(database: Database) -> None:

@@ -37,7 +37,7 @@ from tests.factories import (
 PRICE = 4
 
 
-class Owner:
+class Customer:
     """An account with 1,000 credits and a run of ten contacts, four of them worked: three found, one greylisted."""
 
     def __init__(self, database: Database) -> None:
@@ -68,60 +68,62 @@ class Owner:
 
 
 @pytest.fixture
-def owner(database: Database) -> Owner:
-    return Owner(database)
+def customer(database: Database) -> Customer:
+    return Customer(database)
 
 
-def test_a_cancelled_run_keeps_what_it_found_and_pays_the_rest_back(owner: Owner) -> None:
-    run = owner.cancel()
+def test_a_cancelled_run_keeps_what_it_found_and_pays_the_rest_back(customer: Customer) -> None:
+    run = customer.cancel()
 
     assert run.status == "cancelled"
     assert run.preview["delivered_counts"]["delivered_contacts"] == 3
     assert run.gap_report["reasons"]["run_stopped"]["count"] == 6
     assert run.gap_report["unresolved"] == 7
-    assert owner.balance == 1000 - 3 * PRICE
+    assert customer.balance == 1000 - 3 * PRICE
 
 
-def test_the_stage_that_was_running_is_cancelled_with_its_run(owner: Owner, database: Database) -> None:
-    owner.cancel()
+def test_the_stage_that_was_running_is_cancelled_with_its_run(customer: Customer, database: Database) -> None:
+    customer.cancel()
 
     with database.transaction() as session:
-        assert [row.status for row in stages_of_run(session, owner.run_id)] == ["cancelled", "pending"]
+        assert [row.status for row in stages_of_run(session, customer.run_id)] == ["cancelled", "pending"]
 
 
-def test_a_chunk_task_of_a_cancelled_run_can_not_write(owner: Owner, database: Database) -> None:
-    lease = leased_chunk(database, owner.run_id)
-    owner.cancel()
+def test_a_chunk_task_of_a_cancelled_run_can_not_write(customer: Customer, database: Database) -> None:
+    lease = leased_chunk(database, customer.run_id)
+    customer.cancel()
 
     with pytest.raises(LeaseLost, match="the run is over"), database.transaction() as session:
         chunks.record(session, lease, [found(5)], LEASE_S)
 
 
-def fail(owner: Owner) -> None:
-    with owner.database.transaction() as session:
-        lifecycle.fail(session, owner.run_id, RunError("code", "A sentence.", LOOKUP))
+def fail(customer: Customer) -> None:
+    with customer.database.transaction() as session:
+        lifecycle.fail(session, customer.run_id, RunError("code", "A sentence.", LOOKUP))
 
 
-@pytest.fixture(params=[Owner.cancel, fail], ids=["cancelled", "failed"])
-def stopped_lease(request: pytest.FixtureRequest, owner: Owner, database: Database) -> Lease:
+@pytest.fixture(params=[Customer.cancel, fail], ids=["cancelled", "failed"])
+def stopped_lease(request: pytest.FixtureRequest, customer: Customer, database: Database) -> Lease:
     """The lease of a task at work, whose run was stopped; its other chunks were done, waiting, released and open."""
-    waits, released = leased_chunk(database, owner.run_id), leased_chunk(database, owner.run_id)
+    waits, released = leased_chunk(database, customer.run_id), leased_chunk(database, customer.run_id)
     with database.transaction() as session:
         chunks.defer(session, waits, [Deferral(waits.first_position, 300, Reason.GREYLISTED)])
         chunks.release(session, released, "the worker stops")
-    lease = leased_chunk(database, owner.run_id)
+    lease = leased_chunk(database, customer.run_id)
     with database.transaction() as session:
-        chunks.plan(session, owner.run_id, VERIFY, contacts=10, size=4)
-    request.param(owner)
+        chunks.plan(session, customer.run_id, VERIFY, contacts=10, size=4)
+    request.param(customer)
     return lease
 
 
-def test_a_stopped_run_leaves_no_chunk_open_or_leased(owner: Owner, stopped_lease: Lease, database: Database) -> None:
+def test_a_stopped_run_leaves_no_chunk_open_or_leased(
+    customer: Customer, stopped_lease: Lease, database: Database
+) -> None:
     by_status = "SELECT status, count(*) FROM run_chunks WHERE run_id = :id GROUP BY status ORDER BY status"
     with database.transaction() as session:
-        left = session.execute(text(by_status), {"id": owner.run_id}).all()
+        left = session.execute(text(by_status), {"id": customer.run_id}).all()
         waiting = session.scalar(text("SELECT sum(waiting) FROM run_stages"))
-        assert free_chunks(session, owner.run_id, LOOKUP, 10) == []
+        assert free_chunks(session, customer.run_id, LOOKUP, 10) == []
 
     assert [tuple(row) for row in left] == [("done", 1), ("stopped", 5)]
     assert waiting == 0
@@ -139,7 +141,7 @@ def test_a_chunk_task_that_comes_back_to_a_stopped_run_has_lost_its_lease(
         end(session, stopped_lease)
 
 
-def test_what_is_released_of_a_stopped_run_stays_stopped(stopped_lease: Lease, database: Database) -> None:
+def test_a_chunk_that_is_released_of_a_stopped_run_stays_stopped(stopped_lease: Lease, database: Database) -> None:
     with database.transaction() as session:
         chunks.release(session, stopped_lease, "the worker stops")
 
@@ -147,8 +149,10 @@ def test_what_is_released_of_a_stopped_run_stays_stopped(stopped_lease: Lease, d
         assert count(session, "SELECT count(*) FROM run_chunks WHERE status IN ('open', 'leased')") == 0
 
 
-def test_a_retry_of_a_stopped_run_has_chunks_of_its_own(owner: Owner, stopped_lease: Lease, database: Database) -> None:
-    retried = owner.retry()
+def test_a_retry_of_a_stopped_run_has_chunks_of_its_own(
+    customer: Customer, stopped_lease: Lease, database: Database
+) -> None:
+    retried = customer.retry()
     with database.transaction() as session:
         lifecycle.begin_stage(session, retried.run_id, LOOKUP, WORKER, 4)
 
@@ -174,34 +178,34 @@ def test_compiling_stops_with_its_run(database: Database) -> None:
         assert count(session, "SELECT count(*) FROM run_chunks WHERE status = 'stopped'") == 1
 
 
-def test_a_finished_run_can_not_be_cancelled(owner: Owner) -> None:
-    owner.cancel()
+def test_a_finished_run_can_not_be_cancelled(customer: Customer) -> None:
+    customer.cancel()
 
     with pytest.raises(RunStateConflict, match="is cancelled already"):
-        owner.cancel()
-    assert owner.balance == 1000 - 3 * PRICE
+        customer.cancel()
+    assert customer.balance == 1000 - 3 * PRICE
 
 
-def test_another_accounts_run_can_not_be_cancelled(owner: Owner, database: Database) -> None:
+def test_another_accounts_run_can_not_be_cancelled(customer: Customer, database: Database) -> None:
     with pytest.raises(UnknownRun):
-        owner.cancel(account(database).account_id)
+        customer.cancel(account(database).account_id)
 
 
-def test_a_retry_is_a_new_run_that_pays_only_for_what_was_not_delivered(owner: Owner) -> None:
-    owner.cancel()
+def test_a_retry_is_a_new_run_that_pays_only_for_what_was_not_delivered(customer: Customer) -> None:
+    customer.cancel()
 
-    retried = owner.retry()
+    retried = customer.retry()
 
     assert retried.is_new
-    assert retried.run_id != owner.run_id
-    assert owner.balance == 1000 - 3 * PRICE - 7 * PRICE
+    assert retried.run_id != customer.run_id
+    assert customer.balance == 1000 - 3 * PRICE - 7 * PRICE
 
 
 def test_a_retry_keeps_outcomes_that_hold_and_asks_again_where_things_may_have_passed(
-    owner: Owner, database: Database
+    customer: Customer, database: Database
 ) -> None:
-    owner.cancel()
-    retried = owner.retry()
+    customer.cancel()
+    retried = customer.retry()
     with database.transaction() as session:
         lifecycle.begin_stage(session, retried.run_id, LOOKUP, WORKER, 10)
 
@@ -212,17 +216,17 @@ def test_a_retry_keeps_outcomes_that_hold_and_asks_again_where_things_may_have_p
 
 
 def test_a_retry_verifies_again_whom_a_mail_server_deferred_and_looks_up_no_contact_again(
-    owner: Owner, database: Database
+    customer: Customer, database: Database
 ) -> None:
-    finish_chunk(database, leased_chunk(database, owner.run_id), [found(position) for position in range(4, 8)])
-    finish_chunk(database, leased_chunk(database, owner.run_id), [found(8), found(9)])
+    finish_chunk(database, leased_chunk(database, customer.run_id), [found(position) for position in range(4, 8)])
+    finish_chunk(database, leased_chunk(database, customer.run_id), [found(8), found(9)])
     with database.transaction() as session:
-        lifecycle.begin_stage(session, owner.run_id, VERIFY, WORKER, 4)
+        lifecycle.begin_stage(session, customer.run_id, VERIFY, WORKER, 4)
     defer = Outcome(1, OutcomeStatus.UNKNOWN, Reason.GREYLISTED, email=found(1).email)
-    finish_chunk(database, leased_chunk(database, owner.run_id, VERIFY), [valid(0), defer, valid(2), skipped(3)])
-    owner.cancel()
+    finish_chunk(database, leased_chunk(database, customer.run_id, VERIFY), [valid(0), defer, valid(2), skipped(3)])
+    customer.cancel()
 
-    retried = owner.retry()
+    retried = customer.retry()
 
     with database.transaction() as session:
         lookup, verify, *_ = stages_of_run(session, retried.run_id)
@@ -230,10 +234,10 @@ def test_a_retry_verifies_again_whom_a_mail_server_deferred_and_looks_up_no_cont
 
 
 def test_a_retry_that_finds_all_ends_at_the_full_price_and_one_that_finds_nothing_at_none_more(
-    owner: Owner, database: Database
+    customer: Customer, database: Database
 ) -> None:
-    owner.cancel()
-    retried = owner.retry()
+    customer.cancel()
+    retried = customer.retry()
 
     for stage, outcomes in (
         (LOOKUP, [not_found(n) for n in range(3, 10)]),
@@ -249,37 +253,37 @@ def test_a_retry_that_finds_all_ends_at_the_full_price_and_one_that_finds_nothin
         else:
             finish_chunk(database, lease, outcomes)
 
-    assert owner.balance == 1000 - 3 * PRICE
+    assert customer.balance == 1000 - 3 * PRICE
 
 
-def test_retrying_twice_gives_the_same_run_and_charges_once(owner: Owner) -> None:
-    owner.cancel()
+def test_retrying_twice_gives_the_same_run_and_charges_once(customer: Customer) -> None:
+    customer.cancel()
 
-    first, second = owner.retry(), owner.retry()
+    first, second = customer.retry(), customer.retry()
 
     assert (first.run_id, second.is_new) == (second.run_id, False)
-    assert owner.balance == 1000 - 10 * PRICE
+    assert customer.balance == 1000 - 10 * PRICE
 
 
-def test_only_a_failed_or_cancelled_run_can_be_retried(owner: Owner) -> None:
+def test_only_a_failed_or_cancelled_run_can_be_retried(customer: Customer) -> None:
     with pytest.raises(RunStateConflict, match="This run is running"):
-        owner.retry()
+        customer.retry()
 
 
-def test_another_accounts_run_can_not_be_retried(owner: Owner, database: Database) -> None:
-    owner.cancel()
+def test_another_accounts_run_can_not_be_retried(customer: Customer, database: Database) -> None:
+    customer.cancel()
 
     with pytest.raises(UnknownRun):
-        owner.retry(account(database).account_id)
+        customer.retry(account(database).account_id)
 
 
-def test_a_retry_that_can_not_be_paid_leaves_nothing_behind(owner: Owner, database: Database) -> None:
-    owner.cancel()
+def test_a_retry_that_can_not_be_paid_leaves_nothing_behind(customer: Customer, database: Database) -> None:
+    customer.cancel()
     with database.transaction() as session:
-        pending_run(database, count=(owner.balance - 4) // PRICE, account_id=owner.account_id)
+        pending_run(database, count=(customer.balance - 4) // PRICE, account_id=customer.account_id)
 
     with pytest.raises(InsufficientCredits):
-        owner.retry()
+        customer.retry()
 
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM runs WHERE retry_of IS NOT NULL") == 0

@@ -40,8 +40,8 @@ from worker.sweeper.sweep import sweep
 FAILED = StepFailed(Step.LOAD, "database error 22003")
 
 
-def given_up(database: Database) -> None:
-    """One more chunk whose step failed."""
+def fail_a_chunk(database: Database) -> None:
+    """Lease one more chunk, and fail its attempt."""
     with database.transaction() as session:
         run = session.query(Run).one()
     lease = leased_chunk(database, run.id)
@@ -83,7 +83,7 @@ def test_a_chunk_that_failed_waits_as_long_as_its_attempts_say(database: Databas
     started_run(database, count=2, chunk_size=2)
     waits = []
     for _ in range(2):
-        given_up(database)
+        fail_a_chunk(database)
         with database.transaction() as session:
             waits.append(count(session, "SELECT round(extract(epoch FROM not_before - now())) FROM run_chunks"))
             assert count(session, "SELECT count(*) FROM run_chunks WHERE not_before < now()") == 0
@@ -96,9 +96,9 @@ def poison(position: int) -> Outcome:
     return Outcome(position, OutcomeStatus.NOT_FOUND, Reason.INTERNAL_ERROR)
 
 
-def test_what_is_recorded_ends_the_count_and_what_is_given_up_does_not(database: Database) -> None:
+def test_a_recorded_outcome_ends_the_count_and_that_of_a_poison_contact_does_not(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
-    given_up(database)
+    fail_a_chunk(database)
     lease = leased_chunk(database, run_id)
 
     with database.transaction() as session:
@@ -112,14 +112,14 @@ def test_what_is_recorded_ends_the_count_and_what_is_given_up_does_not(database:
 
 def test_what_is_deferred_and_what_is_finished_ends_the_count(database: Database) -> None:
     run_id = started_run(database, count=4, chunk_size=2)
-    given_up(database)
+    fail_a_chunk(database)
     lease = leased_chunk(database, run_id)
     with database.transaction() as session:
         chunks.defer(session, lease, [Deferral(2, 60, Reason.GREYLISTED)])
     assert failures(database) == 0
 
     let_pauses_pass(database)
-    given_up(database)
+    fail_a_chunk(database)
     let_pauses_pass(database)
     finish_chunk(database, leased_chunk(database, run_id), [])
     assert failures(database) == 0
@@ -128,11 +128,11 @@ def test_what_is_deferred_and_what_is_finished_ends_the_count(database: Database
 def test_a_failure_from_before_a_long_wait_is_not_one_in_a_row(database: Database) -> None:
     started_run(database, count=3, chunk_size=1)
     for _ in range(2):
-        given_up(database)
+        fail_a_chunk(database)
     assert failures(database) == 2
     execute(database, "UPDATE runs SET retry_at = now() - interval '6 minutes'")
 
-    given_up(database)
+    fail_a_chunk(database)
 
     assert failures(database) == 1
     with database.transaction() as session:
@@ -141,7 +141,7 @@ def test_a_failure_from_before_a_long_wait_is_not_one_in_a_row(database: Databas
 
 def test_a_run_that_failed_often_in_a_row_is_leased_at_a_pace(database: Database) -> None:
     run_id = started_run(database, count=2, chunk_size=1)
-    given_up(database)
+    fail_a_chunk(database)
     with database.transaction() as session:
         many = {"failures": FREE_FAILURES + 100 * FAILURES_PER_SECOND}
         session.execute(text("UPDATE runs SET failures = :failures, resend_at = now()"), many)
@@ -177,7 +177,7 @@ def test_a_run_is_hopeless_that_only_failed_often_enough_for_long_enough(
         assert trouble.is_hopeless(session.get_one(Run, run_id)) is hopeless
 
 
-def test_a_run_all_of_whose_chunk_tasks_die_is_given_up_within_minutes(database: Database) -> None:
+def test_a_run_all_of_whose_chunk_tasks_die_fails_within_minutes(database: Database) -> None:
     run_id = started_run(database, count=2000, chunk_size=1)
     with database.transaction() as session:
         session.execute(text("UPDATE run_chunks SET attempts = 1"))

@@ -23,7 +23,7 @@ Ask = Callable[[Person], Awaitable[StepResult | None]]
 
 GRACE = Person(full_name="Grace Hopper", domain="acme.test")
 ADA = Person(full_name="Ada Lovelace", domain="acme.test")
-NOBODY = Person(full_name="No Body", domain="acme.test")
+STRANGER = Person(full_name="No Body", domain="acme.test")
 ADDRESSES = {
     ("Grace Hopper", "acme.test"): "grace@acme.test",
     ("Ada Lovelace", "acme.test"): "ada@acme.test",
@@ -46,8 +46,8 @@ timeout = {timeout}
 
 
 @dataclass
-class Desk:
-    """Asks one provider: with a file that describes it, and a run that pays."""
+class PayingRun:
+    """A run that pays for questions to one provider, and the file that describes the provider."""
 
     path: Path
     provider: Provider
@@ -104,15 +104,17 @@ class Desk:
         with self.database.transaction() as session:
             return int(session.execute(text("SELECT count(*) FROM provider_answers")).scalar_one())
 
-    def let_askers_die(self) -> None:
+    def let_questions_expire(self) -> None:
         """Set back the time of every question by an hour."""
         with self.database.transaction() as session:
             session.execute(text("UPDATE provider_answers SET asked_at = asked_at - interval '1 hour'"))
 
 
 @contextmanager
-def desk(path: Path, database: Database, run_id: UUID, provider: Provider | None = None) -> Iterator[Desk]:
+def opened_paying_run(
+    path: Path, database: Database, run_id: UUID, provider: Provider | None = None
+) -> Iterator[PayingRun]:
     with provider or Provider(ADDRESSES) as running:
-        opened = Desk(path / "providers.toml", running, database, run_id)
+        opened = PayingRun(path / "providers.toml", running, database, run_id)
         opened.describe()
         yield opened

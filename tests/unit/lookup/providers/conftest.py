@@ -1,4 +1,4 @@
-"""A provider that knows two people."""
+"""Runs that pay a provider which knows two people."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,20 +8,20 @@ import pytest
 from models.database import Database
 from sandbox.provider import Provider
 from tests.factories import pending_run
-from tests.unit.lookup.providers.asking import ADDRESSES, Desk, desk
+from tests.unit.lookup.providers.asking import ADDRESSES, PayingRun, opened_paying_run
 
 
 @pytest.fixture
-def office(tmp_path: Path, database: Database) -> Iterator[Desk]:
-    """A provider that charges each request."""
-    with desk(tmp_path, database, pending_run(database)) as opened:
+def paying_run(tmp_path: Path, database: Database) -> Iterator[PayingRun]:
+    """Its provider charges each request."""
+    with opened_paying_run(tmp_path, database, pending_run(database)) as opened:
         yield opened
 
 
 @pytest.fixture
-def idempotent_office(tmp_path: Path, database: Database) -> Iterator[Desk]:
-    """A provider that charges each key once."""
+def run_with_keys(tmp_path: Path, database: Database) -> Iterator[PayingRun]:
+    """Its provider charges each idempotency key once."""
     provider = Provider(ADDRESSES, recognises_keys=True)
-    with desk(tmp_path, database, pending_run(database), provider) as opened:
+    with opened_paying_run(tmp_path, database, pending_run(database), provider) as opened:
         opened.describe('idempotency_header = "Idempotency-Key"')
         yield opened

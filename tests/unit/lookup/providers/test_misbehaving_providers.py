@@ -13,62 +13,62 @@ from pipeline.memory.provider_answers import Caps
 from pipeline.outcomes import Reason
 from sandbox import provider
 from sandbox.provider import Provider
-from tests.unit.lookup.providers.asking import ADA, GRACE, NOBODY, Desk
+from tests.unit.lookup.providers.asking import ADA, GRACE, STRANGER, PayingRun
 
 UNAVAILABLE = Unanswered(Reason.PROVIDER_UNAVAILABLE)
 STRANGERS = [Person(full_name=f"Stranger {number}", domain="acme.test") for number in range(20)]
 
 
-def test_a_short_retry_after_is_waited_out_in_place(office: Desk) -> None:
-    office.provider.script = [provider.too_many(1)]
+def test_a_short_retry_after_is_waited_out_in_place(paying_run: PayingRun) -> None:
+    paying_run.provider.script = [provider.too_many(1)]
     start = time.monotonic()
 
-    (results,) = office.ask(GRACE)
+    (results,) = paying_run.ask(GRACE)
 
     assert isinstance(results, Found)
     assert time.monotonic() - start >= 1
 
 
-def test_a_long_retry_after_is_left_to_a_deferral_and_held_against_nobody_else(office: Desk) -> None:
-    office.provider.script = [provider.too_many(90)]
+def test_after_a_long_retry_after_contacts_are_deferred_and_no_further_request_is_sent(paying_run: PayingRun) -> None:
+    paying_run.provider.script = [provider.too_many(90)]
 
-    first, second = office.ask(GRACE, ADA)
+    first, second = paying_run.ask(GRACE, ADA)
 
     assert first == Unanswered(Reason.PROVIDER_UNAVAILABLE, wait=90)
     assert isinstance(second, Unanswered)
     assert second.wait is not None
     assert 80 < second.wait <= 90
     assert not second.ours
-    assert office.provider.requests.total() == 1
-    assert office.rows() == 0
+    assert paying_run.provider.requests.total() == 1
+    assert paying_run.rows() == 0
 
 
-def test_a_provider_that_fails_again_and_again_is_not_asked_any_more(office: Desk) -> None:
-    office.provider.response = provider.status(500)
+def test_a_provider_that_fails_again_and_again_is_not_asked_any_more(paying_run: PayingRun) -> None:
+    paying_run.provider.response = provider.status(500)
 
-    results = office.ask(*STRANGERS[:FAILURES])
+    results = paying_run.ask(*STRANGERS[:FAILURES])
 
     assert results[-1] == UNAVAILABLE
-    assert office.provider.requests.total() == FAILURES
-    assert (office.rows(), office.provider.charges.total()) == (0, 0)
+    assert paying_run.provider.requests.total() == FAILURES
+    assert (paying_run.rows(), paying_run.provider.charges.total()) == (0, 0)
 
 
 def test_a_provider_that_works_again_gets_one_request_first_then_all(
-    office: Desk, monkeypatch: pytest.MonkeyPatch
+    paying_run: PayingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.lookup.providers.breaker.FIRST_PAUSE", 0.2)
-    office.provider.script = [provider.status(500)] * FAILURES
+    paying_run.provider.script = [provider.status(500)] * FAILURES
 
     async def scenario() -> list[StepResult | None]:
-        async with office.chunk_task() as ask:
+        async with paying_run.chunk_task() as ask:
             for stranger in STRANGERS[:FAILURES]:
                 await ask(stranger)
-            failed = office.provider.requests.total()
+            failed = paying_run.provider.requests.total()
             results: list[StepResult | None] = []
             while not results or isinstance(results[-1], Unanswered):
                 results.append(await ask(GRACE))
                 await asyncio.sleep(0.05)
-            assert office.provider.requests.total() == failed + 1
+            assert paying_run.provider.requests.total() == failed + 1
             return [results[-1], await ask(ADA)]
 
     assert [type(each) for each in asyncio.run(scenario())] == [Found, Found]
@@ -82,95 +82,95 @@ def test_a_provider_that_works_again_gets_one_request_first_then_all(
     ],
 )
 def test_a_provider_that_needs_its_operator_is_asked_once_and_left_out(
-    office: Desk, response: provider.Response, reason: Reason
+    paying_run: PayingRun, response: provider.Response, reason: Reason
 ) -> None:
-    office.provider.response = response
+    paying_run.provider.response = response
 
-    results = office.ask(GRACE, ADA, NOBODY)
+    results = paying_run.ask(GRACE, ADA, STRANGER)
 
     assert results == [Unanswered(reason)] * 3
-    assert office.provider.requests.total() == 1
-    assert office.rows() == 0
+    assert paying_run.provider.requests.total() == 1
+    assert paying_run.rows() == 0
 
 
-def test_a_word_in_the_answer_decides_before_its_status(office: Desk) -> None:
-    office.describe('[provider.answers]\nword = "errors.0.id"\nout_of_credit = ["no_credit"]')
-    office.provider.response = provider.status(429, "no_credit")
+def test_a_word_in_the_answer_decides_before_its_status(paying_run: PayingRun) -> None:
+    paying_run.describe('[provider.answers]\nword = "errors.0.id"\nout_of_credit = ["no_credit"]')
+    paying_run.provider.response = provider.status(429, "no_credit")
 
-    assert office.ask(GRACE) == [Unanswered(Reason.PROVIDER_OUT_OF_CREDIT)]
+    assert paying_run.ask(GRACE) == [Unanswered(Reason.PROVIDER_OUT_OF_CREDIT)]
 
 
-def test_a_key_never_goes_where_a_redirect_points(office: Desk) -> None:
+def test_a_key_never_goes_where_a_redirect_points(paying_run: PayingRun) -> None:
     with Provider({}) as elsewhere:
-        office.provider.response = provider.redirects(elsewhere.url)
+        paying_run.provider.response = provider.redirects(elsewhere.url)
 
-        (results,) = office.ask(GRACE)
+        (results,) = paying_run.ask(GRACE)
 
         assert isinstance(results, Unanswered)
         assert elsewhere.requests.total() == 0
 
 
-def test_neither_keys_nor_people_are_logged(office: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_neither_keys_nor_people_are_logged(paying_run: PayingRun, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    office.provider.script = [provider.status(418), provider.html, provider.hangs_up, provider.status(401)]
+    paying_run.provider.script = [provider.status(418), provider.html, provider.hangs_up, provider.status(401)]
 
-    office.ask(GRACE, ADA, NOBODY)
+    paying_run.ask(GRACE, ADA, STRANGER)
 
     assert "sandbox" in caplog.text
     assert not any(word in caplog.text for word in ("sandbox-key", "Hopper", "Lovelace", "acme.test"))
 
 
-def test_nothing_is_asked_beyond_a_runs_budget_and_known_answers_are_still_returned(office: Desk) -> None:
-    caps = Caps(per_run=office.journal_price * 2)
+def test_nothing_is_asked_beyond_a_runs_budget_and_known_answers_are_still_returned(paying_run: PayingRun) -> None:
+    caps = Caps(per_run=paying_run.journal_price * 2)
 
-    results = office.ask(GRACE, ADA, NOBODY, GRACE, caps=caps)
+    results = paying_run.ask(GRACE, ADA, STRANGER, GRACE, caps=caps)
 
     assert [type(each) for each in results] == [Found, Found, Unanswered, Found]
     assert results[2] == Unanswered(Reason.OUT_OF_BUDGET)
-    assert office.provider.requests.total() == 2
+    assert paying_run.provider.requests.total() == 2
 
 
-def test_chunk_tasks_that_spend_at_once_stay_within_the_budget_of_their_accounts_day(office: Desk) -> None:
-    results = office.conclude(*STRANGERS, caps=Caps(per_account_day=office.journal_price * 7))
+def test_chunk_tasks_that_spend_at_once_stay_within_the_budget_of_their_accounts_day(paying_run: PayingRun) -> None:
+    results = paying_run.conclude(*STRANGERS, caps=Caps(per_account_day=paying_run.journal_price * 7))
 
     assert sum(each.missed == Unanswered(Reason.OUT_OF_BUDGET) for each in results) == len(STRANGERS) - 7
-    assert office.provider.charges.total() == office.spent() == 7
+    assert paying_run.provider.charges.total() == paying_run.spent() == 7
 
 
-def test_one_contact_costs_no_more_than_it_may(office: Desk) -> None:
-    office.describe(head="[budget]\nper_contact = 1.5\n")
-    second = office.path.read_text().partition("[[provider]]")[2].replace('"sandbox"', '"second"')
-    office.path.write_text(office.path.read_text() + "[[provider]]" + second)
+def test_one_contact_costs_no_more_than_it_may(paying_run: PayingRun) -> None:
+    paying_run.describe(head="[budget]\nper_contact = 1.5\n")
+    second = paying_run.path.read_text().partition("[[provider]]")[2].replace('"sandbox"', '"second"')
+    paying_run.path.write_text(paying_run.path.read_text() + "[[provider]]" + second)
 
-    (result,) = office.conclude(NOBODY)
+    (result,) = paying_run.conclude(STRANGER)
 
     assert result.answers == {"sandbox": "not_found", "second": "out_of_budget"}
-    assert office.provider.requests.total() == 1
+    assert paying_run.provider.requests.total() == 1
 
 
-def test_no_more_requests_run_at_once_than_allowed(office: Desk) -> None:
-    office.describe("at_once = 3")
+def test_no_more_requests_run_at_once_than_allowed(paying_run: PayingRun) -> None:
+    paying_run.describe("at_once = 3")
 
-    office.conclude(*STRANGERS[:12])
+    paying_run.conclude(*STRANGERS[:12])
 
-    assert office.provider.most_at_once <= 3
-    assert office.provider.requests.total() == 12
+    assert paying_run.provider.most_at_once <= 3
+    assert paying_run.provider.requests.total() == 12
 
 
-def test_no_more_requests_are_sent_in_a_second_than_allowed(office: Desk) -> None:
-    office.path.write_text(office.path.read_text().replace("per_second = 1000", "per_second = 20"))
+def test_no_more_requests_are_sent_in_a_second_than_allowed(paying_run: PayingRun) -> None:
+    paying_run.path.write_text(paying_run.path.read_text().replace("per_second = 1000", "per_second = 20"))
     start = time.monotonic()
 
-    office.conclude(*STRANGERS[:11])
+    paying_run.conclude(*STRANGERS[:11])
 
     assert time.monotonic() - start >= 0.5
 
 
-def test_a_question_that_would_wait_too_long_for_a_turn_says_when_to_come_back(office: Desk) -> None:
-    office.path.write_text(office.path.read_text().replace("per_second = 1000", "per_second = 0.02"))
+def test_a_question_that_would_wait_too_long_for_a_turn_says_when_to_come_back(paying_run: PayingRun) -> None:
+    paying_run.path.write_text(paying_run.path.read_text().replace("per_second = 1000", "per_second = 0.02"))
 
-    results = office.conclude(GRACE, ADA)
+    results = paying_run.conclude(GRACE, ADA)
 
     missed = [each.missed for each in results if each.missed]
     assert [(each.reason, each.ours) for each in missed] == [(Reason.PROVIDER_UNAVAILABLE, True)]
-    assert office.rows() == 1
+    assert paying_run.rows() == 1

@@ -3,62 +3,54 @@
 import asyncio
 import threading
 from dataclasses import replace
-from uuid import UUID
 
 import pytest
 
-from models.database import Database
-from models.run import Run
 from pipeline.lookup.providers.metered import StepResult, Unanswered
 from pipeline.lookup.providers.source import Found, NotFound
 from pipeline.outcomes import Reason
 from sandbox import provider
-from tests.factories import pending_run
-from tests.unit.lookup.providers.asking import ADA, GRACE, NOBODY, Desk
+from tests.factories import owner_of, pending_run
+from tests.unit.lookup.providers.asking import ADA, GRACE, STRANGER, PayingRun
 
 KEY = ("Grace Hopper", "acme.test")
 
 
-def owner(database: Database, run_id: UUID) -> UUID:
-    with database.transaction() as session:
-        return session.get_one(Run, run_id).account_id
+def test_an_answer_is_recorded_and_read_by_every_later_run_of_the_account(paying_run: PayingRun) -> None:
+    first = paying_run.ask(GRACE, STRANGER)
+    later_run = pending_run(paying_run.database, account_id=owner_of(paying_run.database, paying_run.run_id))
 
-
-def test_an_answer_is_recorded_and_read_by_every_later_run_of_the_account(office: Desk) -> None:
-    first = office.ask(GRACE, NOBODY)
-    later_run = pending_run(office.database, account_id=owner(office.database, office.run_id))
-
-    second = office.ask(GRACE, NOBODY, run_id=later_run)
+    second = paying_run.ask(GRACE, STRANGER, run_id=later_run)
 
     assert [type(each) for each in first] == [Found, NotFound]
     assert second == first
-    assert office.provider.requests.total() == 2
+    assert paying_run.provider.requests.total() == 2
 
 
-def test_the_same_person_in_another_spelling_is_the_same_question(office: Desk) -> None:
+def test_the_same_person_in_another_spelling_is_the_same_question(paying_run: PayingRun) -> None:
     otherwise = replace(GRACE, full_name="", first_name=" grace", last_name="HOPPER  ")
 
-    office.ask(GRACE, otherwise)
+    paying_run.ask(GRACE, otherwise)
 
-    assert office.provider.requests.total() == 1
-
-
-def test_another_account_does_not_see_the_answer(office: Desk) -> None:
-    office.ask(GRACE)
-
-    office.ask(GRACE, run_id=pending_run(office.database))
-
-    assert office.provider.requests[KEY] == 2
+    assert paying_run.provider.requests.total() == 1
 
 
-def test_of_two_chunk_tasks_with_the_same_question_one_asks_and_both_get_the_answer(office: Desk) -> None:
+def test_another_account_does_not_see_the_answer(paying_run: PayingRun) -> None:
+    paying_run.ask(GRACE)
+
+    paying_run.ask(GRACE, run_id=pending_run(paying_run.database))
+
+    assert paying_run.provider.requests[KEY] == 2
+
+
+def test_of_two_chunk_tasks_with_the_same_question_one_asks_and_both_get_the_answer(paying_run: PayingRun) -> None:
     answer_now = threading.Event()
-    office.provider.script = [provider.waits_for(answer_now)]
+    paying_run.provider.script = [provider.waits_for(answer_now)]
 
     async def two_chunk_tasks() -> list[StepResult | None]:
-        async with office.chunk_task() as one, office.chunk_task() as other:
+        async with paying_run.chunk_task() as one, paying_run.chunk_task() as other:
             asking = asyncio.gather(one(GRACE), other(GRACE))
-            await asyncio.to_thread(office.provider.wait_for_requests, 1)
+            await asyncio.to_thread(paying_run.provider.wait_for_requests, 1)
             answer_now.set()
             return list(await asking)
 
@@ -66,71 +58,71 @@ def test_of_two_chunk_tasks_with_the_same_question_one_asks_and_both_get_the_ans
 
     assert first == second
     assert isinstance(first, Found)
-    assert office.provider.requests.total() == 1
+    assert paying_run.provider.requests.total() == 1
 
 
-def test_the_same_person_many_times_in_one_list_is_asked_once(office: Desk) -> None:
-    results = office.conclude(*[GRACE] * 20)
+def test_the_same_person_many_times_in_one_list_is_asked_once(paying_run: PayingRun) -> None:
+    results = paying_run.conclude(*[GRACE] * 20)
 
     assert {each.found.email if each.found else None for each in results} == {"grace@acme.test"}
-    assert office.provider.requests.total() == 1
+    assert paying_run.provider.requests.total() == 1
 
 
 @pytest.mark.parametrize("response", [provider.hangs, provider.hangs_up, provider.html, provider.endless])
 def test_a_lost_answer_is_not_asked_again_where_that_could_be_paid_twice(
-    office: Desk, response: provider.Response
+    paying_run: PayingRun, response: provider.Response
 ) -> None:
-    office.timeout = 0.5
-    office.describe()
-    office.provider.script = [response]
+    paying_run.timeout = 0.5
+    paying_run.describe()
+    paying_run.provider.script = [response]
 
-    first = office.ask(GRACE)
-    office.let_askers_die()
-    second = office.ask(GRACE)
+    first = paying_run.ask(GRACE)
+    paying_run.let_questions_expire()
+    second = paying_run.ask(GRACE)
 
     assert [*first, *second] == [Unanswered(Reason.ANSWER_LOST)] * 2
-    assert office.provider.charges[KEY] == 1
-    assert office.spent() == 1
+    assert paying_run.provider.charges[KEY] == 1
+    assert paying_run.spent() == 1
 
 
 @pytest.mark.parametrize("response", [provider.hangs, provider.hangs_up, provider.html])
 def test_a_lost_answer_is_asked_again_with_the_same_key_of_a_provider_that_charges_a_key_once(
-    idempotent_office: Desk, response: provider.Response
+    run_with_keys: PayingRun, response: provider.Response
 ) -> None:
-    idempotent_office.timeout = 0.5
-    idempotent_office.describe('idempotency_header = "Idempotency-Key"')
-    idempotent_office.provider.script = [response]
+    run_with_keys.timeout = 0.5
+    run_with_keys.describe('idempotency_header = "Idempotency-Key"')
+    run_with_keys.provider.script = [response]
 
-    (first,) = idempotent_office.ask(GRACE)
-    idempotent_office.let_askers_die()
-    (second,) = idempotent_office.ask(GRACE)
+    (first,) = run_with_keys.ask(GRACE)
+    run_with_keys.let_questions_expire()
+    (second,) = run_with_keys.ask(GRACE)
 
     assert first == Unanswered(Reason.PROVIDER_UNAVAILABLE)
     assert isinstance(second, Found)
-    assert idempotent_office.provider.requests[KEY] == 2
-    assert idempotent_office.provider.charges[KEY] == 1
-    assert idempotent_office.spent() == 1
+    assert run_with_keys.provider.requests[KEY] == 2
+    assert run_with_keys.provider.charges[KEY] == 1
+    assert run_with_keys.spent() == 1
 
 
-def test_who_allows_to_ask_again_without_a_key_sees_both_on_the_bill_and_in_the_budget(office: Desk) -> None:
-    office.describe("asks_again_in_doubt = true")
-    office.provider.script = [provider.hangs_up]
+def test_with_asks_again_in_doubt_both_requests_are_on_the_bill_and_in_the_budget(paying_run: PayingRun) -> None:
+    paying_run.describe("asks_again_in_doubt = true")
+    paying_run.provider.script = [provider.hangs_up]
 
-    office.ask(GRACE)
-    office.let_askers_die()
-    office.ask(GRACE)
+    paying_run.ask(GRACE)
+    paying_run.let_questions_expire()
+    paying_run.ask(GRACE)
 
-    assert office.provider.charges[KEY] == 2
-    assert office.spent() == 2
+    assert paying_run.provider.charges[KEY] == 2
+    assert paying_run.spent() == 2
 
 
-def test_a_question_whose_chunk_task_may_be_alive_is_not_asked_by_another(idempotent_office: Desk) -> None:
-    """It waits: the test gives up before the journal does."""
-    idempotent_office.provider.script = [provider.hangs_up]
-    idempotent_office.ask(GRACE)
+def test_a_question_whose_chunk_task_may_be_alive_is_not_asked_by_another(run_with_keys: PayingRun) -> None:
+    """It waits until the first one must be dead, which is longer than the test does."""
+    run_with_keys.provider.script = [provider.hangs_up]
+    run_with_keys.ask(GRACE)
 
     async def ask_again() -> str:
-        async with idempotent_office.chunk_task() as ask:
+        async with run_with_keys.chunk_task() as ask:
             try:
                 await asyncio.wait_for(ask(GRACE), 0.5)
             except TimeoutError:
@@ -138,29 +130,29 @@ def test_a_question_whose_chunk_task_may_be_alive_is_not_asked_by_another(idempo
             return "asked"
 
     assert asyncio.run(ask_again()) == "still waits"
-    assert idempotent_office.provider.requests[KEY] == 1
+    assert run_with_keys.provider.requests[KEY] == 1
 
 
 @pytest.mark.parametrize("response", [provider.status(503), provider.too_many(0), provider.status(500)])
 def test_a_request_that_was_not_served_is_tried_again_and_leaves_no_trace(
-    office: Desk, response: provider.Response
+    paying_run: PayingRun, response: provider.Response
 ) -> None:
-    office.provider.script = [response]
+    paying_run.provider.script = [response]
 
-    (results,) = office.ask(GRACE)
+    (results,) = paying_run.ask(GRACE)
 
     assert isinstance(results, Found)
-    assert (office.provider.requests[KEY], office.provider.charges[KEY], office.spent()) == (2, 1, 1)
+    assert (paying_run.provider.requests[KEY], paying_run.provider.charges[KEY], paying_run.spent()) == (2, 1, 1)
 
 
-def test_a_chunk_task_that_must_stop_still_records_the_answer_that_is_under_way(office: Desk) -> None:
+def test_a_chunk_task_that_must_stop_still_records_the_answer_that_is_under_way(paying_run: PayingRun) -> None:
     answer_now = threading.Event()
-    office.provider.script = [provider.waits_for(answer_now)]
+    paying_run.provider.script = [provider.waits_for(answer_now)]
 
     async def stopped_chunk_task() -> None:
-        async with office.chunk_task() as ask:
+        async with paying_run.chunk_task() as ask:
             asking = asyncio.ensure_future(ask(GRACE))
-            await asyncio.to_thread(office.provider.wait_for_requests, 1)
+            await asyncio.to_thread(paying_run.provider.wait_for_requests, 1)
             asking.cancel()
             await asyncio.sleep(0)
             answer_now.set()
@@ -168,30 +160,30 @@ def test_a_chunk_task_that_must_stop_still_records_the_answer_that_is_under_way(
             assert asking.cancelled()
 
     asyncio.run(stopped_chunk_task())
-    (results,) = office.ask(GRACE)
+    (results,) = paying_run.ask(GRACE)
 
     assert isinstance(results, Found)
-    assert office.provider.requests[KEY] == 1
+    assert paying_run.provider.requests[KEY] == 1
 
 
-def test_what_is_not_found_costs_nothing_where_the_provider_says_so(office: Desk) -> None:
-    office.describe("charges_not_found = false")
+def test_what_is_not_found_costs_nothing_where_the_provider_says_so(paying_run: PayingRun) -> None:
+    paying_run.describe("charges_not_found = false")
 
-    office.ask(GRACE, NOBODY, ADA)
+    paying_run.ask(GRACE, STRANGER, ADA)
 
-    assert office.spent() == 2
+    assert paying_run.spent() == 2
 
 
-def test_a_late_answer_is_kept_although_the_question_was_given_up(idempotent_office: Desk) -> None:
+def test_a_late_answer_is_kept_although_another_chunk_task_has_asked_meanwhile(run_with_keys: PayingRun) -> None:
     """A frozen chunk task records its answer after another one has taken over the question."""
     frozen = threading.Event()
-    idempotent_office.provider.script = [provider.waits_for(frozen), provider.too_many(7200)]
+    run_with_keys.provider.script = [provider.waits_for(frozen), provider.too_many(7200)]
 
     async def frozen_chunk_task() -> object:
-        async with idempotent_office.chunk_task() as ask, idempotent_office.chunk_task() as ask_elsewhere:
+        async with run_with_keys.chunk_task() as ask, run_with_keys.chunk_task() as ask_elsewhere:
             asking = asyncio.ensure_future(ask(GRACE))
-            await asyncio.to_thread(idempotent_office.provider.wait_for_requests, 1)
-            idempotent_office.let_askers_die()
+            await asyncio.to_thread(run_with_keys.provider.wait_for_requests, 1)
+            run_with_keys.let_questions_expire()
             await ask_elsewhere(GRACE)
             frozen.set()
             return await asking
@@ -199,5 +191,5 @@ def test_a_late_answer_is_kept_although_the_question_was_given_up(idempotent_off
     first = asyncio.run(frozen_chunk_task())
 
     assert isinstance(first, Found)
-    assert idempotent_office.ask(GRACE) == [first]
-    assert (idempotent_office.rows(), idempotent_office.provider.charges[KEY]) == (1, 1)
+    assert run_with_keys.ask(GRACE) == [first]
+    assert (run_with_keys.rows(), run_with_keys.provider.charges[KEY]) == (1, 1)

@@ -1,4 +1,4 @@
-"""How many probes a search takes at a server that answers honestly."""
+"""How many probes a search sends to a server that accepts and refuses truthfully."""
 
 from pipeline.contacts import PatternCount
 from pipeline.outcomes import OutcomeStatus, Reason
@@ -40,7 +40,7 @@ def test_a_dozen_colleagues_cost_less_than_three_commands_each() -> None:
     assert commands(seen[ACME]) < 2 * 12
 
 
-def test_a_person_without_an_address_by_the_domains_pattern_is_soon_given_up() -> None:
+def test_a_person_without_an_address_by_the_domains_pattern_costs_few_probes() -> None:
     known = {ACME: [PatternCount("first.last", 40)]}
 
     outcomes, seen = look_up(contacts("Grace Hopper"), {ACME: mail_host("alan.turinger")}, known)
@@ -71,7 +71,7 @@ def test_a_third_pattern_is_searched_for_while_more_people_are_unexplained_than_
     assert commands(seen[ACME]) < 4 * 60
 
 
-def test_a_person_who_was_given_up_is_probed_by_a_pattern_that_others_show_later() -> None:
+def test_a_person_whose_candidates_were_refused_is_probed_by_a_pattern_that_others_show_later() -> None:
     names = crowd(60)
     older = {0, *range(45, 60)}
     mailboxes = [

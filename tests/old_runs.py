@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
 import redis
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -39,6 +40,7 @@ from tests.factories import (
     found,
     leased_chunk,
     order_of,
+    owner_of,
     valid,
 )
 from worker.export import export_stopped_run
@@ -46,14 +48,14 @@ from worker.process import Process
 from worker.sweeper.expire import Expirer
 
 PERSONAL = ("Given", "Family", "given.family", "private_column", "private value")
-"""What these runs' people and their clients' columns can be found by."""
+"""The texts by which personal data of these runs is found."""
 RETENTION_DAYS = 90
 OLD_DAYS = RETENTION_DAYS + 1
 
 
 @dataclass(frozen=True)
-class House:
-    """Real Postgres, Valkey and directory, and who expires in them."""
+class OldRuns:
+    """Makes runs that ended long ago, in a real Postgres, Valkey and directory, and what expires them."""
 
     database: Database
     redis: redis.Redis
@@ -97,7 +99,7 @@ class House:
             if status == "failed":
                 lifecycle.fail(session, run_id, RunError("run_time_limit", "The run took longer than 48 hours.", None))
             else:
-                lifecycle.cancel(session, self.owner(run_id), run_id)
+                lifecycle.cancel(session, owner_of(self.database, run_id), run_id)
         return self._ended(run_id, days_ago)
 
     def finished_run(self, status: str) -> UUID:
@@ -118,10 +120,6 @@ class House:
         finally:
             loop.run_until_complete(network.close())
             loop.close()
-
-    def owner(self, run_id: UUID) -> UUID:
-        with self.database.transaction() as session:
-            return session.get_one(Run, run_id).account_id
 
     def state(self, run_id: UUID) -> dict[str, Any]:
         """The status response, as readers see it: the copy in Redis if it is good, or what the rows say."""
@@ -167,6 +165,11 @@ class House:
             )
         self.publish(run_id)
         return run_id
+
+
+@pytest.fixture
+def old_runs(database: Database, redis_client: redis.Redis, tmp_path: Path) -> OldRuns:
+    return OldRuns(database, redis_client, tmp_path / "exports")
 
 
 def add_answer(session: Session, run_id: UUID, days_ago: float, number: int = 0) -> None:
@@ -244,7 +247,7 @@ class DoomedDatabase(Database):
 
 
 class OvertakenDatabase(Database):
-    """Something else happens before the second transaction of whoever uses it, or the one of another number."""
+    """Something else happens before its second transaction, or before the one with the number `at`."""
 
     def __init__(self, database: Database, overtake: Callable[[], object], at: int = 2) -> None:
         super().__init__(database.engine)
