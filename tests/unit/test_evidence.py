@@ -158,7 +158,7 @@ def test_no_evidence_is_an_empty_object() -> None:
 
 
 @pytest.mark.parametrize("name", ["mail_host", "meaning", "catch_all", "same_mailbox", "person"])
-def test_what_a_provider_says_is_not_taken_for_a_mail_servers_word(name: str) -> None:
+def test_evidence_of_a_provider_is_not_mistaken_for_that_of_a_mail_server(name: str) -> None:
     evidence = Evidence(provided={name: "acme.test"})
 
     assert Evidence.from_json(stored(evidence.to_json()))._replace(provided={}) == NO_EVIDENCE

@@ -37,22 +37,22 @@ def app() -> FastAPI:
 def get(app: FastAPI, path: str) -> httpx.Response:
     """Over no network, so that what the application raises is raised here, as it would be in the server."""
 
-    async def ask() -> httpx.Response:
+    async def request() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test") as client:
             return await client.get(path)
 
-    return asyncio.run(ask())
+    return asyncio.run(request())
 
 
 def test_an_unexpected_error_is_answered_with_a_sentence_and_its_text_is_not_logged(
     app: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        answered = get(app, "/breaks")
+        response = get(app, "/breaks")
 
-    assert answered.status_code == 500
-    assert answered.json() == {"detail": answered.json()["detail"]}
-    assert "contact support" in answered.json()["detail"]
+    assert response.status_code == 500
+    assert response.json() == {"detail": response.json()["detail"]}
+    assert "contact support" in response.json()["detail"]
     assert "GET /breaks failed: ValueError" in caplog.text
     assert NAME not in caplog.text
 

@@ -15,7 +15,7 @@ PIECES = 5
 
 
 class _Clock:
-    """An event loop's time, which passes when it is told to, and when there is nothing to do."""
+    """An event loop's time: it passes when the test says so, and a little with each look at it."""
 
     now = 0.0
 

@@ -86,7 +86,7 @@ def test_what_may_read_thousands_of_rows_takes_a_slot(router: APIRouter, path: s
     assert list_slot in {each.dependency for each in call.dependencies}
 
 
-def test_a_request_that_waits_too_long_is_told_when_to_try_again(
+def test_a_request_that_waits_too_long_is_refused_with_a_time_to_try_again(
     request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slots, "MAX_WAIT_S", 0)

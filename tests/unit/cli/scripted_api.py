@@ -1,4 +1,4 @@
-"""An API that answers as a test says: a real server on loopback, one answer after the other."""
+"""A real server on loopback that gives the answers of a script, one after the other."""
 
 import json
 import threading
@@ -42,7 +42,7 @@ def refusal(status: int, sentence: str, **headers: str) -> Answer:
 
 
 class ScriptedApi:
-    """Gives its answers in turn, the last one again and again; `requests` are those that came."""
+    """Gives its answers in turn, and the last one again and again. `requests` are those that it got."""
 
     def __init__(self, answers: list[Answer]) -> None:
         self._answers = answers

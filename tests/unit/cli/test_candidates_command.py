@@ -1,4 +1,4 @@
-"""`growth candidates`: what may be asked about a person, without asking anybody."""
+"""`growth candidates`: the addresses that a person may have, without a probe."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which API the command talks to, and what it says of an address or a key that can't be right."""
+"""Which API the command talks to, and the errors about an unusable address or key."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ URL, KEY = "GROWTH_API_URL", "GROWTH_API_KEY"
         ({URL: "", KEY: ""}, "start one with `growth up`, give --home"),
     ],
 )
-def test_what_can_not_be_an_api_or_a_key_is_said_without_showing_it(
+def test_an_unusable_address_or_key_is_reported_without_showing_it(
     settings: dict[str, str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in (URL, KEY):
@@ -58,7 +58,7 @@ def test_credentials_are_kept_for_their_owner_only_and_those_of_other_versions_a
 
 
 @pytest.mark.parametrize("run_id", ["4711", "../../healthz", "a?b#c", "\udcff", ""])
-def test_what_is_no_runs_id_is_said_without_asking(run_id: str) -> None:
+def test_a_malformed_run_id_is_reported_without_a_request(run_id: str) -> None:
     with scripted_api(state()) as (credentials, script), ApiClient(credentials) as client:
         with pytest.raises(ApiError, match="is not a run's id"):
             client.read_run(run_id)

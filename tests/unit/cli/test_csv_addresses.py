@@ -48,7 +48,7 @@ def test_rows_are_as_long_as_the_header(tmp_path: Path) -> None:
     assert list(open_addresses(path).rows()) == [["grace@acme.test", "", ""]]
 
 
-def test_a_file_without_a_header_gets_one_and_its_owner_is_told(tmp_path: Path) -> None:
+def test_a_file_without_a_header_gets_one_and_a_notice_says_so(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("1,grace@acme.test\n")
 

@@ -54,7 +54,7 @@ def test_a_latin_1_file_says_how_it_was_read(tmp_path: Path) -> None:
     ]
 
 
-def test_empty_and_repeated_rows_are_left_out_and_told(tmp_path: Path) -> None:
+def test_empty_and_repeated_rows_are_left_out_and_reported(tmp_path: Path) -> None:
     rows = "Ada,Example,alpha.test\n\n,,\nAda,Example,alpha.test\nAda,Example,beta.test\n"
 
     file = read_contacts(file_of(tmp_path, HEADER + rows))
@@ -91,7 +91,7 @@ def test_the_preset_that_verifies_needs_an_email_in_each_row(tmp_path: Path) -> 
     )
 
 
-def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     rows = "".join(f"Ada{n},Example,\n" for n in range(30))
 
     lines = problem_with(tmp_path, HEADER + rows).splitlines()
@@ -132,7 +132,7 @@ def test_a_file_of_nothing_but_a_mark_is_empty(tmp_path: Path, data: bytes) -> N
 
 
 @pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n\0\0", b"PK\x03\x04\0\0", b"\xff\xfe\0\0a\0\0\0", b"\0" * 100])
-def test_what_is_no_text_is_said(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_no_text_is_reported(tmp_path: Path, data: bytes) -> None:
     assert "is not a text file" in problem_with(tmp_path, data)
 
 
@@ -145,6 +145,6 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     assert [contact["first_name"] for contact in read_contacts(pipe).contacts] == ["Ada"]
 
 
-def test_a_folder_is_said(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UnusableFile, match="Is a directory"):
         read_contacts(tmp_path)

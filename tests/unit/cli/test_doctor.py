@@ -1,4 +1,4 @@
-"""What `growth doctor` says where nothing is set."""
+"""The findings of `growth doctor` without any setting."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What `growth doctor --mail-domain` says about the way out, against scripted servers."""
+"""The findings of `growth doctor --mail-domain`, against scripted servers."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ def extension(name: bytes) -> Reply:
     return mail_host("postmaster", replies={"EHLO": b"250-host.test\r\n250-" + name + b"\r\n250 8BITMIME"})
 
 
-def test_a_way_out_without_obstacles_is_fine() -> None:
+def test_a_network_without_obstacles_is_fine() -> None:
     found = diagnose(extension(b"PIPELINING"), ZONE | SENDER, smtp_helo_name="client.sender.test")
 
     assert {what: finding.is_fine for what, finding in found.items()} == {
@@ -52,22 +52,22 @@ def test_a_way_out_without_obstacles_is_fine() -> None:
     assert "client.sender.test resolves to 192.0.2.7 and back" in found["Identity"].sentence
 
 
-def test_a_port_that_is_shut_is_said_with_what_to_do() -> None:
-    said = diagnose()["SMTP"]
+def test_a_closed_port_is_reported_with_what_to_do() -> None:
+    finding = diagnose()["SMTP"]
 
-    assert not said.is_fine
+    assert not finding.is_fine
     for words in ("does not answer on port 9", IP, "block port 25", "set VERIFIER_URL"):
-        assert words in said.sentence
+        assert words in finding.sentence
 
 
-def test_a_host_that_blocks_us_is_not_taken_for_a_shut_port() -> None:
-    said = diagnose(mail_host(replies={"": b"554 5.7.1 your IP is blacklisted"}))["SMTP"]
+def test_a_host_that_blocks_us_is_not_mistaken_for_a_closed_port() -> None:
+    finding = diagnose(mail_host(replies={"": b"554 5.7.1 your IP is blacklisted"}))["SMTP"]
 
-    assert not said.is_fine
-    assert "refuses our address (554): check reverse DNS and blocklists." in said.sentence
+    assert not finding.is_fine
+    assert "refuses our address (554): check reverse DNS and blocklists." in finding.sentence
 
 
-def test_a_resolver_that_makes_up_answers_is_said() -> None:
+def test_a_resolver_that_makes_up_answers_is_reported() -> None:
     class Anything(dict[tuple[str, str], Any]):
         def get(self, key: tuple[str, str], default: Any = None) -> Any:
             made_up = [IP] if key == (key[0], "A") else default
@@ -88,21 +88,21 @@ def test_a_resolver_that_makes_up_answers_is_said() -> None:
     zone = Anything(ZONE)
     asked.append(EveryName())  # type: ignore[arg-type]
 
-    said = diagnose(mail_host("postmaster"), zone)["DNS"]
+    finding = diagnose(mail_host("postmaster"), zone)["DNS"]
 
-    assert not said.is_fine
-    assert "makes up an answer for a name that does not exist" in said.sentence
+    assert not finding.is_fine
+    assert "makes up an answer for a name that does not exist" in finding.sentence
 
 
 @pytest.mark.parametrize(
     ("zone", "sentence"),
     [({}, "has no address"), ({("client.sender.test", "A"): ["192.0.2.7"]}, "the reverse DNS (PTR) of 192.0.2.7")],
 )
-def test_a_name_that_does_not_fit_is_said(zone: Any, sentence: str) -> None:
-    said = diagnose(mail_host("postmaster"), ZONE | zone, smtp_helo_name="client.sender.test")["Identity"]
+def test_an_ehlo_name_without_matching_dns_is_reported(zone: Any, sentence: str) -> None:
+    finding = diagnose(mail_host("postmaster"), ZONE | zone, smtp_helo_name="client.sender.test")["Identity"]
 
-    assert not said.is_fine
-    assert sentence in said.sentence
+    assert not finding.is_fine
+    assert sentence in finding.sentence
 
 
 def test_each_source_address_is_looked_at() -> None:
@@ -116,14 +116,14 @@ def test_each_source_address_is_looked_at() -> None:
     assert "we connect from 8.8.8.8, which client.sender.test does not resolve to" in sources("8.8.8.8").sentence
 
 
-def test_what_the_resolver_said_instead_of_an_answer_is_told() -> None:
-    said = diagnose(zone={("acme.test", "MX"): SERVFAIL})["DNS"]
+def test_an_error_of_the_resolver_is_reported() -> None:
+    finding = diagnose(zone={("acme.test", "MX"): SERVFAIL})["DNS"]
 
-    assert not said.is_fine
-    assert "no answer about acme.test (SERVFAIL): check DNS_RESOLVERS" in said.sentence
+    assert not finding.is_fine
+    assert "no answer about acme.test (SERVFAIL): check DNS_RESOLVERS" in finding.sentence
 
 
-def test_whether_starttls_is_offered_is_said() -> None:
+def test_a_server_without_starttls_is_reported() -> None:
     assert "does not offer STARTTLS" in diagnose(extension(b"PIPELINING"))["TLS"].sentence
 
 
@@ -138,8 +138,8 @@ def test_with_a_remote_verifier_that_one_is_asked_and_no_mail_server() -> None:
     ("response", "sentence"),
     [(Response({}, 401), "Check VERIFIER_HEADER"), (Response(b"hello", 200), "check VERIFIER_URL")],
 )
-def test_a_remote_verifier_that_is_none_is_said(response: Response, sentence: str) -> None:
-    said = diagnose(verifier=lambda _: response)["Verifier"]
+def test_an_unusable_remote_verifier_is_reported(response: Response, sentence: str) -> None:
+    finding = diagnose(verifier=lambda _: response)["Verifier"]
 
-    assert not said.is_fine
-    assert sentence in said.sentence
+    assert not finding.is_fine
+    assert sentence in finding.sentence

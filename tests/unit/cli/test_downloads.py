@@ -1,4 +1,4 @@
-"""An export is there whole or not at all, and what was there before stays until then."""
+"""An export is written whole or not at all; the file before it stays until then."""
 
 import hashlib
 import json
@@ -71,7 +71,7 @@ def test_yesterdays_file_survives_a_download_that_fails(place: Path, answer: Ans
     assert list(place.parent.iterdir()) == [place]
 
 
-def test_a_place_that_can_not_be_written_is_said_and_left_as_it_was(tmp_path: Path) -> None:
+def test_a_place_that_can_not_be_written_is_reported_and_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
 
@@ -109,13 +109,13 @@ def test_a_full_disk_leaves_yesterdays_file_and_nothing_else(place: Path) -> Non
     assert list(place.parent.iterdir()) == [place]
 
 
-def test_a_link_stays_a_link_to_the_new_file(place: Path) -> None:
-    link = place.with_name("latest.csv")
-    link.symlink_to(place)
+def test_a_symlink_stays_a_symlink_to_the_new_file(place: Path) -> None:
+    symlink = place.with_name("latest.csv")
+    symlink.symlink_to(place)
 
-    save(Answer(body=DATA), link)
+    save(Answer(body=DATA), symlink)
 
-    assert link.is_symlink()
+    assert symlink.is_symlink()
     assert place.read_bytes() == DATA
 
 
@@ -128,7 +128,7 @@ def test_a_link_stays_a_link_to_the_new_file(place: Path) -> None:
         ({"export_handles": [{"format": "json", "asset_id": "contacts_json"}]}, "does not state size and checksum"),
     ],
 )
-def test_an_export_that_is_not_there_is_said_with_what_to_do(answer: dict[str, Any], sentence: str) -> None:
+def test_an_export_that_is_not_there_is_reported_with_what_to_do(answer: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ApiError, match=re.escape(sentence)):
         choose_export(json.loads(state(**answer).body), "json")
 

@@ -64,7 +64,7 @@ def test_a_wrong_export_never_reaches_stdout() -> None:
         (("status", RUN_ID), "1"),
     ],
 )
-def test_a_reader_that_had_enough_is_no_fault(arguments: tuple[str, ...], unbuffered: str) -> None:
+def test_a_reader_that_closes_stdout_is_no_fault(arguments: tuple[str, ...], unbuffered: str) -> None:
     with scripted_api(EXPORTED, *([Answer(body=BIG)] if "export" in arguments else [])) as (credentials, _):
         process = subprocess.Popen(
             [*COMMAND, *arguments],
@@ -75,14 +75,14 @@ def test_a_reader_that_had_enough_is_no_fault(arguments: tuple[str, ...], unbuff
         assert process.stdout
         assert process.stderr
         process.stdout.close()
-        said = process.stderr.read()
+        errors = process.stderr.read()
 
-    assert (process.wait(), said) == (141, b"")
+    assert (process.wait(), errors) == (141, b"")
     process.stderr.close()
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_disk_behind_stdout_is_said(unbuffered: str) -> None:
+def test_a_full_disk_behind_stdout_is_reported(unbuffered: str) -> None:
     with scripted_api(state()) as (credentials, _), Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [*COMMAND, "status", RUN_ID, "--json"],
@@ -146,7 +146,7 @@ def test_a_value_that_an_option_does_not_take_is_wrong_usage(arguments: tuple[st
     assert f"Invalid value for '{arguments[-2]}'" in done.stderr.decode()
 
 
-def test_submit_that_watches_sends_it_again_with_the_same_key_until_it_is_taken(tmp_path: Path) -> None:
+def test_submit_that_watches_sends_it_again_with_the_same_key_until_it_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "contacts.csv").write_text("email\ngrace@alpha.test\n")
     with scripted_api(refusal(503, "Not now."), state(), refusal(503, "Not now."), state()) as (credentials, script):
         done = growth("submit", "contacts.csv", "--watch", env=environment(credentials), cwd=tmp_path)
@@ -166,11 +166,11 @@ def test_ctrl_c_leaves_a_watch_with_how_to_go_on() -> None:
         )
         assert script.was_asked.wait(60)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=30)[1].decode()
+        errors = process.communicate(timeout=30)[1].decode()
 
     assert process.returncode == 130
-    assert f"Follow it with: growth status {RUN_ID} --watch" in said
-    assert "Traceback" not in said
+    assert f"Follow it with: growth status {RUN_ID} --watch" in errors
+    assert "Traceback" not in errors
 
 
 def test_a_watched_run_that_failed_ends_with_1() -> None:
@@ -180,7 +180,7 @@ def test_a_watched_run_that_failed_ends_with_1() -> None:
     assert done.returncode == 1
 
 
-def test_a_fault_of_ours_is_named_by_its_place_and_never_by_what_it_was_about() -> None:
+def test_a_fault_of_ours_is_reported_with_its_place_and_without_its_text() -> None:
     program = (
         "import cli.main\n"
         "def broken(*_: object) -> None: raise KeyError('grace@alpha.test')\n"
@@ -208,7 +208,7 @@ def test_a_fault_of_ours_is_named_by_its_place_and_never_by_what_it_was_about() 
         ("folder", "out.csv", "folder can't be read: Is a directory"),
     ],
 )
-def test_a_list_that_can_not_be_read_or_written_is_said_before_anybody_is_asked(
+def test_a_list_that_can_not_be_read_or_written_is_reported_before_any_probe(
     tmp_path: Path, file: str, output: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""A home is its owner's only, serves one engine at a time, and tells other commands how that engine is set."""
+"""A home is closed to other users, serves one engine at a time, and gives other commands that engine's settings."""
 
 import os
 import socket
@@ -127,7 +127,7 @@ def test_a_home_that_can_not_be_read_is_a_sentence(tmp_path: Path) -> None:
         find_credentials(tmp_path)
 
 
-def test_a_port_that_was_asked_for_is_had_or_refused_and_a_usual_one_gives_way() -> None:
+def test_a_port_that_was_chosen_is_used_or_refused_and_a_default_one_is_replaced() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 

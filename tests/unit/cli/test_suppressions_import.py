@@ -1,4 +1,4 @@
-"""Importing a suppression list: nothing usable is an error, and whatever can't be used is named."""
+"""Importing a suppression list: a list without usable entries is an error, and unusable lines are named."""
 
 import json
 from pathlib import Path
@@ -53,9 +53,9 @@ def test_every_unusable_line_is_named_however_many(
         with pytest.raises(UnusableFile, match=r"24 lines of list\.csv were not usable"):
             import_file(tmp_path / "list.csv")
 
-    said = capsys.readouterr().err
-    assert all(f"Line {number}: " in said for number in range(2, 22))
-    assert "Not usable either: lines 23-25, 27." in said
+    errors = capsys.readouterr().err
+    assert all(f"Line {number}: " in errors for number in range(2, 22))
+    assert "Not usable either: lines 23-25, 27." in errors
 
 
 def test_an_import_that_stops_half_way_says_how_far_it_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Watching outlives an API that is away, for as long as a run may last; what can't heal ends it."""
+"""Watching goes on while the API is away, for as long as a run may last; an error that can't pass ends it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,8 +33,8 @@ def read_state(*answers: Answer) -> tuple[dict[str, Any], list[float], str]:
     clock = Clock()
     patience = clock.patience()
     with scripted_api(*answers) as (credentials, _), ApiClient(credentials) as client:
-        said = patience(lambda: client.read_run(RUN_ID))
-    return said, clock.pauses, patience.console.export_text()
+        answer = patience(lambda: client.read_run(RUN_ID))
+    return answer, clock.pauses, patience.console.export_text()
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def read_state(*answers: Answer) -> tuple[dict[str, Any], list[float], str]:
     ],
     ids=["cut", "503", "429", "proxy's 502", "504", "500", "a page", "other JSON"],
 )
-def test_trouble_that_may_pass_is_waited_out_and_said_once(trouble: Answer) -> None:
-    said, pauses, text = read_state(trouble, trouble, trouble, state())
+def test_trouble_that_may_pass_is_waited_out_and_reported_once(trouble: Answer) -> None:
+    answer, pauses, text = read_state(trouble, trouble, trouble, state())
 
-    assert said["status"] == "completed"
+    assert answer["status"] == "completed"
     assert pauses == [0.25, 0.5, 1.0]
     assert text.count("Trying again") == 1
     assert text.count("answers again") == 1
@@ -87,7 +87,7 @@ def away(status: int | None) -> Callable[[], None]:
     return request
 
 
-def test_an_api_that_never_answered_is_given_up_soon_one_that_did_as_late_as_a_run_may_end() -> None:
+def test_watching_ends_soon_at_an_api_that_never_answered_and_late_at_one_that_did() -> None:
     for has_answered, longest in ((False, FIRST_ANSWER_S), (True, LONGEST_SILENCE_S)):
         clock = Clock()
         with pytest.raises(ApiAway):
@@ -95,7 +95,7 @@ def test_an_api_that_never_answered_is_given_up_soon_one_that_did_as_late_as_a_r
         assert longest < clock.now < longest + 10
 
 
-def test_an_api_that_is_not_there_is_said_with_the_reason() -> None:
+def test_an_api_that_is_not_there_is_reported_with_the_reason() -> None:
     with scripted_api(state()) as (gone, _):
         pass
     with ApiClient(Credentials(gone.api_url, "growth_example")) as client, pytest.raises(ApiAway) as refused:
@@ -112,14 +112,14 @@ def test_what_makes_waiting_pointless_ends_it() -> None:
         Clock().patience(check=check)(away(None))
 
 
-def test_what_the_run_says_stands_under_the_bars_until_it_is_finished() -> None:
-    said = "1 contact waits and is asked about again."
-    waits = state("running", 97, progress={"percent": 97, "message": said, "stages": {}})
+def test_the_runs_message_stands_under_the_bars_until_it_is_finished() -> None:
+    message = "1 contact waits and is asked about again."
+    waits = state("running", 97, progress={"percent": 97, "message": message, "stages": {}})
     console = Console(file=StringIO(), force_terminal=True, width=100, record=True)
 
     with scripted_api(waits, state()) as (credentials, _), ApiClient(credentials) as client:
         watch(client, RUN_ID, console)
 
     shown = console.export_text()
-    assert said in shown
+    assert message in shown
     assert "As it is." not in shown

@@ -33,21 +33,21 @@ def loaded(path: Path, *sizes: int, fingerprint: str = "list") -> Worklist:
     return worklist
 
 
-def valid(asked: PendingAddress) -> Outcome:
+def valid(pending: PendingAddress) -> Outcome:
     evidence = Evidence(ReplyEvidence(mail_host="mx"))
-    return Outcome(0, OutcomeStatus.VALID, Reason.MAILBOX_EXISTS, asked.email, score=97, evidence=evidence)
+    return Outcome(0, OutcomeStatus.VALID, Reason.MAILBOX_EXISTS, pending.email, score=97, evidence=evidence)
 
 
-def taken(worklist: Worklist) -> list[list[str]]:
-    return [[each.email for each in asked] for asked in iter(lambda: worklist.next_batch(NOW), [])]
+def batches(worklist: Worklist) -> list[list[str]]:
+    return [[each.email for each in batch] for batch in iter(lambda: worklist.next_batch(NOW), [])]
 
 
-def test_each_address_is_taken_once_however_often_it_comes(path: Path) -> None:
+def test_each_address_is_in_one_batch_however_often_the_list_has_it(path: Path) -> None:
     worklist = Worklist(path)
     worklist.is_loaded("list")
     worklist.load([Address("grace", "acme.test")] * 3 + [Address("ada", "acme.test")])
 
-    assert taken(worklist) == [["ada@acme.test", "grace@acme.test"]]
+    assert batches(worklist) == [["ada@acme.test", "grace@acme.test"]]
     assert worklist.size == 2
     worklist.close()
 
@@ -55,7 +55,7 @@ def test_each_address_is_taken_once_however_often_it_comes(path: Path) -> None:
 def test_a_large_domain_is_cut_and_lets_the_others_go_first(path: Path) -> None:
     worklist = loaded(path, 2 * SLICE + 1, 2)
 
-    slices = taken(worklist)
+    slices = batches(worklist)
 
     assert [(part[0].partition("@")[2], len(part)) for part in slices] == [
         ("d0.test", SLICE), ("d1.test", 2), ("d0.test", SLICE), ("d0.test", 1),
@@ -133,12 +133,12 @@ def test_a_list_whose_loading_was_cut_short_begins_anew(path: Path) -> None:
     after.close()
 
 
-def test_what_an_outage_said_is_forgotten(worklist: Worklist) -> None:
-    asked = worklist.next_batch(NOW)
-    unreachable = Outcome(0, OutcomeStatus.UNKNOWN, Reason.SERVER_UNREACHABLE, asked[0].email)
-    worklist.record([unreachable, valid(asked[1])])
+def test_outcomes_of_an_outage_are_forgotten(worklist: Worklist) -> None:
+    batch = worklist.next_batch(NOW)
+    unreachable = Outcome(0, OutcomeStatus.UNKNOWN, Reason.SERVER_UNREACHABLE, batch[0].email)
+    worklist.record([unreachable, valid(batch[1])])
 
     worklist.reopen([Reason.SERVER_UNREACHABLE])
 
-    assert list(worklist.outcomes([each.email for each in asked])) == [asked[1].email]
+    assert list(worklist.outcomes([each.email for each in batch])) == [batch[1].email]
     assert worklist.done == 1

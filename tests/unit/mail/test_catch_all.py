@@ -1,4 +1,4 @@
-"""Whether a server's yes means anything."""
+"""Whether an acceptance proves that the mailbox exists."""
 
 import asyncio
 
@@ -33,13 +33,13 @@ def is_catch_all(behaviour: Reply, rounds: int = 1) -> tuple[list[bool | None], 
         (b"550 5.7.1 your IP address is blacklisted", None),
     ],
 )
-def test_an_invented_address_tells_what_a_yes_is_worth(unknown: bytes, expected: bool | None) -> None:
+def test_a_random_probe_shows_whether_an_acceptance_proves_anything(unknown: bytes, expected: bool | None) -> None:
     (found,), _ = is_catch_all(mail_host("grace", unknown=unknown))
 
     assert found is expected
 
 
-def test_the_invented_address_comes_after_the_real_one_in_the_same_session() -> None:
+def test_the_random_probe_follows_the_first_one_in_the_same_session() -> None:
     _, seen = is_catch_all(mail_host("grace"))
 
     assert seen.sessions == 1
@@ -47,17 +47,17 @@ def test_the_invented_address_comes_after_the_real_one_in_the_same_session() -> 
     assert len(seen.verbs("RCPT")) == 2
 
 
-def test_nobody_has_the_same_address_twice_but_for_one_domain_and_sender_it_is_always_the_same() -> None:
-    invented = [random_local_part(domain, sender) for domain in ("a.test", "b.test") for sender in ("", "c@d.test")]
+def test_the_random_address_is_always_the_same_for_one_domain_and_sender_and_another_for_others() -> None:
+    random_ones = [random_local_part(domain, sender) for domain in ("a.test", "b.test") for sender in ("", "c@d.test")]
 
-    assert len(set(invented)) == 4
-    assert all(each.isalpha() and each.islower() for each in invented)
+    assert len(set(random_ones)) == 4
+    assert all(each.isalpha() and each.islower() for each in random_ones)
     _, first = is_catch_all(mail_host("grace"))
     _, second = is_catch_all(mail_host("grace"))
     assert first.commands == second.commands
 
 
-def test_what_was_found_out_is_remembered_and_what_was_not_is_asked_again() -> None:
+def test_a_conclusive_random_probe_is_remembered_and_an_unclear_one_is_repeated() -> None:
     known, seen_known = is_catch_all(mail_host("grace"), rounds=3)
     unclear, seen_unclear = is_catch_all(mail_host("grace", unknown=b"451 4.7.1 greylisted"), rounds=3)
 
@@ -65,12 +65,12 @@ def test_what_was_found_out_is_remembered_and_what_was_not_is_asked_again() -> N
     assert (unclear, len(seen_unclear.verbs("RCPT"))) == ([None] * 3, 3 + 3)
 
 
-def test_an_invented_address_that_poisons_the_session_is_asked_in_one_of_its_own() -> None:
-    ordinary, asked = mail_host("grace"), [0]
+def test_a_random_probe_that_the_session_spoils_is_repeated_in_one_of_its_own() -> None:
+    ordinary, recipients = mail_host("grace"), [0]
 
     def second_recipient_is_refused(command: str) -> bytes | None:
-        asked[0] = 0 if not command else asked[0] + command.startswith("RCPT")
-        if command.startswith("RCPT") and asked[0] > 1:
+        recipients[0] = 0 if not command else recipients[0] + command.startswith("RCPT")
+        if command.startswith("RCPT") and recipients[0] > 1:
             return b"451 4.4.4 Mail received as unauthenticated ATTR1"
         return ordinary(command)
 

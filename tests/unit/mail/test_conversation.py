@@ -15,7 +15,7 @@ from pipeline.mail.replies.rules import load_rules
 from tests.unit.mail.servers.scripted_servers import Seen, mail_host, mail_server, meanings, name_server, probe, world
 
 
-def test_many_addresses_are_asked_in_one_transaction_that_never_sends_a_message() -> None:
+def test_many_addresses_are_probed_in_one_transaction_that_never_sends_a_message() -> None:
     answers, seen = probe(mail_host("grace", "alan"), ["grace", "alan", "nobody"])
 
     assert meanings(answers) == {
@@ -96,7 +96,7 @@ def test_a_refused_session_is_about_us_and_not_about_the_mailbox(
     assert answers["grace"].meaning is meaning
 
 
-def test_the_next_host_is_asked_where_the_preferred_one_is_dead() -> None:
+def test_the_next_host_is_probed_where_the_preferred_one_is_dead() -> None:
     async def scenario() -> Answer:
         async with mail_server(mail_host("grace"), "127.0.0.2") as (port, _):
             zone = {
@@ -137,7 +137,7 @@ def test_a_host_that_refuses_us_explains_more_than_one_that_is_dead() -> None:
 
 
 @pytest.mark.parametrize("stage", ["", "EHLO", "MAIL"])
-def test_a_refusal_is_taken_for_an_answer_and_not_asked_for_twice(stage: str) -> None:
+def test_a_refusal_is_an_answer_and_not_asked_for_twice(stage: str) -> None:
     _, seen = probe(mail_host("grace", replies={stage: b"554 5.7.1 you are blacklisted"}))
 
     assert seen.sessions == 1
@@ -156,7 +156,7 @@ def test_a_domain_whose_hosts_are_all_dead_is_unreachable_for_everybody() -> Non
     assert {answer.meaning for answer in answers.values()} == {Meaning.UNREACHABLE}
 
 
-def test_addresses_in_other_scripts_are_asked_where_the_server_can_read_them() -> None:
+def test_addresses_in_other_scripts_are_probed_where_the_server_can_read_them() -> None:
     hello = b"250-mx.test\r\n250-PIPELINING\r\n250 SMTPUTF8"
     answers, seen = probe(mail_host("jürgen", replies={"EHLO": hello}), ["jürgen", "nobody"])
 
@@ -171,7 +171,7 @@ def test_addresses_in_other_scripts_are_not_sent_to_a_server_that_can_not_read_t
     assert seen.verbs("RCPT") == ["RCPT TO:<grace@acme.test>"]
 
 
-def test_a_transaction_that_would_name_nobody_is_not_begun() -> None:
+def test_a_transaction_without_recipients_is_not_begun() -> None:
     _, seen = probe(mail_host("grace"), ["jürgen"])
 
     assert seen.commands == ["EHLO localhost", "QUIT"]
@@ -212,7 +212,7 @@ def test_the_time_limit_keeps_the_answers_that_came_in_time() -> None:
     }
 
 
-def test_who_runs_the_host_decides_what_its_words_mean() -> None:
+def test_the_provider_of_the_host_decides_what_its_words_mean() -> None:
     refusal = {"RCPT": b"550 Mailbox unavailable or access denied"}
 
     async def scenario() -> Meaning:

@@ -20,7 +20,7 @@ ACME = "acme.test"
 def verify(
     contacts: Sequence[Contact], servers: Mapping[str, Reply | Talk], **config: Any
 ) -> tuple[dict[int, Outcome], dict[str, Seen]]:
-    """Verify to the end: nobody is put off."""
+    """Verify without deferrals."""
 
     async def scenario() -> tuple[dict[int, Outcome], dict[str, Seen]]:
         async with world(servers, defer_seconds=(), **config) as scripted:
@@ -58,7 +58,7 @@ def test_the_evidence_holds_the_reply_about_a_random_address() -> None:
     assert outcomes[1].evidence.random_probe is None
 
 
-def test_the_evidence_names_nobody() -> None:
+def test_the_evidence_holds_no_address() -> None:
     unknown = b"550 5.1.1 <Grace.Hopper@acme.test>: there is no grace.hopper here"
 
     outcomes, _ = verify(addresses("grace.hopper@acme.test"), {ACME: mail_host(unknown=unknown)})
@@ -82,7 +82,7 @@ def test_an_address_at_a_catch_all_is_risky() -> None:
     assert outcomes[0].evidence.catch_all is True
 
 
-def test_a_yes_of_unknown_worth_is_not_valid() -> None:
+def test_an_acceptance_that_proves_nothing_is_not_valid() -> None:
     outcomes, _ = verify(addresses("grace@acme.test"), {ACME: mail_host("grace", unknown=b"451 4.7.1 greylisted")})
 
     assert verdicts(outcomes) == [(OutcomeStatus.RISKY, Reason.SERVER_UNCLEAR)]
@@ -105,7 +105,7 @@ def test_what_the_server_says_decides(reply: bytes, verdict: tuple[OutcomeStatus
     assert verdicts(outcomes) == [verdict]
 
 
-def test_what_needs_no_asking_is_settled_without() -> None:
+def test_what_syntax_and_dns_decide_is_not_probed() -> None:
     contacts = [
         Contact(0),
         Contact(1, email=""),
@@ -144,7 +144,7 @@ SEEN_BY_LOOKUP: dict[str, Any] = {
         ({"mail_host": "mx.mail.ru", "catch_all": True}, (OutcomeStatus.RISKY, Reason.ACCEPTS_ALL_LATER_BOUNCES)),
     ],
 )
-def test_what_the_look_up_saw_is_not_asked_again(
+def test_what_the_look_up_saw_is_not_probed_again(
     changes: dict[str, Any], verdict: tuple[OutcomeStatus, Reason]
 ) -> None:
     contact = Contact(0, email="grace@acme.test", evidence=Evidence.from_json(SEEN_BY_LOOKUP | changes))
@@ -157,7 +157,7 @@ def test_what_the_look_up_saw_is_not_asked_again(
 
 
 @pytest.mark.parametrize("missing", ["mail_host", "reply_code", "catch_all", "meaning"])
-def test_what_the_look_up_left_open_is_asked(missing: str) -> None:
+def test_what_the_look_up_left_open_is_probed(missing: str) -> None:
     contact = Contact(0, email="grace@acme.test", evidence=Evidence.from_json(SEEN_BY_LOOKUP | {missing: None}))
 
     outcomes, seen = verify([contact], {ACME: mail_host("grace")})
@@ -166,7 +166,7 @@ def test_what_the_look_up_left_open_is_asked(missing: str) -> None:
     assert seen[ACME].sessions == 1
 
 
-def test_an_address_that_comes_twice_is_asked_about_once() -> None:
+def test_an_address_that_comes_twice_is_probed_once() -> None:
     outcomes, seen = verify(addresses("grace@acme.test", "grace@ACME.test"), {ACME: mail_host("grace")})
 
     assert verdicts(outcomes) == [(OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)] * 2
@@ -182,14 +182,14 @@ def test_a_tarpit_costs_one_time_limit_however_many_addresses_it_has() -> None:
     assert seen[ACME].sessions == 1
 
 
-def test_a_greylisting_server_is_told_every_address_so_that_it_knows_them_next_time() -> None:
+def test_at_a_greylisting_server_every_address_is_probed_so_that_it_is_known_next_time() -> None:
     many = addresses(*(f"p{number}@acme.test" for number in range(60)))
 
     _, seen = verify(many, {ACME: mail_host(replies={"RCPT": b"451 4.7.1 greylisted"})})
 
-    asked = set(seen[ACME].verbs("RCPT"))
-    assert {f"RCPT TO:<{contact.email}>" for contact in many} < asked
-    assert len(asked) == 60 + 1, "an invented one, too"
+    probed = set(seen[ACME].verbs("RCPT"))
+    assert {f"RCPT TO:<{contact.email}>" for contact in many} < probed
+    assert len(probed) == 60 + 1, "a random one, too"
 
 
 def test_a_server_that_blocks_us_is_not_bothered_with_every_address() -> None:
@@ -201,7 +201,7 @@ def test_a_server_that_blocks_us_is_not_bothered_with_every_address() -> None:
     assert len(seen[ACME].verbs("RCPT")) < 60
 
 
-def test_what_the_name_servers_said_instead_of_an_answer_is_kept() -> None:
+def test_the_error_of_the_name_servers_is_kept_as_evidence() -> None:
     async def scenario() -> Outcome:
         async with odd_name_servers({("acme.test", "MX"): bogus}) as (name_servers, _):
             network = MailNetwork(MailNetworkConfig(tuple(name_servers), defer_seconds=()))

@@ -1,4 +1,4 @@
-"""Hosts that are down, and a time limit that stands still while we wait for our turn."""
+"""Hosts that are down, and a time limit that excludes the wait for a slot."""
 
 import asyncio
 

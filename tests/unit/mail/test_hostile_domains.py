@@ -1,4 +1,4 @@
-"""A domain whose owner means us ill costs its own contacts, within the time limit for one record, and nobody else."""
+"""A hostile domain delays its own contacts only, and each by no more than the time limit for a contact."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ def test_of_a_thousand_hosts_that_never_resolve_a_few_are_looked_for() -> None:
     assert len({name for name in asked.names if name.startswith("mx")}) == MAX_HOSTS
 
 
-def test_a_route_takes_no_longer_than_one_record_may() -> None:
+def test_a_route_takes_no_longer_than_one_contact_may() -> None:
     ((route, seconds),) = routes_of(SILENT_HOSTS, time_limit=12.0)
 
     assert route.problem is Reason.TIME_LIMIT
@@ -108,7 +108,7 @@ def test_a_large_answer_that_would_take_long_to_read_is_none() -> None:
     assert (route.problem, route.detail) == (Reason.DNS_FAILURE, "The DNS message is too big.")
 
 
-def test_questions_that_nobody_answers_keep_no_places_from_others() -> None:
+def test_unanswered_questions_do_not_hold_up_others() -> None:
     hostile = [f"d{number}.hostile.test" for number in range(AT_ONCE)]
     zone: Zone = {
         ("*.hostile.test", "MX"): silent,
@@ -123,7 +123,7 @@ def test_questions_that_nobody_answers_keep_no_places_from_others() -> None:
 
 
 def work(
-    stage: str, records: Sequence[Contact], servers: Mapping[str, Reply | Talk], **config: Any
+    stage: str, contacts: Sequence[Contact], servers: Mapping[str, Reply | Talk], **config: Any
 ) -> tuple[dict[int, Outcome], dict[int, float], World]:
     """Outcomes, and after how many seconds each was there."""
 
@@ -131,7 +131,7 @@ def work(
         async with world(servers, **{"contact_timeout": LIMIT, "command_timeout": 20.0, **config}) as scripted:
             started = asyncio.get_running_loop().time()
             outcomes, seconds = dict[int, Outcome](), dict[int, float]()
-            async for each in stage_named(stage).stage.work(Batch(records), scripted.network):
+            async for each in stage_named(stage).stage.work(Batch(contacts), scripted.network):
                 assert isinstance(each, Outcome)
                 outcomes[each.position] = each
                 seconds[each.position] = asyncio.get_running_loop().time() - started
@@ -158,7 +158,7 @@ def addresses(count: int, domain: str) -> list[str]:
     return [f"p{number}@{domain}" for number in range(count)]
 
 
-def test_route_and_conversation_share_the_time_of_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_route_and_conversation_share_the_time_of_one_contact(monkeypatch: pytest.MonkeyPatch) -> None:
     """The name server takes a part of it, the mail server would take all."""
 
     async def scenario() -> tuple[float, Reason]:
@@ -181,7 +181,7 @@ def test_route_and_conversation_share_the_time_of_one_record(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("stage", [VERIFY, LOOKUP])
-def test_a_server_that_is_slow_with_everybody_is_not_asked_about_all(stage: str) -> None:
+def test_a_server_that_is_slow_with_every_address_is_not_probed_for_all(stage: str) -> None:
     """Each reply is within its time, and the two hundred together would take an hour."""
     people = [
         Contact(
@@ -200,8 +200,8 @@ def test_a_server_that_is_slow_with_everybody_is_not_asked_about_all(stage: str)
     assert [outcome.reason for outcome in outcomes.values()].count(Reason.TIME_LIMIT) > 190
 
 
-def test_what_a_slow_server_refused_is_told_before_the_next_group_takes_its_time() -> None:
-    """A chunk task's time may end then, and what is still held back would be asked again, to no end."""
+def test_outcomes_of_a_slow_server_come_before_the_next_group_is_probed() -> None:
+    """The time of a chunk task may end then: outcomes that it still held back would be probed for again and again."""
     names = [f"Ada Alder{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(60)]
     people = [Contact(number, full_name=name, domain="slow.test") for number, name in enumerate(names)]
 
@@ -212,7 +212,7 @@ def test_what_a_slow_server_refused_is_told_before_the_next_group_takes_its_time
     assert max(waits) <= 1.25 * LIMIT + ROUNDING
 
 
-def test_domains_that_wait_for_a_host_which_answers_nobody_do_not_wait_one_by_one() -> None:
+def test_domains_of_a_host_that_answers_no_probe_do_not_wait_one_by_one() -> None:
     """All of them are at one host: it greets, and answers no question."""
     silent_host = answers_after(600)
     domains = [f"d{number}.test" for number in range(40)]
@@ -235,8 +235,8 @@ def test_domains_that_wait_for_a_host_which_answers_nobody_do_not_wait_one_by_on
     assert seconds <= FAILURES_UNTIL_DOWN * LIMIT + ROUNDING
 
 
-def test_a_host_is_not_taken_for_down_by_records_that_had_no_time_left_for_it() -> None:
-    """Their owners' name servers took it: nobody else's host is to suffer for that."""
+def test_a_host_is_not_marked_down_by_contacts_that_had_no_time_left_for_it() -> None:
+    """Their own name servers took it, which says nothing about the host."""
     host = answers_after(0.2, "grace")
 
     async def scenario() -> Outcome:

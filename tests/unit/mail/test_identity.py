@@ -42,13 +42,11 @@ def test_a_name_and_a_reverse_name_that_fit_are_no_problem() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_said_with_what_to_do(
-    zone: Mapping[tuple[str, str], Sequence[str]], sentence: str
-) -> None:
+def test_a_mismatch_is_reported_with_what_to_do(zone: Mapping[tuple[str, str], Sequence[str]], sentence: str) -> None:
     assert sentence in (identity(zone).problem or "")
 
 
-def test_a_public_address_that_the_name_does_not_resolve_to_is_said() -> None:
+def test_a_public_address_that_the_name_does_not_resolve_to_is_reported() -> None:
     found = Identity(NAME, [ADDRESS], "8.8.8.8", {"8.8.8.8": [NAME]})
 
     assert not found.is_behind_nat

@@ -39,11 +39,11 @@ def verify(addresses: dict[tuple[str, str], list[str]], *, source_ips: tuple[str
 
 
 @pytest.mark.parametrize("ipv6", [True, False])
-def test_a_host_that_has_nothing_else_is_asked_by_ipv6(ipv6: bool) -> None:
+def test_a_host_that_has_nothing_else_is_reached_by_ipv6(ipv6: bool) -> None:
     assert verify({("mx.acme.test", "AAAA"): ["::1"]}, ipv6=ipv6).status is OutcomeStatus.VALID
 
 
-def test_a_host_whose_ipv4_address_is_dead_is_asked_by_ipv6() -> None:
+def test_a_host_whose_ipv4_address_is_dead_is_reached_by_ipv6() -> None:
     both = {("mx.acme.test", "A"): ["127.7.99.1"], ("mx.acme.test", "AAAA"): ["::1"]}
 
     assert verify(both, ipv6=True).status is OutcomeStatus.VALID

@@ -1,4 +1,4 @@
-"""The verifying stage does not ask about a reply that an earlier run got; it judges that anew."""
+"""The verifying stage uses the reply that an earlier run got, and judges it anew."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ def verify(email: str, reply: dict[str, Any]) -> tuple[Outcome, int]:
     return asyncio.run(scenario())
 
 
-def test_nobody_is_asked_and_the_evidence_tells_the_answers_age() -> None:
+def test_no_probe_is_sent_and_the_evidence_states_the_answers_age() -> None:
     outcome, sessions = verify("grace@ACME.test", REPLY)
 
     assert (outcome.position, outcome.email, sessions) == (7, "grace@acme.test", 0)
@@ -50,7 +50,7 @@ def test_nobody_is_asked_and_the_evidence_tells_the_answers_age() -> None:
         ),
     ],
 )
-def test_what_was_heard_is_judged_like_an_answer_of_today(
+def test_a_known_answer_is_judged_like_one_of_today(
     email: str, changes: dict[str, Any], expected: tuple[OutcomeStatus, Reason]
 ) -> None:
     outcome, _ = verify(email, REPLY | changes)

@@ -60,7 +60,7 @@ def test_failures_that_share_a_domain_or_an_address_are_one() -> None:
     assert not failures.is_outage
 
 
-def test_a_failure_while_somebody_else_succeeded_is_the_domains_own() -> None:
+def test_a_failure_while_another_domain_succeeded_is_no_sign_of_an_outage() -> None:
     failures = FailuresInARow()
     before = failures.successes
     failures.succeeded()
@@ -71,7 +71,7 @@ def test_a_failure_while_somebody_else_succeeded_is_the_domains_own() -> None:
     assert not failures.is_outage
 
 
-def test_what_others_asked_about_is_no_outage_for_whoever_begins_now() -> None:
+def test_failures_of_others_are_no_outage_for_a_chunk_that_begins_now() -> None:
     """Their hosts are all dead, by chance or by intention; a real outage is soon met again."""
     outages = []
 
@@ -108,7 +108,7 @@ def test_what_is_long_past_is_no_outage() -> None:
 
 
 async def probe_all(network: MailNetwork, domains: Sequence[str]) -> None:
-    """Look for the domains' mail hosts and ask each for somebody."""
+    """Look for the domains' mail hosts and probe one address at each."""
 
     async def probe(domain: str) -> None:
         route = await network.route(domain)
@@ -120,7 +120,7 @@ async def probe_all(network: MailNetwork, domains: Sequence[str]) -> None:
 
 
 async def outage_of(network: MailNetwork, domains: Sequence[str]) -> Outage | None:
-    """Ask all; what is gone?"""
+    """The outage that there is after probing all domains."""
     await probe_all(network, domains)
     await network.close()
     return network.outage()

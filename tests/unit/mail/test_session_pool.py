@@ -1,4 +1,4 @@
-"""A session goes on with the next domain that waits for the same mail host, and takes nobody's trouble along."""
+"""A session is reused for the next domain that waits for the same mail host, unless something went wrong in it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -76,14 +76,14 @@ def test_the_next_domain_costs_no_round_trip_more_than_its_questions() -> None:
     assert flights == [["EHLO"], ["MAIL", "RCPT"], ["RCPT"], ["RSET", "MAIL", "RCPT"], ["RCPT", "QUIT"]]
 
 
-def test_a_host_without_pipelining_is_asked_one_by_one_in_the_session_that_goes_on() -> None:
+def test_a_host_without_pipelining_gets_one_command_at_a_time_in_a_reused_session() -> None:
     statuses, seen = verify(mail_host("grace", pipelining=False), at_each(3, "grace"))
 
     assert set(statuses.values()) == {OutcomeStatus.VALID}
     assert (seen.sessions, len(seen.verbs("QUIT"))) == (1, 1)
 
 
-def test_one_handshake_serves_all_who_wait() -> None:
+def test_one_handshake_serves_all_waiting_domains() -> None:
     host = TlsHost()
 
     statuses, _ = verify(host.talk, at_each(4, "grace"))
@@ -100,14 +100,14 @@ def test_a_session_serves_ten_domains_and_is_left_with_quit() -> None:
 
 
 def test_what_a_session_has_used_up_stays_used_up_for_the_next_domain() -> None:
-    host, most, session = mail_host("grace"), {"asked": 0, "refused": 0}, {"asked": 0, "refused": 0}
+    host, most, session = mail_host("grace"), {"recipients": 0, "refused": 0}, {"recipients": 0, "refused": 0}
 
     def counts(command: str) -> bytes | None:
         reply = host(command)
         if not command:
-            session.update(asked=0, refused=0)
+            session.update(recipients=0, refused=0)
         if command.startswith("RCPT"):
-            session["asked"] += 1
+            session["recipients"] += 1
             session["refused"] += (reply or b"").startswith(b"5")
             most.update({name: max(most[name], number) for name, number in session.items()})
         return reply
@@ -117,7 +117,7 @@ def test_what_a_session_has_used_up_stays_used_up_for_the_next_domain() -> None:
 
     assert {email for email, status in statuses.items() if status is OutcomeStatus.VALID} == set(at_each(12, "grace"))
     assert len(statuses) == len(emails)
-    assert most["asked"] <= 14, "the configured limit"
+    assert most["recipients"] <= 14, "the configured limit"
     assert most["refused"] <= 9, "Postfix slows a session down at its tenth error"
     assert seen.sessions == len(seen.verbs("QUIT")) < 12
 
@@ -159,7 +159,7 @@ def test_after_trouble_the_next_domain_has_a_session_of_its_own(trouble: bytes |
         ("RCPT", b"what?"),
     ],
 )
-def test_a_session_that_breaks_when_it_is_handed_on_is_nothing_to_the_domain_that_got_it(
+def test_a_reused_session_that_breaks_does_not_affect_the_domain_that_got_it(
     beginning: str, reply: bytes | None
 ) -> None:
     ordinary, transactions = mail_host("grace"), 0
@@ -174,7 +174,7 @@ def test_a_session_that_breaks_when_it_is_handed_on_is_nothing_to_the_domain_tha
     assert statuses == dict.fromkeys(at_each(5, "grace"), OutcomeStatus.VALID)
 
 
-def test_a_host_that_lost_a_command_is_never_handed_on() -> None:
+def test_sessions_of_a_host_that_lost_a_command_are_not_reused() -> None:
     ordinary, lost = mail_host("grace"), list[str]()
 
     async def loses_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -192,18 +192,18 @@ def test_a_host_that_lost_a_command_is_never_handed_on() -> None:
     assert seen.sessions == 1 + 4
 
 
-def test_after_a_complaint_the_sessions_that_are_open_serve_nobody_else() -> None:
+def test_after_a_complaint_the_sessions_that_are_open_serve_no_other_domain() -> None:
     ordinary, commands = mail_host("grace"), list[str]()
-    both_ask, complained = asyncio.Barrier(2), asyncio.Event()
+    both_probe, complained = asyncio.Barrier(2), asyncio.Event()
 
     async def complains(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         command, is_to_slow_down = "", False
         while command != "QUIT":
             if command == f"RCPT TO:<grace@{FIRST}>":
-                await both_ask.wait()
+                await both_probe.wait()
                 is_to_slow_down = True
             elif command == f"RCPT TO:<grace@{SECOND}>":
-                await both_ask.wait()
+                await both_probe.wait()
                 await complained.wait()
             reply = b"450 4.7.1 Error: rate limit exceeded" if is_to_slow_down else ordinary(command) or b""
             writer.write(reply + b"\r\n")
@@ -218,7 +218,7 @@ def test_after_a_complaint_the_sessions_that_are_open_serve_nobody_else() -> Non
     assert (seen.sessions, "RSET" in commands) == (3, False)
 
 
-def test_the_time_that_a_session_handed_on_cost_is_not_the_domains() -> None:
+def test_the_time_lost_in_a_reused_session_does_not_count_for_the_domain() -> None:
     host = mail_host("grace", pipelining=False)
 
     async def serves_one_domain_and_is_slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -237,7 +237,7 @@ def test_the_time_that_a_session_handed_on_cost_is_not_the_domains() -> None:
     assert set(statuses.values()) == {OutcomeStatus.VALID}
 
 
-def test_a_domain_with_another_way_out_never_gets_the_session() -> None:
+def test_a_domain_with_another_egress_never_gets_the_session() -> None:
     sources, clients = ("127.9.0.1", "127.9.0.2"), dict[str, set[str]]()
     host = mail_host("grace")
 
@@ -252,13 +252,13 @@ def test_a_domain_with_another_way_out_never_gets_the_session() -> None:
 
     _, seen = verify(notes_clients, at_each(12, "grace"), source_ips=sources)
 
-    ways = EgressPool(sources)
-    assert clients == {f"d{n}.test": {str(ways.own(f"d{n}.test", HOST))} for n in range(12)}
-    assert len({way for each in clients.values() for way in each}) == 2
+    pool = EgressPool(sources)
+    assert clients == {f"d{n}.test": {str(pool.own(f"d{n}.test", HOST))} for n in range(12)}
+    assert len({ip for each in clients.values() for ip in each}) == 2
     assert seen.sessions < 12
 
 
-def test_who_leaves_the_line_in_the_moment_of_being_served_has_the_next_one_served() -> None:
+def test_when_a_domain_is_cancelled_as_it_gets_the_session_the_next_one_gets_it() -> None:
     async def scenario() -> Seen:
         async with shared_host(mail_host("grace"), (FIRST, SECOND, THIRD)) as (network, seen):
             for domain in (SECOND, THIRD):
@@ -285,7 +285,7 @@ def test_who_leaves_the_line_in_the_moment_of_being_served_has_the_next_one_serv
     assert (seen.sessions, len(seen.verbs("QUIT"))) == (1, 1)
 
 
-def test_a_conversation_that_is_written_down_has_its_session_alone() -> None:
+def test_a_conversation_with_a_transcript_does_not_share_its_session() -> None:
     async def scenario() -> list[list[str]]:
         async with shared_host(mail_host("grace"), (FIRST, SECOND)) as (network, _):
             checks = [check_domain(domain, [f"grace@{domain}"], network) for domain in (FIRST, SECOND)]

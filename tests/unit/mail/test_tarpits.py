@@ -1,4 +1,4 @@
-"""Servers that hold us delay their own addresses, by one time limit, and nobody else's."""
+"""A tarpit delays its own addresses only, by one time limit."""
 
 import asyncio
 

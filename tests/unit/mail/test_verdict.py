@@ -11,7 +11,7 @@ from pipeline.mail.replies.meaning import EXISTS, REASONS, Meaning
 from pipeline.mail.verdict import INVALID_SYNTAX, RISKS, Verdict, verdict_on_mailbox, verdict_on_route
 from pipeline.outcomes import OutcomeStatus, Reason
 
-NOBODY_COULD_TELL = [
+INCONCLUSIVE = [
     Meaning.GREYLISTED,
     Meaning.RATE_LIMITED,
     Meaning.BLOCKED,
@@ -65,15 +65,15 @@ def test_of_several_risks_the_worst_is_the_reason(known: dict[str, bool], reason
     assert (verdict.status, verdict.reason) == (OutcomeStatus.RISKY, reason)
 
 
-def test_a_host_known_to_bounce_later_is_believed_when_it_refuses_an_invented_address() -> None:
+def test_a_host_known_to_bounce_later_is_believed_when_it_refuses_a_random_address() -> None:
     verdict = verdict_on_mailbox(Meaning.ACCEPTED, catch_all=False, role=False, later_bounces=True)
 
     assert verdict.status is OutcomeStatus.VALID
 
 
-@pytest.mark.parametrize("meaning", NOBODY_COULD_TELL)
+@pytest.mark.parametrize("meaning", INCONCLUSIVE)
 @pytest.mark.parametrize("catch_all", [True, False, None])
-def test_where_nobody_could_tell_the_verdict_is_unknown_for_that_reason(
+def test_an_inconclusive_answer_gives_an_unknown_verdict_for_that_reason(
     meaning: Meaning,
     catch_all: bool | None,
 ) -> None:
@@ -189,7 +189,7 @@ def test_valid_is_only_what_was_accepted_by_a_server_that_refuses_others() -> No
     assert valid == [(Meaning.ACCEPTED, False)]
 
 
-def test_each_answer_of_an_existing_mailbox_but_a_plain_yes_is_a_risk() -> None:
+def test_each_answer_of_an_existing_mailbox_but_an_acceptance_is_a_risk() -> None:
     assert {REASONS[meaning] for meaning in EXISTS - {Meaning.ACCEPTED}} <= set(RISKS)
 
 

@@ -1,4 +1,4 @@
-"""The verifying stage at servers that ask strangers to come back later."""
+"""The verifying stage at servers that greylist."""
 
 import asyncio
 
@@ -40,7 +40,7 @@ def passes(server: Reply, *contacts: Contact) -> list[dict[int, Deferral | tuple
     return visits
 
 
-def test_everybody_is_judged_when_we_come_back() -> None:
+def test_each_address_gets_a_verdict_at_the_second_visit() -> None:
     many = [Contact(position, email=f"p{position}@acme.test") for position in range(60)]
     server = Greylist(mail_host(*(f"p{position}" for position in range(0, 60, 2))))
 
@@ -91,7 +91,7 @@ def test_only_what_passes_is_waited_for(reply: bytes, deferral: Deferral | tuple
     assert passes(mail_host(replies={"RCPT": reply}), GRACE)[0] == {0: deferral}
 
 
-def test_those_whom_a_limit_left_unasked_wait_too() -> None:
+def test_addresses_that_a_rate_limit_left_unprobed_are_deferred_too() -> None:
     many = [Contact(position, email=f"p{position}@acme.test") for position in range(60)]
 
     visits = passes(mail_host(replies={"RCPT": b"421 4.7.0 too many connections"}), *many)
@@ -99,7 +99,7 @@ def test_those_whom_a_limit_left_unasked_wait_too() -> None:
     assert visits[0] == {position: Deferral(position, 300.0, Reason.RATE_LIMITED) for position in range(60)}
 
 
-def test_a_server_in_trouble_is_asked_until_it_has_recovered() -> None:
+def test_a_server_in_trouble_is_probed_until_it_has_recovered() -> None:
     recovered = mail_host("grace")
     troubles = [b"451 4.3.0 <grace@acme.test>: Temporary lookup failure"]
 
@@ -111,14 +111,14 @@ def test_a_server_in_trouble_is_asked_until_it_has_recovered() -> None:
     assert visits == [{0: Deferral(0, 300.0, Reason.SERVER_UNCLEAR)}, {0: VALID}]
 
 
-def test_a_transient_no_to_the_invented_address_still_shows_that_the_server_tells_mailboxes_apart() -> None:
+def test_a_transient_refusal_of_the_random_probe_shows_that_the_server_distinguishes_mailboxes() -> None:
     visits = passes(mail_host("grace", unknown=b"450 4.1.1 User unknown in local recipient table"), GRACE)
 
     assert visits == [{0: VALID}]
 
 
 @pytest.mark.parametrize("stage", ["email_verify", "email_lookup"])
-def test_a_domain_whose_name_servers_fail_is_asked_about_again_until_nobody_can_wait_any_more(stage: str) -> None:
+def test_a_domain_whose_name_servers_fail_is_looked_up_again_until_its_last_deferral(stage: str) -> None:
     contact = Contact(0, email="grace@broken.test" if stage == "email_verify" else "", full_name="Grace Hopper")
     contact = contact._replace(domain="broken.test")
 

@@ -1,4 +1,4 @@
-"""What one request may hold: at each bound it is taken, one past it is refused with contact, field and bound."""
+"""What one request may hold: at each bound it is accepted, one past it is refused with contact, field and bound."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def plan(*contacts: Any, **output: Any) -> dict[str, Any]:
 
 
 def over_http(plan: dict[str, Any]) -> str:
-    """What the door for requests says to a plan: nothing, if it takes it."""
+    """The refusal that a client of the API gets for a plan; empty if it is accepted."""
     try:
         parse_run_request(json.dumps({"goal_plan": plan}).encode(), 1000)
     except InvalidInput as refusal:
@@ -35,7 +35,7 @@ def over_http(plan: dict[str, Any]) -> str:
 
 
 def in_process(plan: dict[str, Any]) -> str:
-    """What the door for callers of the same process says."""
+    """The refusal that a caller in the same process gets; empty if the plan is accepted."""
     try:
         GoalPlan.model_validate(plan)
     except ValidationError as refusal:
@@ -58,7 +58,7 @@ def of_a_run(count: int) -> list[dict[str, Any]]:
     return [PERSON | columns(100), PERSON | columns(100, start=100), PERSON | columns(count - 200, start=200)]
 
 
-@pytest.mark.parametrize("said_by", [over_http, in_process])
+@pytest.mark.parametrize("refusal_of", [over_http, in_process])
 @pytest.mark.parametrize(
     ("of", "bound", "place"),
     [
@@ -81,17 +81,17 @@ def of_a_run(count: int) -> list[dict[str, Any]]:
         "characters", "depth", "values", "digits", "negative digits", "preview_rows",
     ],
 )  # fmt: skip
-def test_a_plan_at_its_bound_is_taken_and_one_past_it_refused(
-    said_by: Callable[[dict[str, Any]], str], of: Callable[[int], dict[str, Any]], bound: int, place: str
+def test_a_plan_at_its_bound_is_accepted_and_one_past_it_refused(
+    refusal_of: Callable[[dict[str, Any]], str], of: Callable[[int], dict[str, Any]], bound: int, place: str
 ) -> None:
-    refusal = said_by(of(bound + 1))
+    refusal = refusal_of(of(bound + 1))
 
-    assert said_by(of(bound)) == ""
+    assert refusal_of(of(bound)) == ""
     assert place in refusal
     assert str(bound) in refusal
 
 
-@pytest.mark.parametrize("said_by", [over_http, in_process])
+@pytest.mark.parametrize("refusal_of", [over_http, in_process])
 @pytest.mark.parametrize(
     ("contact", "expected"),
     [
@@ -105,14 +105,14 @@ def test_a_plan_at_its_bound_is_taken_and_one_past_it_refused(
     ],
 )
 def test_what_is_no_json_value_or_no_text_is_refused_with_its_column(
-    said_by: Callable[[dict[str, Any]], str], contact: dict[str, Any], expected: str
+    refusal_of: Callable[[dict[str, Any]], str], contact: dict[str, Any], expected: str
 ) -> None:
-    assert expected in said_by(plan(PERSON | contact))
+    assert expected in refusal_of(plan(PERSON | contact))
 
 
-@pytest.mark.parametrize("said_by", [over_http, in_process])
-def test_half_a_surrogate_pair_in_a_name_is_refused(said_by: Callable[[dict[str, Any]], str]) -> None:
-    assert "last_name" in said_by(plan(PERSON | {"last_name": "Byron\ud800"}))
+@pytest.mark.parametrize("refusal_of", [over_http, in_process])
+def test_half_a_surrogate_pair_in_a_name_is_refused(refusal_of: Callable[[dict[str, Any]], str]) -> None:
+    assert "last_name" in refusal_of(plan(PERSON | {"last_name": "Byron\ud800"}))
 
 
 @pytest.mark.parametrize("number", [b"1e400", b"-1e400", b"NaN", b"Infinity", b"9" * 101, b"9" * 5000])
@@ -123,13 +123,13 @@ def test_numbers_that_can_not_come_back_as_they_were_are_refused_with_their_cont
         parse_run_request(body.replace(b'"revenue": 0', b'"revenue": ' + number), 10)
 
 
-@pytest.mark.parametrize("said_by", [over_http, in_process])
+@pytest.mark.parametrize("refusal_of", [over_http, in_process])
 @pytest.mark.parametrize("value", [2**63, -(2**64), 10**99, 1.5, True, None, {}, "\\x00", "\\u0000", "tab\there", "😀"])
-def test_other_values_are_taken(said_by: Callable[[dict[str, Any]], str], value: Any) -> None:
-    assert said_by(plan(PERSON | {"note": value, "inner": [{"of": value}]})) == ""
+def test_other_values_are_accepted(refusal_of: Callable[[dict[str, Any]], str], value: Any) -> None:
+    assert refusal_of(plan(PERSON | {"note": value, "inner": [{"of": value}]})) == ""
 
 
-@pytest.mark.parametrize("said_by", [over_http, in_process])
+@pytest.mark.parametrize("refusal_of", [over_http, in_process])
 @pytest.mark.parametrize(
     "output",
     [
@@ -145,9 +145,9 @@ def test_other_values_are_taken(said_by: Callable[[dict[str, Any]], str], value:
     ],
 )
 def test_each_name_may_stand_once_and_numbers_are_no_text(
-    said_by: Callable[[dict[str, Any]], str], output: dict[str, Any]
+    refusal_of: Callable[[dict[str, Any]], str], output: dict[str, Any]
 ) -> None:
-    assert next(iter(output)) in said_by(plan(PERSON, **output))
+    assert next(iter(output)) in refusal_of(plan(PERSON, **output))
 
 
 def test_lists_that_hold_themselves_end() -> None:

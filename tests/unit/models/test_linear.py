@@ -122,10 +122,10 @@ def ask_a_provider(session: Session, large: LargeRuns) -> None:
     question = Question("example", b"0" * 32, Decimal(1), 60.0, may_ask_again=True, again_costs=Decimal(0))
     other = Question("example", b"1" * 32, Decimal(1), 60.0, may_ask_again=True, again_costs=Decimal(0))
     provider_answers.recall(session, account_id, [question])
-    _, taken = provider_answers.reserve(session, account_id, large.looking_up, [question, other], CAPS)
+    _, reserved = provider_answers.reserve(session, account_id, large.looking_up, [question, other], CAPS)
     provider_answers.record(session, account_id, large.looking_up, question, NotFound(cost=Decimal(1)))
-    assert isinstance(taken, Reserved)
-    provider_answers.retract(session, account_id, other, taken)
+    assert isinstance(reserved, Reserved)
+    provider_answers.retract(session, account_id, other, reserved)
 
 
 def change_the_list(session: Session, large: LargeRuns) -> None:
@@ -222,7 +222,7 @@ LINEAR: Mapping[str, Does] = {
     "retry": lambda session, large: retry_run(session, large.account_id, large.cancelled),
     "expire": expire,
     "show the timeline": lambda session, large: events_of_run(session, large.looking_up),
-    # Nobody has told the planner how few of the finished runs lack their files: it looks at each of them.
+    # Without statistics, the planner does not know how few of the finished runs lack their files: it looks at each.
     "find what to export": lambda session, _: export_lease.find_unexported(session),
     "count the list": lambda session, large: suppressions.count(session, large.account_id),
 }

@@ -1,4 +1,4 @@
-"""The migrations and the tables say the same."""
+"""The migrations lead to the schema that the tables describe, and keep what is stored."""
 
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -33,14 +33,14 @@ def test_migrating_twice_changes_nothing(database: Database) -> None:
     assert is_migrated(database)
 
 
-def test_a_database_without_the_schema_is_told_apart(database: Database) -> None:
+def test_a_database_without_the_schema_is_recognised(database: Database) -> None:
     with database.engine.begin() as connection:
         connection.execute(text("DELETE FROM alembic_version"))
 
     assert not is_migrated(database)
 
 
-def test_a_migration_holds_nobody_up_while_it_waits_for_a_table_that_is_in_use(database: Database) -> None:
+def test_a_migration_that_waits_for_a_table_blocks_no_other_transaction(database: Database) -> None:
     with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "0010")
 

@@ -51,7 +51,7 @@ def test_the_sqlstate_decides_whether_sqlalchemy_wrapped_the_error_or_not(sqlsta
         (ValueError("no error of Postgres"), None),
     ],
 )
-def test_errors_that_never_reached_the_server_are_told_apart_by_their_class(
+def test_errors_that_never_reached_the_server_are_distinguished_by_their_class(
     error: Exception, meaning: Meaning | None
 ) -> None:
     assert meaning_of(error) is meaning
@@ -69,7 +69,7 @@ def test_a_server_that_is_read_only_is_unavailable_and_its_connection_is_dropped
         assert session.execute(text("SELECT pg_backend_pid()")).scalar_one() != before
 
 
-def test_nobody_waits_for_a_place_in_the_pool_without_being_told(database_url: str) -> None:
+def test_a_full_pool_makes_the_database_unavailable_after_its_timeout(database_url: str) -> None:
     full = open_database(database_url, pool_size=1, pool_timeout=0.01)
 
     with full.transaction() as first, full.transaction() as second:
@@ -88,7 +88,7 @@ def test_a_driver_error_that_sqlalchemy_never_saw_is_translated_too(database: Da
         driver.execute("SELECT pg_sleep(1)")
 
 
-def test_an_error_says_what_the_server_said_to_operators_and_keeps_it_when_celery_pickles_it() -> None:
+def test_an_error_keeps_the_servers_message_for_operators_when_celery_pickles_it() -> None:
     nowhere = open_database("postgresql://nobody@127.0.0.1:9/none", pool_size=1)
     with pytest.raises(PostgresUnavailable) as caught, nowhere.transaction() as session:
         session.connection()

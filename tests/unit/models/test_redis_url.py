@@ -88,7 +88,7 @@ def test_celery_gets_the_same_server_user_database_and_certificates() -> None:
     assert settings["broker_transport_options"]["socket_timeout"] == 7
 
 
-def test_celery_checks_certificates_unless_it_is_told_not_to() -> None:
+def test_celery_checks_certificates_unless_the_url_says_otherwise() -> None:
     assert connection_settings("rediss://h/0")["broker_use_ssl"] == {"ssl_cert_reqs": "required"}
 
 

@@ -27,7 +27,7 @@ def refusal(data: bytes, max_contacts: int = 100) -> str:
     return str(refused.value)
 
 
-def test_the_request_of_the_contract_is_taken() -> None:
+def test_the_request_of_the_contract_is_accepted() -> None:
     data = body(
         {"first_name": "Grace", "last_name": "Hopper", "company": "Example Co", "domain": "example.com"},
         output={"required_fields": ["email"], "preview_rows": 10},
@@ -96,7 +96,7 @@ def test_too_many_contacts_are_refused_with_the_limit() -> None:
     assert "more contacts than the 2 of one run" in refusal(body(PERSON, PERSON, PERSON), max_contacts=2)
 
 
-def test_a_company_without_a_domain_is_taken_if_the_engine_knows_companies() -> None:
+def test_a_company_without_a_domain_is_accepted_if_the_engine_knows_companies() -> None:
     contact = {"full_name": "Grace Hopper", "company": "Example Co"}
 
     assert "field domain is missing" in refusal(body(contact))

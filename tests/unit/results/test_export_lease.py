@@ -1,4 +1,4 @@
-"""One run of an account is exported at a time; what fails is tried again, ever more rarely, and given up in the end."""
+"""One run of an account is exported at a time. What fails is tried again, ever more rarely, up to so many times."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -124,7 +124,7 @@ def test_compiling_that_failed_leaves_its_accounts_turn_to_the_next_try(database
         assert export_lease.take_turn(session, refreshed(session, run_id), OTHER, LEASE_S)
 
 
-def test_the_sweeper_asks_for_one_run_of_each_account_that_nobody_serves(database: Database) -> None:
+def test_the_sweeper_finds_one_run_of_each_account_that_has_no_leased_export(database: Database) -> None:
     mine = account(database).account_id
     first, second = stopped_run(database, mine), stopped_run(database, mine)
     other = stopped_run(database)
@@ -142,7 +142,7 @@ def test_the_sweeper_asks_for_one_run_of_each_account_that_nobody_serves(databas
 
 
 def pauses(database: Database, run_id: UUID, times: int) -> list[int]:
-    """After how many seconds the sweeper asks again, each time that it asked."""
+    """After how many seconds the sweeper asks for the export again, each time that it has asked."""
     seconds = []
     for _ in range(times):
         with database.transaction() as session:
@@ -152,7 +152,7 @@ def pauses(database: Database, run_id: UUID, times: int) -> list[int]:
     return seconds
 
 
-def test_files_that_nobody_writes_are_asked_for_ever_more_rarely_until_somebody_leases_them(
+def test_an_export_is_asked_for_ever_more_rarely_until_it_is_leased(
     database: Database,
 ) -> None:
     run_id = stopped_run(database)
@@ -175,7 +175,7 @@ def test_files_for_which_no_message_could_be_sent_are_found_again_at_once(databa
     assert found(database) == [run_id]
 
 
-def test_files_that_are_being_written_are_not_asked_for_however_long_that_takes(database: Database) -> None:
+def test_an_export_that_is_being_written_is_not_asked_for_however_long_that_takes(database: Database) -> None:
     run_id = stopped_run(database)
     lease = leased(database, run_id)
     for _ in range(3):
@@ -210,7 +210,7 @@ def test_looking_for_whose_turn_it_is_costs_no_more_for_each_run_however_many_of
 
 
 def turns_measured(database: Database, run_id: UUID, more: int) -> Meter:
-    """What it costs the sweeper to find whose turn it is, and a worker to take it, with so many more that wait."""
+    """What it costs the sweeper to find the next export, and a worker to lease it, while so many more wait."""
     with database.transaction() as session:
         session.execute(text(MORE_THAT_WAIT), {"run_id": run_id, "more": more})
         session.execute(text("UPDATE runs SET resend_at = now()"))
@@ -239,7 +239,7 @@ def test_no_files_are_asked_for_where_none_are_wanted(database: Database) -> Non
     assert lease_files(database, run_id) is None
 
 
-def test_files_of_a_writer_that_died_are_another_ones_and_it_can_not_hand_out_its_own(database: Database) -> None:
+def test_an_export_of_a_dead_worker_is_leased_by_another_and_the_dead_one_can_not_end_it(database: Database) -> None:
     run_id = stopped_run(database)
     dead = leased(database, run_id)
     let_pass(database)
@@ -268,7 +268,7 @@ def test_the_pauses_grow_to_ten_minutes_and_all_of_them_take_an_hour() -> None:
     assert 3600 <= sum(pauses) < 4200
 
 
-def test_what_failed_is_left_alone_until_its_pause_is_over_and_readers_are_told(database: Database) -> None:
+def test_an_export_that_failed_pauses_and_readers_see_when_it_is_tried_again(database: Database) -> None:
     run_id = stopped_run(database)
     fail(database, leased(database, run_id))
     let_pass(database, "resend_at")
@@ -282,7 +282,7 @@ def test_what_failed_is_left_alone_until_its_pause_is_over_and_readers_are_told(
     assert found(database) == [run_id]
 
 
-def give_up(database: Database, run_id: UUID) -> None:
+def use_up_attempts(database: Database, run_id: UUID) -> None:
     for attempt in range(1, MAX_ATTEMPTS + 1):
         lease = leased(database, run_id)
         assert lease.attempt == attempt
@@ -290,9 +290,9 @@ def give_up(database: Database, run_id: UUID) -> None:
         let_pass(database)
 
 
-def test_what_failed_again_and_again_is_given_up_and_readers_and_timeline_say_so(database: Database) -> None:
+def test_an_export_whose_attempts_are_used_up_is_shown_to_readers_and_in_the_timeline(database: Database) -> None:
     run_id = stopped_run(database)
-    give_up(database, run_id)
+    use_up_attempts(database, run_id)
     let_pass(database, "resend_at")
 
     assert found(database) == []
@@ -303,9 +303,9 @@ def test_what_failed_again_and_again_is_given_up_and_readers_and_timeline_say_so
     assert (last.kind, last.detail) == (EventKind.EXPORT_GIVEN_UP, {"attempts": MAX_ATTEMPTS, "reason": "ENOSPC"})
 
 
-def test_an_erasure_takes_the_lease_away_and_has_files_that_were_given_up_tried_again(database: Database) -> None:
+def test_an_erasure_ends_the_lease_and_has_an_export_without_attempts_tried_again(database: Database) -> None:
     run_id, who = stopped_run(database), Wanted()
-    give_up(database, run_id)
+    use_up_attempts(database, run_id)
     who.add_address("given0.family0@alpha.test")
     with database.transaction() as session:
         session.execute(text("UPDATE contacts SET email = 'given0.family0@alpha.test' WHERE input_row = 0"))

@@ -8,7 +8,7 @@ from sandbox.dns_server import Answerer, OverTcp
 from sandbox.dns_zone import Zone
 
 
-async def close_while_a_client_is_being_accepted() -> socket.socket:
+async def close_while_a_connection_is_being_accepted() -> socket.socket:
     connections = Connections()
     answerer = Answerer(Zone(), Tally())
     server = await asyncio.get_running_loop().create_server(lambda: OverTcp(answerer, connections), "127.0.0.1", 0)
@@ -20,8 +20,8 @@ async def close_while_a_client_is_being_accepted() -> socket.socket:
     return client
 
 
-def test_a_client_who_is_being_accepted_while_the_server_closes_is_hung_up_on() -> None:
-    with asyncio.run(close_while_a_client_is_being_accepted()) as client:
+def test_a_connection_that_is_being_accepted_while_the_server_closes_is_closed_too() -> None:
+    with asyncio.run(close_while_a_connection_is_being_accepted()) as client:
         try:
             received = client.recv(1)
         except ConnectionResetError:

@@ -11,7 +11,7 @@ from sandbox.internet import Internet
 Dial = Callable[[Domain], smtplib.SMTP]
 
 
-def test_nothing_asked_is_nothing_counted() -> None:
+def test_without_traffic_all_counts_are_zero() -> None:
     counts = Tally().read()
 
     assert (counts.dns_queries, counts.recipients, counts.hosts) == (0, {}, {})

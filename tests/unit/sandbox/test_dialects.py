@@ -34,7 +34,7 @@ def test_an_enhanced_code_is_of_the_replys_own_class(reply: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", [dialect for dialect in DIALECTS.values() if dialect.enhanced_codes])
-def test_who_offers_enhanced_codes_uses_them_in_every_reply(dialect: Dialect) -> None:
+def test_a_dialect_that_offers_enhanced_codes_uses_them_in_every_reply(dialect: Dialect) -> None:
     """RFC 2034 section 4."""
     for field in fields(Dialect)[2:]:
         assert re.match(r"\d\d\d[- ]\d\.\d+\.\d+ ", getattr(dialect, field.name)), field.name

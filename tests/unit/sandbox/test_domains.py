@@ -17,7 +17,7 @@ def test_the_same_seed_invents_the_same_domains_and_another_seed_others() -> Non
     assert invent_domains(seed=1) != invent_domains(seed=2)
 
 
-def test_domains_have_names_that_nobody_can_own() -> None:
+def test_domains_have_reserved_names() -> None:
     domains = invent_domains(seed=1, count=500)
 
     assert len({domain.name for domain in domains}) == 500

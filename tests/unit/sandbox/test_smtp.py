@@ -15,18 +15,18 @@ DomainWith = Callable[[Behaviour], Domain]
 AddressOf = Callable[[str], str]
 
 
-def somebody(people: list[Person], domain: Domain, mailbox: Mailbox = Mailbox.OPEN) -> str:
+def known_address(people: list[Person], domain: Domain, mailbox: Mailbox = Mailbox.OPEN) -> str:
     return next(
         person.email for person in people if person.domain == domain.name and person.mailbox is mailbox and person.email
     )
 
 
-def nobody(domain: Domain) -> str:
+def unknown_address(domain: Domain) -> str:
     return f"zq3v9-nobody@{domain.name}"
 
 
 def reply_about(client: smtplib.SMTP, address: str, sender: str = "") -> str:
-    """What the server says in a new transaction, on one line."""
+    """The reply of the server in a new transaction, on one line."""
     client.rset()
     client.mail(sender)
     code, text = client.rcpt(address)
@@ -34,7 +34,7 @@ def reply_about(client: smtplib.SMTP, address: str, sender: str = "") -> str:
 
 
 class Wire:
-    """A client that says exactly what it is told to."""
+    """A client that sends exactly the commands of a test."""
 
     def __init__(self, address: str, port: int) -> None:
         self._socket = socket.create_connection((address, port), timeout=10)
@@ -76,15 +76,15 @@ def test_an_ordinary_server_offers_the_usual_extensions(dial: Dial, domains: Seq
     assert {"pipelining", "size", "8bitmime", "enhancedstatuscodes"} <= client.esmtp_features.keys()
 
 
-def test_a_mailbox_is_accepted_and_an_invented_one_refused(
+def test_a_mailbox_is_accepted_and_an_unknown_one_refused(
     dial: Dial, domain_with: DomainWith, people: list[Person]
 ) -> None:
     domain = domain_with(Behaviour.ORDINARY)
     client = dial(domain)
 
-    assert reply_about(client, somebody(people, domain)).startswith("250 ")
-    assert reply_about(client, somebody(people, domain).upper()).startswith("250 ")
-    assert reply_about(client, nobody(domain)).startswith("550 ")
+    assert reply_about(client, known_address(people, domain)).startswith("250 ")
+    assert reply_about(client, known_address(people, domain).upper()).startswith("250 ")
+    assert reply_about(client, unknown_address(domain)).startswith("550 ")
 
 
 def test_every_mail_server_has_a_postmaster(dial: Dial, domain_with: DomainWith) -> None:
@@ -101,7 +101,7 @@ def test_a_server_takes_no_mail_for_other_peoples_domains(dial: Dial, domain_wit
 
 
 @pytest.mark.parametrize("mailbox", [Mailbox.FULL, Mailbox.DISABLED])
-def test_full_and_disabled_mailboxes_are_told_apart_from_unknown_ones(
+def test_full_and_disabled_mailboxes_are_distinguished_from_unknown_ones(
     dial: Dial, domains: Sequence[Domain], people: list[Person], mailbox: Mailbox
 ) -> None:
     ordinary = {domain.name: domain for domain in domains if domain.behaviour is Behaviour.ORDINARY}
@@ -116,19 +116,19 @@ def test_full_and_disabled_mailboxes_are_told_apart_from_unknown_ones(
 def test_an_accepted_recipient_of_a_catch_all_proves_nothing(dial: Dial, domain_with: DomainWith) -> None:
     domain = domain_with(Behaviour.CATCH_ALL)
 
-    assert reply_about(dial(domain), nobody(domain)).startswith("250 ")
+    assert reply_about(dial(domain), unknown_address(domain)).startswith("250 ")
 
 
 def test_an_implicit_mx_takes_mail(dial: Dial, domain_with: DomainWith, people: list[Person]) -> None:
     domain = domain_with(Behaviour.NO_MX_BUT_ADDRESS)
 
-    assert reply_about(dial(domain), somebody(people, domain)).startswith("250 ")
+    assert reply_about(dial(domain), known_address(people, domain)).startswith("250 ")
 
 
 def test_an_aliased_mx_takes_mail(dial: Dial, domain_with: DomainWith, people: list[Person]) -> None:
     domain = domain_with(Behaviour.ALIASED_MX)
 
-    assert reply_about(dial(domain), somebody(people, domain)).startswith("250 ")
+    assert reply_about(dial(domain), known_address(people, domain)).startswith("250 ")
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour.FIRST_MX_DEAD, Behaviour.NOTHING_LISTENS])
@@ -145,34 +145,32 @@ def test_the_second_mx_works_where_the_first_is_dead(dial: Dial, domain_with: Do
     domain = domain_with(Behaviour.FIRST_MX_DEAD)
 
     assert domain.living_hosts == domain.mail_hosts[1:]
-    assert reply_about(dial(domain), somebody(people, domain)).startswith("250 ")
+    assert reply_about(dial(domain), known_address(people, domain)).startswith("250 ")
 
 
-def test_a_greylisting_server_accepts_who_comes_back_after_the_delay(
+def test_a_greylisting_server_accepts_a_recipient_that_comes_again_after_the_delay(
     dial: Dial, domain_with: DomainWith, people: list[Person]
 ) -> None:
     domain = domain_with(Behaviour.GREYLISTING)
     client = dial(domain)
 
-    first, second = (reply_about(client, somebody(people, domain)) for _ in range(2))
+    first, second = (reply_about(client, known_address(people, domain)) for _ in range(2))
 
     assert first.startswith("451 4.7.1 ")
     assert second.startswith("250 ")
 
 
-def test_a_greylisting_server_asks_each_new_sender_to_come_back(
-    dial: Dial, domain_with: DomainWith, people: list[Person]
-) -> None:
+def test_a_greylisting_server_defers_each_new_sender(dial: Dial, domain_with: DomainWith, people: list[Person]) -> None:
     domain = domain_with(Behaviour.GREYLISTING)
     client = dial(domain)
-    reply_about(client, somebody(people, domain), sender="one@client.test")
+    reply_about(client, known_address(people, domain), sender="one@client.test")
 
-    reply = reply_about(client, somebody(people, domain), sender="two@client.test")
+    reply = reply_about(client, known_address(people, domain), sender="two@client.test")
 
     assert reply.startswith("451 4.7.1 ")
 
 
-def test_a_greylisting_server_refuses_who_comes_back_too_early(domain_with: DomainWith) -> None:
+def test_a_greylisting_server_defers_a_recipient_that_comes_again_too_early(domain_with: DomainWith) -> None:
     domain = domain_with(Behaviour.GREYLISTING)
 
     with (
@@ -191,7 +189,7 @@ def test_a_refusing_server_names_a_blocklist_whatever_the_mailbox(
     domain = domain_with(Behaviour.REFUSING)
     client = dial(domain)
 
-    for address in (somebody(people, domain), nobody(domain)):
+    for address in (known_address(people, domain), unknown_address(domain)):
         reply = reply_about(client, address)
         assert reply.startswith("554 5.7.1 ")
         assert "127.0.0.1" in reply
@@ -225,7 +223,7 @@ def test_commands_in_one_packet_are_answered_in_order(
     wire_to: Callable[[Domain], Wire], domain_with: DomainWith, people: list[Person]
 ) -> None:
     domain = domain_with(Behaviour.ORDINARY)
-    known, unknown = somebody(people, domain), nobody(domain)
+    known, unknown = known_address(people, domain), unknown_address(domain)
 
     with wire_to(domain) as wire:
         wire.say("EHLO client.test")
@@ -240,17 +238,17 @@ def test_commands_in_one_packet_are_answered_in_order(
         assert wire.ended()
 
 
-def test_a_server_without_pipelining_does_not_offer_it_and_works_for_who_waits(
+def test_a_server_without_pipelining_does_not_offer_it_and_answers_one_command_at_a_time(
     dial: Dial, domain_with: DomainWith, people: list[Person]
 ) -> None:
     domain = domain_with(Behaviour.NO_PIPELINING)
     client = dial(domain)
 
     assert "pipelining" not in client.esmtp_features
-    assert reply_about(client, somebody(people, domain)).startswith("250 ")
+    assert reply_about(client, known_address(people, domain)).startswith("250 ")
 
 
-def test_a_server_without_pipelining_hangs_up_on_who_talks_out_of_turn(
+def test_a_server_without_pipelining_hangs_up_on_pipelined_commands(
     wire_to: Callable[[Domain], Wire], domain_with: DomainWith
 ) -> None:
     with wire_to(domain_with(Behaviour.NO_PIPELINING)) as wire:
@@ -270,10 +268,10 @@ def test_recipients_over_the_limit_have_to_wait_for_the_next_transaction(
     client = dial(domain)
     client.mail("")
 
-    codes = [client.rcpt(somebody(people, domain))[0] for _ in range(RECIPIENT_LIMIT + 1)]
+    codes = [client.rcpt(known_address(people, domain))[0] for _ in range(RECIPIENT_LIMIT + 1)]
 
     assert codes == [250] * RECIPIENT_LIMIT + [452]
-    assert reply_about(client, somebody(people, domain)).startswith("250 ")
+    assert reply_about(client, known_address(people, domain)).startswith("250 ")
 
 
 def test_a_message_is_refused_and_the_attempt_counted(
@@ -281,7 +279,7 @@ def test_a_message_is_refused_and_the_attempt_counted(
 ) -> None:
     domain = domain_with(Behaviour.ORDINARY)
     client = dial(domain)
-    reply_about(client, somebody(people, domain))
+    reply_about(client, known_address(people, domain))
 
     code, _ = client.docmd("DATA")
 
@@ -291,7 +289,7 @@ def test_a_message_is_refused_and_the_attempt_counted(
 
 
 @pytest.mark.parametrize("local_part", ["o'dunley", "søren", '"quoted part"', "a" * 65, "x{y}"])
-def test_strange_local_parts_get_an_ordinary_no_in_plain_letters(
+def test_strange_local_parts_get_an_ordinary_refusal_in_plain_letters(
     wire_to: Callable[[Domain], Wire], domain_with: DomainWith, local_part: str
 ) -> None:
     domain = domain_with(Behaviour.ORDINARY)

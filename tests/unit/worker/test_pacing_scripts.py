@@ -110,15 +110,15 @@ class ScriptsLikeTheModel(RuleBasedStateMachine):
 
     @rule(place=st.sampled_from(PLACES))
     def come(self, place: Place) -> None:
-        self.ask(f"p-{next(self.numbers):09}", place, "")
+        self.acquire(f"p-{next(self.numbers):09}", place, "")
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def look_again(self, data: st.DataObject) -> None:
         slot_id = data.draw(st.sampled_from(sorted(self.waiting)))
-        self.ask(slot_id, *self.waiting[slot_id])
+        self.acquire(slot_id, *self.waiting[slot_id])
 
-    def ask(self, slot_id: str, place: Place, ticket: str) -> None:
+    def acquire(self, slot_id: str, place: Place, ticket: str) -> None:
         reply = self.scripts.acquire(slot_id, place, ticket)
         expected = self.expected(slot_id, place, ticket or (reply.ticket if isinstance(reply, Queued) else "~"))
         assert reply == expected
@@ -236,7 +236,7 @@ def test_whatever_happens_in_whatever_order_the_scripts_do_what_the_model_does(c
 BUSY, BESIDE, _ELSEWHERE = PLACES
 
 
-def test_only_the_first_in_the_line_is_told_of_a_free_slot(scripts: Scripts) -> None:
+def test_only_the_first_in_the_line_is_notified_of_a_free_slot(scripts: Scripts) -> None:
     scripts.at(1_700_000_000.0)
     for number in range(2):
         scripts.acquire(f"a-{number}", BUSY)
@@ -253,7 +253,7 @@ def test_only_the_first_in_the_line_is_told_of_a_free_slot(scripts: Scripts) -> 
     assert channels == [b"b-1"]
 
 
-def test_a_clock_that_was_set_back_leaves_no_slot_taken_for_hours(scripts: Scripts) -> None:
+def test_a_clock_that_was_set_back_leaves_no_slot_held_for_hours(scripts: Scripts) -> None:
     scripts.at(1_700_000_000.0)
     for number in range(2):
         scripts.acquire(f"a-{number}", BUSY)
@@ -262,7 +262,7 @@ def test_a_clock_that_was_set_back_leaves_no_slot_taken_for_hours(scripts: Scrip
     assert isinstance(scripts.acquire("b-1", BUSY), Granted)
 
 
-def test_nothing_is_kept_of_a_host_that_nobody_asks_any_more(scripts: Scripts) -> None:
+def test_what_is_kept_of_an_idle_host_expires(scripts: Scripts) -> None:
     scripts.at(1_700_000_000.0)
     scripts.acquire("a-0", BUSY)
     scripts.release("a-0", BUSY, recipients=1)
@@ -273,7 +273,7 @@ def test_nothing_is_kept_of_a_host_that_nobody_asks_any_more(scripts: Scripts) -
     assert all(0 < milliseconds <= 2000 for milliseconds in kept.values()), kept
 
 
-def test_who_waits_for_a_host_again_does_not_hold_up_the_line_of_its_provider(scripts: Scripts) -> None:
+def test_a_request_that_waits_for_a_host_again_does_not_hold_up_the_line_of_its_provider(scripts: Scripts) -> None:
     scripts.at(1_700_000_000.0)
     for slot_id, place in (("a-0", BUSY), ("a-1", BESIDE), ("a-2", BESIDE)):
         scripts.acquire(slot_id, place)

@@ -94,7 +94,7 @@ def test_a_random_address_is_probed_once_by_the_whole_fleet(valkey_url: str, red
     assert len(recipients) == 1
 
 
-def test_a_failure_is_not_told(valkey_url: str, redis_client: redis.Redis) -> None:
+def test_a_failure_is_not_shared(valkey_url: str, redis_client: redis.Redis) -> None:
     async def route(networks: list[MailNetwork]) -> None:
         await networks[0].route("acme.test")
 
@@ -103,7 +103,7 @@ def test_a_failure_is_not_told(valkey_url: str, redis_client: redis.Redis) -> No
     assert redis_client.keys(f"{PREFIX}*") == []
 
 
-def test_who_asks_other_name_servers_is_told_nothing(valkey_url: str, redis_client: redis.Redis) -> None:
+def test_workers_with_other_name_servers_share_nothing(valkey_url: str, redis_client: redis.Redis) -> None:
     with_networks(valkey_url, ZONE, routes_one_after_the_other, count=1)
 
     _, asked = with_networks(valkey_url, ZONE, routes_one_after_the_other, count=1)
@@ -115,14 +115,14 @@ def test_who_asks_other_name_servers_is_told_nothing(valkey_url: str, redis_clie
 def test_what_can_not_be_read_is_found_out_anew(
     valkey_url: str, redis_client: redis.Redis, nonsense: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def spoil_and_ask(networks: list[MailNetwork]) -> object:
+    async def spoil_and_route(networks: list[MailNetwork]) -> object:
         first = await networks[0].route("acme.test")
         await networks[0].close()
         (key,) = redis_client.keys(f"{PREFIX}*")
         redis_client.set(key, nonsense)
         return first == await networks[1].route("acme.test")
 
-    is_same, asked = with_networks(valkey_url, ACME, spoil_and_ask)
+    is_same, asked = with_networks(valkey_url, ACME, spoil_and_route)
 
     assert is_same
     assert asked.names == ["acme.test"] * 4

@@ -17,7 +17,7 @@ from worker.dispatch import DispatchFailed
 from worker.sweeper.broker_marker import KEY, RedisBrokerMarker
 from worker.sweeper.sweep import sweep, sweep_or_log
 
-NOBODY_LISTENS = "redis://127.0.0.1:9/0"
+CLOSED_PORT_URL = "redis://127.0.0.1:9/0"
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Standing:
 
 @pytest.fixture(autouse=True)
 def broker_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDIS_URL", NOBODY_LISTENS)
+    monkeypatch.setenv("REDIS_URL", CLOSED_PORT_URL)
     load_settings.cache_clear()
     # The app of this process may know another broker, from an earlier test.
     monkeypatch.setattr("worker.dispatch.app", make_app())
@@ -128,7 +128,7 @@ def test_the_timeline_tells_only_of_chains_that_were_sent(database: Database, mo
 
 @pytest.mark.usefixtures("due_runs")
 def test_a_broker_that_is_away_postpones_no_run(database: Database) -> None:
-    away = RedisBrokerMarker(redis.Redis.from_url(NOBODY_LISTENS))
+    away = RedisBrokerMarker(redis.Redis.from_url(CLOSED_PORT_URL))
 
     with pytest.raises(DispatchFailed):
         sweep(database, away, run_hours=1, stage_hours=1)

@@ -53,5 +53,5 @@ def test_a_provider_is_known_by_its_mail_hosts_names(mail_host: str, provider: s
         "127.0.0.2",
     ],
 )
-def test_a_host_whose_name_tells_nothing_is_nobodys(mail_host: str) -> None:
+def test_a_host_whose_name_tells_nothing_has_no_provider(mail_host: str) -> None:
     assert provider_of(mail_host) == ""

@@ -87,7 +87,7 @@ def test_what_is_not_an_address_is_a_problem_with_a_sentence(text: str) -> None:
 
 
 @pytest.mark.parametrize("literal", ["[127.0.0.1]", "[IPv6:2001:db8::1]", "[ipv6:::1]"])
-def test_an_address_at_a_bare_ip_address_is_told_what_to_do(literal: str) -> None:
+def test_the_problem_of_an_address_at_a_bare_ip_address_says_what_to_do(literal: str) -> None:
     problem = parse_address(f"grace@{literal}")
 
     assert isinstance(problem, SyntaxProblem)

@@ -1,4 +1,4 @@
-"""Questions to one name server over UDP: how many share a port of ours, and what becomes of them together."""
+"""Queries to one name server over UDP: how many share a local port, and how they fail together."""
 
 import asyncio
 from collections import defaultdict
@@ -47,7 +47,7 @@ class Collector(asyncio.DatagramProtocol):
 
 
 class Forger(Collector):
-    """Answers each query under its identity, but first to a question that nobody asked."""
+    """Answers each query under its identity, but sends before it an answer to another question."""
 
     def answer(self, query: dns.message.Message, client: Any) -> None:
         other = dns.message.make_query("other.test", "A", id=query.id)
@@ -89,7 +89,7 @@ def test_questions_that_are_open_at_once_share_ports_a_few_to_each() -> None:
     assert all(len(set(identities)) == len(identities) for identities in collector.by_port.values())
 
 
-def test_a_port_is_given_up_with_its_last_open_question() -> None:
+def test_a_port_is_closed_with_its_last_open_question() -> None:
     async def scenario() -> Collector:
         async with name_server(collector := Collector(1)) as server:
             for number in range(20):
@@ -108,7 +108,7 @@ def test_an_answer_to_another_question_is_not_taken_though_its_identity_is_right
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
-def test_a_server_that_is_not_there_is_noticed_at_once_by_all_who_ask(at_once: int) -> None:
+def test_a_server_that_is_not_there_fails_all_open_questions_at_once(at_once: int) -> None:
     async def scenario() -> list[Any]:
         async with name_server(Collector(0)) as server:
             pass

@@ -59,7 +59,7 @@ def find_routes(
 
 
 @pytest.mark.parametrize("oddity", [servfail, refused, bogus, lame, garbage, silent, failing(dns.rcode.NOTIMP)])
-def test_a_server_that_settles_nothing_passes_the_question_on(oddity: Oddity) -> None:
+def test_a_server_without_a_usable_answer_passes_the_question_on(oddity: Oddity) -> None:
     (route,), asked = find_routes(broken(oddity), ACME)
 
     assert route.hosts == ACME_HOSTS
@@ -79,7 +79,7 @@ def test_a_server_that_settles_nothing_passes_the_question_on(oddity: Oddity) ->
         (failing(dns.rcode.SERVFAIL, (4711, "")), "SERVFAIL (4711)"),
     ],
 )
-def test_where_no_server_settles_it_the_failure_says_what_they_said(oddity: Oddity, detail: str) -> None:
+def test_where_no_server_has_a_usable_answer_the_failure_names_their_errors(oddity: Oddity, detail: str) -> None:
     (route,), _ = find_routes(broken(oddity), timeout=0.4)
 
     assert (route.hosts, route.problem, route.detail) == ((), Reason.DNS_FAILURE, detail)
@@ -91,7 +91,7 @@ def test_the_server_that_says_why_explains_more_than_a_silent_one() -> None:
     assert route.detail.startswith("SERVFAIL (DNSSEC BOGUS")
 
 
-def test_a_no_of_the_first_server_is_taken_not_shopped_for() -> None:
+def test_a_negative_answer_of_the_first_server_is_final() -> None:
     (route,), asked = find_routes({("else.test", "A"): ["127.0.0.3"]}, ACME)
 
     assert route.problem is Reason.NO_SUCH_DOMAIN
@@ -197,7 +197,7 @@ def test_an_empty_answer_without_any_authority_is_an_answer() -> None:
     assert route.hosts == (MailHost("acme.test", ("127.0.0.2",)),)
 
 
-def test_a_wildcard_answers_for_names_that_nobody_listed() -> None:
+def test_a_wildcard_answers_for_names_that_are_not_listed() -> None:
     zone: Zone = {("*.acme.test", "MX"): ["10 mx.acme.test."], ("mx.acme.test", "A"): ["127.0.0.2"]}
 
     (route,), _ = find_routes(zone, domains=["sales.acme.test"])
@@ -233,7 +233,7 @@ def test_an_mx_that_names_an_address_is_contacted_there() -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost.", "mail.localhost.", "127.0.0.1.", "10.0.0.1.", "192.168.1.1."])
-def test_an_mx_that_leads_back_to_us_is_not_contacted_nor_asked_for(host: str) -> None:
+def test_an_mx_that_leads_back_to_us_is_neither_contacted_nor_resolved(host: str) -> None:
     (route,), asked = find_routes({("acme.test", "MX"): [f"10 {host}"]}, allow_private=False)
 
     assert (route.hosts, route.problem) == ((), Reason.UNUSABLE_MAIL_HOST)

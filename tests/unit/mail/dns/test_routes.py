@@ -132,7 +132,7 @@ def test_reserved_addresses_are_left_out_where_a_host_has_others() -> None:
     assert route.hosts == (MailHost("acme.test", ("9.9.9.9",)),)
 
 
-def test_an_answer_is_not_asked_for_again_within_its_time() -> None:
+def test_an_answer_is_not_asked_for_again_within_its_ttl() -> None:
     zone = {("acme.test", "A"): ["127.0.0.2"]}
 
     _, server = routes(zone, "acme.test", "acme.test", "gone.test", "gone.test")
@@ -140,13 +140,13 @@ def test_an_answer_is_not_asked_for_again_within_its_time() -> None:
     assert [name for name, kind in server.asked if kind == "MX"] == ["acme.test", "gone.test"]
 
 
-def test_an_answer_that_is_good_for_no_time_is_asked_for_again() -> None:
+def test_an_answer_with_a_ttl_of_zero_is_asked_for_again() -> None:
     _, server = routes({("acme.test", "A"): ["127.0.0.2"]}, "acme.test", "acme.test", ttl=0)
 
     assert server.asked.count(("acme.test", "A")) == 2
 
 
-def test_those_who_ask_at_the_same_time_share_one_question_though_the_first_gives_up() -> None:
+def test_concurrent_requests_for_a_route_share_one_question_though_the_first_is_cancelled() -> None:
     async def scenario() -> tuple[list[Any], list[tuple[str, str]]]:
         async with name_server({("acme.test", "A"): ["127.0.0.2"]}) as (server, address):
             resolver = Resolver([address], allow_private=True)

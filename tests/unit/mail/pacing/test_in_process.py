@@ -61,7 +61,7 @@ def test_no_limit_is_ever_exceeded_and_everybody_has_their_turn(
     assert sorted(served, key=str) == sorted(places, key=str)
 
 
-def test_whoever_came_first_has_their_turn_first() -> None:
+def test_slots_are_granted_in_the_order_of_the_requests() -> None:
     served: list[int] = []
 
     async def scenario() -> None:
@@ -79,7 +79,7 @@ def test_whoever_came_first_has_their_turn_first() -> None:
     assert served == list(range(10))
 
 
-def test_a_line_at_one_host_takes_nothing_from_another_of_the_same_provider() -> None:
+def test_a_line_at_one_host_does_not_hold_up_another_of_the_same_provider() -> None:
     async def scenario() -> None:
         slots = pacing(per_host=1, per_provider=2)
         await slots.acquire(BUSY)
@@ -93,7 +93,7 @@ def test_a_line_at_one_host_takes_nothing_from_another_of_the_same_provider() ->
     run(scenario)
 
 
-def test_whoever_leaves_the_line_takes_no_slot_with_them() -> None:
+def test_a_cancelled_request_keeps_no_slot() -> None:
     async def scenario() -> None:
         slots = pacing(per_host=1, total=1)
         slot = await slots.acquire(BUSY)
@@ -109,7 +109,7 @@ def test_whoever_leaves_the_line_takes_no_slot_with_them() -> None:
     run(scenario)
 
 
-def test_a_slot_that_comes_in_the_moment_of_leaving_is_given_back() -> None:
+def test_a_slot_granted_as_its_request_is_cancelled_is_released() -> None:
     async def scenario() -> None:
         slots = pacing()
         slot = await slots.acquire(BUSY)
@@ -131,7 +131,7 @@ def test_a_session_with_many_recipients_is_paid_for_before_the_next() -> None:
         began = clock()
 
         await slots.acquire(ELSEWHERE)
-        assert clock() - began < 0.1, "it is nobody else's debt"
+        assert clock() - began < 0.1, "another provider has no such debt"
         await slots.acquire(BUSY)
 
         assert 0.19 < clock() - began < 1
@@ -190,7 +190,7 @@ def test_an_old_connection_that_goes_on_complaining_counts_anew_after_a_while() 
     run(scenario)
 
 
-def test_a_complaint_while_nothing_else_of_ours_is_open_is_no_matter_of_number() -> None:
+def test_a_complaint_to_the_only_open_connection_is_not_about_their_number() -> None:
     async def scenario() -> None:
         slots = pacing(per_host=4)
 

@@ -1,4 +1,4 @@
-"""A remote verifier in the place of mail servers: what it says, what it fails to say, and how it is asked."""
+"""A remote verifier in the place of mail servers: its requests, its answers, and its failures."""
 
 import asyncio
 import gzip
@@ -25,7 +25,7 @@ DOMAINS = [f"d{number}.test" for number in range(ENOUGH)]
 
 @asynccontextmanager
 async def network_to(url: str, **config: Any):  # type: ignore[no-untyped-def]
-    """A network whose name server knows some domains, all with a mail host that nobody can reach."""
+    """A network whose name server knows some domains, all with a mail host that can not be reached."""
     zone = {(domain, "MX"): ["10 mx.acme.test."] for domain in ["acme.test", *DOMAINS]}
     verifier = RemoteVerifierConfig(url, config.pop("header", None), config.pop("at_once", 10))
     async with name_server(zone | {("mx.acme.test", "A"): ["127.0.0.1"]}) as (_, address):
@@ -36,7 +36,7 @@ async def network_to(url: str, **config: Any):  # type: ignore[no-untyped-def]
             await network.close()
 
 
-async def said_by(network: MailNetwork, emails: Sequence[str]) -> list[Outcome | Deferral]:
+async def verify_with(network: MailNetwork, emails: Sequence[str]) -> list[Outcome | Deferral]:
     return await results_of(addresses(*emails), network)
 
 
@@ -45,7 +45,7 @@ def verify(
 ) -> tuple[list[Outcome | Deferral], Reacher]:
     async def scenario() -> tuple[list[Outcome | Deferral], Reacher]:
         async with reacher(say) as service, network_to(service.url, **config) as network:
-            return await said_by(network, emails or ["grace@acme.test"]), service
+            return await verify_with(network, emails or ["grace@acme.test"]), service
 
     return asyncio.run(scenario())
 
@@ -110,17 +110,17 @@ def test_the_evidence_names_the_verifier_and_the_mail_host() -> None:
     assert result.evidence.catch_all is False
 
 
-def test_each_address_is_asked_about_once_and_nobody_is_invented_where_catch_all_is_known() -> None:
+def test_each_address_is_requested_once_and_no_random_one_where_catch_all_is_known() -> None:
     async def scenario() -> list[str]:
         async with reacher(lambda _: output()) as service, network_to(service.url) as network:
             for _ in range(2):
-                await said_by(network, ["grace@acme.test", "grace@acme.test", "ada@acme.test"])
+                await verify_with(network, ["grace@acme.test", "grace@acme.test", "ada@acme.test"])
             return service.asked
 
     assert sorted(asyncio.run(scenario())) == ["ada@acme.test", "grace@acme.test"]
 
 
-def test_nobody_is_invented_beside_many_addresses_either() -> None:
+def test_no_random_address_is_requested_beside_many_addresses_either() -> None:
     many = [f"person{number}@acme.test" for number in range(PROBED_TOGETHER + 1)]
 
     results, service = verify(lambda _: output(), *many)
@@ -129,7 +129,7 @@ def test_nobody_is_invented_beside_many_addresses_either() -> None:
     assert {verdict(each) for each in results} == {VALID}
 
 
-def test_what_syntax_and_dns_settle_is_not_asked() -> None:
+def test_what_syntax_and_dns_decide_is_not_requested() -> None:
     results, service = verify(lambda _: output(), "no address", "grace@gone.test")
 
     assert [verdict(each)[1] for each in results] == [Reason.SYNTAX, Reason.NO_SUCH_DOMAIN]
@@ -150,7 +150,7 @@ def test_no_more_are_asked_at_once_than_allowed() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_short_wait_is_waited_and_then_asked_again(status: int) -> None:
+def test_after_a_short_wait_the_verifier_is_asked_again(status: int) -> None:
     responses = [Response({}, status, {"Retry-After": "0"}), output()]
 
     (result,), service = verify(lambda _: responses.pop(0))
@@ -160,7 +160,7 @@ def test_a_short_wait_is_waited_and_then_asked_again(status: int) -> None:
 
 
 @pytest.mark.parametrize("stated", ["\u00b2", "9" * 400, "Tue, 24 Nov 99999999999 12:00:00 GMT", "soon", "-1"])
-def test_a_verifier_that_states_a_wait_nobody_can_read_is_asked_later(stated: str) -> None:
+def test_a_verifier_that_states_an_unreadable_wait_is_asked_later(stated: str) -> None:
     (result,), _ = verify(lambda _: Response({}, 429, {"Retry-After": stated}), defer_seconds=())
 
     assert verdict(result) == (OutcomeStatus.UNKNOWN, Reason.RATE_LIMITED)
@@ -199,7 +199,7 @@ def test_a_name_that_no_host_has_is_kept_in_part() -> None:
     assert len(result.evidence.reply.mail_host) < 256
 
 
-def test_a_mail_servers_words_are_kept_without_what_no_terminal_and_no_database_takes() -> None:
+def test_a_mail_servers_words_are_kept_without_control_characters() -> None:
     response = failed("permanent: 5.1.1 user\0 unknown \x1b[31m\r\n")
     response.body["mx"]["records"] = ["mx\0.acme.test.\n"]
 
@@ -211,7 +211,7 @@ def test_a_mail_servers_words_are_kept_without_what_no_terminal_and_no_database_
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_long_wait_puts_the_contact_off_for_as_long_as_stated(status: int) -> None:
+def test_a_long_wait_defers_the_contact_for_as_long_as_stated(status: int) -> None:
     (result,), service = verify(lambda _: Response({}, status, {"Retry-After": "600"}))
 
     assert result == Deferral(0, 605.0, Reason.RATE_LIMITED)
@@ -229,7 +229,7 @@ def outage_after(say: Callable[[str], Response | None] | None, emails: Sequence[
         async with reacher(say or (lambda _: None)) as service:
             url = service.url if say else "http://127.0.0.1:9/v1/check_email"
             async with network_to(url) as network:
-                await said_by(network, emails)
+                await verify_with(network, emails)
                 outage = network.outage()
                 return outage.code if outage else None
 

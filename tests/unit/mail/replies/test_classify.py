@@ -145,7 +145,7 @@ def test_only_a_positive_reply_is_an_acceptance(code: int, text: str) -> None:
 
 
 @given(st.text(max_size=60), st.sampled_from(ABOUT_A_MAILBOX), st.text(max_size=60))
-def test_what_stands_around_a_wording_never_makes_a_denial_a_yes(before: str, text: str, after: str) -> None:
+def test_what_stands_around_a_wording_never_makes_a_denial_an_acceptance(before: str, text: str, after: str) -> None:
     assert classify(Reply(550, (f"{before} {text} {after}",))) is not Meaning.ACCEPTED
 
 
@@ -157,7 +157,7 @@ def test_no_text_takes_long_to_judge(words: str) -> None:
     assert time.process_time() - started < 0.5
 
 
-def test_every_meaning_but_policy_and_unclear_is_either_settled_or_deferred() -> None:
+def test_every_meaning_but_policy_and_unclear_is_either_conclusive_or_about_us() -> None:
     assert set(Meaning) - CONCLUSIVE - ABOUT_US == {Meaning.POLICY, Meaning.UNCLEAR}
     assert EXISTS < CONCLUSIVE
 
@@ -189,7 +189,7 @@ def test_a_session_refused_before_any_recipient_says_nothing_about_a_mailbox(
         (550, "too many recipients rejected", False),
     ],
 )
-def test_too_many_recipients_is_told_from_a_full_mailbox(code: int, text: str, *, expected: bool) -> None:
+def test_too_many_recipients_is_distinguished_from_a_full_mailbox(code: int, text: str, *, expected: bool) -> None:
     assert is_too_many_recipients(Reply(code, (text,))) is expected
 
 
@@ -202,7 +202,7 @@ def test_too_many_recipients_is_told_from_a_full_mailbox(code: int, text: str, *
         (250, "User unknown, but never mind", False),
     ],
 )
-def test_an_invented_address_may_be_denied_by_a_transient_reply(code: int, text: str, *, expected: bool) -> None:
+def test_a_random_address_may_be_denied_by_a_transient_reply(code: int, text: str, *, expected: bool) -> None:
     assert denies_mailbox(Reply(code, (text,))) is expected
 
 
@@ -215,7 +215,7 @@ def test_an_invented_address_may_be_denied_by_a_transient_reply(code: int, text:
         ("5.1.1 User unknown", "5.1.1 User unknown"),
     ],
 )
-def test_a_text_kept_as_evidence_names_nobody(text: str, redacted: str) -> None:
+def test_a_text_kept_as_evidence_holds_no_address(text: str, redacted: str) -> None:
     kept = without_addresses(Reply(550, (text,))).text
 
     assert without_local_part(kept, "grace.hopper@x.test") == redacted
@@ -229,7 +229,7 @@ def test_a_redacted_text_means_the_same(seen: tuple[str, str, Reply]) -> None:
 
 
 @given(st.lists(st.sampled_from(["<ada@x.test>", "<bob@x.test>", "ada@x.test", "<ada>", "<", ">", " ", "5.1.1 no"])))
-def test_who_was_asked_about_is_taken_out_like_anybody_else(words: list[str]) -> None:
+def test_the_probed_address_is_redacted_like_any_other(words: list[str]) -> None:
     reply = Reply(550, ("".join(words), "5.1.1 <ada@x.test> gone"))
 
     assert without_addresses(reply, "ada@x.test") == without_addresses(reply)

@@ -24,7 +24,7 @@ def test_each_rule_names_its_source_and_a_block_what_is_refused(rule: Rule) -> N
     assert bool(rule.detail) == (rule.meaning is Meaning.BLOCKED)
 
 
-def test_only_permanent_replies_are_taken_for_a_no() -> None:
+def test_only_permanent_replies_count_as_a_denial() -> None:
     denials = [rule for rule in standard_rules() if rule.meaning in {Meaning.NO_SUCH_MAILBOX, Meaning.MAILBOX_DISABLED}]
 
     assert all(rule.code is not None and not rule.code.fullmatch("450") for rule in denials)

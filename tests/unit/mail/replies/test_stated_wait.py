@@ -51,7 +51,7 @@ def test_a_reply_that_names_no_time_to_come_back_says_nothing(text: str) -> None
         ("retry in 12 hours", LONGEST_WAIT),
     ],
 )
-def test_a_moment_is_believed_and_a_day_is_not_waited(text: str, seconds: float) -> None:
+def test_a_short_wait_is_kept_and_a_long_one_is_capped(text: str, seconds: float) -> None:
     assert stated_wait(text) == seconds
 
 

@@ -33,7 +33,7 @@ class _IdleClockLoop(asyncio.SelectorEventLoop):
 
 
 class _Selector(selectors.DefaultSelector):
-    """Where nothing comes, what was to be waited for is over at once."""
+    """Ends a wait at once if nothing is on its way."""
 
     def __init__(self, loop: _IdleClockLoop) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A verifier on loopback that speaks Reacher's HTTP, and says of each address what a test tells it to."""
+"""A verifier on loopback that speaks Reacher's HTTP, and gives the answer of a test about each address."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ def failed(message: str, kind: str = "SmtpError", description: str | None = None
 
 @dataclass
 class Reacher:
-    """What it was asked; `say` answers for an address."""
+    """The addresses that it was asked about; `say` gives the answer about one."""
 
     say: Callable[[str], Response | None]
     asked: list[str] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Reacher:
 
 @asynccontextmanager
 async def reacher(say: Callable[[str], Response | None]) -> AsyncIterator[Reacher]:
-    """Serve; None says nothing for ever."""
+    """Serve; None never answers."""
     service, connections = Reacher(say), set[asyncio.Task[None]]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -97,6 +97,6 @@ async def reacher(say: Callable[[str], Response | None]) -> AsyncIterator[Reache
 
 def _message(response: Response) -> bytes:
     body = response.body if isinstance(response.body, bytes) else json.dumps(response.body).encode()
-    lines = [f"HTTP/1.1 {response.status} Told", f"Content-Length: {len(body)}"]
+    lines = [f"HTTP/1.1 {response.status} Scripted", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -1,4 +1,4 @@
-"""Name and mail servers on loopback that answer exactly as a test tells them to."""
+"""Name and mail servers on loopback that send exactly what a test says."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from pipeline.mail.replies.answer import Answer
 from pipeline.mail.replies.meaning import Meaning
 
 Reply = Callable[[str], bytes | None]
-"""What a mail server says to a command line; None hangs up. The first "command" is "" and asks for the banner."""
+"""The reply of a mail server to a command line; None hangs up. The first "command" is "", which gets the banner."""
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -79,7 +79,7 @@ def mail_host(
 
 @dataclass
 class Greylist:
-    """A server that puts off who asks about a recipient for the first time; `behind` answers for those it knows."""
+    """A server that defers each recipient at first; `behind` answers for those that it knows."""
 
     behind: Reply
     reply: bytes = b"451 4.7.1 Greylisted, come back later"
@@ -231,7 +231,7 @@ async def world(domains: Mapping[str, Reply | Talk], **config: Any) -> AsyncIter
 def probe(
     behaviour: Reply | Talk, locals_: Sequence[str] = ("grace",), rounds: int = 1, **config: Any
 ) -> tuple[Mapping[str, Answer], Seen]:
-    """Ask one scripted server about local parts, in one or several rounds; answers by local part."""
+    """Probe local parts at one scripted server, in one or several rounds; answers by local part."""
 
     async def scenario() -> tuple[Mapping[str, Answer], Seen]:
         async with world({"acme.test": behaviour}, **config) as scripted:

@@ -11,7 +11,7 @@ REACHED, FAILED, NOT_ALLOWED = 0, 5, 2
 
 @dataclass
 class SocksServer:
-    """What a proxy was asked for; `credentials` are the ones it wants, `reply` what it says instead of connecting."""
+    """The hosts that a proxy was asked for; `credentials` are those it wants, `reply` is sent instead of connecting."""
 
     credentials: tuple[bytes, bytes] | None = None
     reply: int | None = None

@@ -1,4 +1,4 @@
-"""Mail servers on loopback that offer STARTTLS, and keep it or not."""
+"""Mail servers on loopback that offer STARTTLS, whose handshake may fail."""
 
 import asyncio
 import ssl
@@ -15,7 +15,7 @@ READY = b"220 2.0.0 Ready to start TLS\r\n"
 
 @lru_cache(maxsize=1)
 def server_tls() -> ssl.SSLContext:
-    """A certificate by an authority that nobody knows, for a name that nobody asked for."""
+    """A certificate by an unknown authority, for another name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("somebody-else.test").configure_cert(context)
     return context

@@ -1,4 +1,4 @@
-"""The verifying stage against servers that send anything at any moment: nothing breaks, hangs, or counts as a yes."""
+"""The verifying stage against servers that send any bytes at any moment: nothing breaks, hangs, or is accepted."""
 
 import asyncio
 import re
@@ -44,7 +44,7 @@ _NOISE = st.one_of(st.binary(max_size=40), st.binary(max_size=3).map(lambda seed
 
 @dataclass(frozen=True)
 class Script:
-    """What a server sends at first and after each time that it hears something; then it hangs up, or falls silent."""
+    """What a server sends at first and each time that it receives something; then it hangs up, or falls silent."""
 
     sends: Sequence[bytes]
     hangs_up: bool
@@ -80,7 +80,7 @@ async def verify(servers: Mapping[str, Talk]) -> dict[str, Outcome | Deferral]:
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.one_of(_scripts, _polite_scripts), min_size=20, max_size=20))
-def test_whatever_is_sent_each_address_gets_a_verdict_that_rests_on_what_was_said(scripts: list[Script]) -> None:
+def test_whatever_a_server_sends_each_verdict_rests_on_its_replies(scripts: list[Script]) -> None:
     servers = {f"d{number}.test": script for number, script in enumerate(scripts)}
 
     outcomes = asyncio.run(verify({domain: script.talk for domain, script in servers.items()}))

@@ -1,4 +1,4 @@
-"""Connections leave by the way that was chosen for their domain: a source address, or a SOCKS5 proxy."""
+"""Connections leave by their domain's egress: a source address, or a SOCKS5 proxy."""
 
 import asyncio
 import logging
@@ -16,21 +16,21 @@ from pipeline.mail.replies.meaning import Meaning
 from pipeline.mail.smtp.egress import EgressPool, SocksProxy
 from pipeline.mail.smtp.errors import ConnectError
 from settings import Settings
-from tests.unit.mail.servers.scripted_servers import Talk, mail_host, talk, world
+from tests.unit.mail.servers.scripted_servers import Seen, Talk, mail_host, talk, world
 from tests.unit.mail.servers.socks_server import FAILED, NOT_ALLOWED, SocksServer, socks_server
 
 SOURCES = ("127.9.0.1", "127.9.0.2", "127.9.0.3")
-NOBODYS_PORT = 1
+CLOSED_PORT = 1
 
 
-def way(domain: str, ways: EgressPool) -> str:
-    return str(ways.towards(domain, "192.0.2.1")[0])
+def egress_of(domain: str, pool: EgressPool) -> str:
+    return str(pool.towards(domain, "192.0.2.1")[0])
 
 
-def test_domains_are_spread_over_all_ways() -> None:
-    ways = EgressPool(SOURCES)
+def test_domains_are_spread_over_all_egresses() -> None:
+    pool = EgressPool(SOURCES)
 
-    chosen = Counter(way(f"d{number}.test", ways) for number in range(300))
+    chosen = Counter(egress_of(f"d{number}.test", pool) for number in range(300))
 
     assert set(chosen) == set(SOURCES)
     assert min(chosen.values()) > 50
@@ -38,25 +38,25 @@ def test_domains_are_spread_over_all_ways() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.permutations(SOURCES), st.from_regex(r"[a-z]{1,20}\.test", fullmatch=True))
-def test_a_domain_keeps_its_way_in_every_process_and_whatever_the_order_of_the_setting(
+def test_a_domain_has_the_same_egress_in_every_process_and_whatever_the_order_of_the_setting(
     order: list[str], domain: str
 ) -> None:
-    assert way(domain, EgressPool(order)) == way(domain, EgressPool(SOURCES))
+    assert egress_of(domain, EgressPool(order)) == egress_of(domain, EgressPool(SOURCES))
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.from_regex(r"[a-z]{1,20}\.test", fullmatch=True))
-def test_a_way_that_is_lost_moves_only_the_domains_that_it_had(domain: str) -> None:
-    before, after = way(domain, EgressPool(SOURCES)), way(domain, EgressPool(SOURCES[:2]))
+def test_an_egress_that_is_removed_moves_only_the_domains_that_it_had(domain: str) -> None:
+    before, after = egress_of(domain, EgressPool(SOURCES)), egress_of(domain, EgressPool(SOURCES[:2]))
 
     assert before in (after, SOURCES[2])
 
 
 def test_a_source_address_serves_hosts_of_its_own_family() -> None:
-    ways = EgressPool(["192.0.2.7", "2001:db8::7"])
+    pool = EgressPool(["192.0.2.7", "2001:db8::7"])
 
-    assert [str(each) for each in ways.towards("acme.test", "192.0.2.1")] == ["192.0.2.7"]
-    assert [str(each) for each in ways.towards("acme.test", "2001:db8::1")] == ["2001:db8::7"]
+    assert [str(each) for each in pool.towards("acme.test", "192.0.2.1")] == ["192.0.2.7"]
+    assert [str(each) for each in pool.towards("acme.test", "2001:db8::1")] == ["2001:db8::7"]
     with pytest.raises(ConnectError, match="family"):
         EgressPool(["192.0.2.7"]).towards("acme.test", "2001:db8::1")
 
@@ -79,7 +79,7 @@ def test_a_proxys_password_is_never_printed() -> None:
     assert "secret" not in f"{proxy} {proxy!r}"
 
 
-async def asked(behaviour: Talk, **config: Any) -> Answer:
+async def probe_grace(behaviour: Talk, **config: Any) -> Answer:
     async with world({"acme.test": behaviour}, **config) as scripted:
         route = await scripted.network.route("acme.test")
         async with scripted.network.conversation(route) as conversation:
@@ -89,31 +89,27 @@ async def asked(behaviour: Talk, **config: Any) -> Answer:
 def noting_clients(clients: list[str]) -> Talk:
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         clients.append(writer.get_extra_info("peername")[0])
-        await talk(mail_host("grace"), seen=_Nobody())(reader, writer)
+        await talk(mail_host("grace"), Seen())(reader, writer)
 
     return converse
-
-
-class _Nobody:
-    commands: list[str] = []  # noqa: RUF012 - never read
 
 
 def test_a_mail_host_sees_the_domains_source_address() -> None:
     clients: list[str] = []
 
-    answer = asyncio.run(asked(noting_clients(clients), source_ips=SOURCES))
+    answer = asyncio.run(probe_grace(noting_clients(clients), source_ips=SOURCES))
 
     assert answer.meaning is Meaning.ACCEPTED
-    assert clients == [way("acme.test", EgressPool(SOURCES))]
+    assert clients == [egress_of("acme.test", EgressPool(SOURCES))]
 
 
 def test_a_source_address_that_is_not_ours_is_passed_over_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     clients: list[str] = []
     foreign = next(
-        ip for ip in (f"192.0.2.{n}" for n in range(50)) if way("acme.test", EgressPool([ip, SOURCES[0]])) == ip
+        ip for ip in (f"192.0.2.{n}" for n in range(50)) if egress_of("acme.test", EgressPool([ip, SOURCES[0]])) == ip
     )
 
-    answer = asyncio.run(asked(noting_clients(clients), source_ips=(foreign, SOURCES[0])))
+    answer = asyncio.run(probe_grace(noting_clients(clients), source_ips=(foreign, SOURCES[0])))
 
     assert (answer.meaning, clients) == (Meaning.ACCEPTED, [SOURCES[0]])
     assert f"source address {foreign} is not one of this machine's" in caplog.text
@@ -128,7 +124,7 @@ def test_a_mail_host_is_reached_through_a_proxy(password: str | None) -> None:
     async def scenario() -> tuple[Answer, SocksServer]:
         credentials = (b"ada", password.encode()) if password else None
         async with socks_server(credentials) as proxy:
-            return await asked(noting_clients([]), proxies=(through(proxy, password),)), proxy
+            return await probe_grace(noting_clients([]), proxies=(through(proxy, password),)), proxy
 
     answer, proxy = asyncio.run(scenario())
 
@@ -136,10 +132,10 @@ def test_a_mail_host_is_reached_through_a_proxy(password: str | None) -> None:
     assert proxy.asked == ["127.7.0.11"]
 
 
-def test_a_wrong_password_is_told_without_the_password() -> None:
+def test_a_wrong_password_is_reported_without_the_password() -> None:
     async def scenario() -> Answer:
         async with socks_server((b"ada", b"right")) as proxy:
-            return await asked(noting_clients([]), proxies=(through(proxy, "wrong"),))
+            return await probe_grace(noting_clients([]), proxies=(through(proxy, "wrong"),))
 
     answer = asyncio.run(scenario())
 
@@ -151,21 +147,21 @@ def test_a_wrong_password_is_told_without_the_password() -> None:
 def test_a_host_that_the_proxy_can_not_reach_is_unreachable() -> None:
     async def scenario() -> Answer:
         async with socks_server(reply=FAILED) as proxy:
-            return await asked(noting_clients([]), proxies=(through(proxy),))
+            return await probe_grace(noting_clients([]), proxies=(through(proxy),))
 
     answer = asyncio.run(scenario())
 
     assert (answer.meaning, answer.text[:13]) == (Meaning.UNREACHABLE, "No connection")
 
 
-def test_a_proxy_that_is_gone_or_will_not_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_proxy_that_is_away_or_refuses_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> list[Answer]:
         async with AsyncExitStack() as stack:
             alive = await stack.enter_async_context(socks_server())
             refusing = await stack.enter_async_context(socks_server(reply=NOT_ALLOWED))
-            gone = SocksProxy("127.0.0.1", NOBODYS_PORT)
+            gone = SocksProxy("127.0.0.1", CLOSED_PORT)
             proxies = (gone, through(refusing), through(alive))
-            return [await asked(noting_clients([]), proxies=proxies) for _ in range(3)]
+            return [await probe_grace(noting_clients([]), proxies=proxies) for _ in range(3)]
 
     with caplog.at_level(logging.WARNING):
         answers = asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""Whatever bytes a mail server sends, there is an answer in time, and it is no yes."""
+"""Whatever bytes a mail server sends, there is an answer in time, and it is no acceptance."""
 
 import asyncio
 import secrets
@@ -70,7 +70,7 @@ HOSTILE: dict[str, Talk] = {
 
 
 @pytest.mark.parametrize("behaviour", HOSTILE.values(), ids=HOSTILE.keys())
-def test_whatever_a_server_sends_there_is_an_answer_in_time_and_it_is_no_yes(behaviour: Talk) -> None:
+def test_whatever_a_server_sends_there_is_an_answer_in_time_and_it_is_no_acceptance(behaviour: Talk) -> None:
     answers, _ = probe(behaviour, command_timeout=0.2, contact_timeout=0.5)
 
     assert answers["grace"].meaning in {Meaning.UNCLEAR, Meaning.UNREACHABLE, Meaning.TIME_LIMIT}
@@ -97,7 +97,7 @@ def test_random_bytes_are_survived_too() -> None:
     assert asyncio.run(scenario()) <= {Meaning.UNCLEAR, Meaning.UNREACHABLE, Meaning.TIME_LIMIT, Meaning.BLOCKED}
 
 
-def test_a_flood_is_not_kept_while_nobody_reads() -> None:
+def test_a_flood_is_not_buffered_while_no_reply_is_read() -> None:
     async def scenario() -> int:
         async with mail_server(floods) as (port, _):
             session = await connect("127.0.0.1", port, 5, 5)

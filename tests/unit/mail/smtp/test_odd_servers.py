@@ -1,4 +1,4 @@
-"""The verifying stage at servers that mean something else than their code says, or refuse before any recipient."""
+"""The verifying stage at servers whose code contradicts their text, or that refuse before any recipient."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ RATE_LIMITED = (OutcomeStatus.UNKNOWN, Reason.RATE_LIMITED)
 
 
 def verdict(server: Reply, local: str = "grace", **config: object) -> tuple[OutcomeStatus, Reason]:
-    """Verify one address at a server, without waiting for a later."""
+    """Verify one address at a server, without deferrals."""
 
     async def scenario() -> Outcome:
         async with world({"acme.test": server}, defer_seconds=(), **config) as scripted:
@@ -85,19 +85,19 @@ def test_a_reply_to_everybody_is_judged_by_what_it_is_about(
     assert verdict(mail_host(replies={"RCPT": reply})) == expected
 
 
-def test_user_not_local_will_forward_is_a_yes() -> None:
+def test_user_not_local_will_forward_is_an_acceptance() -> None:
     server = mail_host(replies={"RCPT TO:<grace": b"251 2.1.5 User not local; will forward to <grace@elsewhere.test>"})
 
     assert verdict(server) == VALID
 
 
-def test_a_server_that_takes_anybody_but_the_invented_one_for_reasons_of_ours_proves_nothing() -> None:
+def test_a_random_probe_that_is_refused_because_of_us_proves_nothing() -> None:
     server = mail_host(replies={"RCPT TO:<grace": b"250 Ok"}, unknown=b"550 5.7.1 Client host blocked using dnsbl.test")
 
     assert verdict(server) == (OutcomeStatus.RISKY, Reason.SERVER_UNCLEAR)
 
 
-def test_a_server_that_wants_a_sender_is_asked_with_the_configured_one() -> None:
+def test_a_server_that_wants_a_sender_gets_the_configured_one() -> None:
     server = mail_host("grace", replies={"MAIL FROM:<>": b"553 5.1.7 Null sender is not allowed"})
 
     assert verdict(server, mail_from="probe@sender.example") == VALID

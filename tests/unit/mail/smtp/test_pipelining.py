@@ -1,4 +1,4 @@
-"""Commands sent without waiting for replies (RFC 2920): to servers that can, that can't, and that only say so."""
+"""Commands sent without waiting for replies (RFC 2920), to servers that support it, do not, or only offer it."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from pipeline.mail.catch_all import random_local_part
 from pipeline.mail.replies.meaning import Meaning
 from tests.unit.mail.servers.scripted_servers import Reply, mail_host, meanings, probe
 
-NOBODY = random_local_part("acme.test", "")
+RANDOM = random_local_part("acme.test", "")
 
 
 def test_a_server_without_pipelining_gets_one_command_at_a_time() -> None:
@@ -25,7 +25,7 @@ def test_a_server_without_pipelining_gets_one_command_at_a_time() -> None:
     assert meanings(answers) == {"grace": Meaning.ACCEPTED, "alan": Meaning.NO_SUCH_MAILBOX}
 
 
-def test_a_server_that_loses_pipelined_commands_is_asked_one_by_one_and_that_is_remembered() -> None:
+def test_a_server_that_loses_pipelined_commands_is_probed_one_by_one_and_that_is_remembered() -> None:
     async def reads_one_line_a_packet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ordinary, command = mail_host("p1", "p3"), ""
         while command != "QUIT":
@@ -45,7 +45,7 @@ def test_a_server_that_loses_pipelined_commands_is_asked_one_by_one_and_that_is_
     assert seen.sessions == 2
 
 
-def test_a_lost_command_gives_nobody_the_neighbours_reply() -> None:
+def test_after_a_lost_command_no_address_gets_the_reply_to_another() -> None:
     ordinary, lost = mail_host("p2", "p4"), [False]
 
     async def loses_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -88,7 +88,7 @@ def test_replies_in_another_order_are_noticed_by_the_addresses_they_repeat() -> 
 
 
 def portions_of(questions: list[str], host: Reply) -> list[int]:
-    """How many recipients each portion named in which commands reached the host; all arrive that are sent together."""
+    """How many recipients each portion had that reached the host. What is sent together arrives together."""
     portions: list[int] = []
 
     async def reads_what_has_arrived(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -104,14 +104,14 @@ def portions_of(questions: list[str], host: Reply) -> list[int]:
     return [portion for portion in portions if portion]
 
 
-def test_ten_addresses_and_the_invented_one_after_them_share_a_round_trip() -> None:
+def test_ten_addresses_and_the_random_one_after_them_share_a_round_trip() -> None:
     people = [f"p{number}" for number in range(10)]
 
-    assert portions_of([*people, NOBODY], mail_host("p3")) == [11]
+    assert portions_of([*people, RANDOM], mail_host("p3")) == [11]
 
 
 def test_addresses_that_may_all_be_refused_come_in_portions_that_no_server_slows_down_for() -> None:
     people = [f"p{number}" for number in range(11)]
 
     assert portions_of(people, mail_host(*people)) == [9, 2]
-    assert portions_of([*people, NOBODY], mail_host(*people)) == [9, 3]
+    assert portions_of([*people, RANDOM], mail_host(*people)) == [9, 3]

@@ -1,4 +1,4 @@
-"""The replies of one connection: whoever waits for one waits no longer than they may."""
+"""The replies of one connection: no wait for one exceeds its time."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from pipeline.mail.smtp.errors import MalformedReplyError, ReplyTimeoutError
 from pipeline.mail.smtp.reply_queue import MAX_BYTES, ReplyQueue
 
 
-def test_bytes_that_arrive_as_the_time_is_over_prolong_it_for_nobody() -> None:
+def test_bytes_that_arrive_as_the_time_is_over_do_not_prolong_it() -> None:
     async def drip() -> None:
         loop, queue = asyncio.get_running_loop(), ReplyQueue(seconds=0.05)
         waiting = asyncio.create_task(queue.next("EHLO"))
@@ -23,7 +23,7 @@ def test_bytes_that_arrive_as_the_time_is_over_prolong_it_for_nobody() -> None:
         asyncio.run(drip())
 
 
-def test_bytes_that_never_pause_prolong_it_for_nobody() -> None:
+def test_bytes_that_never_pause_do_not_prolong_the_time() -> None:
     async def flood() -> None:
         loop, queue = asyncio.get_running_loop(), ReplyQueue(seconds=0.05)
 

@@ -1,4 +1,4 @@
-"""A conversation with servers that set limits: on recipients, on sessions, on errors."""
+"""A conversation with servers that limit recipients, sessions or errors."""
 
 import pytest
 
@@ -7,16 +7,16 @@ from tests.unit.mail.servers.scripted_servers import Reply, mail_host, meanings,
 
 
 def recipient_limit(limit: int, per: str) -> Reply:
-    """A server that says 452 4.5.3 after so many recipients per transaction, or per session."""
-    ordinary, asked = mail_host(*(f"p{number}" for number in range(100))), [0]
+    """A server that replies 452 4.5.3 after so many recipients per transaction, or per session."""
+    ordinary, recipients = mail_host(*(f"p{number}" for number in range(100))), [0]
     begins = {"session": "", "transaction": "MAIL"}[per]
 
     def reply(command: str) -> bytes | None:
         if command.startswith(begins) and (begins or not command):
-            asked[0] = 0
+            recipients[0] = 0
         if command.startswith("RCPT"):
-            asked[0] += 1
-            if asked[0] > limit:
+            recipients[0] += 1
+            if recipients[0] > limit:
                 return b"452 4.5.3 Error: too many recipients"
         return ordinary(command)
 
@@ -25,13 +25,13 @@ def recipient_limit(limit: int, per: str) -> Reply:
 
 @pytest.mark.parametrize("per", ["transaction", "session"])
 @pytest.mark.parametrize("limit", [1, 5])
-def test_too_many_recipients_are_asked_in_smaller_portions(limit: int, per: str) -> None:
+def test_too_many_recipients_are_probed_in_smaller_portions(limit: int, per: str) -> None:
     people = [f"p{number}" for number in range(12)]
 
     answers, seen = probe(recipient_limit(limit, per), people)
 
     assert set(meanings(answers).values()) == {Meaning.ACCEPTED}
-    assert len(seen.verbs("RCPT")) <= 12 + 11 + 11, "two portions at most are asked in vain"
+    assert len(seen.verbs("RCPT")) <= 12 + 11 + 11, "two portions at most are probed in vain"
     assert seen.sessions == 1 or per == "session"
 
 
@@ -68,7 +68,7 @@ def hangs_up_after(limit: int, goodbye: bytes | None = None) -> Reply:
 
 
 @pytest.mark.parametrize("goodbye", [None, b"421 4.7.0 mx.test Error: too many errors"])
-def test_addresses_without_answer_are_asked_again_after_a_session_was_cut(goodbye: bytes | None) -> None:
+def test_addresses_without_answer_are_probed_again_after_a_session_was_cut(goodbye: bytes | None) -> None:
     people = [f"p{number}" for number in range(20)]
 
     answers, seen = probe(hangs_up_after(8, goodbye), people)

@@ -1,4 +1,4 @@
-"""Sessions are encrypted where the server offers it, and go on in the clear where it can't keep its word."""
+"""Sessions are encrypted where the server offers it, and go on in the clear where encryption fails."""
 
 import pytest
 
@@ -23,11 +23,11 @@ def test_what_was_offered_before_the_handshake_is_forgotten() -> None:
     answers, _ = probe(host.talk, ["grace", "jürgen"])
 
     assert answers["grace"].meaning is Meaning.ACCEPTED
-    assert len(host.encrypted) == 4, "it was asked one by one, and only about grace"
+    assert len(host.encrypted) == 4, "probes were sent one by one, and only about grace"
 
 
 @pytest.mark.parametrize("reply", [b"454 4.7.0 TLS not available due to temporary reason", b"502 5.5.1 no"])
-def test_a_server_that_would_rather_not_is_asked_in_the_same_session(reply: bytes) -> None:
+def test_a_server_that_refuses_starttls_is_probed_in_the_same_session(reply: bytes) -> None:
     host = TlsHost(ready=reply + b"\r\n")
 
     answers, seen = probe(host.talk)
@@ -37,7 +37,7 @@ def test_a_server_that_would_rather_not_is_asked_in_the_same_session(reply: byte
     assert seen.sessions == 1
 
 
-def test_after_a_handshake_that_failed_the_host_is_asked_in_the_clear_and_that_is_remembered() -> None:
+def test_after_a_handshake_that_failed_the_host_is_probed_in_the_clear_and_that_is_remembered() -> None:
     host = TlsHost(can_shake_hands=False)
 
     answers, seen = probe(host.talk, ["grace", "nobody"], rounds=2, recipients_per_session=1)
@@ -47,7 +47,7 @@ def test_after_a_handshake_that_failed_the_host_is_asked_in_the_clear_and_that_i
     assert seen.sessions == 3, "one in vain, then one for each recipient"
 
 
-def test_a_server_that_ends_the_session_right_after_the_handshake_is_asked_in_the_clear() -> None:
+def test_a_server_that_ends_the_session_right_after_the_handshake_is_probed_in_the_clear() -> None:
     host = TlsHost(inside=lambda _: None)
 
     answers, _ = probe(host.talk)
@@ -55,7 +55,7 @@ def test_a_server_that_ends_the_session_right_after_the_handshake_is_asked_in_th
     assert answers["grace"].meaning is Meaning.ACCEPTED
 
 
-def test_replies_that_were_slipped_in_before_the_handshake_are_nobodys_answer() -> None:
+def test_replies_that_were_slipped_in_before_the_handshake_are_no_answers() -> None:
     slipped_in = b"250 host.test\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"
     host = TlsHost(ready=READY + slipped_in)
 
@@ -66,7 +66,7 @@ def test_replies_that_were_slipped_in_before_the_handshake_are_nobodys_answer() 
     assert host.encrypted == []
 
 
-def test_replies_that_come_with_the_end_of_the_handshake_are_nobodys_answer() -> None:
+def test_replies_that_come_with_the_end_of_the_handshake_are_no_answers() -> None:
     eager = mail_host("grace", replies={"EHLO": b"250 host.test\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok"})
     host = TlsHost(inside=eager)
 

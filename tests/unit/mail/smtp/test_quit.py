@@ -1,4 +1,4 @@
-"""QUIT together with the last questions of a conversation (RFC 2920 3.1): a round trip less, no answer the worse."""
+"""QUIT is sent together with the last recipients (RFC 2920 3.1): that saves a round trip and loses no answer."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -43,15 +43,15 @@ def flights_to(host: Reply, people: Sequence[str]) -> Iterator[list[str]]:
     return ([command[:4] for command in commands] for commands in flights)
 
 
-def test_quit_is_said_in_the_breath_of_the_last_questions() -> None:
+def test_quit_is_sent_together_with_the_last_recipients() -> None:
     assert list(flights_to(mail_host("p3"), PEOPLE)) == [["EHLO"], ["MAIL", *["RCPT"] * 11, "QUIT"]]
 
 
-def test_of_few_people_it_is_the_invented_one_that_quit_goes_with() -> None:
+def test_with_few_addresses_quit_is_sent_together_with_the_random_probe() -> None:
     assert list(flights_to(mail_host("p3"), ["p3"])) == [["EHLO"], ["MAIL", "RCPT"], ["RCPT", "QUIT"]]
 
 
-def test_a_server_without_pipelining_hears_quit_after_its_last_reply() -> None:
+def test_a_server_without_pipelining_gets_quit_after_its_last_reply() -> None:
     flights = list(flights_to(mail_host("p3", pipelining=False), ["p3"]))
 
     assert flights == [["EHLO"], ["MAIL"], ["RCPT"], ["RCPT"], ["QUIT"]]
@@ -66,7 +66,7 @@ def test_a_large_domain_is_left_once_for_each_of_its_sessions() -> None:
     assert len(seen.verbs("QUIT")) == seen.sessions
 
 
-def test_a_goodbye_in_the_place_of_an_answer_tells_that_a_command_was_lost() -> None:
+def test_a_goodbye_in_the_place_of_an_answer_shows_that_a_command_was_lost() -> None:
     ordinary, lost = mail_host("p2", "p4"), list[str]()
 
     async def loses_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -86,7 +86,7 @@ def test_a_goodbye_in_the_place_of_an_answer_tells_that_a_command_was_lost() -> 
     assert statuses == truth(PEOPLE, "p2", "p4")
 
 
-def test_who_was_not_answered_before_the_server_hung_up_is_asked_in_another_session() -> None:
+def test_addresses_without_a_reply_when_the_server_hangs_up_are_probed_in_another_session() -> None:
     ordinary, recipients = mail_host("p2", "p9"), list[str]()
 
     def tires(command: str) -> bytes | None:
