@@ -63,5 +63,5 @@ def test_of_a_body_without_end_the_beginning_is_enough() -> None:
     ],
     ids=["a bomb", "twice", "unknown", "no gzip", "cut short"],
 )
-def test_what_cannot_be_unpacked_within_the_bound_is_nothing(body: bytes, encoding: str) -> None:
+def test_a_body_that_cannot_be_unpacked_within_the_bound_is_not_read(body: bytes, encoding: str) -> None:
     assert body_of(body, f"Content-Encoding: {encoding}") is None

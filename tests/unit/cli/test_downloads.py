@@ -37,7 +37,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "result.csv"
 
 
-def test_a_whole_export_takes_the_place_of_yesterdays_with_its_permissions(place: Path) -> None:
+def test_a_whole_export_replaces_yesterdays_and_keeps_its_permissions(place: Path) -> None:
     place.chmod(0o640)
 
     save(Answer(body=DATA), place)

@@ -23,7 +23,7 @@ with locked_home(Path(sys.argv[1])):
 
 
 @pytest.mark.parametrize("before", [None, 0o755, 0o777])
-def test_a_home_is_closed_to_others_whatever_it_was(tmp_path: Path, before: int | None) -> None:
+def test_a_home_is_closed_to_others_whatever_its_mode_was(tmp_path: Path, before: int | None) -> None:
     home = tmp_path / "home"
     if before:
         home.mkdir()
@@ -108,7 +108,7 @@ def test_a_command_that_asks_the_sandbox_says_so(tmp_path: Path, monkeypatch: py
         assert adopt_settings(tmp_path) == "", "nothing is taken over that is set already"
 
 
-def test_what_is_kept_of_an_environment_are_settings_with_whole_paths(
+def test_only_settings_of_an_environment_are_kept_and_paths_made_absolute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -104,7 +104,7 @@ def test_an_api_that_is_not_there_is_reported_with_the_reason() -> None:
     assert "does not answer (connection refused): is `growth up` running?" in str(refused.value)
 
 
-def test_what_makes_waiting_pointless_ends_it() -> None:
+def test_a_check_that_fails_ends_the_waiting() -> None:
     def check() -> None:
         raise RuntimeError("The engine ended.")
 

@@ -111,7 +111,7 @@ def test_an_address_that_two_people_may_own_is_given_to_neither() -> None:
     assert summary(outcomes) == [(None, Reason.NAMESAKES)] * 2
 
 
-def test_namesakes_both_get_what_each_of_them_has() -> None:
+def test_namesakes_with_an_address_each_both_get_theirs() -> None:
     known = {ACME: [PatternCount("flast", 10)]}
 
     outcomes, _ = look_up(contacts("Jane Hopper", "John Hopper"), {ACME: mail_host("jhopper", "john.hopper")}, known)

@@ -65,7 +65,7 @@ def test_everybody_is_found_at_the_second_visit_whatever_the_pattern(pattern: st
     assert all(each.evidence.catch_all is False for each in found if isinstance(each, Outcome))
 
 
-def test_everybody_without_a_mailbox_is_not_found_for_certain() -> None:
+def test_people_without_a_mailbox_get_a_conclusive_reason() -> None:
     results, _ = passes(contacts(*NAMES), Greylist(mail_host("grace.hopper")))
 
     assert len(results) == 2
@@ -266,7 +266,7 @@ def test_contacts_with_one_name_are_deferred_each_by_its_own_count() -> None:
         ({"MAIL": b"451 4.7.1 greylisted"}, Reason.GREYLISTED),
     ],
 )
-def test_a_limit_that_passes_is_waited_for(replies: dict[str, bytes | None], reason: Reason) -> None:
+def test_a_limit_that_may_pass_defers_the_contacts(replies: dict[str, bytes | None], reason: Reason) -> None:
     results, _ = passes(contacts(*NAMES), mail_host(replies=replies), defer_seconds=(60.0,))
 
     assert results[0] == {position: Deferral(position, 60.0, reason) for position in range(7)}
@@ -282,7 +282,7 @@ def test_a_limit_that_passes_is_waited_for(replies: dict[str, bytes | None], rea
         b"450 4.1.1 user unknown",
     ],
 )
-def test_what_will_not_pass_is_not_waited_for(reply: bytes) -> None:
+def test_what_will_not_pass_is_not_deferred(reply: bytes) -> None:
     results, _ = passes(contacts("Grace Hopper"), mail_host(replies={"RCPT": reply}))
 
     assert len(results) == 1

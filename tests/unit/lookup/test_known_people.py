@@ -59,7 +59,7 @@ def test_an_address_that_is_none_of_the_candidates_any_more_is_looked_up_anew() 
     assert seen.sessions == 1
 
 
-def test_what_is_only_remembered_is_not_kept_as_if_it_were_new() -> None:
+def test_a_recalled_person_is_not_remembered_again() -> None:
     people, server = contacts("Grace Hopper"), mail_host("ghopper")
 
     outcomes, _ = again(people, learned(people, server), server)

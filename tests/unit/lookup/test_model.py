@@ -95,7 +95,7 @@ def test_a_pattern_may_be_relied_on_once_several_addresses_agree(known: list[Pat
 
 
 @given(st.lists(st.tuples(PATTERN, COVERAGE), max_size=15))
-def test_whatever_is_seen_chances_stay_chances(seen: list[tuple[str, dict[str, float]]]) -> None:
+def test_after_any_hits_and_refusals_chances_stay_chances(seen: list[tuple[str, dict[str, float]]]) -> None:
     model = PatternModel()
     for pattern, refused in seen:
         without = {other: share for other, share in refused.items() if other != pattern}

@@ -94,7 +94,7 @@ def test_of_a_thousand_addresses_of_a_host_a_few_are_kept() -> None:
     assert len(route.hosts[0].addresses) == ADDRESSES_PER_HOST
 
 
-def test_a_large_answer_that_would_take_long_to_read_is_none() -> None:
+def test_a_large_answer_that_would_take_long_to_read_is_a_failure() -> None:
     records = [f'"{number:0100}"' for number in range(LARGEST_ODD // 100)]
 
     def large(query: Any, over_tcp: bool) -> Any:

@@ -92,7 +92,7 @@ def test_failures_of_others_are_no_outage_for_a_chunk_that_begins_now() -> None:
     assert outages == [SMTP_PORT_BLOCKED, *[None] * OF_ONES_OWN, SMTP_PORT_BLOCKED]
 
 
-def test_what_is_long_past_is_no_outage() -> None:
+def test_old_failures_are_no_outage() -> None:
     now = [0.0]
     failures = FailuresInARow(clock=lambda: now[0])
     fail_all(failures, DEAD)

@@ -60,7 +60,7 @@ def test_domains_that_wait_for_the_same_host_share_a_session_and_each_has_a_tran
     assert [command[:4] for command in seen.commands] == ["EHLO", *turn, "RSET", *turn, "RSET", *turn, "QUIT"]
 
 
-def test_the_next_domain_costs_no_round_trip_more_than_its_questions() -> None:
+def test_the_next_domain_costs_only_the_round_trips_of_its_recipients() -> None:
     host, flights = mail_host("grace"), list[list[str]]()
 
     async def reads_what_has_arrived(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,7 +99,7 @@ def test_a_session_serves_ten_domains_and_is_left_with_quit() -> None:
     assert (seen.sessions, len(seen.verbs("QUIT")), len(seen.verbs("RSET"))) == (3, 3, 22)
 
 
-def test_what_a_session_has_used_up_stays_used_up_for_the_next_domain() -> None:
+def test_the_limits_of_a_session_hold_for_all_its_domains_together() -> None:
     host, most, session = mail_host("grace"), {"recipients": 0, "refused": 0}, {"recipients": 0, "refused": 0}
 
     def counts(command: str) -> bytes | None:

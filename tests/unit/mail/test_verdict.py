@@ -201,5 +201,5 @@ def test_hosts_that_refuse_later_are_known_by_name(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["mx.acme.test", "notmail.ru", "yahoodns.net.evil.test", ""])
-def test_other_hosts_are_taken_at_their_word(host: str) -> None:
+def test_other_hosts_do_not_refuse_later(host: str) -> None:
     assert not refuses_later(host)

@@ -87,7 +87,7 @@ def test_after_the_last_deferral_there_is_a_verdict() -> None:
         (b"452 4.2.2 mailbox full", (OutcomeStatus.RISKY, Reason.MAILBOX_FULL)),
     ],
 )
-def test_only_what_passes_is_waited_for(reply: bytes, deferral: Deferral | tuple[OutcomeStatus, Reason]) -> None:
+def test_only_what_may_pass_is_deferred(reply: bytes, deferral: Deferral | tuple[OutcomeStatus, Reason]) -> None:
     assert passes(mail_host(replies={"RCPT": reply}), GRACE)[0] == {0: deferral}
 
 

@@ -108,11 +108,11 @@ def test_a_later_run_of_the_account_knows_whom_it_found(database: Database, find
     assert remembered(database, pending_run(database, account_id=finder)) == 1
 
 
-def test_another_account_does_not(database: Database, finder: UUID) -> None:
+def test_another_account_does_not_know_them(database: Database, finder: UUID) -> None:
     assert remembered(database, pending_run(database)) == 0
 
 
-def test_what_is_old_is_found_out_anew_and_deleted(database: Database, finder: UUID) -> None:
+def test_an_old_look_up_is_not_used_and_is_deleted(database: Database, finder: UUID) -> None:
     let_pass(database, "lookups", "asked_at", FRESH_DAYS + 1)
 
     assert remembered(database, pending_run(database, account_id=finder)) == 0

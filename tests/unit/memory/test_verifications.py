@@ -192,7 +192,7 @@ def test_an_address_that_comes_twice_in_a_checkpoint_is_kept_once(database: Data
         assert count(session, "SELECT count(*) FROM verifications") == 1
 
 
-def test_a_row_does_not_tell_whom_it_is_about(database: Database, owner: UUID) -> None:
+def test_a_kept_verdict_holds_no_personal_data(database: Database, owner: UUID) -> None:
     verify(database, owner, VALID)
     with database.transaction() as session:
         session.execute(text("TRUNCATE runs CASCADE"))
@@ -201,7 +201,7 @@ def test_a_row_does_not_tell_whom_it_is_about(database: Database, owner: UUID) -
     assert "grace" not in all_rows(database).lower()
 
 
-def test_what_an_earlier_stage_saw_is_fresher_and_nothing_is_looked_up_for_it(database: Database, owner: UUID) -> None:
+def test_for_an_address_that_an_earlier_stage_found_no_known_answer_is_loaded(database: Database, owner: UUID) -> None:
     verify(database, owner, VALID._replace(email="given.family0@alpha.test"))
     people = [ContactIn(first_name="Given", last_name="Family", domain="alpha.test")]
     with database.transaction() as session:

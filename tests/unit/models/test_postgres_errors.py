@@ -137,7 +137,7 @@ def test_a_statement_that_breaks_before_the_server_sees_it_prints_no_parameters(
     assert "Hopper" not in str(caught.value)
 
 
-def test_an_unknown_account_is_no_matter_of_availability(database: Database) -> None:
+def test_an_unknown_account_does_not_make_the_database_unavailable(database: Database) -> None:
     with pytest.raises(DBAPIError), database.transaction() as session:
         session.execute(
             text("INSERT INTO suppressions (account_id, sha256, kind) VALUES (:id, sha256('x'), 'hash')"),

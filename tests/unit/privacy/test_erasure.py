@@ -268,7 +268,7 @@ def test_what_look_ups_found_out_about_them_is_deleted_by_name_and_by_address(da
         assert count(session, "SELECT count(*) FROM lookups") == 1
 
 
-def test_what_is_known_of_another_account_stays(database: Database) -> None:
+def test_look_ups_of_another_account_stay(database: Database) -> None:
     with database.transaction() as session:
         remember(session, account(database).account_id, 0, "Ada Alder")
 

@@ -116,7 +116,7 @@ def test_the_status_response_stays_valid_and_says_that_the_data_is_gone(old_runs
     assert [after[key] for key in ("result_handles", "artifact_handles", "export_handles")] == [[], [], []]
 
 
-def test_from_the_first_step_on_no_half_of_the_results_is_shown(old_runs: OldRuns) -> None:
+def test_a_retracted_run_shows_none_of_its_results(old_runs: OldRuns) -> None:
     run_id = old_runs.completed_run(count=10)
     assert len(old_runs.state(run_id)["result_handles"]) == 2
 

@@ -64,7 +64,9 @@ def sha256(text: str) -> str:
         ("bücher.test", "grace@xn--bcher-kva.test"),
     ],
 )
-def test_an_entry_stops_what_it_means(database: Database, owner: UUID, entry: str, address: str) -> None:
+def test_an_entry_suppresses_each_spelling_of_what_it_means(
+    database: Database, owner: UUID, entry: str, address: str
+) -> None:
     put(database, owner, entry)
 
     assert checked(database, owner, address)
@@ -80,7 +82,7 @@ def test_an_entry_stops_what_it_means(database: Database, owner: UUID, entry: st
         ("alpha.test", "grace@notalpha.test"),
     ],
 )
-def test_an_entry_stops_nothing_else(database: Database, owner: UUID, entry: str, address: str) -> None:
+def test_an_entry_suppresses_nothing_else(database: Database, owner: UUID, entry: str, address: str) -> None:
     put(database, owner, entry)
 
     assert not checked(database, owner, address)
@@ -100,7 +102,7 @@ def test_nothing_but_hashes_is_kept(database: Database, owner: UUID) -> None:
     assert not any(word in all_rows(database) for word in ("grace", "alpha", "beta"))
 
 
-def test_a_list_is_its_accounts_own(database: Database, owner: UUID) -> None:
+def test_a_list_applies_to_its_account_only(database: Database, owner: UUID) -> None:
     put(database, owner, "grace@alpha.test")
 
     assert not checked(database, account(database).account_id, "grace@alpha.test")
@@ -135,7 +137,7 @@ def test_an_address_put_on_the_list_while_it_is_found_is_not_written(database: D
     assert "given.family1" in rows
 
 
-def test_what_is_suppressed_teaches_nothing(database: Database, owner: UUID) -> None:
+def test_nothing_is_learned_from_a_suppressed_contact(database: Database, owner: UUID) -> None:
     lease = leased_chunk(database, begun(database, owner))
     put(database, owner, "given.family0@alpha.test")
     outcome = searched(found(0), "alpha.test", b"p" * 32, "flast")

@@ -165,7 +165,7 @@ def test_an_export_is_asked_for_ever_more_rarely_until_it_is_leased(
     assert pauses(database, run_id, 2) == [10, 20]
 
 
-def test_files_for_which_no_message_could_be_sent_are_found_again_at_once(database: Database) -> None:
+def test_an_export_whose_message_could_not_be_sent_is_found_again_at_once(database: Database) -> None:
     run_id = stopped_run(database)
     pauses(database, run_id, 3)
 
@@ -197,7 +197,7 @@ def test_the_sweeper_waits_for_no_run_that_is_locked_as_by_its_retry(database: D
     assert found(database) == [locked]
 
 
-def test_looking_for_whose_turn_it_is_costs_no_more_for_each_run_however_many_of_an_account_wait(
+def test_finding_the_next_export_costs_no_more_for_each_run_however_many_of_an_account_wait(
     new_database: Database,
 ) -> None:
     run_id = stopped_run(new_database)
@@ -222,7 +222,7 @@ def turns_measured(database: Database, run_id: UUID, more: int) -> Meter:
     return meter
 
 
-def test_the_files_of_a_run_that_ended_long_ago_are_still_asked_for(database: Database) -> None:
+def test_the_export_of_a_run_that_ended_long_ago_is_still_asked_for(database: Database) -> None:
     run_id = stopped_run(database)
     with database.transaction() as session:
         session.execute(text("UPDATE runs SET finished_at = now() - interval '30 days'"))
@@ -231,7 +231,7 @@ def test_the_files_of_a_run_that_ended_long_ago_are_still_asked_for(database: Da
     assert found(database) == [run_id]
 
 
-def test_no_files_are_asked_for_where_none_are_wanted(database: Database) -> None:
+def test_no_export_is_asked_for_where_none_is_wanted(database: Database) -> None:
     run_id = stopped_run(database, formats=())
     let_pass(database, "resend_at")
 

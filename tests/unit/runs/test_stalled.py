@@ -124,7 +124,7 @@ def test_a_run_with_a_stage_that_takes_too_long_is_found(database: Database) -> 
     assert overdue(database, stage_hours=4) == []
 
 
-def test_a_stage_that_is_complete_took_no_longer_than_it_may(database: Database) -> None:
+def test_a_complete_stage_is_not_overdue(database: Database) -> None:
     run_id = started_run(database, count=1)
     finish_chunk(database, leased_chunk(database, run_id), [found(0)])
     age(database, run_id, run_hours=3, stage_hours=3)
@@ -132,7 +132,7 @@ def test_a_stage_that_is_complete_took_no_longer_than_it_may(database: Database)
     assert overdue(database, stage_hours=2.5) == []
 
 
-def test_a_run_that_is_over_takes_no_longer_than_it_may(database: Database) -> None:
+def test_a_finished_run_is_not_overdue(database: Database) -> None:
     run_id = started_run(database)
     with database.transaction() as session:
         lifecycle.fail(session, run_id, RunError("code", "A sentence.", None))

@@ -71,7 +71,7 @@ def test_pauses_double_and_end_at_a_minute() -> None:
     ]
 
 
-def test_all_attempts_at_what_can_not_be_cut_take_minutes_not_hours() -> None:
+def test_all_attempts_at_a_chunk_that_can_not_be_cut_take_minutes_not_hours() -> None:
     assert (
         PATIENCE.total_seconds()
         <= sum(doubling_pause(times, LONGEST_PAUSE_S) for times in range(1, MAX_ATTEMPTS))
@@ -199,7 +199,7 @@ def test_a_chunk_task_that_dies_once_is_no_trouble(database: Database) -> None:
 
 
 @pytest.mark.parametrize("error", [LeaseLost("gone"), ChunkExhausted("again"), StepFailed(Step.PLAN, "x")])
-def test_what_has_a_meaning_of_its_own_is_no_failed_step(error: GrowthError) -> None:
+def test_an_error_with_a_meaning_of_its_own_is_no_failed_step(error: GrowthError) -> None:
     with pytest.raises(type(error)) as raised, trouble.step(Step.WORK):
         raise error
 

@@ -58,7 +58,7 @@ def test_dns_queries_are_counted(internet: Internet, resolver: dns.resolver.Reso
     assert internet.counts.dns_queries == 2
 
 
-def test_a_reset_counts_from_zero_and_still_sees_who_is_connected(
+def test_a_reset_counts_from_zero_and_keeps_the_open_connections(
     internet: Internet, dial: Dial, domain_with: Callable[[Behaviour], Domain]
 ) -> None:
     domain = domain_with(Behaviour.ORDINARY)

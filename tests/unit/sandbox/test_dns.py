@@ -153,7 +153,7 @@ def test_a_query_that_cannot_be_read_is_answered_with_formerr(internet: Internet
     assert response.flags & dns.flags.QR
 
 
-def test_a_response_is_no_query_and_gets_none() -> None:
+def test_a_response_is_not_answered() -> None:
     answerer = Answerer(Zone(), Tally())
     response = answerer.respond(dns.message.make_query("elsewhere.test", "A").to_wire())
 

@@ -49,7 +49,7 @@ def test_addresses_are_plain_and_no_two_people_share_one(truth: TruthSet) -> Non
     assert all(re.fullmatch(r"[a-z0-9._-]+@[a-z-]+\.(test|example)", email) for email in emails)
 
 
-def test_who_can_be_found_has_a_mailbox_and_who_can_not_has_a_reason(truth: TruthSet) -> None:
+def test_findable_people_have_a_mailbox_and_others_have_a_reason(truth: TruthSet) -> None:
     for employee in truth.employees:
         if employee.findable:
             assert employee.mailbox in {Mailbox.OPEN, Mailbox.FULL}
@@ -79,7 +79,7 @@ def rng() -> random.Random:
     return random.Random(1)  # noqa: S311 - repeatable is the point
 
 
-def test_who_comes_second_gets_a_fuller_address_or_a_number(rng: random.Random) -> None:
+def test_a_second_person_with_the_address_gets_a_fuller_one_or_a_number(rng: random.Random) -> None:
     spelling = Spelling(written_out=False, particles="joined", double_family="first", double_given="first")
     jane, taken = named("english", "Jane", "Smith"), {"jsmith"}
 

@@ -223,7 +223,7 @@ def fresh_limits() -> dict[str, AdaptiveLimit]:
     return limits
 
 
-def test_whatever_happens_in_whatever_order_the_scripts_do_what_the_model_does(client: redis.Redis) -> None:
+def test_in_any_order_of_calls_the_scripts_agree_with_the_model(client: redis.Redis) -> None:
     scripts = Scripts(client, NO_EXPIRY + CLOCK)
     run_state_machine_as_test(
         lambda: ScriptsLikeTheModel(scripts),

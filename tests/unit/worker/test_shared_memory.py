@@ -57,7 +57,7 @@ def test_a_route_that_one_worker_found_is_not_asked_for_by_another(valkey_url: s
     assert len(asked.names) == 2 * len(DOMAINS)
 
 
-def test_what_is_shared_ends_when_the_dns_says(valkey_url: str, redis_client: redis.Redis) -> None:
+def test_a_shared_route_expires_with_its_ttl(valkey_url: str, redis_client: redis.Redis) -> None:
     with_networks(valkey_url, ZONE, routes_one_after_the_other)
 
     lives = [redis_client.ttl(key) for key in redis_client.keys(f"{PREFIX}*")]
@@ -112,7 +112,7 @@ def test_workers_with_other_name_servers_share_nothing(valkey_url: str, redis_cl
 
 
 @pytest.mark.parametrize("nonsense", [b"", b"{", b"[1]", b'[60, {"domain": 7}]', b"\xff"])
-def test_what_can_not_be_read_is_found_out_anew(
+def test_an_unreadable_shared_value_is_looked_up_anew(
     valkey_url: str, redis_client: redis.Redis, nonsense: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def spoil_and_route(networks: list[MailNetwork]) -> object:

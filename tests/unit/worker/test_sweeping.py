@@ -166,7 +166,7 @@ class Breaking(Standing):
         raise ValueError("Given Family")
 
 
-def test_a_sweep_that_breaks_is_followed_by_the_next_one_and_logged_without_what_it_had_in_hand(
+def test_a_sweep_that_breaks_is_followed_by_the_next_one_and_logged_without_personal_data(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     sweep_or_log(database, Breaking(), load_settings())

@@ -76,7 +76,7 @@ def test_the_operator_adds_entries_and_takes_entries_out(lists: Lists, tmp_path:
     assert (lists.is_role("leserbriefe"), lists.is_role("info")) == (True, False)
 
 
-def test_the_nearest_word_counts(lists: Lists, tmp_path: Path) -> None:
+def test_the_most_specific_entry_counts(lists: Lists, tmp_path: Path) -> None:
     (tmp_path / "disposable.txt").write_text("throwaway.example\n!staff.throwaway.example\n")
 
     assert lists.is_disposable("a.throwaway.example")

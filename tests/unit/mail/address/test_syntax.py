@@ -151,7 +151,7 @@ labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 
 
 @given(st.lists(labels, min_size=1, max_size=4), st.sampled_from(["test", "example", "co"]))
-def test_a_plain_name_is_taken_as_it_is_whatever_surrounds_it(names: list[str], top_level: str) -> None:
+def test_a_plain_name_is_kept_whatever_surrounds_it(names: list[str], top_level: str) -> None:
     name = ".".join([*names, top_level])
 
     assert normalise_domain(name) == normalise_domain(f" HTTPS://{name.upper()}/ ")

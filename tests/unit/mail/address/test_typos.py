@@ -58,7 +58,7 @@ def test_no_well_known_domain_is_a_slip_of_another(domain: str) -> None:
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(FREE_DOMAINS)))
-def test_nor_is_any_other_domain_that_is_known_for_mail(domain: str) -> None:
+def test_no_free_mail_domain_is_a_slip_of_another(domain: str) -> None:
     assert did_you_mean(domain) is None
 
 

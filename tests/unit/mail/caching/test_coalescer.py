@@ -31,7 +31,7 @@ async def begin(coalescer: Coalescer[int, int], *numbers: int) -> "list[asyncio.
     return tasks
 
 
-def test_what_comes_while_a_batch_is_in_flight_is_the_next_batch() -> None:
+def test_items_that_come_while_a_batch_is_in_flight_are_the_next_batch() -> None:
     async def scenario() -> tuple[list[Sequence[int]], list[int]]:
         work = Work()
         coalescer = Coalescer(work)
@@ -70,7 +70,7 @@ def test_an_error_reaches_all_of_its_batch_and_no_other() -> None:
     assert fine == 4
 
 
-def test_what_is_dropped_is_not_worked_on() -> None:
+def test_dropped_items_are_not_worked_on() -> None:
     async def scenario() -> tuple[list[Sequence[int]], list[int | BaseException]]:
         work = Work()
         coalescer = Coalescer(work)
@@ -88,7 +88,7 @@ def test_what_is_dropped_is_not_worked_on() -> None:
 
 
 @pytest.mark.parametrize(("skip_cancelled", "batches"), [(False, [[1], [2, 3]]), (True, [[1], [3]])])
-def test_what_a_cancelled_coroutine_submitted_is_skipped_only_on_demand(
+def test_an_item_of_a_cancelled_coroutine_is_skipped_only_on_demand(
     *, skip_cancelled: bool, batches: list[Sequence[int]]
 ) -> None:
     async def scenario() -> list[Sequence[int]]:
@@ -105,7 +105,7 @@ def test_what_a_cancelled_coroutine_submitted_is_skipped_only_on_demand(
     assert asyncio.run(scenario()) == batches
 
 
-def test_flushing_waits_for_what_was_only_posted() -> None:
+def test_flushing_waits_for_posted_items() -> None:
     async def scenario() -> list[Sequence[int]]:
         work = Work()
         work.may_go_on.set()

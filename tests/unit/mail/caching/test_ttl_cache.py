@@ -25,7 +25,7 @@ def test_a_value_is_known_until_its_time_is_over() -> None:
     assert cache.get("a") is None
 
 
-def test_a_value_of_no_time_is_not_kept_and_replaces_the_old_one() -> None:
+def test_a_value_without_a_lifetime_is_not_kept_and_replaces_the_old_one() -> None:
     cache: TtlCache[str, int] = TtlCache(10)
     cache.put("a", 1, seconds=5)
 

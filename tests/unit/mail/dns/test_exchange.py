@@ -99,7 +99,7 @@ def test_a_port_is_closed_with_its_last_open_question() -> None:
     assert len(asyncio.run(scenario()).by_port) > 10, "the system chooses each port anew, now and then one twice"
 
 
-def test_an_answer_to_another_question_is_not_taken_though_its_identity_is_right() -> None:
+def test_an_answer_to_another_question_is_ignored_though_its_identity_is_right() -> None:
     async def scenario() -> list[Any]:
         async with name_server(Forger(5)) as server:
             return await asyncio.gather(*(query(server, number) for number in range(5)))

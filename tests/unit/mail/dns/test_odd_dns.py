@@ -261,7 +261,7 @@ def test_where_this_machine_has_ipv6_a_host_is_contacted_at_both_kinds_of_addres
     assert route.hosts == (MailHost("mx.acme.test", ("127.0.0.2", "::1")),)
 
 
-def test_where_it_has_none_ipv6_is_left_out_beside_ipv4() -> None:
+def test_where_this_machine_has_no_ipv6_such_addresses_are_left_out_beside_ipv4() -> None:
     (route,), _ = find_routes(BOTH, ipv6=False)
 
     assert route.hosts == ACME_HOSTS

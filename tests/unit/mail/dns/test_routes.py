@@ -118,7 +118,7 @@ def test_mail_hosts_on_reserved_addresses_are_not_contacted(address: str) -> Non
 
 
 @pytest.mark.parametrize("address", ["::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1"])
-def test_nor_are_those_on_reserved_ipv6_addresses(address: str) -> None:
+def test_mail_hosts_on_reserved_ipv6_addresses_are_not_contacted(address: str) -> None:
     (route,), _ = routes({("acme.test", "AAAA"): [address]}, "acme.test", allow_private=False)
 
     assert (route.hosts, route.problem) == ((), Reason.UNUSABLE_MAIL_HOST)

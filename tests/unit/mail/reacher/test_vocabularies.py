@@ -51,7 +51,7 @@ def test_each_verdict_has_its_word_in_each_vocabulary_and_there_are_no_others() 
     assert set(VOCABULARY) == possible_verdicts()
 
 
-def test_the_words_are_theirs() -> None:
+def test_each_word_is_one_of_its_vocabulary() -> None:
     words = VOCABULARY.values()
 
     assert {each.reacher for each in words} <= REACHER
@@ -145,7 +145,7 @@ def test_a_valid_address_looks_as_reacher_shows_it() -> None:
         ),
     ],
 )
-def test_what_could_not_be_found_out_is_an_error_to_reacher(
+def test_an_unknown_verdict_is_an_error_to_reacher(
     meaning: Meaning, evidence: dict[str, object], smtp: dict[str, object]
 ) -> None:
     verdict = verdict_on_mailbox(meaning, catch_all=None, role=False)

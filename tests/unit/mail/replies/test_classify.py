@@ -97,7 +97,7 @@ def test_a_judgement_names_the_rule_that_made_it() -> None:
 
 
 @pytest.mark.parametrize(("provider", "meaning"), [("tencent", Meaning.MAILBOX_BUSY), ("", Meaning.UNCLEAR)])
-def test_a_wording_may_mean_something_of_its_own_at_one_provider(provider: str, meaning: Meaning) -> None:
+def test_a_wording_may_have_another_meaning_at_one_provider(provider: str, meaning: Meaning) -> None:
     reply = Reply(550, ("Mailbox unavailable or access denied",))
 
     assert standard_book().judge(reply, provider).meaning is meaning

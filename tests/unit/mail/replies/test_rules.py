@@ -39,7 +39,7 @@ def test_an_operators_rules_are_tried_first() -> None:
     assert (judgement.meaning, judgement.rule) == (Meaning.POLICY, "house")
 
 
-def test_what_no_rule_of_the_operators_fits_is_judged_by_the_standard_ones() -> None:
+def test_a_reply_that_no_rule_of_the_operator_matches_is_judged_by_the_standard_rules() -> None:
     book = RuleBook(load_rules(RULE))
 
     assert book.judge(Reply(550, ("5.1.1 user unknown",))).meaning is Meaning.NO_SUCH_MAILBOX

@@ -39,7 +39,7 @@ def test_the_time_that_a_reply_names_is_waited_and_a_little_more(text: str, seco
         "",
     ],
 )
-def test_a_reply_that_names_no_time_to_come_back_says_nothing(text: str) -> None:
+def test_a_reply_without_a_time_states_no_wait(text: str) -> None:
     assert stated_wait(text) is None
 
 
