@@ -1,4 +1,4 @@
-"""What many unit tests begin with."""
+"""Fixtures of many unit tests."""
 
 from uuid import UUID
 

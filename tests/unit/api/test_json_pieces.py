@@ -112,7 +112,7 @@ def test_a_refusal_is_short_and_takes_no_more_memory_than_a_few_pieces(name: str
 
 
 def parsed(text: bytes) -> tuple[int, int]:
-    """How many characters the parser in C was given, over all its calls and at most in one, unless they are text."""
+    """How many characters the JSON parser got, in all and at most in one call; the x of long texts do not count."""
     given = [0]
 
     class Counting(json.JSONDecoder):

@@ -1,4 +1,4 @@
-"""The account of a home is used again, and never runs dry."""
+"""The account of a home is reused, and gets credits again when they run out."""
 
 from uuid import UUID
 

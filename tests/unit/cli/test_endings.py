@@ -161,7 +161,7 @@ def test_ctrl_c_leaves_a_watch_with_how_to_go_on() -> None:
             [*COMMAND, "status", RUN_ID, "--watch"],
             env=environment(credentials),
             stderr=subprocess.PIPE,
-            # Whoever runs the tests in the background has them ignore it, and what they start as well.
+            # Tests that run in the background ignore SIGINT, and so would the processes that they start.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert script.was_asked.wait(60)

@@ -38,7 +38,7 @@ def test_it_belongs_to_the_one_whose_namesake_is_found_elsewhere() -> None:
 
 
 def test_contenders_for_an_address_found_before_the_pattern_was_known_are_probed_by_other_patterns() -> None:
-    # Names of several spellings: nobody begins with them.
+    # Names with several spellings: the search does not begin with them.
     others = [f"Person{letter} van der Family{letter}" for letter in ascii_lowercase[:18]]
     mailboxes = ["anoukh", *(f"person{letter}v" for letter in ascii_lowercase[:18]), "anouk.hofstra"]
 

@@ -21,7 +21,7 @@ def passes(
 ) -> tuple[list[dict[int, Outcome | Deferral]], list[Seen]]:
     """Work what is left again and again, until all have an outcome.
 
-    Each time it is done in a network without memory, and with what the outcomes until then teach, as a chunk loads it.
+    Each pass has a network without memory, and knows the patterns of the outcomes before it, as a loaded chunk does.
     """
     results: list[dict[int, Outcome | Deferral]] = []
     seen: list[Seen] = []

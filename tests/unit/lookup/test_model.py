@@ -1,4 +1,4 @@
-"""The model of a domain's pattern follows what is seen."""
+"""The pattern model of a domain learns from hits and refusals."""
 
 import pytest
 from hypothesis import given

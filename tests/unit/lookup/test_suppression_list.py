@@ -1,4 +1,4 @@
-"""Mail servers see no probe for addresses on the account's suppression list, by their own logs."""
+"""Mail servers get no probe of an address on the account's suppression list."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
@@ -26,7 +26,7 @@ class Listed:
 
 
 def look_up(contacts: Sequence[Contact], server: Reply, listed: str) -> tuple[dict[int, Outcome], Seen]:
-    """Look up with this on the list, and visit the server twice more if it asks for that."""
+    """Look up with this entry on the list; deferred contacts get up to two more visits."""
     sources = replace(NO_SOURCES, suppression_list=Listed({listed}))
 
     async def scenario() -> tuple[dict[int, Outcome], Seen]:

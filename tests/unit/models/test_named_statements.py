@@ -64,7 +64,7 @@ def ids(database: Database) -> Mapping[str, Any]:
 
 
 def values_of(ids: Mapping[str, Any], edge: int) -> dict[str, list[Any]]:
-    """What to call each parameter with. Positions that a statement writes are those that a contact can have."""
+    """Values for each parameter. Positions that a statement writes are those that a contact can have."""
     position = min(edge, LARGEST_POSITION)
     outcome = {"position": position, "status": "found", "reason": "input", "email": "a@alpha.test", "score": 1}
     known = {"address": "00" * 32, "person": "00" * 32, "status": "valid", "reason": "", "score": 1}

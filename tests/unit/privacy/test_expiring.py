@@ -20,7 +20,7 @@ TRANSACTIONS = ["find", "retract", "first batch", "second batch", "third batch",
 
 
 class RolledBack(Exception):
-    """A look at what would be, without doing it."""
+    """Ends a transaction that is only a trial."""
 
 
 def retried_rows(old_runs: OldRuns, run_id: UUID) -> dict[str, int] | None:

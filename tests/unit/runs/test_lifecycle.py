@@ -107,7 +107,7 @@ def test_completing_writes_results_artifact_rebate_and_status_at_once(database: 
 
 
 def test_a_completed_run_gives_back_no_more_than_it_was_charged(database: Database) -> None:
-    """As a retry, one of whose contacts was delivered and paid before, and is suppressed since."""
+    """A retry may be like this: a contact was delivered and paid for before, and is suppressed now."""
     run_id = pending_run(database)
     lease = ready_to_compile(database, run_id)
     with database.transaction() as session:

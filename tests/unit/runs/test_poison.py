@@ -160,7 +160,7 @@ def test_of_a_chunk_with_a_poison_contact_that_contact_alone_is_skipped(
 
 
 def finish_some(database: Database, lease: Lease, positions: Iterable[int], attempts: int) -> None:
-    """The chunk broke its task so many times, which worked these contacts before."""
+    """Record these contacts; then let the chunk have failed so many attempts, and its lease run out."""
     with database.transaction() as session:
         chunks.record(session, lease, [found(position) for position in positions], LEASE_S)
         session.execute(

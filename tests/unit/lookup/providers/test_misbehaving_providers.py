@@ -1,4 +1,4 @@
-"""A provider that fails is never charged twice, gets no more requests in time, and is used again once it works."""
+"""A provider that fails is never paid twice, gets no requests for a while, and is used again once it works."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What an address and its mail host tell by themselves."""
+"""Facts about an address that need no probe."""
 
 from pipeline.mail.address.facts import facts_about
 from pipeline.mail.address.lists import Lists

@@ -9,7 +9,7 @@ from pipeline.mail.caching.coalescer import Coalescer
 
 
 class Work:
-    """Doubles numbers, batch by batch, when it is let; a negative number breaks its batch."""
+    """Doubles numbers, batch by batch, once it may go on; a negative number breaks its batch."""
 
     def __init__(self) -> None:
         self.batches: list[Sequence[int]] = []

@@ -146,12 +146,12 @@ def test_a_complaint_halves_the_connections_and_time_gives_them_back() -> None:
         slots = ProcessPacing(PacingLimits(4, 100, math.inf), 100, clock=lambda: now[0])
         held = [await slots.acquire(BUSY) for _ in range(4)]
         complaints = [await slots.slow_down(slot) for slot in held]
-        assert complaints == [True] * 4, "all four were there together: it may be tried again"
+        assert complaints == [True] * 4, "all four were open together: it may be tried again"
 
         slots.release(held.pop(), 0)
         slots.release(held.pop(), 0)
         waiting = await in_line(slots, BUSY)
-        assert not waiting.done(), "four complaints about the same crowd halve once, to two"
+        assert not waiting.done(), "four complaints about the same connections halve once, to two"
         slots.release(held.pop(), 0)
         held.append(await waiting)
 

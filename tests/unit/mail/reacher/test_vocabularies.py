@@ -1,4 +1,4 @@
-"""Our verdicts in others' words, and in Reacher's shape."""
+"""Verdicts in the vocabularies of other services, and as Reacher's JSON."""
 
 from itertools import product
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How long a reply tells us to wait, where it does."""
+"""The wait that a reply states."""
 
 import pytest
 from hypothesis import given

@@ -15,7 +15,7 @@ ON_ITS_WAY = 0.001
 
 
 def run_on_idle_clock(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; what the loop's own `time` says can be taken for the seconds that it would have lasted."""
+    """Run to the end. The loop's `time` shows how many seconds it would have lasted."""
     with asyncio.Runner(loop_factory=_IdleClockLoop) as runner:
         return runner.run(work)
 

@@ -28,7 +28,7 @@ SERVFAIL = "servfail"
 
 @dataclass
 class Seen:
-    """What a server was asked."""
+    """What a server saw."""
 
     commands: list[str] = field(default_factory=list)
     sessions: int = 0
@@ -60,7 +60,7 @@ def mail_host(
     replies: Mapping[str, bytes | None] | None = None,
     unknown: bytes = b"550 5.1.1 no such user here",
 ) -> Reply:
-    """An ordinary server: takes mail for these local parts; `replies` override what commands beginning so get."""
+    """An ordinary server that has these mailboxes; `replies` has other replies, by how a command begins."""
     special = dict(replies or {})
     hello = b"250-host.test\r\n" + (b"250-PIPELINING\r\n" if pipelining else b"") + b"250 8BITMIME"
 
@@ -93,7 +93,7 @@ class Greylist:
         return self.reply
 
     def let_time_pass(self) -> None:
-        """Know from now on what was asked until now."""
+        """Know from now on the recipients that came until now."""
         self.known |= self.new
 
 
