@@ -29,7 +29,7 @@ from tests.factories import (
     skipped,
     valid,
 )
-from tests.unit.runs.old_runs import all_rows
+from tests.old_runs import all_rows
 
 
 def put(database: Database, owner: UUID, *entries: str) -> int:
