@@ -34,8 +34,8 @@ WHERE allowed > 0
 """)
 
 PLAN_ANEW = text("DISCARD PLANS")
-CHECKS_PLANNED_ANEW = "(SELECT set_config('plan_cache_mode', 'force_custom_plan', true)) AS planned"
-"""In the FROM of an INSERT: the same for some rows, at the price of planning each check, until the transaction ends."""
+CHECKS_PLANNED_ANEW = "(SELECT) AS planned"
+"""Without effect since checks are triggers, which plan anew themselves: a statement that still has it can drop it."""
 
 log = logging.getLogger(__name__)
 
@@ -127,11 +127,7 @@ def allow_time_for(session: Session, contacts: int) -> None:
 
 
 def plan_anew(session: Session) -> None:
-    """For a transaction that writes many rows with foreign keys: a session keeps the plans of their checks.
-
-    One that was made while the referenced table was nearly empty looks through all of it, for each row, until something
-    analyses the table.
-    """
+    """Forget the plans that the session keeps. Not needed since checks are triggers, which plan anew themselves."""
     session.execute(PLAN_ANEW)
 
 

@@ -3,20 +3,20 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint
+from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schema import Base
 
 
 class DeferralRow(Base):
-    """How often a stage has put a contact off, why, and until when. Its outcome may be there by now."""
+    """How often a stage has put a contact off, why, and until when. Its outcome may be there by now.
+
+    It has its contact for the same reason as an outcome: by triggers.
+    """
 
     __tablename__ = "deferrals"
-    __table_args__ = (
-        CheckConstraint("times > 0", name="times"),
-        ForeignKeyConstraint(["run_id", "position"], ["contacts.run_id", "contacts.position"], ondelete="CASCADE"),
-    )
+    __table_args__ = (CheckConstraint("times > 0", name="times"),)
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, func
+from sqlalchemy import CheckConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schema import Base, one_of
@@ -15,7 +15,8 @@ OUTCOME_STATUSES = ("found", "not_found", "valid", "risky", "invalid", "unknown"
 class OutcomeRow(Base):
     """One stage's outcome for one contact. The primary key is what makes double work harmless.
 
-    It begins with the contact's own, so that a contact which is deleted finds its outcomes.
+    It begins with the contact's own, so that a contact which is deleted finds its outcomes. Triggers keep an outcome
+    from being written without its contact, and delete it with the contact: a foreign key checks row by row.
     """
 
     __tablename__ = "outcomes"
@@ -23,7 +24,6 @@ class OutcomeRow(Base):
         one_of("status", OUTCOME_STATUSES),
         CheckConstraint("score BETWEEN 0 AND 100", name="score"),
         CheckConstraint("status NOT IN ('found', 'valid', 'risky') OR email IS NOT NULL", name="email"),
-        ForeignKeyConstraint(["run_id", "position"], ["contacts.run_id", "contacts.position"], ondelete="CASCADE"),
     )
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)

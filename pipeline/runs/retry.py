@@ -10,7 +10,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models.database import allow_time_for, plan_anew
+from models.database import allow_time_for
 from models.events import EventKind, add_event
 from models.pauses import in_seconds
 from models.run import Run
@@ -109,7 +109,6 @@ def _copy(session: Session, old: Run, new: Run) -> None:
         for ordinal, stage in enumerate(stages)
     )
     session.flush()
-    plan_anew(session)
     may_pass = [reason.value for reason in Reason if reason.may_pass]
     for first in range(0, new.contact_count, SLICE):
         span = {"old_id": old.id, "new_id": new.id, "first": first, "last": first + SLICE - 1}
