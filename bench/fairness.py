@@ -2,9 +2,9 @@
 
 The whole engine runs as a user would run it: PostgreSQL, Valkey, one Celery worker of two processes, API, and the
 sandbox's DNS and SMTP servers, among them slow and greylisting ones. The small runs' contacts work at domains of their
-own. A run's time is from its `created` event to its `completed` one, on the database's clock; its first outcome counts
-from `created`, too. Ends in one line of JSON: `alone_ms`, `beside_ms` and `first_outcome_ms` (of the runs beside the
-large one), each with median and maximum.
+own. A run's time is from its `created` event to its `completed` one, on the database's clock; the time until its first
+outcome starts at `created`, too. Ends in one line of JSON: `alone_ms`, `beside_ms` and `first_outcome_ms` (of the runs
+beside the large one), each with median and maximum.
 """
 
 import argparse
@@ -51,17 +51,17 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--runs", type=int, default=20, help="Small runs, alone and beside the large one.")
     arguments.add_argument("--contacts", type=int, default=100_000, help="Of the large run.")
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     domains = invent_domains(seed=5, count=DOMAINS)
-    wanted = CONTACTS * (WARM_UP + 2 * given.runs)
-    small = invent_exactly(5, valid=wanted, found_unverified=0, unfindable=0, domains=domains[:OF_SMALL_RUNS])
-    large = invent_people(5, given.contacts, domains[OF_SMALL_RUNS:])
+    needed = CONTACTS * (WARM_UP + 2 * options.runs)
+    small = invent_exactly(5, valid=needed, found_unverified=0, unfindable=0, domains=domains[:OF_SMALL_RUNS])
+    large = invent_people(5, options.contacts, domains[OF_SMALL_RUNS:])
     with (
         tempfile.TemporaryDirectory(prefix="growth-bench-") as home,
         Internet([*small, *large], domains) as internet,
         running_stack(Path(home), Ports(0, 0), concurrency=2, settings=_settings(internet)) as stack,
     ):
-        print(json.dumps(_measure(stack, small, large, given.runs)))
+        print(json.dumps(_measure(stack, small, large, options.runs)))
 
 
 def _settings(internet: Internet) -> dict[str, str]:
@@ -95,11 +95,13 @@ def _measure(stack: Stack, small: Sequence[Person], large: Sequence[Person], run
 
 
 def _small_runs(
-    stack: Stack, client: ApiClient, database: Database, groups: Sequence[Sequence[Person]], how: str
+    stack: Stack, client: ApiClient, database: Database, groups: Sequence[Sequence[Person]], label: str
 ) -> Iterator[Times]:
     for number, people in enumerate(groups, start=1):
         times = _one_run(stack, client, database, people)
-        print(f"{how} {number:2}: {times.whole:8.1f} ms, first outcome after {times.first_outcome:8.1f} ms", flush=True)
+        print(
+            f"{label} {number:2}: {times.whole:8.1f} ms, first outcome after {times.first_outcome:8.1f} ms", flush=True
+        )
         yield times
 
 

@@ -1,11 +1,11 @@
-"""How much slower runs of ten contacts become while another account sends hostile requests, or asks hostile servers.
+"""How much slower runs of ten contacts become while another account sends hostile requests, or meets hostile servers.
 
 The whole engine runs as a user would run it: PostgreSQL, Valkey, one Celery worker of two processes, API, the sandbox's
 DNS and SMTP servers, and those of `hostile_servers.py` behind the same name server. Each scene repeats one hostile
 request for as long as the small runs take; the last one is a run that meets every hostile server. A small run's time
 is what its client sees, from before its POST until it reads `completed`. Ends in one line of JSON: of each scene the
-median in ms, the slowdown against the small runs alone before and after, and what was answered how often; of the run
-that meets hostile servers, after how many seconds it ended; and `worst_slowdown`, which should be 1.5 at most.
+median in ms, the slowdown against the small runs alone before and after, and the number of responses by status; of the
+run that meets hostile servers, after how many seconds it ended; and `worst_slowdown`, which should be 1.5 at most.
 """
 
 import argparse
@@ -51,39 +51,39 @@ RUN, ERASURES, SUPPRESSIONS = (f"/api/v1/growth/{name}" for name in ("run", "era
 Request = tuple[str, bytes]
 
 
-def order(contacts: Sequence[bytes], output: bytes = b'{"export_formats":[]}') -> Request:
-    """A run of these contacts, each given as JSON."""
+def run_of(contacts: Sequence[bytes], output: bytes = b'{"export_formats":[]}') -> Request:
+    """A request for a run of these contacts, each of them JSON."""
     plan = b'{"goal_plan":{"pipeline_id":"email_discovery_v1","preset":"full_pipeline","input_assets":{"contacts":['
     return RUN, plan + b",".join(contacts) + b']},"output":' + output + b"}}"
 
 
-def of_size(item: bytes, megabytes: int = 60) -> list[bytes]:
-    """So many of an item that they fill a body."""
+def repeated_to(item: bytes, megabytes: int = 60) -> list[bytes]:
+    """An item as often as fits into a body of this size."""
     return [item] * (megabytes * MEGABYTES // (len(item) + 1))
 
 
 def hostile_requests() -> Iterator[tuple[str, Request]]:
-    """What a client may send to cost the others something."""
+    """Requests that cost the engine much, by name."""
     people = [{"full_name": f"Ada Example{number}", "domain": "nowhere.example"} for number in range(1000)]
     hashes = [f"{number:064x}" for number in range(10_000)]
-    yield "export formats", order([PERSON + b"}"], b'{"export_formats":[' + b",".join([b'"csv"'] * 30_000) + b"]}")
-    yield "distinct columns", order([PERSON + b',"c%d":1}' % number for number in range(250_000)])
-    yield "bad contacts", order([b'{"full_name":1,"domain":1,"email":1}'] * 250_000)
-    yield "contacts without a domain", order([b'{"full_name":"Ada Example"}'] * 250_000)
-    yield "60 MB of empty contacts", order(of_size(b"{}"))
-    yield "60 MB of lists", order([b'{"x":[' + b",".join(of_size(b"[]")) + b"]}"])
-    yield "60 MB of long contacts", order(of_size(PERSON + b',"x":[' + b",".join([b"[]"] * 80_000) + b"]}"))
-    yield "200,000 contacts, the last one bad", order([PERSON + b"}"] * 200_000 + [b"1"])
-    yield "60 MB of names", order([b"{" + b",".join(b'"%x":1' % number for number in range(5 * MEGABYTES)) + b"}"])
-    yield "nesting", order([b"[" * MEGABYTES])
+    yield "export formats", run_of([PERSON + b"}"], b'{"export_formats":[' + b",".join([b'"csv"'] * 30_000) + b"]}")
+    yield "distinct columns", run_of([PERSON + b',"c%d":1}' % number for number in range(250_000)])
+    yield "bad contacts", run_of([b'{"full_name":1,"domain":1,"email":1}'] * 250_000)
+    yield "contacts without a domain", run_of([b'{"full_name":"Ada Example"}'] * 250_000)
+    yield "60 MB of empty contacts", run_of(repeated_to(b"{}"))
+    yield "60 MB of lists", run_of([b'{"x":[' + b",".join(repeated_to(b"[]")) + b"]}"])
+    yield "60 MB of long contacts", run_of(repeated_to(PERSON + b',"x":[' + b",".join([b"[]"] * 80_000) + b"]}"))
+    yield "200,000 contacts, the last one bad", run_of([PERSON + b"}"] * 200_000 + [b"1"])
+    yield "60 MB of names", run_of([b"{" + b",".join(b'"%x":1' % number for number in range(5 * MEGABYTES)) + b"}"])
+    yield "nesting", run_of([b"[" * MEGABYTES])
     yield "erasures", (ERASURES, json.dumps({"people": people, "suppress": False}).encode())
     yield "suppression lists", (SUPPRESSIONS, json.dumps({"entries": hashes}).encode())
 
 
 def long_texts() -> Request:
-    """A run whose contacts hold what an erasure looks through: as much text as they may, beginnings of addresses."""
+    """A run whose contacts hold as much text as they may, full of beginnings of addresses: an erasure searches it."""
     texts = (b"a@" * 9_000, b"@" * 18_000, b"a.b-c@d." * 2_000)
-    return order([PERSON + b',"note":"' + text + b'"}' for text in texts * 10])
+    return run_of([PERSON + b',"note":"' + text + b'"}' for text in texts * 10])
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--runs", type=int, default=20, help="Small runs in each scene.")
     arguments.add_argument("--scene", default="", help="Only scenes with this in their name.")
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     domains = invent_domains(seed=7)
     crowd = invent_exactly(7, valid=600, found_unverified=0, unfindable=0, domains=domains)
     with (
@@ -100,7 +100,7 @@ def main() -> None:
         _hostile(internet) as servers,
         running_stack(Path(home), Ports(0, 0), concurrency=2, settings=_settings(internet, servers)) as stack,
     ):
-        print(json.dumps(_Scenes(stack, crowd, given.runs).figures(servers, given.scene)))
+        print(json.dumps(_Scenes(stack, crowd, options.runs).figures(servers, options.scene)))
 
 
 def _settings(internet: Internet, servers: HostileServers) -> dict[str, str]:
@@ -109,34 +109,34 @@ def _settings(internet: Internet, servers: HostileServers) -> dict[str, str]:
         **internet.settings(),
         "DNS_RESOLVERS": f"{host}:{port}",
         "CONTACT_TIMEOUT_SECONDS": str(CONTACT_TIMEOUT_S),
-        # Not minutes: the run that meets hostile servers is waited for.
+        # Seconds, not minutes: the benchmark waits for the run that meets hostile servers.
         "DEFER_SECONDS": "5,10",
         "REQUESTS_PER_MINUTE": "100000",
-        # A repeated small run asks its servers each time, and is not answered from memory.
+        # A repeated small run probes its addresses each time, and does not reuse earlier verdicts.
         "FRESH_DAYS_VALID": "0",
     }
 
 
 @contextmanager
 def _hostile(internet: Internet) -> Iterator[HostileServers]:
-    """The hostile servers in a process of their own: what they send must not keep the sandbox's from answering."""
+    """Run the hostile servers in a process of their own, so that their load does not delay the sandbox's servers."""
     host, _, port = internet.dns_address.rpartition(":")
-    ours, theirs = multiprocessing.Pipe()
-    arguments = (internet.smtp_port, (host, int(port)), theirs)
+    parent_end, child_end = multiprocessing.Pipe()
+    arguments = (internet.smtp_port, (host, int(port)), child_end)
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=arguments, daemon=True)
     process.start()
     try:
-        yield ours.recv()
+        yield parent_end.recv()
     finally:
         process.kill()
 
 
 @contextmanager
 def _bare_server() -> Iterator[str]:
-    """The URL of a server, in a process of its own, that reads each body and refuses it: what no API can fall below."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        process = multiprocessing.get_context("spawn").Process(target=_refuse_all, args=(listening,), daemon=True)
+    """Run a server, as a process, that reads each body and refuses it: the floor for any API. Gives its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        process = multiprocessing.get_context("spawn").Process(target=_refuse_all, args=(listener,), daemon=True)
         process.start()
     try:
         yield f"http://127.0.0.1:{port}"
@@ -144,14 +144,14 @@ def _bare_server() -> Iterator[str]:
         process.kill()
 
 
-def _refuse_all(listening: socket.socket) -> None:
+def _refuse_all(listener: socket.socket) -> None:
     async def app(_scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive()).get("more_body"):
             pass
         await send({"type": "http.response.start", "status": 422, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error")).run([listening])
+    uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error")).run([listener])
 
 
 def _serve(smtp_port: int, ordinary_dns: tuple[str, int], pipe: Connection) -> None:
@@ -171,17 +171,17 @@ class _Scenes:
         self._groups = [crowd[start : start + CONTACTS] for start in range(0, len(crowd), CONTACTS)]
         self._number = 0
 
-    def figures(self, servers: HostileServers, wanted: str) -> dict[str, object]:
+    def figures(self, servers: HostileServers, scene_filter: str) -> dict[str, object]:
         with ApiClient(self._stack.credentials) as small, self._client("Hostile") as hostile:
             self._times(small, WARM_UP)
             alone = self._times(small, self._runs)
             hostile.post(RUN, content=long_texts()[1]).raise_for_status()
-            requests = [(name, request) for name, request in hostile_requests() if wanted in name]
-            scenes = {name: self._scene(small, hostile, name, request) for name, request in requests}
-            if wanted in BARE:
+            requests = [(name, request) for name, request in hostile_requests() if scene_filter in name]
+            scenes = {name: self._measure_scene(small, hostile, name, request) for name, request in requests}
+            if scene_filter in BARE:
                 with _bare_server() as url, httpx.Client(base_url=url) as bare:
-                    scenes[BARE] = self._scene(small, bare, BARE, order(of_size(b"{}")))
-            if wanted in "hostile servers":
+                    scenes[BARE] = self._measure_scene(small, bare, BARE, run_of(repeated_to(b"{}")))
+            if scene_filter in "hostile servers":
                 scenes["hostile servers"] = self._run_of_hostile_servers(small, hostile, servers)
             alone += self._times(small, self._runs)
         base = statistics.median(alone)
@@ -208,7 +208,7 @@ class _Scenes:
         ) as client:
             yield client
 
-    def _scene(self, small: ApiClient, hostile: httpx.Client, name: str, request: Request) -> dict[str, object]:
+    def _measure_scene(self, small: ApiClient, hostile: httpx.Client, name: str, request: Request) -> dict[str, object]:
         with _repeated(hostile, request) as answers:
             times = self._times(small, self._runs)
         median = round(statistics.median(times), 1)
@@ -218,9 +218,9 @@ class _Scenes:
     def _run_of_hostile_servers(
         self, small: ApiClient, hostile: httpx.Client, servers: HostileServers
     ) -> dict[str, object]:
-        """The limit: two stages, and each time that a contact waits (`DEFER_SECONDS`) its own time once more."""
+        """Its time is bounded by the limit for one contact, in two stages, once more for each deferral."""
         started = time.perf_counter()
-        body = order([json.dumps(contact).encode() for contact in servers.contacts()])[1]
+        body = run_of([json.dumps(contact).encode() for contact in servers.contacts()])[1]
         run = f"/api/v1/growth/runs/{hostile.post(RUN, content=body).raise_for_status().json()['run_id']}"
         times = self._times(small, self._runs)
         self._stack.engine.wait_until(
@@ -255,43 +255,41 @@ class _Scenes:
 
 @contextmanager
 def _repeated(client: httpx.Client, request: Request) -> Iterator[Counter[int]]:
-    """A request sent again and again until the block ends; after it, what was answered how often.
+    """Send a request again and again until the block ends; the counter then has the number of responses by status.
 
-    From a process of its own and of the lowest priority, since a client has a machine of its own: what sending costs
-    here must not be taken from the small runs, nor from the thread that measures them.
+    The sender is a process of its own with the lowest priority, since a real client has a machine of its own: sending
+    must not take processor time from the small runs, nor from the thread that measures them.
     """
     answers: Counter[int] = Counter()
     spawn = multiprocessing.get_context("spawn")
-    over = spawn.Event()
-    ours, theirs = spawn.Pipe()
-    to = (str(client.base_url), dict(client.headers), request)
-    process = spawn.Process(target=_send_again_and_again, args=(*to, over, theirs), daemon=True)
+    stop = spawn.Event()
+    parent_end, child_end = spawn.Pipe()
+    target = (str(client.base_url), dict(client.headers), request)
+    process = spawn.Process(target=_send_repeatedly, args=(*target, stop, child_end), daemon=True)
     process.start()
-    ours.recv()
+    parent_end.recv()
     try:
         yield answers
     finally:
-        over.set()
-        answers.update(ours.recv())
+        stop.set()
+        answers.update(parent_end.recv())
         process.join()
 
 
-def _send_again_and_again(
-    url: str, headers: Mapping[str, str], request: Request, over: Event, pipe: Connection
-) -> None:
+def _send_repeatedly(url: str, headers: Mapping[str, str], request: Request, stop: Event, pipe: Connection) -> None:
     os.nice(19)
     answers: Counter[int] = Counter()
     path, body = request
     with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=600) as client:
 
         def repeat() -> None:
-            while not over.is_set():
+            while not stop.is_set():
                 answers[client.post(path, content=body).status_code] += 1
 
         senders = [threading.Thread(target=repeat) for _ in range(SENDERS)]
         for sender in senders:
             sender.start()
-        pipe.send("begun")
+        pipe.send("started")
         for sender in senders:
             sender.join()
     pipe.send(answers)

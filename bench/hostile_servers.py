@@ -1,10 +1,10 @@
-"""Name servers and mail servers that mean us ill, each at an address of 127.66.0.0/16, and the contacts that meet them.
+"""Hostile name servers and mail servers, each at an address of 127.66.0.0/16, and contacts at their domains.
 
-For `hostile.py`: `async with hostile_servers(smtp_port, ordinary_dns) as servers` serves them until it is left; the
-engine under test is given `servers.nameserver` as its resolver, which passes on whatever is not theirs, and
-`servers.contacts(...)` to work. Alone, it has both stages meet each of them and ends in one line of JSON: for how many
-seconds each domain's contacts kept us, which CONTACT_TIMEOUT_SECONDS bounds, the processor time that they took, and the
-longest that the event loop stood still meanwhile.
+For `hostile.py`: `async with hostile_servers(smtp_port, ordinary_dns) as servers` runs them until the block ends. The
+engine under test uses `servers.nameserver` as its resolver, which forwards queries for all other domains, and works
+`servers.contacts(...)`. Run alone, it works contacts at each domain in both stages and ends in one line of JSON: after
+how many seconds each domain's contacts were done, which CONTACT_TIMEOUT_SECONDS bounds, the processor time, and the
+longest time for which the event loop was blocked.
 """
 
 import argparse
@@ -38,52 +38,52 @@ DRIP_SECONDS = 0.5
 HELLO = b"250-host.test\r\n250 8BITMIME\r\n"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Zone = Mapping[tuple[str, str], Sequence[str]]
 
 # Mail servers
 
 
 async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Be an ordinary server until somebody is asked about."""
+    """Behave like an ordinary server until the first RCPT."""
     writer.write(b"220 host.test ESMTP\r\n")
     while not (command := await reader.readuntil(b"\r\n")).startswith(b"RCPT"):
         writer.write(HELLO if command.startswith(b"EHLO") else b"250 Ok\r\n")
 
 
 async def drips(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send a byte of the greeting now and then, for ever."""
+    """Send a byte of the greeting every half second, for ever."""
     await _repeat(writer, b"2", DRIP_SECONDS)
 
 
 async def drips_replies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send a byte of the first reply now and then, for ever."""
+    """Send a byte of the first reply to RCPT every half second, for ever."""
     await _greet(reader, writer)
     await _repeat(writer, b"5", DRIP_SECONDS)
 
 
 async def never_ends_a_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send one line as fast as it is read."""
+    """Send one endless line as fast as it is read."""
     await _greet(reader, writer)
     await _repeat(writer, b"5" * 65536)
 
 
 async def never_ends_a_reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send lines of one reply as fast as they are read."""
+    """Send lines of one endless reply as fast as they are read."""
     await _greet(reader, writer)
     await _repeat(writer, b"550-no\r\n" * 5000)
 
 
 async def sends_blank_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send nothing, in as many lines as are read."""
+    """Send blank lines as fast as they are read."""
     await _greet(reader, writer)
     await _repeat(writer, b"\r\n" * 30_000)
 
 
-def replies(text: bytes, seconds: float = 0.0) -> Talk:
-    """Answer each question with a reply of this text, after so many seconds."""
+def replies(text: bytes, seconds: float = 0.0) -> Behaviour:
+    """Reply to each RCPT with this text, after so many seconds."""
 
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _greet(reader, writer)
         for number in range(MANY):
             await asyncio.sleep(seconds)
@@ -91,11 +91,11 @@ def replies(text: bytes, seconds: float = 0.0) -> Talk:
             while not (command := await reader.readuntil(b"\r\n")).startswith(b"RCPT"):
                 writer.write(b"221 Bye\r\n" if command.startswith(b"QUIT") else b"250 Ok\r\n")
 
-    return converse
+    return serve_client
 
 
 def _lines(pattern: bytes) -> bytes:
-    """A reply as long as any may be, no two of which are the same."""
+    """A reply of the greatest length allowed, with a number in it that makes each reply different."""
     line = (pattern * 2000)[:2000]
     return b"550-" + line + b"\r\n" + (b"550-" + line + b"\r\n") * 97 + b"550 %d\r\n"
 
@@ -107,14 +107,14 @@ async def _repeat(writer: asyncio.StreamWriter, data: bytes, seconds: float = 0.
         await asyncio.sleep(seconds)
 
 
-MAIL_SERVERS: Mapping[str, Talk] = {
+MAIL_SERVERS: Mapping[str, Behaviour] = {
     "drips": drips,
     "drips-replies": drips_replies,
     "endless-line": never_ends_a_line,
     "endless-reply": never_ends_a_reply,
     "blank-lines": sends_blank_lines,
     "slow-replies": replies(b"550 no %d\r\n", 19),
-    # What used to keep a process for seconds, minutes or hours.
+    # Replies that used to occupy a process for seconds, minutes or hours.
     "colons": replies(b"550 %d a:a:a:" + b"a" * 900 + b"g\r\n"),
     "at-signs": replies(_lines(b"<@@@")),
     "words": replies(_lines(b"w")),
@@ -126,7 +126,7 @@ MAIL_SERVERS: Mapping[str, Talk] = {
 
 
 def _zone() -> dict[tuple[str, str], Sequence[str]]:
-    """The records of all domains; a name without any is not answered for."""
+    """The records of all domains. Queries for a name without any get no answer."""
     zone: dict[tuple[str, str], Sequence[str]] = {}
     for number, name in enumerate(MAIL_SERVERS):
         zone[f"{name}.{ZONE}", "MX"] = [f"10 mx.{name}.{ZONE}"]
@@ -149,7 +149,7 @@ def _mail_ip(number: int) -> str:
 
 
 class _NameServer(asyncio.DatagramProtocol):
-    """Answers for the hostile zone, and passes on everything else."""
+    """Answers for the hostile zone, and forwards all other queries."""
 
     def __init__(self, ordinary: tuple[str, int] | None) -> None:
         self._zone, self._ordinary = _zone(), ordinary
@@ -167,9 +167,9 @@ class _NameServer(asyncio.DatagramProtocol):
         answer = await self.answer(data)
         if answer is not None:
             if len(answer) > 1232:
-                short = dns.message.make_response(dns.message.from_wire(data))
-                short.flags |= dns.flags.TC
-                answer = short.to_wire()
+                truncated = dns.message.make_response(dns.message.from_wire(data))
+                truncated.flags |= dns.flags.TC
+                answer = truncated.to_wire()
             self._transport.sendto(answer, addr)
 
     async def serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -189,16 +189,16 @@ class _NameServer(asyncio.DatagramProtocol):
         question = query.question[0]
         name, kind = question.name.to_text().lower(), dns.rdatatype.to_text(question.rdtype)
         if not name.endswith(ZONE):
-            return await self._passed_on(query)
-        held = "CNAME" if (name, "CNAME") in self._zone else "TXT" if (name, "TXT") in self._zone else kind
-        records = self._zone.get((name, held))
+            return await self._forward(query)
+        stored_type = "CNAME" if (name, "CNAME") in self._zone else "TXT" if (name, "TXT") in self._zone else kind
+        records = self._zone.get((name, stored_type))
         if records is None:
             return None
         response = dns.message.make_response(query)
-        response.answer.append(dns.rrset.from_text(name, 300, "IN", held, *records))
+        response.answer.append(dns.rrset.from_text(name, 300, "IN", stored_type, *records))
         return response.to_wire(max_size=LARGEST)
 
-    async def _passed_on(self, query: dns.message.Message) -> bytes | None:
+    async def _forward(self, query: dns.message.Message) -> bytes | None:
         if self._ordinary is None:
             refused = dns.message.make_response(query)
             refused.set_rcode(dns.rcode.REFUSED)
@@ -218,11 +218,11 @@ class HostileServers:
 
     @property
     def domains(self) -> Sequence[str]:
-        """All hostile domains; each is hostile in a way of its own."""
+        """All hostile domains, each of which misbehaves differently."""
         return [f"{name}.{ZONE}".rstrip(".") for name in (*MAIL_SERVERS, *DNS_ONLY)]
 
     def contacts(self, each: int = 5) -> list[dict[str, str]]:
-        """So many people at each domain, as a run takes them; with an address, for a run that verifies."""
+        """So many contacts at each domain for a run; their addresses are for a run that only verifies."""
         names = [f"Ada Alder{LETTERS[number // 26]}{LETTERS[number % 26]}" for number in range(each)]
         return [
             {"full_name": name, "domain": domain, "email": f"{name.lower().replace(' ', '.')}@{domain}"}
@@ -233,59 +233,61 @@ class HostileServers:
 
 @asynccontextmanager
 async def hostile_servers(smtp_port: int, ordinary_dns: tuple[str, int] | None = None) -> AsyncIterator[HostileServers]:
-    """Serve all of them, the mail servers on this port; `ordinary_dns` answers for the rest of the world."""
+    """Run all of them, the mail servers on this port; `ordinary_dns` answers for all other domains."""
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        for number, talk in enumerate(MAIL_SERVERS.values()):
-            await _enter(stack, _until_it_leaves(talk), _mail_ip(number), smtp_port)
+        for number, behave in enumerate(MAIL_SERVERS.values()):
+            await _start(stack, _until_disconnected(behave), _mail_ip(number), smtp_port)
         name_server = _NameServer(ordinary_dns)
-        port = await _enter(stack, name_server.serve_tcp, NAMESERVER_IP, 0)
+        port = await _start(stack, name_server.serve_tcp, NAMESERVER_IP, 0)
         transport, _ = await loop.create_datagram_endpoint(lambda: name_server, local_addr=(NAMESERVER_IP, port))
         stack.callback(transport.close)
         yield HostileServers((NAMESERVER_IP, port))
 
 
-async def _enter(stack: AsyncExitStack, talk: Talk, ip: str, port: int) -> int:
-    server = await asyncio.start_server(talk, ip, port)
+async def _start(stack: AsyncExitStack, behave: Behaviour, ip: str, port: int) -> int:
+    server = await asyncio.start_server(behave, ip, port)
     stack.callback(server.close)
-    found: int = server.sockets[0].getsockname()[1]
-    return found
+    bound_port: int = server.sockets[0].getsockname()[1]
+    return bound_port
 
 
-def _until_it_leaves(talk: Talk) -> Talk:
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def _until_disconnected(behave: Behaviour) -> Behaviour:
+    async def serve_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await talk(reader, writer)
+            await behave(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
 
-    return converse
+    return serve_client
 
 
 # Alone
 
 
 def main() -> None:
-    """Have both stages meet each of the domains."""
+    """Work contacts at each domain in both stages."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--record-timeout", type=float, default=10.0)
+    arguments.add_argument("--contact-timeout", type=float, default=10.0)
     arguments.add_argument("--smtp-port", type=int, default=2566)
-    given = arguments.parse_args()
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=_serve, args=(given.smtp_port, theirs), daemon=True)
+    options = arguments.parse_args()
+    parent_end, child_end = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(
+        target=_serve, args=(options.smtp_port, child_end), daemon=True
+    )
     process.start()
     try:
-        servers: HostileServers = ours.recv()
+        servers: HostileServers = parent_end.recv()
         config = MailNetworkConfig(
-            (servers.nameserver,), given.smtp_port, allow_private=True, contact_timeout=given.contact_timeout,
-            defer_seconds=(), connect_timeout=given.contact_timeout / 2, command_timeout=given.contact_timeout / 2,
+            (servers.nameserver,), options.smtp_port, allow_private=True, contact_timeout=options.contact_timeout,
+            defer_seconds=(), connect_timeout=options.contact_timeout / 2, command_timeout=options.contact_timeout / 2,
         )  # fmt: skip
-        figures = {stage: asyncio.run(_meet(stage, servers, config)) for stage in ("email_verify", "email_lookup")}
+        figures = {stage: asyncio.run(_work(stage, servers, config)) for stage in ("email_verify", "email_lookup")}
     finally:
         process.kill()
-    print(json.dumps(figures | {"contact_timeout_seconds": given.contact_timeout}))
+    print(json.dumps(figures | {"contact_timeout_seconds": options.contact_timeout}))
 
 
 def _serve(smtp_port: int, pipe: Connection) -> None:
@@ -297,41 +299,41 @@ def _serve(smtp_port: int, pipe: Connection) -> None:
     asyncio.run(serve())
 
 
-async def _meet(stage: str, servers: HostileServers, config: MailNetworkConfig) -> dict[str, object]:
-    """How long each domain's contacts took, and what they cost the others."""
-    network, contacts = MailNetwork(config), servers.contacts()
-    records = [
+async def _work(stage: str, servers: HostileServers, config: MailNetworkConfig) -> dict[str, object]:
+    """Return after how many seconds each domain's contacts were done, and what they cost the process."""
+    network, rows = MailNetwork(config), servers.contacts()
+    contacts = [
         Contact(
             position,
             email=each["email"] if stage == "email_verify" else "",
             full_name=each["full_name"],
             domain=each["domain"],
         )
-        for position, each in enumerate(contacts)
+        for position, each in enumerate(rows)
     ]
-    stands = [0.0]
-    watching = asyncio.create_task(_watch(stands))
+    longest = [0.0]
+    watcher = asyncio.create_task(_watch(longest))
     started, processor = time.perf_counter(), time.process_time()
     seconds: dict[str, float] = {}
-    async for result in stage_named(stage).stage.work(Batch(records), network):
+    async for result in stage_named(stage).stage.work(Batch(contacts), network):
         reason = result.reason if isinstance(result, Outcome) else "deferred"
-        domain = contacts[result.position]["domain"].partition(".")[0]
+        domain = rows[result.position]["domain"].partition(".")[0]
         seconds[f"{domain} {reason}"] = round(time.perf_counter() - started, 2)
-    watching.cancel()
+    watcher.cancel()
     await network.close()
     return {
         "seconds": seconds,
         "processor_seconds": round(time.process_time() - processor, 2),
-        "longest_stand_ms": round(1000 * stands[0]),
+        "longest_block_ms": round(1000 * longest[0]),
     }
 
 
-async def _watch(stands: list[float]) -> None:
-    """Note for how long the event loop stood still, until cancelled."""
+async def _watch(longest: list[float]) -> None:
+    """Keep the longest time for which the event loop was blocked, until cancelled."""
     while True:
         before = time.perf_counter()
         await asyncio.sleep(0.001)
-        stands[0] = max(stands[0], time.perf_counter() - before)
+        longest[0] = max(longest[0], time.perf_counter() - before)
 
 
 if __name__ == "__main__":

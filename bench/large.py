@@ -3,7 +3,7 @@
 Two parts, on the sandbox's DNS and SMTP servers:
 
 1. a run of `--contacts`, cancelled when `--cancel-at` percent are reached, then retried until it is completed;
-2. `--verify` addresses at domains that need no question to a mail server (`verify_existing_emails`).
+2. `--verify` addresses at domains without a mail server to probe (`verify_existing_emails`).
 
 Prints each part's time, and the peak memory of each of the engine's processes. Ends in one line of JSON.
 Linux only: the peaks are read from `/proc`.
@@ -41,18 +41,18 @@ GREYLIST_SECONDS = 5
 SETTINGS = {
     "MAX_CONTACTS": "1000000",
     "MAX_BODY_BYTES": str(512 * 1024 * 1024),
-    # Little longer than the sandbox's greylisting: what is measured is work, not waiting.
+    # A little longer than the sandbox's greylisting, so that the time measured is mostly work.
     "DEFER_SECONDS": "10,20",
-    # One domain's contacts are neighbours, so that all processes ask the same few hosts: these need no protection.
+    # Contacts are in order of their domains, so all processes probe the same few hosts: here these need no limits.
     "SMTP_RECIPIENTS_PER_SECOND": "10000",
     "SMTP_CONNECTIONS_PER_HOST": "32",
     "SMTP_CONNECTIONS_PER_PROVIDER": "320",
 }
-NEEDS_NO_QUESTION = {Behaviour.NULL_MX, Behaviour.NO_SUCH_DOMAIN}
+WITHOUT_MAIL_SERVER = {Behaviour.NULL_MX, Behaviour.NO_SUCH_DOMAIN}
 
 
 def main() -> None:
-    """Do both parts, print what each took."""
+    """Run both parts, and print their times."""
     options = _options()
     domains = invent_domains(SEED, max(60, options.contacts // CONTACTS_PER_DOMAIN))
     people = invent_people(SEED, options.contacts, domains)
@@ -65,7 +65,7 @@ def main() -> None:
     ):
         contacts, addresses = Path(directory, "contacts.csv"), Path(directory, "addresses.csv")
         write_contacts_csv(people, contacts)
-        _write_addresses(addresses, [d.name for d in domains if d.behaviour in NEEDS_NO_QUESTION], options.verify)
+        _write_addresses(addresses, [d.name for d in domains if d.behaviour in WITHOUT_MAIL_SERVER], options.verify)
         figures: dict[str, Any] = {"contacts": options.contacts, "verify": options.verify}
         if options.contacts:
             figures |= _cancelled_and_retried(stack, contacts, options.cancel_at)
@@ -80,7 +80,7 @@ def _options() -> argparse.Namespace:
     arguments.add_argument("--contacts", type=int, default=250_000)
     arguments.add_argument("--cancel-at", type=int, default=60, metavar="PERCENT")
     arguments.add_argument("--verify", type=int, default=1_000_000)
-    arguments.add_argument("--processes", type=int, default=8, help="of the worker: most of them wait")
+    arguments.add_argument("--processes", type=int, default=8, help="worker processes, most of which wait")
     return arguments.parse_args()
 
 
@@ -97,20 +97,20 @@ def _cancelled_and_retried(stack: Stack, contacts: Path, percent: int) -> dict[s
     run_id = _submit(credentials, contacts, "full_pipeline")
     created = time.monotonic()
     _wait(stack, credentials, run_id, lambda state: state["progress"]["percent"] >= percent)
-    cancelling = time.monotonic()
+    cancel_sent = time.monotonic()
     _growth(credentials, "cancel", run_id)
-    retrying = time.monotonic()
+    retry_sent = time.monotonic()
     retry_id = _run_id_in(_growth(credentials, "retry", run_id))
     retried = time.monotonic()
     _check(_wait(stack, credentials, retry_id, _is_finished))
     figures = {
         "submit_s": created - submitted,
-        "until_cancelled_s": cancelling - created,
-        "cancel_s": retrying - cancelling,
-        "retry_s": retried - retrying,
+        "until_cancelled_s": cancel_sent - created,
+        "cancel_s": retry_sent - cancel_sent,
+        "retry_s": retried - retry_sent,
         "retry_completed_s": time.monotonic() - retried,
     }
-    return _told(figures)
+    return _printed(figures)
 
 
 def _completed(stack: Stack, addresses: Path) -> dict[str, float]:
@@ -119,10 +119,10 @@ def _completed(stack: Stack, addresses: Path) -> dict[str, float]:
     run_id = _submit(credentials, addresses, "verify_existing_emails")
     created = time.monotonic()
     _check(_wait(stack, credentials, run_id, _is_finished))
-    return _told({"verify_submit_s": created - submitted, "verify_completed_s": time.monotonic() - created})
+    return _printed({"verify_submit_s": created - submitted, "verify_completed_s": time.monotonic() - created})
 
 
-def _told(figures: dict[str, float]) -> dict[str, float]:
+def _printed(figures: dict[str, float]) -> dict[str, float]:
     for name, seconds in figures.items():
         print(f"{name:24} {seconds:8.1f}", flush=True)
     return {name: round(seconds, 1) for name, seconds in figures.items()}
@@ -154,7 +154,7 @@ def _growth(credentials: Credentials, *arguments: str) -> str:
 
 
 def _run_id_in(output: str) -> str:
-    """The id in "Run ID: 5 contacts queued." and "Run ID goes on where ..."."""
+    """Return the id from "Run ID: 5 contacts queued." or "Run ID goes on where ..."."""
     return output.split()[1].rstrip(":")
 
 

@@ -1,7 +1,7 @@
 """Ten thousand contacts at one domain, or each at a domain of their own: time, memory, connections.
 
-The look-up stage works them chunk by chunk against the sandbox, which is a process of its own here, so that the
-memory is the engine's. Ends in one line of JSON.
+The look-up stage works them chunk by chunk against the sandbox. The sandbox is a process of its own, so that the memory
+measured is the engine's. Ends in one line of JSON.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SHAPES = {"one_domain": at_one_domain, "one_each": one_each, "one_each_at_three_
 
 
 def main() -> None:
-    """Work both lists, and print the figures."""
+    """Work each list, and print the figures."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--contacts", type=int, default=10_000)
     contacts = arguments.parse_args().contacts
@@ -33,24 +33,24 @@ def main() -> None:
 
 
 def _measure(shape: str, contacts: int) -> dict[str, float]:
-    ours, theirs = multiprocessing.Pipe()
-    sandbox = multiprocessing.get_context("spawn").Process(target=_serve, args=(shape, contacts, theirs))
+    parent_end, child_end = multiprocessing.Pipe()
+    sandbox = multiprocessing.get_context("spawn").Process(target=_serve, args=(shape, contacts, child_end))
     sandbox.start()
-    nameserver, smtp_port = ours.recv()
+    nameserver, smtp_port = parent_end.recv()
     started = time.monotonic()
-    right, memory = asyncio.run(_work(SHAPES[shape](contacts), nameserver, smtp_port))
+    found, memory = asyncio.run(_work(SHAPES[shape](contacts), nameserver, smtp_port))
     seconds = time.monotonic() - started
-    ours.send("done")
-    connections, most_at_once, commands = ours.recv()
+    parent_end.send("done")
+    connections, most_at_once, commands = parent_end.recv()
     sandbox.join()
     return {
-        "found": right,
+        "found": found,
         "seconds": round(seconds, 1),
         "memory_after_a_tenth_mb": round(memory[len(memory) // 10] / 1e6, 1),
         "memory_at_the_end_mb": round(memory[-1] / 1e6, 1),
         "connections": connections,
         "most_at_once_to_a_host": most_at_once,
-        "commands_per_found": round(commands / right, 3),
+        "commands_per_found": round(commands / found, 3),
     }
 
 
@@ -67,15 +67,17 @@ def _serve(shape: str, contacts: int, pipe: Connection) -> None:
 
 async def _work(crowd: Crowd, nameserver: tuple[str, int], smtp_port: int) -> tuple[int, list[int]]:
     network = MailNetwork(MailNetworkConfig(nameservers=(nameserver,), smtp_port=smtp_port, allow_private=True))
-    right, memory = 0, []
+    found, memory = 0, []
     for start in range(0, len(crowd.people), CHUNK_SIZE):
         people = dict(enumerate(crowd.people[start : start + CHUNK_SIZE]))
-        contacts = [Contact(n, who.first_name, who.last_name, domain=who.domain) for n, who in people.items()]
+        contacts = [
+            Contact(n, person.first_name, person.last_name, domain=person.domain) for n, person in people.items()
+        ]
         async for result in EmailLookup().work(Batch(contacts), network):
-            right += isinstance(result, Outcome) and result.email == people[result.position].email
+            found += isinstance(result, Outcome) and result.email == people[result.position].email
         memory.append(psutil.Process().memory_info().rss)
     await network.close()
-    return right, memory
+    return found, memory
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """Measures how well addresses are found, and with how few commands, over a sandbox whose truth is known.
 
 The look-up stage works a truth set (`sandbox.truth_set`) as a worker does, chunk by chunk, against real servers on
-loopback: first cold, then again with what the first run learnt. Domains with one contact, with two to nine and with
+loopback: first cold, then again with what the first pass learnt. Domains with one contact, with two to nine and with
 ten or more are worked separately, so that commands are counted for each. The last line is JSON:
 
-- `found_recall`: of those who can be found, the share whose right address was found;
-- `wrong_rate`: of the addresses found, the share that is not the person's;
-- `commands_per_found_10plus`, `commands_per_found_single`: SMTP commands of all kinds, EHLO to QUIT, by right
-  addresses, at domains with ten contacts or more, and with one;
-- `warm_ratio`: the second run's commands by the first one's.
+- `found_recall`: of the people who can be found, the share whose right address was found;
+- `wrong_rate`: of the addresses found, the share that is wrong;
+- `commands_per_found_10plus`, `commands_per_found_single`: SMTP commands of all kinds, EHLO to QUIT, per right
+  address, at domains with ten contacts or more, and with one;
+- `warm_ratio`: the second pass's commands divided by the first one's.
 """
 
 import argparse
@@ -34,7 +34,7 @@ SLOW_SECONDS = 0.05
 
 
 @dataclass
-class Worked:
+class PassResult:
     """The results of one pass over some people."""
 
     outcomes: dict[int, Outcome] = field(default_factory=dict)
@@ -61,10 +61,10 @@ def main() -> None:
     _print_tables(truth, everything)
     if options.misses:
         _print_misses(truth, everything, options.misses)
-    for size_class, worked in cold.items():
-        print(size_class, dict(worked.commands), "most connections at once", worked.most_at_once)
+    for size_class, result in cold.items():
+        print(size_class, dict(result.commands), "most connections at once", result.most_at_once)
     print(f"cold: {seconds:.0f} s; " + ", ".join(f"{verb} {n}" for verb, n in everything.commands.most_common()))
-    print(f"with what is known of the domains alone: {_ratio(others.values(), cold.values()):.3f} of the cold commands")
+    print(f"with the patterns of the domains alone: {_ratio(others.values(), cold.values()):.3f} of the cold commands")
     figures = _figures(truth, cold, everything) | {"warm_ratio": _ratio(warm.values(), cold.values())}
     print(json.dumps({name: round(figure, 4) for name, figure in figures.items()} | {"seed": options.seed}))
 
@@ -74,7 +74,7 @@ def _options() -> argparse.Namespace:
     arguments.add_argument("--seed", type=int, default=2026)
     arguments.add_argument("--people", type=int, default=5000)
     arguments.add_argument("--domains", type=int, default=400)
-    arguments.add_argument("--misses", type=int, default=0, metavar="N", help="print so many that were not found")
+    arguments.add_argument("--misses", type=int, default=0, metavar="N", help="print N people who were not found")
     return arguments.parse_args()
 
 
@@ -82,27 +82,27 @@ def _size_class(company: Company) -> str:
     return "1" if company.size == 1 else "2-9" if company.size < 10 else "10+"
 
 
-def _work_all(truth: TruthSet, internet: Internet, knowledge: Knowledge) -> Mapping[str, Worked]:
-    """Work each size class separately, as a process of its own would."""
+def _work_all(truth: TruthSet, internet: Internet, knowledge: Knowledge) -> Mapping[str, PassResult]:
+    """Work each size class separately, with a network and counts of its own."""
     knowledge.begin_run()
     classes = {company.domain.name: _size_class(company) for company in truth.companies}
-    worked = {}
+    results = {}
     for size_class in ("1", "2-9", "10+"):
         contacts = [
-            _record(position, employee)
+            _contact(position, employee)
             for position, employee in enumerate(truth.employees)
             if classes[employee.domain] == size_class
         ]
-        worked[size_class] = asyncio.run(_work(contacts, internet, knowledge))
-    return worked
+        results[size_class] = asyncio.run(_work(contacts, internet, knowledge))
+    return results
 
 
-def _record(position: int, employee: Employee) -> Contact:
+def _contact(position: int, employee: Employee) -> Contact:
     written = employee.written
     return Contact(position, written.first_name, written.last_name, written.full_name, domain=employee.domain)
 
 
-async def _work(contacts: Sequence[Contact], internet: Internet, knowledge: Knowledge) -> Worked:
+async def _work(contacts: Sequence[Contact], internet: Internet, knowledge: Knowledge) -> PassResult:
     internet.reset_counts()
     host, _, port = internet.dns_address.partition(":")
     network = MailNetwork(
@@ -116,30 +116,30 @@ async def _work(contacts: Sequence[Contact], internet: Internet, knowledge: Know
             defer_seconds=(GREYLIST_SECONDS,) * len(MailNetworkConfig().defer_seconds),
         )
     )
-    worked = Worked()
-    left = sorted(contacts, key=lambda contact: (contact.domain, contact.position))
-    while left:
+    result = PassResult()
+    remaining = sorted(contacts, key=lambda contact: (contact.domain, contact.position))
+    while remaining:
         deferred = []
-        for start in range(0, len(left), CHUNK_SIZE):
-            chunk = left[start : start + CHUNK_SIZE]
-            others = _colleagues(left[:start] + left[start + CHUNK_SIZE :], chunk, worked.outcomes)
-            deferred += await _work_chunk(chunk, others, network, knowledge, worked.outcomes)
-        left = deferred
-        if left:
+        for start in range(0, len(remaining), CHUNK_SIZE):
+            chunk = remaining[start : start + CHUNK_SIZE]
+            others = _colleagues(remaining[:start] + remaining[start + CHUNK_SIZE :], chunk, result.outcomes)
+            deferred += await _work_chunk(chunk, others, network, knowledge, result.outcomes)
+        remaining = deferred
+        if remaining:
             await asyncio.sleep(GREYLIST_SECONDS)
     await network.close()
     counts = internet.counts
     for tally in counts.hosts.values():
-        worked.commands.update(tally.commands)
-        worked.most_at_once = max(worked.most_at_once, tally.most_at_once)
-    worked.recipients.update(counts.recipients)
-    return worked
+        result.commands.update(tally.commands)
+        result.most_at_once = max(result.most_at_once, tally.most_at_once)
+    result.recipients.update(counts.recipients)
+    return result
 
 
 def _colleagues(
     others: Sequence[Contact], chunk: Sequence[Contact], outcomes: Mapping[int, Outcome]
 ) -> Sequence[Contact]:
-    """Return those of the others at the chunk's domains who have no address yet."""
+    """Return the other contacts at the chunk's domains that have no address yet."""
     domains = {contact.domain for contact in chunk}
     found = {position for position, outcome in outcomes.items() if outcome.email}
     return [each for each in others if each.domain in domains and each.position not in found]
@@ -152,7 +152,7 @@ async def _work_chunk(
     knowledge: Knowledge,
     outcomes: dict[int, Outcome],
 ) -> list[Contact]:
-    """Work one chunk with what is known, learn from it as a checkpoint does, and return who is deferred."""
+    """Work one chunk with what is known, learn from it as a checkpoint does, and return the deferred contacts."""
     domains = {contact.domain for contact in chunk}
     batch = Batch(
         chunk,
@@ -165,19 +165,19 @@ async def _work_chunk(
     new = {each.position: each for each in results if isinstance(each, Outcome)}
     outcomes |= new
     knowledge.learn(list(new.values()))
-    waiting = {each.position for each in results if isinstance(each, Deferral)}
-    return [contact._replace(deferrals=contact.deferrals + 1) for contact in chunk if contact.position in waiting]
+    deferred = {each.position for each in results if isinstance(each, Deferral)}
+    return [contact._replace(deferrals=contact.deferrals + 1) for contact in chunk if contact.position in deferred]
 
 
 # The figures
 
 
-def _merged(all_worked: Iterable[Worked]) -> Worked:
-    merged = Worked()
-    for worked in all_worked:
-        merged.outcomes |= worked.outcomes
-        merged.commands.update(worked.commands)
-        merged.recipients.update(worked.recipients)
+def _merged(results: Iterable[PassResult]) -> PassResult:
+    merged = PassResult()
+    for result in results:
+        merged.outcomes |= result.outcomes
+        merged.commands.update(result.commands)
+        merged.recipients.update(result.recipients)
     return merged
 
 
@@ -189,7 +189,7 @@ def _right(employee: Employee, outcome: Outcome) -> bool:
     return _found(outcome) and outcome.email == employee.email
 
 
-def _figures(truth: TruthSet, cold: Mapping[str, Worked], everything: Worked) -> dict[str, float]:
+def _figures(truth: TruthSet, cold: Mapping[str, PassResult], everything: PassResult) -> dict[str, float]:
     pairs = [(truth.employees[position], outcome) for position, outcome in everything.outcomes.items()]
     findable = [_right(employee, outcome) for employee, outcome in pairs if employee.findable]
     found = [_right(employee, outcome) for employee, outcome in pairs if _found(outcome)]
@@ -201,19 +201,19 @@ def _figures(truth: TruthSet, cold: Mapping[str, Worked], everything: Worked) ->
     }
 
 
-def _commands_per_found(truth: TruthSet, worked: Worked) -> float:
-    right = sum(_right(truth.employees[position], outcome) for position, outcome in worked.outcomes.items())
-    return worked.commands.total() / right
+def _commands_per_found(truth: TruthSet, result: PassResult) -> float:
+    right = sum(_right(truth.employees[position], outcome) for position, outcome in result.outcomes.items())
+    return result.commands.total() / right
 
 
-def _ratio(warm: Iterable[Worked], cold: Iterable[Worked]) -> float:
-    return sum(worked.commands.total() for worked in warm) / sum(worked.commands.total() for worked in cold)
+def _ratio(warm: Iterable[PassResult], cold: Iterable[PassResult]) -> float:
+    return sum(result.commands.total() for result in warm) / sum(result.commands.total() for result in cold)
 
 
 # The tables
 
 
-def _print_tables(truth: TruthSet, worked: Worked) -> None:
+def _print_tables(truth: TruthSet, result: PassResult) -> None:
     companies = {company.domain.name: company for company in truth.companies}
     groups: Mapping[str, Callable[[Employee], str]] = {
         "culture": lambda employee: employee.culture,
@@ -223,30 +223,30 @@ def _print_tables(truth: TruthSet, worked: Worked) -> None:
     }
     for title, group in groups.items():
         print(f"{title:20} people findable   recall  wrong  RCPT each")
-        for name, row in sorted(_rows(truth, worked, group).items()):
+        for name, row in sorted(_rows(truth, result, group).items()):
             recall = f"{row['recalled'] / row['findable']:8.1%}" if row["findable"] else "       –"
-            asked = row["asked"] / row["people"]
-            print(f"{name:20} {row['people']:6} {row['findable']:8} {recall} {row['wrong']:6} {asked:10.2f}")
+            probes = row["probes"] / row["people"]
+            print(f"{name:20} {row['people']:6} {row['findable']:8} {recall} {row['wrong']:6} {probes:10.2f}")
         print()
 
 
-def _rows(truth: TruthSet, worked: Worked, group: Callable[[Employee], str]) -> Mapping[str, Counter[str]]:
+def _rows(truth: TruthSet, result: PassResult, group: Callable[[Employee], str]) -> Mapping[str, Counter[str]]:
     sizes = Counter(employee.domain for employee in truth.employees)
     rows: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for position, employee in enumerate(truth.employees):
-        outcome, row = worked.outcomes[position], rows[group(employee)]
+        outcome, row = result.outcomes[position], rows[group(employee)]
         row["people"] += 1
         row["findable"] += employee.findable
         row["recalled"] += employee.findable and _right(employee, outcome)
         row["wrong"] += _found(outcome) and not _right(employee, outcome)
-        # A domain's probes are divided equally among its people: those of first visits to a greylist have no outcome.
-        row["asked"] += worked.recipients[employee.domain] / sizes[employee.domain]
+        # A domain's probes are divided equally among its people: the probes of a greylisted visit belong to no outcome.
+        row["probes"] += result.recipients[employee.domain] / sizes[employee.domain]
     return rows
 
 
-def _print_misses(truth: TruthSet, worked: Worked, count: int) -> None:
+def _print_misses(truth: TruthSet, result: PassResult, count: int) -> None:
     for position, employee in enumerate(truth.employees):
-        outcome = worked.outcomes[position]
+        outcome = result.outcomes[position]
         wrong = _found(outcome) and not _right(employee, outcome)
         if wrong or (employee.findable and not _right(employee, outcome)):
             written = employee.written

@@ -1,4 +1,4 @@
-"""What runs learn, kept in memory as `pipeline.memory` keeps it in Postgres."""
+"""What runs learn, kept in this process the way `pipeline.memory` keeps it in Postgres."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,14 +20,14 @@ class Knowledge:
 
     def learn(self, outcomes: Sequence[Outcome]) -> None:
         """Learn from outcomes."""
-        for (domain, pattern), lesson in lessons(outcomes).items():
-            self._confirmed[domain][pattern] += lesson.confirmed
-            self._refused[domain][pattern] += lesson.refused
+        for (domain, pattern), observed in lessons(outcomes).items():
+            self._confirmed[domain][pattern] += observed.confirmed
+            self._refused[domain][pattern] += observed.refused
         self.taken |= {outcome.email for outcome in outcomes if outcome.email}
         for outcome in outcomes:
-            if kept := known_person(outcome):
-                person, known = kept
-                self.people[person] = known
+            if entry := known_person(outcome):
+                digest, person = entry
+                self.people[digest] = person
 
     def begin_run(self) -> None:
         """Begin a later run, for which no address is taken."""

@@ -1,8 +1,8 @@
-"""What a connection slot costs: shared by all workers through Redis, beside one process's own.
+"""What a connection slot costs: one shared by all workers through Redis, and one of a process alone.
 
-On a real Valkey, in two shapes. 2,000 slots for 200 conversations over 100 mail hosts, where nobody waits: processor
+On a real Valkey, in two shapes. 2,000 slots for 200 conversations over 100 mail hosts, none of which waits: processor
 time of the worker and of Valkey, and wall time, in microseconds a slot. And 400 sessions of 20 ms at one host that
-takes 4 at once, of two processes: what each turn takes beyond 20 ms / 4. Ends in one line of JSON.
+allows 4 at once, in two processes: the time of each turn beyond 20 ms / 4. Ends in one line of JSON.
 """
 
 import asyncio
@@ -34,33 +34,33 @@ def main() -> None:
 async def _measure(url: str) -> dict[str, float]:
     client = Redis.from_url(url)
     try:
-        shared = await _nobody_waits(SharedPacing(url, LIMITS, 400), client)
-        own = await _nobody_waits(ProcessPacing(LIMITS, 400), client)
-        turn = await _all_wait([SharedPacing(url, LIMITS, 400) for _ in range(2)])
+        shared = await _without_waiting(SharedPacing(url, LIMITS, 400), client)
+        of_process = await _without_waiting(ProcessPacing(LIMITS, 400), client)
+        turn = await _with_waiting([SharedPacing(url, LIMITS, 400) for _ in range(2)])
     finally:
         await client.aclose()
     return {
         **{f"shared_{name}": value for name, value in shared.items()},
-        "own_worker_us": own["worker_us"],
+        "own_worker_us": of_process["worker_us"],
         "turn_beyond_session_us": turn,
     }
 
 
-async def _nobody_waits(pacing: Pacing, client: Redis) -> dict[str, float]:
+async def _without_waiting(pacing: Pacing, client: Redis) -> dict[str, float]:
     pacing.release(await pacing.acquire(MANY_HOSTS[0]), 0)  # connects, loads the scripts
-    wall, worker, server = time.perf_counter(), time.process_time(), await _seconds_of(client)
+    wall, worker, server = time.perf_counter(), time.process_time(), await _processor_seconds(client)
     await asyncio.gather(*(_sessions(pacing, MANY_HOSTS[n % 100], count=10) for n in range(200)))
     await pacing.flush()
     spent = {
         "wall_us": time.perf_counter() - wall,
         "worker_us": time.process_time() - worker,
-        "valkey_us": await _seconds_of(client) - server,
+        "valkey_us": await _processor_seconds(client) - server,
     }
     await pacing.close()
     return {name: round(seconds / 2000 * 1e6, 1) for name, seconds in spent.items()}
 
 
-async def _all_wait(processes: Sequence[Pacing]) -> float:
+async def _with_waiting(processes: Sequence[Pacing]) -> float:
     started = time.perf_counter()
     await asyncio.gather(
         *(_sessions(pacing, ONE_HOST[0], count=4, seconds=SESSION) for pacing in processes for _ in range(50))
@@ -78,7 +78,7 @@ async def _sessions(pacing: Pacing, place: Place, count: int, seconds: float = 0
         pacing.release(slot, 1)
 
 
-async def _seconds_of(client: Redis) -> float:
+async def _processor_seconds(client: Redis) -> float:
     used = await client.info("cpu")
     return float(used["used_cpu_user"] + used["used_cpu_sys"])
 

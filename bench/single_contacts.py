@@ -1,7 +1,7 @@
 """Calculates the least cost of finding the only contact of a domain, for docs/decisions/0014-single-contacts.md.
 
 The search is that of an oracle, which knows how a company spells the name and how common each pattern is, probes the
-likeliest first, and gives up after some probes. It pays what SMTP requires: EHLO, MAIL and QUIT once per domain, a
+likeliest first, and stops after some probes. It pays what SMTP requires: EHLO, MAIL and QUIT once per domain, a
 RCPT per probe, and one for a random address if nothing was refused before the first acceptance. The shares are those
 of the truth set; none is the engine's.
 """
@@ -19,7 +19,7 @@ CATCH_ALL = 0.09
 
 
 def main() -> None:
-    """Print recall and commands per found address, by the probes after which the oracle gives up."""
+    """Print recall and commands per found address, by the probes after which the oracle stops."""
     total = sum(weight for _, weight in FORMS.values())
     shares = sorted((weight / total for _, weight in FORMS.values()), reverse=True)
     print("probes at most  recall   commands per found   without catch-all domains")
@@ -31,10 +31,10 @@ def main() -> None:
 def _commands_per_found(shares: list[float], catch_all: float) -> float:
     most, recall = len(shares), sum(shares)
     until_found = sum(place * share for place, share in enumerate(shares, start=1)) + (1 - recall) * most
-    invented = shares[0]
-    questions = (1 - WITHOUT_ADDRESS) * (until_found + invented) + WITHOUT_ADDRESS * most
+    random_probe = shares[0]
+    probes = (1 - WITHOUT_ADDRESS) * (until_found + random_probe) + WITHOUT_ADDRESS * most
     found = (1 - catch_all) * (1 - WITHOUT_ADDRESS) * recall
-    return (SESSION + (1 - catch_all) * questions + catch_all * 2) / found
+    return (SESSION + (1 - catch_all) * probes + catch_all * 2) / found
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How much 100 tarpits among 10,000 addresses delay a run: no more than the time limit for one contact.
 
-A tarpit takes the connection and sends a byte now and then, for ever. The other 9,900 addresses are at 990 domains on
-Postfix's `smtp-sink` (bench/verify.py says how to get it). Ends in one line of JSON with `delay_seconds` and the
-`contact_timeout_seconds` that bounds it.
+A tarpit accepts the connection and sends a byte every half second, for ever. The other 9,900 addresses are at 990
+domains on Postfix's `smtp-sink` (bench/verify.py says how to get it). Ends in one line of JSON with `delay_seconds` and
+the `contact_timeout_seconds` that bounds it.
 """
 
 import argparse
@@ -23,16 +23,16 @@ from pipeline.stages.email_verify import EmailVerify
 DOMAINS, EACH, TARPITS = 990, 10, 100
 DRIP_SECONDS = 0.5
 SINK_IP = "127.0.0.1"
-"""All ordinary domains share a mail host: the tarpits need the same port on addresses of their own."""
+"""The mail host of all ordinary domains. The tarpits listen on the same port at other addresses."""
 
 
 def main() -> None:
     """Verify without and with the tarpits."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--record-timeout", type=float, default=10.0)
+    arguments.add_argument("--contact-timeout", type=float, default=10.0)
     limit = arguments.parse_args().contact_timeout
     ordinary = [f"person{number}@company{domain}.test" for domain in range(DOMAINS) for number in range(EACH)]
-    held = [f"person@tarpit{number}.test" for number in range(TARPITS)]
+    at_tarpits = [f"person@tarpit{number}.test" for number in range(TARPITS)]
     with smtp_sink(SINK_IP) as port, name_server(_zone()) as name_server_address:
         tarpit = multiprocessing.get_context("fork").Process(target=_run_tarpits, args=(port,), daemon=True)
         tarpit.start()
@@ -46,10 +46,10 @@ def main() -> None:
             connections_per_host=400,
         )
         without, _ = asyncio.run(_verify(config, ordinary))
-        with_tarpits, timed_out = asyncio.run(_verify(config, held + ordinary))
+        with_tarpits, timed_out = asyncio.run(_verify(config, at_tarpits + ordinary))
         tarpit.kill()
     if timed_out != TARPITS:
-        raise SystemExit(f"{timed_out} addresses met the time limit, not {TARPITS}: the figures mean nothing.")
+        raise SystemExit(f"{timed_out} addresses reached the time limit, not {TARPITS}: the figures are not valid.")
     figures = {"seconds_without": without, "seconds_with": with_tarpits, "delay_seconds": with_tarpits - without}
     print(json.dumps({key: round(value, 2) for key, value in figures.items()} | {"contact_timeout_seconds": limit}))
 
@@ -74,18 +74,18 @@ def _run_tarpits(port: int) -> None:
 
 
 async def _serve_tarpits(port: int) -> None:
-    servers = [await asyncio.start_server(_hold, _tarpit_ip(number), port) for number in range(TARPITS)]
+    servers = [await asyncio.start_server(_drip, _tarpit_ip(number), port) for number in range(TARPITS)]
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
-async def _hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while not writer.is_closing():
         writer.write(b"2")
         await asyncio.sleep(DRIP_SECONDS)
 
 
 async def _verify(config: MailNetworkConfig, addresses: Sequence[str]) -> tuple[float, int]:
-    """Give the seconds it took, and how many addresses met the time limit."""
+    """Return the seconds it took, and the number of addresses that reached the time limit."""
     network, started = MailNetwork(config), time.perf_counter()
     contacts = [Contact(position, email=email) for position, email in enumerate(addresses)]
     results = [each async for each in EmailVerify().work(Batch(contacts), network)]

@@ -2,9 +2,9 @@
 
 2,000 addresses over 200 domains, each domain with a mail host of its own, on two servers: Postfix's `smtp-sink`,
 where processor time is the limit, and the same behind a link of 20 ms round trip, where waiting is. The link delays
-bytes and does not line them up: commands that are sent together share the wait. Each figure is the median of
-repetitions in which every row has its turn; `bench/verify_rows.py` says what each row does and how it is kept fair.
-`smtp-sink` accepts everybody, so every domain is a catch-all, which our engine finds out on the way.
+all bytes equally: commands that are sent together wait once. Each figure is the median of repetitions, in each of which
+every row is measured once; `bench/verify_rows.py` says what each row does and how the comparison is kept fair.
+`smtp-sink` accepts every address, so every domain is a catch-all, which our engine detects on the way.
 
     apt-get install postfix             # smtp-sink and smtp-source; choose "No configuration", it need not run
     pip install -e .[bench]             # the Python peers; a missing one is left out, and named
@@ -12,7 +12,7 @@ repetitions in which every row has its turn; `bench/verify_rows.py` says what ea
 
 Ends in one line of JSON: `sink_ratio_best_peer` and `link_ratio_best_peer` (our speed as a multiple of the best Python
 peer's), `sink_ratio_smtp_source` (of smtp-source with one recipient a session), `addresses_per_cpu_s` (ours, on the
-sink, by one process's processor time), `peers_missing` (not installed, so the ratios say nothing about them).
+sink, per second of one process's processor time), `peers_missing` (not installed, so not in the ratios).
 """
 
 import argparse
@@ -33,7 +33,7 @@ Speeds = Mapping[str, Sequence[Measured]]
 
 
 def main() -> None:
-    """Measure all rows on both servers, and print the figures."""
+    """Measure every row on both servers, and print the figures."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--runs", type=int, default=5)
     runs = arguments.parse_args().runs

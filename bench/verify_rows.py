@@ -1,10 +1,9 @@
-"""The rows of `verify.py`: each one way to ask mail servers about all addresses, in a process of its own.
+"""The rows of `verify.py`: each is one way to verify all addresses, in a process of its own.
 
-`python bench/verify_rows.py ROW TARGET` prints one line of JSON. Every row asks the same servers about the same
-addresses, and none but ours asks about an invented address per domain, too. Libraries that are SMTP clients only
-(smtplib, aiosmtplib) are given the server: they look up nothing. The ones that are verifiers are called as
-their documentation says, from 50 threads, and their DNS look-ups go to the same small name server as ours. That mail
-hosts have names under .test and another port than 25 is arranged from outside, in `_redirected`.
+`python bench/verify_rows.py ROW TARGET` prints one line of JSON. Every row probes the same addresses at the same
+servers; ours alone also sends one random probe per domain. Libraries that are SMTP clients only (smtplib, aiosmtplib)
+connect to the given server and look up nothing. Verifiers are called as their documentation says, from 50 threads, and
+use the same small name server as ours. `_redirected` leads them to mail hosts under .test and to another port than 25.
 """
 
 import asyncio
@@ -41,7 +40,7 @@ HELO = "client.test"
 
 @dataclass(frozen=True)
 class Target:
-    """Where to ask, and about how many addresses of how many domains."""
+    """The servers to use, and how many addresses of how many domains to verify."""
 
     smtp_port: int
     dns_port: int
@@ -62,7 +61,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a row took, and how many addresses it got an answer about."""
+    """The time that a row took, and for how many addresses it got an answer."""
 
     addresses: int
     seconds: float
@@ -85,7 +84,7 @@ def mail_host(number: int) -> tuple[str, str]:
 def engine(target: Target) -> int:
     """The whole engine: address in; syntax, DNS, RCPT, catch-all probe; verdict with evidence out.
 
-    In an event loop as `growth verify` has it.
+    On uvloop and with rare garbage collections, as `growth verify` runs it.
     """
     collect_rarely()
     config = MailNetworkConfig(
@@ -108,7 +107,7 @@ async def _verify(network: MailNetwork, batch: Batch) -> int:
 
 
 def bare_sessions(target: Target) -> int:
-    """The floor of this design: pipelined sessions on asyncio streams, replies counted and not read."""
+    """The floor of this design: pipelined sessions on asyncio streams, replies counted but not parsed."""
 
     async def session(addresses: Sequence[str]) -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", target.smtp_port)
@@ -133,7 +132,7 @@ def bare_sessions(target: Target) -> int:
 
 def with_smtplib(target: Target) -> int:
     """The standard library's client, in threads: a conversation per address."""
-    return _in_threads(lambda address: _ask_with_smtplib(target, [address]), target.addresses)
+    return _in_threads(lambda address: _probe_with_smtplib(target, [address]), target.addresses)
 
 
 def with_aiosmtplib(target: Target) -> int:
@@ -142,11 +141,11 @@ def with_aiosmtplib(target: Target) -> int:
 
 
 def with_aiosmtplib_by_domain(target: Target) -> int:
-    """The same with a session per domain: what somebody gets who writes that part of a verifier around it."""
+    """The same with a session per domain, as a verifier built on aiosmtplib could do it."""
     return _all_with_aiosmtplib(target, [addresses for _, addresses in target.by_domain])
 
 
-def _ask_with_smtplib(target: Target, addresses: Sequence[str]) -> int:
+def _probe_with_smtplib(target: Target, addresses: Sequence[str]) -> int:
     with smtplib.SMTP("127.0.0.1", target.smtp_port, local_hostname=HELO) as client:
         client.ehlo()
         client.mail(SENDER)
@@ -193,19 +192,19 @@ def with_py3_validate_email(target: Target) -> int:
         return _in_threads(check, target.addresses)
 
 
-def _in_threads(ask: Callable[[Any], int], questions: Sequence[Any]) -> int:
+def _in_threads(check: Callable[[Any], int], addresses: Sequence[Any]) -> int:
     with ThreadPoolExecutor(THREADS) as pool:
-        return sum(pool.map(ask, questions))
+        return sum(pool.map(check, addresses))
 
 
 @contextmanager
 def _redirected(target: Target) -> Iterator[None]:
-    """Have dnspython ask our name server, port 25 mean ours, and every host be on loopback."""
+    """Make dnspython use our name server, and smtplib connect to our port on loopback whatever the host."""
     import dns.resolver
 
-    stub = dns.resolver.Resolver(configure=False)
-    stub.nameservers, stub.port = ["127.0.0.1"], target.dns_port
-    dns.resolver.default_resolver = stub
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers, resolver.port = ["127.0.0.1"], target.dns_port
+    dns.resolver.default_resolver = resolver
     smtplib.SMTP.default_port = target.smtp_port
     connect = socket.create_connection
     socket.create_connection = lambda address, *args, **kwargs: connect(  # type: ignore[assignment]
@@ -263,7 +262,7 @@ NEEDS = {
 
 
 def is_installed(row: str) -> bool:
-    """Whether the library that a row measures is there."""
+    """Whether the library that a row measures is installed."""
     return row not in NEEDS or importlib.util.find_spec(NEEDS[row]) is not None
 
 
@@ -275,15 +274,15 @@ def measure(row: str, target: Target) -> Measured:
 
 
 def main() -> None:
-    """Measure once, warm: imports and first calls are not on the clock. Ends if an address got no answer."""
+    """Measure once, warm: imports and first calls are not counted. Exits with an error if an address got no answer."""
     row, target = ROWS[sys.argv[1]], Target(**json.loads(sys.argv[2]))
     row(Target(target.smtp_port, target.dns_port, domains=1, each=50))
     started, cpu_started = time.perf_counter(), time.process_time()
-    addresses = row(target)
+    answered = row(target)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-    if addresses != target.domains * target.each:
-        raise SystemExit(f"{sys.argv[1]}: only {addresses} of {target.domains * target.each} addresses got an answer.")
-    print(json.dumps(asdict(Measured(addresses, seconds, cpu_seconds))))
+    if answered != target.domains * target.each:
+        raise SystemExit(f"{sys.argv[1]}: only {answered} of {target.domains * target.each} addresses got an answer.")
+    print(json.dumps(asdict(Measured(answered, seconds, cpu_seconds))))
 
 
 if __name__ == "__main__":

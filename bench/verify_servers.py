@@ -21,11 +21,11 @@ INSTALL_POSTFIX = (
 )
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - the mail hosts are addresses all over 127.0.0.0/8
 READ_AT_ONCE = 65536
-_AS_NOBODY = ("-u", "nobody") if os.geteuid() == 0 else ()
+_USER_OPTION = ("-u", "nobody") if os.geteuid() == 0 else ()
 
 
 def postfix_program(name: str) -> str:
-    """Find one of Postfix's test programs, which are for administrators' PATH only. Ends the process if missing."""
+    """Find one of Postfix's test programs, which are often outside a user's PATH. Exits if it is missing."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/libexec/postfix")
     if found is None:
         raise SystemExit(INSTALL_POSTFIX)
@@ -34,9 +34,9 @@ def postfix_program(name: str) -> str:
 
 @contextmanager
 def smtp_sink(ip: str = EVERYWHERE) -> Iterator[int]:
-    """Run a server that accepts everything; gives its port."""
+    """Run a server that accepts everything. Gives its port."""
     port = _free_port()
-    command = [postfix_program("smtp-sink"), *_AS_NOBODY, "-m", "2000", f"{ip}:{port}", "1024"]
+    command = [postfix_program("smtp-sink"), *_USER_OPTION, "-m", "2000", f"{ip}:{port}", "1024"]
     process = subprocess.Popen(command)
     try:
         _wait_for(port)
@@ -48,7 +48,7 @@ def smtp_sink(ip: str = EVERYWHERE) -> Iterator[int]:
 
 @contextmanager
 def link(port: int, round_trip: float) -> Iterator[int]:
-    """Put a link with this round trip (in seconds) before a port; gives the port at its near end."""
+    """Run a link with this round trip (in seconds) in front of a port. Gives the port at its near end."""
     near = socket.create_server((EVERYWHERE, 0), backlog=1024)
     with _process(_Link(near, port, round_trip).run):
         yield near.getsockname()[1]
@@ -57,19 +57,19 @@ def link(port: int, round_trip: float) -> Iterator[int]:
 
 @contextmanager
 def name_server(zone: Mapping[tuple[str, str], Sequence[str]]) -> Iterator[tuple[str, int]]:
-    """Serve a zone of (name, type) and records; gives its address."""
+    """Serve a zone that maps (name, type) to records. Gives the server's address."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     sock.bind(("127.0.0.1", 0))
-    with closing(sock), _process(_answer_for_ever, sock, _wire(zone)):
+    with closing(sock), _process(_answer_queries, sock, _wire(zone)):
         yield sock.getsockname()
 
 
 class _Link:
-    """Carries bytes to and fro, each half a round trip late; what is sent together arrives together.
+    """Carries bytes both ways with a delay of half a round trip; bytes that are sent together arrive together.
 
-    A TCP handshake takes a round trip on a real link, but none with this process: so the far side is contacted
-    later by as much.
+    A TCP handshake takes a round trip on a real link, but none with this process. So the connection to the far side is
+    opened that much later.
     """
 
     def __init__(self, near: socket.socket, port: int, round_trip: float) -> None:
@@ -79,11 +79,11 @@ class _Link:
         self._epoll = select.epoll()
         self._peers: dict[int, tuple[socket.socket, socket.socket]] = {}
         self._closing: set[int] = set()
-        self._callers: deque[tuple[float, socket.socket]] = deque()
-        self._travelling: deque[tuple[float, socket.socket, bytes]] = deque()
+        self._clients: deque[tuple[float, socket.socket]] = deque()
+        self._in_transit: deque[tuple[float, socket.socket, bytes]] = deque()
 
     def run(self) -> None:
-        """Carry until killed."""
+        """Carry bytes until the process is killed."""
         resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
         self._epoll.register(self._near, select.EPOLLIN)
         while True:
@@ -91,42 +91,42 @@ class _Link:
                 if number == self._near.fileno():
                     self._accept()
                 else:
-                    self._take(*self._peers[number])
+                    self._receive(*self._peers[number])
             self._deliver(time.monotonic())
 
     def _until_next(self) -> float | None:
-        due = [queue[0][0] for queue in (self._callers, self._travelling) if queue]
+        due = [queue[0][0] for queue in (self._clients, self._in_transit) if queue]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _accept(self) -> None:
-        caller, _ = self._near.accept()
-        self._callers.append((time.monotonic() + 3 * self._trip, caller))
+        client, _ = self._near.accept()
+        self._clients.append((time.monotonic() + 3 * self._trip, client))
 
-    def _take(self, source: socket.socket, sink: socket.socket) -> None:
+    def _receive(self, source: socket.socket, sink: socket.socket) -> None:
         try:
             data = source.recv(READ_AT_ONCE)
         except OSError:
             data = b""
-        self._travelling.append((time.monotonic() + self._trip, sink, data))
+        self._in_transit.append((time.monotonic() + self._trip, sink, data))
         if not data:
             self._epoll.unregister(source)
 
     def _deliver(self, now: float) -> None:
-        while self._callers and self._callers[0][0] <= now:
-            self._connect(self._callers.popleft()[1])
-        while self._travelling and self._travelling[0][0] <= now:
-            _, sink, data = self._travelling.popleft()
-            self._hand_over(sink, data)
+        while self._clients and self._clients[0][0] <= now:
+            self._connect(self._clients.popleft()[1])
+        while self._in_transit and self._in_transit[0][0] <= now:
+            _, sink, data = self._in_transit.popleft()
+            self._send(sink, data)
 
-    def _connect(self, caller: socket.socket) -> None:
+    def _connect(self, client: socket.socket) -> None:
         server = socket.create_connection(("127.0.0.1", self._port))
-        for one, other in ((caller, server), (server, caller)):
+        for one, other in ((client, server), (server, client)):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._peers[one.fileno()] = (one, other)
             self._epoll.register(one, select.EPOLLIN)
 
-    def _hand_over(self, sink: socket.socket, data: bytes) -> None:
-        with suppress(OSError):  # it left
+    def _send(self, sink: socket.socket, data: bytes) -> None:
+        with suppress(OSError):  # the peer disconnected
             if data:
                 sink.sendall(data)
                 return
@@ -135,7 +135,7 @@ class _Link:
             self._half_closed(sink)
 
     def _half_closed(self, sink: socket.socket) -> None:
-        """Forget a pair once both of its ends know that the other one ended."""
+        """Close both sockets of a pair once each has received the end of the other."""
         source = self._peers[sink.fileno()][1]
         if sink.fileno() in self._closing:
             return
@@ -148,7 +148,7 @@ class _Link:
 
 
 def _wire(zone: Mapping[tuple[str, str], Sequence[str]]) -> dict[bytes, bytes]:
-    """Make each answer once: from the question as it is sent to all of the message but its number."""
+    """Build each answer in advance: by the bytes of its question, the message without its id."""
     answers = {}
     for (name, kind), records in zone.items():
         query = dns.message.make_query(name, kind)
@@ -158,7 +158,7 @@ def _wire(zone: Mapping[tuple[str, str], Sequence[str]]) -> dict[bytes, bytes]:
     return answers
 
 
-def _answer_for_ever(sock: socket.socket, answers: Mapping[bytes, bytes]) -> None:
+def _answer_queries(sock: socket.socket, answers: Mapping[bytes, bytes]) -> None:
     while True:
         query, client = sock.recvfrom(READ_AT_ONCE)
         end = query.index(b"\0", 12) + 5
