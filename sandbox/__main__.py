@@ -19,7 +19,7 @@ _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Invent the people, write the files asked for, serve until a signal, and return the exit status."""
+    """Invent the people, write the requested files, serve until a signal, and return the exit status."""
     options = _parser().parse_args(arguments)
     domains = invent_domains(options.seed, options.domains)
     people = _invent(options, domains)
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "--exactly",
         type=_three_counts,
         metavar="V,F,U",
-        help="instead of --people: V valid, F found but not valid, U that can't be found",
+        help="instead of --people: V valid, F found but not valid, U unfindable",
     )
     parser.add_argument("--contacts", metavar="CSV", help="write the contacts to this file")
     parser.add_argument("--truth", metavar="CSV", help="write the truth about them to this file")
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--advertise",
         metavar="HOST",
-        help="with --shared-address: what others call it, or auto for the address of this host's name",
+        help="with --shared-address: the host name or address by which others reach it; auto for this host's own",
     )
     parser.add_argument("--greylist-seconds", type=float, default=300.0)
     parser.add_argument("--slow-seconds", type=float, default=0.3)

@@ -19,6 +19,6 @@ def assign_addresses(domains: Iterable[Domain]) -> dict[str, str]:
 
 
 def advertise_living_hosts(addresses: dict[str, str], domains: Iterable[Domain], advertised: str) -> dict[str, str]:
-    """Replace the address of every host that accepts connections by one that others can reach."""
+    """Replace the address of every host that accepts connections by one that other machines can reach."""
     living = {host for domain in domains for host in domain.living_hosts}
     return {host: advertised if host in living else address for host, address in addresses.items()}

@@ -17,7 +17,7 @@ class Connections:
 
     async def hang_up(self) -> None:
         """Abort all connections. Call it after all servers are closed."""
-        await _one_turn()  # the client that was accepted last calls `began` now
+        await _one_turn()  # a client accepted just before calls `began` now
         for transport in tuple(self._open):
             transport.abort()
         await _one_turn()  # the transports call `ended` now
@@ -36,5 +36,5 @@ async def close_server(server: asyncio.Server) -> None:
 
 
 async def _one_turn() -> None:
-    """Let the event loop run what is already scheduled."""
+    """Let the event loop run the callbacks that are already scheduled."""
     await asyncio.sleep(0)

@@ -12,8 +12,8 @@ HOSTS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Somebody:
-    """A contact whose mailbox exists."""
+class CrowdMember:
+    """A contact who has a mailbox."""
 
     first_name: str
     last_name: str
@@ -30,20 +30,22 @@ class Somebody:
 class Crowd:
     """People and their domains."""
 
-    people: list[Somebody]
+    people: list[CrowdMember]
     domains: list[Domain]
 
 
 def at_one_domain(count: int) -> Crowd:
     """Invent `count` colleagues, at most 1.5 million."""
     domain = _domain("crowd.test", "mail.crowd.test")
-    return Crowd([Somebody(*name, domain.name) for name in _names(count)], [domain])
+    return Crowd([CrowdMember(*name, domain.name) for name in _names(count)], [domain])
 
 
 def one_each(count: int, hosts: int = HOSTS) -> Crowd:
     """Invent `count` companies with one contact each, at `hosts` mail hosts."""
     domains = [_domain(f"company-{number}.test", f"mx{number % hosts}.hosting.example") for number in range(count)]
-    return Crowd([Somebody(*name, domain.name) for name, domain in zip(_names(count), domains, strict=True)], domains)
+    return Crowd(
+        [CrowdMember(*name, domain.name) for name, domain in zip(_names(count), domains, strict=True)], domains
+    )
 
 
 def one_each_at_three_hosts(count: int) -> Crowd:
@@ -56,5 +58,5 @@ def _domain(name: str, mail_host: str) -> Domain:
 
 
 def _names(count: int) -> list[tuple[str, str]]:
-    everybody = product(SURNAME_BEGINNINGS, SURNAME_ENDINGS, FIRST_NAMES)
-    return [(first, beginning + ending) for beginning, ending, first in islice(everybody, count)]
+    names = product(SURNAME_BEGINNINGS, SURNAME_ENDINGS, FIRST_NAMES)
+    return [(first, beginning + ending) for beginning, ending, first in islice(names, count)]

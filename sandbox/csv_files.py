@@ -1,4 +1,4 @@
-"""Writes contacts as a client uploads them, and the truth about them to check the results with."""
+"""Writes contacts as a client uploads them, and the truth about them, with which the results are compared."""
 
 import csv
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def write_contacts_csv(people: Iterable[Person], destination: Destination) -> No
 
 
 def write_truth_csv(people: Iterable[Person], destination: Destination) -> None:
-    """Write the truth about each contact, to be joined by `crm_id`. None is an empty cell."""
+    """Write the truth about each contact, to be joined with the contacts by `crm_id`. None is an empty cell."""
     _write(people, TRUTH_COLUMNS, destination)
 
 

@@ -14,7 +14,7 @@ _HEADER_OCTETS = 12
 
 
 class Answerer:
-    """Turns the octets of a query into those of its response, and caches the response of each question."""
+    """Builds the response to a query, and caches the response to each question."""
 
     def __init__(self, zone: Zone, tally: Tally) -> None:
         self._zone = zone
@@ -22,33 +22,33 @@ class Answerer:
         self._response = lru_cache(maxsize=10_000)(self._compose)
 
     def respond(self, query: bytes) -> bytes | None:
-        """Return the response, or None to what is not a query."""
+        """Return the response, or None if the message is not a query."""
         if len(query) < _HEADER_OCTETS or query[2] & 0x80:
             return None
         self._tally.dns_query()
-        identity, question = query[:2], query[2:]
-        return identity + self._response(question)
+        message_id, question = query[:2], query[2:]
+        return message_id + self._response(question)
 
     def _compose(self, question: bytes) -> bytes:
         try:
             request = DNSRecord.parse(b"\0\0" + question)
         except DNSError:
-            return _without_identity(DNSRecord(DNSHeader(qr=1, rcode=RCODE.FORMERR)))
+            return _without_id(DNSRecord(DNSHeader(qr=1, rcode=RCODE.FORMERR)))
         response = request.reply(ra=1, aa=1)
         answer = self._zone.answer(str(request.q.qname).lower(), request.q.qtype)
         response.header.rcode = answer.rcode
         response.add_answer(*answer.answers)
         response.add_auth(*answer.authority)
-        return _without_identity(response)
+        return _without_id(response)
 
 
-def _without_identity(response: DNSRecord) -> bytes:
+def _without_id(response: DNSRecord) -> bytes:
     packed: bytes = response.pack()
     return packed[2:]
 
 
 class OverUdp(asyncio.DatagramProtocol):
-    """One query a datagram."""
+    """Serves DNS over UDP, one query per datagram."""
 
     def __init__(self, answerer: Answerer) -> None:
         self._answerer = answerer
@@ -63,7 +63,7 @@ class OverUdp(asyncio.DatagramProtocol):
 
 
 class OverTcp(asyncio.Protocol):
-    """Any number of queries a connection, each after its length in two octets."""
+    """Serves DNS over TCP: any number of queries per connection, each after its length in two octets."""
 
     def __init__(self, answerer: Answerer, connections: Connections) -> None:
         self._answerer = answerer
@@ -78,7 +78,7 @@ class OverTcp(asyncio.Protocol):
         self._connections.ended(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """Answer the queries that are complete, and keep the rest."""
+        """Answer all complete queries, and keep the incomplete one."""
         self._received += data
         while len(self._received) >= 2:
             end = 2 + int.from_bytes(self._received[:2], "big")

@@ -1,4 +1,4 @@
-"""What the sandbox's name server knows."""
+"""The records of the sandbox's name server."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from sandbox.addresses import WEB_ADDRESS
 from sandbox.domains import Behaviour, Domain
 
 TTL = 300
-"""Seconds that an answer may be kept."""
+"""Seconds for which an answer may be cached."""
 
 _NAME_SERVER = "ns.sandbox-dns.example."
 _HOSTMASTER = "hostmaster.sandbox-dns.example."
@@ -20,7 +20,7 @@ Record = Any
 
 
 class Answer(NamedTuple):
-    """What to say to one question: a response code, answers, and an SOA where there are none (RFC 2308)."""
+    """The answer to one question: a response code, the records, and an SOA where there are none (RFC 2308)."""
 
     rcode: int
     answers: list[Record]
@@ -37,21 +37,21 @@ class Zone:
             self.add_apex(apex)
 
     def add(self, name: str, kind: int, data: object) -> None:
-        """One more record of a `dnslib.QTYPE` kind."""
+        """Add a record of a `dnslib.QTYPE` kind."""
         self._records[name][kind].append(RR(name, kind, ttl=TTL, rdata=data))
 
     def add_apex(self, name: str) -> None:
-        """A zone of its own begins here."""
+        """Begin a zone at this name, unless one begins there already."""
         if name not in self._records:
             self.add(name, QTYPE.SOA, SOA(_NAME_SERVER, _HOSTMASTER, (1, 3600, 600, 86400, TTL)))
             self.add(name, QTYPE.NS, NS(_NAME_SERVER))
 
     def add_broken(self, name: str) -> None:
-        """Questions about this name and all below it end in SERVFAIL."""
+        """Answer SERVFAIL for this name and all names below it."""
         self._broken.add(name)
 
     def answer(self, name: str, kind: int) -> Answer:
-        """The answer to one question; an alias brings what it points to (RFC 1034 section 3.6.2)."""
+        """Return the answer to one question. After an alias come the records of its target (RFC 1034 section 3.6.2)."""
         ancestors = _ancestors(name)
         if not self._broken.isdisjoint(ancestors):
             return Answer(RCODE.SERVFAIL, [], [])

@@ -27,7 +27,7 @@ class Behaviour(StrEnum):
     NULL_MX = "null_mx"
     """Declares that it accepts no mail (RFC 7505), and has the address of a web server."""
     GREYLISTING = "greylisting"
-    """Answers 451 4.7.1 to a new client, sender and recipient, and accepts them after a while."""
+    """Answers 451 4.7.1 to a new client, sender and recipient, and accepts them after the greylist delay."""
     REFUSING = "refusing"
     """Answers 554 5.7.1 with a blocklist's name to every recipient, whether the mailbox exists or not."""
     REFUSING_AT_BANNER = "refusing_at_banner"
@@ -41,13 +41,13 @@ class Behaviour(StrEnum):
     FIRST_MX_DEAD = "first_mx_dead"
     """The preferred MX refuses connections; the second works."""
     ALIASED_MX = "aliased_mx"
-    """The MX names an alias (CNAME): forbidden by RFC 2181 section 10.3, and seen in the wild."""
+    """The MX names an alias (CNAME): forbidden by RFC 2181 section 10.3, but real."""
     DNS_SERVFAIL = "dns_servfail"
     """Its name servers answer SERVFAIL."""
 
 
 RECIPIENT_LIMIT = 5
-"""Recipients per transaction where `Behaviour.RECIPIENT_LIMIT` holds, unless the domain has a limit of its own."""
+"""Recipients per transaction where `Behaviour.RECIPIENT_LIMIT` holds, unless the domain has another limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Domain:
 
     @property
     def is_tarpit(self) -> bool:
-        """Whether its replies come later than any client waits."""
+        """Whether its replies come later than any client waits for them."""
         return self.behaviour is Behaviour.SLOW and self.slowness > 1
 
     @property
@@ -100,7 +100,7 @@ _IN_SIXTY = {
 }
 _UNUSUAL = tuple(chain.from_iterable(repeat(behaviour, times) for behaviour, times in _IN_SIXTY.items()))
 BEHAVIOURS = (Behaviour.ORDINARY,) * (60 - len(_UNUSUAL)) + _UNUSUAL
-"""The behaviours of sixty domains; more domains repeat them, fewer have the first of them."""
+"""The behaviours of sixty domains. More domains repeat them from the start, fewer have only the first ones."""
 
 _HOSTED = {
     "google": ("mx1.harbor-mail.example", "mx2.harbor-mail.example"),
@@ -129,9 +129,9 @@ _TOP_LEVEL = ("test", "example")
 def invent_domains(seed: int, count: int = 60) -> tuple[Domain, ...]:
     """Invent domains under .test and .example (RFC 2606). 60 or more cover every behaviour.
 
-    Raises ValueError for more than 2,240, where the names end.
+    Raises ValueError for more than 2,240, since there are no more names.
     """
-    rng = random.Random(f"domains {seed}")  # noqa: S311 - repeatable is the point
+    rng = random.Random(f"domains {seed}")  # noqa: S311 - must be repeatable
     names = company_names(rng, count)
     return tuple(_invent(rng, BEHAVIOURS[position % len(BEHAVIOURS)], *name) for position, name in enumerate(names))
 
@@ -158,7 +158,7 @@ def _invent(rng: random.Random, behaviour: Behaviour, beginning: str, ending: st
 
 
 def mail_hosts(rng: random.Random, behaviour: Behaviour, name: str, dialect: str) -> tuple[str, ...]:
-    """The hosts that take a domain's mail, the preferred one first: its own, or a provider's."""
+    """Return the hosts that accept a domain's mail, the preferred one first: its own, or a provider's."""
     match behaviour:
         case Behaviour.NO_MAIL_SERVER | Behaviour.NO_SUCH_DOMAIN | Behaviour.NULL_MX | Behaviour.DNS_SERVFAIL:
             return ()

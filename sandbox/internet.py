@@ -15,7 +15,7 @@ from sandbox.dns_server import Answerer, OverTcp, OverUdp
 from sandbox.dns_zone import build_zone
 from sandbox.domains import Domain
 from sandbox.ports import open_on_one_port
-from sandbox.recipients import Greylist, Somebody, mailbox_states
+from sandbox.recipients import Greylist, MailboxOwner, mailbox_states
 from sandbox.smtp_server import MailHost, MailWorld
 
 SHARED_HOST = "mail.sandbox.example"
@@ -29,14 +29,14 @@ class Internet:
 
     Every mail host has its own address of 127.53.0.0/16, and all listen on one port. With `shared_address` (to listen
     on) and `advertise` (the address that others reach it by) one mail host serves all domains instead: for containers,
-    and for systems whose only loopback address is 127.0.0.1. Hosts that refuse connections still do. The people must
-    work at these domains. Times are in seconds. A port of 0 stands for any free one; entering raises OSError if a given
-    port is taken.
+    and for systems whose only loopback address is 127.0.0.1. Hosts that refuse connections still refuse them. All
+    people must work at these domains. Times are in seconds. A port of 0 means any free one; entering raises OSError if
+    a given port is in use.
     """
 
     def __init__(
         self,
-        people: Iterable[Somebody],
+        people: Iterable[MailboxOwner],
         domains: Sequence[Domain],
         *,
         greylist_seconds: float = 300.0,
@@ -47,7 +47,7 @@ class Internet:
         smtp_port: int = 0,
     ) -> None:
         if (shared_address is None) != (advertise is None):
-            raise ValueError("shared_address and advertise go together: give both or none")
+            raise ValueError("pass both shared_address and advertise, or neither")
         self.dns_port = dns_port
         self.smtp_port = smtp_port
         self._tally = Tally()
@@ -83,7 +83,7 @@ class Internet:
         self._tally.reset()
 
     def settings(self) -> dict[str, str]:
-        """The engine's settings with which it uses the sandbox."""
+        """The engine's settings for using the sandbox."""
         return {
             "DNS_RESOLVERS": self.dns_address,
             "SMTP_PORT": str(self.smtp_port),
@@ -129,7 +129,7 @@ class Internet:
 
     async def _open_smtp(self, servers: AsyncExitStack, port: int) -> None:
         for address, host in self._mail_hosts.items():
-            server = await self._loop.create_server(host.receive, address, port, backlog=_BACKLOG)
+            server = await self._loop.create_server(host.new_connection, address, port, backlog=_BACKLOG)
             servers.push_async_callback(close_server, server)
 
 

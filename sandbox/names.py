@@ -1,4 +1,4 @@
-"""Invented people's names: common first names, and family names put together from syllables."""
+"""Names of invented people: common first names, and family names composed of syllables."""
 # ruff: noqa: SIM905 - a block of words is easier to read and to extend than a list of strings
 
 import random
@@ -58,12 +58,12 @@ Name = tuple[str, str]
 
 
 def draw_plain_name(rng: random.Random) -> Name:
-    """A first and a family name in plain ASCII letters: there is one way to spell them in an address."""
+    """Draw a first and a family name in plain ASCII letters, which have one spelling in an address."""
     return rng.choice(FIRST_NAMES), rng.choice(SURNAME_BEGINNINGS) + rng.choice(SURNAME_ENDINGS)
 
 
 def draw_name(rng: random.Random) -> Name:
-    """A first and a family name; about one in eight has an accent, an apostrophe, a hyphen or a particle."""
+    """Draw a first and a family name; one in eight has an accent, an apostrophe, a hyphen or a particle."""
     first, last = draw_plain_name(rng)
     kind = rng.random()
     if kind < 0.03:

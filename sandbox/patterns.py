@@ -1,4 +1,4 @@
-"""How companies make a person's local part out of a name."""
+"""How companies form a person's local part from the name."""
 
 import random
 import unicodedata
@@ -18,26 +18,26 @@ PATTERN_WEIGHTS = {
     "lastf": 2,
     "first.l": 2,
 }
-"""Percent of domains that use a pattern: a few patterns serve most of the world, and the tail is long."""
+"""Percent of domains that use a pattern: most use one of a few, the others are rare."""
 
-ROOM = {"first": 20, "firstl": 250, "first.l": 250, "last": 400, "flast": 8000, "f.last": 8000, "lastf": 8000}
-"""How many people a domain of this pattern takes at most; patterns with both whole names take any number."""
+MOST_PEOPLE = {"first": 20, "firstl": 250, "first.l": 250, "last": 400, "flast": 8000, "f.last": 8000, "lastf": 8000}
+"""The greatest number of people at a domain of this pattern. Patterns with both whole names have no limit."""
 
 
 def draw_pattern(rng: random.Random) -> str:
-    """One pattern, as often as the world uses it."""
+    """Draw a pattern with its real frequency."""
     return rng.choices(tuple(PATTERN_WEIGHTS), tuple(PATTERN_WEIGHTS.values()))[0]
 
 
 def spell(name: str) -> str:
-    """A name as companies here spell it in addresses: no accents, spaces or apostrophes; hyphens stay."""
+    """Return a name as these companies spell it in addresses: without accents, spaces, apostrophes; with hyphens."""
     decomposed = unicodedata.normalize("NFKD", name.lower())
     return "".join(letter for letter in decomposed if letter == "-" or letter.isalpha())
 
 
 def local_parts(first: str, last: str) -> dict[str, str]:
-    """The local part that each pattern makes of two names that are spelled for an address."""
-    f, l = first[0], last[0]  # noqa: E741 - the letters that the patterns themselves are named with
+    """Return the local part of each pattern for two names as `spell` returns them."""
+    f, l = first[0], last[0]  # noqa: E741 - the letters of the patterns' names
     return {
         "first.last": f"{first}.{last}",
         "flast": f"{f}{last}",
@@ -56,10 +56,10 @@ def local_parts(first: str, last: str) -> dict[str, str]:
 
 
 def likely_local_parts(first_name: str, last_name: str) -> set[str]:
-    """Every local part that somebody who looks for this person may reasonably try.
+    """Return every local part that a search for this person may reasonably probe.
 
-    Nobody else at the same domain may have one of them as a mailbox, or a server's yes would be about the
-    wrong person.
+    No colleague may have one of them as a mailbox: the server would accept it, and the result would be the wrong
+    person's address.
     """
     return {
         local_part
@@ -70,7 +70,7 @@ def likely_local_parts(first_name: str, last_name: str) -> set[str]:
 
 
 def _spellings(name: str) -> set[str]:
-    """The spelling of the companies here, then without hyphens, part by part, and with German umlauts."""
+    """Return the spelling of these companies, and those without hyphens, of each part, and with ü as ue."""
     if name.isascii() and name.isalpha():
         return {name.lower()}
     german = name.lower().replace("ü", "ue").replace("ö", "oe").replace("ä", "ae")

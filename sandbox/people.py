@@ -8,7 +8,7 @@ from itertools import cycle, islice
 
 from sandbox.domains import Behaviour, Domain
 from sandbox.names import Name, draw_name, draw_plain_name
-from sandbox.patterns import ROOM, likely_local_parts, local_parts, spell
+from sandbox.patterns import MOST_PEOPLE, likely_local_parts, local_parts, spell
 from sandbox.truth import Mailbox, truth_about
 
 
@@ -16,7 +16,7 @@ from sandbox.truth import Mailbox, truth_about
 class Person:
     """One contact, and the truth about it.
 
-    `email` is the address that the company gave this person, None where there is none (`mailbox` is `none`).
+    `email` is the person's address at the company, None if there is none (`mailbox` is `none`).
     `findable`, `verdict` and `reason_not_found` are explained by `sandbox.truth.Truth`.
     """
 
@@ -47,16 +47,16 @@ _FAST_DEAD_ENDS = {Behaviour.CATCH_ALL, Behaviour.NO_MAIL_SERVER, Behaviour.NO_S
 
 
 class _Staff:
-    """The people of one domain, none of whom can be mistaken for another by guessing addresses."""
+    """The people of one domain. No candidate address of one of them is the address of another."""
 
     def __init__(self, domain: Domain) -> None:
         self.domain = domain
         self._mailboxes: set[str] = set()
-        self._guesses: set[str] = set()
+        self._candidates: set[str] = set()
 
     def hire(self, rng: random.Random, draw: Callable[[random.Random], Name], mailbox: Mailbox) -> Person:
-        """Another person; raises ValueError when the domain's pattern has no room for one."""
-        (first_name, last_name), local_part = self._unmistakable(rng, draw)
+        """Add a person. Raises ValueError if the domain's pattern allows no more people."""
+        (first_name, last_name), local_part = self._draw_distinct(rng, draw)
         if mailbox is not Mailbox.NONE:
             self._mailboxes.add(local_part)
         findable, verdict, reason_not_found = truth_about(self.domain, mailbox)
@@ -73,24 +73,24 @@ class _Staff:
             reason_not_found=reason_not_found,
         )
 
-    def _unmistakable(self, rng: random.Random, draw: Callable[[random.Random], Name]) -> tuple[Name, str]:
+    def _draw_distinct(self, rng: random.Random, draw: Callable[[random.Random], Name]) -> tuple[Name, str]:
         for _ in range(1000):
             name = draw(rng)
             local_part = local_parts(*map(spell, name))[self.domain.pattern]
-            guesses = likely_local_parts(*name)
-            if local_part not in self._guesses and guesses.isdisjoint(self._mailboxes):
-                self._guesses |= guesses
+            candidates = likely_local_parts(*name)
+            if local_part not in self._candidates and candidates.isdisjoint(self._mailboxes):
+                self._candidates |= candidates
                 return name, local_part
         raise ValueError(f"{self.domain.name} has no room for another person")
 
 
 def invent_people(seed: int, count: int, domains: Sequence[Domain]) -> list[Person]:
-    """As many people, in no particular order; a few domains have many of them and many have a few.
+    """Invent `count` people, in random order; a few domains have many of them, and many domains have a few.
 
-    Where mail is taken, 8 % have no mailbox, 4 % a full one and 3 % a disabled one. Raises ValueError when
-    the patterns of the domains have no room for so many. A million take some 20 seconds.
+    Where mail is accepted, 8 % have no mailbox, 4 % a full one and 3 % a disabled one. Raises ValueError if the
+    patterns of the domains allow fewer people. A million take some 20 seconds.
     """
-    rng = random.Random(f"people {seed}")  # noqa: S311 - repeatable is the point
+    rng = random.Random(f"people {seed}")  # noqa: S311 - must be repeatable
     people = _populate(rng, _sizes(rng, count, domains), draw_name, lambda domain: _draw_mailbox(rng, domain))
     rng.shuffle(people)
     return people
@@ -99,21 +99,21 @@ def invent_people(seed: int, count: int, domains: Sequence[Domain]) -> list[Pers
 def invent_exactly(
     seed: int, *, valid: int, found_unverified: int, unfindable: int, domains: Sequence[Domain]
 ) -> list[Person]:
-    """People of whom precisely so many can be found and are valid, are found but not valid, can't be found.
+    """Invent exactly so many people with a valid address, with one that is found but not valid, and unfindable.
 
-    They work at domains that answer at once, and there is one way to spell their names. Half of those who
-    can't be found work at domains that settle it for everybody, such as a catch-all. Raises ValueError when
-    the domains have no room for them.
+    They work at domains that answer at once, and their names have one spelling. Half of the unfindable ones work at
+    domains where nobody can be found, such as a catch-all. Raises ValueError if the patterns of the domains allow fewer
+    people.
     """
-    rng = random.Random(f"exactly {seed}")  # noqa: S311 - repeatable is the point
+    rng = random.Random(f"exactly {seed}")  # noqa: S311 - must be repeatable
     fast = [domain for domain in domains if domain.behaviour in _FAST]
     dead_ends = [domain for domain in domains if domain.behaviour in _FAST_DEAD_ENDS]
     at_dead_ends = unfindable // 2 if dead_ends else 0
     mailboxes = [Mailbox.OPEN] * valid + [Mailbox.FULL] * found_unverified
     mailboxes += islice(cycle((Mailbox.NONE, Mailbox.DISABLED)), unfindable - at_dead_ends)
     rng.shuffle(mailboxes)
-    dealt = iter(mailboxes)
-    people = _populate(rng, _sizes(rng, len(mailboxes), fast), draw_plain_name, lambda _: next(dealt))
+    shuffled = iter(mailboxes)
+    people = _populate(rng, _sizes(rng, len(mailboxes), fast), draw_plain_name, lambda _: next(shuffled))
     people += _populate(
         rng,
         _sizes(rng, at_dead_ends, dead_ends),
@@ -144,9 +144,9 @@ def _draw_mailbox(rng: random.Random, domain: Domain) -> Mailbox:
 
 
 def _sizes(rng: random.Random, count: int, domains: Sequence[Domain]) -> Counter[Domain]:
-    """How many people each domain has: at least one each if there are enough, then few have many.
+    """Return the number of people of each domain: at least one if there are enough, and many at a few of them.
 
-    The largest are ordinary, so that how many people can be found depends little on the seed.
+    The largest domains are ordinary, so that the share of findable people depends little on the seed.
     """
     if count and not domains:
         raise ValueError(f"there is no domain for {count} people to work at")
@@ -155,15 +155,15 @@ def _sizes(rng: random.Random, count: int, domains: Sequence[Domain]) -> Counter
     sizes = Counter(ranked[:count])
     if count > sizes.total():
         sizes.update(rng.choices(ranked, weights, k=count - sizes.total()))
-    return _within_room(sizes)
+    return _within_limits(sizes)
 
 
-def _within_room(sizes: Counter[Domain]) -> Counter[Domain]:
-    """The same total, with what exceeds a domain's room moved to domains that have any."""
-    fitting = Counter({domain: min(size, ROOM.get(domain.pattern, size)) for domain, size in sizes.items()})
-    homeless = sizes.total() - fitting.total()
-    roomy = [domain for domain in sizes if domain.pattern not in ROOM]
-    if homeless and not roomy:
+def _within_limits(sizes: Counter[Domain]) -> Counter[Domain]:
+    """Return the same total, with people above a domain's limit moved to domains without a limit."""
+    fitting = Counter({domain: min(size, MOST_PEOPLE.get(domain.pattern, size)) for domain, size in sizes.items()})
+    excess = sizes.total() - fitting.total()
+    unlimited = [domain for domain in sizes if domain.pattern not in MOST_PEOPLE]
+    if excess and not unlimited:
         raise ValueError(f"these domains have room for {fitting.total()} people, not for {sizes.total()}")
-    fitting.update(islice(cycle(roomy), homeless))
+    fitting.update(islice(cycle(unlimited), excess))
     return fitting

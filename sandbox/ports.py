@@ -12,9 +12,9 @@ OpenServers = Callable[[AsyncExitStack, int], Awaitable[None]]
 
 
 async def open_on_one_port(servers: AsyncExitStack, port: int, open_servers: OpenServers) -> int:
-    """Open all servers on one port, and return it. 0 stands for any port that is free for all of them.
+    """Open all servers on one port, and return it. 0 means any port that is free for all of them.
 
-    Raises OSError if the given port is taken, or an address can't be used.
+    Raises OSError if the given port is in use, or an address can't be used.
     """
     for _ in range(_ATTEMPTS):
         candidate = port or _free_port()

@@ -17,7 +17,7 @@ Person = tuple[str, str]
 
 
 class Provider:
-    """Knows the addresses of some people. With `recognises_keys` it charges an `Idempotency-Key` once."""
+    """A provider that has the addresses of some people. With `recognises_keys` it charges an `Idempotency-Key` once."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Provider:
         self.addresses = dict(addresses)
         self.script: list[Callable[[_Request], None]] = []
         """The responses to the next requests, one each."""
-        self.response: Callable[[_Request], None] = well
+        self.response: Callable[[_Request], None] = answers
         """The response to all requests after the script."""
         self.api_key = api_key
         self.recognises_keys = recognises_keys
@@ -38,10 +38,10 @@ class Provider:
         self.charges: Counter[Person] = Counter()
         self.requests: Counter[Person] = Counter()
         self.at_once = self.most_at_once = 0
-        self.asked = threading.Condition()
-        """Notified of each request."""
-        self.let_go = threading.Event()
-        """Set at the end: requests that hang stop then."""
+        self.changed = threading.Condition()
+        """Guards the counts; notified of each request."""
+        self.stopping = threading.Event()
+        """Set at the end, to end requests that hang."""
         self._seen_keys: set[str] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -52,8 +52,8 @@ class Provider:
 
     def wait_for_requests(self, count: int, seconds: float = 10) -> None:
         """Wait until `count` requests have arrived in all. Raises TimeoutError."""
-        with self.asked:
-            if not self.asked.wait_for(lambda: self.requests.total() >= count, seconds):
+        with self.changed:
+            if not self.changed.wait_for(lambda: self.requests.total() >= count, seconds):
                 raise TimeoutError(f"{self.requests.total()} requests after {seconds} s, not {count}")
 
     def charge(self, person: Person, key: str | None) -> None:
@@ -67,15 +67,15 @@ class Provider:
 
     def begin(self, person: Person) -> Callable[["_Request"], None]:
         """Count a request, and return the response to it."""
-        with self.asked:
+        with self.changed:
             self.requests[person] += 1
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
-            self.asked.notify_all()
+            self.changed.notify_all()
             return self.script.pop(0) if self.script else self.response
 
     def end(self) -> None:
-        with self.asked:
+        with self.changed:
             self.at_once -= 1
 
     def __enter__(self) -> Self:
@@ -83,7 +83,7 @@ class Provider:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.let_go.set()
+        self.stopping.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -111,17 +111,17 @@ class _Request(BaseHTTPRequestHandler):
             self._end()
 
     def _end(self) -> None:
-        """Count the request as ended, once, before the answer is sent: the next request may arrive right after that."""
+        """Count the request as ended, once, before the answer is sent: the next request may follow at once."""
         if self.in_work:
             self.in_work = False
             self.provider.end()
 
     def charge(self) -> None:
         """Charge for this request."""
-        with self.provider.asked:
+        with self.provider.changed:
             self.provider.charge(self.person, self.headers.get("Idempotency-Key"))
 
-    def say(self, status: int, body: object, **headers: str) -> None:
+    def respond_with(self, status: int, body: object, **headers: str) -> None:
         """Send an answer: JSON, or bytes as they are."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self._end()
@@ -140,30 +140,32 @@ class _Request(BaseHTTPRequestHandler):
 Response = Callable[[_Request], None]
 
 
-def well(request: _Request) -> None:
-    """Charge, and answer."""
+def answers(request: _Request) -> None:
+    """Check the key, charge, and answer."""
     if request.headers.get("X-API-KEY") != request.provider.api_key:
-        request.say(401, {"errors": [{"id": "authentication_failed"}]})
+        request.respond_with(401, {"errors": [{"id": "authentication_failed"}]})
         return
     request.charge()
     email = request.provider.addresses.get(request.person)
-    request.say(200, {"data": {"email": email, "score": 92 if email else None}})
+    request.respond_with(200, {"data": {"email": email, "score": 92 if email else None}})
 
 
 def too_many(seconds: int | str) -> Response:
     """Answer 429 with Retry-After, and charge nothing."""
-    return lambda request: request.say(429, {"errors": [{"id": "too_many_requests"}]}, Retry_After=str(seconds))
+    return lambda request: request.respond_with(
+        429, {"errors": [{"id": "too_many_requests"}]}, Retry_After=str(seconds)
+    )
 
 
-def status(code: int, word: str = "") -> Response:
-    """Answer with a status and an error's name, and charge nothing."""
-    return lambda request: request.say(code, {"errors": [{"id": word}]})
+def status(code: int, error_id: str = "") -> Response:
+    """Answer with a status and an error's id, and charge nothing."""
+    return lambda request: request.respond_with(code, {"errors": [{"id": error_id}]})
 
 
 def hangs(request: _Request) -> None:
     """Charge, and never answer."""
     request.charge()
-    request.provider.let_go.wait()
+    request.provider.stopping.wait()
     request.close_connection = True
 
 
@@ -174,23 +176,23 @@ def hangs_up(request: _Request) -> None:
 
 
 def html(request: _Request) -> None:
-    """Charge, and answer with HTML."""
+    """Charge, and answer with HTML instead of JSON."""
     request.charge()
-    request.say(200, b"<!doctype html><title>We are being improved</title>")
+    request.respond_with(200, b"<!doctype html><title>We are being improved</title>")
 
 
 def endless(request: _Request) -> None:
-    """Charge, and send a megabyte."""
+    """Charge, and answer with two megabytes."""
     request.charge()
-    request.say(200, b"[" + b"0," * 1_000_000 + b"0]")
+    request.respond_with(200, b"[" + b"0," * 1_000_000 + b"0]")
 
 
 def redirects(to: str) -> Response:
     """Redirect to another URL, and charge nothing."""
-    return lambda request: request.say(302, {}, Location=to)
+    return lambda request: request.respond_with(302, {}, Location=to)
 
 
-def waits_for(event: threading.Event, then: Response = well) -> Response:
+def waits_for(event: threading.Event, then: Response = answers) -> Response:
     """Answer once the event is set."""
 
     def respond(request: _Request) -> None:

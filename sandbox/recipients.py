@@ -14,10 +14,10 @@ MailboxStates = Mapping[str, Mapping[str, Mailbox]]
 """By domain, then by local part."""
 
 Triple = tuple[str, str, str]
-"""A client's address, a sender and a recipient: what greylisting remembers."""
+"""A client's address, a sender and a recipient: the key of greylisting."""
 
 
-class Somebody(Protocol):
+class MailboxOwner(Protocol):
     """A person with a mailbox, or without one: then `email` is None."""
 
     @property
@@ -27,7 +27,7 @@ class Somebody(Protocol):
     def mailbox(self) -> Mailbox: ...
 
 
-def mailbox_states(people: Iterable[Somebody], domains: Iterable[Domain]) -> MailboxStates:
+def mailbox_states(people: Iterable[MailboxOwner], domains: Iterable[Domain]) -> MailboxStates:
     """Return every mailbox that exists at the domains. Raises KeyError for a person at another domain."""
     states = {domain.name: dict.fromkeys(FUNCTION_MAILBOXES, Mailbox.OPEN) for domain in domains}
     for person in people:
@@ -38,13 +38,13 @@ def mailbox_states(people: Iterable[Somebody], domains: Iterable[Domain]) -> Mai
 
 
 class Greylist:
-    """Remembers triples. A new one is refused until `seconds` have passed."""
+    """Refuses each new triple until `seconds` have passed."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._first_seen: dict[Triple, float] = {}
 
-    def lets_pass(self, triple: Triple, now: float) -> bool:
+    def allows(self, triple: Triple, now: float) -> bool:
         """Return whether the triple was first seen long enough ago. `now` is in seconds of any steady clock."""
         if triple not in self._first_seen:
             self._first_seen[triple] = now

@@ -1,4 +1,4 @@
-"""Mail hosts: SMTP servers (RFC 5321) that answer to RCPT and never take a message."""
+"""Mail hosts: SMTP servers (RFC 5321) that reply to RCPT and never accept a message."""
 # ruff: noqa: N802 - aiosmtpd names hooks and methods after the commands
 
 import asyncio
@@ -31,8 +31,8 @@ class MailWorld:
 class MailHost:
     """One mail host: aiosmtpd calls its `handle_` hooks for each command, and sends what they return.
 
-    If all domains of a host behave alike, the host behaves so from the greeting on. Otherwise it greets like an
-    ordinary host, and behaves like the recipient's domain at RCPT.
+    If all domains of a host have the same behaviour, the host has it from the greeting on. Otherwise it greets like an
+    ordinary host, and has the behaviour of the recipient's domain at RCPT.
     """
 
     def __init__(self, name: str, domains: Iterable[Domain], world: MailWorld) -> None:
@@ -45,7 +45,7 @@ class MailHost:
         self.behaviour = first.behaviour if alike else Behaviour.ORDINARY
         self.reply_seconds = world.slow_seconds * first.slowness if self.behaviour is Behaviour.SLOW else 0.0
 
-    def receive(self) -> asyncio.Protocol:
+    def new_connection(self) -> asyncio.Protocol:
         """Create the protocol of one connection."""
         return BlockedAtBanner(self) if self.behaviour is Behaviour.REFUSING_AT_BANNER else Conversation(self)
 
@@ -74,7 +74,7 @@ class MailHost:
         self, server: "Conversation", _session: Session, envelope: Envelope, sender: str, _options: list[str]
     ) -> str:
         self.count("MAIL")
-        server.recipients_asked = 0
+        server.recipient_count = 0
         envelope.mail_from = sender
         return self.dialect.sender_ok
 
@@ -83,28 +83,28 @@ class MailHost:
     ) -> str:
         """Reply as the recipient's domain does."""
         self.count("RCPT")
-        server.recipients_asked += 1
+        server.recipient_count += 1
         client = cast("tuple[str, int]", session.peer)[0]
         domain = self.domains.get(address.rpartition("@")[2].lower())
         if domain is None:
-            template = self.dialect.not_ours
+            template = self.dialect.relay_denied
         else:
             self.world.tally.recipient(domain.name)
             if domain.behaviour is Behaviour.SLOW and self.behaviour is not Behaviour.SLOW:
                 await asyncio.sleep(self.world.slow_seconds * domain.slowness)
-            template = self._template(domain, server.recipients_asked, (client, str(envelope.mail_from), address))
+            template = self._template(domain, server.recipient_count, (client, str(envelope.mail_from), address))
         return template.format(
             address=address.encode("ascii", "replace").decode(),
             client=client,
             greylist_seconds=ceil(self.world.greylist.seconds),
         )
 
-    def _template(self, domain: Domain, recipients_asked: int, triple: tuple[str, str, str]) -> str:
+    def _template(self, domain: Domain, recipient_count: int, triple: tuple[str, str, str]) -> str:
         dialect = dialect_named(domain.dialect)
-        if domain.behaviour is Behaviour.RECIPIENT_LIMIT and recipients_asked > domain.recipient_limit:
+        if domain.behaviour is Behaviour.RECIPIENT_LIMIT and recipient_count > domain.recipient_limit:
             return dialect.too_many_recipients
         now = asyncio.get_running_loop().time()
-        if domain.behaviour is Behaviour.GREYLISTING and not self.world.greylist.lets_pass(triple, now):
+        if domain.behaviour is Behaviour.GREYLISTING and not self.world.greylist.allows(triple, now):
             return dialect.greylisted
         local_part = triple[2].rpartition("@")[0].lower()
         return recipient_reply(domain, self.world.mailboxes[domain.name].get(local_part, Mailbox.NONE))
@@ -133,7 +133,7 @@ class Conversation(SMTP):
             enable_SMTPUTF8=True,
             loop=asyncio.get_running_loop(),
         )
-        self.recipients_asked = 0
+        self.recipient_count = 0
         self._host = host
         self._replies_due = 1  # the greeting
 
@@ -149,7 +149,7 @@ class Conversation(SMTP):
         super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        """Take commands. Without PIPELINING (RFC 2920), hang up on a client that does not wait for replies."""
+        """Receive commands. Without PIPELINING (RFC 2920), hang up on a client that does not wait for replies."""
         self._replies_due += data.count(b"\n")
         if self._replies_due > 1 and self._host.behaviour is Behaviour.NO_PIPELINING:
             self._connection.write(b"554 SMTP synchronization error\r\n")
@@ -165,9 +165,9 @@ class Conversation(SMTP):
         await super().push(status)
 
     async def smtp_DATA(self, _argument: str) -> None:
-        """Refuse the message, and count the attempt."""
+        """Refuse the message, and count the command."""
         self._host.count("DATA")
-        await self.push(self._host.dialect.no_data)
+        await self.push(self._host.dialect.data_refused)
 
 
 class BlockedAtBanner(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""The truth about a person's mailbox, and how much of it a mail server reveals."""
+"""The truth about a person's mailbox, and how much of it an engine can establish."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class Mailbox(StrEnum):
 
 
 class Truth(NamedTuple):
-    """What an engine can establish that asks the mail server and waits for greylisting to end.
+    """What an engine can establish that probes the mail server and waits until greylisting ends.
 
     `verdict` (`valid` or `risky`) is the right verdict on the found address. `reason_not_found` is the right reason in
     the gap report if no address can be found. One of the two is always None.
@@ -29,7 +29,7 @@ class Truth(NamedTuple):
     reason_not_found: str | None
 
 
-_SILENCED_BY = {
+_REASON_BY_BEHAVIOUR = {
     Behaviour.CATCH_ALL: "catch_all",
     Behaviour.NO_MAIL_SERVER: "no_mail_server",
     Behaviour.NOTHING_LISTENS: "server_unreachable",
@@ -39,7 +39,7 @@ _SILENCED_BY = {
     Behaviour.REFUSING_AT_BANNER: "blocked",
     Behaviour.DNS_SERVFAIL: "dns_failure",
 }
-"""Behaviours that reveal nothing about a mailbox of the domain, and the reason that results."""
+"""Behaviours that reveal nothing about a mailbox of the domain, and the reason in the gap report."""
 
 _BY_MAILBOX = {
     Mailbox.OPEN: Truth(findable=True, verdict="valid", reason_not_found=None),
@@ -51,7 +51,7 @@ _BY_MAILBOX = {
 
 def truth_about(domain: Domain, mailbox: Mailbox) -> Truth:
     """Return what can be established about a person with this mailbox at this domain."""
-    silenced = "time_limit" if domain.is_tarpit else _SILENCED_BY.get(domain.behaviour)
-    if silenced:
-        return Truth(findable=False, verdict=None, reason_not_found=silenced)
+    reason = "time_limit" if domain.is_tarpit else _REASON_BY_BEHAVIOUR.get(domain.behaviour)
+    if reason:
+        return Truth(findable=False, verdict=None, reason_not_found=reason)
     return _BY_MAILBOX[mailbox]

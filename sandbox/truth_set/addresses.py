@@ -1,4 +1,4 @@
-"""How a company hands out local parts: its pattern, or several, and what it does when one is taken."""
+"""How a company assigns local parts: its pattern, or several, and what it does when one is taken."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -29,11 +29,11 @@ FORMS: Mapping[str, tuple[Form, float]] = {
     "last.f": (lambda first, last: f"{last}.{first[0]}", 0.3),
     "last_first": (lambda first, last: f"{last}_{first}", 0.2),
 }
-"""Each form with its weight: the published shares, and below them estimates."""
+"""Each form with its weight. The common ones have published shares, the rare ones estimates."""
 
 
 class Naming(StrEnum):
-    """How consistent a company is."""
+    """How consistently a company assigns local parts."""
 
     SINGLE = "single"
     """One pattern for everybody."""
@@ -42,7 +42,7 @@ class Naming(StrEnum):
     LEGACY = "legacy"
     """The older quarter of the people still has an older pattern."""
     NUMBERED = "numbered"
-    """One pattern; whoever comes second gets a number."""
+    """One pattern; a second person with the same local part gets a number."""
 
 
 _SHARES = {
@@ -56,14 +56,14 @@ _FULLER = ("first.last", "last.first", "firstlast")
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """One company's way: its patterns, the main one first, its consistency and its spelling."""
+    """One company's patterns, the main one first, its consistency and its spelling."""
 
     naming: Naming
     forms: tuple[str, ...]
     spelling: Spelling
 
     def local_part(self, rng: random.Random, name: TrueName, taken: set[str]) -> tuple[str, bool]:
-        """A new colleague's local part, and whether it follows from the name alone."""
+        """Draw a new colleague's local part. Returns it, and whether it follows from the name alone."""
         first, last = self.spelling.given(name), self.spelling.family(name)
         form = rng.choices(self.forms, _SHARES[self.naming][: len(self.forms)])[0]
         usual = FORMS[form][0](first, last)
@@ -78,7 +78,7 @@ class Scheme:
 
 
 def draw_forms(rng: random.Random, naming: Naming) -> tuple[str, ...]:
-    """The patterns of one company."""
+    """Draw the patterns of one company."""
     names, weights = list(FORMS), [weight for _, weight in FORMS.values()]
     forms: list[str] = []
     while len(forms) < len(_SHARES[naming]):

@@ -1,4 +1,4 @@
-"""The companies of a truth set: domains, behaviour of their servers, number of people, pattern of their addresses."""
+"""The companies of a truth set: domains, behaviours of their servers, numbers of people, patterns of addresses."""
 
 import random
 from collections.abc import Sequence
@@ -32,15 +32,15 @@ _BEHAVIOURS = {
 """Percent of the domains."""
 _NAMING = {Naming.SINGLE: 70, Naming.MIXED: 12, Naming.LEGACY: 9, Naming.NUMBERED: 9}
 _TARPIT = 0.3
-"""Of the slow servers, those that hold every reply back for longer than anybody waits."""
+"""The share of slow servers that delay every reply for longer than any client waits."""
 _TARPIT_SLOWNESS = 100.0
 _SINGLES = 0.3
-"""Of all domains, those with one contact; as many have two to nine."""
+"""The share of domains with one contact; as many have two to nine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """One company; `size` is how many of its people are in the truth set, `culture` where most of them are from."""
+    """One company; `size` is the number of its people in the truth set, `culture` that of most of them."""
 
     domain: Domain
     scheme: Scheme
@@ -49,8 +49,8 @@ class Company:
 
 
 def invent_companies(seed: int, people: int, count: int) -> list[Company]:
-    """As many companies, with so many people in all. Raises ValueError for more than there are names."""
-    rng = random.Random(f"companies {seed}")  # noqa: S311 - repeatable is the point
+    """Invent `count` companies, with `people` in all. Raises ValueError if there are too few names."""
+    rng = random.Random(f"companies {seed}")  # noqa: S311 - must be repeatable
     sizes, behaviours = _sizes(rng, people, count), _behaviours(rng, count)
     return [
         _invent(rng, name, behaviour, size)
@@ -79,7 +79,7 @@ def _invent(rng: random.Random, name: tuple[str, str, str], behaviour: Behaviour
 
 
 def _behaviours(rng: random.Random, count: int) -> list[Behaviour]:
-    """In these shares whatever the seed, and as they fall."""
+    """Return behaviours in these exact shares, in random order."""
     exact = [behaviour for behaviour, percent in _BEHAVIOURS.items() for _ in range(percent)]
     behaviours = [exact[place * len(exact) // count] for place in range(count)]
     rng.shuffle(behaviours)
@@ -87,20 +87,20 @@ def _behaviours(rng: random.Random, count: int) -> list[Behaviour]:
 
 
 def _sizes(rng: random.Random, people: int, count: int) -> Sequence[int]:
-    """Three of ten have one contact, three have two to nine, the rest share what is left, a few of them most of it."""
+    """Return sizes: 30 % have one contact, 30 % two to nine; the others ten or more, a few of them very many."""
     ones = round(count * _SINGLES)
     few = [rng.randint(2, 9) for _ in range(ones)]
     rest = count - 2 * ones
-    left = people - ones - sum(few) - 10 * rest
-    if left < 0:
+    remaining = people - ones - sum(few) - 10 * rest
+    if remaining < 0:
         raise ValueError(f"{people} people are too few for {count} companies")
     sizes = [10] * rest
     shares = [(rank + 2) ** -0.9 for rank in range(rest)]
-    while left:
-        for place in rng.choices(range(rest), shares, k=left):
+    while remaining:
+        for place in rng.choices(range(rest), shares, k=remaining):
             if sizes[place] < LARGEST:
                 sizes[place] += 1
-                left -= 1
+                remaining -= 1
         if min(sizes) == LARGEST:
             raise ValueError(f"{people} people are too many for {count} companies")
     sizes += [1] * ones + few

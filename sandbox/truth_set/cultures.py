@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 USUAL_SPELLING = 0.75
-"""How many of those whose name has several spellings in Latin letters use the usual one."""
+"""The share of people whose name has several spellings in Latin letters that use the usual one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class TrueName:
-    """What somebody is called; `nickname` may be empty."""
+    """A person's name; `nickname` may be empty."""
 
     culture: str
     given: Word
@@ -34,10 +34,10 @@ class TrueName:
 
 @dataclass(frozen=True, slots=True)
 class Culture:
-    """One culture's names, and how contacts of it are written.
+    """One culture's names, and how its people are written in lists.
 
-    `native` and `family_first` are the shares of contacts written in the culture's own script, and with the family
-    name first though in Latin letters.
+    `native` and `family_first` are the shares of contacts written in the culture's own script, and in Latin
+    letters with the family name first.
     """
 
     name: str
@@ -56,14 +56,14 @@ class Culture:
 
 @lru_cache(maxsize=1)
 def cultures() -> Mapping[str, Culture]:
-    """All of them, by name."""
+    """Return all cultures by name."""
     tables = tomllib.loads((files("sandbox.truth_set") / "cultures.toml").read_text(encoding="utf-8"))
     return {name: _culture(name, table) for name, table in tables.items()}
 
 
 def _culture(name: str, table: Mapping[str, Any]) -> Culture:
-    made_up = product(_items(table.get("stems", "")), _items(table.get("endings", "")))
-    family = [*_items(table["family"]), *map("".join, made_up)]
+    composed = product(_items(table.get("stems", "")), _items(table.get("endings", "")))
+    family = [*_items(table["family"]), *map("".join, composed)]
     return Culture(
         name=name,
         given=[_forms(entry) for entry in _items(table["given"])],
@@ -81,7 +81,7 @@ def _items(text: str) -> list[str]:
 
 
 def _forms(entry: str) -> list[str]:
-    """The native form, then the Latin spellings; one form is both."""
+    """Return the native form, then the Latin spellings. An entry without "/" is both."""
     native, _, latin = entry.partition("/")
     return [native, *(latin or native).split("|")]
 

@@ -1,4 +1,4 @@
-"""The people of a truth set, as contacts of a client's list, with what is true of each."""
+"""The people of a truth set, as contacts of a client's list, and the truth about each."""
 
 import random
 from collections import Counter
@@ -11,17 +11,17 @@ from sandbox.truth_set.companies import Company, invent_companies
 from sandbox.truth_set.cultures import TrueName, cultures
 from sandbox.truth_set.writing import Written, write_name
 
-AT_HOME = 0.75
+OWN_CULTURE = 0.75
 """The share of a company's people who are of its own culture."""
 IRREGULAR = 0.01
-"""Addresses that nobody could guess."""
+"""The share of addresses that follow from no pattern."""
 NOT_A_NAME = 0.003
-"""Contacts whose name is no name."""
+"""The share of contacts whose name field holds no name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Employee:
-    """One contact, and the truth about it; `findable`: an honest engine that knows the world's names finds it."""
+    """One contact, and the truth about it. If `findable`, an engine that knows the cultures' names can find it."""
 
     written: Written
     domain: str
@@ -45,8 +45,8 @@ class TruthSet:
 
 
 def invent_truth_set(seed: int, people: int = 5000, domains: int = 400) -> TruthSet:
-    """As many people at as many companies; repeatable."""
-    rng = random.Random(f"truth set {seed}")  # noqa: S311 - repeatable is the point
+    """Invent people at companies; the same seed gives the same truth set."""
+    rng = random.Random(f"truth set {seed}")  # noqa: S311 - must be repeatable
     companies = invent_companies(seed, people, domains)
     employees = [employee for company in companies for employee in _staff(rng, company)]
     rng.shuffle(employees)
@@ -54,14 +54,14 @@ def invent_truth_set(seed: int, people: int = 5000, domains: int = 400) -> Truth
 
 
 def _staff(rng: random.Random, company: Company) -> list[Employee]:
-    """Everybody of one company; nobody shares both names with a colleague."""
+    """Invent the people of one company. No two of them have both names in common."""
     names: dict[tuple[str, str], TrueName] = {}
     while len(names) < company.size:
-        culture = company.culture if rng.random() < AT_HOME else rng.choice(list(cultures()))
+        culture = company.culture if rng.random() < OWN_CULTURE else rng.choice(list(cultures()))
         name = cultures()[culture].draw(rng)
         names.setdefault((company.scheme.spelling.given(name), company.scheme.spelling.family(name)), name)
     taken: set[str] = set()
-    return _without_the_undecidable([_hire(rng, company, name, taken) for name in names.values()])
+    return _mark_namesakes([_hire(rng, company, name, taken) for name in names.values()])
 
 
 def _hire(rng: random.Random, company: Company, name: TrueName, taken: set[str]) -> Employee:
@@ -82,13 +82,13 @@ def _hire(rng: random.Random, company: Company, name: TrueName, taken: set[str])
     return Employee(written, domain.name, name.culture, email, mailbox, findable, reason)
 
 
-def _without_the_undecidable(staff: list[Employee]) -> list[Employee]:
-    """Of contacts who are written alike, or told apart by a number only, nobody can say who has which address."""
-    alike = Counter(_letters(employee.written) for employee in staff)
+def _mark_namesakes(staff: list[Employee]) -> list[Employee]:
+    """Mark contacts as unfindable whose written name is a colleague's, or whose address differs only by a number."""
+    same_name = Counter(_letters(employee.written) for employee in staff)
     numbered = {local_part.rstrip("0123456789") for local_part in map(_local_part, staff) if local_part[-1:].isdigit()}
     return [
         replace(employee, findable=False, reason_not_found=employee.reason_not_found or "namesakes")
-        if alike[_letters(employee.written)] > 1 or _local_part(employee) in numbered
+        if same_name[_letters(employee.written)] > 1 or _local_part(employee) in numbered
         else employee
         for employee in staff
     ]

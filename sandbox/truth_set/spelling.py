@@ -1,4 +1,4 @@
-"""How a company spells its people's names in addresses: conventions of its own, the same for everybody there."""
+"""How a company spells its people's names in addresses: each has conventions, the same for all of its people."""
 # ruff: noqa: SIM905 - a block of words is easier to read and to extend than a list of strings
 
 import random
@@ -27,8 +27,8 @@ _GERMANIC = frozenset({"german", "nordic"})
 class Spelling:
     """One company's conventions.
 
-    `written_out`: ü is ue, ø is oe. `particles` are `joined` (vandenberg), `hyphen` or `dropped`. Of a double
-    family name, or a double given name, the `first` is used, or the `last`, or both, `joined` or with a `hyphen`.
+    With `written_out`, ü is ue and ø is oe. `particles` are `joined` (vandenberg), `hyphen` or `dropped`. Of a double
+    family name, or a double given name, only the `first` or the `last` is used, or both, `joined` or with a `hyphen`.
     """
 
     written_out: bool
@@ -37,7 +37,7 @@ class Spelling:
     double_given: str
 
     def given(self, name: TrueName) -> str:
-        """The given name, in small plain letters."""
+        """Return the given name in lower-case ASCII letters."""
         words = self._plain(name.given.latin, name.culture).replace("-", " ").split()
         if name.culture in {"korean", "chinese"}:
             return "".join(words)
@@ -46,7 +46,7 @@ class Spelling:
         return _joined(words, self.double_given)
 
     def family(self, name: TrueName) -> str:
-        """The family name, in small plain letters."""
+        """Return the family name in lower-case ASCII letters."""
         text = self._plain(name.family.latin, name.culture)
         hyphenated = "-" in text and text.split("-")[0] not in PARTICLES
         words = text.replace("-", " ").split()
@@ -63,15 +63,15 @@ class Spelling:
         return _joined(core, self.double_family)
 
     def _plain(self, text: str, culture: str) -> str:
-        small = text.replace("İ", "i").lower()
+        lower = text.replace("İ", "i").lower()
         if self.written_out and culture in _GERMANIC:
-            small = unicodedata.normalize("NFC", small).translate(_WRITTEN_OUT)
-        letters = unicodedata.normalize("NFKD", small.translate(_LETTERS))
+            lower = unicodedata.normalize("NFC", lower).translate(_WRITTEN_OUT)
+        letters = unicodedata.normalize("NFKD", lower.translate(_LETTERS))
         return re.sub(r"[^a-z -]", "", letters).strip()
 
 
 def draw_spelling(rng: random.Random) -> Spelling:
-    """The conventions of one company."""
+    """Draw the conventions of one company."""
     return Spelling(
         written_out=rng.random() < 0.6,
         particles=rng.choices(("joined", "dropped", "hyphen"), (80, 14, 6))[0],

@@ -1,4 +1,4 @@
-"""How a contact's name is written in a client's list: orders, scripts, titles, and the noise of real files."""
+"""How a contact's name is written in a client's list: orders, scripts, titles, and the irregularities of real files."""
 
 import random
 import unicodedata
@@ -20,7 +20,7 @@ class Written:
 
 
 def write_name(rng: random.Random, name: TrueName, culture: Culture) -> Written:
-    """Write somebody's name as one of many lists would."""
+    """Write a name in a form that lists of contacts have."""
     if rng.random() < culture.native:
         return _in_own_script(rng, name)
     given, family = _decorated_given(rng, name), name.family.latin

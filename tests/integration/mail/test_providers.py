@@ -101,7 +101,7 @@ def test_chunk_tasks_killed_between_question_and_answer_pay_each_look_up_once(
 ) -> None:
     """Then a second run of the account over the same people pays nothing, and asks nothing."""
     answers_held_back = threading.Event()
-    paid.script = [provider.well] * ANSWERED_FIRST
+    paid.script = [provider.answers] * ANSWERED_FIRST
     paid.response = provider.waits_for(answers_held_back)
     with ApiClient(stack.credentials) as client:
         run_id = client.create_run(people, "full_pipeline")
