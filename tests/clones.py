@@ -1,6 +1,6 @@
 """Clones of a template database, one for each test.
 
-A clone costs 17 MB of writing, so one in which its test left nothing but rows is emptied and used again.
+Creating a clone writes 17 MB. So a clone in which a test changed nothing but rows is emptied and used again.
 """
 
 import itertools
@@ -17,7 +17,7 @@ SCHEMA = " UNION ALL ".join(
     f"SELECT '{table}', count(*), max(xmin::text::bigint) FROM {table}"
     for table in (*(f"pg_catalog.pg_{name}" for name in CATALOGS), "public.alembic_version")
 )
-"""It differs after any change of the schema or of the database's settings, even if the change was taken back."""
+"""Its result differs after any change of the schema or of the database's settings, even after one that was reverted."""
 
 OTHER_SESSIONS = """
     SELECT count(*) FROM pg_stat_activity
@@ -25,15 +25,15 @@ OTHER_SESSIONS = """
 """
 EMPTY = """
     DO $$ DECLARE name text; BEGIN
-        SET LOCAL session_replication_role = replica;  -- no foreign key says which table comes first
+        SET LOCAL session_replication_role = replica;  -- without foreign keys, so in any order
         FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
             EXECUTE format('DELETE FROM %I', name);
         END LOOP;
         PERFORM setval(seqrelid, seqstart, false) FROM pg_sequence;
     END $$
 """
-GONE_S = 0.5
-"""For so long a session that was closed may still be ending."""
+CLOSING_S = 0.5
+"""The time that a closed session may take to end."""
 
 _numbers = itertools.count(1)
 Schema = list[tuple[object, ...]]
@@ -59,7 +59,7 @@ class Clones:
 
     @contextmanager
     def new(self) -> Iterator[str]:
-        """The URL of a clone that no test has used: what is measured in it finds no dead rows."""
+        """The URL of a clone that no test has used: it has no dead rows, which would change what is measured."""
         name, _ = self._create()
         yield url_of(self.server_url, name)
         run_on_server(self.server_url, f"DROP DATABASE {name} WITH (FORCE)")
@@ -82,7 +82,7 @@ class Clones:
 
 
 def _is_in_use(connection: psycopg.Connection) -> bool:
-    deadline = time.monotonic() + GONE_S
+    deadline = time.monotonic() + CLOSING_S
     while connection.execute(OTHER_SESSIONS).fetchone() != (0,):
         if time.monotonic() > deadline:
             return True

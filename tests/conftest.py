@@ -1,4 +1,4 @@
-"""Real servers for all tests: started once, a fresh database for each test that wants one."""
+"""Real servers for all tests: started once, a fresh database for each test that needs one."""
 
 import tempfile
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from models.database import Database, open_database
 from models.migrate import migrate
 from tests.clones import Clones, run_on_server, url_of
 
-# Speed is for benchmarks: a test that takes long on a busy machine is not wrong.
+# Benchmarks measure speed. A test that is slow on a busy machine must not fail.
 hypothesis.settings.register_profile("growth", deadline=None)
 hypothesis.settings.load_profile("growth")
 
 TEMPLATE = "growth_template"
 NOT_DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
-"""What a database that is thrown away does without. The fault suite, whose servers die, has servers of its own."""
+"""Settings that databases of tests do not need. The fault suite kills its servers, and so has its own."""
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def new_database(clones: Clones) -> Iterator[Database]:
-    """For tests that measure what statements cost."""
+    """A database without dead rows, for tests that measure the cost of statements."""
     with clones.new() as url:
         opened = open_database(url)
         yield opened

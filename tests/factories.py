@@ -1,4 +1,4 @@
-"""Rows in the state that a test needs, made by the same functions that production calls."""
+"""Rows in the state that a test needs, created by the functions that production calls."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -67,7 +67,7 @@ def pending_run(database: Database, count: int = 3, account_id: UUID | None = No
 
 
 def started_run(database: Database, count: int = 3, chunk_size: int = 2) -> UUID:
-    """Running, its look-up stage planned into chunks, none leased."""
+    """A running run whose look-up stage is divided into chunks, none of them leased."""
     run_id = pending_run(database, count)
     with database.transaction() as session:
         lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, chunk_size)
@@ -90,12 +90,12 @@ def leased_chunk(database: Database, run_id: UUID, stage: str = LOOKUP, worker: 
 
 
 def expired_chunk(database: Database, run_id: UUID, stage: str = LOOKUP) -> Lease:
-    """A chunk whose chunk task went silent: its lease ran out."""
+    """A chunk whose lease has expired."""
     return expire(database, leased_chunk(database, run_id, stage))
 
 
 def expire(database: Database, lease: Lease, ended: str = "now() - interval '1 second'") -> Lease:
-    """Let a lease run out."""
+    """Let a lease expire."""
     with database.transaction() as session:
         session.execute(
             update(RunChunk)
@@ -106,7 +106,7 @@ def expire(database: Database, lease: Lease, ended: str = "now() - interval '1 s
 
 
 def let_pauses_pass(database: Database) -> None:
-    """As if everything that waits had waited for its time."""
+    """Let every pause be over now."""
     statements = (
         "UPDATE runs SET troubled_since = troubled_since - (retry_at - now()), retry_at = now() WHERE retry_at > now()",
         "UPDATE runs SET resend_at = now(), parked_until = NULL",
@@ -132,7 +132,7 @@ def found(position: int, domain: str = "alpha.test") -> Outcome:
 
 
 def searched(outcome: Outcome, domain: str, person: bytes = b"", *refused: str) -> Outcome:
-    """The outcome as a search at the domain leaves it, which later runs may learn from."""
+    """The outcome with the evidence of a search at the domain, from which later runs learn."""
     return outcome._replace(evidence=outcome.evidence._replace(search=SearchEvidence(1, domain, person, refused)))
 
 
@@ -147,7 +147,7 @@ def valid(position: int) -> Outcome:
 
 
 def finish_chunk(database: Database, lease: Lease, outcomes: Sequence[Outcome]) -> bool:
-    """Record, finish and advance, as a chunk task does; whether the stage is complete."""
+    """Record, finish and advance, as a chunk task does. Returns whether the stage is complete."""
     with database.transaction() as session:
         chunks.record(session, lease, outcomes, LEASE_S)
         chunks.finish(session, lease)
@@ -163,9 +163,9 @@ def skipped(position: int) -> Outcome:
 
 
 def taught_by(passes: Sequence[Mapping[int, Outcome | Deferral]]) -> dict[str, list[PatternCount]]:
-    """What all outcomes until now teach of their domains, as a later chunk loads it."""
+    """The patterns that all outcomes so far show for their domains, as a later chunk loads them."""
     outcomes = [each for results in passes for each in results.values() if isinstance(each, Outcome)]
-    taught: dict[str, list[PatternCount]] = {}
-    for (domain, pattern), lesson in lessons(outcomes).items():
-        taught.setdefault(domain, []).append(PatternCount(pattern, *lesson))
-    return taught
+    patterns: dict[str, list[PatternCount]] = {}
+    for (domain, pattern), observed in lessons(outcomes).items():
+        patterns.setdefault(domain, []).append(PatternCount(pattern, *observed))
+    return patterns

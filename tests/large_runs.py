@@ -1,4 +1,4 @@
-"""A database as it is in the middle of large runs, filled by SQL: living through them would take minutes."""
+"""A database in the middle of large runs. SQL fills it, since working the runs would take minutes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ SELECT :run_id, 'email_verify', n, CASE n % 5 WHEN 0 THEN 'skipped' ELSE 'valid'
   CASE n % 5 WHEN 0 THEN NULL ELSE 'a' || n || '@d' || n / 10 || '.test' END, NULL, 98, '{}'
 FROM generate_series(0, CAST(:verified AS int) - 1) n
 """
-# Behind the chunks that are done come those at work; of what is left, three in ten wait, and nobody has tried the rest.
+# After the chunks that are done come those that are leased. Of the others, three in ten wait, and the rest is untried.
 CHUNKS = """
 INSERT INTO run_chunks (run_id, stage, number, first_position, last_position, status, worker, lease_expires_at,
   not_before, waiting)
@@ -79,7 +79,7 @@ SELECT run_id, now() - interval '1 hour', kind, stage, 'worker-1@test/1', jsonb_
 FROM run_chunks, unnest(ARRAY['chunk_leased', 'resent', 'chunk_finished']) kind
 WHERE run_id = :run_id AND status <> 'open'
 """
-KNOWN = """
+MEMORY = """
 WITH old AS (
   INSERT INTO runs (id, account_id, pipeline_id, preset, status, contact_count, charged_contacts, extra_columns,
     required_fields, preview_rows, export_formats, charge_per_contact, rebate_per_unresolved, rebate_per_unverified,
@@ -118,7 +118,7 @@ SELECT run_id, (now() AT TIME ZONE 'UTC')::date, :account_id, sum(cost) FROM pro
 
 @dataclass(frozen=True, slots=True)
 class LargeRuns:
-    """One account's: `looking_up` and `verifying` are at work, `cancelled` is over; many small ones are completed."""
+    """Runs of one account: `looking_up` and `verifying` are running, `cancelled` is not. Many small ones completed."""
 
     account_id: UUID
     contacts: int
@@ -130,17 +130,17 @@ class LargeRuns:
 def large_runs(database: Database, contacts: int) -> LargeRuns:
     """Fill the tables."""
     account_id = account(database, credits_granted=1_000_000_000).account_id
-    made = LargeRuns(account_id, contacts, new_id(), new_id(), new_id())
+    runs = LargeRuns(account_id, contacts, new_id(), new_id(), new_id())
     with database.engine.begin() as connection:
-        # The rows are right; checking each reference would take longer than all the rest.
+        # The rows are consistent. Checking each foreign key would take longer than all the rest.
         connection.execute(text("SET LOCAL session_replication_role = replica"))
-        _fill(connection, made.looking_up, account_id, contacts, found=contacts * 2 // 5)
-        _fill(connection, made.verifying, account_id, contacts, found=contacts, verified=contacts * 2 // 5)
-        _fill(connection, made.cancelled, account_id, contacts, found=contacts * 3 // 5, status="cancelled")
-        of_account = {"account_id": account_id, "contacts": contacts, "run_id": made.looking_up}
-        for statement in KNOWN.split(";"):
+        _fill(connection, runs.looking_up, account_id, contacts, found=contacts * 2 // 5)
+        _fill(connection, runs.verifying, account_id, contacts, found=contacts, verified=contacts * 2 // 5)
+        _fill(connection, runs.cancelled, account_id, contacts, found=contacts * 3 // 5, status="cancelled")
+        of_account = {"account_id": account_id, "contacts": contacts, "run_id": runs.looking_up}
+        for statement in MEMORY.split(";"):
             _execute(connection, statement, of_account)
-    return made
+    return runs
 
 
 def _fill(

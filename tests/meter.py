@@ -1,4 +1,4 @@
-"""What a statement costs Postgres: the blocks that it touches, with its triggers, and the rows that it looks at."""
+"""The cost of statements in Postgres: the blocks that they access, triggers included, and the rows that they read."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.database import Database
 
-# Of this transaction. Unlike EXPLAIN's, these numbers hold what foreign keys and COPY touch as well.
+# Blocks accessed in this transaction. Unlike EXPLAIN, these counts include foreign keys and COPY.
 BLOCKS = """
 SELECT sum(pg_stat_get_xact_blocks_fetched(c.oid)) FROM pg_class c
 WHERE c.relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace) AND c.relkind IN ('r', 'i', 't')
@@ -21,7 +21,7 @@ PLANNED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "(")
 
 
 class Meter:
-    """Measures what is done in its steps; nothing of it stays."""
+    """Measures statements in named steps. Each step is rolled back."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,11 +30,10 @@ class Meter:
         self.plans: dict[tuple[str, str], Any] = {}
         self._step = ""
         self._before = 0
-        self._busy = False
 
     @contextmanager
     def measured(self, step: str) -> Iterator[Session]:
-        """A transaction that is rolled back, each of whose statements is explained first, and then done."""
+        """A transaction that is rolled back. Each of its statements is explained before it is executed."""
         with Session(self._database.engine, expire_on_commit=False) as session:
             connection = session.connection()
             event.listen(connection, "before_cursor_execute", self._before_statement)
@@ -79,7 +78,7 @@ def _plan(connection: Connection, statement: str, parameters: Any) -> dict[str, 
 
 
 def _rows_of(plan: dict[str, Any]) -> float:
-    # What a bitmap holds is counted where it is read.
+    # Rows of a bitmap are counted by the node that reads it.
     own = 0 if plan["Node Type"].startswith("Bitmap Index") else plan["Actual Rows"]
     rows = own + sum(plan.get(removed, 0) for removed in REMOVED)
     return float(rows * plan["Actual Loops"]) + sum(map(_rows_of, plan.get("Plans", ())))

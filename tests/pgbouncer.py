@@ -1,4 +1,4 @@
-"""PgBouncer out of Debian's package, in transaction mode before a Postgres of ours; it can die and come back."""
+"""PgBouncer from Debian's package, in transaction mode in front of a Postgres. It can be killed and restarted."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ IS_INSTALLED = PROGRAM is not None
 NOT_INSTALLED = "needs Debian's package pgbouncer"
 END_SECONDS = 10
 
-# Nobody here has a password; a server that was away is asked again at once, not after 15 seconds.
+# Without passwords. After a failed connection to Postgres it tries again after 1 second, not 15.
 SETTINGS = """
 [databases]
 * = host={host} port=5432 user={user}
@@ -35,7 +35,7 @@ server_login_retry = 1
 
 
 class PgBouncer:
-    """A pooler on one port through its deaths."""
+    """A pooler that keeps its port across restarts."""
 
     def __init__(self, home: Path, postgres_url: str, more: str = "") -> None:
         home.mkdir(parents=True)
@@ -46,17 +46,17 @@ class PgBouncer:
         self.start()
 
     def url_of(self, database: str | None = None) -> str:
-        """The URL of a database by way of it."""
+        """The URL of a database through the pooler."""
         return self.url_by(self.port, database)
 
     def url_by(self, port: int, database: str | None = None) -> str:
-        """The same by way of something that leads to it."""
+        """The same URL through a relay on another port."""
         return f"postgresql://{self._postgres.username}@127.0.0.1:{port}/{database or self._postgres.database}"
 
     def start(self) -> None:
-        """Start it; it takes connections when this returns."""
+        """Start it. It accepts connections when this returns."""
         assert PROGRAM
-        # Where root runs the tests it refuses to be root, and Postgres's socket is for Postgres's user only.
+        # It does not run as root, and only Postgres's user may use Postgres's socket.
         user = Path(str(self._postgres.query["host"])).stat().st_uid if os.getuid() == 0 else None
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -72,7 +72,7 @@ class PgBouncer:
 
 @contextmanager
 def running_pgbouncer(home: Path, postgres_url: str, more: str = "") -> Iterator[PgBouncer]:
-    """A pooler that is gone when the block ends. `more` are lines of its settings."""
+    """A pooler that is killed when the block ends. `more` are lines of its settings."""
     pooler = PgBouncer(home, postgres_url, more)
     try:
         yield pooler

@@ -1,4 +1,4 @@
-"""Which names the project has: what its documentation may put in backticks."""
+"""The names that the project defines: those that its documentation may put in backticks."""
 
 import ast
 import re
@@ -49,7 +49,7 @@ def functions(*folders: str) -> frozenset[str]:
 
 @cache
 def words() -> frozenset[str]:
-    """Each word of the code, its comments and docstrings aside, and of the data beside it."""
+    """Each word of the code, without comments and docstrings, and of the data files."""
     found: set[str] = set()
     for file in code(*PACKAGES, "tests"):
         if file not in LISTS_OF_NAMES:
@@ -61,7 +61,7 @@ def words() -> frozenset[str]:
 
 
 def is_ours(name: str) -> bool:
-    """Whether it names a module, a class or a table of ours: what follows a dot must then be there."""
+    """Whether it names a module, class or table of the project, so that a name after a dot must be defined in it."""
     return name in members()
 
 
@@ -73,7 +73,7 @@ def resolves(dotted: str) -> bool:
 
 @cache
 def members() -> Mapping[str, set[str]]:
-    """What each module, class and table has, by each end of its full name: `runs.lifecycle` as well as `lifecycle`."""
+    """The names in each module, class and table, by each end of its full name: `runs.lifecycle`, `lifecycle`."""
     found: dict[str, set[str]] = defaultdict(set)
     for table in Base.metadata.tables.values():
         found[table.name].update(column.name for column in table.columns)
@@ -105,7 +105,7 @@ def _names_of_module(module: ast.Module) -> Iterator[str]:
 
 
 def _names_of_class(cls: ast.ClassDef) -> Iterator[str]:
-    """What its body declares or defines, and what its methods set on `self`."""
+    """The names that the class's body defines, and those that its methods set on `self`."""
     for node in cls.body:
         if isinstance(node, Function):
             yield node.name

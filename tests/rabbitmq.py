@@ -1,4 +1,4 @@
-"""RabbitMQ out of Debian's package, as a broker of our own: a node on loopback that can die and come back."""
+"""RabbitMQ from Debian's package: a node on loopback that can be killed and restarted."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ STARTED = "Starting broker... completed"
 
 
 class RabbitMQ:
-    """A node on one port and one directory through its deaths, with an epmd of its own."""
+    """A node that keeps its port and directory across restarts, with an epmd of its own."""
 
     def __init__(self, home: Path) -> None:
         home.mkdir(parents=True)
@@ -37,7 +37,7 @@ class RabbitMQ:
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(free_port(0)),
-            # One scheduler, and none that spins: the node shares its machine with the engine under test.
+            # One scheduler, which does not busy-wait: the node shares its machine with the engine under test.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(free_port(0)),
@@ -46,11 +46,11 @@ class RabbitMQ:
 
     @staticmethod
     def url_by(port: int) -> str:
-        """Its URL on a port, its own or another that leads there."""
+        """Its URL on its own port or on that of a relay."""
         return f"amqp://guest:guest@127.0.0.1:{port}//"
 
     def start(self) -> None:
-        """Start it; it takes connections when this returns. Raises `TimeoutError`."""
+        """Start it. It accepts connections when this returns. Raises `TimeoutError`."""
         output = self._home / "output"
         with output.open("wb") as log:
             self._server = subprocess.Popen(
@@ -67,12 +67,12 @@ class RabbitMQ:
         nodes = psutil.Process(self._server.pid).children(recursive=True)
         self._signal(signal.SIGKILL)
         self._server.wait()
-        # Not `wait`: in a container nobody may be there to reap them.
+        # Not `wait`: in a container there may be no process that reaps them.
         while any(node.is_running() and node.status() != psutil.STATUS_ZOMBIE for node in nodes):
             time.sleep(0.02)
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay, and nothing is answered."""
+        """SIGSTOP: connections stay open, and get no answer."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -80,7 +80,7 @@ class RabbitMQ:
         self._signal(signal.SIGCONT)
 
     def delete_queues(self, *names: str) -> None:
-        """Delete queues with all their messages, also those that a consumer has and did not acknowledge."""
+        """Delete queues with all their messages, unacknowledged ones too."""
         with Connection(self.url) as connection:
             for name in names:
                 Queue(name).bind(connection.default_channel).delete()
@@ -90,7 +90,7 @@ class RabbitMQ:
         if self._server.poll() is None:
             self.kill()
         command = ["epmd", "-port", self._environment["ERL_EPMD_PORT"], "-kill"]
-        # It refuses until it has noticed that its node is gone.
+        # epmd refuses until it has noticed that its node has ended.
         deadline = time.monotonic() + END_SECONDS
         while subprocess.run(command, check=False, capture_output=True).returncode and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -101,7 +101,7 @@ class RabbitMQ:
 
 @contextmanager
 def running_rabbitmq(home: Path) -> Iterator[RabbitMQ]:
-    """A node of which nothing is left when the block ends."""
+    """A node that is stopped with its epmd when the block ends."""
     server = RabbitMQ(home)
     try:
         yield server

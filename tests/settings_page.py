@@ -18,7 +18,7 @@ SECTIONS = {
     "credits_per_contact": "Credits",
     "max_body_bytes": "Limits of the API",
 }
-"""Each section by its first setting; the order is that of the class."""
+"""The sections by their first setting. The order is that of the class."""
 
 HEAD = """# Settings
 
@@ -53,7 +53,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _allowed(field: FieldInfo) -> str:
-    """The bounds of a number, the stricter where there are two."""
+    """The bounds of a number; the stricter one if there are two."""
     at_least = [f"{each.ge:,}" for each in field.metadata if isinstance(each, Ge)]
     at_most = [each.le for each in field.metadata if isinstance(each, Le)]
     if not at_most:

@@ -1,4 +1,4 @@
-"""What import-linter can't see: one place that commits, one writer of statuses, enums equal to the database's."""
+"""Rules that import-linter can't check: one place that commits, one that writes statuses, enums like the database's."""
 
 import re
 from collections import Counter
@@ -37,7 +37,7 @@ OLD_WORDS = {
     r"\b[cC]laimants?\b|\bContest\b|(?:of|about)_nobody\b": "contender, contested address, random probe",
     r"\b[pP]ilots?\b|\b[sS]trays\b|\b[eE]xplorer\b": "sample, outlier, exploratory probe",
 }
-"""What one idea was called before it got its one name. A word that is right elsewhere gets a narrower expression."""
+"""Former names of ideas, and today's. A word that is right in another sense gets a narrower expression."""
 
 MOST_MODULES = 20
 HISTORY = ("CHANGELOG.md", "models/migrations/versions/", "tests/test_architecture.py")
@@ -68,7 +68,7 @@ def test_only_one_module_writes_statuses(project_root: Path) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_folder_is_crowded(project_root: Path, package: str) -> None:
-    """A table of the schema is a module of its own, so `models` is what it is."""
+    """`models` is exempt: each table of the schema is a module there."""
     modules = Counter(path.parent for path in (project_root / package).rglob("*.py") if path.name != "__init__.py")
 
     crowded = {
@@ -143,7 +143,7 @@ def test_the_documented_reasons_are_the_engines(project_root: Path) -> None:
 
 @pytest.mark.parametrize(("old", "new"), OLD_WORDS.items(), ids=OLD_WORDS.values())
 def test_an_idea_has_one_name(old: str, new: str) -> None:
-    """In code, tests, docs, settings and the schema, which are all text; what happened before keeps its words."""
+    """In code, tests, docs, settings and the schema. Only history keeps the former names."""
     found = [
         f"{file}: {line.strip()}"
         for file in project_names.files()

@@ -1,7 +1,8 @@
-"""Foreign text is read in linear time: by each regular expression of the packages, and by each reader of such text.
+"""Untrusted text is read in linear time: by each regular expression of the packages, and by each reader of such text.
 
-Each is fed hundreds and thousands of characters of what its own pattern is made of; what costs more than three times
-as much for each character is not linear. Both are measured in this process, one after the other.
+Each reads texts of 8 to 3,000 characters, made of the characters of its own pattern. If a longer text costs more than
+three times as much per character as a shorter one, the time is not linear. Both are measured in this process, one after
+the other.
 """
 
 import ast
@@ -40,7 +41,7 @@ from pipeline.privacy import erasure, suppressions
 PACKAGES = ("api", "cli", "models", "pipeline", "settings", "worker")
 FEW, MANY = 300, 3_000
 RAMP = (8, 12, 16, 20, 24, 32, 64)
-"""What is exponential shows here, and would not come to an end with more."""
+"""Lengths at which exponential time shows. With more characters it would not end."""
 NOTICEABLE_S = 0.004
 TOLERANCE = 3
 METHODS = ("search", "match", "fullmatch", "findall", "finditer", "sub", "split")
@@ -61,30 +62,30 @@ GENERIC = [
 
 
 class Call(NamedTuple):
-    """A call of the module `re`: where, in which function, and the name that its result is kept under."""
+    """A call of the module `re`: its file, its function, and the name that its result is assigned to."""
 
     path: str
     function: str
-    kept_as: str
+    assigned_to: str
 
 
 SETTINGS = ("models/connections.py", "models/redis_url.py", "settings/__init__.py")
-"""What these read is the operator's own, and no foreign text."""
+"""These modules read the operator's own text, which is trusted."""
 ELSEWHERE = {
-    # Not kept under a name of a module: where the patterns come from instead, or why none meets a foreign text.
+    # Not assigned to a name of a module: where the patterns are instead, or why they never read untrusted text.
     Call("pipeline/lookup/names/culture.py", "", ""): "_SHAPES",
     Call("pipeline/lookup/names/scripts.py", "_by_table", "groups"): "alternatives without repetition",
     Call("pipeline/mail/replies/rules.py", "_pattern", ""): "the rules",
-    Call("pipeline/mail/replies/classify.py", "without_local_part", ""): "a literal; the reader is tried",
-    Call("pipeline/mail/address/providers.py", "", ""): "an entry of a table; the reader is tried",
+    Call("pipeline/mail/replies/classify.py", "without_local_part", ""): "a literal; its reader is tested",
+    Call("pipeline/mail/address/providers.py", "", ""): "an entry of a table; its reader is tested",
 }
 
 
 def calls_of_re(path: str, tree: ast.Module) -> Iterator[Call]:
-    def visit(node: ast.AST, function: str, kept_as: str) -> Iterator[Call]:
+    def visit(node: ast.AST, function: str, assigned_to: str) -> Iterator[Call]:
         for child in ast.iter_child_nodes(node):
             inside = child.name if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else function
-            name = kept_as
+            name = assigned_to
             if isinstance(child, ast.Assign | ast.AnnAssign):
                 target = child.targets[0] if isinstance(child, ast.Assign) else child.target
                 is_plain = isinstance(child.value, ast.Call) and isinstance(target, ast.Name)
@@ -115,15 +116,15 @@ USES = {
     for node in ast.walk(tree)
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
 }
-"""What the packages call, or hand on, under which name: a pattern's methods are among them."""
+"""Each attribute that the packages use, by its owner's name: among them the methods of patterns."""
 
 
 def named_patterns() -> Iterator[tuple[str, re.Pattern[Any], str]]:
-    for path, function, kept_as in CALLS:
-        if kept_as and not function:
+    for path, function, assigned_to in CALLS:
+        if assigned_to and not function:
             module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
-            for method in sorted(method for method in METHODS if (kept_as, method) in USES):
-                yield f"{path}:{kept_as}.{method}", getattr(module, kept_as), method
+            for method in sorted(method for method in METHODS if (assigned_to, method) in USES):
+                yield f"{path}:{assigned_to}.{method}", getattr(module, assigned_to), method
     for name, (_, shape) in culture._SHAPES.items():  # noqa: SLF001
         yield f"culture:{name}", shape, "fullmatch"
 
@@ -143,7 +144,7 @@ def apply(pattern: re.Pattern[Any], method: str) -> Callable[[str], object]:
 
 
 def pieces_of(pattern: str) -> tuple[list[str], list[str]]:
-    """Characters that the pattern speaks of, and texts that it spells out."""
+    """The characters in the pattern's classes and literals, and its literal texts."""
     nodes = list(nodes_of(parser.parse(pattern)))
     spelled = "".join(chr(value) if name == "LITERAL" else "\n" for name, value in nodes)
     listed = [each for name, value in nodes if name == "IN" for each in value]
@@ -165,7 +166,7 @@ def nodes_of(pattern: Any) -> Iterator[tuple[str, Any]]:
 
 
 def shapes_of(pattern: str) -> list[Callable[[int], str]]:
-    """Adversarial texts of any length: repeated pieces, near misses, and a beginning that is never finished."""
+    """Adversarial texts of any length: repeated pieces, near matches, and a beginning without its end."""
     characters, texts = pieces_of(pattern)
     units = list(dict.fromkeys([*characters, *texts, *GENERIC]))
     units += [first + second for first, second in product(characters[:6], repeat=2) if first != second]
@@ -191,7 +192,7 @@ def not_linear(reader: Callable[[str], object], shape: Callable[[int], str]) -> 
         text = shape(size)
         if seconds(reader, text) > NOTICEABLE_S:
             smaller = min(seconds(reader, shape(before)) for _ in range(5))
-            # What is slow only once was slow for something else.
+            # A reader that is slow only once was slow for another reason.
             larger = min(seconds(reader, text) for _ in range(2))
             if larger > NOTICEABLE_S and larger > TOLERANCE * smaller * size / before:
                 return f"{size} characters like {text[:20]!r} cost {larger / smaller:.0f} times what {before} do"
@@ -202,8 +203,8 @@ def first_not_linear(reader: Callable[[str], object], shapes: list[Callable[[int
     return next((why for shape in shapes if (why := not_linear(reader, shape))), "")
 
 
-def test_each_regular_expression_is_known() -> None:
-    unknown = [call for call in CALLS if (call.function or not call.kept_as) and call not in ELSEWHERE]
+def test_each_regular_expression_is_tested_or_exempt() -> None:
+    unknown = [call for call in CALLS if (call.function or not call.assigned_to) and call not in ELSEWHERE]
     imports = [
         path
         for path, tree in TREES.items()
@@ -212,14 +213,14 @@ def test_each_regular_expression_is_known() -> None:
         or (isinstance(node, ast.Import) and any(name.name == "re" and name.asname for name in node.names))
     ]
 
-    assert unknown == [], "keep the pattern under a name of its module, so that this file finds and tries it"
-    assert imports == [], "import the module re as it is, so that this file finds its calls"
+    assert unknown == [], "assign the pattern to a name of its module, so that this file finds and tests it"
+    assert imports == [], "import the module as `re`, so that this file finds its calls"
     assert set(ELSEWHERE) <= set(CALLS)
     assert len(PATTERNS) > 40
 
 
 @pytest.mark.parametrize("name", PATTERNS)
-def test_a_regular_expression_takes_ten_times_as_long_for_ten_times_as_much(name: str) -> None:
+def test_a_regular_expression_reads_text_in_linear_time(name: str) -> None:
     pattern, method = PATTERNS[name]
     source = pattern.pattern.decode() if isinstance(pattern.pattern, bytes) else pattern.pattern
 
@@ -236,7 +237,7 @@ def test_a_regular_expression_takes_ten_times_as_long_for_ten_times_as_much(name
         (r"(?:a+)+b", "fullmatch"),
     ],
 )
-def test_one_that_does_not_is_found_out(pattern: str, method: str) -> None:
+def test_a_regular_expression_that_is_not_linear_is_detected(pattern: str, method: str) -> None:
     assert first_not_linear(apply(re.compile(pattern), method), shapes_of(pattern))
 
 
@@ -249,7 +250,7 @@ def parsed(text: str) -> None:
         ReplyParser().feed(b"550-" + text.encode(errors="replace") + b"\r\n550 end\r\n")
 
 
-def dripped(text: str) -> None:
+def parsed_in_pieces(text: str) -> None:
     parser_of_replies = ReplyParser()
     octets = text.encode(errors="replace").replace(b"\n", b"")
     for start in range(0, len(octets), 16):
@@ -262,8 +263,8 @@ def entry(text: str) -> None:
 
 
 def verifier_answer(text: str) -> None:
-    said = {"smtp": {"error": {"type": text, "message": f"permanent: {text}"}}, "mx": {"records": [text]}}
-    output = RemoteOutput.model_validate(said)
+    response = {"smtp": {"error": {"type": text, "message": f"permanent: {text}"}}, "mx": {"records": [text]}}
+    output = RemoteOutput.model_validate(response)
     provider_of(output.as_answer("verifier", "ada@alpha.test", None, 0.0).mail_host)  # type: ignore[arg-type]
 
 
@@ -274,11 +275,11 @@ READERS: dict[str, Callable[[str], object]] = {
     "two names": lambda text: parse_name(first_name=text, last_name=text),
     "a company": company_key,
     "a text without case": normalised,
-    "a column of a client's own": lambda text: list(erasure.addresses_in(text)),
+    "a client's own column": lambda text: list(erasure.addresses_in(text)),
     "a suppression entry": entry,
     "a value on the wire": NOT_ALLOWED.search,
     "a reply's bytes": parsed,
-    "a reply, bit by bit": dripped,
+    "a reply in small pieces": parsed_in_pieces,
     "a reply's text": lambda text: reply(text).text,
     "a reply's enhanced code": lambda text: reply(text).enhanced,
     "a reply's words": lambda text: words_of(reply(text)),
@@ -296,7 +297,7 @@ READERS: dict[str, Callable[[str], object]] = {
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
-def test_a_reader_takes_ten_times_as_long_for_ten_times_as_much(reader: Callable[[str], object]) -> None:
+def test_a_reader_reads_text_in_linear_time(reader: Callable[[str], object]) -> None:
     assert first_not_linear(reader, shapes_of("")) == ""
 
 
@@ -305,8 +306,8 @@ ORDINARY = (
 )
 
 
-def test_no_text_keeps_the_reply_rules_busy() -> None:
-    """They see a thousand characters, whose words are cut, so that not even a square of their number is much."""
+def test_no_reply_takes_the_rules_much_longer_than_an_ordinary_one() -> None:
+    """They read at most a thousand characters, in words of limited length, so that even quadratic time is short."""
     texts = {words_of(reply(shape(MANY))) for shape in shapes_of("")}
 
     def cost(words: str) -> float:

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 project=growth-test-$$
-# Small chunks, so that each worker gets some; free ports, so that two of these tests may run at once.
+# Small chunks, so that each worker gets some; free ports, so that two of these tests can run at the same time.
 export CHUNK_SIZE=50 API_PORT=0 FLOWER_PORT=0 GROWTH_IMAGE=$project
 # Variables of the shell would override sandbox.env.
 unset COMPOSE_FILE COMPOSE_PROFILES GROWTH_PULL_POLICY POSTGRES_PASSWORD REDIS_PASSWORD FLOWER_BASIC_AUTH SANDBOX_PEOPLE
@@ -101,7 +101,7 @@ flower_requires_its_password_and_names_our_tasks() {
 
 http_status() { curl --silent --output /dev/null --write-out '%{http_code}' "$@"; }
 
-stops_when_asked() {
+stops_on_sigterm() {
   local codes
   compose stop >/dev/null 2>&1
   # uvicorn exits with 143 after SIGTERM, once it has closed everything; 137 would be SIGKILL.
@@ -125,4 +125,4 @@ credits_are_charged_once
 api_answers_on_the_host
 flower_requires_its_password_and_names_our_tasks
 everything_is_healthy "after the run"
-stops_when_asked
+stops_on_sigterm

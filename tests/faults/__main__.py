@@ -1,7 +1,7 @@
 """The longer fault suite: `python -m tests.faults --rounds N --seed S`.
 
 Each round is one run under one to three random faults. The seed and the number of the round determine them:
-`--seed S --first R --rounds 1` plays round R again. With `--alone` each fault has a round of its own. The last line of
+`--seed S --first R --rounds 1` repeats round R. With `--alone` each fault has a round of its own. The last line of
 the output is JSON, and the exit status is 1 after a violation. `faults` counts the injected faults: the last one of a
 plan may come after the end of its run.
 """
@@ -36,7 +36,7 @@ def main() -> int:
     """Play the rounds. Returns the exit status."""
     options = _options()
     signal.signal(signal.SIGTERM, _end)
-    say(f"seed {options.seed}")
+    print_line(f"seed {options.seed}")
     with (
         tempfile.TemporaryDirectory(prefix="growth-faults-", ignore_cleanup_errors=True) as home,
         running_fault_engine(Path(home), options.broker, options.route) as engine,
@@ -50,13 +50,13 @@ def main() -> int:
         "faults": sum(len(verdict.injected) for verdict in verdicts),
         "seed": options.seed,
     }
-    say(json.dumps(summary))
+    print_line(json.dumps(summary))
     return 1 if summary["violations"] else 0
 
 
 def draw_plan(seed: int, number: int, outage_seconds: float, broker: Broker, route: Route) -> Plan:
     """The plan of a round: always the same for a seed, number, broker and route."""
-    rng = random.Random(f"{seed} {number}")  # noqa: S311 - repeatable is the point
+    rng = random.Random(f"{seed} {number}")  # noqa: S311 - must be repeatable
     faults = rng.sample(faults_on(broker, route), rng.randint(1, MOST_FAULTS))
     faults.sort(key=lambda fault: fault in AT_THE_END)
     percents = sorted(rng.randint(EARLIEST_PERCENT, LATEST_PERCENT) for _ in faults)
@@ -77,7 +77,7 @@ def each_alone(outage_seconds: float, broker: Broker, route: Route) -> Iterator[
         yield Plan({fault: STRIKE_AT_PERCENT}, outage_seconds)
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -85,16 +85,16 @@ def say(line: str) -> None:
 
 def _play_all(engine: FaultEngine, options: argparse.Namespace) -> Iterator[Verdict]:
     for number, plan in enumerate(_plans(options), start=options.first):
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             verdict = play(engine, plan)
         except (TimeoutError, ApiError, SubprocessError, PostgresUnavailable, SQLAlchemyError, RedisError) as error:
             # A violation in one round does not end the others.
             verdict = Verdict(None, (f"{type(error).__name__}: {error}",), (), 0.0, 0.0, 0)
-        words = "ok" if not verdict.violations else f"VIOLATED, seed {options.seed}: {'; '.join(verdict.violations)}"
-        say(
+        result = "ok" if not verdict.violations else f"VIOLATED, seed {options.seed}: {'; '.join(verdict.violations)}"
+        print_line(
             f"round {number}: {plan}: {len(verdict.injected)} injected, recovered after {verdict.resume_s:.1f} s, "
-            f"leased again {verdict.leased_again}, took {time.monotonic() - began:.0f} s: {words}"
+            f"leased again {verdict.leased_again}, took {time.monotonic() - started:.0f} s: {result}"
         )
         yield verdict
 
@@ -110,10 +110,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Runs under random faults.")
     parser.add_argument("--rounds", type=int, default=20, help="how many runs")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="repeats a sequence")
-    parser.add_argument("--first", type=int, default=1, help="the number of the first round, to play one again")
+    parser.add_argument("--first", type=int, default=1, help="the number of the first round, to repeat one")
     parser.add_argument("--alone", action="store_true", help="a round for each fault, instead of random ones")
-    parser.add_argument("--outage", type=float, default=20, help="how long servers are away, in seconds")
-    parser.add_argument("--broker", choices=["redis", "rabbitmq"], default="redis", help="who carries the messages")
+    parser.add_argument("--outage", type=float, default=20, help="how long servers are unavailable, in seconds")
+    parser.add_argument("--broker", choices=["redis", "rabbitmq"], default="redis", help="which broker")
     parser.add_argument(
         "--route", choices=["direct", "pgbouncer"], default="direct", help="how the engine connects to Postgres"
     )
@@ -121,7 +121,7 @@ def _options() -> argparse.Namespace:
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
-    """End on SIGTERM as on an exception: with everything stopped that was started."""
+    """End on SIGTERM as on an exception, so that everything that was started is stopped."""
     sys.exit(1)
 
 

@@ -118,7 +118,7 @@ class FaultEngine:
             rows = session.execute(LIVE_LEASES, {"run_id": run_id, "at": at})
             return [WorkedChunk(**row._asdict()) for row in rows]
 
-    def knows_event(self, run_id: UUID, stage: str, kind: str) -> bool:
+    def has_event(self, run_id: UUID, stage: str, kind: str) -> bool:
         """Whether a stage of a run has an event of this kind."""
         query = text("SELECT EXISTS (SELECT FROM run_events WHERE run_id = :id AND stage = :stage AND kind = :kind)")
         with self.database.transaction() as session:

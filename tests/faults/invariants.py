@@ -45,8 +45,8 @@ SELECT stage, count(*) AS rows, count(DISTINCT position) AS positions
 FROM outcomes WHERE run_id = :run_id GROUP BY stage ORDER BY stage
 """)
 
-# Under its old lease, that is: it may lease the chunk again like any other worker.
-FINISHED_BY_SLEEPER = text("""
+# Finished under its old lease: the worker may lease the chunk again, like any other.
+FINISHED_AFTER_EXPIRY = text("""
 SELECT EXISTS (
   SELECT FROM run_events finish
   WHERE finish.run_id = :run_id AND finish.stage = :stage AND finish.kind = 'chunk_finished' AND finish.worker = :worker
@@ -97,10 +97,10 @@ def judge(
         resume_s = max(resume_seconds(session, run_id, injections, renewals), default=0.0)
         since_checkpoint_s = max(seconds_since_checkpoint(injections), default=0.0)
         violations = (
-            *(fall for reader in readers for fall in reader.falls),
-            *(refusal for reader in readers for refusal in reader.refusals),
+            *(each for reader in readers for each in reader.contradictions),
+            *(each for reader in readers for each in reader.errors),
             *wrong_counts(session, run_id),
-            *_written_by_the_frozen(session, run_id, injections),
+            *_finished_after_expiry(session, run_id, injections),
             *wrong_exports(engine.export_dir, run_id, readers[0].state),
             *_over("at work again", resume_s, bound_s),
             *_over("worked since the last checkpoint at the injection", since_checkpoint_s, SINCE_CHECKPOINT_BOUND_S),
@@ -134,7 +134,7 @@ def wrong_counts(session: Session, run_id: UUID) -> Iterator[str]:
         "paid": counts.billed,
         "balance": counts.ledger,
         "completions": 1,
-        # No record is to blame for the death of a process that was killed from outside.
+        # No contact is at fault when a process is killed from outside.
         "internal_errors": 0,
     }
     for name, value in expected.items():
@@ -145,7 +145,7 @@ def wrong_counts(session: Session, run_id: UUID) -> Iterator[str]:
         yield f"outcomes are {outcomes} for {counts.contacts} contacts"
 
 
-def _written_by_the_frozen(session: Session, run_id: UUID, injections: Sequence[Injection]) -> Iterator[str]:
+def _finished_after_expiry(session: Session, run_id: UUID, injections: Sequence[Injection]) -> Iterator[str]:
     """A chunk task that was frozen past its lease must not finish its chunk."""
     injected = [
         (chunk, injection.injected_at) for injection in injections if injection.frozen for chunk in injection.orphans
@@ -159,8 +159,8 @@ def _written_by_the_frozen(session: Session, run_id: UUID, injections: Sequence[
             "injected_at": injected_at,
             "lease_ended_at": injected_at + timedelta(seconds=LEASE_S),
         }
-        if session.execute(FINISHED_BY_SLEEPER, key).scalar_one():
-            yield f"{chunk.worker} slept past its lease on {chunk.stage} {chunk.number}, and finished it"
+        if session.execute(FINISHED_AFTER_EXPIRY, key).scalar_one():
+            yield f"{chunk.worker} was frozen past its lease on {chunk.stage} {chunk.number}, and finished it"
 
 
 def wrong_exports(directory: Path, run_id: UUID, state: dict[str, Any]) -> Iterator[str]:
@@ -175,7 +175,7 @@ def wrong_exports(directory: Path, run_id: UUID, state: dict[str, Any]) -> Itera
         if hashlib.sha256(content).hexdigest() != handle["sha256"]:
             yield f"the checksum of the {export_format} export is wrong"
         if not contacts == handle["rows"] == rows:
-            yield f"the {export_format} export has {rows} rows and says {handle['rows']}, for {contacts} contacts"
+            yield f"the {export_format} export has {rows} rows and states {handle['rows']}, for {contacts} contacts"
 
 
 def _rows(export_format: str, content: str) -> int:

@@ -19,11 +19,11 @@ FINISHED = {"completed", "failed", "cancelled"}
 
 @dataclass(slots=True)
 class Reader:
-    """The responses that one reader got. During a fault, no response and 503 are allowed, and nothing else."""
+    """The responses that one reader got. During a fault, only no response and 503 are allowed besides 200."""
 
     state: dict[str, Any] = field(default_factory=dict)
-    falls: list[str] = field(default_factory=list)
-    refusals: list[str] = field(default_factory=list)
+    contradictions: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     unanswered: int = 0
 
     @property
@@ -44,21 +44,21 @@ class Reader:
         """Wait for the end of the run. Raises `TimeoutError`."""
         wait_until(lambda: self.finished, "the run's end", seconds)
 
-    def take(self, response: httpx.Response) -> None:
+    def record(self, response: httpx.Response) -> None:
         """Record a response, and what is wrong with it."""
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             self.unanswered += 1
         elif response.status_code != httpx.codes.OK:
-            self.refusals.append(f"{response.status_code}: {response.text[:200]}")
+            self.errors.append(f"{response.status_code}: {response.text[:200]}")
         else:
-            self._take_state(response.json())
+            self._record_state(response.json())
 
-    def _take_state(self, state: dict[str, Any]) -> None:
+    def _record_state(self, state: dict[str, Any]) -> None:
         percent = int(state["progress"]["percent"])
         if percent < self.percent:
-            self.falls.append(f"percent fell from {self.percent} to {percent}")
+            self.contradictions.append(f"percent fell from {self.percent} to {percent}")
         if (percent == 100) != (state["status"] == "completed"):
-            self.falls.append(f"{percent} percent while {state['status']}")
+            self.contradictions.append(f"{percent} percent while {state['status']}")
         if not self.finished:
             self.state = state
 
@@ -84,6 +84,6 @@ def _poll(credentials: Credentials, run_id: UUID, reader: Reader, stopping: thre
     with httpx.Client(base_url=credentials.api_url, headers=headers, trust_env=False, timeout=10) as http:
         while not stopping.wait(POLL_SECONDS):
             try:
-                reader.take(http.get(url))
+                reader.record(http.get(url))
             except httpx.TransportError:
                 reader.unanswered += 1

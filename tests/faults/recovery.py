@@ -21,7 +21,7 @@ SELECT at FROM (
 ) moments ORDER BY at
 """)
 
-TAKEN_UP = text("""
+WORKED_AGAIN_AT = text("""
 SELECT least(
   (SELECT min(at) FROM run_events WHERE run_id = :run_id AND stage = :stage AND at > :injected_at
      AND kind IN ('chunk_leased', 'chunk_finished') AND (detail ->> 'chunk')::int = :number),
@@ -40,12 +40,12 @@ def resume_seconds(
     for injection, end in zip(injections, ends, strict=False):
         yield longest_pause(moments, injection.since, end)
         for chunk in injection.orphans:
-            taken_up_at = _taken_up_at(session, run_id, chunk, injection, renewals)
+            worked_again_at = _worked_again_at(session, run_id, chunk, injection, renewals)
             # A later fault may have delayed the recovery: the time counts from its end.
             interrupted = [
-                later.since for later in injections if injection.injected_at < later.injected_at < taken_up_at
+                later.since for later in injections if injection.injected_at < later.injected_at < worked_again_at
             ]
-            yield (taken_up_at - max([injection.since, *interrupted])).total_seconds()
+            yield (worked_again_at - max([injection.since, *interrupted])).total_seconds()
 
 
 def longest_pause(moments: Sequence[datetime], since: datetime, end: datetime) -> float:
@@ -54,7 +54,7 @@ def longest_pause(moments: Sequence[datetime], since: datetime, end: datetime) -
     return max((later - earlier).total_seconds() for earlier, later in pairwise(inside))
 
 
-def _taken_up_at(
+def _worked_again_at(
     session: Session, run_id: UUID, chunk: WorkedChunk, injection: Injection, renewals: Collection[Renewal]
 ) -> datetime:
     """When a chunk that was being worked at the injection was worked again."""
@@ -66,7 +66,7 @@ def _taken_up_at(
         "first": chunk.first_position,
         "last": chunk.last_position,
     }
-    recorded_at: datetime | None = session.execute(TAKEN_UP, key).scalar_one()
+    recorded_at: datetime | None = session.execute(WORKED_AGAIN_AT, key).scalar_one()
     renewed_at = [renewal.at for renewal in renewals if (renewal.stage, renewal.number) == (chunk.stage, chunk.number)]
     moments = [*([recorded_at] if recorded_at else []), *(at for at in renewed_at if at > injection.injected_at)]
     # No recovery was needed: the chunk was finished just before the injection.

@@ -11,7 +11,7 @@ from tests.faults.reader import Reader, reading
 from tests.faults.renewals import watching_renewals
 from tests.faults.scene import Fault, Injection, RunOver, Scene
 
-PATIENCE_S = 90
+RUN_TIMEOUT_S = 90
 """The longest that any run may take to end by itself."""
 FIRST_SENT_BOUND_S = 10.0
 """The longest that a run may take to start if its creator died before sending the chain."""
@@ -60,7 +60,7 @@ def play(engine: FaultEngine, plan: Plan) -> Verdict:
     with reading(engine.credentials, run_id) as readers, watching_renewals(engine, run_id) as renewals:
         injections += _strike(engine, run_id, plan, readers[0])
         for reader in readers:
-            reader.wait_for_end(PATIENCE_S)
+            reader.wait_for_end(RUN_TIMEOUT_S)
     # With mail servers that answer, only recorded outcomes count as work.
     return judge(engine, run_id, readers, injections, renewals if plan.hostile else (), plan.bound_s)
 

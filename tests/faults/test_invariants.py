@@ -44,7 +44,7 @@ BREAKAGES = {
     "internal_errors is": "UPDATE outcomes SET reason = 'internal_error' WHERE stage = 'email_lookup' AND position = 2",
     "status is": "UPDATE runs SET status = 'cancelled'",
 }
-BEGAN = datetime(2026, 11, 24, tzinfo=UTC)
+START = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -64,35 +64,37 @@ def run_id(database: Database) -> UUID:
     return run_id
 
 
-def told_of(database: Database, run_id: UUID) -> list[str]:
+def violations_of(database: Database, run_id: UUID) -> list[str]:
     with database.transaction() as session:
         return list(invariants.wrong_counts(session, run_id))
 
 
-def test_nothing_is_wrong_with_a_run_that_went_well(database: Database, run_id: UUID) -> None:
-    assert told_of(database, run_id) == []
+def test_a_completed_run_has_no_violations(database: Database, run_id: UUID) -> None:
+    assert violations_of(database, run_id) == []
 
 
 @pytest.mark.parametrize(("violation", "breakage"), BREAKAGES.items(), ids=list(BREAKAGES))
-def test_what_is_wrong_with_a_run_is_told(database: Database, run_id: UUID, violation: str, breakage: str) -> None:
+def test_each_wrong_row_of_a_run_is_a_violation(
+    database: Database, run_id: UUID, violation: str, breakage: str
+) -> None:
     with database.transaction() as session:
         session.execute(text(breakage))
 
-    assert any(line.startswith(violation) for line in told_of(database, run_id))
+    assert any(line.startswith(violation) for line in violations_of(database, run_id))
 
 
 def state(percent: int, status: str = "running") -> httpx.Response:
     return httpx.Response(200, json={"status": status, "progress": {"percent": percent}})
 
 
-def test_a_reader_tells_of_a_percent_that_fell_or_that_is_a_lie_and_of_answers_that_should_not_be() -> None:
+def test_a_reader_reports_a_percentage_that_fell_or_is_wrong_and_each_unexpected_response() -> None:
     reader = Reader()
 
     for response in (state(10), state(9), state(100), httpx.Response(503), httpx.Response(500, text="Oh")):
-        reader.take(response)
+        reader.record(response)
 
-    assert reader.falls == ["percent fell from 10 to 9", "100 percent while running"]
-    assert reader.refusals == ["500: Oh"]
+    assert reader.contradictions == ["percent fell from 10 to 9", "100 percent while running"]
+    assert reader.errors == ["500: Oh"]
     assert reader.unanswered == 1
 
 
@@ -111,11 +113,11 @@ def exported(tmp_path: Path) -> tuple[Path, UUID, dict[str, Any]]:
     return tmp_path, run_id, {"progress": {"stages": {LOOKUP: {"total": 2}}}, "export_handles": handles}
 
 
-def test_nothing_is_wrong_with_whole_exports(exported: tuple[Path, UUID, dict[str, Any]]) -> None:
+def test_complete_exports_have_no_violations(exported: tuple[Path, UUID, dict[str, Any]]) -> None:
     assert list(invariants.wrong_exports(*exported)) == []
 
 
-def test_an_export_that_was_cut_short_or_is_missing_is_told(exported: tuple[Path, UUID, dict[str, Any]]) -> None:
+def test_an_export_that_is_truncated_or_missing_is_a_violation(exported: tuple[Path, UUID, dict[str, Any]]) -> None:
     directory, run_id, state = exported
     (directory / str(run_id) / "contacts.csv").write_text("email\r\na@alpha.test\r\n")
     state["export_handles"].pop()
@@ -123,19 +125,19 @@ def test_an_export_that_was_cut_short_or_is_missing_is_told(exported: tuple[Path
     assert list(invariants.wrong_exports(directory, run_id, state)) == [
         "exports are ['csv']",
         "the checksum of the csv export is wrong",
-        "the csv export has 1 rows and says 2, for 2 contacts",
+        "the csv export has 1 rows and states 2, for 2 contacts",
     ]
 
 
 def after(seconds: float) -> datetime:
-    return BEGAN + timedelta(seconds=seconds)
+    return START + timedelta(seconds=seconds)
 
 
 def test_a_pause_counts_from_the_injection_even_if_it_lasts_to_the_end() -> None:
     assert recovery.longest_pause([after(1), after(3)], after(2), after(12)) == 9
 
 
-def test_what_a_hit_chunk_task_had_not_recorded_is_the_age_of_its_last_checkpoint_and_counted_once() -> None:
+def test_the_work_that_a_hit_chunk_task_loses_is_the_age_of_its_last_checkpoint_and_counted_once() -> None:
     chunk = WorkedChunk(LOOKUP, 0, WORKER, 0, 49, overdue_s=-5.0)
     injections = [
         Injection("kill_worker", after(0), after(0), (chunk,)),

@@ -1,7 +1,7 @@
-"""Exim out of Debian's packages: a mail server that nobody here wrote, its behaviours written as its own ACLs.
+"""Exim from Debian's packages: a mail server that is not our own code, with behaviours written as its ACLs.
 
-Its packages can't be installed beside Postfix's, so that they are unpacked into a directory of their own, named by
-`GROWTH_EXIM` (`.ci/run` does it).
+Its packages can't be installed beside Postfix's. So they are unpacked into a directory of their own, which
+`GROWTH_EXIM` names (`.ci/run` does it).
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.mail_servers.processes import running
 UNPACKED = Path(os.environ.get("GROWTH_EXIM", "/opt/growth-exim"))
 EXIM = shutil.which("exim4") or shutil.which("exim4", path=str(UNPACKED / "usr" / "sbin"))
 USER = "Debian-exim"
-WHY_NOT = "needs root, the user Debian-exim, and Debian's package exim4-daemon-light, installed or unpacked"
+CAN_NOT_RUN = "needs root, the user Debian-exim, and Debian's package exim4-daemon-light, installed or unpacked"
 
 CONFIGURATION = """\
 primary_hostname = {name}
@@ -71,7 +71,7 @@ nowhere:
 
 @dataclass(frozen=True, slots=True)
 class EximHost:
-    """One Exim: the domains it takes mail for, its mailboxes, settings, and what its ACLs say before they accept."""
+    """One Exim: the domains that it accepts mail for, its mailboxes, settings, and the first statements of its ACLs."""
 
     ip: str
     domains: Sequence[str]
@@ -84,7 +84,7 @@ class EximHost:
 
 
 def can_run() -> bool:
-    """Whether Exim is here and may be started."""
+    """Whether Exim is installed and this process may start it."""
     return bool(EXIM) and os.geteuid() == 0 and any(user.pw_name == USER for user in pwd.getpwall())
 
 

@@ -1,4 +1,4 @@
-"""Postfix and Postgrey out of Debian's packages: mail servers that nobody here wrote, each on a loopback address."""
+"""Postfix and Postgrey from Debian's packages: mail servers that are not our own code, each on a loopback address."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from tests.mail_servers.processes import running
 
 POSTFIX, POSTGREY = shutil.which("postfix"), shutil.which("postgrey")
 CAN_RUN = bool(POSTFIX and POSTGREY) and os.geteuid() == 0
-WHY_NOT = "needs root, and Debian's packages postfix and postgrey"
+CAN_NOT_RUN = "needs root, and Debian's packages postfix and postgrey"
 
 MASTER = """\
 {ip}:{port} inet n - n - - smtpd
@@ -43,7 +43,7 @@ smtpd_recipient_restrictions = reject_unauth_destination, check_recipient_access
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One Postfix: the domains it takes mail for, its mailboxes, recipients with a reply of their own, settings."""
+    """One Postfix: the domains that it accepts mail for, its mailboxes, recipients with special replies, settings."""
 
     ip: str
     domains: Sequence[str]
@@ -55,7 +55,7 @@ class Host:
 @contextmanager
 def running_postfix(home: Path, host: Host, port: int) -> Iterator[None]:
     """A Postfix that answers until the block ends."""
-    # Postfix gives up root, and must still get at its directories.
+    # Postfix drops root's rights, and must still have access to its directories.
     home.mkdir(mode=0o755)
     for directory in ("queue", "data"):
         (home / directory).mkdir()
@@ -73,14 +73,14 @@ def running_postfix(home: Path, host: Host, port: int) -> Iterator[None]:
 
 @contextmanager
 def running_postgrey(home: Path, ip: str, port: int, delay_seconds: int) -> Iterator[None]:
-    """A greylisting policy server: who comes back after the delay passes."""
+    """A greylisting policy server: it accepts a recipient that is tried again after the delay."""
     home.mkdir(mode=0o755)
     shutil.chown(home, "postgrey")
-    # Known clients would pass; and it would ask the DNS for our name.
-    (home / "nobody").touch()
+    # Without its lists, which would let known clients pass and look up our name in the DNS.
+    (home / "empty").touch()
     command = [
         *("postgrey", f"--inet={ip}:{port}", f"--delay={delay_seconds}", f"--dbdir={home}", "--user=postgrey"),
-        *(f"--whitelist-clients={home}/nobody", f"--whitelist-recipients={home}/nobody", "--auto-whitelist-clients=0"),
+        *(f"--whitelist-clients={home}/empty", f"--whitelist-recipients={home}/empty", "--auto-whitelist-clients=0"),
     ]
     with running(command, home / "log", (ip, port)):
         yield

@@ -1,4 +1,4 @@
-"""Servers in processes of their own, which listen when the block begins and are gone when it ends."""
+"""Servers in processes of their own, which listen when the block begins and have ended when it ends."""
 
 import socket
 import subprocess
@@ -13,7 +13,7 @@ END_SECONDS = 10
 
 @contextmanager
 def running(command: Sequence[str], log: Path, address: tuple[str, int]) -> Iterator[None]:
-    """Run a server. Raises `TimeoutError` when it does not listen in time, with its output."""
+    """Run a server. Raises `TimeoutError` with its output if it does not listen in time."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:
@@ -25,7 +25,7 @@ def running(command: Sequence[str], log: Path, address: tuple[str, int]) -> Iter
 
 
 def wait_until_it_listens(process: "subprocess.Popen[bytes]", log: Path, address: tuple[str, int]) -> None:
-    """Await that a process listens. Raises `TimeoutError` with its output when it does not, or ends."""
+    """Wait until a process listens. Raises `TimeoutError` with its output if it does not, or ends."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:

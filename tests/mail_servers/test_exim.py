@@ -7,10 +7,10 @@ import pytest
 
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from tests.mail_servers import verifying
-from tests.mail_servers.exim import WHY_NOT, EximHost, can_run, running_exim
+from tests.mail_servers.exim import CAN_NOT_RUN, EximHost, can_run, running_exim
 from tests.mail_servers.verifying import Servers, place_for_servers, verdict
 
-pytestmark = pytest.mark.skipif(not can_run(), reason=WHY_NOT)
+pytestmark = pytest.mark.skipif(not can_run(), reason=CAN_NOT_RUN)
 
 VALID = (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
 NO_SUCH_MAILBOX = (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)
@@ -25,7 +25,7 @@ UNCLEAR, BLOCKED, POLICY, RATE_LIMITED, GREYLISTED = (
 Truth = dict[str, tuple[OutcomeStatus, Reason]]
 
 EMPLOYEES = [f"employee{number}@many.test" for number in range(12)]
-STRANGERS = [f"stranger{number}@many.test" for number in range(24)]
+UNKNOWN_USERS = [f"stranger{number}@many.test" for number in range(24)]
 
 HOSTS = {
     "plain": EximHost(
@@ -157,7 +157,7 @@ TRUTH: Truth = {
     "grace@anybody.test": CATCH_ALL,
     "nobody@anybody.test": CATCH_ALL,
     **dict.fromkeys(EMPLOYEES, VALID),
-    **dict.fromkeys(STRANGERS, NO_SUCH_MAILBOX),
+    **dict.fromkeys(UNKNOWN_USERS, NO_SUCH_MAILBOX),
 }
 
 
@@ -171,32 +171,32 @@ def servers() -> Iterator[Servers]:
         yield place
 
 
-def verify(servers: Servers, emails: Sequence[str], *, patience: int = 0) -> dict[str, Outcome]:
-    """Verify addresses; who is put off is asked again after a moment, so many times."""
+def verify(servers: Servers, emails: Sequence[str], *, retries: int = 0) -> dict[str, Outcome]:
+    """Verify addresses. A deferred one is probed again after a moment, at most `retries` times."""
     return verifying.verify(
         servers,
         emails,
         mail_from="probe@growth.example",
         connections_per_host=2,
-        defer_seconds=(0.1,) * patience,
+        defer_seconds=(0.1,) * retries,
     )
 
 
-def test_every_behaviour_gets_the_verdict_that_it_means(servers: Servers) -> None:
-    outcomes = verify(servers, list(TRUTH), patience=1)
+def test_each_behaviour_leads_to_its_verdict(servers: Servers) -> None:
+    outcomes = verify(servers, list(TRUTH), retries=1)
 
     assert {email: verdict(outcome) for email, outcome in outcomes.items()} == TRUTH
 
 
-def test_exim_never_finds_us_out_of_step_or_over_its_limits(servers: Servers) -> None:
-    verify(servers, [*EMPLOYEES, *STRANGERS, "grace@early.test", "nobody@early.test"])
+def test_exim_logs_no_synchronization_error_and_no_exceeded_limit(servers: Servers) -> None:
+    verify(servers, [*EMPLOYEES, *UNKNOWN_USERS, "grace@early.test", "nobody@early.test"])
 
     logs = servers.log("many") + servers.log("early")
     assert not [line for line in logs.splitlines() if "synchronization error" in line or "too many connections" in line]
 
 
-def test_who_is_deferred_comes_back_and_is_told(servers: Servers) -> None:
-    outcomes = verify(servers, ["grace@grey.test", "nobody@grey.test"], patience=2)
+def test_deferred_addresses_get_their_verdict_on_a_later_visit(servers: Servers) -> None:
+    outcomes = verify(servers, ["grace@grey.test", "nobody@grey.test"], retries=2)
 
     assert verdict(outcomes["grace@grey.test"]) == VALID
     assert verdict(outcomes["nobody@grey.test"]) == NO_SUCH_MAILBOX

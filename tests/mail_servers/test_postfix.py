@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from tests.mail_servers import verifying
-from tests.mail_servers.postfix import CAN_RUN, WHY_NOT, Host, running_postfix, running_postgrey
+from tests.mail_servers.postfix import CAN_NOT_RUN, CAN_RUN, Host, running_postfix, running_postgrey
 from tests.mail_servers.verifying import Servers, place_for_servers, verdict
 
-pytestmark = pytest.mark.skipif(not CAN_RUN, reason=WHY_NOT)
+pytestmark = pytest.mark.skipif(not CAN_RUN, reason=CAN_NOT_RUN)
 
 POSTGREY = ("127.61.0.9", 10023)
 POLICY_SERVICE = "inet:127.61.0.9:10023"
@@ -70,13 +70,13 @@ def servers() -> Iterator[Servers]:
         yield place
 
 
-def verify(servers: Servers, emails: Sequence[str], *, patience: int = 0) -> dict[str, Outcome]:
-    """Verify addresses; who is put off is asked again when its time has come, so many times."""
-    waits = (GREYLISTED_SECONDS + 0.5,) * patience
+def verify(servers: Servers, emails: Sequence[str], *, retries: int = 0) -> dict[str, Outcome]:
+    """Verify addresses. A greylisted one is probed again when the delay has passed, at most `retries` times."""
+    waits = (GREYLISTED_SECONDS + 0.5,) * retries
     return verifying.verify(servers, emails, connections_per_host=CONNECTIONS, defer_seconds=waits)
 
 
-def test_mailboxes_of_every_kind_get_the_verdict_that_the_server_s_reply_means(servers: Servers) -> None:
+def test_each_kind_of_mailbox_gets_the_verdict_of_its_reply(servers: Servers) -> None:
     expected = {
         "grace@alpha.test": (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS),
         "ada@alpha.test": (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS),
@@ -92,14 +92,14 @@ def test_mailboxes_of_every_kind_get_the_verdict_that_the_server_s_reply_means(s
     assert {email: verdict(outcome) for email, outcome in outcomes.items()} == expected
 
 
-def test_a_catch_all_s_yes_proves_nothing(servers: Servers) -> None:
+def test_acceptance_by_a_catch_all_proves_no_mailbox(servers: Servers) -> None:
     outcomes = verify(servers, ["grace@catchall.test"])
 
     assert verdict(outcomes["grace@catchall.test"]) == (OutcomeStatus.RISKY, Reason.CATCH_ALL)
 
 
-def test_who_is_greylisted_comes_back_and_is_told(servers: Servers) -> None:
-    outcomes = verify(servers, ["grace@grey.test", "nobody@grey.test"], patience=2)
+def test_greylisted_addresses_get_their_verdict_on_a_later_visit(servers: Servers) -> None:
+    outcomes = verify(servers, ["grace@grey.test", "nobody@grey.test"], retries=2)
 
     assert verdict(outcomes["grace@grey.test"]) == (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
     assert verdict(outcomes["nobody@grey.test"]) == (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)
@@ -113,26 +113,26 @@ def test_many_domains_on_one_host_stay_within_its_limit_on_connections(servers: 
     assert "limit exceeded" not in servers.log("limits")
 
 
-def test_more_addresses_than_a_transaction_may_name_are_all_told(servers: Servers) -> None:
+def test_more_addresses_than_a_transaction_may_have_all_get_their_verdict(servers: Servers) -> None:
     outcomes = verify(servers, EMPLOYEES)
 
     assert {verdict(outcome) for outcome in outcomes.values()} == {(OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)}
 
 
-def test_a_server_that_hangs_up_after_some_unknown_users_still_tells_of_all(servers: Servers) -> None:
-    strangers = [f"nobody{number}@strict.test" for number in range(20)]
+def test_all_addresses_get_their_verdict_from_a_server_that_hangs_up_after_some_unknown_users(servers: Servers) -> None:
+    unknown_users = [f"nobody{number}@strict.test" for number in range(20)]
 
-    outcomes = verify(servers, [*strangers, "grace@strict.test"])
+    outcomes = verify(servers, [*unknown_users, "grace@strict.test"])
 
     assert verdict(outcomes["grace@strict.test"])[0] is OutcomeStatus.VALID
-    assert {verdict(outcomes[stranger]) for stranger in strangers} == {(OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)}
+    assert {verdict(outcomes[email]) for email in unknown_users} == {(OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)}
 
 
 def test_many_unknown_users_do_not_make_a_server_slow_down(servers: Servers) -> None:
-    strangers = [f"nobody{number}@alpha.test" for number in range(25)]
+    unknown_users = [f"nobody{number}@alpha.test" for number in range(25)]
     started = time.monotonic()
 
-    outcomes = verify(servers, strangers)
+    outcomes = verify(servers, unknown_users)
 
     assert {verdict(outcome) for outcome in outcomes.values()} == {(OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)}
     assert time.monotonic() - started < 5, "at the tenth error of a session Postfix waits a second before each reply"

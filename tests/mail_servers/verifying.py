@@ -1,4 +1,4 @@
-"""The verifying stage against real mail servers: where they are at work, and the verdicts on addresses there."""
+"""The verifying stage against real mail servers: where they run, and the verdicts on their addresses."""
 
 import asyncio
 import tempfile
@@ -20,7 +20,7 @@ Zone = Mapping[tuple[str, str], Sequence[str]]
 
 @dataclass(frozen=True)
 class Servers:
-    """The hosts of a module, at work: all on one port, each with a directory of its own."""
+    """The running hosts of a test module, all on one port, each with a directory of its own."""
 
     home: Path
     port: int
@@ -28,13 +28,13 @@ class Servers:
     log_name: str
 
     def log(self, name: str) -> str:
-        """What a host has logged."""
+        """The log of a host."""
         return (self.home / name / self.log_name).read_text()
 
 
 @contextmanager
 def place_for_servers(zone: Zone, log_name: str) -> Iterator[Servers]:
-    """A directory that servers' own users may enter, and a free port."""
+    """A directory that the servers' own users may enter, and a free port."""
     with tempfile.TemporaryDirectory(prefix="growth-mail-servers-") as directory:
         home = Path(directory)
         home.chmod(0o755)
@@ -42,7 +42,7 @@ def place_for_servers(zone: Zone, log_name: str) -> Iterator[Servers]:
 
 
 def verify(servers: Servers, emails: Sequence[str], **config: Any) -> dict[str, Outcome]:
-    """Verify addresses; who is put off is asked again when its time has come, as often as `defer_seconds` says."""
+    """Verify addresses. A deferred one is probed again when its time has come, as often as `defer_seconds` allows."""
 
     async def scenario() -> dict[str, Outcome]:
         async with name_server(servers.zone) as (_, resolver):
@@ -70,7 +70,7 @@ async def _work(network: MailNetwork, emails: Sequence[str]) -> dict[str, Outcom
     contacts = {position: Contact(position, email=email) for position, email in enumerate(emails)}
     outcomes: dict[str, Outcome] = {}
     for deferrals in range(len(network.config.defer_seconds) + 1):
-        later: list[Deferral] = []
+        deferred: list[Deferral] = []
         batch = Batch(
             [Contact(contact.position, email=contact.email, deferrals=deferrals) for contact in contacts.values()]
         )
@@ -78,7 +78,7 @@ async def _work(network: MailNetwork, emails: Sequence[str]) -> dict[str, Outcom
             if isinstance(result, Outcome):
                 outcomes[contacts.pop(result.position).email] = result  # type: ignore[index]
             else:
-                later.append(result)
-        await asyncio.sleep(max((deferral.seconds for deferral in later), default=0))
+                deferred.append(result)
+        await asyncio.sleep(max((deferral.seconds for deferral in deferred), default=0))
     assert not contacts
     return outcomes

@@ -13,7 +13,7 @@ from tests.faults.engine import wait_until
 from tests.faults.scene import Fault, Injection, Scene, injection_of
 
 LEAST_SECONDS = 4
-NO_ROOM = "64k"
+SMALL_DISK = "64k"
 """Smaller than one export of a run."""
 
 
@@ -34,7 +34,7 @@ def break_disk(scene: Scene) -> Injection:
 def fill_disk(scene: Scene) -> Injection:
     """No export file can be written completely: ENOSPC. Needs the right to mount."""
     scene.engine.export_dir.mkdir(exist_ok=True)
-    with _no_room(scene.engine.export_dir):
+    with _small_disk(scene.engine.export_dir):
         return _outage(scene, fill_disk)
 
 
@@ -44,15 +44,17 @@ def can_mount() -> bool:
     if os.geteuid() != 0:
         return False
     try:
-        with tempfile.TemporaryDirectory() as place, _no_room(Path(place)):
+        with tempfile.TemporaryDirectory() as place, _small_disk(Path(place)):
             return True
     except subprocess.CalledProcessError:
         return False
 
 
 @contextmanager
-def _no_room(place: Path) -> Iterator[None]:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={NO_ROOM}", "tmpfs", place], check=True, capture_output=True)
+def _small_disk(place: Path) -> Iterator[None]:
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", place], check=True, capture_output=True
+    )
     try:
         yield
     finally:
@@ -69,4 +71,4 @@ def _outage(scene: Scene, fault: Fault) -> Injection:
 
 
 def _compile_was_tried(scene: Scene) -> bool:
-    return scene.engine.knows_event(scene.run_id, "compile", "chunk_leased")
+    return scene.engine.has_event(scene.run_id, "compile", "chunk_leased")

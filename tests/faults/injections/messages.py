@@ -22,13 +22,13 @@ def deliver_twice(scene: Scene) -> Injection:
     with scene.engine.valkey_client() as client:
         waiting = [message for queue in waiting_lists() for message in client.lrange(queue, 0, -1)]
         # kombu keeps each as JSON of [message, exchange, routing key] under its delivery tag.
-        in_hand = client.eval(
-            "local copies = {} for i, kept in ipairs(redis.call('HVALS', KEYS[1])) do "
-            "copies[i] = cjson.encode(cjson.decode(kept)[1]) end return copies",
+        unacknowledged = client.eval(
+            "local copies = {} for i, stored in ipairs(redis.call('HVALS', KEYS[1])) do "
+            "copies[i] = cjson.encode(cjson.decode(stored)[1]) end return copies",
             1,
             "unacked",
         )
-        copies = [*waiting, *in_hand]
+        copies = [*waiting, *unacknowledged]
         if copies:
             client.lpush(QUEUE, *copies)
     return injection_of(scene, deliver_twice)

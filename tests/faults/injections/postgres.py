@@ -14,12 +14,12 @@ from tests.faults.scene import Fault, Injection, RunOver, Scene, injection_of
 from tests.integration.runs.broken_steps import unreadable
 
 LOCK_HELD_SECONDS = 20
-"""Longer than any bound: only an engine that gets rid of the lock by itself recovers in time."""
+"""Longer than any bound: only an engine that ends the lock by itself recovers in time."""
 
 CROWDED_SECONDS = 4
 READ_ONLY_SECONDS = 4
-TURN_READ_ONLY = ("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
-TAKE_WRITES = (
+MAKE_READ_ONLY = ("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+MAKE_WRITABLE = (
     "SET default_transaction_read_only = off",
     "ALTER SYSTEM RESET default_transaction_read_only",
     "SELECT pg_reload_conf()",
@@ -83,9 +83,9 @@ def postgres_read_only(scene: Scene) -> Injection:
     """Postgres refuses writes for some seconds, like a demoted primary: SQLSTATE 25006."""
     orphans = scene.engine.worked_chunks(scene.run_id)
     injected_at = scene.engine.now()
-    _execute(scene, *TURN_READ_ONLY)
+    _execute(scene, *MAKE_READ_ONLY)
     time.sleep(READ_ONLY_SECONDS)
-    _execute(scene, *TAKE_WRITES)
+    _execute(scene, *MAKE_WRITABLE)
     return injection_of(scene, postgres_read_only, orphans, injected_at)
 
 
@@ -96,7 +96,7 @@ def _execute(scene: Scene, *statements: str) -> None:
 
 
 def fail_loading(scene: Scene) -> Injection:
-    """A chunk that nobody has leased yet can't be loaded for some seconds: a division by zero for its contacts."""
+    """A chunk that is not leased yet can't be loaded for some seconds: a division by zero for its contacts."""
     chunk = _last_chunk(scene)
     positions = f"run_id = '{scene.run_id}' AND position BETWEEN {chunk.first_position} AND {chunk.last_position}"
     broken = unreadable("company", positions, "")
@@ -111,7 +111,7 @@ def fail_loading(scene: Scene) -> Injection:
 
 
 def _last_chunk(scene: Scene) -> Row[Any]:
-    """The chunk that is leased last, so that nobody has it yet. Raises `RunOver`, and `TimeoutError` without one."""
+    """The chunk that is leased last, so that it is not leased yet. Raises `RunOver`, and `TimeoutError` without one."""
     found: list[Row[Any]] = []
 
     def look() -> bool:
@@ -121,7 +121,7 @@ def _last_chunk(scene: Scene) -> Row[Any]:
             raise RunOver
         return bool(found)
 
-    wait_until(look, "a chunk that nobody has leased", seconds=60)
+    wait_until(look, "a chunk that is not leased", seconds=60)
     return found[0]
 
 

@@ -1,6 +1,6 @@
 /* A wall clock that can jump, for the process that preloads this: real time plus the seconds (int64) that the file
- * $CLOCK_FILE holds. The file is mapped, so that a jump is felt at once, also by children. As with a real step of the
- * clock, CLOCK_MONOTONIC and the length of every wait stay what they are. Linux, glibc 2.30 or newer. */
+ * $CLOCK_FILE holds. The file is mapped, so that a jump takes effect at once, also in children. As with a real step of
+ * the clock, CLOCK_MONOTONIC and the length of every wait stay what they are. Linux, glibc 2.30 or newer. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <semaphore.h>
@@ -51,7 +51,7 @@ time_t time(time_t *seconds) {
     return exact.tv_sec;
 }
 
-/* Waits until a moment of this clock, not of the kernel's: some builds of Python wait for locks so. */
+/* Waits until a moment of this clock, not of the kernel's: some builds of Python use it to wait for locks. */
 int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict until) {
     struct timespec real = {until->tv_sec - offset(), until->tv_nsec};
     return sem_clockwait(semaphore, CLOCK_REALTIME, &real);

@@ -36,6 +36,6 @@ class Clocks:
         return {"LD_PRELOAD": str(self._library), "CLOCK_FILE": str(self._home / name)}
 
     def jump(self, name: str, seconds: int) -> None:
-        """Let the clock be wrong by so many seconds from now on."""
+        """Set by how many seconds the clock is wrong from now on."""
         with (self._home / name).open("r+b" if (self._home / name).exists() else "wb") as file:
             file.write(struct.pack("=q", seconds))

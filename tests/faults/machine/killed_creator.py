@@ -1,6 +1,6 @@
 """Creates a run for the account of its argument, commits, and is killed before it can send the chain.
 
-The order is read from standard input as JSON; the run's id is printed.
+It reads the goal plan from standard input as JSON, and prints the run's id.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The outside world of the fault suite: it answers at a steady pace, except for some hostile mail servers."""
+"""The outside world of the fault suite: its servers answer at a steady pace, except for some hostile mail servers."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ DOMAINS = 60
 CONTACTS = 2000
 HOSTILE_CONTACTS = 60
 REPLY_SECONDS = 0.01
-"""Each server's pause before a reply: it makes a run last some seconds, without any CPU."""
+"""Each server's pause before a reply, with which a run takes some seconds but little processor time."""
 GARBAGE = b"\x00\xff250-\r\n\r\n999 \xe2\x82\r\n" * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Who can be asked about, and the settings that make this the engine's outside world."""
+    """The people in this world, and the settings with which the engine uses its servers."""
 
     people: Sequence[Person]
     hostile_people: Sequence[Person]
@@ -33,7 +33,7 @@ class World:
 def running_world() -> Iterator[World]:
     """Name server, mail servers and hostile servers until the block ends."""
     paced = [replace(domain, behaviour=Behaviour.SLOW) for domain in invent_domains(SEED, DOMAINS) if domain.mail_hosts]
-    hostile = [_as_hostile(domain) for domain in invent_domains(SEED + 1, len(HOSTILITIES))]
+    hostile = [_as_hostile(domain) for domain in invent_domains(SEED + 1, len(HOSTILE_BEHAVIOURS))]
     people = invent_people(SEED, CONTACTS, paced)
     hostile_people = invent_people(SEED, HOSTILE_CONTACTS, hostile)
     domains = [*paced, *hostile]
@@ -55,20 +55,20 @@ def _host_of(domain: Domain) -> tuple[str, ...]:
 
 
 async def _hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Takes the connection and never says a word."""
+    """Accept the connection and never send anything."""
     with suppress(ConnectionError):
         await reader.read()
     writer.close()
 
 
 async def _reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Greets, then resets the connection."""
+    """Greet, then reset the connection."""
     writer.write(b"220 mail\r\n")
     writer.transport.abort()
 
 
 async def _garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers everything with bytes that are no SMTP."""
+    """Reply to everything with bytes that are not SMTP."""
     writer.write(b"220 mail\r\n")
     with suppress(ConnectionError):
         while await reader.read(1024):
@@ -77,7 +77,7 @@ async def _garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     writer.close()
 
 
-HOSTILITIES = (_hang, _reset, _garbage)
+HOSTILE_BEHAVIOURS = (_hang, _reset, _garbage)
 
 
 @contextmanager
@@ -90,6 +90,6 @@ def _hostile_servers(addresses: Sequence[str], port: int) -> Iterator[None]:
 
 
 async def _open(servers: AsyncExitStack, addresses: Sequence[str], port: int) -> None:
-    for address, hostility in zip(addresses, HOSTILITIES, strict=True):
-        server = await asyncio.start_server(hostility, address, port)
+    for address, behave in zip(addresses, HOSTILE_BEHAVIOURS, strict=True):
+        server = await asyncio.start_server(behave, address, port)
         servers.callback(server.close)
