@@ -29,7 +29,7 @@ FINISHED = {"completed", "failed", "cancelled"}
 
 @dataclass(frozen=True)
 class Population:
-    """Everybody in the sandbox: the contract's 100, and a crowd of all kinds."""
+    """All people in the sandbox: the contract's 100, and a crowd of all kinds."""
 
     domains: Sequence[Domain]
     hundred: Sequence[Person]
@@ -38,7 +38,7 @@ class Population:
 
 @dataclass(frozen=True)
 class Client:
-    """An account of its own, with everything a test asks of the running engine."""
+    """A client with an account of its own, and the calls of the running engine that tests need."""
 
     api: ApiClient
     http: httpx.Client
@@ -72,8 +72,8 @@ def contacts_of(people: Sequence[Person]) -> list[Mapping[str, str]]:
     return [{column: getattr(person, column) for column in columns} for person in people]
 
 
-def way_into(internet: Internet, **settings: Any) -> MailNetworkConfig:
-    """How a mail network of the test's own reaches the sandbox's servers."""
+def mail_config(internet: Internet, **settings: Any) -> MailNetworkConfig:
+    """The configuration with which a test's own mail network uses the sandbox's servers."""
     host, _, port = internet.dns_address.rpartition(":")
     return MailNetworkConfig(((host, int(port)),), internet.smtp_port, allow_private=True, **settings)
 
@@ -140,7 +140,7 @@ for _ in range(int(sys.argv[2])):
 
 @pytest.fixture
 def send_chains(stack: Stack) -> Callable[[str, int], None]:
-    """Sends a run's chain so many times, from a process of its own, as a caller's would."""
+    """Send a run's chain so many times, from a process of its own like an API client's."""
 
     def send(run_id: str, times: int) -> None:
         command = [sys.executable, "-c", SEND_CHAINS, run_id, str(times)]
@@ -157,7 +157,7 @@ def client(stack: Stack, stack_database: Database) -> Iterator[Client]:
 
 @pytest.fixture
 def stranger(stack: Stack, stack_database: Database) -> Iterator[Client]:
-    """Somebody else's account."""
+    """A client of another account."""
     with _client(stack, stack_database) as opened:
         yield opened
 

@@ -106,7 +106,7 @@ def fail_loading(scene: Scene) -> Injection:
         wait_until(lambda: _failed_to_load(scene), "a chunk that could not be loaded", seconds=30)
         time.sleep(UNREADABLE_SECONDS)
     finally:
-        broken.mend_in(scene.engine.database)
+        broken.repair_in(scene.engine.database)
     return injection_of(scene, fail_loading, injected_at=injected_at)
 
 

@@ -1,4 +1,4 @@
-"""The HTTP API on the running engine: errors are as documented, and nothing is half-written."""
+"""The HTTP API on the running engine: errors are as documented, and a refused request writes nothing."""
 
 import csv
 import gzip
@@ -115,7 +115,7 @@ def test_another_accounts_run_looks_like_a_missing_one(
 @pytest.mark.parametrize(
     "body",
     [b"not json", b"", b'{"goal_plan":', b"\xff\xfe\x00", b"x" * 10_000_000, b"[" * 100_000],
-    ids=["words", "nothing", "half an object", "binary", "10 MB of nonsense", "deep nesting"],
+    ids=["words", "nothing", "half an object", "binary", "10 MB of no JSON", "deep nesting"],
 )
 def test_a_body_that_is_not_json_is_400_and_leaves_nothing(
     client: Client, stack_database: Database, body: bytes
@@ -150,7 +150,7 @@ def test_a_missing_domain_is_422_with_the_contact_and_the_field(client: Client, 
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e400", '{"a":[NaN]}', '"\\ud800"', '"\\u0000"', "9" * 400])
-def test_a_column_that_could_not_come_back_as_it_was_is_422(
+def test_a_column_that_could_not_be_returned_unchanged_is_422(
     client: Client, stack_database: Database, value: str
 ) -> None:
     body = json.dumps(plan({"full_name": "Ada Example", "domain": "alpha.test", "revenue": 0}))
@@ -229,7 +229,7 @@ def test_the_same_idempotency_key_with_another_body_is_409(client: Client, popul
     client.finished(first.json()["run_id"])
 
 
-def test_preview_rows_come_back_as_result_records(client: Client, population: Population) -> None:
+def test_preview_rows_are_returned_as_result_handles(client: Client, population: Population) -> None:
     run_id = client.create(population.hundred, preview_rows=7)
 
     contacts = client.finished(run_id)["result_handles"]
@@ -262,15 +262,15 @@ def test_a_range_of_an_export_is_served_and_one_outside_of_it_is_refused(
     url, size = handle["download_url"], handle["bytes"]
     whole = client.http.get(url)
 
-    def part(of: str) -> httpx.Response:
-        return client.http.get(url, headers={"Range": of})
+    def part(byte_range: str) -> httpx.Response:
+        return client.http.get(url, headers={"Range": byte_range})
 
     assert (part("bytes=5-9").status_code, part("bytes=5-9").content) == (206, whole.content[5:10])
-    for nonsense in ("bytes=9-5", "bytes=x", "lines=1-2"):
-        assert (part(nonsense).status_code, part(nonsense).content) == (200, whole.content)
-    behind = part(f"bytes={size}-")
-    assert (behind.status_code, behind.headers["Content-Range"]) == (416, f"bytes */{size}")
-    assert "bytes" in refusal(behind)
+    for invalid in ("bytes=9-5", "bytes=x", "lines=1-2"):
+        assert (part(invalid).status_code, part(invalid).content) == (200, whole.content)
+    beyond = part(f"bytes={size}-")
+    assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, f"bytes */{size}")
+    assert "bytes" in refusal(beyond)
     head = client.http.head(url)
     assert (head.status_code, head.headers["Content-Length"], head.content) == (200, str(size), b"")
 

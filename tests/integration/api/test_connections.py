@@ -1,4 +1,4 @@
-"""Connections to Postgres as it is in production: roles with odd defaults, poolers, several hosts, other encodings."""
+"""Connections to Postgres as in production: roles with unusual defaults, poolers, several hosts, other encodings."""
 
 import asyncio
 import sys
@@ -32,7 +32,7 @@ from tests.factories import account, contacts, finish_chunk, found, leased_chunk
 from tests.pgbouncer import IS_INSTALLED, NOT_INSTALLED, PgBouncer, running_pgbouncer
 
 needs_pgbouncer = pytest.mark.skipif(not IS_INSTALLED, reason=NOT_INSTALLED)
-POOLERS = {"by its defaults": "", "ignoring what it does not know": "ignore_startup_parameters = options"}
+POOLERS = {"default settings": "", "unknown parameters ignored": "ignore_startup_parameters = options"}
 
 
 @contextmanager
@@ -73,15 +73,15 @@ ODD_DEFAULTS = {
 
 @pytest.fixture
 def odd_database_url(postgres_url: str, database_url: str) -> str:
-    """A database whose sessions begin with other settings than ours."""
+    """A database whose default settings differ from those that the engine needs."""
     name = make_url(database_url).database
     for parameter, value in ODD_DEFAULTS.items():
         run_on_server(postgres_url, f"ALTER DATABASE {name} SET {parameter} = {value}")
     return database_url
 
 
-def assert_ours(database: Database) -> None:
-    """All settings, and a run whose times and names come back as they went in."""
+def assert_our_settings(database: Database) -> None:
+    """Check all settings, and a run whose times are read as they were written."""
     shown = {name: setting(database, name) for name in ("TimeZone", "IntervalStyle", "client_encoding")}
     assert shown == {"TimeZone": "UTC", "IntervalStyle": "postgres", "client_encoding": "UTF8"}
     assert setting(database, "DateStyle").startswith("ISO")
@@ -100,15 +100,15 @@ def assert_ours(database: Database) -> None:
 
 def test_defaults_of_the_role_or_the_database_are_overridden(odd_database_url: str) -> None:
     with opened(odd_database_url) as database:
-        assert_ours(database)
+        assert_our_settings(database)
 
 
 @needs_pgbouncer
-def test_defaults_of_the_role_or_the_database_do_not_hold_behind_a_pooler(
+def test_defaults_of_the_role_or_the_database_are_overridden_behind_a_pooler_too(
     odd_database_url: str, pooler: PgBouncer
 ) -> None:
     with opened(pooler.url_of(make_url(odd_database_url).database)) as database:
-        assert_ours(database)
+        assert_our_settings(database)
 
 
 @needs_pgbouncer
@@ -133,7 +133,7 @@ def test_a_run_is_created_migrated_and_worked_behind_a_pooler(database_url: str,
         assert finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
 
 
-def test_a_direct_connection_prepares_statements_and_asks_nothing_at_the_beginning_of_a_transaction(
+def test_a_direct_connection_prepares_statements_and_sends_no_settings_with_each_transaction(
     database: Database,
 ) -> None:
     for _ in range(6):
@@ -233,7 +233,7 @@ def test_a_statement_may_take_longer_for_a_large_run_and_no_limit_stays_none(dat
         assert session.execute(text("SHOW statement_timeout")).scalar_one() == "0"
 
 
-def test_a_copy_that_fails_raises_what_any_statement_raises_and_shows_no_row(database: Database) -> None:
+def test_a_failed_copy_raises_the_same_error_as_a_statement_and_shows_no_row(database: Database) -> None:
     with pytest.raises(DBAPIError, match=r"NotNullViolation \(23502\)") as caught, database.transaction() as session:
         copy_rows(session, "COPY accounts (name) FROM STDIN", [["Grace Hopper"]])
 
@@ -262,7 +262,7 @@ def api(database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch, tmp
     load_settings.cache_clear()
 
 
-def ask(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
+def send(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
     async def request() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
@@ -287,35 +287,35 @@ def test_no_thread_holds_the_interpreter_for_longer_than_a_millisecond() -> None
     assert sys.getswitchinterval() <= 0.001
 
 
-def looked_anew(api: FastAPI) -> httpx.Response:
-    """What `/readyz` answers when its last look is too old."""
+def readyz_checked_again(api: FastAPI) -> httpx.Response:
+    """The response of `/readyz` when its last check is too old."""
     api.state.last_check = LastCheck()
-    return ask(api, "GET", "/readyz")
+    return send(api, "GET", "/readyz")
 
 
 def test_a_server_that_became_read_only_is_a_503_and_reported_by_readyz(
     api: FastAPI, database: Database, postgres_url: str, database_url: str
 ) -> None:
     key = {"Authorization": f"Bearer {account(database).api_key}"}
-    assert looked_anew(api).status_code == 200
+    assert readyz_checked_again(api).status_code == 200
     name = make_url(database_url).database
     run_on_server(postgres_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     api.state.resources.database.close()
 
-    refused = ask(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
-    ready = looked_anew(api)
+    refused = send(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
+    ready = readyz_checked_again(api)
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
     assert (ready.status_code, ready.json()["postgres"].partition(":")[0]) == (503, "read-only")
     run_on_server(postgres_url, f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    assert looked_anew(api).status_code == 200
+    assert readyz_checked_again(api).status_code == 200
 
 
 def test_repeated_readiness_probes_cost_no_connection(api: FastAPI) -> None:
     seen = {"postgres": "ok", "redis": "as it was seen", "broker": "ok"}
     api.state.last_check = LastCheck(at=time.monotonic() + 60, checks=seen)
 
-    assert ask(api, "GET", "/readyz").json() == {"status": "ok", **seen}
+    assert send(api, "GET", "/readyz").json() == {"status": "ok", **seen}
 
 
 def test_a_request_that_waits_for_a_lock_is_a_503_with_retry_after(api: FastAPI, database: Database) -> None:
@@ -324,7 +324,7 @@ def test_a_request_that_waits_for_a_lock_is_a_503_with_retry_after(api: FastAPI,
         session.execute(text("SELECT FROM accounts WHERE id = :id FOR UPDATE"), {"id": owner.account_id})
 
         key = {"Authorization": f"Bearer {owner.api_key}"}
-        refused = ask(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
+        refused = send(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
 
@@ -341,7 +341,7 @@ def test_an_error_of_postgres_is_422_if_the_client_caused_it(
     run_on_server(database_url, "CREATE TRIGGER refuse BEFORE INSERT ON runs EXECUTE FUNCTION refuse()")
 
     key = {"Authorization": f"Bearer {account(database).api_key}"}
-    refused = ask(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
+    refused = send(api, "POST", "/api/v1/growth/run", json=body(), headers=key)
 
     assert refused.status_code == status
     assert "Given" not in refused.text

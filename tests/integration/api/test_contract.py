@@ -34,7 +34,7 @@ def without_additions(value: Any, documented: Any) -> Any:
 def test_the_example_of_a_hundred_contacts_gives_exactly_the_documented_values(
     client: Client, population: Population
 ) -> None:
-    body = order(client, population, export_formats=[])
+    body = create_example(client, population, export_formats=[])
 
     state = client.finished(body["run_id"])
 
@@ -42,7 +42,7 @@ def test_the_example_of_a_hundred_contacts_gives_exactly_the_documented_values(
     assert without_additions(state, COMPLETED) == COMPLETED
 
 
-def order(client: Client, population: Population, **output: Any) -> dict[str, Any]:
+def create_example(client: Client, population: Population, **output: Any) -> dict[str, Any]:
     plan = {
         "pipeline_id": "email_discovery_v1",
         "preset": "full_pipeline",
@@ -59,7 +59,7 @@ def order(client: Client, population: Population, **output: Any) -> dict[str, An
 
 
 def test_the_answer_to_a_created_run_is_the_documented_one(client: Client, population: Population) -> None:
-    body = order(client, population)
+    body = create_example(client, population)
 
     assert body == {
         "status": "running",

@@ -43,7 +43,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_works_behind_any_prefix(clien
     assert client.http.get("/openapi.json").json()["servers"] == [{"url": "."}]
 
 
-def test_a_path_names_each_method_that_it_takes(client: Client) -> None:
+def test_a_path_names_each_method_that_it_allows(client: Client) -> None:
     refused = client.http.patch("/api/v1/growth/suppressions")
 
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")

@@ -20,7 +20,7 @@ BREAKS = {
     "a constraint": "ALTER TABLE runs ADD CONSTRAINT leaky CHECK (idempotency_key <> 'leaky.barrel@alpha.test')",
     "COPY": f"ALTER TABLE contacts ADD CONSTRAINT leaky CHECK (company <> '{COMPANY}') NOT VALID",
 }
-MENDED = ("ALTER TABLE runs DROP CONSTRAINT IF EXISTS leaky", "ALTER TABLE contacts DROP CONSTRAINT IF EXISTS leaky")
+REPAIRS = ("ALTER TABLE runs DROP CONSTRAINT IF EXISTS leaky", "ALTER TABLE contacts DROP CONSTRAINT IF EXISTS leaky")
 
 # An outcome's row is refused while a chunk task records it, with the row in DETAIL and in CONTEXT.
 REFUSE_OUTCOMES = """
@@ -33,14 +33,14 @@ BEGIN
 END $$;
 CREATE TRIGGER leaky BEFORE INSERT ON outcomes FOR EACH ROW EXECUTE FUNCTION refuse_leaky();
 """
-TAKE_OUTCOMES = "DROP TRIGGER IF EXISTS leaky ON outcomes; DROP FUNCTION IF EXISTS refuse_leaky"
+ACCEPT_OUTCOMES = "DROP TRIGGER IF EXISTS leaky ON outcomes; DROP FUNCTION IF EXISTS refuse_leaky"
 
 
 @contextmanager
-def broken(database: Database, statement: str, *mended: str) -> Iterator[None]:
+def broken(database: Database, statement: str, *repairs: str) -> Iterator[None]:
     execute(database, statement)
     yield
-    for each in mended:
+    for each in repairs:
         execute(database, each)
 
 
@@ -50,7 +50,7 @@ def execute(database: Database, statements: str) -> None:
 
 
 def logs(stack: Stack) -> str:
-    """All that the engine's processes wrote, and the embedded Postgres."""
+    """The logs of the engine's processes and of the embedded Postgres."""
     files = [*stack.engine.log_dir.glob("*.log"), stack.engine.log_dir.parent / "postgres" / "log"]
     return "\n".join(path.read_text(errors="replace") for path in files)
 
@@ -66,7 +66,7 @@ def process_list() -> str:
 
 def assert_nothing_is_shown(stack: Stack) -> None:
     shown = {"logs": logs(stack), "Flower": tasks_in_flower(stack), "ps": process_list()}
-    found = {(where, text) for where, said in shown.items() for text in NEVER_SHOWN if text in said}
+    found = {(where, text) for where, output in shown.items() for text in NEVER_SHOWN if text in output}
     assert found == set()
 
 
@@ -80,7 +80,7 @@ def test_an_error_while_a_run_is_created_shows_no_personal_data(
 ) -> None:
     assets = {"contacts": leaky(list(population.hundred[:3]))}
     plan = {"pipeline_id": "email_discovery_v1", "preset": "full_pipeline", "input_assets": assets}
-    with broken(stack_database, BREAKS[what], *MENDED):
+    with broken(stack_database, BREAKS[what], *REPAIRS):
         done = client.http.post(
             "/api/v1/growth/run",
             json={"goal_plan": plan},
@@ -95,7 +95,7 @@ def test_an_error_while_a_run_is_created_shows_no_personal_data(
 def test_a_task_that_fails_shows_no_personal_data(
     stack: Stack, client: Client, stack_database: Database, population: Population, tmp_path: Path
 ) -> None:
-    with broken(stack_database, REFUSE_OUTCOMES, TAKE_OUTCOMES):
+    with broken(stack_database, REFUSE_OUTCOMES, ACCEPT_OUTCOMES):
         run_id = client.api.create_run(leaky(list(population.hundred[:3])), "full_pipeline")
         wait_until(lambda: "P0001" in logs(stack), "a worker's log", seconds=30)
         client.http.post(f"/api/v1/growth/runs/{run_id}/cancel")

@@ -34,22 +34,22 @@ def refuse(_resources: Resources, _body: bytes) -> None:
     raise InvalidInput("contact 7, field domain: it is no domain")
 
 
-def answer_itself(_resources: Resources, _body: bytes) -> None:
+def raise_http_error(_resources: Resources, _body: bytes) -> None:
     raise HTTPException(429, "Too many.", {"Retry-After": "9"})
 
 
-def ask_postgres(resources: Resources, _body: bytes) -> None:
+def query_postgres(resources: Resources, _body: bytes) -> None:
     with resources.database.transaction() as session:
         session.execute(text("SELECT 1"))
 
 
-def store_what_has_no_place(resources: Resources, _body: bytes) -> None:
+def store_invalid_text(resources: Resources, _body: bytes) -> None:
     with resources.database.transaction() as session:
         session.execute(text("SELECT convert_from('\\xff', 'UTF8')"))
 
 
 def break_down(_resources: Resources, _body: bytes) -> None:
-    log.warning("before it broke")
+    log.warning("before the fault")
     raise KeyError(ADDRESS)
 
 
@@ -59,7 +59,7 @@ def die(_resources: Resources, _body: bytes) -> None:
 
 TASKS = {
     task.__name__: task
-    for task in (where, refuse, answer_itself, ask_postgres, store_what_has_no_place, break_down, die)
+    for task in (where, refuse, raise_http_error, query_postgres, store_invalid_text, break_down, die)
 }
 
 
@@ -79,19 +79,19 @@ def app(database_url: str, valkey_url: str, tmp_path: Path) -> Iterator[FastAPI]
     app.state.resources.close()
 
 
-def ask(app: FastAPI, *requests: tuple[str, bytes]) -> list[httpx.Response]:
-    """The answers to requests, one after the other, to one and the same process."""
+def send(app: FastAPI, *requests: tuple[str, bytes]) -> list[httpx.Response]:
+    """The responses to requests that are sent one after the other to the same process."""
 
-    async def answers() -> list[httpx.Response]:
+    async def responses() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
             return [await client.post(f"/{task}", content=body) for task, body in requests]
 
-    return asyncio.run(answers())
+    return asyncio.run(responses())
 
 
 def test_a_large_body_is_handled_in_a_process_of_low_priority_and_a_small_one_is_not(app: FastAPI) -> None:
-    small, large, again = (answer.json() for answer in ask(app, ("where", SMALL), ("where", LARGE), ("where", LARGE)))
+    small, large, again = (answer.json() for answer in send(app, ("where", SMALL), ("where", LARGE), ("where", LARGE)))
 
     assert small == {"process": os.getpid(), "priority": os.getpriority(os.PRIO_PROCESS, 0), "bytes": len(SMALL)}
     assert large["process"] != os.getpid()
@@ -100,11 +100,13 @@ def test_a_large_body_is_handled_in_a_process_of_low_priority_and_a_small_one_is
 
 
 @pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
-def test_a_refusal_in_a_worker_process_is_the_same_answer(app: FastAPI, body: bytes) -> None:
-    refused, itself, unstorable = ask(app, ("refuse", body), ("answer_itself", body), ("store_what_has_no_place", body))
+def test_a_refusal_in_a_worker_process_gives_the_same_response(app: FastAPI, body: bytes) -> None:
+    refused, own_error, unstorable = send(
+        app, ("refuse", body), ("raise_http_error", body), ("store_invalid_text", body)
+    )
 
     assert (refused.status_code, refused.json()) == (422, {"detail": "contact 7, field domain: it is no domain"})
-    assert (itself.status_code, itself.headers["Retry-After"]) == (429, "9")
+    assert (own_error.status_code, own_error.headers["Retry-After"]) == (429, "9")
     assert (unstorable.status_code, unstorable.json()["detail"].partition(":")[0]) == (422, "A value can't be stored")
 
 
@@ -112,28 +114,26 @@ def test_a_refusal_in_a_worker_process_is_the_same_answer(app: FastAPI, body: by
 def test_a_fault_in_a_worker_process_is_answered_and_logged_without_the_clients_data(
     app: FastAPI, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    [broken] = ask(app, ("break_down", body))
+    [broken] = send(app, ("break_down", body))
 
     assert (broken.status_code, broken.json()) == (500, {"detail": FAULT})
-    assert "before it broke" in caplog.text
+    assert "before the fault" in caplog.text
     assert "in break_down" in caplog.text
     assert ADDRESS not in caplog.text
 
 
 def test_an_unreachable_database_is_a_503_from_a_worker_process(app: FastAPI) -> None:
-    settings = app.state.resources.settings.model_copy(
-        update={"database_url": "postgresql://nobody@127.0.0.1:1/nothing"}
-    )
+    settings = app.state.resources.settings.model_copy(update={"database_url": "postgresql://growth@127.0.0.1:1/none"})
     app.state.resources.close()
     app.state.resources = open_resources(settings, connections=1)
 
-    [away] = ask(app, ("ask_postgres", LARGE))
+    [unavailable] = send(app, ("query_postgres", LARGE))
 
-    assert (away.status_code, away.headers["Retry-After"]) == (503, "5")
+    assert (unavailable.status_code, unavailable.headers["Retry-After"]) == (503, "5")
 
 
 def test_a_killed_worker_process_costs_its_own_request_only(app: FastAPI) -> None:
-    killed, after = ask(app, ("die", LARGE), ("where", LARGE))
+    killed, after = send(app, ("die", LARGE), ("where", LARGE))
 
     assert (killed.status_code, killed.headers["Retry-After"]) == (503, "5")
     assert "send it again" in killed.json()["detail"]

@@ -53,8 +53,8 @@ class Broker:
         with redis.Redis(port=self.port, db=1) as client:
             client.delete("unacked", "unacked_index")
 
-    def is_listened_to(self) -> bool:
-        """Whether a worker receives commands, and so tasks."""
+    def has_listener(self) -> bool:
+        """Whether a worker receives commands, and so receives tasks."""
         with redis.Redis(port=self.port) as client:
             return bool(client.pubsub_numpat())
 
@@ -75,8 +75,8 @@ def running_worker(app: str, broker_url: str, log_file: Path, root: Path) -> Ite
         **os.environ,
         "BROKER_URL": broker_url,
         "REDIS_URL": broker_url,
-        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-        "DEAF": str(log_file.with_name("deaf")),
+        "DATABASE_URL": "postgresql://growth@127.0.0.1:1/none",
+        "UNREAD_RESULTS": str(log_file.with_name("unread")),
     }
     command = [sys.executable, "-m", "celery", "-A", f"tests.integration.broker.{app}", "worker", "-c", "2"]
     with log_file.open("wb") as log:

@@ -11,7 +11,7 @@ from worker.app import app
 
 @app.task(name="probe.hold")
 def hold(directory: str) -> None:
-    """If it is delivered again, as after the broker was killed, it ends at once: one running copy is enough."""
+    """Run until released. A second delivery, as after the death of the broker, ends at once."""
     place = Path(directory)
     if (place / "held").exists():
         return

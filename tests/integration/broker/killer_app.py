@@ -20,7 +20,7 @@ __all__ = ["app"]
 
 
 class KilledByOne:
-    """The real stage for all other contacts."""
+    """Kills the process if the batch has that contact, and is the real stage otherwise."""
 
     def __init__(self, stage: stages.Stage) -> None:
         self._stage = stage

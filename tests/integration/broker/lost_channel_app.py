@@ -16,5 +16,5 @@ __all__ = ["app"]
 def _lose_channel(request: Any, **_: Any) -> None:
     """The state of a worker whose Valkey was restarted and whose connections were reset a second later."""
     channel = request.message.channel
-    channel._disconnect_pools()  # noqa: SLF001 - what is public does not break halfway
+    channel._disconnect_pools()  # noqa: SLF001 - public methods close everything
     channel.connection.client = None

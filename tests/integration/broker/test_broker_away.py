@@ -53,14 +53,14 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_a_run_created_while_redis_is_away_is_taken_read_and_done_when_it_is_back(
+def test_a_run_created_while_redis_is_unavailable_is_accepted_and_completes_when_it_is_back(
     engine: Engine, database: Database, redis_port: int, api_port: int, population: Population, tmp_path: Path
 ) -> None:
     key = account(database).api_key
     with ApiClient(Credentials(f"http://127.0.0.1:{api_port}", key)) as api:
         run_id = api.create_run(contacts_of(population.hundred[:5]), "full_pipeline")
         assert api.read_run(run_id)["status"] == "pending"
-        wait_until_noticed_twice(engine)
+        wait_until_logged_twice(engine)
 
         server = ValkeyServer(port=redis_port, data_dir=tmp_path / "valkey", config=VALKEY_OPTIONS)
         server.start()
@@ -69,7 +69,7 @@ def test_a_run_created_while_redis_is_away_is_taken_read_and_done_when_it_is_bac
         server.stop()
 
 
-def wait_until_noticed_twice(engine: Engine) -> None:
-    """Whether the sweeper has logged the outage twice, and so survived it."""
+def wait_until_logged_twice(engine: Engine) -> None:
+    """Wait until the sweeper has logged the outage twice, which shows that it survived."""
     log = engine.log_dir / "sweeper.log"
     engine.wait_until(lambda: log.read_text().count("runs may wait for their chains") >= 2, "the sweeper")

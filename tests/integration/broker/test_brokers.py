@@ -38,7 +38,7 @@ Send = Callable[[Sequence[str]], list[str]]
 def send(project_root: Path) -> Send:
     """Send a chain by each of these URLs. Returns the results in the same order."""
 
-    def sent(urls: Sequence[str]) -> list[str]:
+    def results(urls: Sequence[str]) -> list[str]:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "tests.integration.broker.sending_process"],
             env={**os.environ, "REDIS_URL": ""},
@@ -52,7 +52,7 @@ def send(project_root: Path) -> Send:
         assert ENCODED not in done.stdout
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    return sent
+    return results
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch, **settings: str) -> str:
         (0, "CONFIG SET requirepass secret", "CONFIG SET requirepass ''", "wants a user and password"),
     ],
 )
-def test_a_broker_that_answers_and_can_not_be_used_is_seen(
+def test_a_reachable_broker_that_can_not_be_used_is_reported(
     server: ValkeyServer, database: int, change: str, back: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"redis://127.0.0.1:{server.port}/{database}"
@@ -149,7 +149,7 @@ def test_a_broker_that_answers_and_can_not_be_used_is_seen(
     assert find_broker_trouble(Settings(broker_url=f"redis://127.0.0.1:{server.port}/0"), TIMEOUT_S) is None
 
 
-def test_looking_whether_a_broker_can_be_used_leaves_nothing_in_it(server: ValkeyServer) -> None:
+def test_checking_a_broker_leaves_nothing_in_it(server: ValkeyServer) -> None:
     with redis.Redis(port=server.port) as client:
         client.flushall()
         assert find_broker_trouble(Settings(broker_url=f"redis://127.0.0.1:{server.port}/0"), TIMEOUT_S) is None
@@ -165,7 +165,7 @@ async def readiness() -> httpx.Response:
         return await client.get("/readyz")
 
 
-def test_readiness_says_what_keeps_redis_and_the_broker_from_being_used(
+def test_readiness_reports_why_redis_and_the_broker_can_not_be_used(
     database_url: str, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
@@ -179,7 +179,7 @@ def test_readiness_says_what_keeps_redis_and_the_broker_from_being_used(
     assert "has no database 1" in answer.json()["broker"]
 
 
-def test_managed_servers_that_tell_nothing_of_their_configuration_will_do(
+def test_a_managed_server_that_hides_its_configuration_is_accepted(
     server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with redis.Redis(port=server.port) as client:
@@ -190,7 +190,7 @@ def test_managed_servers_that_tell_nothing_of_their_configuration_will_do(
     assert "ok   Broker: reachable. It does not say whether it evicts keys" in printed
 
 
-def test_over_tls_a_user_with_the_rights_that_are_named_and_no_others_is_enough(
+def test_over_tls_a_user_needs_only_the_rights_that_the_check_names(
     broker: Broker, send: Send, tmp_path: Path, project_root: Path
 ) -> None:
     with redis.Redis(port=broker.port) as client, tls_front(broker.port, tmp_path / "ca.pem") as port:
@@ -210,15 +210,15 @@ def test_over_tls_a_user_with_the_rights_that_are_named_and_no_others_is_enough(
         assert send([url, url.partition("?")[0]])[1].startswith("the broker is not reachable: its certificate")
 
 
-def test_what_workers_share_goes_over_tls_as_well(broker: Broker, tmp_path: Path) -> None:
-    async def kept_by(url: str) -> Mapping[str, bytes]:
+def test_what_workers_share_is_stored_over_tls_too(broker: Broker, tmp_path: Path) -> None:
+    async def stored_by(url: str) -> Mapping[str, bytes]:
         memory = RedisMemory(url)
         await memory.put({"domain": (b"value", 60.0)})
-        kept = await memory.get(["domain"])
+        stored = await memory.get(["domain"])
         await memory.close()
-        return kept
+        return stored
 
     with tls_front(broker.port, tmp_path / "ca.pem") as port:
-        assert asyncio.run(kept_by(f"rediss://localhost:{port}/0?ssl_ca_certs={tmp_path}/ca.pem")) == {
+        assert asyncio.run(stored_by(f"rediss://localhost:{port}/0?ssl_ca_certs={tmp_path}/ca.pem")) == {
             "domain": b"value"
         }

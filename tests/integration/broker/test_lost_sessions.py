@@ -110,7 +110,7 @@ def kinds(database: Database, run_id: UUID, stage: str | None) -> list[str]:
         return [event.kind for event in events_of_run(session, run_id) if event.stage == stage]
 
 
-def test_a_link_whose_session_ends_as_it_leases_a_chunk_leases_it_all_the_same(
+def test_a_chain_step_whose_session_ends_while_it_leases_a_chunk_leases_it_on_retry(
     process: Process, database: Database, looked_up_run: UUID
 ) -> None:
     with ending_session_before(process.database, "UPDATE run_chunks") as ended:
@@ -121,7 +121,7 @@ def test_a_link_whose_session_ends_as_it_leases_a_chunk_leases_it_all_the_same(
     assert kinds(database, looked_up_run, VERIFY).count(EventKind.CHUNK_LEASED) == 1
 
 
-def test_the_log_names_the_run_and_the_stage_of_what_is_tried_again(
+def test_the_log_names_the_run_and_the_stage_of_a_retried_step(
     process: Process, looked_up_run: UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ending_session_before(process.database, "UPDATE run_chunks"):
@@ -131,7 +131,7 @@ def test_the_log_names_the_run_and_the_stage_of_what_is_tried_again(
     assert warning.startswith(f"run {looked_up_run}, stage {VERIFY}: Postgres is unavailable")
 
 
-def test_a_link_that_did_not_hear_that_it_has_a_chunk_works_that_one(
+def test_a_chain_step_whose_lease_was_committed_but_not_confirmed_works_that_chunk(
     process: Process, database: Database, looked_up_run: UUID
 ) -> None:
     with ending_session_at_commit(process.database, 1) as commits:
@@ -142,7 +142,7 @@ def test_a_link_that_did_not_hear_that_it_has_a_chunk_works_that_one(
     assert kinds(database, looked_up_run, VERIFY).count(EventKind.CHUNK_LEASED) == 1
 
 
-def test_a_chunk_that_another_got_instead_is_left_to_it(
+def test_a_chunk_that_another_worker_leased_meanwhile_is_left_to_it(
     process: Process, database: Database, looked_up_run: UUID
 ) -> None:
     with database.transaction() as session:
@@ -159,7 +159,7 @@ def test_a_chunk_that_another_got_instead_is_left_to_it(
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_chunk_task_that_did_not_hear_that_its_stage_is_complete_says_so(
+def test_a_chunk_task_whose_commit_is_not_confirmed_still_reports_that_its_stage_is_complete(
     process: Process, database: Database, looked_up_run: UUID, number: int
 ) -> None:
     begun = begin(process, looked_up_run, VERIFY, WORKER)
@@ -176,7 +176,7 @@ def test_a_chunk_task_that_did_not_hear_that_its_stage_is_complete_says_so(
 # SQLAlchemy does not close the cursor of a session that has ended.
 @pytest.mark.filterwarnings("ignore:.*ServerCursor.* was deleted while still open:ResourceWarning")
 @pytest.mark.parametrize("statement", ["UPDATE run_chunks", "FROM contacts", "credit_ledger"])
-def test_compiling_whose_session_ends_goes_on_at_once(
+def test_compiling_continues_at_once_when_its_session_ends(
     process: Process, database: Database, verified_run: UUID, statement: str
 ) -> None:
     with ending_session_before(process.database, statement) as ended:
@@ -189,7 +189,7 @@ def test_compiling_whose_session_ends_goes_on_at_once(
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_compiling_that_did_not_hear_of_a_commit_is_done_once_and_readers_know(
+def test_compiling_with_an_unconfirmed_commit_happens_once_and_readers_see_it(
     process: Process, database: Database, verified_run: UUID, redis_client: redis.Redis, number: int
 ) -> None:
     with ending_session_at_commit(process.database, number) as commits:

@@ -15,8 +15,8 @@ from tests.integration.broker.broker_and_workers import Broker, running_worker, 
 pytestmark = pytest.mark.proof
 
 ENDS_WITHIN_S = 15
-"""Half the time that billiard lets a pool process wait for its result to be read."""
-BEGINS_WITHIN_S = 5
+"""Half the time for which a pool process of billiard waits until its result is read."""
+STARTS_WITHIN_S = 5
 """The guarantee after lost connections (docs/reliability.md)."""
 
 
@@ -34,8 +34,8 @@ def worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subp
 
 
 @pytest.fixture
-def deaf_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    with running_worker("deaf_app", broker.url, tmp_path / "worker.log", project_root) as process:
+def unread_worker(broker: Broker, tmp_path: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with running_worker("unread_results_app", broker.url, tmp_path / "worker.log", project_root) as process:
         yield process
 
 
@@ -49,16 +49,16 @@ def is_running(process: "subprocess.Popen[bytes]") -> bool:
     return process.poll() is None
 
 
-def begin_task(place: Path, broker: Broker) -> None:
+def start_task(place: Path, broker: Broker) -> None:
     """Send a task that runs until the file `release` exists."""
     broker.send("probe.hold", place)
-    wait_for((place / "held").exists, "the task in hand")
+    wait_for((place / "held").exists, "the start of the task")
 
 
 def test_a_worker_with_a_running_task_and_a_free_process_outlives_its_broker(
     broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    begin_task(tmp_path, broker)
+    start_task(tmp_path, broker)
 
     broker.kill()
     wait_for(lambda: b"Connection to broker lost" in (tmp_path / "worker.log").read_bytes(), "the worker's notice")
@@ -71,15 +71,15 @@ def test_a_worker_with_a_running_task_and_a_free_process_outlives_its_broker(
     assert worker.poll() is None
 
 
-def test_a_task_sent_after_lost_connections_is_begun_within_5_s_where_a_process_is_free(
+def test_a_task_sent_after_lost_connections_starts_within_5_s_if_a_process_is_free(
     broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    begin_task(tmp_path, broker)
+    start_task(tmp_path, broker)
 
     for number in range(3):
         broker.hang_up()
         broker.send("probe.mark", tmp_path / f"marked-{number}")
-        wait_for((tmp_path / f"marked-{number}").exists, "a task after lost connections", BEGINS_WITHIN_S)
+        wait_for((tmp_path / f"marked-{number}").exists, "a task after lost connections", STARTS_WITHIN_S)
     (tmp_path / "release").touch()
 
 
@@ -89,10 +89,10 @@ def test_a_worker_without_a_free_process_leaves_tasks_to_others_after_lost_conne
     places = [tmp_path / "one", tmp_path / "two"]
     for place in places:
         place.mkdir()
-        begin_task(place, broker)
+        start_task(place, broker)
     broker.forget_deliveries()
     broker.hang_up()
-    wait_for(broker.is_listened_to, "the worker's return")
+    wait_for(broker.has_listener, "the worker's return")
 
     broker.send("probe.mark", tmp_path / "marked")
     with running_worker("broker_probe", broker.url, tmp_path / "second.log", project_root):
@@ -102,10 +102,10 @@ def test_a_worker_without_a_free_process_leaves_tasks_to_others_after_lost_conne
         (place / "release").touch()
 
 
-def test_a_worker_outlives_a_task_whose_end_it_can_not_acknowledge_any_more(
+def test_a_worker_outlives_a_task_whose_end_it_can_no_longer_acknowledge(
     broker: Broker, channelless_worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    begin_task(tmp_path, broker)
+    start_task(tmp_path, broker)
 
     (tmp_path / "release").touch()
 
@@ -118,7 +118,7 @@ def test_a_worker_outlives_a_task_whose_end_it_can_not_acknowledge_any_more(
     assert is_running(channelless_worker)
 
 
-def test_a_worker_looks_for_its_broker_each_second_however_long_that_is_away(
+def test_a_worker_tries_to_reconnect_each_second_however_long_its_broker_is_unavailable(
     broker: Broker, worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
     broker.send("probe.mark", tmp_path / "before")
@@ -131,17 +131,17 @@ def test_a_worker_looks_for_its_broker_each_second_however_long_that_is_away(
     assert worker.poll() is None
 
 
-def test_a_worker_ends_soon_although_nobody_reads_that_its_last_task_is_done(
-    broker: Broker, deaf_worker: "subprocess.Popen[bytes]", tmp_path: Path
+def test_a_worker_ends_soon_although_the_result_of_its_last_task_is_never_read(
+    broker: Broker, unread_worker: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    begin_task(tmp_path, broker)
+    start_task(tmp_path, broker)
 
-    deaf_worker.terminate()
-    wait_for((tmp_path / "deaf").exists, "the end of listening")
+    unread_worker.terminate()
+    wait_for((tmp_path / "unread").exists, "that it no longer reads results")
     (tmp_path / "release").touch()
 
-    deaf_worker.wait(ENDS_WITHIN_S)
-    assert deaf_worker.returncode == 0
+    unread_worker.wait(ENDS_WITHIN_S)
+    assert unread_worker.returncode == 0
 
 
 def pauses_in(log: Path) -> list[str]:

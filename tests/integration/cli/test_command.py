@@ -1,4 +1,4 @@
-"""The `growth` command as a person types it, against the running engine."""
+"""The `growth` command as a user types it, against the running engine."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ Growth = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def growth(client: Client, stack: Stack, tmp_path: Path) -> Growth:
-    """Runs the command with this test's account; nothing else is set but where the servers are."""
+    """Runs the command with this test's account; besides it, only the servers' addresses are set."""
     environment = {
         **os.environ,
         **stack.engine.environment,
@@ -56,8 +56,8 @@ def test_submit_and_watch_ends_in_a_summary(growth: Growth, contacts_csv: Path) 
     done = growth("submit", str(contacts_csv), "--watch")
 
     assert done.returncode == 0, done.stderr
-    for said in ("100 contacts queued", "completed, 100%", "Delivered", "95", "78", "380", "20 given back"):
-        assert said in done.stdout
+    for text in ("100 contacts queued", "completed, 100%", "Delivered", "95", "78", "380", "20 given back"):
+        assert text in done.stdout
 
 
 def test_status_as_json_is_the_status_response(growth: Growth, contacts_csv: Path, client: Client) -> None:
@@ -109,22 +109,22 @@ def test_without_an_api_it_says_how_to_get_one(growth: Growth) -> None:
     assert "start one with `growth up`" in done.stderr
 
 
-def test_an_api_that_does_not_answer_is_said(growth: Growth) -> None:
+def test_an_api_that_does_not_answer_is_reported(growth: Growth) -> None:
     done = growth("status", "00000000-0000-7000-8000-000000000000", GROWTH_API_URL="http://127.0.0.1:9")
 
     assert done.returncode == 1
     assert "does not answer" in done.stderr
 
 
-def test_a_database_that_does_not_answer_is_said(growth: Growth) -> None:
-    done = growth("migrate", DATABASE_URL="postgresql://nobody@127.0.0.1:9/none")
+def test_a_database_that_does_not_answer_is_reported(growth: Growth) -> None:
+    done = growth("migrate", DATABASE_URL="postgresql://growth@127.0.0.1:9/none")
 
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "The database is not available" in done.stderr
     assert "Connection refused" in done.stderr
 
 
-def test_a_database_that_is_not_migrated_is_said(growth: Growth, postgres_url: str) -> None:
+def test_a_database_that_is_not_migrated_is_reported(growth: Growth, postgres_url: str) -> None:
     done = growth("account", "create", "Example Buyer", DATABASE_URL=postgres_url)
 
     assert done.returncode == 1
@@ -164,7 +164,7 @@ def test_a_new_account_gets_a_key_that_works(growth: Growth, client: Client) -> 
     assert answer.status_code == 404
 
 
-def test_doctor_finds_everything_well(growth: Growth, population: Population) -> None:
+def test_doctor_reports_ok_for_each_check_of_a_working_engine(growth: Growth, population: Population) -> None:
     domain = next(person.domain for person in population.hundred if person.verdict == "valid")
 
     done = growth("doctor", "--mail-domain", domain)
@@ -176,7 +176,7 @@ def test_doctor_finds_everything_well(growth: Growth, population: Population) ->
 @pytest.mark.parametrize(
     ("setting", "value", "sentence"),
     [
-        ("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none", "no   Postgres: The database is not available"),
+        ("DATABASE_URL", "postgresql://growth@127.0.0.1:9/none", "no   Postgres: The database is not available"),
         ("REDIS_URL", "redis://127.0.0.1:9/0", "no   Redis: not reachable"),
         ("EXPORT_DIR", "/proc/exports", "no   Exports: EXPORT_DIR can't be written"),
         ("DNS_RESOLVERS", "127.0.0.1:9", "no   DNS"),

@@ -1,4 +1,4 @@
-"""Lists of extreme shape, over real sockets: memory stays flat, and no mail host sees more than its limit."""
+"""Lists of extreme shapes, over real sockets: memory stays flat, and no mail host sees more than its limit."""
 
 import asyncio
 import gc
@@ -15,7 +15,7 @@ from pipeline.stages.email_lookup import EmailLookup
 from sandbox.counts import Counts
 from sandbox.crowds import Crowd, at_one_domain, one_each, one_each_at_three_hosts
 from sandbox.internet import Internet
-from tests.integration.conftest import way_into
+from tests.integration.conftest import mail_config
 
 pytestmark = pytest.mark.proof
 
@@ -26,7 +26,7 @@ PEOPLE, CHUNK, PER_HOST = 600, 100, 3
 
 @lru_cache
 def look_up(shape: Shape) -> tuple[list[str | None], list[int], Counts]:
-    """Each chunk's addresses, the most memory that each took, and what the servers saw."""
+    """Return all addresses in order, the peak memory of each chunk, and the servers' counts."""
     crowd = shape(PEOPLE)
     emails: list[str | None] = []
     peaks: list[int] = []
@@ -37,17 +37,17 @@ def look_up(shape: Shape) -> tuple[list[str | None], list[int], Counts]:
                 Contact(start + number, person.first_name, person.last_name, domain=person.domain)
                 for number, person in enumerate(crowd.people[start : start + CHUNK])
             ]
-            # What earlier chunks left for the collector says nothing about this one.
+            # Garbage of earlier chunks must not count for this one.
             gc.collect()
             tracemalloc.reset_peak()
-            said = [each async for each in EmailLookup().work(Batch(contacts), network)]
+            results = [each async for each in EmailLookup().work(Batch(contacts), network)]
             peaks.append(tracemalloc.get_traced_memory()[1])
-            found = {each.position: each.email for each in said if isinstance(each, Outcome)}
+            found = {each.position: each.email for each in results if isinstance(each, Outcome)}
             emails.extend(found[contact.position] for contact in contacts)
         await network.close()
 
     with Internet(crowd.people, crowd.domains) as internet:
-        network = MailNetwork(way_into(internet, connections_per_host=PER_HOST))
+        network = MailNetwork(mail_config(internet, connections_per_host=PER_HOST))
         tracemalloc.start()
         try:
             asyncio.run(work(network))

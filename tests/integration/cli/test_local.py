@@ -1,4 +1,4 @@
-"""`growth up` and `growth demo`: everything on one machine, and nothing left behind."""
+"""`growth up` and `growth demo`: everything on one machine, and no process left at the end."""
 
 import csv
 import json
@@ -50,7 +50,7 @@ def wait_for_text(path: Path, text: str, process: "subprocess.Popen[bytes]") -> 
 
 @contextmanager
 def running_up(home: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """`growth up` that says it is ready; killed if it should outlive its test."""
+    """A `growth up` that is ready. It is killed if it still runs when the block ends."""
     output = home / "up.log"
     with output.open("wb") as log:
         command = [*COMMAND, "up", "--sandbox", "--port", "0"]
@@ -79,7 +79,7 @@ def test_up_serves_until_ctrl_c_and_leaves_no_process_behind(home: Path) -> None
     assert [process for process in started if process.is_running()] == []
 
 
-def test_after_a_crash_a_home_begins_again_with_its_account_and_a_closed_terminal_ends_it(home: Path) -> None:
+def test_after_a_crash_up_starts_again_with_its_account_and_ends_when_its_terminal_closes(home: Path) -> None:
     with running_up(home) as up:
         crashed = psutil.Process(up.pid).children(recursive=True)
         key = json.loads((home / "credentials.json").read_text())["api_key"]
@@ -106,9 +106,9 @@ def assert_it_serves_its_owner_only(home: Path, started: list[psutil.Process]) -
     assert second.returncode == 1
     assert f"An engine runs in {home} already, with its API at {saved['api_url']}." in second.stderr
     assert json.loads(verified.stdout)["reason"] not in ("no_such_domain", "dns_failure"), "not the sandbox's DNS"
-    assert is_closed(home)
-    assert all(map(is_closed, (home / "credentials.json", home / "exports", home / "logs", home / "valkey")))
-    assert all(map(is_closed, (home / "postgres").glob(".s.PGSQL.*")))
+    assert is_private(home)
+    assert all(map(is_private, (home / "credentials.json", home / "exports", home / "logs", home / "valkey")))
+    assert all(map(is_private, (home / "postgres").glob(".s.PGSQL.*")))
     with redis.Redis(port=url.port or 0) as stranger, pytest.raises(redis.exceptions.NoPermissionError):
         stranger.keys()
     for secret in (str(url.password), saved["api_key"]):
@@ -120,16 +120,16 @@ def address_in(home: Path) -> str:
         return f"info@{next(csv.DictReader(file))['domain']}"
 
 
-def is_closed(path: Path) -> bool:
+def is_private(path: Path) -> bool:
     return path.stat().st_mode & 0o077 == 0
 
 
-def test_the_demo_prints_what_it_promises(home: Path) -> None:
+def test_the_demo_prints_its_results(home: Path) -> None:
     done = growth(home, "demo", "--contacts", "120")
 
     assert done.returncode == 0, done.stderr
-    for promised in ("Delivered", "Verified", "Unresolved", '"status": "completed"', "precision", "results.csv"):
-        assert promised in done.stdout
+    for expected in ("Delivered", "Verified", "Unresolved", '"status": "completed"', "precision", "results.csv"):
+        assert expected in done.stdout
     assert "messages sent: 0" in done.stdout
     assert (home / "demo" / "results.csv").read_text().count("\n") == 121
 

@@ -1,4 +1,4 @@
-"""What the README shows, run as it stands there."""
+"""The examples of the README, run unchanged."""
 
 import os
 import re
@@ -17,11 +17,11 @@ def code_block(root: Path, language: str) -> str:
 
 
 def test_the_two_calls_in_process_create_a_run_that_completes(project_root: Path, client: Client, stack: Stack) -> None:
-    given = (
+    preamble = (
         f"from uuid import UUID\nDATABASE_URL = {stack.engine.environment['DATABASE_URL']!r}\n"
         f"account_id = UUID({str(client.account.account_id)!r})\n"
     )
-    program = given + code_block(project_root, "python") + "\nprint(run.run_id)"
+    program = preamble + code_block(project_root, "python") + "\nprint(run.run_id)"
 
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
@@ -35,7 +35,7 @@ def test_the_two_calls_in_process_create_a_run_that_completes(project_root: Path
     assert client.finished(done.stdout.strip())["status"] == "completed"
 
 
-def test_the_request_over_http_is_taken(project_root: Path, client: Client) -> None:
+def test_the_request_over_http_is_accepted(project_root: Path, client: Client) -> None:
     body = re.search(r"-d '(\{.*?\})'", (project_root / "README.md").read_text(), re.DOTALL)
     assert body
 

@@ -1,4 +1,4 @@
-"""`growth verify` as a person types it: only the way to DNS and mail servers is set, no Postgres, no Redis."""
+"""`growth verify` as a user types it: only DNS and mail servers are set, and neither Postgres nor Redis."""
 
 import csv
 import os
@@ -21,13 +21,13 @@ from tests.integration.conftest import Population
 Verify = Callable[..., "subprocess.CompletedProcess[str]"]
 
 COMMAND = [sys.executable, "-c", "from cli.main import main; main()", "verify"]
-NOWHERE = {"DATABASE_URL": "", "REDIS_URL": "", "COLUMNS": "160"}
+WITHOUT_SERVERS = {"DATABASE_URL": "", "REDIS_URL": "", "COLUMNS": "160"}
 
 
 @pytest.fixture
 def verify(internet: Internet, tmp_path: Path) -> Verify:
     def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, **NOWHERE, **internet.settings(), **settings}
+        environment = {**os.environ, **WITHOUT_SERVERS, **internet.settings(), **settings}
         return subprocess.run(
             [*COMMAND, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=90
         )
@@ -52,59 +52,59 @@ def test_a_valid_address_is_shown_as_a_conversation_from_syntax_to_verdict(verif
     assert (done.returncode, done.stderr) == (0, "")
     steps = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert steps == ["Syntax", "Domain", "Connection", "Greeting", "EHLO", "MAIL", "RCPT", "Random", "QUIT", "Verdict"]
-    for said in (f"C: RCPT TO:<{valid}>", "S: 250", "= no such mailbox", "S: 221", " ms]", "score 97", "safe to send"):
-        assert said in done.stdout
+    for text in (f"C: RCPT TO:<{valid}>", "S: 250", "= no such mailbox", "S: 221", " ms]", "score 97", "safe to send"):
+        assert text in done.stdout
 
 
-def test_a_list_keeps_its_columns_and_order_and_gets_the_truth(
+def test_a_list_keeps_its_columns_and_order_and_gets_the_right_verdicts(
     verify: Verify, population: Population, tmp_path: Path
 ) -> None:
-    impatient = [domain.name for domain in population.domains if domain.dialect == "exim"]
-    greylisted = [each for each in people_at(population, Behaviour.GREYLISTING) if each.domain not in impatient]
+    with_stated_delay = [domain.name for domain in population.domains if domain.dialect == "exim"]
+    greylisted = [each for each in people_at(population, Behaviour.GREYLISTING) if each.domain not in with_stated_delay]
     people = [*people_at(population, Behaviour.ORDINARY)[:40], *greylisted[:2]]
     rows = [[person.crm_id, f" {person.email} ", "näher"] for person in people]
-    further = [rows[0], ["x", "no address", ""], ["y", "", ""]]
-    write(tmp_path / "list.csv", [["id", "Work E-Mail", "note"], *rows, *further])
+    invalid = [rows[0], ["x", "no address", ""], ["y", "", ""]]
+    write(tmp_path / "list.csv", [["id", "Work E-Mail", "note"], *rows, *invalid])
 
     done = verify("--file", "list.csv", "--output", "out.csv", "--patience", "2")
 
     assert done.returncode == 0, done.stderr
-    header, *judged = read(tmp_path / "out.csv")
+    header, *results = read(tmp_path / "out.csv")
     assert header[:5] == ["id", "Work E-Mail", "note", "email_status", "email_reason"]
-    assert [row[:3] for row in judged[: len(rows)]] == rows
-    verdicts = {row[0]: row[3] for row in judged}
+    assert [row[:3] for row in results[: len(rows)]] == rows
+    verdicts = {row[0]: row[3] for row in results}
     assert [verdicts[person.crm_id] for person in people] == [person.verdict or "invalid" for person in people]
-    assert [row[3:5] for row in judged[-2:]] == [["invalid", "syntax"], ["skipped", "no_email"]]
+    assert [row[3:5] for row in results[-2:]] == [["invalid", "syntax"], ["skipped", "no_email"]]
     assert f"{len(rows) + 3} rows in out.csv" in done.stdout
     assert ["1", "skipped", "no_email"] in [line.split()[:3] for line in done.stdout.splitlines()]
     assert "Addresses" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["list.csv", "out.csv"]
 
 
-def test_a_list_that_was_stopped_goes_on_where_it_was(
+def test_a_stopped_list_continues_where_it_stopped(
     verify: Verify, population: Population, tmp_path: Path, internet: Internet
 ) -> None:
     domain = people_at(population, Behaviour.GREYLISTING)[0].domain
-    quick = people_at(population, Behaviour.ORDINARY)[:10]
-    write(tmp_path / "list.csv", [["email"], *([str(person.email)] for person in quick), [f"nobody-yet@{domain}"]])
+    answered = people_at(population, Behaviour.ORDINARY)[:10]
+    write(tmp_path / "list.csv", [["email"], *([str(person.email)] for person in answered), [f"unknown-user@{domain}"]])
     arguments = ["--file", "list.csv", "--output", "out.csv", "--patience", "60"]
-    environment = {**os.environ, **NOWHERE, **internet.settings(), "DEFER_SECONDS": "60"}
+    environment = {**os.environ, **WITHOUT_SERVERS, **internet.settings(), "DEFER_SECONDS": "60"}
     internet.reset_counts()
-    begun = subprocess.Popen([*COMMAND, *arguments], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen([*COMMAND, *arguments], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: internet.counts.recipients.get(domain, 0) > 0)
     wait_until(lambda: outcomes_in(tmp_path / ".out.csv.progress") >= 10)
-    begun.send_signal(signal.SIGINT)
-    _, said = begun.communicate(timeout=30)
-    asked = internet.counts.recipients
+    first.send_signal(signal.SIGINT)
+    _, stderr = first.communicate(timeout=30)
+    probed = internet.counts.recipients
 
     done = verify(*arguments[:-1], "0")
 
-    assert begun.returncode == 130
-    assert "Stopped: 10 of 11 addresses are checked." in said
+    assert first.returncode == 130
+    assert "Stopped: 10 of 11 addresses are checked." in stderr
     assert done.returncode == 0
     assert len(read(tmp_path / "out.csv")) == 12
     later = internet.counts.recipients
-    assert {name for name in later if later[name] != asked[name]} == {domain}
+    assert {name for name in later if later[name] != probed[name]} == {domain}
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -115,7 +115,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def outcomes_in(progress: Path) -> int:
-    """How many addresses the worklist beside the output has an outcome for."""
+    """The number of addresses with an outcome in the worklist beside the output."""
     with closing(sqlite3.connect(progress)) as worklist:
         return int(worklist.execute("SELECT count(*) FROM addresses WHERE verdict IS NOT NULL").fetchone()[0])
 
@@ -139,7 +139,7 @@ def read(path: Path) -> list[list[str]]:
         (["--file", "missing.csv"], 2, "give addresses, or --file with --output"),
     ],
 )
-def test_a_wrong_call_says_what_is_wrong(verify: Verify, arguments: Sequence[str], code: int, sentence: str) -> None:
+def test_a_wrong_call_is_one_clear_sentence(verify: Verify, arguments: Sequence[str], code: int, sentence: str) -> None:
     done = verify(*arguments)
 
     assert done.returncode == code

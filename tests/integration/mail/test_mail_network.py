@@ -24,8 +24,8 @@ from tests.unit.mail.servers.scripted_servers import (
 )
 
 
-def converse_with_many(domains: Mapping[str, Reply | Talk], **config: Any) -> dict[str, tuple[Answer, Seen]]:
-    """Ask every domain about grace, all at the same time."""
+def probe_at_each(domains: Mapping[str, Reply | Talk], **config: Any) -> dict[str, tuple[Answer, Seen]]:
+    """Probe grace at every domain, all at the same time."""
 
     async def scenario() -> dict[str, tuple[Answer, Seen]]:
         async with world(domains, **config) as scripted:
@@ -60,27 +60,27 @@ def test_a_host_never_sees_more_connections_at_once_than_configured() -> None:
     assert (seen.most_at_once, accepted) == (3, 30)
 
 
-def test_quit_is_said_in_every_session_and_no_connection_is_left_open() -> None:
-    found = converse_with_many({f"d{number}.test": mail_host("grace") for number in range(10)})
+def test_every_session_ends_with_quit_and_no_connection_is_left_open() -> None:
+    found = probe_at_each({f"d{number}.test": mail_host("grace") for number in range(10)})
 
     assert all(len(seen.verbs("QUIT")) == seen.sessions == 1 for _, seen in found.values())
     assert all(seen.at_once == 0 for _, seen in found.values())
 
 
-def test_quit_is_said_to_a_server_even_if_the_asker_is_cancelled() -> None:
+def test_a_session_ends_with_quit_even_if_its_task_is_cancelled() -> None:
     async def scenario() -> Seen:
-        asked, received_quit = asyncio.Event(), asyncio.Event()
+        received_rcpt, received_quit = asyncio.Event(), asyncio.Event()
 
-        async def thinks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def hangs_at_rcpt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             ordinary, command = mail_host("grace"), ""
             while not command.startswith("RCPT"):
                 writer.write((ordinary(command) or b"") + b"\r\n")
                 command = (await reader.readuntil(b"\r\n")).decode().rstrip("\r\n")
-            asked.set()
+            received_rcpt.set()
             seen.commands.append((await reader.readuntil(b"\r\n")).decode().rstrip("\r\n"))
             received_quit.set()
 
-        async with world({"acme.test": thinks}) as scripted:
+        async with world({"acme.test": hangs_at_rcpt}) as scripted:
             seen = scripted.seen["acme.test"]
             route = await scripted.network.route("acme.test")
 
@@ -89,7 +89,7 @@ def test_quit_is_said_to_a_server_even_if_the_asker_is_cancelled() -> None:
                     await conversation.probe(["grace@acme.test"])
 
             task = asyncio.create_task(one_session())
-            await asked.wait()
+            await received_rcpt.wait()
             task.cancel()
             await asyncio.wait({task})
             await asyncio.wait_for(received_quit.wait(), timeout=5)
@@ -98,7 +98,7 @@ def test_quit_is_said_to_a_server_even_if_the_asker_is_cancelled() -> None:
     assert asyncio.run(scenario()).commands == ["QUIT"]
 
 
-def test_a_host_that_is_down_is_not_waited_for_by_every_domain_on_it() -> None:
+def test_not_every_domain_waits_for_a_host_that_is_down() -> None:
     async def scenario() -> tuple[float, set[Meaning]]:
         zone: dict[tuple[str, str], list[str]] = {("mx.test", "A"): ["127.0.0.9"]}
         domains = [f"d{number}.test" for number in range(20)]
@@ -125,8 +125,8 @@ def test_a_host_that_is_down_is_not_waited_for_by_every_domain_on_it() -> None:
 def test_a_server_that_complains_about_our_pace_gets_fewer_connections() -> None:
     async def scenario() -> None:
         zone: dict[tuple[str, str], list[str]] = {("mx.test", "A"): ["127.0.0.9"], ("acme.test", "MX"): ["10 mx.test."]}
-        hurried = mail_host(replies={"RCPT": b"450 4.7.1 Error: rate limit exceeded"})
-        async with mail_server(hurried, "127.0.0.9") as (port, _), name_server(zone) as (_, address):
+        rate_limiting = mail_host(replies={"RCPT": b"450 4.7.1 Error: rate limit exceeded"})
+        async with mail_server(rate_limiting, "127.0.0.9") as (port, _), name_server(zone) as (_, address):
             config = MailNetworkConfig((address,), port, allow_private=True, connections_per_host=4)
             pacing = ProcessPacing(PacingLimits.of(config), config.conversations)
             network = MailNetwork(config, pacing=pacing)
@@ -146,13 +146,13 @@ def test_a_server_that_complains_about_our_pace_gets_fewer_connections() -> None
 
 def test_a_hundred_tarpits_cost_no_more_than_one() -> None:
     tarpits: dict[str, Reply | Talk] = {f"tarpit{number}.test": drips for number in range(100)}
-    found = converse_with_many(tarpits | {"acme.test": mail_host("grace")}, command_timeout=5, contact_timeout=2)
+    found = probe_at_each(tarpits | {"acme.test": mail_host("grace")}, command_timeout=5, contact_timeout=2)
 
     assert found["acme.test"][0].meaning is Meaning.ACCEPTED
     assert {answer.meaning for domain, (answer, _) in found.items() if domain != "acme.test"} == {Meaning.TIME_LIMIT}
 
 
-def test_asking_on_after_the_time_limit_takes_no_slot_from_others_and_blames_no_host() -> None:
+def test_probes_after_the_time_limit_hold_no_slot_and_do_not_count_against_the_host() -> None:
     async def scenario() -> list[Meaning]:
         stalls = [True]
 

@@ -22,15 +22,15 @@ from worker.pacing.registry import LEASE
 
 pytestmark = pytest.mark.proof
 
-PROGRAM = Path(__file__).parent / "pacing_asker.py"
+PROGRAM = Path(__file__).parent / "probing_process.py"
 SESSION_SECONDS = 0.02
 
 
 @dataclass
 class Provider:
-    """Mail hosts of one provider, on addresses of their own, that count who is there and take no more than `most`.
+    """Mail hosts of one provider, on addresses of their own. They count connections and accept no more than `most`.
 
-    `refusals` says of each how many questions had been answered before it.
+    `refusals` holds, for each refused connection, the number of answers before it.
     """
 
     most: int = 1000
@@ -45,15 +45,15 @@ class Provider:
         self.most_at_host = max(self.most_at_host, self.at_once[ip])
         self.most_in_all = max(self.most_in_all, self.at_once.total())
         try:
-            await self._converse(reader, writer, welcome=self.at_once[ip] <= self.most)
+            await self._converse(reader, writer, accepted=self.at_once[ip] <= self.most)
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client left
+            pass  # the client disconnected
         finally:
             self.at_once[ip] -= 1
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, welcome: bool) -> None:
-        if not welcome:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, accepted: bool) -> None:
+        if not accepted:
             self.refusals.append(self.answers)
             writer.write(b"421 4.7.0 mx.test Error: too many connections\r\n")
             return
@@ -66,28 +66,28 @@ class Provider:
 
 
 @dataclass
-class Askers:
-    """Starts processes that ask about domains at a provider's hosts."""
+class ProbingProcesses:
+    """Starts processes that probe domains at a provider's hosts."""
 
-    order: dict[str, Any]
+    options: dict[str, Any]
     hosts: int
 
     async def start(self, number: int, *, hold: bool = False, host: int | None = None, **limits: int) -> Process:
-        """One that asks `number` domains, at all hosts in turn or at a single one."""
+        """Start one that probes `number` domains, at all hosts in turn or at a single one."""
         domains = [f"d{n}-{n % self.hosts if host is None else host}.test" for n in range(number)]
-        order = {**self.order, "per_provider": 1000, "hold": hold, "domains": domains, **limits}
-        return await asyncio.create_subprocess_exec(sys.executable, PROGRAM, json.dumps(order), stdout=PIPE)
+        options = {**self.options, "per_provider": 1000, "hold": hold, "domains": domains, **limits}
+        return await asyncio.create_subprocess_exec(sys.executable, PROGRAM, json.dumps(options), stdout=PIPE)
 
 
-async def meanings(askers: Sequence[Process]) -> Counter[str]:
-    """What all of them say, once they have ended."""
-    said = await asyncio.gather(*(asker.communicate() for asker in askers))
-    return Counter(line for output, _ in said for line in output.decode().split())
+async def meanings(processes: Sequence[Process]) -> Counter[str]:
+    """The meanings that all of them print, once they have ended."""
+    outputs = await asyncio.gather(*(process.communicate() for process in processes))
+    return Counter(line for output, _ in outputs for line in output.decode().split())
 
 
 @asynccontextmanager
-async def served(provider: Provider, redis_url: str, hosts: int = 1) -> AsyncIterator[Askers]:
-    """The provider's hosts, and processes that reach them; each domain d<n>-<host>.test is at that host."""
+async def served(provider: Provider, redis_url: str, hosts: int = 1) -> AsyncIterator[ProbingProcesses]:
+    """Run the provider's hosts, and start processes that reach them. Each domain d<n>-<host>.test is at that host."""
     zone: dict[tuple[str, str], list[str]] = {}
     async with AsyncExitStack() as stack:
         port = 0
@@ -99,8 +99,8 @@ async def served(provider: Provider, redis_url: str, hosts: int = 1) -> AsyncIte
             stack.callback(server.close)
             port = server.sockets[0].getsockname()[1]
         _, (dns_host, dns_port) = await stack.enter_async_context(name_server(zone))
-        order = {"dns_host": dns_host, "dns_port": dns_port, "smtp_port": port, "redis_url": redis_url}
-        yield Askers(order, hosts)
+        options = {"dns_host": dns_host, "dns_port": dns_port, "smtp_port": port, "redis_url": redis_url}
+        yield ProbingProcesses(options, hosts)
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -113,43 +113,43 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
 
 @pytest.fixture
 def url(redis_client: redis.Redis, valkey_url: str) -> str:
-    """A Redis without anything in it."""
+    """The URL of an empty Redis."""
     return valkey_url
 
 
 def test_no_host_and_no_provider_ever_sees_more_connections_than_configured(url: str) -> None:
-    provider, said = Provider(), Counter[str]()
+    provider, answers = Provider(), Counter[str]()
 
     async def scenario() -> None:
-        async with served(provider, url, hosts=3) as askers:
-            said.update(await meanings([await askers.start(40, per_host=2, per_provider=5) for _ in range(3)]))
+        async with served(provider, url, hosts=3) as processes:
+            answers.update(await meanings([await processes.start(40, per_host=2, per_provider=5) for _ in range(3)]))
 
     run(scenario)
 
     assert (provider.most_at_host, provider.most_in_all) == (2, 5)
-    assert said == {Meaning.ACCEPTED: 120}
+    assert answers == {Meaning.ACCEPTED: 120}
 
 
-def test_we_settle_at_what_a_server_takes_and_everybody_gets_an_answer(url: str) -> None:
-    provider, said = Provider(most=3), Counter[str]()
+def test_connections_adapt_to_what_a_server_accepts_and_every_probe_gets_an_answer(url: str) -> None:
+    provider, answers = Provider(most=3), Counter[str]()
 
     async def scenario() -> None:
-        async with served(provider, url) as askers:
-            said.update(await meanings([await askers.start(60, per_host=20) for _ in range(3)]))
+        async with served(provider, url) as processes:
+            answers.update(await meanings([await processes.start(60, per_host=20) for _ in range(3)]))
 
     run(scenario)
 
-    assert said == {Meaning.ACCEPTED: 180}
-    assert provider.refusals, "we are not told before"
-    assert max(provider.refusals) < provider.answers / 2, "once it is known, nobody is refused"
+    assert answers == {Meaning.ACCEPTED: 180}
+    assert provider.refusals, "the limit is not known in advance"
+    assert max(provider.refusals) < provider.answers / 2, "once it is known, no connection is refused"
 
 
-def test_slots_of_processes_that_were_killed_or_stopped_come_back_within_the_lease(url: str) -> None:
+def test_slots_of_processes_that_were_killed_or_stopped_are_free_again_within_the_lease(url: str) -> None:
     provider, seconds = Provider(), list[float]()
 
     async def scenario() -> None:
-        async with served(provider, url, hosts=2) as askers:
-            killed, stopped = [await askers.start(1, hold=True, host=host, per_host=1) for host in range(2)]
+        async with served(provider, url, hosts=2) as processes:
+            killed, stopped = [await processes.start(1, hold=True, host=host, per_host=1) for host in range(2)]
             for holder in (killed, stopped):
                 assert holder.stdout
                 assert (await holder.stdout.readline()).decode().strip() == Meaning.ACCEPTED
@@ -157,7 +157,7 @@ def test_slots_of_processes_that_were_killed_or_stopped_come_back_within_the_lea
             stopped.send_signal(signal.SIGSTOP)
             started = time.monotonic()
             try:
-                assert await meanings([await askers.start(2, per_host=1)]) == {Meaning.ACCEPTED: 2}
+                assert await meanings([await processes.start(2, per_host=1)]) == {Meaning.ACCEPTED: 2}
             finally:
                 stopped.kill()
             seconds.append(time.monotonic() - started)
@@ -165,4 +165,4 @@ def test_slots_of_processes_that_were_killed_or_stopped_come_back_within_the_lea
 
     run(scenario)
 
-    assert seconds[0] < LEASE + 5, "the lease, a look a second, and the process's own start"
+    assert seconds[0] < LEASE + 5, "the lease, a poll each second, and the start of the process"

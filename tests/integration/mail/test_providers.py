@@ -1,4 +1,4 @@
-"""Runs that live on a paid provider alone: port 25 is shut, and still nothing is lost and nothing paid twice."""
+"""Runs with a paid provider alone, since port 25 is blocked: nothing is lost, and nothing is paid twice."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from tests.integration.conftest import Population, contacts_of
 
 pytestmark = pytest.mark.proof
 
-DESCRIBED = """
+PROVIDERS_FILE = """
 [[provider]]
 name = "paid"
 url = "{url}"
@@ -40,7 +40,7 @@ ANSWERED_FIRST = 10
 
 @pytest.fixture
 def people(population: Population) -> Sequence[Mapping[str, str]]:
-    """Strangers to their mail servers, the first of them twice in the list."""
+    """People without a mailbox at their mail servers, the first of them twice in the list."""
     domains = [domain.name for domain in population.domains if domain.behaviour is Behaviour.ORDINARY]
     distinct = [{"full_name": f"Stranger Number{n}", "domain": domains[n % len(domains)]} for n in range(CONTACTS - 1)]
     return [distinct[0], *distinct]
@@ -57,7 +57,7 @@ def paid(people: Sequence[Mapping[str, str]]) -> Iterator[Provider]:
 def stack(internet: Internet, paid: Provider, servers_home: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
     home = servers_home / f"providers-{request.node.name}"
     home.mkdir()
-    (home / "providers.toml").write_text(DESCRIBED.format(url=paid.url))
+    (home / "providers.toml").write_text(PROVIDERS_FILE.format(url=paid.url))
     settings = {
         **internet.settings(),
         "SMTP_PORT": str(free_port(0)),
@@ -96,32 +96,32 @@ def _kill(worker: EngineProcess) -> None:
     worker.popen.wait()
 
 
-def test_chunk_tasks_killed_between_question_and_answer_pay_each_look_up_once(
+def test_chunk_tasks_killed_between_request_and_answer_pay_each_look_up_once(
     stack: Stack, paid: Provider, people: Sequence[Mapping[str, str]]
 ) -> None:
-    """Then a second run of the account over the same people pays nothing, and asks nothing."""
-    answers_held_back = threading.Event()
+    """A second run of the account over the same people then pays nothing, and requests nothing."""
+    answers_released = threading.Event()
     paid.script = [provider.answers] * ANSWERED_FIRST
-    paid.response = provider.waits_for(answers_held_back)
+    paid.response = provider.waits_for(answers_released)
     with ApiClient(stack.credentials) as client:
         run_id = client.create_run(people, "full_pipeline")
         paid.wait_for_requests(ANSWERED_FIRST + 2, seconds=60)
         kill_workers(stack)
-        answers_held_back.set()
+        answers_released.set()
         status = finished(stack, client, run_id)
-        state, asked = client.read_run(run_id), paid.requests.total()
+        state, requests = client.read_run(run_id), paid.requests.total()
         again = client.create_run(people, "full_pipeline")
         finished(stack, client, again)
         state_again = client.read_run(again)
 
     assert (status, state["data_source_mix"]["by_source"]) == ("completed", {"paid": CONTACTS})
     assert paid.charges == dict.fromkeys(paid.addresses, 1)
-    assert asked > len(paid.addresses), "no answer was lost: nothing was tested"
+    assert requests > len(paid.addresses), "no answer was lost, so that nothing was tested"
     assert state_again["data_source_mix"] == state["data_source_mix"]
-    assert paid.requests.total() == asked
+    assert paid.requests.total() == requests
 
 
-def test_a_run_whose_last_hope_rejects_our_key_fails_early_with_the_credits_back(
+def test_a_run_whose_only_source_rejects_our_key_fails_early_with_the_credits_back(
     stack: Stack, paid: Provider, population: Population
 ) -> None:
     paid.api_key = "another"

@@ -1,4 +1,4 @@
-"""The sandbox as others use it: as a process, in a container, and as a world whose truth holds."""
+"""The sandbox as its users run it, as a process and in a container, and the truth about its people."""
 
 import csv
 import gc
@@ -59,8 +59,8 @@ def connected(address: str, port: int) -> Iterator[smtplib.SMTP]:
         client.close()
 
 
-def guess(client: smtplib.SMTP, person: Person) -> dict[str, str]:
-    """What the server says about each address that may be this person's, each in a transaction of its own."""
+def probe_candidates(client: smtplib.SMTP, person: Person) -> dict[str, str]:
+    """Return the server's reply for each address that may be this person's, each in a transaction of its own."""
     replies = {}
     for local_part in sorted(likely_local_parts(person.first_name, person.last_name)):
         address = f"{local_part}@{person.domain}"
@@ -71,38 +71,38 @@ def guess(client: smtplib.SMTP, person: Person) -> dict[str, str]:
     return replies
 
 
-def test_who_guesses_every_likely_address_finds_whom_the_truth_calls_findable(
+def test_probing_every_likely_address_finds_exactly_the_findable_people(
     people: list[Person], domains: Sequence[Domain]
 ) -> None:
-    settled = {
+    revealing = {
         Behaviour.ORDINARY,
         Behaviour.NO_MX_BUT_ADDRESS,
         Behaviour.FIRST_MX_DEAD,
         Behaviour.ALIASED_MX,
         Behaviour.NO_PIPELINING,
     }
-    living = {domain.name: domain.living_hosts[0] for domain in domains if domain.behaviour in settled}
+    hosts = {domain.name: domain.living_hosts[0] for domain in domains if domain.behaviour in revealing}
 
     with Internet(people, domains) as internet:
         for person in people:
-            if person.domain in living:
-                _, addresses = look_up(internet.dns_port, living[person.domain], "A")
+            if person.domain in hosts:
+                _, addresses = look_up(internet.dns_port, hosts[person.domain], "A")
                 with connected(addresses[0], internet.smtp_port) as client:
-                    replies = guess(client, person)
+                    replies = probe_candidates(client, person)
                 exist = {address for address, reply in replies.items() if reply.startswith(("250", "452", "552"))}
                 assert exist == ({person.email} if person.findable else set())
                 if person.reason_not_found == "mailbox_disabled":
                     assert "5.2.1" in replies[str(person.email)]
 
 
-def hung_up(connection: socket.socket) -> bool:
+def is_closed(connection: socket.socket) -> bool:
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
         return True
 
 
-def test_leaving_hangs_up_on_whoever_is_connected(domains: Sequence[Domain]) -> None:
+def test_stopping_the_sandbox_closes_open_connections(domains: Sequence[Domain]) -> None:
     domain = next(domain for domain in domains if domain.behaviour is Behaviour.SLOW)
     with Internet([], [domain], slow_seconds=60.0) as internet:
         over_smtp = socket.create_connection(("127.53.0.1", internet.smtp_port), timeout=10)
@@ -110,21 +110,21 @@ def test_leaving_hangs_up_on_whoever_is_connected(domains: Sequence[Domain]) -> 
             time.sleep(0.001)
 
     with over_smtp:
-        assert hung_up(over_smtp)
+        assert is_closed(over_smtp)
     gc.collect()  # an unclosed socket warns when it is collected, and a warning fails the test
 
 
-def test_leaving_hangs_up_on_who_connects_at_the_last_moment(domains: Sequence[Domain]) -> None:
+def test_stopping_the_sandbox_closes_a_connection_made_at_the_last_moment(domains: Sequence[Domain]) -> None:
     for _ in range(50):
         with Internet([], domains) as internet:
             over_dns = socket.create_connection(("127.0.0.1", internet.dns_port), timeout=10)
 
         with over_dns:
-            assert hung_up(over_dns)
+            assert is_closed(over_dns)
     gc.collect()
 
 
-def test_a_client_that_vanishes_in_the_middle_of_a_batch_does_no_harm(
+def test_a_client_that_resets_its_connection_after_many_commands_does_no_harm(
     people: list[Person], domains: Sequence[Domain], caplog: pytest.LogCaptureFixture
 ) -> None:
     domain = next(domain for domain in domains if domain.behaviour is Behaviour.ORDINARY)
@@ -141,13 +141,13 @@ def test_a_client_that_vanishes_in_the_middle_of_a_batch_does_no_harm(
     assert caplog.records == []
 
 
-def test_two_internets_live_side_by_side(people: list[Person], domains: Sequence[Domain]) -> None:
+def test_two_internets_run_side_by_side(people: list[Person], domains: Sequence[Domain]) -> None:
     with Internet(people, domains) as one, Internet(people, domains) as other:
         assert one.settings()["SMTP_PORT"] != other.settings()["SMTP_PORT"]
         assert one.dns_address != other.dns_address
 
 
-def test_a_port_that_is_taken_is_an_error(domains: Sequence[Domain]) -> None:
+def test_a_port_in_use_is_an_error(domains: Sequence[Domain]) -> None:
     with (
         Internet([], domains) as running,
         pytest.raises(OSError, match="address already in use"),
@@ -157,8 +157,10 @@ def test_a_port_that_is_taken_is_an_error(domains: Sequence[Domain]) -> None:
 
 
 @pytest.mark.parametrize(("shared_address", "advertise"), [("127.0.0.1", None), (None, "127.0.0.1")])
-def test_a_shared_address_and_an_advertised_one_go_together(shared_address: str | None, advertise: str | None) -> None:
-    with pytest.raises(ValueError, match="go together"):
+def test_a_shared_address_needs_an_advertised_one_and_the_reverse(
+    shared_address: str | None, advertise: str | None
+) -> None:
+    with pytest.raises(ValueError, match="or neither"):
         Internet([], [], shared_address=shared_address, advertise=advertise)
 
 
@@ -197,16 +199,16 @@ def test_all_living_hosts_share_the_advertised_address_and_dead_ones_do_not(
         (Behaviour.FIRST_MX_DEAD, [550, 550]),
     ],
 )
-def test_a_shared_host_tells_behaviours_apart_by_the_recipients_domain(
+def test_a_shared_host_behaves_like_the_recipients_domain(
     shared: Internet, domains: Sequence[Domain], behaviour: Behaviour, codes: list[int]
 ) -> None:
     domain = next(domain for domain in domains if domain.behaviour is behaviour)
 
     with connected("127.0.0.1", shared.smtp_port) as client:
         client.mail("")
-        asked = [client.rcpt(f"nobody-{behaviour}@{domain.name}")[0] for _ in range(2)]
+        replied = [client.rcpt(f"unknown-{behaviour}@{domain.name}")[0] for _ in range(2)]
 
-    assert asked == codes
+    assert replied == codes
     assert shared.counts.hosts[SHARED_HOST].connections >= 1
 
 
@@ -241,7 +243,7 @@ def running_sandbox(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_the_process_says_its_settings_in_one_line_and_ends_well_on_a_signal(stop: signal.Signals) -> None:
+def test_the_process_prints_its_settings_in_one_line_and_exits_with_0_on_a_signal(stop: signal.Signals) -> None:
     with running_sandbox("--seed", "5", "--people", "50") as process:
         assert process.stdout is not None
         settings = json.loads(process.stdout.readline())
@@ -257,7 +259,7 @@ def test_the_process_says_its_settings_in_one_line_and_ends_well_on_a_signal(sto
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_the_process_writes_exactly_the_contacts_asked_for_and_the_truth_about_them(tmp_path: Path) -> None:
+def test_the_process_writes_exactly_the_requested_contacts_and_the_truth_about_them(tmp_path: Path) -> None:
     contacts, truth = tmp_path / "contacts.csv", tmp_path / "truth.csv"
 
     with running_sandbox("--exactly", "78,17,5", "--contacts", str(contacts), "--truth", str(truth)) as process:

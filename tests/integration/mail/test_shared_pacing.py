@@ -1,4 +1,4 @@
-"""Processes that share their limits through a real Redis: turns, fairness, silence and return."""
+"""Processes that share their limits through a real Redis: turns, fairness, and a Redis that stops answering."""
 
 import asyncio
 import signal
@@ -29,13 +29,13 @@ def run(scenario: Callable[[], Awaitable[None]], seconds: float = 30) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - it comes true on a server that can't tell
+    while not condition():  # noqa: ASYNC110 - it is a state of a server without notifications
         await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
 async def processes(url: str, number: int, per_host: int) -> AsyncIterator[list[SharedPacing]]:
-    """As many as processes would be: they know nothing of each other but through Redis."""
+    """Pacings as of several processes: only Redis connects them."""
     opened = [SharedPacing(url, PacingLimits(per_host, 100, PACE), total=100) for _ in range(number)]
     try:
         yield opened
@@ -45,7 +45,7 @@ async def processes(url: str, number: int, per_host: int) -> AsyncIterator[list[
 
 
 class Host:
-    """A mail host that counts who is there."""
+    """A mail host that counts its connections."""
 
     def __init__(self) -> None:
         self.at_once = self.most_at_once = 0
@@ -61,7 +61,7 @@ class Host:
         pacing.release(slot, 1)
 
 
-def test_the_sum_of_all_processes_keeps_within_the_limit_and_everybody_has_their_turn(
+def test_all_processes_together_stay_within_the_limit_and_each_gets_its_turn(
     redis_client: redis.Redis, valkey_url: str
 ) -> None:
     host = Host()
@@ -75,7 +75,7 @@ def test_the_sum_of_all_processes_keeps_within_the_limit_and_everybody_has_their
     assert (host.most_at_once, len(host.served)) == (2, 60)
 
 
-def test_a_process_with_one_contact_comes_up_soon_beside_one_with_many(
+def test_a_process_with_one_contact_gets_a_slot_soon_beside_one_with_many(
     redis_client: redis.Redis, valkey_url: str
 ) -> None:
     host = Host()
@@ -95,7 +95,7 @@ def test_a_process_with_one_contact_comes_up_soon_beside_one_with_many(
     run(scenario)
 
 
-def test_turns_come_without_waiting_for_the_next_look(redis_client: redis.Redis, valkey_url: str) -> None:
+def test_a_free_slot_is_granted_without_waiting_for_the_next_poll(redis_client: redis.Redis, valkey_url: str) -> None:
     host = Host()
 
     async def scenario() -> None:
@@ -103,12 +103,12 @@ def test_turns_come_without_waiting_for_the_next_look(redis_client: redis.Redis,
             started = time.monotonic()
             await asyncio.gather(*(host.visit(worker, 0.001) for worker in workers for _ in range(20)))
 
-            assert time.monotonic() - started < 10, "by looking once a second alone it would take 20 seconds or more"
+            assert time.monotonic() - started < 10, "with polls each second alone it would take 20 seconds or more"
 
     run(scenario)
 
 
-def test_whoever_is_cancelled_leaves_neither_a_slot_nor_a_place_in_the_line(
+def test_a_cancelled_task_leaves_neither_a_slot_nor_a_place_in_the_queue(
     redis_client: redis.Redis, valkey_url: str
 ) -> None:
     async def scenario() -> None:
@@ -140,7 +140,7 @@ def test_a_complaint_in_one_process_slows_all_of_them(redis_client: redis.Redis,
     run(scenario)
 
 
-def test_a_complaint_that_is_heard_when_the_others_have_left_was_still_about_our_number(
+def test_a_complaint_counts_for_the_connections_at_its_time_even_if_others_have_closed_since(
     redis_client: redis.Redis, valkey_url: str
 ) -> None:
     async def scenario() -> None:
@@ -157,7 +157,7 @@ def test_a_complaint_that_is_heard_when_the_others_have_left_was_still_about_our
     run(scenario)
 
 
-def test_after_a_flush_what_is_open_is_known_again(redis_client: redis.Redis, valkey_url: str) -> None:
+def test_after_flushall_open_slots_are_registered_again(redis_client: redis.Redis, valkey_url: str) -> None:
     async def scenario() -> None:
         async with processes(valkey_url, 2, per_host=1) as (one, other):
             await one.acquire(BUSY)
@@ -188,12 +188,12 @@ def test_without_redis_each_process_keeps_to_its_share(caplog: pytest.LogCapture
 
 @pytest.fixture
 def own_valkey(tmp_path: Path) -> Iterator[tuple[str, redis.Redis]]:
-    """A server of the test's own."""
+    """A server for one test."""
     with embedded_valkey(tmp_path) as url, redis.Redis.from_url(url) as client:
         yield url, client
 
 
-def test_while_redis_is_silent_each_keeps_to_its_share_and_when_it_is_back_slots_are_shared_again(
+def test_while_redis_does_not_answer_each_process_keeps_to_its_share_and_later_slots_are_shared_again(
     own_valkey: tuple[str, redis.Redis],
 ) -> None:
     url, client = own_valkey
@@ -216,10 +216,10 @@ def test_while_redis_is_silent_each_keeps_to_its_share_and_when_it_is_back_slots
 
     run(scenario)
 
-    assert (host.most_at_once, len(host.served)) == (4, 22), "each knew that there were two"
+    assert (host.most_at_once, len(host.served)) == (4, 22), "each process knows that there are two"
 
 
-def test_nothing_is_in_flight_after_settling_so_that_the_event_loop_may_stand_still(
+def test_no_task_is_in_flight_after_a_flush_so_that_the_event_loop_may_stop(
     redis_client: redis.Redis, valkey_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     host = Host()

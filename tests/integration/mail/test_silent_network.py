@@ -1,4 +1,4 @@
-"""A network that drops packets without a word: connections to Postgres are given up within seconds."""
+"""A network that silently drops packets: connections to Postgres end within seconds."""
 
 import os
 import socket
@@ -13,8 +13,8 @@ from models.database import open_database
 from tests.faults.machine.relay import running_relays, to_socket
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems name these options otherwise")
-def test_a_connection_over_tcp_is_given_up_within_seconds_when_nothing_answers(postgres_url: str) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other names for these options")
+def test_a_tcp_connection_that_gets_no_answer_ends_within_seconds(postgres_url: str) -> None:
     url = make_url(postgres_url)
     place = Path(str(url.query["host"])) / ".s.PGSQL.5432"
     with running_relays(to_socket(str(place))) as (relay,):

@@ -1,4 +1,4 @@
-"""TLS in front of a server that has none: what arrives is passed on, what comes back as well."""
+"""TLS in front of a server without it: all data is forwarded both ways."""
 
 import asyncio
 import ssl
@@ -12,16 +12,16 @@ import trustme
 
 @contextmanager
 def tls_front(port: int, ca_file: Path) -> Iterator[int]:
-    """The port on which `localhost` is the given port with TLS; its certificate's CA is written to a file."""
+    """Serve TLS for the given port. Gives the port to use on `localhost`, and writes the CA's certificate to a file."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(ca_file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
         with suppress(OSError):
-            await asyncio.gather(_pass_on(reader, behind_writer), _pass_on(behind_reader, writer))
+            await asyncio.gather(_forward(reader, server_writer), _forward(server_reader, writer))
 
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0, ssl=context))
@@ -36,7 +36,7 @@ def tls_front(port: int, ca_file: Path) -> Iterator[int]:
         loop.close()
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):
         while piece := await reader.read(65_536):
             writer.write(piece)

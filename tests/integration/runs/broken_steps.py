@@ -1,6 +1,6 @@
 """Ways to make one step of a run fail: Postgres refuses a write, or can't read a contact.
 
-As a value does that no column takes, a constraint that a new version brought, or a right that was taken away.
+The same happens with a value that no column accepts, a constraint of a newer version, or a right that was revoked.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ class BrokenStep:
     """The statements that break a step and repair it, and the message in between."""
 
     broken: tuple[str, ...]
-    mended: tuple[str, ...]
+    repaired: tuple[str, ...]
     message: str
     stage: str = LOOKUP
     fault: str = "database error 22003"
@@ -28,8 +28,8 @@ class BrokenStep:
     def break_in(self, database: Database) -> None:
         _execute(database, self.broken)
 
-    def mend_in(self, database: Database) -> None:
-        _execute(database, self.mended)
+    def repair_in(self, database: Database) -> None:
+        _execute(database, self.repaired)
 
 
 def refused(on: str, table: str, when: str, message: str, stage: str = LOOKUP, sqlstate: str = "22003") -> BrokenStep:
@@ -39,8 +39,8 @@ def refused(on: str, table: str, when: str, message: str, stage: str = LOOKUP, s
         f" $$ BEGIN RAISE EXCEPTION 'not given.family@alpha.test' USING ERRCODE = '{sqlstate}'; END $$"
     )
     trigger = f"CREATE TRIGGER refuse BEFORE {on} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()"
-    mended = (f"DROP TRIGGER refuse ON {table}", "DROP FUNCTION refuse()")
-    return BrokenStep((function, trigger), mended, message, stage, f"database error {sqlstate}")
+    repaired = (f"DROP TRIGGER refuse ON {table}", "DROP FUNCTION refuse()")
+    return BrokenStep((function, trigger), repaired, message, stage, f"database error {sqlstate}")
 
 
 def unreadable(column: str, when: str, message: str, stage: str = LOOKUP) -> BrokenStep:
@@ -50,8 +50,10 @@ def unreadable(column: str, when: str, message: str, stage: str = LOOKUP) -> Bro
         f"CASE WHEN {when} THEN CAST(CAST(1 / (position - position) AS text) AS {kind}) ELSE {column} END AS {column}"
     )
     view = f"CREATE VIEW contacts AS SELECT {COLUMNS.replace(column, read)} FROM readable"
-    mended = ("DROP VIEW contacts", "ALTER TABLE readable RENAME TO contacts")
-    return BrokenStep(("ALTER TABLE contacts RENAME TO readable", view), mended, message, stage, "database error 22012")
+    repaired = ("DROP VIEW contacts", "ALTER TABLE readable RENAME TO contacts")
+    return BrokenStep(
+        ("ALTER TABLE contacts RENAME TO readable", view), repaired, message, stage, "database error 22012"
+    )
 
 
 _LOOKING_UP = f"NEW.stage = '{LOOKUP}'"

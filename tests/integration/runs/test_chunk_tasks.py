@@ -52,7 +52,7 @@ QUICK, SLOW, GREYLISTED = 6, 4, 3
 
 @pytest.fixture(scope="module")
 def domains() -> dict[Behaviour, Domain]:
-    """One whose server answers at once, one whose server takes its time, one whose server defers everybody."""
+    """Domains by behaviour: ordinary ones answer at once, slow ones late, greylisting ones defer each recipient."""
     return {domain.behaviour: domain for domain in invent_domains(41)}
 
 
@@ -107,7 +107,7 @@ def working(process: Process, lease: Lease) -> Iterator["Future[StageLeft | None
         yield chunk_task.submit(work_chunk, process, lease)
 
 
-def wait_until_only_slow_ones_are_left(database: Database, run_id: UUID) -> None:
+def wait_until_only_slow_contacts_remain(database: Database, run_id: UUID) -> None:
     deadline = time.monotonic() + SLOW_S
     while done(database, run_id) < QUICK:
         assert time.monotonic() < deadline
@@ -128,7 +128,7 @@ def test_a_chunk_task_that_waits_for_a_slow_server_stops_within_two_seconds_of_a
     process: Process, database: Database, run_id: UUID
 ) -> None:
     with working(process, leased_chunk(database, run_id)) as chunk_task:
-        wait_until_only_slow_ones_are_left(database, run_id)
+        wait_until_only_slow_contacts_remain(database, run_id)
 
         with database.transaction() as session:
             lifecycle.cancel(session, session.get_one(Run, run_id).account_id, run_id)
@@ -153,7 +153,7 @@ def test_a_chunk_task_releases_what_is_left_when_its_worker_stops(
     process: Process, database: Database, run_id: UUID
 ) -> None:
     with working(process, leased_chunk(database, run_id)) as chunk_task:
-        wait_until_only_slow_ones_are_left(database, run_id)
+        wait_until_only_slow_contacts_remain(database, run_id)
 
         process.draining.set()  # type: ignore[attr-defined]
 
@@ -186,11 +186,11 @@ class BrokenByOne:
     ) -> AsyncIterator[Outcome | Deferral]:
         for contact in batch.contacts:
             if contact.position == QUICK:
-                raise ValueError("not to be had")
+                raise ValueError("no such contact")
             yield not_found(contact.position)
 
 
-def test_a_contact_that_breaks_the_stage_itself_is_found_and_given_up(
+def test_a_contact_that_breaks_the_stage_itself_is_isolated_and_gets_an_internal_error(
     process: Process, database: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = [replace(spec, stage=BrokenByOne()) if spec.name == LOOKUP else spec for spec in stages.STAGES]

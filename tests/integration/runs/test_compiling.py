@@ -46,7 +46,7 @@ def run_id(database: Database) -> UUID:
     return run_id
 
 
-def let_pass(database: Database) -> None:
+def end_pause(database: Database) -> None:
     """End the pause before the next attempt."""
     with database.transaction() as session:
         session.execute(text("UPDATE run_chunks SET not_before = now() WHERE not_before IS NOT NULL"))
@@ -64,7 +64,7 @@ def test_a_run_outlives_more_failures_of_the_disk_than_a_chunk_has_attempts(
     for _ in range(MAX_ATTEMPTS + 1):
         compile_run(process, run_id, WORKER)
         assert status_of(database, run_id) == "running"
-        let_pass(database)
+        end_pause(database)
 
     export_dir.unlink()
     compile_run(process, run_id, WORKER)
@@ -72,7 +72,9 @@ def test_a_run_outlives_more_failures_of_the_disk_than_a_chunk_has_attempts(
     assert status_of(database, run_id) == "completed"
 
 
-def test_nobody_tries_again_before_the_pause_is_over(process: Process, database: Database, run_id: UUID) -> None:
+def test_compiling_is_not_tried_again_before_the_pause_is_over(
+    process: Process, database: Database, run_id: UUID
+) -> None:
     compile_run(process, run_id, WORKER)
     compile_run(process, run_id, WORKER)
 
@@ -80,12 +82,12 @@ def test_nobody_tries_again_before_the_pause_is_over(process: Process, database:
         assert stalled.find_stalled(session) == []
         leases = [event for event in events_of_run(session, run_id) if event.kind == "chunk_leased"]
     assert [event.stage for event in leases].count(COMPILE) == 1
-    let_pass(database)
+    end_pause(database)
     with database.transaction() as session:
         assert [run.run_id for run in stalled.find_stalled(session)] == [run_id]
 
 
-def test_readers_and_the_timeline_are_told_what_the_run_waits_for(
+def test_readers_and_the_timeline_show_what_the_run_waits_for(
     process: Process, database: Database, run_id: UUID
 ) -> None:
     compile_run(process, run_id, WORKER)

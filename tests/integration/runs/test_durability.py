@@ -15,7 +15,7 @@ from tests.factories import count, order_of
 from tests.integration.conftest import Client, Population, contacts_of
 
 
-def assert_one_of_everything(database: Database, run_id: str, contacts: int) -> None:
+def assert_each_result_exists_once(database: Database, run_id: str, contacts: int) -> None:
     with database.transaction() as session:
         per_stage = session.execute(
             text("SELECT stage, count(*), count(DISTINCT position) FROM outcomes WHERE run_id = :id GROUP BY stage"),
@@ -37,7 +37,7 @@ def assert_one_of_everything(database: Database, run_id: str, contacts: int) -> 
         assert count(session, balance, id=run_id) == count(session, ledger, id=run_id)
 
 
-def test_chains_sent_again_and_again_give_one_of_everything(
+def test_a_chain_that_is_sent_several_times_gives_each_result_once(
     client: Client, population: Population, stack_database: Database, send_chains: Callable[[str, int], None]
 ) -> None:
     run_id = client.create(population.crowd)
@@ -49,7 +49,7 @@ def test_chains_sent_again_and_again_give_one_of_everything(
     client.finished(client.create(population.hundred))
 
     assert state["status"] == "completed"
-    assert_one_of_everything(stack_database, run_id, len(population.crowd))
+    assert_each_result_exists_once(stack_database, run_id, len(population.crowd))
     assert client.api.read_run(run_id) == state
 
 
@@ -75,10 +75,10 @@ def test_after_flushall_readers_are_answered_and_the_run_completes(
     after = client.api.read_run(run_id)
     assert after["progress"]["percent"] >= before["progress"]["percent"]
     assert client.finished(run_id)["status"] == "completed"
-    assert_one_of_everything(stack_database, run_id, len(population.crowd))
+    assert_each_result_exists_once(stack_database, run_id, len(population.crowd))
 
 
-def test_a_finished_run_is_read_from_postgres_when_redis_forgot_it(
+def test_a_finished_run_is_read_from_postgres_when_redis_has_lost_it(
     client: Client, population: Population, stack_redis: redis.Redis
 ) -> None:
     run_id = client.create(population.hundred)

@@ -1,4 +1,4 @@
-"""A failing step is retried a few times with growing pauses. Then the contact is given up, or the run fails."""
+"""A failing step is retried with growing pauses. Then the contact gets an internal error, or the run fails."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from worker.chain import work_chain_step
 from worker.compile import compile_run
 from worker.process import Process
 
-CONTACTS, CULPRIT = 7, 4
+CONTACTS, FAULTY = 7, 4
 CREDITS = 1000
 MOST_CHAINS = 40
 """More than any run of this module needs."""
@@ -64,7 +64,7 @@ def run_chain(process: Process, run_id: UUID) -> None:
 
 
 def drive(process: Process, database: Database, run_id: UUID) -> None:
-    """Do what workers and sweeper do, until the run has ended."""
+    """Run the chain again and again, as workers and sweeper do, until the run has ended."""
     for _ in range(MOST_CHAINS):
         let_pauses_pass(database)
         run_chain(process, run_id)
@@ -129,7 +129,7 @@ def test_a_step_that_always_fails_fails_the_run_with_the_credits_back(
 
 
 @pytest.mark.parametrize("name", TIMED_OUT_STEPS)
-def test_a_step_that_times_out_at_every_try_fails_like_any_other(
+def test_a_step_that_times_out_at_every_attempt_fails_like_any_other(
     impatient_process: Process, database: Database, run_id: UUID, name: str
 ) -> None:
     TIMED_OUT_STEPS[name].break_in(database)
@@ -148,17 +148,17 @@ def test_a_step_that_times_out_once_is_only_tried_again(
     TIMED_OUT_STEPS["begin"].break_in(database)
 
     with ThreadPoolExecutor(1) as chain:
-        taken = chain.submit(run_chain, process, run_id)
-        wait_for(lambda: "(57014)), retrying" in caplog.text, "a try that times out")
-        TIMED_OUT_STEPS["begin"].mend_in(database)
-        taken.result()
+        attempt = chain.submit(run_chain, process, run_id)
+        wait_for(lambda: "(57014)), retrying" in caplog.text, "an attempt that times out")
+        TIMED_OUT_STEPS["begin"].repair_in(database)
+        attempt.result()
 
     assert read_run(database, run_id).status == "completed"
     assert not failed_attempts(database, run_id)
 
 
 @pytest.mark.parametrize("name", BROKEN_STEPS)
-def test_a_step_that_fails_twice_is_told_of_and_then_the_run_completes(
+def test_a_step_that_fails_twice_is_reported_and_then_the_run_completes(
     process: Process, database: Database, run_id: UUID, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = BROKEN_STEPS[name]
@@ -175,7 +175,7 @@ def test_a_step_that_fails_twice_is_told_of_and_then_the_run_completes(
     assert f"the stage {broken.stage}" in message.lower()
     assert f"({broken.fault}); the next try is at " in message
     assert message == state_of(database, run_id)["progress"]["message"]
-    broken.mend_in(database)
+    broken.repair_in(database)
     drive(process, database, run_id)
 
     state = state_of(database, run_id)
@@ -190,8 +190,8 @@ def test_a_step_that_fails_twice_is_told_of_and_then_the_run_completes(
 @pytest.mark.parametrize(
     "poison",
     [
-        unreadable("company", f"position = {CULPRIT}", ""),
-        refused("INSERT", "outcomes", f"NEW.position = {CULPRIT} AND NEW.reason = 'domain_unusable'", ""),
+        unreadable("company", f"position = {FAULTY}", ""),
+        refused("INSERT", "outcomes", f"NEW.position = {FAULTY} AND NEW.reason = 'domain_unusable'", ""),
     ],
     ids=["loaded", "recorded"],
 )
@@ -205,18 +205,18 @@ def test_a_contact_that_can_not_be_loaded_or_recorded_costs_that_contact(
         if work_chain_step(process, run_id, LOOKUP, WORKER, extra_tasks=0):
             break
 
-    blamed = ["internal_error" if position == CULPRIT else "domain_unusable" for position in range(CONTACTS)]
-    assert reasons(database, run_id) == blamed
+    expected = ["internal_error" if position == FAULTY else "domain_unusable" for position in range(CONTACTS)]
+    assert reasons(database, run_id) == expected
     assert len(failed_attempts(database, run_id)) <= POISON_ATTEMPTS + 1
-    poison.mend_in(database)
+    poison.repair_in(database)
     drive(process, database, run_id)
     assert read_run(database, run_id).status == "completed"
 
 
-def test_outcomes_are_kept_that_were_in_hand_with_one_that_is_refused(
+def test_outcomes_are_recorded_although_one_of_the_same_checkpoint_is_refused(
     process: Process, database: Database, run_id: UUID
 ) -> None:
-    refused("INSERT", "outcomes", f"NEW.position = {CULPRIT}", "").break_in(database)
+    refused("INSERT", "outcomes", f"NEW.position = {FAULTY}", "").break_in(database)
 
     run_chain(process, run_id)
 
@@ -226,7 +226,7 @@ def test_outcomes_are_kept_that_were_in_hand_with_one_that_is_refused(
 def test_a_contact_for_which_not_even_the_fault_can_be_recorded_fails_the_run_and_the_others_are_kept(
     process: Process, database: Database, run_id: UUID
 ) -> None:
-    refused("INSERT", "outcomes", f"NEW.position = {CULPRIT}", "").break_in(database)
+    refused("INSERT", "outcomes", f"NEW.position = {FAULTY}", "").break_in(database)
 
     drive(process, database, run_id)
 
@@ -236,7 +236,7 @@ def test_a_contact_for_which_not_even_the_fault_can_be_recorded_fails_the_run_an
     assert balance(database) == CREDITS
 
 
-def test_a_run_that_can_not_even_be_failed_is_tried_ever_more_rarely_and_fails_when_it_can(
+def test_a_run_that_can_not_even_be_failed_is_tried_at_growing_intervals_until_it_can(
     process: Process, database: Database, run_id: UUID
 ) -> None:
     BROKEN_STEPS["load"].break_in(database)
@@ -251,7 +251,7 @@ def test_a_run_that_can_not_even_be_failed_is_tried_ever_more_rarely_and_fails_w
     with database.transaction() as session:
         assert count(session, pause) == 1
 
-    no_rebate.mend_in(database)
+    no_rebate.repair_in(database)
     drive(process, database, run_id)
 
     assert read_run(database, run_id).status == "failed"

@@ -1,4 +1,4 @@
-"""If no mail server can be reached at all, a run fails early, with the reason, what to do, and its credits back."""
+"""If no mail server can be reached at all, a run fails early, with the reason, advice and its credits back."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A contact that kills every process that works it is given up, and the run goes on."""
+"""A contact that kills every process that works it gets an internal error, and the run continues."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Expiry by the sweeper process, which is killed in the middle, and what clients of the API see afterwards."""
+"""Expiry by the sweeper process, also when it is killed meanwhile, and what clients of the API see afterwards."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ def sweeper(environment: Mapping[str, str], log: Path) -> Iterator["subprocess.P
 def wait_until(condition: Callable[[], bool], log: Path | None = None, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, log.read_text() if log else "the condition never came true"
+        assert time.monotonic() < deadline, log.read_text() if log else "the condition was not met in time"
         time.sleep(0.05)
 
 
@@ -57,7 +57,7 @@ def contacts_left(database: Database) -> int:
         return count(session, "SELECT count(*) FROM contacts")
 
 
-def test_a_sweeper_killed_among_the_contacts_is_followed_by_one_that_ends_it(
+def test_a_second_sweeper_finishes_an_expiry_during_which_the_first_was_killed(
     database: Database, database_url: str, valkey_url: str, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     old_runs, log = OldRuns(database, redis_client, tmp_path / "exports"), tmp_path / "sweeper.log"
@@ -115,7 +115,7 @@ def test_an_expired_run_still_answers_with_its_counts_and_nothing_else(
     assert not (Path(stack.engine.environment["EXPORT_DIR"]) / run_id).exists()
 
 
-def test_an_expired_file_is_404_with_the_reason_and_for_a_stranger_without_it(
+def test_an_expired_file_is_404_with_the_reason_for_its_account_only(
     client: Client, stranger: Client, population: Population, expire: Callable[[str], None]
 ) -> None:
     run_id = client.create(population.hundred[:3])
@@ -131,7 +131,7 @@ def test_an_expired_file_is_404_with_the_reason_and_for_a_stranger_without_it(
     assert "expired" not in theirs.json()["detail"]
 
 
-def test_the_command_says_why_there_is_no_export(
+def test_the_command_prints_why_there_is_no_export(
     client: Client, population: Population, expire: Callable[[str], None]
 ) -> None:
     run_id = client.create(population.hundred[:3])

@@ -1,4 +1,4 @@
-"""Both stages one after the other on the sandbox's simulated internet, also with interruptions."""
+"""Both stages one after the other on the sandbox's small internet, also with interruptions."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 from sandbox.truth import Mailbox
 from tests.factories import taught_by
-from tests.integration.conftest import way_into
+from tests.integration.conftest import mail_config
 from tests.unit.mail.servers.scripted_servers import Greylist, drips, mail_host, world
 
 CONNECTIONS_PER_HOST = 3
@@ -29,7 +29,7 @@ GREYLIST_SECONDS = 0.5
 async def through_both_stages(
     people: Sequence[Person], internet: Internet
 ) -> tuple[dict[int, Outcome], dict[int, Outcome]]:
-    network = MailNetwork(way_into(internet, connections_per_host=CONNECTIONS_PER_HOST, defer_seconds=()))
+    network = MailNetwork(mail_config(internet, connections_per_host=CONNECTIONS_PER_HOST, defer_seconds=()))
     contacts = [
         Contact(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
         for position, person in enumerate(people)
@@ -71,7 +71,7 @@ def run() -> Run:
     return Run()
 
 
-def test_those_who_can_be_found_are_found(run: Run) -> None:
+def test_findable_people_are_found(run: Run) -> None:
     right = [position for position, person in run.findable.items() if run.looked_up[position].email == person.email]
 
     assert len(right) >= 0.97 * len(run.findable)
@@ -87,7 +87,7 @@ def test_nobody_gets_a_wrong_address(run: Run) -> None:
     assert wrong == {}
 
 
-def test_whoever_is_not_found_is_told_why(run: Run) -> None:
+def test_each_unfindable_contact_has_the_right_reason(run: Run) -> None:
     reasons = {
         position: str(outcome.reason)
         for position, outcome in run.looked_up.items()
@@ -118,7 +118,7 @@ def test_no_host_sees_more_connections_at_once_than_configured(run: Run) -> None
     assert max(host.most_at_once for host in run.counts.hosts.values()) <= CONNECTIONS_PER_HOST
 
 
-def test_few_questions_find_much(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_few_probes_find_an_address(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     found = sum(outcome.email is not None for outcome in run.looked_up.values())
     per_found = run.counts.commands("RCPT") / found
 
@@ -127,27 +127,27 @@ def test_few_questions_find_much(run: Run, capsys: pytest.CaptureFixture[str]) -
     assert per_found < 4
 
 
-# Coming back to servers that greylist
+# Later visits to servers that greylist
 
 
-async def come_back(people: Sequence[Person], internet: Internet) -> list[dict[int, Outcome | Deferral]]:
+async def look_up_until_done(people: Sequence[Person], internet: Internet) -> list[dict[int, Outcome | Deferral]]:
     """Look people up repeatedly, each time as a new process would, until all have an outcome.
 
-    It loads what the outcomes until then teach of the domains.
+    Each process loads the patterns that the outcomes so far show for the domains.
     """
-    left = [
+    remaining = [
         Contact(position, first_name=person.first_name, last_name=person.last_name, domain=person.domain)
         for position, person in enumerate(people)
     ]
     passes: list[dict[int, Outcome | Deferral]] = []
-    while left:
-        network = MailNetwork(way_into(internet))
-        results = stage_named("email_lookup").stage.work(Batch(left, taught_by(passes)), network)
+    while remaining:
+        network = MailNetwork(mail_config(internet))
+        results = stage_named("email_lookup").stage.work(Batch(remaining, taught_by(passes)), network)
         passes.append({each.position: each async for each in results})
         await network.close()
-        left = [
+        remaining = [
             contact._replace(deferrals=contact.deferrals + 1)
-            for contact in left
+            for contact in remaining
             if isinstance(passes[-1][contact.position], Deferral)
         ]
         await asyncio.sleep(GREYLIST_SECONDS)
@@ -162,16 +162,16 @@ BEHIND_THE_GREYLIST = {
 }
 
 
-def test_whoever_comes_back_to_a_greylisting_server_learns_the_truth() -> None:
+def test_later_visits_to_a_greylisting_server_find_the_truth() -> None:
     domains = [domain for domain in invent_domains(21, 300) if domain.behaviour is Behaviour.GREYLISTING]
     people = invent_people(22, 100, domains)
 
     with Internet(people, domains, greylist_seconds=GREYLIST_SECONDS) as internet:
-        passes = asyncio.run(come_back(people, internet))
+        passes = asyncio.run(look_up_until_done(people, internet))
 
     assert [type(result) for result in passes[0].values()] == [Deferral] * 100
     assert len(passes) <= 4
-    learned = {
+    found = {
         each.position: (each.email, each.reason)
         for results in passes
         for each in results.values()
@@ -184,17 +184,17 @@ def test_whoever_comes_back_to_a_greylisting_server_learns_the_truth() -> None:
         )
         for position, person in enumerate(people)
     }
-    right = [position for position in truth if learned[position] == truth[position]]
+    right = [position for position in truth if found[position] == truth[position]]
     assert len(right) >= 0.97 * len(people)
-    assert {position for position, (email, _) in learned.items() if email} <= {
-        position for position, (email, _) in truth.items() if email == learned[position][0]
-    }, "nobody gets a wrong address"
+    assert {position for position, (email, _) in found.items() if email} <= {
+        position for position, (email, _) in truth.items() if email == found[position][0]
+    }, "a wrong address was found"
 
 
-# One domain's trouble is its own
+# A problem of one domain does not affect the others
 
 
-def test_a_slow_domain_delays_nobody_else() -> None:
+def test_a_slow_domain_delays_no_other() -> None:
     async def scenario() -> list[tuple[int, float]]:
         servers = {"tarpit.test": drips, "acme.test": mail_host("grace.hopper")}
         async with world(servers, contact_timeout=0.5) as scripted:
@@ -213,7 +213,7 @@ def test_a_slow_domain_delays_nobody_else() -> None:
     assert quickly < 0.25 < late
 
 
-def records_of(domain: str, *positions: int) -> list[Contact]:
+def contacts_at(domain: str, *positions: int) -> list[Contact]:
     return [Contact(position, domain=domain) for position in positions]
 
 
@@ -226,7 +226,7 @@ async def work_that_breaks_at_one_domain(domain: str, contacts: Sequence[Contact
 
 
 def test_a_fault_costs_the_contacts_of_its_domain_only(caplog: pytest.LogCaptureFixture) -> None:
-    domains = {"broken.test": records_of("broken.test", 1, 2, 3), "acme.test": records_of("acme.test", 4, 5)}
+    domains = {"broken.test": contacts_at("broken.test", 1, 2, 3), "acme.test": contacts_at("acme.test", 4, 5)}
 
     async def scenario() -> dict[int, Reason]:
         outcomes = work_by_domain(domains, work_that_breaks_at_one_domain, at_once=10, on_fault=OutcomeStatus.NOT_FOUND)
@@ -247,29 +247,29 @@ def test_a_fault_costs_the_contacts_of_its_domain_only(caplog: pytest.LogCapture
     assert "broken.test is at fault" not in caplog.text
 
 
-def test_a_contact_that_the_work_forgets_has_an_outcome_nevertheless() -> None:
+def test_a_contact_for_which_the_work_yields_nothing_gets_an_outcome() -> None:
     async def forgetful(domain: str, contacts: Sequence[Contact]) -> AsyncIterator[Outcome]:
         yield Outcome(contacts[0].position, OutcomeStatus.FOUND, Reason.INPUT)
 
     async def scenario() -> Mapping[int, Reason]:
         outcomes = work_by_domain(
-            {"acme.test": records_of("acme.test", 1, 2)}, forgetful, at_once=1, on_fault=OutcomeStatus.UNKNOWN
+            {"acme.test": contacts_at("acme.test", 1, 2)}, forgetful, at_once=1, on_fault=OutcomeStatus.UNKNOWN
         )
         return {outcome.position: outcome.reason async for outcome in outcomes}
 
     assert asyncio.run(scenario()) == {1: Reason.INPUT, 2: Reason.INTERNAL_ERROR}
 
 
-def test_a_deferral_is_a_contacts_answer() -> None:
-    async def puts_off(domain: str, contacts: Sequence[Contact]) -> AsyncIterator[Outcome | Deferral]:
+def test_a_deferral_counts_as_a_contacts_result() -> None:
+    async def defers_one(domain: str, contacts: Sequence[Contact]) -> AsyncIterator[Outcome | Deferral]:
         yield Deferral(contacts[0].position, 300.0, Reason.GREYLISTED)
         yield Outcome(contacts[1].position, OutcomeStatus.FOUND, Reason.INPUT)
 
     async def scenario() -> list[int]:
-        answers = work_by_domain(
-            {"acme.test": records_of("acme.test", 1, 2)}, puts_off, at_once=1, on_fault=OutcomeStatus.UNKNOWN
+        results = work_by_domain(
+            {"acme.test": contacts_at("acme.test", 1, 2)}, defers_one, at_once=1, on_fault=OutcomeStatus.UNKNOWN
         )
-        return [answer.position async for answer in answers]
+        return [result.position async for result in results]
 
     assert asyncio.run(scenario()) == [1, 2]
 
@@ -312,7 +312,7 @@ def test_a_stage_that_is_closed_early_leaves_no_task_and_no_connection(
 # The table of stages
 
 
-def test_the_weights_of_all_stages_make_a_whole() -> None:
+def test_the_weights_of_all_stages_add_up_to_100() -> None:
     assert sum(stage.weight for stage in STAGES) == 100
 
 

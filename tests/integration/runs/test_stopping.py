@@ -1,4 +1,4 @@
-"""Cancel and retry over HTTP while chunk tasks are running, and the timeline of it."""
+"""Cancel and retry over HTTP while chunk tasks are running, and their events in the timeline."""
 
 import time
 from uuid import UUID
@@ -110,7 +110,7 @@ def test_a_retry_completes_and_both_runs_together_cost_what_was_delivered(
     assert client.api.read_run(run_id)["status"] == "cancelled"
 
 
-def test_the_timeline_tells_what_happened_in_order(
+def test_the_timeline_shows_all_events_in_order(
     client: Client, population: Population, stack_database: Database
 ) -> None:
     run_id = client.create(population.hundred)

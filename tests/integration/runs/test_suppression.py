@@ -48,25 +48,25 @@ def post(client: Client, url: str, **body: Any) -> dict[str, Any]:
 def people_at_two_domains(population: Population) -> tuple[Sequence[Person], Sequence[Person]]:
     """Some people at one domain, and some elsewhere."""
     domain = population.crowd[0].domain
-    there = [person for person in population.crowd if person.domain == domain][:4]
-    return there, [person for person in population.hundred if person.domain != domain][:4]
+    at_domain = [person for person in population.crowd if person.domain == domain][:4]
+    return at_domain, [person for person in population.hundred if person.domain != domain][:4]
 
 
-def test_nobody_is_asked_about_a_suppressed_domain_and_it_costs_nothing(
+def test_addresses_at_a_suppressed_domain_are_neither_probed_nor_charged(
     client: Client, population: Population, internet: Internet
 ) -> None:
-    there, elsewhere = people_at_two_domains(population)
-    post(client, LIST, entries=[there[0].domain])
+    at_domain, elsewhere = people_at_two_domains(population)
+    post(client, LIST, entries=[at_domain[0].domain])
     internet.reset_counts()
 
-    state = client.finished(client.create([*there, *elsewhere]))
+    state = client.finished(client.create([*at_domain, *elsewhere]))
 
-    assert internet.counts.recipients.get(there[0].domain, 0) == 0
-    assert state["gap_report"]["reasons"]["suppressed"]["count"] == len(there)
-    assert state["preview"]["pricing"]["rebate_credits"] >= 4 * len(there)
+    assert internet.counts.recipients.get(at_domain[0].domain, 0) == 0
+    assert state["gap_report"]["reasons"]["suppressed"]["count"] == len(at_domain)
+    assert state["preview"]["pricing"]["rebate_credits"] >= 4 * len(at_domain)
 
 
-def test_a_run_of_suppressed_contacts_makes_no_packet(client: Client, internet: Internet) -> None:
+def test_a_run_of_suppressed_contacts_sends_no_packet(client: Client, internet: Internet) -> None:
     emails = [f"person{n}@suppressed{n}.test" for n in range(5)]
     post(client, LIST, entries=emails)
     internet.reset_counts()
@@ -81,7 +81,7 @@ def test_a_run_of_suppressed_contacts_makes_no_packet(client: Client, internet: 
     assert state["preview"]["pricing"]["net_credits"] == 0
 
 
-def test_a_suppressed_address_is_not_given_out_by_the_next_run(
+def test_a_suppressed_address_is_not_in_the_results_of_the_next_run(
     client: Client, population: Population, found: tuple[str, list[dict[str, Any]]]
 ) -> None:
     email = found[1][0]["email"]
@@ -89,12 +89,12 @@ def test_a_suppressed_address_is_not_given_out_by_the_next_run(
 
     again = client.finished(client.create(population.hundred[:8], preview_rows=8))["result_handles"]
 
-    theirs = next(each for each in again if each["crm_id"] == found[1][0]["crm_id"])
-    assert (theirs["email"], theirs["email_reason"]) == (None, "suppressed")
+    suppressed = next(each for each in again if each["crm_id"] == found[1][0]["crm_id"])
+    assert (suppressed["email"], suppressed["email_reason"]) == (None, "suppressed")
     assert email not in [each["email"] for each in again]
 
 
-def test_a_list_is_nobody_elses(client: Client, stranger: Client) -> None:
+def test_each_account_has_its_own_list(client: Client, stranger: Client) -> None:
     post(client, LIST, entries=["grace@alpha.test"])
 
     assert post(client, f"{LIST}/check", entries=["Grace+x@alpha.test", "beta.test"]) == {"suppressed": [True, False]}
@@ -152,10 +152,10 @@ def test_an_erased_person_leaves_no_trace(
     wait_until(lambda: len(client.api.read_run(run_id)["export_handles"]) == 2)
     mine = [row for row in all_rows(stack_database).splitlines() if run_id in row]
     state = json.dumps(client.api.read_run(run_id), indent=0, ensure_ascii=False)
-    for held in ("\n".join(mine), exports(stack, run_id), state):
-        assert contact["email"] not in held
+    for output in ("\n".join(mine), exports(stack, run_id), state):
+        assert contact["email"] not in output
         assert [
-            line for line in held.splitlines() if contact["first_name"] in line and contact["last_name"] in line
+            line for line in output.splitlines() if contact["first_name"] in line and contact["last_name"] in line
         ] == []
     assert contact["email"] not in "\n".join(copy for copy in all_copies(stack_redis).splitlines() if run_id in copy)
     after = client.api.read_run(run_id)
@@ -166,7 +166,7 @@ def test_an_erased_person_leaves_no_trace(
     assert post(client, f"{LIST}/check", entries=[contact["email"]]) == {"suppressed": [True]}
 
 
-def test_a_person_is_erased_from_a_run_at_work(client: Client, population: Population) -> None:
+def test_a_person_is_erased_from_a_running_run(client: Client, population: Population) -> None:
     people = population.crowd[:100]
     person = people[0]
     run_id = client.create(people)
@@ -186,7 +186,7 @@ def _namesakes(people: Sequence[Person], person: Person) -> int:
     return sum((each.first_name, each.last_name, each.domain) == same for each in people)
 
 
-def test_nobody_erases_from_anothers_runs(
+def test_an_erasure_does_not_touch_the_runs_of_other_accounts(
     client: Client, stranger: Client, found: tuple[str, list[dict[str, Any]]]
 ) -> None:
     contact = found[1][0]
@@ -197,7 +197,7 @@ def test_nobody_erases_from_anothers_runs(
     assert contact["email"] in str(client.api.read_run(found[0])["result_handles"])
 
 
-def test_the_command_erases_and_says_what(client: Client, found: tuple[str, list[dict[str, Any]]]) -> None:
+def test_the_command_erases_and_prints_how_much(client: Client, found: tuple[str, list[dict[str, Any]]]) -> None:
     done = growth(client, "erase", found[1][0]["email"], "--yes")
 
     assert "Erased 1 contacts in 1 runs" in " ".join(done.stdout.split()), done.stderr

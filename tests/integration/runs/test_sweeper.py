@@ -1,4 +1,4 @@
-"""What the sweeper process sends to a broker, and how often."""
+"""The messages that the sweeper process sends to a broker, and how often."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def times_sent(database: Database, run_id: UUID) -> int:
         return count(session, "SELECT count(*) FROM run_events WHERE kind = 'resent' AND run_id = :id", id=run_id)
 
 
-def test_what_a_broker_lost_is_sent_again_once(database: Database, broker: redis.Redis, sweeper: None) -> None:
+def test_runs_that_a_broker_lost_are_sent_again_once(database: Database, broker: redis.Redis, sweeper: None) -> None:
     lost = pending_run(database)
     change(database, "UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id", lost)
     wait_until(lambda: times_sent(database, lost) == 1 and bool(broker.exists(KEY)), "the broker marker", seconds=30)
@@ -74,7 +74,7 @@ def test_what_a_broker_lost_is_sent_again_once(database: Database, broker: redis
     assert times_sent(database, lost) == 1
 
 
-def test_the_exports_of_a_cancelled_run_that_nobody_wrote_are_asked_for(
+def test_missing_exports_of_a_cancelled_run_are_requested(
     database: Database, broker: redis.Redis, sweeper: None
 ) -> None:
     run_id = pending_run(database)

@@ -61,7 +61,7 @@ def engine(
     exports: Path,
     project_root: Path,
 ) -> Iterator[Engine]:
-    """One worker, on real servers; no sweeper, so that what is deferred stays so."""
+    """One worker, on real servers; no sweeper, so that deferred contacts stay deferred."""
     environment = {
         **internet.settings(),
         "DATABASE_URL": database_url,
@@ -122,7 +122,7 @@ def test_a_third_stage_is_worked_counted_exported_retried_and_erased_from(
     assert (state.progress.stages[NAME].done, state.progress.stages[NAME].total) == (CONTACTS - 1, CONTACTS)
     assert state.progress.percent == 100 * (100 + 100 * (CONTACTS - 1) / CONTACTS) // 200
 
-    # Somebody is erased meanwhile.
+    # A contact is erased meanwhile.
     with database.transaction() as session:
         erasure.erase_contacts(session, run_id, 0, [ERASED], Wanted(), new_id())
     assert outcomes_of(database, run_id, ERASED) == {
@@ -131,7 +131,7 @@ def test_a_third_stage_is_worked_counted_exported_retried_and_erased_from(
         NAME: ("unknown", "suppressed"),
     }
 
-    # A retry takes over what the third stage said, and asks it about the one who waited.
+    # A retry copies the third stage's outcomes, and works the contact that was deferred.
     with database.transaction() as session:
         lifecycle.cancel(session, owner, run_id)
         retried = retry_run(session, owner, run_id).run_id
@@ -141,17 +141,17 @@ def test_a_third_stage_is_worked_counted_exported_retried_and_erased_from(
     send(engine, retried)
     engine.wait_until(lambda: state_of(database, retried).status == RunStatus.COMPLETED, "the retry", 90)
 
-    # What the run hands over is what the third stage says: it judges last.
+    # The exports have the verdicts of the third stage, which judges last.
     state = state_of(database, retried)
     rows = exported(database, exports, retried)
-    judged = [row["email_status"] for row in rows if row["email"]]
+    statuses = [row["email_status"] for row in rows if row["email"]]
     assert len(rows) == CONTACTS - 1
-    assert set(judged) == {"valid", "risky"}
-    assert state.preview["verdicts"] == {status: judged.count(status) for status in ("valid", "risky")}
+    assert set(statuses) == {"valid", "risky"}
+    assert state.preview["verdicts"] == {status: statuses.count(status) for status in ("valid", "risky")}
     assert state.preview["delivered_counts"] == {
-        "delivered_contacts": len(judged),
-        "verified_emails": judged.count("valid"),
+        "delivered_contacts": len(statuses),
+        "verified_emails": statuses.count("valid"),
     }
-    assert state.gap_report["unverified_reasons"]["role_account"]["count"] == judged.count("risky")
+    assert state.gap_report["unverified_reasons"]["role_account"]["count"] == statuses.count("risky")
     assert state.gap_report["reasons"]["suppressed"]["count"] == 1
     assert state.progress.percent == 100

@@ -1,4 +1,4 @@
-"""A second run over the same addresses does not ask mail servers again."""
+"""A second run over the same addresses does not probe them again."""
 
 import time
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def people(population: Population) -> Sequence[Person]:
 
 @pytest.fixture
 def idle_engine(stack_database: Database) -> None:
-    """Wait for the end of other tests' runs, which ask the same mail servers."""
+    """Wait for the end of other tests' runs, which use the same mail servers."""
     deadline = time.monotonic() + 60
     while _open_runs(stack_database):
         assert time.monotonic() < deadline, "runs of other tests are not over"
@@ -34,7 +34,7 @@ def _open_runs(database: Database) -> int:
 
 
 def verified(client: Client, people: Sequence[Person], **output: bool) -> int:
-    """Verify these people's addresses in a new run. Returns how many are valid."""
+    """Verify these people's addresses in a new run. Returns the number of valid ones."""
     contacts = [{"email": person.email} for person in people]
     plan = {
         "pipeline_id": "email_discovery_v1",
@@ -47,14 +47,14 @@ def verified(client: Client, people: Sequence[Person], **output: bool) -> int:
 
 
 @pytest.mark.usefixtures("idle_engine")
-def test_only_the_first_run_and_one_that_wants_fresh_verdicts_ask_mail_servers(
+def test_only_a_first_run_and_one_with_fresh_verdicts_probe_mail_servers(
     client: Client, stranger: Client, people: Sequence[Person], internet: Internet
 ) -> None:
-    domains, asked = {person.domain for person in people}, list[set[str]]()
-    for who, output in ((client, {}), (client, {}), (client, {"fresh": True}), (stranger, {})):
+    domains, probed = {person.domain for person in people}, list[set[str]]()
+    for account, output in ((client, {}), (client, {}), (client, {"fresh": True}), (stranger, {})):
         internet.reset_counts()
-        assert verified(who, people, **output) == len(people)
-        # Chunk tasks of cancelled runs may still be asking elsewhere.
-        asked.append(domains & set(internet.counts.recipients))
+        assert verified(account, people, **output) == len(people)
+        # Chunk tasks of cancelled runs may still be probing elsewhere.
+        probed.append(domains & set(internet.counts.recipients))
 
-    assert asked == [domains, set(), domains, domains]
+    assert probed == [domains, set(), domains, domains]

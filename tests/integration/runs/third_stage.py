@@ -27,7 +27,7 @@ def _is_closed() -> bool:
 
 
 class SecondOpinion:
-    """Judges addresses by their position: every third is a function's, all others are valid."""
+    """Judges addresses by their position: every third one is a role account, all others are valid."""
 
     async def work(
         self, batch: Batch, _network: MailNetwork, _sources: Waterfall, /

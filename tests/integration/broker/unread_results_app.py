@@ -1,7 +1,7 @@
 """Our Celery application whose main process, once it stops, no longer reads the results of its pool processes.
 
-Started as `celery -A tests.integration.broker.deaf_app worker`; from then on there is a file, named by DEAF. Not to be
-imported by tests: it changes Celery.
+Started as `celery -A tests.integration.broker.unread_results_app worker`. As soon as it reads no more results, the file
+named by UNREAD_RESULTS exists. Not to be imported by tests: it changes Celery.
 """
 
 import os
@@ -16,7 +16,7 @@ __all__ = ["app"]
 
 def _read_nothing(_handler: ResultHandler) -> None:
     """Replaces reading results until all running tasks have ended."""
-    Path(os.environ["DEAF"]).touch()
+    Path(os.environ["UNREAD_RESULTS"]).touch()
 
 
 ResultHandler.on_stop_not_started = _read_nothing
