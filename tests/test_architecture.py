@@ -67,17 +67,17 @@ def test_only_one_module_writes_statuses(project_root: Path) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_no_folder_is_crowded(project_root: Path, package: str) -> None:
+def test_no_folder_has_too_many_modules(project_root: Path, package: str) -> None:
     """`models` is exempt: each table of the schema is a module there."""
     modules = Counter(path.parent for path in (project_root / package).rglob("*.py") if path.name != "__init__.py")
 
-    crowded = {
+    too_large = {
         str(folder.relative_to(project_root)): count for folder, count in modules.items() if count > MOST_MODULES
     }
-    assert {folder: count for folder, count in crowded.items() if folder.split("/")[0] != "models"} == {}
+    assert {folder: count for folder, count in too_large.items() if folder.split("/")[0] != "models"} == {}
 
 
-def test_outcome_statuses_are_the_ones_that_the_database_takes() -> None:
+def test_outcome_statuses_are_those_that_the_database_accepts() -> None:
     assert set(OUTCOME_STATUSES) == set(OutcomeStatus)
 
 

@@ -102,7 +102,7 @@ def judge(
             *wrong_counts(session, run_id),
             *_finished_after_expiry(session, run_id, injections),
             *wrong_exports(engine.export_dir, run_id, readers[0].state),
-            *_over("at work again", resume_s, bound_s),
+            *_over("working again", resume_s, bound_s),
             *_over("worked since the last checkpoint at the injection", since_checkpoint_s, SINCE_CHECKPOINT_BOUND_S),
             *(f"{name} ended by itself" for name in engine.fleet.dead()),
         )

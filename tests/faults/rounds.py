@@ -46,7 +46,7 @@ class Plan:
 def play_alone(engine: FaultEngine, fault: Fault) -> Verdict:
     """Play a round with one fault, and print how long recovery took."""
     verdict = play(engine, Plan({fault: STRIKE_AT_PERCENT}, OUTAGE_SECONDS))
-    print(f"{fault.__name__}: at work again after {verdict.resume_s:.1f} s, leased again: {verdict.leased_again}")  # noqa: T201
+    print(f"{fault.__name__}: working again after {verdict.resume_s:.1f} s, leased again: {verdict.leased_again}")  # noqa: T201
     return verdict
 
 

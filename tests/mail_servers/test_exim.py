@@ -127,7 +127,7 @@ HOSTS = {
 TRUTH: Truth = {
     "grace@plain.test": VALID,
     "ada@plain.test": VALID,
-    "nobody@plain.test": NO_SUCH_MAILBOX,
+    "unknown@plain.test": NO_SUCH_MAILBOX,
     "full@plain.test": MAILBOX_FULL,
     "suspended@plain.test": MAILBOX_DISABLED,
     "members@plain.test": POLICY,
@@ -135,27 +135,27 @@ TRUTH: Truth = {
     "callout@plain.test": UNCLEAR,
     "grace@slow.test": VALID,
     "ada@slow.test": VALID,
-    "nobody@slow.test": NO_SUCH_MAILBOX,
+    "unknown@slow.test": NO_SUCH_MAILBOX,
     "someone@slow.test": NO_SUCH_MAILBOX,
-    "nobody@drops.test": NO_SUCH_MAILBOX,
+    "unknown@drops.test": NO_SUCH_MAILBOX,
     "grace@drops.test": VALID,
     "someone@drops.test": NO_SUCH_MAILBOX,
     "ada@drops.test": VALID,
     "grace@early.test": VALID,
-    "nobody@early.test": NO_SUCH_MAILBOX,
+    "unknown@early.test": NO_SUCH_MAILBOX,
     "grace@listed.test": BLOCKED,
-    "nobody@listed.test": BLOCKED,
+    "unknown@listed.test": BLOCKED,
     "grace@banner.test": BLOCKED,
-    "nobody@banner.test": BLOCKED,
+    "unknown@banner.test": BLOCKED,
     "grace@helo.test": BLOCKED,
     "grace@sender.test": BLOCKED,
-    "nobody@sender.test": BLOCKED,
+    "unknown@sender.test": BLOCKED,
     "grace@relay.test": POLICY,
-    "nobody@relay.test": POLICY,
+    "unknown@relay.test": POLICY,
     "grace@limited.test": RATE_LIMITED,
-    "nobody@limited.test": RATE_LIMITED,
+    "unknown@limited.test": RATE_LIMITED,
     "grace@anybody.test": CATCH_ALL,
-    "nobody@anybody.test": CATCH_ALL,
+    "unknown@anybody.test": CATCH_ALL,
     **dict.fromkeys(EMPLOYEES, VALID),
     **dict.fromkeys(UNKNOWN_USERS, NO_SUCH_MAILBOX),
 }
@@ -189,14 +189,14 @@ def test_each_behaviour_leads_to_its_verdict(servers: Servers) -> None:
 
 
 def test_exim_logs_no_synchronization_error_and_no_exceeded_limit(servers: Servers) -> None:
-    verify(servers, [*EMPLOYEES, *UNKNOWN_USERS, "grace@early.test", "nobody@early.test"])
+    verify(servers, [*EMPLOYEES, *UNKNOWN_USERS, "grace@early.test", "unknown@early.test"])
 
     logs = servers.log("many") + servers.log("early")
     assert not [line for line in logs.splitlines() if "synchronization error" in line or "too many connections" in line]
 
 
 def test_deferred_addresses_get_their_verdict_on_a_later_visit(servers: Servers) -> None:
-    outcomes = verify(servers, ["grace@grey.test", "nobody@grey.test"], retries=2)
+    outcomes = verify(servers, ["grace@grey.test", "unknown@grey.test"], retries=2)
 
     assert verdict(outcomes["grace@grey.test"]) == VALID
-    assert verdict(outcomes["nobody@grey.test"]) == NO_SUCH_MAILBOX
+    assert verdict(outcomes["unknown@grey.test"]) == NO_SUCH_MAILBOX

@@ -81,7 +81,7 @@ def test_each_kind_of_mailbox_gets_the_verdict_of_its_reply(servers: Servers) ->
         "grace@alpha.test": (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS),
         "ada@alpha.test": (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS),
         "info@alpha.test": (OutcomeStatus.RISKY, Reason.ROLE_ACCOUNT),
-        "nobody@alpha.test": (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX),
+        "unknown@alpha.test": (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX),
         "full@alpha.test": (OutcomeStatus.RISKY, Reason.MAILBOX_FULL),
         "left@alpha.test": (OutcomeStatus.INVALID, Reason.MAILBOX_DISABLED),
         "members@alpha.test": (OutcomeStatus.UNKNOWN, Reason.POLICY),
@@ -99,17 +99,17 @@ def test_acceptance_by_a_catch_all_proves_no_mailbox(servers: Servers) -> None:
 
 
 def test_greylisted_addresses_get_their_verdict_on_a_later_visit(servers: Servers) -> None:
-    outcomes = verify(servers, ["grace@grey.test", "nobody@grey.test"], retries=2)
+    outcomes = verify(servers, ["grace@grey.test", "unknown@grey.test"], retries=2)
 
     assert verdict(outcomes["grace@grey.test"]) == (OutcomeStatus.VALID, Reason.MAILBOX_EXISTS)
-    assert verdict(outcomes["nobody@grey.test"]) == (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)
+    assert verdict(outcomes["unknown@grey.test"]) == (OutcomeStatus.INVALID, Reason.NO_SUCH_MAILBOX)
 
 
 def test_many_domains_on_one_host_stay_within_its_limit_on_connections(servers: Servers) -> None:
-    outcomes = verify(servers, [f"{local}@{domain}" for domain in NEIGHBOURS for local in ("grace", "nobody")])
+    outcomes = verify(servers, [f"{local}@{domain}" for domain in NEIGHBOURS for local in ("grace", "unknown")])
 
     assert {str(verdict(outcomes[f"grace@{domain}"])[0]) for domain in NEIGHBOURS} == {"valid"}
-    assert {str(verdict(outcomes[f"nobody@{domain}"])[0]) for domain in NEIGHBOURS} == {"invalid"}
+    assert {str(verdict(outcomes[f"unknown@{domain}"])[0]) for domain in NEIGHBOURS} == {"invalid"}
     assert "limit exceeded" not in servers.log("limits")
 
 
@@ -120,7 +120,7 @@ def test_more_addresses_than_a_transaction_may_have_all_get_their_verdict(server
 
 
 def test_all_addresses_get_their_verdict_from_a_server_that_hangs_up_after_some_unknown_users(servers: Servers) -> None:
-    unknown_users = [f"nobody{number}@strict.test" for number in range(20)]
+    unknown_users = [f"unknown{number}@strict.test" for number in range(20)]
 
     outcomes = verify(servers, [*unknown_users, "grace@strict.test"])
 
@@ -129,7 +129,7 @@ def test_all_addresses_get_their_verdict_from_a_server_that_hangs_up_after_some_
 
 
 def test_many_unknown_users_do_not_make_a_server_slow_down(servers: Servers) -> None:
-    unknown_users = [f"nobody{number}@alpha.test" for number in range(25)]
+    unknown_users = [f"unknown{number}@alpha.test" for number in range(25)]
     started = time.monotonic()
 
     outcomes = verify(servers, unknown_users)

@@ -11,7 +11,7 @@ def restart_pgbouncer(scene: Scene) -> Injection:
 
 
 def pgbouncer_down(scene: Scene) -> Injection:
-    """PgBouncer killed and away for an outage."""
+    """PgBouncer killed and unavailable for an outage."""
     return _away(scene, pgbouncer_down, scene.outage_seconds)
 
 

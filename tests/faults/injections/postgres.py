@@ -42,7 +42,7 @@ def restart_postgres(scene: Scene) -> Injection:
 
 
 def postgres_down(scene: Scene) -> Injection:
-    """Postgres stopped `immediate` and away for an outage."""
+    """Postgres stopped `immediate` and unavailable for an outage."""
     return _away(scene, postgres_down, scene.outage_seconds)
 
 

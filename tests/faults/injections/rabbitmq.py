@@ -16,7 +16,7 @@ def restart_rabbitmq(scene: Scene) -> Injection:
 
 
 def rabbitmq_down(scene: Scene) -> Injection:
-    """RabbitMQ killed and away for an outage."""
+    """RabbitMQ killed and unavailable for an outage."""
     return _away(scene, rabbitmq_down, scene.outage_seconds)
 
 

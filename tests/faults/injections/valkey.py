@@ -24,7 +24,7 @@ def restart_valkey(scene: Scene) -> Injection:
 
 
 def valkey_down(scene: Scene) -> Injection:
-    """Valkey killed and away for an outage."""
+    """Valkey killed and unavailable for an outage."""
     return _away(scene, valkey_down, scene.outage_seconds)
 
 

@@ -224,7 +224,7 @@ def test_a_database_that_is_not_utf8_is_refused_with_a_sentence(postgres_url: st
         migrate(database)
 
 
-def test_a_statement_may_take_longer_for_a_large_run_and_no_limit_stays_none(database_url: str) -> None:
+def test_a_statement_may_take_longer_for_a_large_run_and_unlimited_stays_unlimited(database_url: str) -> None:
     with opened(database_url, timeouts=Timeouts(0.5, 3)) as database, database.transaction() as session:
         allow_time_for(session, 1000)
         assert session.execute(text("SHOW statement_timeout")).scalar_one() == "1s"

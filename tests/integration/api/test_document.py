@@ -19,7 +19,7 @@ def test_the_document_is_valid_openapi(client: Client) -> None:
     validate(client.http.get("/openapi.json").json())
 
 
-def test_the_document_says_what_each_call_needs_and_how_it_can_fail(client: Client) -> None:
+def test_the_document_states_what_each_call_needs_and_how_it_can_fail(client: Client) -> None:
     document = client.http.get("/openapi.json").json()
 
     calls = [
@@ -50,7 +50,7 @@ def test_a_path_names_each_method_that_it_allows(client: Client) -> None:
     assert list(refused.json()) == ["detail"]
 
 
-def test_schemathesis_finds_nothing_wrong_with_it(client: Client, project_root: Path, tmp_path: Path) -> None:
+def test_schemathesis_finds_no_failure(client: Client, project_root: Path, tmp_path: Path) -> None:
     url, key = client.api.api_url, client.account.api_key
     command = [
         Path(sys.executable).with_name("schemathesis"),

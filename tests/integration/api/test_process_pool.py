@@ -1,4 +1,4 @@
-"""Requests with large bodies run in worker processes; results, errors and log lines come back from there."""
+"""Requests with large bodies run in worker processes; results, errors and log lines are passed back."""
 
 import asyncio
 import logging

@@ -125,7 +125,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch, **settings: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("database", "change", "back", "sentence"),
+    ("database", "change", "undo", "sentence"),
     [
         (1, "", "", "has no database 1"),
         (0, "CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "out of memory"),
@@ -134,7 +134,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch, **settings: str) -> str:
     ],
 )
 def test_a_reachable_broker_that_can_not_be_used_is_reported(
-    server: ValkeyServer, database: int, change: str, back: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+    server: ValkeyServer, database: int, change: str, undo: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"redis://127.0.0.1:{server.port}/{database}"
     with redis.Redis(port=server.port) as client:
@@ -144,8 +144,8 @@ def test_a_reachable_broker_that_can_not_be_used_is_reported(
             assert sentence in (find_broker_trouble(Settings(broker_url=url), TIMEOUT_S) or "")
             assert re.search(f"no   Broker: not usable.*{sentence}", doctor(monkeypatch, broker_url=url))
         finally:
-            if back:
-                client.execute_command(*back.replace("''", "").split(" "))
+            if undo:
+                client.execute_command(*undo.replace("''", "").split(" "))
     assert find_broker_trouble(Settings(broker_url=f"redis://127.0.0.1:{server.port}/0"), TIMEOUT_S) is None
 
 

@@ -102,7 +102,7 @@ def test_an_expected_failure_is_one_sentence_and_no_traceback(
     assert "Traceback" not in done.stderr
 
 
-def test_without_an_api_it_says_how_to_get_one(growth: Growth) -> None:
+def test_without_an_api_the_command_explains_how_to_get_one(growth: Growth) -> None:
     done = growth("status", "00000000-0000-7000-8000-000000000000", GROWTH_API_URL="", GROWTH_API_KEY="")
 
     assert done.returncode == 1
@@ -185,7 +185,7 @@ def test_doctor_reports_ok_for_each_check_of_a_working_engine(growth: Growth, po
         ("GROWTH_API_KEY", "growth_wrong", "no   API: This API key is not valid"),
     ],
 )
-def test_doctor_says_what_is_wrong(
+def test_doctor_reports_what_is_wrong(
     growth: Growth, population: Population, setting: str, value: str, sentence: str
 ) -> None:
     domain = next(person.domain for person in population.hundred if person.verdict == "valid")

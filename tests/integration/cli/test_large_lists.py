@@ -65,7 +65,7 @@ def test_memory_is_flat_and_connections_stay_within_their_limit(shape: Shape) ->
     assert max(host.most_at_once for host in counts.hosts.values()) <= PER_HOST
 
 
-def test_few_sessions_and_little_more_than_one_command_each_are_enough_at_one_domain() -> None:
+def test_one_domain_needs_few_sessions_and_little_more_than_one_command_per_contact() -> None:
     _, _, counts = look_up(at_one_domain)
 
     assert sum(host.connections for host in counts.hosts.values()) <= PEOPLE / 25

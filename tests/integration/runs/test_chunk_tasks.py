@@ -137,7 +137,7 @@ def test_a_chunk_task_that_waits_for_a_slow_server_stops_within_two_seconds_of_a
     assert done(database, run_id) == QUICK
 
 
-def test_a_chunk_task_releases_what_is_left_when_its_chunks_time_is_up(
+def test_a_chunk_task_releases_the_rest_of_its_chunk_when_the_chunks_time_is_up(
     process: Process, database: Database, run_id: UUID
 ) -> None:
     settings = process.settings.model_copy(update={"chunk_seconds": 1.5})
@@ -149,7 +149,7 @@ def test_a_chunk_task_releases_what_is_left_when_its_chunks_time_is_up(
     assert done(database, run_id) == QUICK
 
 
-def test_a_chunk_task_releases_what_is_left_when_its_worker_stops(
+def test_a_chunk_task_releases_the_rest_of_its_chunk_when_its_worker_stops(
     process: Process, database: Database, run_id: UUID
 ) -> None:
     with working(process, leased_chunk(database, run_id)) as chunk_task:
@@ -161,7 +161,7 @@ def test_a_chunk_task_releases_what_is_left_when_its_worker_stops(
     assert reasons_for_releasing(database, run_id) == ["the worker stops"]
 
 
-def test_a_chunk_task_leaves_deferred_contacts_and_holds_its_process_no_longer(
+def test_a_chunk_task_ends_although_contacts_are_deferred(
     process: Process, database: Database, deferred: Sequence[Person]
 ) -> None:
     run_id = started_run_of(database, deferred)

@@ -195,7 +195,7 @@ def test_a_step_that_fails_twice_is_reported_and_then_the_run_completes(
     ],
     ids=["loaded", "recorded"],
 )
-def test_a_contact_that_can_not_be_loaded_or_recorded_costs_that_contact(
+def test_a_contact_that_can_not_be_loaded_or_recorded_fails_alone(
     process: Process, database: Database, run_id: UUID, poison: Any
 ) -> None:
     poison.break_in(database)

@@ -77,7 +77,7 @@ def test_findable_people_are_found(run: Run) -> None:
     assert len(right) >= 0.97 * len(run.findable)
 
 
-def test_nobody_gets_a_wrong_address(run: Run) -> None:
+def test_no_wrong_address_is_found(run: Run) -> None:
     wrong = {
         outcome.email: run.people[position].email
         for position, outcome in run.looked_up.items()

@@ -111,7 +111,7 @@ def test_an_unusable_entry_is_named_and_nothing_is_changed(client: Client) -> No
     assert client.http.post(LIST, content=b"{").status_code == 400
 
 
-def test_a_file_is_imported_and_what_is_unusable_is_named_by_its_line(client: Client, tmp_path: Path) -> None:
+def test_a_file_is_imported_and_each_unusable_line_is_named(client: Client, tmp_path: Path) -> None:
     file = tmp_path / "opted-out.csv"
     file.write_text("name,email\nGrace,grace@alpha.test\nAda,not an address\n\nEve,eve@alpha.test\n")
 
