@@ -140,8 +140,8 @@ def test_connections_adapt_to_what_a_server_accepts_and_every_probe_gets_an_answ
     run(scenario)
 
     assert answers == {Meaning.ACCEPTED: 180}
-    assert provider.refusals, "the limit is not known in advance"
-    assert max(provider.refusals) < provider.answers / 2, "once it is known, no connection is refused"
+    assert provider.refusals, "no connection was refused, so that there was no limit to learn"
+    assert max(provider.refusals) < provider.answers / 2, "connections were refused after the limit was known"
 
 
 def test_slots_of_processes_that_were_killed_or_stopped_are_free_again_within_the_lease(url: str) -> None:
