@@ -35,7 +35,7 @@ def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pyt
     settings = {
         "DATABASE_URL": database_url,
         "REDIS_URL": valkey_url,
-        # Celery keeps the first broker that it connects to. In all tests of this process nobody listens there.
+        # Celery keeps the first broker that it connects to. No test of this process has one listening there.
         "BROKER_URL": "redis://127.0.0.1:9/0",
         "EXPORT_DIR": str(tmp_path / "exports"),
     }
@@ -44,14 +44,14 @@ def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pyt
 
 
 class StopsAfter:
-    """A flag that tells the worker to stop after so many rows."""
+    """A flag that is set after so many rows, so that the worker stops."""
 
     def __init__(self, rows: int) -> None:
-        self.left = rows
+        self.rows_left = rows
 
     def is_set(self) -> bool:
-        self.left -= 1
-        return self.left < 0
+        self.rows_left -= 1
+        return self.rows_left < 0
 
 
 def stopping(process: Process, rows: int) -> Process:
@@ -69,15 +69,15 @@ def change(database: Database, statement: str) -> None:
 
 
 CANCELED_READS = (
-    "ALTER TABLE contacts RENAME TO kept",
+    "ALTER TABLE contacts RENAME TO readable",
     "CREATE FUNCTION canceled() RETURNS bool LANGUAGE plpgsql AS"
     f" $$ BEGIN RAISE EXCEPTION 'canceled' USING ERRCODE = '{QUERY_CANCELED}'; END $$",
-    "CREATE VIEW contacts AS SELECT * FROM kept WHERE canceled()",
+    "CREATE VIEW contacts AS SELECT * FROM readable WHERE canceled()",
 )
 """Each statement that reads contacts is canceled, as by `statement_timeout`."""
 
 
-def let_pass(database: Database) -> None:
+def end_pauses(database: Database) -> None:
     change(database, "UPDATE runs SET export_retry_at = now() WHERE export_retry_at IS NOT NULL")
     change(database, "UPDATE run_chunks SET not_before = now() WHERE not_before IS NOT NULL")
 
@@ -96,18 +96,18 @@ def looked_up_run(database: Database) -> UUID:
     return run_id
 
 
-def test_copies_that_come_at_once_write_the_files_once(process: Process, old_runs: OldRuns) -> None:
+def test_a_message_delivered_several_times_at_once_writes_the_files_once(process: Process, old_runs: OldRuns) -> None:
     run_id = old_runs.unexported_run("cancelled", count=50)
 
-    with ThreadPoolExecutor(4) as copies:
-        list(copies.map(lambda n: export_stopped_run(process, run_id, f"worker-{n}@test/1"), range(8)))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: export_stopped_run(process, run_id, f"worker-{n}@test/1"), range(8)))
 
     assert kinds(old_runs.database, run_id).count(EventKind.EXPORTED) == 1
     assert names(old_runs, run_id) == ["contacts.csv", "contacts.json"]
     assert old_runs.exports.joinpath(str(run_id), "contacts.csv").read_text().count("\n") == 51
 
 
-def test_a_copy_that_comes_later_leaves_the_files_as_they_are(process: Process, old_runs: OldRuns) -> None:
+def test_a_message_delivered_again_later_leaves_the_files_as_they_are(process: Process, old_runs: OldRuns) -> None:
     run_id = old_runs.unexported_run("cancelled")
     export_stopped_run(process, run_id, WORKER)
     file = old_runs.exports / str(run_id) / "contacts.csv"
@@ -119,9 +119,7 @@ def test_a_copy_that_comes_later_leaves_the_files_as_they_are(process: Process, 
 
 
 @pytest.mark.parametrize("rows", [0, 7, 33], ids=["at the start", "in the first file", "in the second file"])
-def test_a_worker_that_is_told_to_stop_leaves_the_export_to_another_at_once(
-    process: Process, old_runs: OldRuns, rows: int
-) -> None:
+def test_a_stopping_worker_leaves_the_export_to_another_at_once(process: Process, old_runs: OldRuns, rows: int) -> None:
     run_id = old_runs.unexported_run("cancelled", count=30)
 
     export_stopped_run(stopping(process, rows), run_id, WORKER)
@@ -134,9 +132,7 @@ def test_a_worker_that_is_told_to_stop_leaves_the_export_to_another_at_once(
 
 
 @pytest.mark.parametrize("rows", [0, 4], ids=["in the first file", "in the second file"])
-def test_a_worker_that_is_told_to_stop_leaves_compiling_to_another_at_once(
-    process: Process, old_runs: OldRuns, rows: int
-) -> None:
+def test_a_stopping_worker_leaves_compiling_to_another_at_once(process: Process, old_runs: OldRuns, rows: int) -> None:
     run_id = looked_up_run(old_runs.database)
 
     compile_run(stopping(process, rows), run_id, WORKER)
@@ -164,7 +160,7 @@ def test_a_large_run_is_not_compiled_while_another_run_of_its_account_is_exporte
     with old_runs.database.transaction() as session:
         assert session.get_one(Run, compiled).status == "running"
         finish_export(session, lease, ())
-    let_pass(old_runs.database)
+    end_pauses(old_runs.database)
     compile_run(process, compiled, WORKER)
 
     with old_runs.database.transaction() as session:
@@ -173,17 +169,19 @@ def test_a_large_run_is_not_compiled_while_another_run_of_its_account_is_exporte
 
 
 def overtaken(old_runs: OldRuns, run_id: UUID, at: int, happens: Callable[[], object]) -> None:
-    """An export of a run in which something happens before its transaction of this number."""
+    """Export a run, and let something happen before the transaction of this number."""
     old_runs.export(run_id, OvertakenDatabase(old_runs.database, happens, at))
 
 
-@pytest.mark.parametrize("at", [2, 3, 4], ids=["before it clears up", "before it writes", "before it hands out"])
+@pytest.mark.parametrize(
+    "at", [2, 3, 4], ids=["before it deletes old files", "before it writes", "before it publishes"]
+)
 def test_a_writer_that_was_frozen_leaves_the_files_of_its_successor_alone(old_runs: OldRuns, at: int) -> None:
     run_id = old_runs.unexported_run("cancelled")
     file, seen = old_runs.exports / str(run_id) / "contacts.csv", []
 
     def another_writes_them() -> None:
-        let_pass(old_runs.database)
+        end_pauses(old_runs.database)
         old_runs.export(run_id)
         seen.append(file.stat().st_ino)
 
@@ -195,7 +193,7 @@ def test_a_writer_that_was_frozen_leaves_the_files_of_its_successor_alone(old_ru
 
 
 @pytest.mark.parametrize("status", ["cancelled", "completed"])
-def test_what_writers_that_were_killed_have_left_is_gone_with_the_next_export(old_runs: OldRuns, status: str) -> None:
+def test_files_of_killed_writers_are_deleted_by_the_next_export(old_runs: OldRuns, status: str) -> None:
     run_id = old_runs.unexported_run("cancelled") if status == "cancelled" else looked_up_run(old_runs.database)
     place = old_runs.exports / str(run_id)
     place.mkdir(parents=True)
@@ -210,13 +208,13 @@ def test_what_writers_that_were_killed_have_left_is_gone_with_the_next_export(ol
     assert names(old_runs, run_id) == ["contacts.csv", "contacts.json"]
 
 
-def test_void_files_are_gone_even_if_no_new_ones_can_be_written(
+def test_void_files_are_deleted_even_if_no_new_ones_can_be_written(
     old_runs: OldRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = old_runs.completed_run(days_ago=0)
     with old_runs.database.transaction() as session:
         void_exports(session, session.get_one(Run, run_id))
-    monkeypatch.setattr("pipeline.results.exports._sync", no_room)
+    monkeypatch.setattr("pipeline.results.exports._sync", disk_full)
 
     old_runs.export(run_id)
 
@@ -224,7 +222,7 @@ def test_void_files_are_gone_even_if_no_new_ones_can_be_written(
     assert kinds(old_runs.database, run_id)[-1] == EventKind.EXPORT_FAILED
 
 
-def test_void_files_are_gone_although_another_run_of_the_account_is_exported(old_runs: OldRuns) -> None:
+def test_void_files_are_deleted_although_another_run_of_the_account_is_exported(old_runs: OldRuns) -> None:
     run_id, other = old_runs.completed_run(days_ago=0), old_runs.unexported_run("cancelled")
     change(old_runs.database, "UPDATE runs SET account_id = (SELECT account_id FROM runs WHERE status = 'cancelled')")
     with old_runs.database.transaction() as session:
@@ -236,7 +234,7 @@ def test_void_files_are_gone_although_another_run_of_the_account_is_exported(old
     assert names(old_runs, run_id) == []
 
 
-def test_a_copy_that_comes_while_files_are_written_leaves_them_alone(old_runs: OldRuns) -> None:
+def test_a_message_delivered_again_while_files_are_written_leaves_them_alone(old_runs: OldRuns) -> None:
     run_id = old_runs.unexported_run("cancelled")
     place = old_runs.exports / str(run_id)
     place.mkdir(parents=True)
@@ -249,11 +247,11 @@ def test_a_copy_that_comes_while_files_are_written_leaves_them_alone(old_runs: O
     assert names(old_runs, run_id) == [".contacts.csv.0123"]
 
 
-def no_room(_file: object) -> int:
+def disk_full(_file: object) -> int:
     raise OSError(28, os.strerror(28))
 
 
-def test_nobody_else_on_the_machine_can_read_exports(old_runs: OldRuns) -> None:
+def test_only_their_owner_can_read_exports(old_runs: OldRuns) -> None:
     before = os.umask(0)
     try:
         run_id = old_runs.stopped_run("cancelled")
@@ -264,7 +262,7 @@ def test_nobody_else_on_the_machine_can_read_exports(old_runs: OldRuns) -> None:
     assert modes == {"exports": 0o700, str(run_id): 0o700, "contacts.csv": 0o600, "contacts.json": 0o600}
 
 
-def test_an_export_that_kills_its_worker_each_time_is_given_up_and_nothing_is_left(old_runs: OldRuns) -> None:
+def test_an_export_that_kills_its_worker_each_time_is_given_up_and_leaves_no_files(old_runs: OldRuns) -> None:
     run_id = old_runs.unexported_run("cancelled")
     change(old_runs.database, f"UPDATE runs SET export_attempts = {MAX_ATTEMPTS}")
 
@@ -287,18 +285,18 @@ def test_an_export_whose_statement_times_out_counts_as_an_attempt_and_waits(old_
     assert failed.detail["seconds"] > 0
 
 
-def test_the_operators_command_has_files_written_that_were_given_up(
+def test_the_operators_command_requests_an_export_that_was_given_up(
     old_runs: OldRuns, database_url: str, monkeypatch: pytest.MonkeyPatch, process: Process
 ) -> None:
     run_id = old_runs.unexported_run("cancelled")
     change(old_runs.database, f"UPDATE runs SET export_attempts = {MAX_ATTEMPTS}")
     old_runs.export(run_id)
 
-    asked = CliRunner().invoke(app, ["runs", "export", str(run_id)])
+    requested = CliRunner().invoke(app, ["runs", "export", str(run_id)])
     export_stopped_run(process, run_id, WORKER)
     again = CliRunner().invoke(app, ["runs", "export", str(run_id)])
 
-    assert asked.exit_code == 0
+    assert requested.exit_code == 0
     assert len(old_runs.state(run_id)["export_handles"]) == 2
     assert "The export files of this run are there" in str(again.exception)
     assert personal_in(str(again.exception)) == []
