@@ -226,12 +226,13 @@ def verify(
     if bool(addresses) == bool(file) or bool(file) != bool(output):
         raise typer.BadParameter("give addresses, or --file with --output.")
     from cli.verify.addresses import settings_here, verify_addresses
-    from cli.verify.file import LIST_PATIENCE_S, verify_file
+    from cli.verify.file import LIST_PATIENCE_S, ListJob, verify_file
 
     settings = settings_here(home, errors)
     if file and output:
         waits = LIST_PATIENCE_S if patience is None else patience
-        raise typer.Exit(verify_file(settings, file, output, output_format, waits, console, errors))
+        job = ListJob(file, output, output_format, waits)
+        raise typer.Exit(verify_file(settings, job, console, errors))
     shown = Shown.REACHER if output_format is VerdictFormat.REACHER else Shown.JSON if as_json else Shown.STEPS
     raise typer.Exit(verify_addresses(settings, addresses or [], patience or 0, console, errors, shown))
 

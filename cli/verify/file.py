@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -27,49 +28,54 @@ LIST_PATIENCE_S = 900.0
 """How long a list waits for servers that can be asked again later, unless told otherwise."""
 
 
-def verify_file(
-    settings: Settings,
-    path: Path,
-    output: Path,
-    output_format: VerdictFormat,
-    patience: float,
-    console: Console,
-    errors: Console,
-) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class ListJob:
+    """A list to check, and where and how to write it with verdicts.
+
+    `patience` is the number of seconds to wait for servers that can be asked again later.
+    """
+
+    source: Path
+    output: Path
+    output_format: VerdictFormat = VerdictFormat.CSV
+    patience: float = LIST_PATIENCE_S
+
+
+def verify_file(settings: Settings, job: ListJob, console: Console, errors: Console) -> ExitCode:
     """Check each address of a list and write the list with verdicts. Raises `UnableToCheck`."""
+    started = time.monotonic()
+    collect_rarely()
+    with _file_errors_translated():
+        file = _open(job, errors)
+        with _worklist(job.output) as worklist:
+            _load(worklist, file)
+            if not run_until_signal(_check(settings, worklist, job.patience, errors)):
+                _say_stopped(errors, worklist)
+                return ExitCode.INTERRUPTED
+            counts = write_verdicts(job.output, job.output_format, file, worklist)
+            _print_summary(console, counts, _title(job, counts, worklist, time.monotonic() - started))
+            worklist.delete()
+    if is_unreachable(reason for _, reason in counts):
+        say_port_is_shut(errors)
+    return ExitCode.VALID
+
+
+@contextmanager
+def _file_errors_translated() -> Iterator[None]:
+    """Raise `UnableToCheck` for a file that can't be used: `growth verify` has an exit code for that."""
     try:
-        return _verify_file(settings, path, output, output_format, patience, console, errors)
+        yield
     except (UnusableFile, Unwritable) as error:
         raise UnableToCheck(str(error)) from error
 
 
-def _verify_file(
-    settings: Settings,
-    path: Path,
-    output: Path,
-    output_format: VerdictFormat,
-    patience: float,
-    console: Console,
-    errors: Console,
-) -> ExitCode:
-    started, file = time.monotonic(), open_addresses(path)
-    check_place(output)
-    collect_rarely()
+def _open(job: ListJob, errors: Console) -> AddressFile:
+    """Open the list, and print what its reader noticed. Checks before any work that the output can be written."""
+    file = open_addresses(job.source)
+    check_place(job.output)
     for notice in file.notices:
         errors.print(notice, style="yellow", soft_wrap=True, highlight=False, markup=False)
-    with _worklist(output) as worklist:
-        _load(worklist, file)
-        if not run_until_signal(_check(settings, worklist, patience, errors)):
-            _say_stopped(errors, worklist)
-            return ExitCode.INTERRUPTED
-        counts = write_verdicts(output, output_format, file, worklist)
-        rows, seconds = counts.total(), time.monotonic() - started
-        title = f"{rows} rows in {output}, {worklist.size} different addresses, {seconds:.1f} s"
-        _print_summary(console, counts, title)
-        if is_unreachable(reason for _, reason in counts):
-            say_port_is_shut(errors)
-        worklist.delete()
-    return ExitCode.VALID
+    return file
 
 
 @contextmanager
@@ -122,6 +128,10 @@ async def _check(settings: Settings, worklist: Worklist, patience: float, errors
 def _raise_outage(outage: Outage | None) -> None:
     if outage:
         raise UnableToCheck(f"{outage.message} The same command goes on where it stopped.")
+
+
+def _title(job: ListJob, counts: VerdictCounts, worklist: Worklist, seconds: float) -> str:
+    return f"{counts.total()} rows in {job.output}, {worklist.size} different addresses, {seconds:.1f} s"
 
 
 def _say_stopped(errors: Console, worklist: Worklist) -> None:

@@ -14,8 +14,7 @@ from rich.console import Console
 
 from cli.client import Credentials
 from cli.exit_codes import UnableToCheck
-from cli.verify.file import verify_file
-from cli.verify.verdict_format import VerdictFormat
+from cli.verify.file import ListJob, verify_file
 from settings import Settings
 from tests.unit.cli.scripted_api import RUN_ID, Answer, refusal, scripted_api, state
 
@@ -217,7 +216,7 @@ def test_a_list_that_can_not_be_read_or_written_is_reported_before_any_probe(
     quiet = Console(quiet=True)
 
     with pytest.raises(UnableToCheck, match=re.escape(sentence)) as refused:
-        verify_file(Settings(), Path(file), Path(output), VerdictFormat.CSV, 0, quiet, quiet)
+        verify_file(Settings(), ListJob(Path(file), Path(output)), quiet, quiet)
 
     assert refused.value.exit_code == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "list.csv"]
