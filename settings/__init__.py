@@ -1,5 +1,6 @@
 """Every setting, read from the environment. Entry points read the settings and pass values on."""
 
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic import Field, IPvAnyAddress, SecretStr, ValidationError, field_val
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.redis_url import normal_url, with_another_database
+from settings.renamed import problems_with_names
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Credits = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -247,6 +249,8 @@ def load_settings() -> Settings:
 
 def read_settings(**given: str) -> Settings:
     """Read the environment's settings, except for those given here. Raises `UnusableSettings`."""
+    if problems := list(problems_with_names(os.environ)):
+        raise UnusableSettings("\n".join(problems))
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:

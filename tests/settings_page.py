@@ -23,7 +23,7 @@ SECTIONS = {
 HEAD = """# Settings
 
 Every setting is an environment variable. A value that is not allowed stops the process with a sentence that names the
-setting. This page is generated: `python -m tests.settings_page` writes it.
+setting; so does the old name of a renamed one. This page is generated: `python -m tests.settings_page` writes it.
 
 The `growth` command also reads `GROWTH_HOME` (where `growth up` keeps its data; default `.growth`; or `--home`) and
 `GROWTH_API_URL` with `GROWTH_API_KEY` (the API to call; when both are unset, the one that `growth up` started).

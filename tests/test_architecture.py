@@ -15,6 +15,7 @@ from models.wire import Preset
 from pipeline.outcomes import OutcomeStatus, Reason
 from pipeline.stages import STAGES
 from settings import Settings, load_settings
+from settings.renamed import RENAMED
 from tests import project_names, settings_page
 from worker.tasks import app
 
@@ -40,7 +41,14 @@ OLD_WORDS = {
 """Former names of ideas, and today's. A word that is right in another sense gets a narrower expression."""
 
 MOST_MODULES = 20
-HISTORY = ("CHANGELOG.md", "models/migrations/versions/", "tests/test_architecture.py")
+HISTORY = (
+    "CHANGELOG.md",
+    "models/migrations/versions/",
+    "settings/renamed.py",
+    "tests/test_architecture.py",
+)
+PASSED_ON = {f"{name}:" for name in RENAMED}
+"""Lines of docker-compose.yml that hand old names of settings to the engine, which refuses them."""
 TEXTS = (".py", ".md", ".lua", ".toml", ".yml", ".env", ".example")
 STATUS_WRITE = re.compile(r"\.values\([^)]*\bstatus=|\bSET status\b|^\s*(?!self)[\w.]+\.status = ", re.MULTILINE)
 COMMIT = re.compile(r"\.commit\(|\.begin\(|\bSession\(")
@@ -149,7 +157,7 @@ def test_an_idea_has_one_name(old: str, new: str) -> None:
         for file in project_names.files()
         if file.suffix in TEXTS and not str(file).startswith(HISTORY)
         for line in project_names.text(file).splitlines()
-        if re.search(old, line)
+        if re.search(old, line) and line.strip() not in PASSED_ON
     ]
 
     assert found == [], f"this is now called: {new}"

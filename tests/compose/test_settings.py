@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from settings import Settings
+from settings.renamed import RENAMED
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,4 +17,5 @@ def names_in(section: str) -> set[str]:
 
 
 def test_every_setting_of_the_engine_can_be_set_in_the_env_file() -> None:
-    assert names_in("x-settings") == {name.upper() for name in Settings.model_fields}
+    """Old names reach the engine as well, so that it can refuse them."""
+    assert names_in("x-settings") == {name.upper() for name in Settings.model_fields} | set(RENAMED)
