@@ -244,8 +244,13 @@ class ApiClient:
 
 
 def _path_of(run_id: str) -> str:
+    return f"/api/v1/growth/runs/{parse_run_id(run_id)}"
+
+
+def parse_run_id(run_id: str) -> UUID:
+    """Read the id of a run. Raises `ApiError`."""
     try:
-        return f"/api/v1/growth/runs/{UUID(run_id)}"
+        return UUID(run_id)
     except ValueError as error:
         example = "7c3e1d22-9b4a-4f8c-b1e2-3d5f0a7c9e1b"
         raise ApiError(f"{run_id!r} is not a run's id: `growth submit` printed it, such as {example}.") from error

@@ -3,11 +3,9 @@
 As in `cli.main`, modules that are slow to load are imported where they are used.
 """
 
-from uuid import UUID
-
 import typer
 
-from cli.client import ApiClient, ApiError, find_credentials
+from cli.client import ApiClient, ApiError, find_credentials, parse_run_id
 from cli.options import HOME, Home
 from cli.summary import print_timeline
 from cli.terminal import console
@@ -32,14 +30,7 @@ def export_again(run_id: str, home: Home = HOME) -> None:
     with database_of_operator(home) as database:
         try:
             with database.transaction() as session:
-                request_exports(session, _id_of(run_id))
+                request_exports(session, parse_run_id(run_id))
         except GrowthError as error:
             raise ApiError(str(error)) from error
     console.print(f"A worker writes them within seconds; what comes of it: growth runs show {run_id}", soft_wrap=True)
-
-
-def _id_of(run_id: str) -> UUID:
-    try:
-        return UUID(run_id)
-    except ValueError as error:
-        raise ApiError("This is no run's id: `growth submit` prints it.") from error
