@@ -22,15 +22,22 @@ from models.postgres_errors import (
 )
 
 MS_PER_CONTACT = 0.5
-"""What a contact may cost a statement that handles all contacts of a run: some twenty times of what it does."""
+"""What a contact may add to the time of a statement that handles all contacts of a run: twenty times the usual."""
 
 IS_READ_ONLY = text("SELECT CAST(current_setting('transaction_read_only') AS boolean)")
 
-# The timeout of the session, and more for a run that is large; none stays none.
+# The timeout of the session, plus time for the contacts of a large run. A session without a timeout gets none.
 ALLOW_TIME = text("""
 SELECT set_config('statement_timeout', least(allowed + CAST(:milliseconds AS bigint), 2147483647)::text, true)
 FROM (SELECT (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint AS allowed) AS now
 WHERE allowed > 0
+""")
+
+# The timeouts of the session, or these where they are shorter.
+LIMIT_TIME = text("""
+SELECT set_config(name, CAST(least(nullif(allowed, 0), most) AS text), true)
+FROM (VALUES ('statement_timeout', CAST(:statement_ms AS bigint)), ('lock_timeout', :lock_ms)) AS given (name, most),
+LATERAL (SELECT (extract(epoch FROM current_setting(name)::interval) * 1000)::bigint AS allowed) AS now
 """)
 
 PLAN_ANEW = text("DISCARD PLANS")
@@ -50,13 +57,13 @@ class Database:
     def transaction(self) -> Iterator[Session]:
         """A session that commits when the block ends, and rolls back when it raises.
 
-        Raises `models.postgres_errors.PostgresUnavailable` when Postgres is away or refuses for now.
+        Raises `models.postgres_errors.PostgresUnavailable` when Postgres can't be reached or refuses for now.
         """
         with unavailable_translated(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def takes_writes(self) -> bool:
-        """Whether the server takes writes. If not, all connections are dropped: new ones may lead to one that does."""
+        """Whether the server takes writes. If not, all connections are closed: new ones may lead to one that does."""
         with self.transaction() as session:
             is_read_only: bool = session.execute(IS_READ_ONLY).scalar_one()
         if is_read_only:
@@ -84,7 +91,7 @@ def open_database(
         url_of(url),
         pool_size=pool_size,
         max_overflow=pool_size,
-        # A restarted Postgres leaves dead connections in the pool: notice before use, not in use.
+        # A restarted Postgres leaves dead connections in the pool: notice them before they are used.
         pool_pre_ping=True,
         hide_parameters=True,
         isolation_level="READ COMMITTED",
@@ -98,7 +105,7 @@ def open_database(
 
 
 def check_at_start(url: str) -> None:
-    """End a process that starts if its database can never be used; one that is away may come back."""
+    """End the process, at its start, if its database can't be used as it is. An unavailable one may come back."""
     database = open_database(url, pool_size=1)
     try:
         with database.transaction() as session:
@@ -106,7 +113,7 @@ def check_at_start(url: str) -> None:
     except DatabaseUnusable as error:
         sys.exit(str(error))
     except PostgresUnavailable as error:
-        log.warning("Postgres is not available: %s", error.said)
+        log.warning("Postgres is unavailable: %s; `growth doctor` says why", error)
     finally:
         database.close()
 
@@ -117,13 +124,19 @@ def _send_integers_as_bigint(connection: Any, _record: Any) -> None:
 
 
 def allow_idle_transaction(session: Session) -> None:
-    """For a transaction that only reads, and writes a file meanwhile: a slow disk must not end it."""
+    """Let a transaction be idle: it reads rows and writes them to a file, and a slow disk must not end it."""
     session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def allow_time_for(session: Session, contacts: int) -> None:
-    """For a transaction that handles all contacts of a run in one statement: their number bounds it, not a constant."""
+    """Give a statement that handles all contacts of a run more time, in proportion to their number."""
     session.execute(ALLOW_TIME, {"milliseconds": round(contacts * MS_PER_CONTACT)})
+
+
+def limit_time(session: Session, timeouts: Timeouts) -> None:
+    """Shorten the timeouts of a transaction for which others wait. Timeouts that are shorter already stay."""
+    limits = {"statement_ms": round(timeouts.statement_s * 1000), "lock_ms": round(timeouts.lock_s * 1000)}
+    session.execute(LIMIT_TIME, limits)
 
 
 def plan_anew(session: Session) -> None:
@@ -132,19 +145,19 @@ def plan_anew(session: Session) -> None:
 
 
 def allow_any_time(session: Session) -> None:
-    """For a migration: it takes as long as the tables are large, and waits for whoever migrates already."""
+    """Remove the timeouts of a migration: it may take long on large tables, and waits for other migrations."""
     session.execute(text("SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"))
 
 
 def changed_rows(session: Session, statement: Update | Delete) -> int:
-    """Run it; how many rows it changed. Objects that the session holds stay as they are."""
+    """Run a statement and return how many rows it changed. Objects of the session are not refreshed."""
     result = session.execute(statement.execution_options(synchronize_session=False))
     assert isinstance(result, CursorResult)  # noqa: S101 - an UPDATE always gives one; this tells the type checker
     return result.rowcount
 
 
 def copy_rows(session: Session, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-    """COPY … FROM STDIN. Its errors are SQLAlchemy's, like those of any other statement."""
+    """Run COPY … FROM STDIN. Raises SQLAlchemy's errors, like any other statement."""
     connection = session.connection()
     driver: Any = connection.connection.driver_connection
     try:
@@ -163,7 +176,7 @@ def copy_rows(session: Session, statement: str, rows: Iterable[Sequence[Any]]) -
 
 
 def _heed_error(context: ExceptionContext) -> None:
-    """Whoever prints the error prints no value; and no pool keeps a connection that is of no more use."""
+    """SQLAlchemy's `handle_error`: remove values from errors, and unusable connections from the pool."""
     hide_data(context.original_exception)
     hide_data(context.sqlalchemy_exception)
     if is_of_no_more_use(context.original_exception):

@@ -9,6 +9,7 @@ GrowthError
 ├── UnknownRun               no such run, or another account's
 ├── RunStateConflict         the action does not fit the run's state
 ├── StageFault               a stage did not yield one outcome per contact
+├── StorageFailed            the suppression list or the journal can't be read or written
 ├── TotalOutage              no mail server, or no name server, can be reached at all
 ├── ChunkExhausted           a chunk failed too often
 └── LeaseLost                the lease on a chunk has ended; another worker may hold it
@@ -65,6 +66,18 @@ class ChunkExhausted(GrowthError):
 
 class StageFault(GrowthError):
     """Raised when a stage ends without an outcome for each contact. The text names the stage and a position."""
+
+
+class StorageFailed(GrowthError):
+    """Raised when a stage can't read the suppression list, or can't read or write the journal of paid questions.
+
+    No contact is at fault, so stages let it pass, and the chunk's attempt fails. `fault` is the kind of the error; the
+    text says what was read or written, and where in our code.
+    """
+
+    def __init__(self, place: str, fault: str) -> None:
+        super().__init__(place)
+        self.fault = fault
 
 
 class TotalOutage(GrowthError):

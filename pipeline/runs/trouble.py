@@ -25,7 +25,7 @@ from models.run import Run
 from models.run_chunk import RunChunk
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError, park_run
-from pipeline.errors import ChunkExhausted, GrowthError, LeaseLost, TotalOutage
+from pipeline.errors import ChunkExhausted, GrowthError, LeaseLost, StorageFailed, TotalOutage
 from pipeline.outcomes import Outcome, Reason
 
 LONGEST_PAUSE_S = 60
@@ -100,7 +100,7 @@ class Trouble:
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> Self:
-        """What a run's row says."""
+        """The failure that is stored in a run's row."""
         return cls(Step(kept["step"]), kept["stage"], kept["fault"], kept["times"])
 
     @property
@@ -237,6 +237,8 @@ def _waits_until(run: Run) -> Any:
 
 def fault_of(error: Exception) -> str:
     """The kind of an error, without its text."""
+    if isinstance(error, StorageFailed):
+        return error.fault
     sqlstate = sqlstate_of(error)
     return f"database error {sqlstate}" if sqlstate else f"internal error {type(error).__name__}"
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from typing import TypeVar
 
 from pipeline.contacts import Contact
-from pipeline.errors import traced
+from pipeline.errors import StorageFailed, traced
 from pipeline.mail.probe import Prober
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 
@@ -29,10 +29,11 @@ async def work_by_domain(
 ) -> AsyncGenerator[Outcome | Deferral, None]:
     """Yield what `work` yields for each domain, in any order: one outcome or deferral per contact.
 
-    If `work` raises, the domain's remaining contacts get the status `on_fault` with the reason `internal_error`.
-    Closing the iterator early cancels all work.
+    If `work` raises, the domain's remaining contacts get the status `on_fault` with the reason `internal_error`. Only
+    `StorageFailed` ends all work and is raised here. Closing the iterator early cancels all work.
     """
     results: deque[Outcome | Deferral] = deque()
+    failures: list[StorageFailed] = []
     arrived = asyncio.Event()
     waiting = iter(domains.items())
 
@@ -44,6 +45,10 @@ async def work_by_domain(
                     missing.remove(result.position)
                     results.append(result)
                     arrived.set()
+            except StorageFailed as error:
+                failures.append(error)
+                arrived.set()
+                return
             except Exception as error:  # noqa: BLE001 - a fault in one domain affects only its contacts
                 log.error("a domain failed, with contacts at positions %s: %s", sorted(missing), traced(error))
             results.extend(Outcome(position, on_fault, Reason.INTERNAL_ERROR) for position in missing)
@@ -53,6 +58,8 @@ async def work_by_domain(
     try:
         for _ in range(sum(map(len, domains.values()))):
             while not results:
+                if failures:
+                    raise failures[0]
                 arrived.clear()
                 await arrived.wait()
             yield results.popleft()

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
 from pipeline.contacts import Contact
-from pipeline.errors import traced
+from pipeline.errors import StorageFailed, traced
 from pipeline.evidence import Evidence
 from pipeline.lookup.providers.metered import Unanswered
 from pipeline.lookup.providers.source import Person
@@ -64,6 +64,8 @@ class Fallback:
         contact = self.contacts[outcome.position]
         try:
             conclusion = await self.sources.ask(self._person(contact), only_free=outcome.reason in NOT_WORTH_PAYING)
+        except StorageFailed:
+            raise
         except Exception as error:  # noqa: BLE001 - a fault in a source affects only this contact
             log.error("the sources failed for the contact at position %s: %s", outcome.position, traced(error))
             return outcome._replace(reason=Reason.INTERNAL_ERROR)

@@ -8,13 +8,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Step = Callable[[T], Awaitable[T] | None]
-"""Returns the second step for an item, or None if the item stays as it is. The awaitable must not raise."""
+"""Returns the second step for an item, or None if the item stays as it is."""
 
 
 async def then_in_parallel(first: AsyncGenerator[T, None], step: Step[T]) -> AsyncGenerator[T, None]:
     """Yield each item of `first` as soon as its second step is done, in any order.
 
-    Closing the iterator early cancels all work and waits for its end.
+    The first error, of `first` or of a second step, cancels all work and is raised here. Closing the iterator early
+    cancels all work and waits for its end.
     """
     results: asyncio.Queue[T | None] = asyncio.Queue()
 
@@ -30,6 +31,9 @@ async def then_in_parallel(first: AsyncGenerator[T, None], step: Step[T]) -> Asy
                         results.put_nowait(item)
                     else:
                         group.create_task(finish(work))
+        except ExceptionGroup as errors:
+            # The task group wraps even a single error.
+            raise errors.exceptions[0] from None
         finally:
             results.put_nowait(None)
 

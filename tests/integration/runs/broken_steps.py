@@ -56,6 +56,19 @@ def unreadable(column: str, when: str, message: str, stage: str = LOOKUP) -> Bro
     )
 
 
+UNREADABLE_LIST = BrokenStep(
+    (
+        "CREATE FUNCTION refuse() RETURNS boolean STABLE LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION 'grace@alpha.test' USING ERRCODE = '{QUERY_CANCELED}'; END $$",
+        "ALTER TABLE suppressions RENAME TO readable",
+        "CREATE VIEW suppressions AS SELECT * FROM readable WHERE refuse()",
+    ),
+    ("DROP VIEW suppressions", "ALTER TABLE readable RENAME TO suppressions", "DROP FUNCTION refuse()"),
+    "failed {} while its contacts were worked",
+    fault="database error 57014",
+)
+"""The suppression list times out at every try."""
+
 _LOOKING_UP = f"NEW.stage = '{LOOKUP}'"
 BROKEN_STEPS = {
     "begin": refused(

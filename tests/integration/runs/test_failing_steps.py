@@ -21,7 +21,13 @@ from pipeline.runs.poison import MAX_ATTEMPTS, POISON_ATTEMPTS
 from tests.factories import LOOKUP, VERIFY, WORKER, account, count, let_pauses_pass, order_of
 from tests.integration.broker.broker_and_workers import wait_for
 from tests.integration.broker.worker_process import opened_process
-from tests.integration.runs.broken_steps import BROKEN_STEPS, TIMED_OUT_STEPS, refused, unreadable
+from tests.integration.runs.broken_steps import (
+    BROKEN_STEPS,
+    TIMED_OUT_STEPS,
+    UNREADABLE_LIST,
+    refused,
+    unreadable,
+)
 from worker.chain import work_chain_step
 from worker.compile import compile_run
 from worker.process import Process
@@ -139,6 +145,26 @@ def test_a_step_that_times_out_at_every_attempt_fails_like_any_other(
     state = state_of(database, run_id)
     assert (state["status"], state["progress"]["error"]["code"]) == ("failed", "stage_failed")
     assert balance(database) == CREDITS
+
+
+def test_a_suppression_list_that_times_out_at_every_attempt_is_a_failed_attempt_and_blames_no_contact(
+    process: Process, database: Database
+) -> None:
+    people = [ContactIn(email=f"person{n}@alpha.test") for n in range(CONTACTS)]
+    with database.transaction() as session:
+        buyer = account(database, CREDITS).account_id
+        run_id = create_run(session, buyer, order_of(people), rate_card=RateCard()).run_id
+    UNREADABLE_LIST.break_in(database)
+
+    run_chain(process, run_id)
+
+    (attempt,) = failed_attempts(database, run_id)
+    assert (attempt["step"], attempt["fault"]) == ("work", UNREADABLE_LIST.fault)
+    assert UNREADABLE_LIST.message.format("once") in live_message(process, database, run_id)
+    assert reasons(database, run_id) == []
+    UNREADABLE_LIST.mend_in(database)
+    let_pauses_pass(database)
+    assert work_chain_step(process, run_id, LOOKUP, WORKER, extra_tasks=0)
 
 
 def test_a_step_that_times_out_once_is_only_tried_again(

@@ -8,6 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from pipeline.contacts import Batch, Contact
+from pipeline.errors import StorageFailed
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus, Reason
 from pipeline.stages import STAGES, stage_named
@@ -245,6 +246,20 @@ def test_a_fault_costs_the_contacts_of_its_domain_only(caplog: pytest.LogCapture
     assert "positions [2, 3]: RuntimeError" in caplog.text
     assert "in work_that_breaks_at_one_domain" in caplog.text
     assert "broken.test is at fault" not in caplog.text
+
+
+def test_a_suppression_list_that_can_not_be_read_is_no_fault_of_a_domain() -> None:
+    async def unreadable(_domain: str, contacts: Sequence[Contact]) -> AsyncIterator[Outcome]:
+        yield Outcome(contacts[0].position, OutcomeStatus.FOUND, Reason.INPUT)
+        raise StorageFailed("suppression list", "database error 57014")
+
+    async def scenario() -> list[int]:
+        domains = {"acme.test": records_of("acme.test", 1, 2)}
+        outcomes = work_by_domain(domains, unreadable, at_once=1, on_fault=OutcomeStatus.UNKNOWN)
+        return [(await anext(outcomes)).position, (await anext(outcomes)).position]
+
+    with pytest.raises(StorageFailed):
+        asyncio.run(scenario())
 
 
 def test_a_contact_for_which_the_work_yields_nothing_gets_an_outcome() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.contacts import Batch, Contact
+from pipeline.errors import StorageFailed
 from pipeline.lookup.providers.breaker import CircuitBreaker
 from pipeline.lookup.providers.companies import CompaniesFile
 from pipeline.lookup.providers.journal import Journal
@@ -178,6 +179,15 @@ def test_a_source_that_raises_affects_only_the_contact_it_was_asked_about() -> N
     assert isinstance(grace, Outcome)
     assert isinstance(ada, Outcome)
     assert (grace.reason, ada.reason) == (Reason.INTERNAL_ERROR, Reason.EVERY_CANDIDATE_REFUSED)
+
+
+def test_a_journal_that_can_not_be_written_is_no_fault_of_a_contact() -> None:
+    class Unwritable(Script):
+        async def ask(self, _person: Person, _journal: Journal, _left: Decimal | None) -> StepResult | None:
+            raise StorageFailed("journal", "database error 57014")
+
+    with pytest.raises(StorageFailed):
+        look_up(contacts("Grace Hopper", "Ada Lovelace"), {ACME: mail_host()}, Unwritable())
 
 
 def test_closing_the_stage_early_cancels_the_questions_in_flight() -> None:
