@@ -157,7 +157,7 @@ async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _postgres_unavailable(_request: Request, error: Exception) -> JSONResponse:
-    log.warning("Postgres is not available: %s", error)
+    log.warning("Postgres is unavailable: %s", error)
     sentence = f"The database is not available right now: try again in {RETRY_AFTER_S} seconds."
     return answer(503, sentence, {"Retry-After": str(RETRY_AFTER_S)})
 

@@ -77,7 +77,7 @@ def _postgres(request: Request) -> str:
     except PostgresUnavailable as error:
         log.warning("not ready: %s", error)
         # With several hosts in the URL, only a host that takes writes is connected to.
-        return READ_ONLY if "read-only" in error.said else "unreachable"
+        return READ_ONLY if "read-only" in error.server_message else "unreachable"
 
 
 def _redis(request: Request) -> str:

@@ -10,7 +10,15 @@ from sqlalchemy.exc import DBAPIError
 from cli.client import ApiError, find_credentials
 from cli.home import adopt_settings
 from models.database import Database, open_database
-from models.postgres_errors import DatabaseUnusable, Meaning, PostgresUnavailable, meaning_of, said_by, sqlstate_of
+from models.postgres_errors import (
+    DatabaseInUse,
+    DatabaseUnusable,
+    Meaning,
+    PostgresUnavailable,
+    meaning_of,
+    server_message_of,
+    sqlstate_of,
+)
 from settings import load_settings
 
 NO_SCHEMA = ("3F000", "42P01", "42703", "42883")
@@ -43,11 +51,11 @@ def opened_database(url: str) -> Iterator[Database]:
 
 def sentence_of(error: PostgresUnavailable | DBAPIError) -> str:
     """Say what is wrong, in the server's words, and what to do."""
-    if isinstance(error, DatabaseUnusable):
+    if isinstance(error, DatabaseUnusable | DatabaseInUse):
         return str(error)
-    said = said_by(error).rstrip(".")
+    message = server_message_of(error).rstrip(".")
     if meaning_of(error) is Meaning.UNAVAILABLE:
-        return f"The database is not available: {said}. Check DATABASE_URL and the server."
+        return f"The database is not available: {message}. Check DATABASE_URL and the server."
     if sqlstate_of(error) in NO_SCHEMA:
         return "The database lacks this version's schema: run `growth migrate` first."
-    return f"The database refused: {said}. Check DATABASE_URL, and the rights of its role."
+    return f"The database refused: {message}. Check DATABASE_URL, and the rights of its role."

@@ -1,7 +1,7 @@
-"""What an error of Postgres means: the one place that decides it, from the SQLSTATE.
+"""What an error of Postgres means, decided by its SQLSTATE, here and nowhere else.
 
-SQLAlchemy's classes do not tell: a server that turned read-only raises an `InternalError`, a query canceled by its
-timeout an `OperationalError`. Errors of the driver count as well, since COPY raises them as they are.
+SQLAlchemy's classes are not enough: a server that became read-only raises an `InternalError`, a query canceled by its
+timeout an `OperationalError`. The driver's own errors are handled as well, since COPY raises them unwrapped.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ AWAY_OR_REFUSING = (
     "25P04",  # a transaction that took too long
     "26000",  # a prepared statement that this server connection does not have, behind a pooler
     "40001",  # serialization failure, or a conflict with recovery on a standby
-    "40003",  # nobody knows whether the statement was completed
+    "40003",  # whether the statement was completed is unknown
     "40P01",  # deadlock
-    "42P05",  # a prepared statement that somebody else made, behind a pooler
+    "42P05",  # a prepared statement that another client made, behind a pooler
     "53",  # out of disk, memory, connections
-    "55000",  # such as a lock that is not to be had during recovery
-    "55P03",  # a lock was not to be had within lock_timeout
+    "55000",  # such as a lock that can't be taken during recovery
+    "55P03",  # a lock was not free within lock_timeout
     "57",  # canceled (57014), shut down, crashed, starting up, database dropped, session idle for too long
     "58000",  # errors of the system below Postgres
     "58030",  # input or output failed
@@ -49,24 +49,24 @@ OF_NO_MORE_USE = ("08", "25006", "26000", "42P05", "57P")
 
 
 class Meaning(Enum):
-    """Whose an error is, and so what is to be done about it."""
+    """Who can mend an error: time, we, or the client."""
 
-    UNAVAILABLE = "Postgres is away or refuses for now: try again later"
+    UNAVAILABLE = "Postgres can't be reached, or refuses for now: try again later"
     OURS = "a fault of the code or of the schema"
     CLIENTS = "a value that can't be stored"
 
 
 class PostgresUnavailable(Exception):
-    """Raised when Postgres is away, or refuses for now. Whether a COMMIT in progress succeeded is unknown.
+    """Raised when Postgres can't be reached, or refuses for now. Whether a COMMIT in progress succeeded is unknown.
 
-    Its text holds the error's class and SQLSTATE, and never a value. `said` is the first line of what the server
-    said, for operators: it may name the host and the role.
+    Its text holds the error's class and SQLSTATE, and never a value. `server_message` is the first line of the server's
+    message, for operators: it may name the host and the role.
     """
 
-    def __init__(self, text: str, sqlstate: str | None = None, said: str = "") -> None:
+    def __init__(self, text: str, sqlstate: str | None = None, server_message: str = "") -> None:
         super().__init__(text)
         self.sqlstate = sqlstate
-        self.said = said
+        self.server_message = server_message
 
 
 class StatementTimeout(Exception):
@@ -80,26 +80,30 @@ class StatementTimeout(Exception):
 
 
 class DatabaseUnusable(PostgresUnavailable):
-    """Raised for a database that will never do as it is; its text is a sentence that says what to do."""
+    """Raised for a database that can't be used as it is. Its text is a sentence that says what to do."""
+
+
+class DatabaseInUse(PostgresUnavailable):
+    """Raised when a migration could not get its locks. Its text is a sentence that says who holds them."""
 
 
 @contextmanager
 def unavailable_translated() -> Iterator[None]:
     """Raise `PostgresUnavailable` for every error that means it; all other errors stay as they are.
 
-    The original is not chained: a traceback would print the address of the server, and what it said.
+    The original is not chained: a traceback would print the server's address and message.
     """
     try:
         yield
     except (DBAPIError, PendingRollbackError, PoolTimeout, psycopg.Error) as error:
         if meaning_of(error) is not Meaning.UNAVAILABLE:
             raise
-        translated = PostgresUnavailable(described(error), sqlstate_of(error), said_by(error))
+        translated = PostgresUnavailable(described(error), sqlstate_of(error), server_message_of(error))
         raise translated.with_traceback(error.__traceback__) from None
 
 
 def meaning_of(error: BaseException) -> Meaning | None:
-    """What an error means; None if it is none of Postgres's."""
+    """What an error means; None if it does not come from Postgres."""
     if isinstance(error, PostgresUnavailable | PoolTimeout) or _is_left_over(error):
         return Meaning.UNAVAILABLE
     driver_error = _driver_error(error)
@@ -114,7 +118,7 @@ def meaning_of(error: BaseException) -> Meaning | None:
 
 
 def sqlstate_of(error: BaseException) -> str | None:
-    """The SQLSTATE; None when the server did not get as far as giving one."""
+    """The SQLSTATE; None if the server did not send one."""
     if isinstance(error, PostgresUnavailable | StatementTimeout):
         return error.sqlstate
     driver_error = _driver_error(error)
@@ -122,7 +126,7 @@ def sqlstate_of(error: BaseException) -> str | None:
 
 
 def described(error: BaseException) -> str:
-    """Class, SQLSTATE and constraint of an error: what a log may say of it."""
+    """Class, SQLSTATE and constraint of an error: all that a log may hold of it."""
     driver_error = _driver_error(error)
     if driver_error is None:
         return str(error) if isinstance(error, PostgresUnavailable) else type(error).__name__
@@ -131,10 +135,10 @@ def described(error: BaseException) -> str:
     return text + (f", constraint {constraint}" if constraint else "")
 
 
-def said_by(error: BaseException) -> str:
-    """The first line of what the server said: for operators who set it up, never for a log."""
+def server_message_of(error: BaseException) -> str:
+    """The first line of the server's message: for operators who set it up, never for a log."""
     if isinstance(error, PostgresUnavailable):
-        return error.said
+        return error.server_message
     driver_error = _driver_error(error)
     if driver_error is None:
         return type(error).__name__
@@ -148,10 +152,10 @@ def is_of_no_more_use(error: BaseException) -> bool:
 
 
 def hide_data(error: BaseException | None) -> None:
-    """Take all but class, SQLSTATE and constraint out of an error's text.
+    """Reduce an error's text to class, SQLSTATE and constraint.
 
-    What Postgres says holds values, in its first line too (`invalid input syntax for type integer: "…"`), and more in
-    DETAIL, and in the CONTEXT of COPY. Errors of connecting hold none, and stay.
+    Messages of Postgres hold values: the first line (`invalid input syntax for type integer: "…"`), DETAIL, and the
+    CONTEXT of COPY. Errors of connecting hold none, and keep their text.
     """
     if isinstance(error, psycopg.Error) and error.diag.sqlstate:
         error.args = (described(error),)
@@ -167,12 +171,12 @@ def _meaning_without_sqlstate(error: psycopg.Error) -> Meaning:
 
 
 def _is_out_of_step(error: BaseException) -> bool:
-    """Whether answers no longer belong to what was asked, as when a pooler's server dies between two of them."""
+    """Whether answers no longer belong to their statements, as when a pooler's server dies between two of them."""
     return isinstance(error, psycopg.InternalError) and sqlstate_of(error) is None
 
 
 def _is_left_over(error: BaseException) -> bool:
-    """Whether a session goes on although its connection was lost: SQLAlchemy asks for a rollback first."""
+    """Whether a session is used further after its connection was lost: SQLAlchemy demands a rollback first."""
     return isinstance(error, PendingRollbackError) and error.code == "8s2b"
 
 

@@ -186,7 +186,7 @@ def test_of_several_hosts_one_that_is_read_only_is_not_used(postgres_url: str, d
         pytest.raises(PostgresUnavailable) as caught,
     ):
         setting(database, "lock_timeout")
-    assert "read-only" in caught.value.said
+    assert "read-only" in caught.value.server_message
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 """The migrations lead to the schema that the tables describe, and keep what is stored."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from importlib import import_module
 
 import pytest
 from alembic import command
 from sqlalchemy import inspect, text
 
-from models.database import Database, allow_idle_transaction
+from models.database import Database, allow_idle_transaction, open_database
 from models.migrate import alembic_config, is_migrated, migrate
+from models.postgres_errors import DatabaseInUse
 from tests.factories import count, leased_chunk, started_run
 from tests.faults.engine import wait_until
 
@@ -55,6 +58,24 @@ def test_a_migration_that_waits_for_a_table_blocks_no_other_transaction(database
         migrating.result(timeout=30)
 
     assert is_migrated(database)
+
+
+def test_a_migration_that_stays_blocked_ends_and_says_whose_transaction_blocks_it(
+    database: Database, database_url: str
+) -> None:
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0010")
+    reader = open_database(database_url, application_name="a-report")
+
+    with closing(reader), reader.transaction() as reporting:
+        reporting.execute(text("SELECT count(*) FROM runs"))
+        with pytest.raises(DatabaseInUse) as blocked:
+            migrate(database, patience_s=0)
+
+    assert re.fullmatch(
+        r"The tables are in use by a transaction of a-report, open since 20\S+ \d\d:\d\d:\d\d UTC\. End it, .+\.",
+        str(blocked.value),
+    )
 
 
 def waits_for_runs(database: Database) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from models.database import Database, open_database
-from models.postgres_errors import Meaning, PostgresUnavailable, meaning_of, said_by
+from models.postgres_errors import Meaning, PostgresUnavailable, meaning_of, server_message_of
 from tests.factories import pending_run
 
 AWAY = ["08006", "25006", "25P03", "26000", "40001", "40P01", "42P05", "53300", "55P03", "57014", "57P01", "57P03"]
@@ -94,8 +94,8 @@ def test_an_error_keeps_the_servers_message_for_operators_when_celery_pickles_it
         session.connection()
 
     again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
-    assert (str(again), again.said) == ("OperationalError", said_by(caught.value))
-    assert "Connection refused" in again.said
+    assert (str(again), again.server_message) == ("OperationalError", server_message_of(caught.value))
+    assert "Connection refused" in again.server_message
 
 
 @pytest.mark.parametrize(
