@@ -15,7 +15,7 @@ from models.status import SubscriptionStatus
 log = logging.getLogger(__name__)
 
 BEARER = HTTPBearer(description="An API key, as `growth account create` shows it", auto_error=False)
-"""For the OpenAPI document. `_bearer_key` reads the key: it says what to do if there is none."""
+"""For the OpenAPI document only. `_bearer_key` reads the key, and its error says what to do without one."""
 
 
 def paying_account(request: Request, _key: Annotated[object, Security(BEARER)]) -> UUID:

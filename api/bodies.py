@@ -24,8 +24,8 @@ MAX_PROBLEMS_COUNTED = 1000
 T = TypeVar("T", bound=BaseModel)
 
 SILENCE_S = 20
-"""A client that sends nothing for so long is taken for gone: the network reports that much later, or never. It is less
-than other requests wait for the slot that the request holds."""
+"""A client that sends nothing for so many seconds counts as disconnected: the network reports that much later, or
+never. Other requests wait longer than this for the slot that the request holds."""
 
 
 async def read_body(request: Request) -> bytes:
@@ -81,7 +81,7 @@ class _LongList:
         return read
 
     def _count_columns(self, index: int, contact: ContactIn) -> None:
-        """Count them here and not only at the end: the rest of a body that is refused anyway is not read."""
+        """Count the items as they come, not only at the end: the rest of a body that is refused is not read."""
         try:
             self.columns.add(index + 1, contact.model_extra)
         except ValueError as error:

@@ -91,7 +91,7 @@ class WorkerProcessFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Done(Generic[T]):
-    """What comes back from a worker process: it has no log of its own."""
+    """The result of a worker process, with what it logged: it has no log of its own."""
 
     result: T | None
     error: Exception | None
@@ -101,7 +101,7 @@ class _Done(Generic[T]):
 def _run_here(
     settings: Settings, task: Callable[..., T], body: bytes, args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> _Done[T]:
-    """Run a task in the worker process that this is."""
+    """Run a task, in a worker process."""
     os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
     with _captured_log() as logged:
         result, error = _result_or_error(partial(task, _own_resources(settings), body, *args, **kwargs))

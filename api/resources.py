@@ -1,4 +1,4 @@
-"""What requests are served with: the settings, Postgres and Redis of this process."""
+"""The resources that requests use: the settings, Postgres and Redis of this process."""
 
 from dataclasses import dataclass
 

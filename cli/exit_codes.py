@@ -12,7 +12,7 @@ from typing import NoReturn
 from cli.terminal import flush_stdout, prepare_streams, say_error
 
 FAULT = 70
-"""EX_SOFTWARE of sysexits.h: no command says anything else with it."""
+"""EX_SOFTWARE of sysexits.h: commands use it for nothing but faults of ours."""
 
 
 class ExitCode(IntEnum):

@@ -7,9 +7,9 @@ from models.status import SubscriptionStatus
 
 
 class Account(Base):
-    """An account. `credit_balance` is the sum of its ledger rows, kept beside them in the same transaction.
+    """An account. `credit_balance` is the sum of its ledger rows, updated in the transaction that adds a row.
 
-    Its CHECK is what refuses a run that the account can't pay, however many are created at once.
+    A CHECK keeps it from falling below zero, so that an account can't pay for too many runs that are created at once.
     """
 
     __tablename__ = "accounts"

@@ -27,10 +27,10 @@ class ApiKey(Base):
 
 
 def new_api_key() -> str:
-    """A fresh key; the prefix lets secret scanners recognise it."""
+    """Create a key. Its prefix lets secret scanners recognise it."""
     return KEY_PREFIX + secrets.token_urlsafe(32)
 
 
 def hash_api_key(key: str) -> bytes:
-    """What is stored of a key."""
+    """The hash of a key, which is all that is stored of it."""
     return hashlib.sha256(key.encode()).digest()

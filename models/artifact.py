@@ -1,4 +1,4 @@
-"""Artifacts: what a completed run hands over, export files among them."""
+"""Artifacts: what a completed run delivers, export files among them."""
 
 from uuid import UUID
 
@@ -11,7 +11,7 @@ EXPORT = "export"
 
 
 class Artifact(Base):
-    """An artifact of a run. Those of kind `export` are files: `storage_key` says where, `sha256` what."""
+    """An artifact of a run. One of kind `export` is a file at `storage_key`, whose contents have the hash `sha256`."""
 
     __tablename__ = "artifacts"
     __table_args__ = (

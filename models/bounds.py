@@ -1,7 +1,7 @@
-"""The bounds of what a client sends: each number stands here once, docs/reference/api.md shows them in the same words.
+"""The bounds of what a client sends. docs/reference/api.md shows them in the same words.
 
-The shapes of `models.wire` and `models.privacy_wire` apply them, so that a plan which is made in process meets the same
-ones as a request. Columns that have no shape of their own are measured here.
+The models of `models.wire` and `models.privacy_wire` apply them, so that they hold for a plan that is created in
+process as well as for a request. The client's own columns, which have no model, are measured here.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The most that there may be of something."""
+    """The largest allowed number of something."""
 
     most: int
     of: str
@@ -41,15 +41,15 @@ _TOO_LONG_NUMBER: int = 10**DIGITS.most
 
 
 def shown(name: str) -> str:
-    """A client's name for something, as it may stand in a sentence: short, and nothing but visible characters."""
+    """A client's name for something, fit for a sentence: short, and of visible characters only."""
     visible = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name[:_SHOWN_CHARS])
     return visible + ("…" if len(name) > _SHOWN_CHARS else "")
 
 
 def check_columns(columns: Mapping[str, Any]) -> None:
-    """Raise `ValueError`, naming the column and the bound, unless they can be kept and come back untouched.
+    """Raise `ValueError`, which names column and bound, unless the columns can be stored and returned unchanged.
 
-    It stops at the first bound that is passed: however much there is, no more than that is looked at.
+    The check stops at the first bound that is exceeded, so that it takes bounded time however large they are.
     """
     if len(columns) > COLUMNS_OF_CONTACT.most:
         raise ValueError(f"more than {COLUMNS_OF_CONTACT.most} further columns: send fewer")
@@ -66,13 +66,13 @@ def check_columns(columns: Mapping[str, Any]) -> None:
 
 
 class ColumnsOfRun:
-    """The different further columns of a run, taken in contact by contact."""
+    """The names of a run's further columns, collected contact by contact."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()
 
     def add(self, contact: int, columns: Mapping[str, Any] | None) -> None:
-        """Take in those of a contact, counted from 1. Raises `ValueError` when they are too many by now."""
+        """Add those of a contact, counted from 1. Raises `ValueError` if there are too many now."""
         new = columns.keys() - self._names if columns else set()
         self._names |= new
         if len(self._names) > COLUMNS_OF_RUN.most:
@@ -83,7 +83,7 @@ class ColumnsOfRun:
 
 
 class _Meter:
-    """Measures values as long as their JSON is, not counting what JSON escapes."""
+    """Measures the length of values as JSON, without the characters that escaping adds."""
 
     def __init__(self, chars: int) -> None:
         self._left = chars
@@ -139,7 +139,7 @@ class _Meter:
 
 
 def _frame(items: int) -> int:
-    """The brackets around so many items, and what stands between them."""
+    """The length of the brackets around so many items, and of the separators between them."""
     return 2 * max(items, 1)
 
 

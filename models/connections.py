@@ -1,8 +1,8 @@
-"""How a connection to Postgres is opened: what is asked of the server for it, directly or behind a pooler.
+"""Opens connections to Postgres with the settings that we need, directly or behind a pooler.
 
-Dates, time zone and timeouts are set for each session, whatever the role or the server has as a default. A server takes
-them when the connection starts (`options`), at no cost. A pooler such as PgBouncer in transaction mode refuses
-`options` or ignores it, and hands each transaction to another session of the server: there they are set at the
+Date formats, time zone and timeouts are set for each session, whatever the defaults of role and server are. A server
+accepts them when the connection starts (`options`), at no cost. A pooler such as PgBouncer in transaction mode refuses
+`options` or ignores it, and may run each transaction in another session of the server. Behind one, they are set at the
 beginning of each transaction, and no statement is prepared.
 """
 
@@ -26,8 +26,8 @@ ENCODING = "UTF8"
 CONNECTING = {
     "connect_timeout": 5,
     "client_encoding": ENCODING,
-    # A network that drops packets without a word is noticed within seconds; the system's defaults take from 15 minutes
-    # to hours, in which a sweeper would sweep nothing. A Unix socket has no use for these.
+    # A network that silently drops packets is noticed within seconds. With the system's defaults that takes 15 minutes
+    # to hours, in which no run would be swept. A Unix socket ignores these.
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -36,7 +36,7 @@ CONNECTING = {
 """Unless the URL says otherwise."""
 
 IDLE_IN_TRANSACTION_S = 5
-"""A process that is frozen in a transaction holds its run's row; Postgres takes it back before a lease ends."""
+"""A process that is frozen in a transaction holds the lock on its run. Postgres ends it before a lease ends."""
 
 READABLE = (
     ("DateStyle", "ISO"),
@@ -44,19 +44,19 @@ READABLE = (
     ("TimeZone", "UTC"),
     ("standard_conforming_strings", "on"),
 )
-"""What the driver can read: nobody may choose otherwise."""
+"""The formats that the driver can read: a URL can't change them."""
 
 NO_OPTIONS = re.compile("startup parameter|command-line option", re.IGNORECASE)
-"""What poolers say that do not take `options`: PgBouncer, and RDS Proxy."""
+"""The errors of poolers that refuse `options`: PgBouncer, and RDS Proxy."""
 
 PROOF = "growth.direct"
-"""A parameter without a meaning: a session that has ours is the server's own, and took our options."""
+"""A parameter without a meaning. A session that has our value is the server's own, and accepted our options."""
 
 POOLED = "growth_pooled"
-"""Noted with a connection of the pool: it leads to a pooler."""
+"""The key of the settings for each transaction, for a connection that leads to a pooler."""
 
 LIMIT_SINCE_17 = ("transaction_timeout", "0")
-"""Postgres 17 can bound a transaction as a whole; a server that does not know the name refuses it among `options`."""
+"""Postgres 17 can limit a whole transaction. Older servers refuse `options` with this name."""
 
 PROVE = """
 SELECT proof, CASE WHEN proof = %(proof)s AND %(has_limit)s THEN set_config('transaction_timeout', '0', false) END
@@ -68,17 +68,17 @@ Setting = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a statement may take, and wait for a lock."""
+    """How long a statement may take, and how long it may wait for a lock."""
 
     statement_s: float
     lock_s: float
 
 
 ON_A_CLIENTS_BEHALF = Timeouts(statement_s=15, lock_s=3)
-"""A client waits for the answer: it is told to come back instead."""
+"""A client waits for the answer. It gets a 503 and can try again."""
 
 IN_THE_BACKGROUND = Timeouts(statement_s=600, lock_s=30)
-"""Nobody waits, and what takes that long will not end by itself."""
+"""No client waits. A statement that takes that long will not end by itself."""
 
 
 def url_of(text: str) -> URL:
@@ -111,7 +111,7 @@ class Connector:
         self._are_options_refused = False
 
     def connect(self, dialect: Dialect, contact: Any, arguments: Sequence[Any], url: dict[str, Any]) -> Any:
-        """SQLAlchemy's `do_connect`. Raises `DatabaseUnusable` for one that can't hold what we write."""
+        """SQLAlchemy's `do_connect`. Raises `DatabaseUnusable` for a database that can't store all text."""
         parameters = self._parameters(url)
         settings = [*self._timeouts, *_settings_of_url(url), *READABLE]
         connection = self._connect(dialect, arguments, parameters, settings)
@@ -128,7 +128,7 @@ class Connector:
 
     def _parameters(self, url: Mapping[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in url.items() if name not in ("options", "search_path")}
-        # Of several hosts the one that takes writes is ours, whichever that is after a failover.
+        # Of several hosts use the one that takes writes, whichever that is after a failover.
         several = {"target_session_attrs": "read-write"} if "," in str(given.get("host", "")) else {}
         return {**CONNECTING, "application_name": self._application_name, **several, **given}
 
@@ -154,7 +154,7 @@ class Connector:
 
 
 def set_for_transaction(connection: Connection) -> None:
-    """SQLAlchemy's `begin`: behind a pooler each transaction may be in another session, which knows nothing of us."""
+    """SQLAlchemy's `begin`: behind a pooler each transaction may be in another session, without our settings."""
     settings = connection.info.get(POOLED)
     if settings:
         calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
@@ -162,7 +162,7 @@ def set_for_transaction(connection: Connection) -> None:
 
 
 def _settings_of_url(url: Mapping[str, Any]) -> Iterator[Setting]:
-    """What the URL sets: `options=-c name=value`, as libpq reads it, and `search_path=…`."""
+    """The settings in the URL: `options=-c name=value`, as libpq reads it, and `search_path=…`."""
     options = url.get("options") or ""
     words = _words(" ".join(options) if isinstance(options, tuple) else options)
     for word in words:
@@ -175,7 +175,7 @@ def _settings_of_url(url: Mapping[str, Any]) -> Iterator[Setting]:
 
 
 def _words(options: str) -> Iterator[str]:
-    """Words as the server splits them: a backslash makes what follows it part of the word."""
+    """Split options into words as the server does: a backslash makes the next character part of the word."""
     for word in re.findall(r"(?:\\.|[^\\\s])+", options):
         yield re.sub(r"\\(.)", r"\1", word)
 

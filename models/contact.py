@@ -12,9 +12,9 @@ from models.schema import Base, not_negative
 class Contact(Base):
     """A contact of a run.
 
-    `position` is the order of work (one domain's contacts are neighbours), `input_row` the order in which
-    they came and go back, from 0. `extra` holds the client's other columns, untouched and in their order.
-    Of an `erased` contact nothing is left but its place in the run's counts.
+    `position` is the order of work, in which the contacts of one domain are neighbours. `input_row` is the client's
+    order, from 0. `extra` holds the client's other columns, unchanged and in their order. Of an `erased` contact only
+    its place in the run's counts is left.
     """
 
     __tablename__ = "contacts"

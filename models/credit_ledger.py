@@ -12,7 +12,7 @@ from models.status import LedgerKind
 class LedgerEntry(Base):
     """One movement: positive credits to the account, negative from it.
 
-    The unique index over (run, kind) is what makes a second charge or rebate of a run impossible.
+    The unique index over (run, kind) makes a second charge or rebate of a run impossible.
     """
 
     __tablename__ = "credit_ledger"

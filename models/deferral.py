@@ -10,9 +10,9 @@ from models.schema import Base
 
 
 class DeferralRow(Base):
-    """How often a stage has put a contact off, why, and until when. Its outcome may be there by now.
+    """How often a stage has deferred a contact, why, and until when. The contact may have its outcome meanwhile.
 
-    It has its contact for the same reason as an outcome: by triggers.
+    As for an outcome, triggers keep it from being written without its contact, and delete it with the contact.
     """
 
     __tablename__ = "deferrals"

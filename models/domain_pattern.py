@@ -1,4 +1,4 @@
-"""Domain knowledge: which address patterns were confirmed and refused at a domain, over all runs."""
+"""Domain patterns: which address patterns were confirmed and refused at a domain, over all runs."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from models.schema import Base
 
 
 class DomainPattern(Base):
-    """For how many people a pattern (such as `first.last`) was confirmed and refused at a domain. It names nobody.
+    """For how many people a pattern (such as `first.last`) was confirmed and refused at a domain, without names.
 
     The counts are as of `updated_at`; since then they have faded (`pipeline.memory.domain_patterns`).
     """

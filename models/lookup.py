@@ -1,4 +1,4 @@
-"""What a look-up found out about a person, kept so that a mail server is not asked the same again."""
+"""Look-ups: the findings about people, kept so that a mail server is not asked about them again."""
 
 from datetime import datetime
 from typing import Any
@@ -11,10 +11,10 @@ from models.schema import Base
 
 
 class Lookup(Base):
-    """One person of one account, as far as a mail server told: `person` and `mailbox` are SHA-256 digests.
+    """What an account knows of one person from a mail server: `person` and `mailbox` are SHA-256 digests.
 
-    `mailbox` is none for somebody whose every likely address was refused. No name and no address can be read here;
-    whoever knows an address can find its row, and delete it.
+    `mailbox` is NULL if every likely address of the person was refused. No name and no address can be read here, but
+    the row of a known address can be found and deleted.
     """
 
     __tablename__ = "lookups"

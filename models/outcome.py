@@ -1,4 +1,4 @@
-"""Outcomes: what a stage says about a contact, written once."""
+"""Outcomes: the conclusion of a stage about a contact, written once."""
 
 from datetime import datetime
 from typing import Any
@@ -13,10 +13,10 @@ OUTCOME_STATUSES = ("found", "not_found", "valid", "risky", "invalid", "unknown"
 
 
 class OutcomeRow(Base):
-    """One stage's outcome for one contact. The primary key is what makes double work harmless.
+    """One stage's outcome for one contact. Its primary key makes it harmless that work is done twice.
 
-    It begins with the contact's own, so that a contact which is deleted finds its outcomes. Triggers keep an outcome
-    from being written without its contact, and delete it with the contact: a foreign key checks row by row.
+    The key begins with the contact's key, so that the outcomes of a deleted contact are found quickly. Triggers keep an
+    outcome from being written without its contact, and delete it with the contact: a foreign key checks row by row.
     """
 
     __tablename__ = "outcomes"

@@ -9,12 +9,12 @@ MOST_DOUBLINGS = 10
 
 
 def seconds(amount: Any) -> ColumnElement[timedelta]:
-    """An interval. `amount` is a number or an expression."""
+    """An interval of seconds. `amount` is a number or an expression."""
     return func.make_interval(0, 0, 0, 0, 0, 0, amount)
 
 
 def in_seconds(amount: Any) -> ColumnElement[datetime]:
-    """So many seconds after the transaction began."""
+    """The time so many seconds after the transaction began."""
     return func.now() + seconds(amount)
 
 
@@ -24,5 +24,5 @@ def doubling_pause(attempt: int, longest_s: int, first_s: int = 1) -> int:
 
 
 def doubling_pause_sql(attempt: SQLColumnExpression[int], longest_s: int, first_s: int = 1) -> ColumnElement[float]:
-    """`doubling_pause` for an attempt that a column counts."""
+    """`doubling_pause` in SQL, for attempts that a column counts."""
     return func.least(longest_s, first_s * func.power(2, func.least(attempt - 1, MOST_DOUBLINGS)))

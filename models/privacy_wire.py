@@ -1,4 +1,4 @@
-"""The shapes of suppression lists and of erasures, as clients send and see them."""
+"""Suppression lists and erasures, as clients send and see them."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -33,7 +33,7 @@ class Checked(BaseModel):
 
 
 class SuppressionShown(BaseModel):
-    """An entry as it is kept: nobody can read from it whom it is about."""
+    """An entry as it is stored: it does not show whom it is about."""
 
     kind: str
     sha256: Annotated[str, Field(min_length=64, max_length=64)]
@@ -41,7 +41,7 @@ class SuppressionShown(BaseModel):
 
 
 class SuppressionPage(BaseModel):
-    """Some of the list; `next` is the `after` of the next page, if there is one."""
+    """A page of the list. `next` is the `after` of the next page, if there is one."""
 
     entries: list[SuppressionShown]
     total: int

@@ -1,4 +1,4 @@
-"""Provider answers: what a paid source said about a person, kept before anything else happens with it."""
+"""Provider answers: the answers of paid sources about people, stored before they are used."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,13 +14,12 @@ ANSWER_STATUSES = ("found", "not_found")
 
 
 class ProviderAnswer(Base):
-    """One question that an account's run put to a paid provider, and its answer.
+    """One question of an account's run to a paid provider, and its answer.
 
-    `question` is the SHA-256 of the person's normalised name and domain: the row tells whom it is about only to who
-    asks again. The row is written before the provider is asked, and again when it has answered; one without an answer
-    belongs to a chunk task that is asking, or that died between the two: nobody knows then whether it was paid.
-    `asked_at` is the asker's token. `cost` is in the currency of the prices in `PROVIDERS_FILE`, and is counted from
-    the question on.
+    `question` is the SHA-256 of the person's normalised name and domain, so the row does not show whom it is about. The
+    row is written before the provider is asked, and updated with the answer. A row without an answer belongs to a chunk
+    task that is asking, or that died before the answer came: whether it was charged is unknown then. `asked_at` is the
+    asker's token. `cost` is in the currency of the prices in `PROVIDERS_FILE`, and counts from the question on.
     """
 
     __tablename__ = "provider_answers"
@@ -49,10 +48,10 @@ class ProviderAnswer(Base):
 
 
 class ProviderSpending(Base):
-    """What a run's questions of one day (UTC, by `asked_at`) cost: the sum over its `provider_answers`.
+    """The cost of a run's questions of one day (UTC, by `asked_at`): the sum over its `provider_answers`.
 
-    A trigger keeps it, whoever writes an answer: budgets are looked up with each question, and must not cost a look at
-    all that came before.
+    A trigger updates it with each answer. Budgets are looked up with each question, which must not take a sum over all
+    earlier ones.
     """
 
     __tablename__ = "provider_spending"

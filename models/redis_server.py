@@ -1,4 +1,4 @@
-"""Whether a Redis or Valkey server can be used, found out without changing anything in it, and said in a sentence."""
+"""Checks whether a Redis or Valkey server can be used, without changing anything in it."""
 
 import re
 import socket
@@ -17,7 +17,7 @@ from models.redis_url import database_of
 
 
 class Need(NamedTuple):
-    """A command that must be allowed, as it is sent, and the ACL rule for its key or channel."""
+    """A command that must be allowed, with its arguments, and the ACL rule for its key or channel."""
 
     words: Sequence[str]
     rule: str = ""
@@ -36,13 +36,13 @@ LIVE_COPY_NEEDS = (
     Need(("SCRIPT", "LOAD", "return 0")),
     Need(("TIME",)),
 )  # fmt: skip
-"""What API, workers and sweeper send to `REDIS_URL`."""
+"""The commands that API, workers and sweeper send to `REDIS_URL`."""
 
 CHANNEL_NEEDS = (
     Need(("PUBLISH", "growth:run:states", ""), "&growth:*"),
     Need(("SUBSCRIBE", "growth:{pacing}:turns:"), "&growth:*"),
 )
-"""What they send as well, and can do without."""
+"""Commands that they also send, and can do without."""
 
 
 def open_redis(url: str, timeout_s: float) -> redis.Redis:
@@ -53,10 +53,10 @@ def open_redis(url: str, timeout_s: float) -> redis.Redis:
 
 
 def find_trouble(url: str, variable: str, needs: Sequence[Need], timeout_s: float) -> str | None:
-    """Say what keeps a server from doing what is needed; none if nothing does. It begins with "not".
+    """Say why a server can't do what is needed; None if it can. The text begins with "not".
 
-    The commands are queued in a transaction that is discarded: a server checks rights, memory and its own role when it
-    queues a command, and carries none of them out. `variable` is the setting to name.
+    The commands are queued in a transaction that is discarded. A server checks rights, memory and its own role when a
+    command is queued, and executes none of them. `variable` is the setting to name.
     """
     pool = redis.ConnectionPool.from_url(
         url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
@@ -66,7 +66,7 @@ def find_trouble(url: str, variable: str, needs: Sequence[Need], timeout_s: floa
         connection.connect()
         refused = _refused(connection, needs)
     except exceptions.NoPermissionError as error:
-        # What the user may not do before the first command, such as SELECT: of the others nothing is known then.
+        # The user has no right to a command that comes first, such as SELECT. So nothing is known of the others.
         return _lacking(url, dict.fromkeys((_first_denied(error), *needs), error), ())
     except (redis.RedisError, OSError) as error:
         return why(error, url, variable)
@@ -79,7 +79,7 @@ def find_trouble(url: str, variable: str, needs: Sequence[Need], timeout_s: floa
 
 
 def eviction_policy(url: str, timeout_s: float) -> str | None:
-    """What a server does when its memory is full; none if it does not say, as managed servers do not.
+    """The server's policy when its memory is full; None if it does not tell, as managed servers do not.
 
     Raises `redis.RedisError`.
     """
@@ -148,7 +148,7 @@ _REASONS: Sequence[tuple[type[BaseException], str, str]] = (
 
 def _refused(connection: Any, needs: Sequence[Need]) -> Mapping[Need, redis.RedisError]:
     connection.send_command("MULTI")
-    # If it is refused nothing more is sent: outside a transaction it would be carried out.
+    # If MULTI is refused nothing more is sent: outside a transaction a command would be executed.
     connection.read_response()
     connection.send_packed_command(connection.pack_commands([*(need.words for need in needs), ("DISCARD",)]))
     answers = [_answer(connection) for _ in needs]
@@ -164,7 +164,7 @@ def _answer(connection: Any) -> redis.RedisError | None:
 
 
 _DENIED = re.compile(r"run the '(\w+)'")
-"""How a server names the command that a user may not run."""
+"""The command that a user may not run, as the server names it."""
 
 
 def _first_denied(error: BaseException) -> Need:
@@ -173,7 +173,7 @@ def _first_denied(error: BaseException) -> Need:
 
 
 def _lacking(url: str, denied: Mapping[Need, BaseException], allowed: Sequence[Need]) -> str:
-    """ACL rules, each once: for commands, and for keys and channels that nothing else shows to be allowed."""
+    """ACL rules, each once: for the commands, and for keys and channels that may not be allowed."""
     rules: dict[str, None] = {}
     for need, error in denied.items():
         if " run the " in str(error):

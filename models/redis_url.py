@@ -1,4 +1,4 @@
-"""URLs of Redis and Valkey, brought into the one form that all of our clients read: redis-py's.
+"""Normalises URLs of Redis and Valkey to redis-py's form, which all of our clients read.
 
 `redis://user:password@host:port/database?option=value`, `rediss://` for TLS, `unix://user:password@/path?db=database`
 for a socket. Celery's spellings (`redis+socket://`, `virtual_host`, `CERT_REQUIRED`) are understood as well.
@@ -20,7 +20,7 @@ _ENCODE = "write `@ : / ? # %` in a user or password percent-encoded, as %40 %3A
 
 
 def normal_url(text: str) -> str:
-    """Bring a URL into redis-py's form. Raises `ValueError`, whose text never shows the URL: it has a password."""
+    """Return a URL in redis-py's form. Raises `ValueError`, whose text never shows the URL: it has a password."""
     if _UNSUPPORTED.match(text):
         raise ValueError("Redis Sentinel and Cluster are not supported: give the redis:// URL of one server")
     try:
@@ -52,14 +52,14 @@ def database_of(url: str) -> int:
 
 
 def with_another_database(url: str) -> str:
-    """The same server, user, password and options, with database 1; with 2 if 1 is its own."""
+    """The same server, user, password and options, with database 1, or 2 if the URL has 1."""
     parts = urlsplit(url)
     database = BROKER_DATABASE if database_of(url) != BROKER_DATABASE else BROKER_DATABASE + 1
     return _url(parts.scheme, parts.netloc, parts.path, database, dict(parse_qsl(parts.query)))
 
 
 def celery_url(url: str) -> str:
-    """The same as Celery spells it, without options: it takes them as settings."""
+    """The URL in Celery's form, without options: Celery takes them as settings."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={database_of(url)}"
@@ -80,7 +80,7 @@ def _check_server(netloc: str, fragment: str) -> None:
 
 
 def _check_options(url: str, query: Mapping[str, str]) -> None:
-    """Have both clients take the options, which contacts nobody."""
+    """Check that both clients accept the options. Nothing is connected."""
     try:
         redis.ConnectionPool.from_url(url).make_connection()
         redis.asyncio.ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]

@@ -17,8 +17,7 @@ class RunChunk(Base):
     """Contacts `first_position` to `last_position` of one stage.
 
     `token` rises with each lease and fences earlier leases: the holder of an older token may not write.
-    `attempts` counts the leases since the chunk was last released, so that a chunk which breaks its task every time is
-    noticed.
+    `attempts` counts the leases since the chunk was last released: a chunk that breaks its task every time is noticed.
     `not_before` is set on an open chunk that can't be leased yet, because its contacts are deferred or a step failed.
     `waiting` is the number of deferred contacts.
     `resent_at` is when the sweeper sent the chain because the lease had run out; a new lease clears it.

@@ -49,7 +49,7 @@ def one_of(column: str, choices: type[StrEnum] | tuple[str, ...]) -> CheckConstr
 
 
 def word(choice: StrEnum) -> ColumnElement[str]:
-    """A word that stands in the statement itself: of a parameter the planner can't know which partial index it fits."""
+    """A word as a literal in the statement: for a parameter the planner can't tell which partial index applies."""
     return literal_column(f"'{choice}'")
 
 

@@ -11,11 +11,11 @@ SUPPRESSION_KINDS = ("address", "domain", "hash", "person")
 
 
 class Suppression(Base):
-    """One entry of an account's suppression list. It tells whom it is about only to who asks for them again.
+    """One entry of an account's suppression list. It does not show whom it is about.
 
-    `sha256` is of the normalised value (`pipeline.mail.address.suppression`). `hash` is what the account itself
-    brought as a SHA-256; `person` is the name and domain of somebody who was erased. What an entry stops depends on its
-    hash alone: the kind is for people to read.
+    `sha256` is the hash of the normalised value (`pipeline.mail.address.suppression`). The kind `hash` is an entry that
+    the account supplied as a SHA-256, `person` the name and domain of somebody who was erased. What an entry suppresses
+    depends on its hash alone; the kind is for people to read.
     """
 
     __tablename__ = "suppressions"

@@ -15,8 +15,8 @@ KEPT_STATUSES = ("valid", "risky", "invalid")
 class Verification(Base):
     """The latest conclusive verdict on an address, for one account.
 
-    `address` is the SHA-256 of the normalised address: the row tells whom it is about only to who asks again. It is
-    the account's own: no account learns, be it by the time an answer takes, what another one has asked about.
+    `address` is the SHA-256 of the normalised address, so the row does not show whom it is about. No other account uses
+    the row: none can learn, for example by the time of an answer, which addresses others have asked about.
     """
 
     __tablename__ = "verifications"

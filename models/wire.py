@@ -1,4 +1,4 @@
-"""The shapes that clients send and see. CONTRACT: the ten top-level keys of `RunState`, in this order."""
+"""Requests and responses. CONTRACT: the ten top-level keys of `RunState`, in this order."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,7 @@ T = TypeVar("T")
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
 NOT_ALLOWED = re.compile(f"[{_CONTROLS}]")
 KNOWS_COMPANIES = "knows_companies"
-"""In the context of a validation: contacts may bring a company and no domain, since the engine has a list of them."""
+"""A key in the validation context: contacts may have a company and no domain, since the engine knows companies."""
 
 Preset = Literal["full_pipeline", "verify_existing_emails"]
 ExportFormat = Literal["csv", "json"]
@@ -78,7 +78,7 @@ ExportFormats = Annotated[
 
 
 def any_of(*choices: tuple[str, ...]) -> JsonDict:
-    """For a shape's JSON schema: all fields of one of these choices are there, and not blank."""
+    """For a model's JSON schema: all fields of one of these choices must be there, and not blank."""
     given: JsonDict = {"type": "string", "pattern": r"\S"}
     return {"anyOf": [{"required": [*names], "properties": dict.fromkeys(names, given)} for names in choices]}
 
@@ -87,9 +87,9 @@ NAMED = (("domain", "full_name"), ("domain", "first_name", "last_name"))
 
 
 class ContactIn(BaseModel):
-    """A contact as the client sends it; columns that we do not know are kept and come back in the exports.
+    """A contact as the client sends it. Unknown columns are kept and returned in the exports.
 
-    With a list of companies (`COMPANIES_FILE`) a `company` may stand for the `domain`.
+    With a list of companies (`COMPANIES_FILE`), a contact may have a `company` instead of a `domain`.
     """
 
     model_config = ConfigDict(
@@ -136,7 +136,7 @@ class Output(BaseModel):
     required_fields: RequiredFields = ["email"]
     preview_rows: StrictInt = Field(0, ge=0, le=bounds.PREVIEW_ROWS.most)
     export_formats: ExportFormats = ["csv", "json"]
-    # Left out of the request's hash unless it is asked for: keys used before it existed still give their run.
+    # Left out of the request's hash by default, so that idempotency keys from before it existed keep their runs.
     fresh: StrictBool = Field(default=False, exclude_if=lambda fresh: not fresh)
 
 
@@ -177,7 +177,7 @@ class RunRequest(BaseModel):
 
 
 class RunAcceptedPreview(BaseModel):
-    """What the answer to a created run says beside its id."""
+    """What the answer to a created run holds beside its id."""
 
     message: str = "Enrichment has been queued."
     pipeline_id: str

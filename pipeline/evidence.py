@@ -174,8 +174,8 @@ class Evidence(NamedTuple):
     `catch_all` tells whether the domain takes mail for any address, None if that is unknown; `random_probe` is the
     reply about a random address, which tells it. `pattern` is the pattern of the address, `confidence` how likely the
     address was before it was confirmed. `known` stands for a look-up that was not repeated, `cache` for a reply that
-    was used again. `sources` has the word of each source beyond the mail server, `provided` what the one that
-    found the address said of it, and `mail_server` the mail server's own reason. `dns` says why the domain has no mail
+    was used again. `sources` has the answer of each source beyond the mail server, `provided` the details from the
+    one that found the address, and `mail_server` the mail server's own reason. `dns` says why the domain has no mail
     host, `syntax` why a text is no address. `come_back_after_seconds` is for an address that was not waited for.
     """
 

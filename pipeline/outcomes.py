@@ -285,7 +285,7 @@ class Reason(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """What one stage says about one contact.
+    """The conclusion of one stage about one contact.
 
     `email` is the address that the outcome is about, if there is one. `source` names where the address came from:
     `input` (supplied with the contact), `known` (found by an earlier run of the account), `pattern` (follows the

@@ -1,4 +1,4 @@
-"""Compiling: first the export files, an idempotent step under the lease; then everything else in one transaction."""
+"""Compiles a run: writes the export files, which may be repeated, and then all results in one transaction."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -52,7 +52,7 @@ def this_process() -> Process:
 
 @worker_shutting_down.connect
 def _drain(**_: Any) -> None:
-    """SIGTERM came: chunk tasks record what they have and hand their chunks back, within a checkpoint."""
+    """After SIGTERM chunk tasks record their outcomes and release their chunks, within a checkpoint."""
     _draining.set()
 
 

@@ -82,7 +82,9 @@ def _honesty(nowhere: MailRoute, route: MailRoute) -> Finding:
     """Check that the resolver does not make up answers, which would make dead domains look alive."""
     if nowhere.problem not in (Reason.NO_SUCH_DOMAIN, Reason.DNS_FAILURE):
         return wrong("DNS", "the resolver makes up an answer for a name that does not exist: set DNS_RESOLVERS.")
-    return fine("DNS", f"{route.domain} takes mail at {route.hosts[0].name}; a name that does not exist is said so.")
+    return fine(
+        "DNS", f"{route.domain} takes mail at {route.hosts[0].name}; a name that does not exist is reported as such."
+    )
 
 
 def _smtp(settings: Settings, answer: Answer, transcript: Transcript) -> Finding:
@@ -117,13 +119,15 @@ def _tls(transcript: Transcript) -> Iterator[Finding]:
     elif "STARTTLS" in {line.upper() for line in greeted[-1].lines}:
         yield fine("TLS", "the server offers STARTTLS; it was not used.")
     else:
-        yield fine("TLS", "the server does not offer STARTTLS, so what we ask can be read on the way.")
+        yield fine("TLS", "the server does not offer STARTTLS, so others on the network can read what we ask.")
 
 
 def _identity(settings: Settings, identity: Identity) -> Finding:
     if not settings.smtp_helo_name:
         name = socket.getfqdn()
-        return fine("Identity", f"SMTP_HELO_NAME is not set, we say {name}. Real servers want your host's public name.")
+        return fine(
+            "Identity", f"SMTP_HELO_NAME is not set, so we send {name}. Real servers want your host's public name."
+        )
     if identity.problem is not None:
         return wrong("Identity", identity.problem)
     nat = " (we are behind a NAT: that others see this address could not be checked)" if identity.is_behind_nat else ""
@@ -131,7 +135,7 @@ def _identity(settings: Settings, identity: Identity) -> Finding:
 
 
 async def _verifier(config: MailNetworkConfig, domain: str) -> Finding:
-    assert config.verifier is not None  # noqa: S101 - the caller looked; this tells the type checker
+    assert config.verifier is not None  # noqa: S101 - the caller has checked; this tells the type checker
     verifier = RemoteVerifier(config.verifier)
     try:
         result = await verifier.check(domain, f"postmaster@{domain}", config.contact_timeout)

@@ -80,7 +80,7 @@ def _run(console: Console, stack: Stack, people: Sequence[Person], contacts_csv:
         state = watch(client, run_id, console, stack.engine.check)
         seconds = time.monotonic() - started
         save_export(client, run_id, choose_export(state, "csv"), exported)
-    console.print("\nThe final state, as the API says it:")
+    console.print("\nThe final state, as the API returns it:")
     console.print_json(json.dumps(state))
     print_summary(console, state)
     console.print(f"\n{len(people)} contacts in {seconds:.1f} s, {len(people) / seconds:.0f} a second.")
@@ -89,14 +89,14 @@ def _run(console: Console, stack: Stack, people: Sequence[Person], contacts_csv:
 
 
 def _truth_table(people: Sequence[Person], exported: Path) -> Table:
-    """Precision: how much of what we said is true. Recall: how much of what is true we said."""
+    """Precision: the share of our answers that is right. Recall: the share of findable addresses that we found."""
     truth = {person.crm_id: person for person in people}
     with exported.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     found = [row for row in rows if row["email"]]
     verified = [row for row in rows if row["email_status"] == "valid"]
     table = Table(title="Against the sandbox's truth", title_justify="left")
-    for column in ("", "said", "right", "precision", "recall"):
+    for column in ("", "answers", "right", "precision", "recall"):
         table.add_column(column, justify="right" if column else "left")
     _add_row(table, "found", found, truth, findable=sum(person.findable for person in people))
     _add_row(table, "verified", verified, truth, findable=sum(person.verdict == "valid" for person in people))

@@ -1,4 +1,4 @@
-"""Prints a check as a conversation: each step with what both sides said, what it means, and how long it took."""
+"""Prints a check as a conversation: each step with the lines of both sides, their meaning, and their duration."""
 
 from collections.abc import Iterator, Sequence
 
@@ -50,11 +50,16 @@ def print_verdict(console: Console, email: str, outcome: Outcome) -> None:
 
 def _print_session(console: Console, session: SessionTranscript, emails: Sequence[str]) -> None:
     if session.failure or not session.exchanges:
-        _print(console, "Connection", f"{session.ip}: {session.failure or 'none came about'}", seconds=session.seconds)
+        _print(
+            console,
+            "Connection",
+            f"{session.ip}: {session.failure or 'no connection was opened'}",
+            seconds=session.seconds,
+        )
         return
     _print(console, "Connection", f"{session.ip}: open", seconds=session.seconds)
     for exchange in session.exchanges:
-        _print(console, _label(exchange, emails), *_said(exchange), seconds=exchange.seconds)
+        _print(console, _label(exchange, emails), *_lines(exchange), seconds=exchange.seconds)
         if exchange.reply and (meaning := _meaning(exchange, exchange.reply)):
             _print(console, "", f"   = {meaning}")
     if session.noise:
@@ -69,7 +74,7 @@ def _label(exchange: Exchange, emails: Sequence[str]) -> str:
     return "RCPT" if recipient in emails else "Random address"
 
 
-def _said(exchange: Exchange) -> Iterator[str]:
+def _lines(exchange: Exchange) -> Iterator[str]:
     if exchange.command:
         yield f"C: {exchange.command}"
     if exchange.reply is None:

@@ -47,7 +47,7 @@ def erase_people(
     `InvalidInput` for a person who can't be recognised.
     """
     erasing = _Erasing(database, account_id, _wanted(people), on_change)
-    # First of all the list: what is on it, chunk tasks at work do not write any more.
+    # The list first: chunk tasks that are running then write no more of these addresses.
     suppressed = erasing.suppress() if suppress else 0
     erasing.learn()
     suppressed += erasing.suppress() if suppress else 0
@@ -66,7 +66,7 @@ def erase_people(
 
 @dataclass(slots=True)
 class _Erasing:
-    """One erasure on its way; each step is a transaction, or several."""
+    """An erasure in progress. Each step is one transaction or several."""
 
     database: Database
     account_id: UUID
@@ -76,19 +76,19 @@ class _Erasing:
     run_ids: list[UUID] = field(default_factory=list)
 
     def suppress(self) -> int:
-        """Put all that is known of them on the suppression list."""
+        """Put all known names and addresses of the people on the suppression list."""
         with self.database.transaction() as session:
             entries = suppressions.entries_of(self.wanted.addresses, self.wanted.questions)
             return suppressions.add(session, self.account_id, entries)
 
     def learn(self) -> None:
-        """Find out by what else they are known: an address leads to a name, a name to an address."""
+        """Find further names and addresses of the people, in contacts that have a known address or name."""
         for run_id, first in self._batches():
             for contact in self._found(run_id, first):
                 self.wanted.learn(contact)
 
     def erase_contacts(self) -> int:
-        """Erase them from all runs; how many contacts there were."""
+        """Erase the people from all runs; return the number of erased contacts."""
         erased = 0
         for run_id, first in self._batches():
             found = [contact.position for contact in self._found(run_id, first)]

@@ -71,7 +71,7 @@ FORGET_DEFERRALS = text("DELETE FROM deferrals WHERE run_id = :run_id AND positi
 
 # Write the missing outcomes of these contacts, so that no stage works them.
 FINISH = text("""
-WITH said AS (
+WITH written AS (
   INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence)
   SELECT s.run_id, s.stage, p.position,
          coalesce(CAST(:statuses AS jsonb) ->> s.stage, 'skipped'), :reason, 0, '{}'
@@ -81,7 +81,7 @@ WITH said AS (
   RETURNING stage
 )
 UPDATE run_stages s SET done = s.done + n.contacts
-FROM (SELECT stage, count(*) AS contacts FROM said GROUP BY stage) n
+FROM (SELECT stage, count(*) AS contacts FROM written GROUP BY stage) n
 WHERE s.run_id = :run_id AND s.stage = n.stage
 """)
 

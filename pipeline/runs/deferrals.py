@@ -85,6 +85,6 @@ def waiting(session: Session, run_id: UUID) -> Waiting | None:
 
 
 def exports_wait(session: Session, run_id: UUID) -> datetime | None:
-    """When the export files are tried again that could not be written; None if they do not wait."""
+    """When export files that could not be written are tried again; None if there are none."""
     until: datetime | None = session.scalar(EXPORTS_WAIT, {"run_id": run_id})
     return until

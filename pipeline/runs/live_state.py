@@ -94,7 +94,7 @@ def publish(server: redis.Redis, state: LiveState, live_seconds: float) -> None:
 def fetch(server: redis.Redis, run: Run) -> str | None:
     """The copy, unless it is missing or older than the run's row. Raises `redis.RedisError`.
 
-    A Redis that was away comes back with the copy it had; a reader who saw a later state must not see it.
+    A Redis that was unavailable returns with an old copy, which a reader who has seen a later state must not see.
     """
     held: Any
     held, body = server.hmget(_key(run.account_id, run.id), ["version", "state"])

@@ -71,8 +71,8 @@ def split(session: Session, chunk: RunChunk, undone: Sequence[int], worker: str)
     first_number = session.scalars(NEXT_NUMBER, of_chunk).one()
     rows = [of_chunk | _span(piece) | {"number": first_number + n} for n, piece in enumerate(pieces[1:])]
     session.execute(insert(RunChunk), [row | {"attempts": SUSPECT_ATTEMPTS - 1} for row in rows])
-    told = {"chunk": chunk.number, "pieces": len(pieces)}
-    add_event(session, chunk.run_id, EventKind.CHUNK_SPLIT, stage=chunk.stage, worker=worker, **told)
+    detail = {"chunk": chunk.number, "pieces": len(pieces)}
+    add_event(session, chunk.run_id, EventKind.CHUNK_SPLIT, stage=chunk.stage, worker=worker, **detail)
 
 
 def _undone(session: Session, chunk: RunChunk) -> list[int]:

@@ -147,8 +147,8 @@ def _is_active() -> ColumnElement[bool]:
 def find_overdue(session: Session, run_hours: float, stage_hours: float, limit: int = 100) -> Sequence[Overdue]:
     """Find runs that exceeded their time limit, or whose running stage exceeded its own.
 
-    One that could not be failed is found again after a pause. Locked rows are skipped: whoever holds one may be at it
-    for minutes, as a retry of a large run is, and the next sweep finds it.
+    A run that could not be failed is found again after a pause. Locked rows are skipped, and found by a later sweep:
+    some transactions take minutes, such as the retry of a large run.
     """
     run_is_overdue = Run.created_at < _hours_ago(run_hours)
     # The LIMIT keeps the planner to one look at the stages of each active run: without it, it reads those of all runs.

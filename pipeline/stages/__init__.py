@@ -70,7 +70,7 @@ def stages_of(preset: str) -> tuple[str, ...]:
 
 
 def retracted_statuses() -> Mapping[str, str]:
-    """By stage, the status of a contact about whom nothing may be said any more."""
+    """By stage, the status of a contact whose data was erased."""
     return {stage.name: stage.retracted_status.value for stage in STAGES}
 
 

@@ -111,7 +111,7 @@ class _Intake:
             yield self._names[position], domain, self._people[position].digest
 
     def suppress(self, listed: Suppressed, known: Mapping[str, Sequence[PatternCount]]) -> None:
-        """Settle who is on the suppression list: for these contacts no mail server or name server is asked."""
+        """Give contacts on the suppression list their outcome: no mail server or name server is asked about them."""
         self.suppressed = listed
         if not listed.listed:
             return

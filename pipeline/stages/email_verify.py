@@ -52,7 +52,7 @@ class EmailVerify:
                 yield _without_address(contact)
             elif suppressed.has(address):
                 yield Outcome(contact.position, OutcomeStatus.SKIPPED, Reason.SUPPRESSED)
-            elif reply := _settling_reply(contact.evidence):
+            elif reply := _conclusive_reply(contact.evidence):
                 yield _from_evidence(contact, address, contact.evidence, reply, network)
             elif (known := batch.known_answers.get(str(address))) and known.evidence.reply:
                 yield _from_evidence(contact, address, _as_evidence(known), known.evidence.reply, network)
@@ -76,7 +76,7 @@ def _without_address(contact: Contact) -> Outcome:
     return _outcome(contact.position, contact.email, INVALID_SYNTAX, NO_EVIDENCE)
 
 
-def _settling_reply(evidence: Evidence) -> ReplyEvidence | None:
+def _conclusive_reply(evidence: Evidence) -> ReplyEvidence | None:
     """Return the reply that an earlier stage got, if it left everything that a verdict needs."""
     reply = evidence.reply
     if reply is None or evidence.catch_all is None:

@@ -30,8 +30,8 @@ class StageSpec:
     """An entry in the table of stages: all that the engine knows of a stage.
 
     `weight` is its share of the percent, `message` what people read while it runs. `on_fault` is the status of a
-    contact that breaks the stage, `retracted_status` that of a contact about whom nothing may be said any more. A stage
-    that `finds_address` says which contacts have an address; of the stages that judge it, the last one decides.
+    contact that breaks the stage, `retracted_status` that of a contact whose data was erased. A stage that
+    `finds_address` says which contacts have an address; of the stages that judge it, the last one decides.
     """
 
     name: str

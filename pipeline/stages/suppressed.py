@@ -53,7 +53,7 @@ class Suppressed:
 
 
 async def may_be_probed(suppression_list: SuppressionList, people: Mapping[Name, Person]) -> list[Name]:
-    """Return who of these people of one domain is not on the list, with none of the addresses they may have."""
+    """Return those people of one domain who are not on the list, and whose possible addresses are not on it either."""
     named = [(name, person.domain, person.digest) for name, person in people.items()]
     suppressed = await read_people(suppression_list, (), named)
     return [

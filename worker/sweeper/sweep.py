@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 def sweep(database: Database, broker_marker: BrokerMarker, run_hours: float, stage_hours: float) -> None:
-    """One sweep. Raises `PostgresUnavailable`, and `DispatchFailed` when the broker is away."""
+    """One sweep. Raises `PostgresUnavailable`, and `DispatchFailed` when the broker is unavailable."""
     _fail_overdue(database, run_hours, stage_hours)
     # Checked first: while the broker is unavailable, no run is found and so none is postponed.
     lost_its_data = broker_marker.is_gone()

@@ -29,7 +29,7 @@ class Companies(Protocol):
 class NoCompanies:
     """Knows none."""
 
-    async def domain_of(self, company: str) -> str | None:  # noqa: ARG002 - nobody is known
+    async def domain_of(self, company: str) -> str | None:  # noqa: ARG002 - no company is known
         """None."""
         return None
 

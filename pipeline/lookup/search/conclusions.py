@@ -72,28 +72,28 @@ class _People:
     """The people of a domain, by the state of their search.
 
     People who are `waiting` are searched for now; those of them who are `postponed`, from the next visit on. People who
-    are `undecided` contend for an address. People who were `given_up` may become worth a probe again. `seen` are all
+    are `undecided` contend for an address. People who are `set_aside` may become worth a probe again. `seen` are all
     people who were ever searched for.
     """
 
     waiting: dict[Name, Target] = field(default_factory=dict)
     postponed: set[Name] = field(default_factory=set)
     undecided: dict[Name, Target] = field(default_factory=dict)
-    given_up: dict[Name, Target] = field(default_factory=dict)
+    set_aside: dict[Name, Target] = field(default_factory=dict)
     found: set[Name] = field(default_factory=set)
     seen: set[Name] = field(default_factory=set)
 
     @property
     def open(self) -> Mapping[Name, Target]:
         """Everybody without a finding."""
-        return self.waiting | self.undecided | self.given_up
+        return self.waiting | self.undecided | self.set_aside
 
     def resume(self, name: Name) -> Target | None:
         """Take out a person whose search goes on."""
-        return self.given_up.pop(name, None) or self.undecided.pop(name, None)
+        return self.set_aside.pop(name, None) or self.undecided.pop(name, None)
 
     def note_found(self, name: Name) -> None:
-        for people in (self.waiting, self.undecided, self.given_up):
+        for people in (self.waiting, self.undecided, self.set_aside):
             people.pop(name, None)
         self.found.add(name)
 
@@ -203,7 +203,7 @@ class Conclusions:
         if self._stopped is None and self.is_catch_all:
             self._stopped = result.accepted or self._random_probe
         if self._stopped is None:
-            yield from self._settle(result)
+            yield from self._apply_all(result)
 
     def finish_group(self, left_over: RoundResult, size: int) -> Iterator[Finding]:
         """End the search for a group of this size after the server was stopped; `left_over` is what was postponed.
@@ -211,7 +211,7 @@ class Conclusions:
         If the time limit for the group was too short but the server does answer, the next group has its own limit.
         """
         self._people.postponed.clear()
-        yield from self._settle(left_over)
+        yield from self._apply_all(left_over)
         is_late = self._is_timed_out and len(self.waiting) < size
         for target in self.waiting.values():
             yield self._not_found(target)
@@ -224,7 +224,7 @@ class Conclusions:
         for name in [each for each in self.waiting if each in names]:
             yield self._finding(self._people.waiting.pop(name), answer.reason, answer)
 
-    def give_up(self) -> Iterator[Finding]:
+    def end_search(self) -> Iterator[Finding]:
         """End the search for everybody who waits: none of them is worth a probe.
 
         Contenders stay undecided. So do those who were only refused: others may show a pattern that explains them.
@@ -233,7 +233,7 @@ class Conclusions:
             if self._contested.of(target.name):
                 self._people.undecided[target.name] = target
             elif not target.open_answers:
-                self._people.given_up[target.name] = target
+                self._people.set_aside[target.name] = target
             else:
                 self._unexplained_before += self._is_unexplained(target)
                 yield self._not_found(target)
@@ -248,9 +248,9 @@ class Conclusions:
             contested = next(iter(self._contested.of(target.name).values()), None)
             yield self._finding(target, Reason.NAMESAKES, contested.answer) if contested else self._not_found(target)
 
-    # What a round's answers say
+    # The answers of a round
 
-    def _settle(self, result: RoundResult) -> Iterator[Finding]:
+    def _apply_all(self, result: RoundResult) -> Iterator[Finding]:
         """Apply the answers: refusals first, since they show what an acceptance proves, then the likeliest."""
         plan = {
             local_part: owners
@@ -383,7 +383,7 @@ class Conclusions:
         if self.is_catch_all:
             return self._inferred(target)
         answer = target.explanation
-        if self._stopped is not None and not target.open_answers and target.name not in self._people.given_up:
+        if self._stopped is not None and not target.open_answers and target.name not in self._people.set_aside:
             answer = self._stopped
         if answer is None or answer.meaning is Meaning.NO_SUCH_MAILBOX:
             return self._finding(target, Reason.EVERY_CANDIDATE_REFUSED, answer)

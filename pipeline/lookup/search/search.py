@@ -72,7 +72,7 @@ class DomainSearch:
                 yield finding
             plan = self._plan()
             if not plan:
-                for finding in conclusions.give_up():
+                for finding in conclusions.end_search():
                     yield finding
                 return
             for finding in await self._probe(plan):

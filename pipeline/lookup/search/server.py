@@ -8,13 +8,13 @@ from pipeline.mail.replies.answer import Answer
 from pipeline.mail.replies.meaning import ABOUT_US, CONCLUSIVE, Meaning
 
 PATIENCE = 10
-"""Inconclusive answers from a server that has settled nothing, after which it is left alone."""
+"""Inconclusive answers after which a server without a conclusive one is not probed any more."""
 RANDOM_PROBES = 2
 """How often a random address is probed, until the server shows what an acceptance proves."""
 
 
 class ProbedServer:
-    """`was_answered` says that the server has settled something about somebody."""
+    """Sends the probes of a search. `was_answered` says that the server has given a conclusive answer."""
 
     def __init__(self, conversation: Prober, network: MailNetwork) -> None:
         self._conversation = conversation
@@ -46,6 +46,6 @@ class ProbedServer:
         self.answers += len(answers)
 
     def is_pointless(self, answers: Collection[Answer]) -> bool:
-        """Whether the server refuses us, or has settled nothing in all its answers so far."""
+        """Whether the server refuses us, or has given no conclusive answer so far."""
         refused = all(answer.meaning in ABOUT_US - {Meaning.GREYLISTED} for answer in answers)
         return refused or (not self.was_answered and self.answers >= PATIENCE)

@@ -110,7 +110,7 @@ class Target:
 
     @property
     def is_deferred(self) -> bool:
-        """Whether an answer said that further probes are pointless for now."""
+        """Whether an answer shows that further probes are pointless for now."""
         return any(map(self._defers, self.open_answers))
 
     def _defers(self, answer: Answer) -> bool:

@@ -95,7 +95,7 @@ class _Port:
         answered: asyncio.Future[bytes] = loop.create_future()
         self._asked += 1
         self._open[identity] = question, answered
-        timer = loop.call_later(seconds, _give_up, answered)
+        timer = loop.call_later(seconds, _time_out, answered)
         try:
             self._send(loop, query)
             return query, await answered
@@ -170,7 +170,7 @@ def octets_of(name: str) -> bytes:
     return b"".join(bytes((len(label),)) + label for label in name.encode().split(b".")) + b"\0"
 
 
-def _give_up(answered: asyncio.Future[bytes]) -> None:
+def _time_out(answered: asyncio.Future[bytes]) -> None:
     if not answered.done():
         answered.set_exception(TimeoutError())
 

@@ -210,7 +210,7 @@ class RemoteProber:
         return result.answer
 
     def _answer_for_random_address(self, catch_all: bool) -> Answer:  # noqa: FBT001 - it is what is known, not how to do it
-        """Answer for the random address: with a real one the verifier has told whether the domain is a catch-all."""
+        """Answer for the random address: the answer about a real one shows whether the domain is a catch-all."""
         meaning = Meaning.ACCEPTED if catch_all else Meaning.NO_SUCH_MAILBOX
         text = f"{self._verifier.name} says: is_catch_all is {str(catch_all).lower()}"
         return Answer(meaning, 0, text, self._verifier.name, datetime.now(UTC), denied=not catch_all)

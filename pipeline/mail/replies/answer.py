@@ -167,7 +167,7 @@ def stated_wait(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What a reply tells, whoever it is about."""
+    """The part of an answer that does not depend on the address."""
 
     judgement: Judgement
     denied: bool

@@ -9,7 +9,7 @@ from pipeline.mail.replies.meaning import CONCLUSIVE, Meaning
 from pipeline.mail.replies.rules import Rule, fold, standard_rules
 from pipeline.mail.smtp.reply import Reply
 
-# The texts come from strangers, so every pattern must take linear time: a word with an @ is matched once, from its
+# Any server can send any text, so every pattern must take linear time: a word with an @ is matched once, from its
 # beginning (tests/test_linear_time.py).
 _SEPARATOR = r"\s<>,;:()\"\[\]"
 _ADDRESS = re.compile(rf"<[^<>\s]*+>|(?<![^{_SEPARATOR}])[^{_SEPARATOR}][^@{_SEPARATOR}]*+@[^{_SEPARATOR}]++")
@@ -81,17 +81,17 @@ def classify_refused_session(reply: Reply) -> Meaning:
 
 
 def is_too_many_recipients(reply: Reply) -> bool:
-    """Say whether a reply refuses a recipient only for their number in the transaction (RFC 5321 4.5.3.1.10)."""
+    """Return whether a reply refuses a recipient only because the transaction has too many (RFC 5321 4.5.3.1.10)."""
     if reply.code not in (451, 452, 552):
         return False
     return reply.enhanced[2:] == "5.3" or _TOO_MANY_RECIPIENTS.search(words_of(reply)) is not None
 
 
 def denies_mailbox(reply: Reply, book: RuleBook | None = None) -> bool:
-    """Say whether a reply, even a transient one, says that the mailbox does not exist.
+    """Return whether a reply, even a transient one, says that the mailbox does not exist.
 
-    For a real address a 4xx is never "no". But a server that words its 4xx so for an invented address, after
-    it took a real one, is not a catch-all.
+    A transient reply never refuses a real address for good. But a server that answers so about the random address,
+    after it accepted a real one, is not a catch-all.
     """
     if reply.code < 400:
         return False
@@ -108,7 +108,7 @@ def words_of(reply: Reply) -> str:
 def without_addresses(reply: Reply, asked: str = "") -> Reply:
     """Replace the addresses in a reply, so that the replies to many recipients become equal.
 
-    The address that was `asked` about is replaced first: most replies name only that one, which is quicker.
+    The address `asked` is the one that was probed. It is replaced first, which is quick: most replies name no other.
     """
     for line in reply.lines:
         if "@" in line or "<" in line:
