@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from models.database import Database, open_database
+from models.database import Database, check_at_start, open_database
 from models.postgres_errors import Meaning, PostgresUnavailable, meaning_of, server_message_of
 from tests.factories import pending_run
 
@@ -143,3 +143,10 @@ def test_an_unknown_account_does_not_make_the_database_unavailable(database: Dat
             text("INSERT INTO suppressions (account_id, sha256, kind) VALUES (:id, sha256('x'), 'hash')"),
             {"id": uuid4()},
         )
+
+
+def test_a_process_that_starts_without_its_database_logs_neither_host_nor_role(caplog: pytest.LogCaptureFixture) -> None:
+    check_at_start("postgresql://a_role@127.0.0.1:9/none")
+
+    (record,) = caplog.records
+    assert record.message == "Postgres is unavailable: OperationalError; `growth doctor` says why"
