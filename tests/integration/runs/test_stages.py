@@ -254,7 +254,7 @@ def test_a_suppression_list_that_can_not_be_read_is_no_fault_of_a_domain() -> No
         raise StorageFailed("suppression list", "database error 57014")
 
     async def scenario() -> list[int]:
-        domains = {"acme.test": records_of("acme.test", 1, 2)}
+        domains = {"acme.test": contacts_at("acme.test", 1, 2)}
         outcomes = work_by_domain(domains, unreadable, at_once=1, on_fault=OutcomeStatus.UNKNOWN)
         return [(await anext(outcomes)).position, (await anext(outcomes)).position]
 

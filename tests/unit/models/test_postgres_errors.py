@@ -145,7 +145,9 @@ def test_an_unknown_account_does_not_make_the_database_unavailable(database: Dat
         )
 
 
-def test_a_process_that_starts_without_its_database_logs_neither_host_nor_role(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_that_starts_without_its_database_logs_neither_host_nor_role(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     check_at_start("postgresql://a_role@127.0.0.1:9/none")
 
     (record,) = caplog.records
