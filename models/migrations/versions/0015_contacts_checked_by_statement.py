@@ -38,6 +38,10 @@ CREATE FUNCTION delete_what_contacts_have() RETURNS trigger LANGUAGE plpgsql AS 
 DECLARE
   name text;
 BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    TRUNCATE outcomes, deferrals;
+    RETURN NULL;
+  END IF;
   EXECUTE 'SELECT FROM runs WHERE id IN (SELECT run_id FROM gone) ORDER BY id FOR UPDATE';
   FOREACH name IN ARRAY ARRAY['outcomes', 'deferrals'] LOOP
     EXECUTE format('DELETE FROM %I WHERE run_id = ANY(ARRAY(SELECT DISTINCT run_id FROM gone))
@@ -71,6 +75,10 @@ def upgrade() -> None:
         "CREATE TRIGGER delete_with_contacts AFTER DELETE ON contacts REFERENCING OLD TABLE AS gone "
         "FOR EACH STATEMENT EXECUTE FUNCTION delete_what_contacts_have()"
     )
+    op.execute(
+        "CREATE TRIGGER truncate_with_contacts AFTER TRUNCATE ON contacts "
+        "FOR EACH STATEMENT EXECUTE FUNCTION delete_what_contacts_have()"
+    )
     for table in ("contacts", *TABLES):
         op.execute(
             f"CREATE TRIGGER same_contact BEFORE UPDATE OF run_id, position ON {table} "
@@ -81,7 +89,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("contacts", *TABLES):
         op.execute(f"DROP TRIGGER same_contact ON {table}")
-    op.execute("DROP TRIGGER delete_with_contacts ON contacts")
+    for trigger in ("delete_with_contacts", "truncate_with_contacts"):
+        op.execute(f"DROP TRIGGER {trigger} ON contacts")
     for table in TABLES:
         op.execute(f"DROP TRIGGER contacts_exist ON {table}")
         op.create_foreign_key(

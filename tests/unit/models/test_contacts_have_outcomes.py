@@ -69,6 +69,18 @@ def test_what_its_contacts_have_is_deleted_with_a_run(database: Database, table:
 
 
 @every_table
+def test_what_contacts_have_is_truncated_with_them(database: Database, table: str) -> None:
+    run_id = pending_run(database, count=2)
+    with database.transaction() as session:
+        add(session, table, run_id, 0, 1)
+
+    with database.transaction() as session:
+        session.execute(text("TRUNCATE contacts"))
+
+    assert left(database, table) == []
+
+
+@every_table
 @pytest.mark.parametrize("changed", ["contact", "what it has"])
 def test_neither_a_contact_nor_what_it_has_ever_changes_its_place(database: Database, table: str, changed: str) -> None:
     run_id = pending_run(database, count=2)
