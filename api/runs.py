@@ -30,7 +30,7 @@ from models.wire import (
 )
 from pipeline.credits import RateCard
 from pipeline.errors import UnknownRun
-from pipeline.results.exports import MIME_TYPES
+from pipeline.results.formats import MIME_TYPES
 from pipeline.runs import live_state
 from pipeline.runs.create import CreatedRun, create_run
 from pipeline.runs.lifecycle import cancel as cancel_run

@@ -2,13 +2,25 @@
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
 from typing import Any
 
 import psycopg
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy import CursorResult, Delete, Engine, ExceptionContext, Update, create_engine, event, text
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Delete,
+    Engine,
+    ExceptionContext,
+    TextClause,
+    Update,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -39,6 +51,11 @@ SELECT set_config(name, CAST(least(nullif(allowed, 0), most) AS text), true)
 FROM (VALUES ('statement_timeout', CAST(:statement_ms AS bigint)), ('lock_timeout', :lock_ms)) AS given (name, most),
 LATERAL (SELECT (extract(epoch FROM current_setting(name)::interval) * 1000)::bigint AS allowed) AS now
 """)
+ALLOW_IDLE = text("""
+SELECT before FROM (SELECT current_setting('idle_in_transaction_session_timeout') AS before OFFSET 0) AS now,
+  LATERAL set_config('idle_in_transaction_session_timeout', left(before, 0) || '0', true)
+""")
+LIMIT_IDLE = text("SELECT set_config('idle_in_transaction_session_timeout', :idle_timeout, true)")
 
 PLAN_ANEW = text("DISCARD PLANS")
 CHECKS_PLANNED_ANEW = "(SELECT) AS planned"
@@ -123,9 +140,12 @@ def _send_integers_as_bigint(connection: Any, _record: Any) -> None:
     connection.adapters.register_dumper(int, Int8Dumper)
 
 
-def allow_idle_transaction(session: Session) -> None:
-    """Let a transaction be idle: it reads rows and writes them to a file, and a slow disk must not end it."""
-    session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+@contextmanager
+def idle_transaction_allowed(session: Session) -> Iterator[None]:
+    """For a block that only reads, and writes a file meanwhile: a slow disk must not end its transaction."""
+    before = session.execute(ALLOW_IDLE).scalar_one()
+    yield
+    session.execute(LIMIT_IDLE, {"idle_timeout": before})
 
 
 def allow_time_for(session: Session, contacts: int) -> None:
@@ -159,11 +179,37 @@ def changed_rows(session: Session, statement: Update | Delete) -> int:
 def copy_rows(session: Session, statement: str, rows: Iterable[Sequence[Any]]) -> None:
     """Run COPY … FROM STDIN. Raises SQLAlchemy's errors, like any other statement."""
     connection = session.connection()
+    with _driver_of(connection, statement) as driver, driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def stream_rows(
+    session: Session, statement: TextClause, parameters: Mapping[str, Any], size: int
+) -> Generator[Sequence[tuple[Any, ...]]]:
+    """The rows of a query in batches of `size`, while the server goes on with the next ones.
+
+    Without a cursor on the server: neither side waits for the other, and neither holds more than what is on its way.
+    Whoever stops among the rows must end the transaction.
+    """
+    connection = session.connection()
+    sql = str(statement.compile(dialect=connection.dialect))
+    at_once = size if psycopg.capabilities.has_stream_chunked() else 1
+    with (
+        _driver_of(connection, sql) as driver,
+        driver.cursor() as cursor,
+        closing(cursor.stream(sql, parameters, size=at_once)) as rows,
+    ):
+        while batch := list(islice(rows, size)):
+            yield batch
+
+
+@contextmanager
+def _driver_of(connection: Connection, statement: str) -> Iterator[Any]:
+    """The driver's own connection, whose errors are raised as SQLAlchemy's, without values."""
     driver: Any = connection.connection.driver_connection
     try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
+        yield driver
     except psycopg.Error as error:
         hide_data(error)
         is_gone = driver.closed or is_of_no_more_use(error)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from models.account import Account
 from models.api_key import ApiKey, hash_api_key
 from models.artifact import EXPORT, Artifact
+from models.database import stream_rows
 from models.run import Run
 from models.run_chunk import RunChunk
 from models.run_event import RunEvent
@@ -17,13 +18,29 @@ from models.run_stage import RunStage
 from models.schema import word
 from models.status import ChunkStatus
 
-# One row per contact, with the outcomes of the stage that finds addresses and of the stage that judges them. Columns of
-# a stage without an outcome are NULL. The LIMITs keep the planner to one primary key look-up per outcome: without
-# statistics of a fresh run it would join on (run, stage) alone.
-RESULT_ROWS = """
-SELECT c.input_row, c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email AS input_email, c.extra,
-       coalesce(l.email, v.email) AS email, l.status AS lookup_status, l.reason AS lookup_reason,
-       l.source, l.score AS lookup_score, v.status AS verdict, v.reason AS verify_reason, v.score AS verify_score
+ROWS_AT_ONCE = 250
+"""Between two batches of an export its lease is renewed, and the worker may stop."""
+
+ResultRow = Sequence[Any]
+"""The columns of `RESULT_COLUMNS`: `pipeline.results.rows` names them for clients."""
+
+# One row per contact: its own columns, its further columns as JSON, then address, status, reason, score and source. The
+# verdict decides if there is one. Columns of a stage without an outcome are NULL.
+RESULT_COLUMNS = """
+SELECT c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email AS input_email,
+       CAST(c.extra AS text) AS extra, found.email,
+       CASE WHEN found.email IS NULL THEN l.status ELSE coalesce(v.status, 'unverified') END,
+       CASE WHEN found.email IS NULL THEN coalesce(nullif(l.reason, ''), v.reason)
+            WHEN v.status IS NULL THEN l.reason ELSE v.reason END,
+       CASE WHEN found.email IS NULL THEN 0 WHEN v.status IS NULL THEN l.score ELSE v.score END,
+       CASE WHEN found.email IS NULL THEN NULL WHEN v.status IS NULL THEN l.source
+            ELSE coalesce(nullif(l.source, ''), 'input') END
+"""
+
+# For a few contacts. The LIMITs keep the planner to one primary key look-up per outcome: without statistics of a fresh
+# run it would join on (run, stage) alone.
+FIRST_RESULTS = text(f"""
+{RESULT_COLUMNS}
 FROM contacts c
 LEFT JOIN LATERAL (
   SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :finding AND o.position = c.position LIMIT 1
@@ -31,10 +48,32 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
   SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :judging AND o.position = c.position LIMIT 1
 ) v ON true
+CROSS JOIN LATERAL (SELECT coalesce(l.email, v.email) AS email) found
+WHERE c.run_id = :run_id AND NOT c.erased AND c.input_row < :count
+ORDER BY c.input_row LIMIT :count
+""")  # noqa: S608 - a constant of ours
+
+# For all contacts: contacts and outcomes are read in the order of their primary keys, and sorted in the end.
+ALL_RESULTS = text(f"""
+{RESULT_COLUMNS}
+FROM contacts c
+LEFT JOIN outcomes l ON l.run_id = :run_id AND l.stage = :finding AND l.position = c.position
+LEFT JOIN outcomes v ON v.run_id = :run_id AND v.stage = :judging AND v.position = c.position
+CROSS JOIN LATERAL (SELECT coalesce(l.email, v.email) AS email) found
 WHERE c.run_id = :run_id AND NOT c.erased
-"""
-ALL_RESULTS = text(f"{RESULT_ROWS} ORDER BY c.input_row")
-FIRST_RESULTS = text(f"{RESULT_ROWS} AND c.input_row < :count ORDER BY c.input_row LIMIT :count")
+ORDER BY c.input_row
+""")
+
+# The only plan that is left is a merge of primary keys, whatever the planner knows of the tables. The statement takes
+# as long as whoever reads it: a slow disk must not end it.
+READ_ALL = text("""
+SELECT set_config(name, 'off', true) FROM unnest(ARRAY[
+  'enable_nestloop', 'enable_hashjoin', 'enable_bitmapscan', 'enable_seqscan'
+]) AS name
+UNION ALL SELECT set_config(name, '0', true) FROM unnest(ARRAY[
+  'max_parallel_workers_per_gather', 'statement_timeout'
+]) AS name
+""")
 
 # A chunk is free if its lease has ended, if its pause has ended, or if it was never tried; in this order. Each part
 # reads the beginning of an index, however many chunks the stage has, and however many of them wait.
@@ -118,13 +157,14 @@ def first_results(
 
 
 def stream_results(
-    session: Session, run_id: UUID, finding: str | None, judging: str | None, batch: int = 2000
-) -> Generator[Row[Any]]:
-    """Stream all result rows through a server-side cursor, so that memory does not grow with the run."""
-    with session.execute(
-        ALL_RESULTS, _of_stages(run_id, finding, judging), execution_options={"yield_per": batch}
-    ) as rows:
-        yield from rows
+    session: Session, run_id: UUID, finding: str | None, judging: str | None
+) -> Generator[Sequence[ResultRow]]:
+    """Stream all result rows in batches, so that memory does not grow with the run.
+
+    Call it in a transaction that does nothing else: it goes on without time limits, and with one kind of plan.
+    """
+    session.execute(READ_ALL)
+    return stream_rows(session, ALL_RESULTS, _of_stages(run_id, finding, judging), ROWS_AT_ONCE)
 
 
 def free_chunks(session: Session, run_id: UUID, stage: str, count: int) -> Sequence[int]:

@@ -10,7 +10,7 @@
    `runs.live_state` publishes the progress for readers.
 5. The task that finishes the last chunk completes the stage with `runs.lifecycle.advance`; the chain's next task begins
    the next stage.
-6. The last task writes the export files with `results.exports.write_export`. `runs.lifecycle.complete` then writes
+6. The last task writes the export files with `results.exports.write_exports`. `runs.lifecycle.complete` then writes
    the preview, the data source mix, the gap report, the rebate and the status `completed` in one transaction.
 7. If a process dies, the sweeper finds the run with `runs.stalled.find_stalled` and sends its chain again. The rows say
    where to go on.

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from models.account import Account
 from models.database import Database
-from models.queries import stream_results
+from models.queries import first_results
 from models.run import Run
 from models.run_chunk import COMPILE
 from models.tables import Base
@@ -25,7 +25,7 @@ from models.transitions import RunError
 from models.wire import ContactIn
 from pipeline.credits import RateCard
 from pipeline.mail.network import MailNetwork
-from pipeline.results.exports import put_in_place, write_export
+from pipeline.results.exports import put_in_place, write_exports
 from pipeline.runs import lifecycle, live_state
 from pipeline.runs.create import create_run
 from settings import Settings
@@ -75,14 +75,10 @@ class OldRuns:
             lifecycle.begin_stage(session, run_id, COMPILE, WORKER, count)
         lease = leased_chunk(self.database, run_id, COMPILE)
         with self.database.transaction() as session:
-            exports = [
-                write_export(
-                    self.exports, run_id, name, ["private_column"], stream_results(session, run_id, LOOKUP, VERIFY)
-                )
-                for name in ("csv", "json")
-            ]
+            rows = first_results(session, run_id, count, LOOKUP, VERIFY)
+            exports = write_exports(self.exports, run_id, ["csv", "json"], ["private_column"], [rows])
             lifecycle.complete(session, lease, exports, LEASE_S)
-            put_in_place(self.exports, exports)
+            put_in_place(self.exports, run_id, exports)
         return self._ended(run_id, days_ago)
 
     def stopped_run(self, status: str, count: int = 3, days_ago: float = OLD_DAYS) -> UUID:

@@ -1,12 +1,18 @@
-"""Compiles a run: writes the export files, which may be repeated, and then all results in one transaction."""
+"""Compiles a run: writes the export files, which may be repeated, and then all results in one transaction.
+
+A small run is compiled in one transaction, from its rows to its results.
+"""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.queries import preset_of_run
+from models.database import idle_transaction_allowed
+from models.queries import first_results, preset_of_run
+from models.run import Run
 from models.run_chunk import COMPILE
 from models.transitions import forget_exports
 from pipeline.errors import LeaseLost
@@ -16,17 +22,18 @@ from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.live_state import LiveState
 from pipeline.runs.trouble import Step, StepFailed
+from pipeline.stages import address_stages
 from worker.attempts import fail_attempt
 from worker.chain import begin
 from worker.commit_retry import retry_commit, retry_commit_of_end, work_under
 from worker.dispatch import broker_may_be_away, send_chain
-from worker.export import WorkerStops, disk_error, write_exports
+from worker.export import WorkerStops, disk_error, stream_files, write_files
 from worker.process import Process
 
 PAUSE_S = 5.0
 """The pause after a disk error, or while export files of another run of the account are written."""
 SMALL = 2000
-"""Up to so many contacts an export takes no longer than a step of a chunk, and need not wait for a turn."""
+"""Up to so many contacts an export takes no longer than a step of a chunk: it needs no turn, and holds all its rows."""
 
 log = logging.getLogger(__name__)
 
@@ -48,34 +55,71 @@ def compile_run(process: Process, run_id: UUID, worker: str) -> None:
 def _compile(process: Process, lease: Lease) -> None:
     """Raises `LeaseLost`. A disk error and another run's turn are no failed attempts: the run waits."""
     try:
-        if _begin_writing(process, lease):
-            _write_and_complete(process, lease)
-        else:
-            _pause(process, lease, "another_export_of_the_account")
+        state = _compile_small(process, lease)
+        if state is None and _begin_writing(process, lease):
+            state = _compile_large(process, lease)
     except WorkerStops:
         _release(process, lease)
     except OSError as error:
         name = disk_error(error)
         log.error("run %s: its export files can't be written (%s); next try in %g s", lease.run_id, name, PAUSE_S)
         _pause(process, lease, name)
+    else:
+        if state is None:
+            _pause(process, lease, "another_export_of_the_account")
+        else:
+            process.publish(state)
 
 
-def _write_and_complete(process: Process, lease: Lease) -> None:
-    exports = retry_commit(process, work_under(lease), lambda session: _write(process, lease, session))
+def _compile_small(process: Process, lease: Lease) -> LiveState | None:
+    """Write the files and complete the run in one transaction, which locks nothing while it writes.
+
+    None for a large run.
+    """
+
+    def step(session: Session) -> LiveState | None:
+        run = lifecycle.refreshed(session, lease.run_id)
+        if run.contact_count > SMALL:
+            return None
+        with _discarding(process, _write(process, session, run)) as exports:
+            return _completed(process, session, lease, exports)
+
+    return retry_commit_of_end(process, lease, step)
+
+
+def _compile_large(process: Process, lease: Lease) -> LiveState:
+    exports = retry_commit(process, work_under(lease), lambda session: _stream(process, lease, session))
+    with _discarding(process, exports):
+        return retry_commit_of_end(process, lease, lambda session: _completed(process, session, lease, exports))
+
+
+def _write(process: Process, session: Session, run: Run) -> list[ExportFile]:
+    if not run.export_formats:
+        return []
+    with idle_transaction_allowed(session):
+        rows = first_results(session, run.id, run.contact_count, *address_stages(run.preset))
+        return write_files(process, run, [rows])
+
+
+def _stream(process: Process, lease: Lease, session: Session) -> list[ExportFile]:
+    run = lifecycle.refreshed(session, lease.run_id)
+    return stream_files(process, session, run, lambda: _renew(process, lease))
+
+
+@contextmanager
+def _discarding(process: Process, exports: Sequence[ExportFile]) -> Iterator[Sequence[ExportFile]]:
+    """Delete the files that are not handed out when the block ends."""
     try:
-        _complete(process, lease, exports)
+        yield exports
     finally:
         discard(process.settings.export_dir, exports)
 
 
-def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> None:
-    def end(session: Session) -> LiveState:
-        with trouble.step(Step.COMPLETE):
-            run = lifecycle.complete(session, lease, exports, process.settings.lease_seconds)
-        put_in_place(process.settings.export_dir, exports)
-        return live_state.build(session, run, process.settings.public_url)
-
-    process.publish(retry_commit_of_end(process, lease, end))
+def _completed(process: Process, session: Session, lease: Lease, exports: Sequence[ExportFile]) -> LiveState:
+    with trouble.step(Step.COMPLETE):
+        run = lifecycle.complete(session, lease, exports, process.settings.lease_seconds)
+    put_in_place(process.settings.export_dir, run.id, exports)
+    return live_state.build(session, run, process.settings.public_url)
 
 
 def _begin_writing(process: Process, lease: Lease) -> bool:
@@ -87,8 +131,7 @@ def _begin_writing(process: Process, lease: Lease) -> bool:
 
     def step(session: Session) -> bool:
         run = chunks.record(session, lease, (), settings.lease_seconds)
-        is_large = run.contact_count > SMALL and bool(run.export_formats)
-        if is_large and not take_turn(session, run, lease.worker, settings.lease_seconds):
+        if run.export_formats and not take_turn(session, run, lease.worker, settings.lease_seconds):
             return False
         remove_exports(settings.export_dir, run.id)
         return True
@@ -111,15 +154,14 @@ def _release(process: Process, lease: Lease) -> None:
 def _end_early(process: Process, lease: Lease, leave: Callable[[Session], None]) -> None:
     def end(session: Session) -> LiveState:
         chunks.record(session, lease, (), process.settings.lease_seconds)
+        with suppress(OSError):
+            # What attempts that were killed have left: the disk may be full.
+            remove_exports(process.settings.export_dir, lease.run_id)
         leave(session)
         forget_exports(session, lease.run_id)
         return live_state.build(session, lifecycle.refreshed(session, lease.run_id), process.settings.public_url)
 
     process.publish(retry_commit_of_end(process, lease, end))
-
-
-def _write(process: Process, lease: Lease, session: Session) -> list[ExportFile]:
-    return write_exports(process, session, lease.run_id, lambda: _renew(process, lease))
 
 
 def _renew(process: Process, lease: Lease) -> None:

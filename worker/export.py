@@ -1,24 +1,22 @@
-"""Writes export files row by row under a lease. A worker that stops leaves them to another one."""
+"""Writes export files from one stream of rows, under a lease. A worker that stops leaves them to another one."""
 
 import errno
 import logging
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from models.database import allow_idle_transaction
+from models.database import idle_transaction_allowed
 from models.postgres_errors import QUERY_CANCELED, PostgresUnavailable, StatementTimeout
-from models.queries import exports_of_run, stream_results
+from models.queries import ResultRow, exports_of_run, stream_results
 from models.run import Run
 from pipeline.errors import LeaseLost, traced
 from pipeline.results import export_lease
 from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease
-from pipeline.results.exports import ExportFile, discard, put_in_place, remove_exports, write_export
+from pipeline.results.exports import ExportFile, discard, put_in_place, remove_exports, write_exports
 from pipeline.runs import live_state
 from pipeline.runs.lifecycle import refreshed
 from pipeline.runs.live_state import LiveState
@@ -52,23 +50,25 @@ def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
         _delete_void_files(process, run_id)
 
 
-def write_exports(process: Process, session: Session, run_id: UUID, renew: Callable[[], None]) -> list[ExportFile]:
+def stream_files(process: Process, session: Session, run: Run, renew: Callable[[], None]) -> list[ExportFile]:
     """Write all files of a run under temporary names, and call `renew` each `CHECKPOINT_SECONDS`.
 
-    Raises `OSError` for a disk error, `WorkerStops` when the worker stops, and whatever `renew` raises. No file is left
-    behind then.
+    The transaction must do nothing else. Raises `OSError` for a disk error, `WorkerStops` when the worker stops, and
+    whatever `renew` raises. No file is left behind then.
     """
-    allow_idle_transaction(session)
-    run, directory = refreshed(session, run_id), process.settings.export_dir
-    exports: list[ExportFile] = []
-    try:
-        for name in run.export_formats:
-            with closing(_rows(process, session, run, renew)) as rows:
-                exports.append(write_export(directory, run_id, name, run.extra_columns, rows))
-    except BaseException:
-        discard(directory, exports)
-        raise
-    return exports
+    if not run.export_formats:
+        return []
+    with (
+        idle_transaction_allowed(session),
+        closing(stream_results(session, run.id, *address_stages(run.preset))) as batches,
+    ):
+        return write_files(process, run, _renewing(process, batches, renew))
+
+
+def write_files(process: Process, run: Run, batches: Iterable[Sequence[ResultRow]]) -> list[ExportFile]:
+    """Write all files of a run from its result rows. Raises as `stream_files` does."""
+    rows = _until_told_to_stop(process, batches)
+    return write_exports(process.settings.export_dir, run.id, run.export_formats, run.extra_columns, rows)
 
 
 def disk_error(error: OSError) -> str:
@@ -76,16 +76,22 @@ def disk_error(error: OSError) -> str:
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
 
 
-def _rows(process: Process, session: Session, run: Run, renew: Callable[[], None]) -> Generator[Row[Any]]:
+def _renewing(
+    process: Process, batches: Iterable[Sequence[ResultRow]], renew: Callable[[], None]
+) -> Iterator[Sequence[ResultRow]]:
     renewed = time.monotonic()
-    with closing(stream_results(session, run.id, *address_stages(run.preset))) as rows:
-        for row in rows:
-            if process.draining.is_set():
-                raise WorkerStops
-            if time.monotonic() - renewed > process.settings.checkpoint_seconds:
-                renew()
-                renewed = time.monotonic()
-            yield row
+    for rows in batches:
+        if time.monotonic() - renewed > process.settings.checkpoint_seconds:
+            renew()
+            renewed = time.monotonic()
+        yield rows
+
+
+def _until_told_to_stop(process: Process, batches: Iterable[Sequence[ResultRow]]) -> Iterator[Sequence[ResultRow]]:
+    for rows in batches:
+        if process.draining.is_set():
+            raise WorkerStops
+        yield rows
 
 
 def _lease(process: Process, run_id: UUID, worker: str) -> ExportLease | None:
@@ -137,13 +143,13 @@ def _written(process: Process, lease: ExportLease) -> Sequence[ExportFile]:
         # Void files, and what a killed attempt has left.
         remove_exports(process.settings.export_dir, lease.run_id)
     with process.database.transaction() as session:
-        return write_exports(process, session, lease.run_id, renew)
+        return stream_files(process, session, refreshed(session, lease.run_id), renew)
 
 
 def _hand_out(process: Process, lease: ExportLease, exports: Sequence[ExportFile]) -> None:
     def finish(session: Session, lease: ExportLease) -> Run:
         run = export_lease.finish_export(session, lease, exports)
-        put_in_place(process.settings.export_dir, exports)
+        put_in_place(process.settings.export_dir, run.id, exports)
         return run
 
     def was_committed(session: Session, _state: LiveState) -> bool:

@@ -13,6 +13,8 @@ from models.artifact import EXPORT, Artifact
 from pipeline.credits import Delivered
 from pipeline.results.exports import ExportFile
 
+NO_FILE = dict.fromkeys(("format", "mime_type", "bytes", "sha256", "storage_key"))
+
 Handed = dict[str, Any] | ExportFile
 
 
@@ -28,9 +30,9 @@ def verified_contacts(counts: Delivered) -> dict[str, Any]:
 
 def add_artifacts(session: Session, run_id: UUID, handed: Iterable[Handed]) -> None:
     """Add artifacts to a run; existing ones stay."""
-    rows = [_row(thing) if isinstance(thing, ExportFile) else thing for thing in handed]
-    for row in rows:
-        session.execute(insert(Artifact).values(run_id=run_id, **row).on_conflict_do_nothing())
+    rows = [{**NO_FILE, "run_id": run_id, **(_row(each) if isinstance(each, ExportFile) else each)} for each in handed]
+    if rows:
+        session.execute(insert(Artifact).values(rows).on_conflict_do_nothing())
 
 
 def retract_exports(session: Session, run_id: UUID) -> None:

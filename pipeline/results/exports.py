@@ -5,26 +5,21 @@ write it: a reader never sees half a file, and who lost that right never replace
 read what is in the directory: API, workers and sweeper run as one user.
 """
 
-import csv
 import hashlib
-import io
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row
-
-from pipeline.results.rows import export_columns, our_columns, result_contact
+from models.queries import ResultRow
+from pipeline.results.formats import FORMATS, MIME_TYPES
 
 PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
 SYNC_EVERY = 4_000_000
 """Bytes after which a file is flushed to disk: at its end alone, a slow disk would take longer than a lease."""
-MIME_TYPES = {"csv": "text/csv", "json": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,44 +39,44 @@ class ExportFile:
     unfinished: str
 
 
-Encoder = Callable[[Iterable[dict[str, Any]], Sequence[str]], Iterator[str]]
-
-
-def write_export(
+def write_exports(
     directory: Path,
     run_id: UUID,
-    export_format: str,
+    formats: Iterable[str],
     extra_columns: Sequence[str],
-    rows: Iterable[Row[Any]],
-) -> ExportFile:
-    """Write one export of a run beside its place.
+    batches: Iterable[Sequence[ResultRow]],
+) -> list[ExportFile]:
+    """Write all exports of a run beside their places, while its result rows are read once.
 
-    Raises `OSError` when the disk does not take it, and whatever `rows` does; then nothing is left.
+    Raises `OSError` when the disk does not take them, and whatever `batches` does; then nothing is left.
     """
-    key, name = f"{run_id}/contacts.{export_format}", f"{run_id}/.contacts.{export_format}.{uuid4().hex}"
-    unfinished = directory / name
     # Each by itself: with `parents`, only the last would get this mode.
-    directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-    unfinished.parent.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
-    ours = our_columns(extra_columns)
-    counted = _Counted(result_contact(row, ours) for row in rows)
+    if not directory.exists():
+        directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    (directory / str(run_id)).mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+    files: list[_UnfinishedFile] = []
     try:
-        digest = _write(unfinished, ENCODERS[export_format](counted, export_columns(extra_columns, ours)))
-        size = unfinished.stat().st_size
+        # One after the other: if the second can't be created, the first is deleted.
+        files += (_UnfinishedFile(directory, run_id, name, extra_columns) for name in formats)
+        for file in files:
+            file.begin()
+        for rows in batches:
+            for file in files:
+                file.write(rows)
+        return [file.finish() for file in files]
     except BaseException:
-        unfinished.unlink(missing_ok=True)
+        for file in files:
+            file.abandon()
         raise
-    mime_type = MIME_TYPES[export_format]
-    return ExportFile(
-        f"contacts_{export_format}", export_format, mime_type, counted.count, size, digest, key, unfinished=name
-    )
 
 
-def put_in_place(directory: Path, exports: Iterable[ExportFile]) -> None:
-    """Give the files their names. Call it in the transaction that hands them out, under the run's lock.
+def put_in_place(directory: Path, run_id: UUID, exports: Collection[ExportFile]) -> None:
+    """Give the files their names, and delete what earlier attempts have left.
 
-    A second time does nothing. Raises `OSError` when a file is gone.
+    Call it in the transaction that hands them out, under the run's lock. A second time does nothing. Raises `OSError`
+    when a file is gone.
     """
+    names = {Path(export.storage_key).name for export in exports}
     for export in exports:
         try:
             (directory / export.unfinished).replace(directory / export.storage_key)
@@ -89,6 +84,7 @@ def put_in_place(directory: Path, exports: Iterable[ExportFile]) -> None:
             # An earlier try of the same transaction did it.
             if not (directory / export.storage_key).exists():
                 raise
+    _remove_all_but(names, directory / str(run_id))
 
 
 def discard(directory: Path, exports: Iterable[ExportFile]) -> None:
@@ -109,36 +105,67 @@ def remove_exports(directory: Path, run_id: UUID) -> None:
     A second time, or while somebody else does the same, does nothing.
     """
     place = directory / str(run_id)
+    _remove_all_but((), place)
     with suppress(FileNotFoundError):
-        for path in place.iterdir():
-            path.unlink(missing_ok=True)
         place.rmdir()
 
 
-class _Counted:
-    """Passes items on and counts them."""
-
-    def __init__(self, items: Iterable[dict[str, Any]]) -> None:
-        self._items = items
-        self.count = 0
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for item in self._items:
-            self.count += 1
-            yield item
+def _remove_all_but(names: Collection[str], place: Path) -> None:
+    with suppress(FileNotFoundError):
+        for path in place.iterdir():
+            if path.name not in names:
+                path.unlink(missing_ok=True)
 
 
-def _write(path: Path, pieces: Iterable[str]) -> str:
-    digest, unsynced = hashlib.sha256(), 0
-    with open(path, "xb", opener=_private) as file:
-        for piece in pieces:
-            data = piece.encode()
-            digest.update(data)
-            unsynced += file.write(data)
-            if unsynced > SYNC_EVERY:
-                unsynced = _sync(file)
-        _sync(file)
-    return digest.hexdigest()
+class _UnfinishedFile:
+    """One export while it is written."""
+
+    def __init__(self, directory: Path, run_id: UUID, name: str, extra_columns: Sequence[str]) -> None:
+        self._run_id, self._name, self._format = run_id, name, FORMATS[name](extra_columns)
+        self._unfinished = f"{run_id}/.contacts.{name}.{uuid4().hex}"
+        self._path = directory / self._unfinished
+        self._digest = hashlib.sha256()
+        self._rows = self._bytes = self._unsynced = 0
+        self._file: BinaryIO = open(self._path, "xb", opener=_private)  # noqa: SIM115 - it stays open between batches
+
+    def begin(self) -> None:
+        self._append(self._format.head())
+
+    def write(self, rows: Sequence[ResultRow]) -> None:
+        self._rows += len(rows)
+        self._append(self._format.rows(rows))
+
+    def finish(self) -> ExportFile:
+        """Write the rest, all of it to disk."""
+        self._append(self._format.tail())
+        with self._file:
+            _sync(self._file)
+        return ExportFile(
+            asset_id=f"contacts_{self._name}",
+            format=self._name,
+            mime_type=MIME_TYPES[self._name],
+            rows=self._rows,
+            bytes=self._bytes,
+            sha256=self._digest.hexdigest(),
+            storage_key=f"{self._run_id}/contacts.{self._name}",
+            unfinished=self._unfinished,
+        )
+
+    def abandon(self) -> None:
+        """Close and delete it."""
+        with suppress(OSError):
+            # Closing writes what is left in the buffer, which a full disk refuses once more.
+            self._file.close()
+        with suppress(OSError):
+            self._path.unlink()
+
+    def _append(self, text: str) -> None:
+        data = text.encode()
+        self._digest.update(data)
+        self._bytes += len(data)
+        self._unsynced += self._file.write(data)
+        if self._unsynced > SYNC_EVERY:
+            self._unsynced = _sync(self._file)
 
 
 def _sync(file: BinaryIO) -> int:
@@ -149,43 +176,3 @@ def _sync(file: BinaryIO) -> int:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, PRIVATE_FILE)
-
-
-def _csv_lines(contacts: Iterable[dict[str, Any]], columns: Sequence[str]) -> Iterator[str]:
-    """RFC 4180, UTF-8. Values that are not text keep their JSON form. A row costs what it holds, not what others do."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(columns)
-    places = {column: place for place, column in enumerate(columns)}
-    for contact in contacts:
-        cells = [""] * len(columns)
-        for column, value in contact.items():
-            cells[places[column]] = _csv_value(value)
-        writer.writerow(cells)
-        yield _drained(buffer)
-    yield _drained(buffer)
-
-
-def _json_lines(contacts: Iterable[dict[str, Any]], _columns: Sequence[str]) -> Iterator[str]:
-    """One JSON array, one contact a line."""
-    before = "[\n"
-    for contact in contacts:
-        yield before + json.dumps(contact, ensure_ascii=False)
-        before = ",\n"
-    yield "\n]\n" if before != "[\n" else "[]\n"
-
-
-ENCODERS: dict[str, Encoder] = {"csv": _csv_lines, "json": _json_lines}
-
-
-def _csv_value(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _drained(buffer: io.StringIO) -> str:
-    text = buffer.getvalue()
-    buffer.seek(0)
-    buffer.truncate()
-    return text

@@ -1,12 +1,15 @@
 """A result row for clients: their own columns unchanged, then ours."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row
+from models.queries import ResultRow
 
 CONTACT_COLUMNS = ("first_name", "last_name", "full_name", "company", "domain")
 INPUT_EMAIL = "input_email"
+EXTRA = len(CONTACT_COLUMNS) + 1
+"""Where a result row has the client's further columns, as one JSON object: behind the input address."""
 RESULT_COLUMNS = ("email", "email_status", "email_reason", "email_score", "email_source")
 
 OurColumns = Mapping[str, str]
@@ -31,17 +34,8 @@ def export_columns(extra_columns: Sequence[str], ours: OurColumns) -> list[str]:
     return [*CONTACT_COLUMNS, ours[INPUT_EMAIL], *extra_columns, *(ours[name] for name in RESULT_COLUMNS)]
 
 
-def result_contact(row: Row[Any], ours: OurColumns) -> dict[str, Any]:
+def result_contact(row: ResultRow, ours: OurColumns) -> dict[str, Any]:
     """A result row as a mapping in the order of `export_columns`, with the client's columns that this contact has."""
-    contact = {name: getattr(row, name) for name in CONTACT_COLUMNS}
-    found = zip((ours[name] for name in RESULT_COLUMNS), _result(row), strict=True)
-    return {**contact, ours[INPUT_EMAIL]: row.input_email, **row.extra, **dict(found)}
-
-
-def _result(row: Row[Any]) -> tuple[Any, ...]:
-    """Address, status, reason, score and source. The verdict decides if there is one."""
-    if row.email is None:
-        return None, row.lookup_status, row.lookup_reason or row.verify_reason, 0, None
-    if row.verdict is None:
-        return row.email, "unverified", row.lookup_reason, row.lookup_score, row.source
-    return row.email, row.verdict, row.verify_reason, row.verify_score, row.source or "input"
+    contact = zip((*CONTACT_COLUMNS, ours[INPUT_EMAIL]), row[:EXTRA], strict=True)
+    result = zip((ours[name] for name in RESULT_COLUMNS), row[EXTRA + 1 :], strict=True)
+    return {**dict(contact), **json.loads(row[EXTRA]), **dict(result)}

@@ -44,18 +44,18 @@ def process(database_url: str, valkey_url: str, tmp_path: Path, monkeypatch: pyt
 
 
 class StopsAfter:
-    """A flag that is set after so many rows, so that the worker stops."""
+    """A flag that is set after so many batches of rows, so that the worker stops."""
 
-    def __init__(self, rows: int) -> None:
-        self.rows_left = rows
+    def __init__(self, batches: int) -> None:
+        self.batches_left = batches
 
     def is_set(self) -> bool:
-        self.rows_left -= 1
-        return self.rows_left < 0
+        self.batches_left -= 1
+        return self.batches_left < 0
 
 
-def stopping(process: Process, rows: int) -> Process:
-    return replace(process, draining=StopsAfter(rows))
+def stopping(process: Process, batches: int) -> Process:
+    return replace(process, draining=StopsAfter(batches))
 
 
 def kinds(database: Database, run_id: UUID) -> list[str]:
@@ -118,11 +118,14 @@ def test_a_message_delivered_again_later_leaves_the_files_as_they_are(process: P
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-@pytest.mark.parametrize("rows", [0, 7, 33], ids=["at the start", "in the first file", "in the second file"])
-def test_a_stopping_worker_leaves_the_export_to_another_at_once(process: Process, old_runs: OldRuns, rows: int) -> None:
+@pytest.mark.parametrize("batches", [0, 2, 5], ids=["at the start", "in the middle", "before the last rows"])
+def test_a_stopping_worker_leaves_the_export_to_another_at_once(
+    process: Process, old_runs: OldRuns, batches: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.queries.ROWS_AT_ONCE", 5)
     run_id = old_runs.unexported_run("cancelled", count=30)
 
-    export_stopped_run(stopping(process, rows), run_id, WORKER)
+    export_stopped_run(stopping(process, batches), run_id, WORKER)
     left = names(old_runs, run_id)
     export_stopped_run(process, run_id, OTHER)
 
@@ -131,11 +134,17 @@ def test_a_stopping_worker_leaves_the_export_to_another_at_once(process: Process
     assert old_runs.state(run_id)["export_handles"]
 
 
-@pytest.mark.parametrize("rows", [0, 4], ids=["in the first file", "in the second file"])
-def test_a_stopping_worker_leaves_compiling_to_another_at_once(process: Process, old_runs: OldRuns, rows: int) -> None:
+@pytest.mark.parametrize(
+    ("batches", "small"), [(0, 2000), (0, 2), (2, 2)], ids=["small run", "at once", "between rows"]
+)
+def test_a_stopping_worker_leaves_compiling_to_another_at_once(
+    process: Process, old_runs: OldRuns, batches: int, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.queries.ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("worker.compile.SMALL", small)
     run_id = looked_up_run(old_runs.database)
 
-    compile_run(stopping(process, rows), run_id, WORKER)
+    compile_run(stopping(process, batches), run_id, WORKER)
     left = names(old_runs, run_id)
     compile_run(process, run_id, OTHER)
 

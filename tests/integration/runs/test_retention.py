@@ -13,7 +13,7 @@ import redis
 from sqlalchemy import text
 
 from cli.local.stack import Stack
-from models.database import Database, allow_idle_transaction
+from models.database import Database, idle_transaction_allowed
 from pipeline.privacy.retention import BATCH
 from tests.factories import count
 from tests.integration.conftest import Client, Population, contacts_of
@@ -64,8 +64,11 @@ def test_a_second_sweeper_finishes_an_expiry_during_which_the_first_was_killed(
     environment = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(old_runs.exports)}
     run_id = old_runs.completed_run(count=2 * BATCH)
 
-    with database.transaction() as session, sweeper(environment, log) as killed:
-        allow_idle_transaction(session)
+    with (
+        database.transaction() as session,
+        idle_transaction_allowed(session),
+        sweeper(environment, log) as killed,
+    ):
         session.execute(text("SELECT FROM contacts WHERE position = :last FOR UPDATE"), {"last": 2 * BATCH - 1})
         wait_until(lambda: contacts_left(database) <= BATCH, log)
         killed.kill()

@@ -181,7 +181,7 @@ def export(session: Session, large: LargeRuns) -> None:
 
 
 def stream(session: Session, large: LargeRuns) -> None:
-    assert sum(1 for _ in stream_results(session, large.cancelled, LOOKUP, VERIFY)) == large.contacts
+    assert sum(map(len, stream_results(session, large.cancelled, LOOKUP, VERIFY))) == large.contacts
 
 
 def complete(session: Session, large: LargeRuns) -> None:

@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from sqlalchemy import inspect, text
 
-from models.database import Database, allow_idle_transaction, open_database
+from models.database import Database, idle_transaction_allowed, open_database
 from models.migrate import alembic_config, is_migrated, migrate
 from models.postgres_errors import DatabaseInUse
 from tests.factories import count, leased_chunk, started_run
@@ -48,8 +48,7 @@ def test_a_migration_that_waits_for_a_table_blocks_no_other_transaction(database
         command.downgrade(alembic_config(connection), "0010")
 
     with ThreadPoolExecutor(1) as pool:
-        with database.transaction() as exporting:
-            allow_idle_transaction(exporting)
+        with database.transaction() as exporting, idle_transaction_allowed(exporting):
             exporting.execute(text("SELECT count(*) FROM runs"))
             migrating = pool.submit(migrate, database)
             wait_until(lambda: waits_for_runs(database), "a migration that waits", seconds=10)

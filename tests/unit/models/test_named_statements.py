@@ -72,7 +72,7 @@ def values_of(ids: Mapping[str, Any], edge: int) -> dict[str, list[Any]]:
         "stage": LOOKUP, "earlier_stage": VERIFY, "finding": LOOKUP, "judging": VERIFY,
         "stages": [LOOKUP], "statuses": "{}", "reason": "suppressed", "kind": "resent",
         "positions": [position], "domains": ["alpha.test"], "may_pass": ["greylisted"], "lock": edge, "days": 30,
-        "milliseconds": edge,
+        "milliseconds": edge, "idle_timeout": "5s",
         "addresses": [b"0" * 32], "more": 0, "valid": 30.0, "risky": 7.0, "invalid": 30.0,
         "outcomes": json.dumps([outcome | {"evidence": {}}]),
         "deferrals": json.dumps([{"position": position, "seconds": edge, "reason": ""}]),

@@ -11,7 +11,7 @@ from models.queries import first_results, stream_results
 from models.run import Run
 from models.wire import ContactIn
 from pipeline.credits import RateCard
-from pipeline.results.exports import write_export
+from pipeline.results.exports import write_exports
 from pipeline.results.rows import our_columns, result_contact
 from pipeline.runs.create import create_run
 from pipeline.stages import address_stages
@@ -43,15 +43,12 @@ def exported(database: Database, directory: Path, *columns: dict[str, Any]) -> t
         run_id = create_run(
             session, account(database, 1_000_000).account_id, order_of(people), rate_card=RateCard()
         ).run_id
-    written = []
-    for export_format in ("csv", "json"):
-        with database.transaction() as session:
-            run = session.get_one(Run, run_id)
-            export = write_export(
-                directory, run_id, export_format, run.extra_columns, stream_results(session, run_id, *STAGES)
-            )
-        written.append((directory / export.unfinished).read_bytes().decode())
-    return list(csv.DictReader(io.StringIO(written[0], newline=""))), json.loads(written[1])
+    with database.transaction() as session:
+        columns_of_run = session.get_one(Run, run_id).extra_columns
+        rows = stream_results(session, run_id, *STAGES)
+        exports = write_exports(directory, run_id, ["csv", "json"], columns_of_run, rows)
+    as_csv, as_json = ((directory / export.unfinished).read_bytes().decode() for export in exports)
+    return list(csv.DictReader(io.StringIO(as_csv, newline=""))), json.loads(as_json)
 
 
 def test_columns_that_are_called_like_ours_come_back_untouched(database: Database, tmp_path: Path) -> None:
