@@ -59,7 +59,7 @@ def write_exports(
         # One after the other: if the second can't be created, the first is deleted.
         files += (_UnfinishedFile(directory, run_id, name, extra_columns) for name in formats)
         for file in files:
-            file.begin()
+            file.write_head()
         for rows in batches:
             for file in files:
                 file.write(rows)
@@ -128,7 +128,7 @@ class _UnfinishedFile:
         self._rows = self._bytes = self._unsynced = 0
         self._file: BinaryIO = open(self._path, "xb", opener=_private)  # noqa: SIM115 - it stays open between batches
 
-    def begin(self) -> None:
+    def write_head(self) -> None:
         self._append(self._format.head())
 
     def write(self, rows: Sequence[ResultRow]) -> None:
