@@ -33,10 +33,18 @@ OLD_WORDS = {
     r"Enquiry|_enquiry|enquiry_|ways_out|Ways?Out|[hH]andover|HandOver": "probe, egress, session reuse",
     r"\b[sS]hel[fv]|\bTold[A(\[.]|\bBatches[A(\[.]": "SharedCache, CachedValue, Coalescer",
     r"[sS]ought_|_sought\b|\bSought": "target",
-    r"\bput_off\b|_put_off": "deferred",
+    r"\bput_off\b|_puts?_(?:[a-z]+_)?off": "deferred",
     r"brought_|_brought\b|\bnot_asked\b|\bNotAsked": "supplied, suppressed, Unanswered",
     r"\b[cC]laimants?\b|\bContest\b|(?:of|about)_nobody\b": "contender, contested address, random probe",
     r"\b[pP]ilots?\b|\b[sS]trays\b|\b[eE]xplorer\b": "sample, outlier, exploratory probe",
+    r"invented[_ ](?:address|recipient|local)|(?:an?|the)_invented\b": "random address",
+    r"\bNOBODY|\b_?nobody\(|\b_Nobody\b|nobodys?_could|_nobodys\b": "random address, unknown address",
+    r"\b(?:said|told|heard)(?= (?:=|:=|\+=) |\.\w|\[|: \w+\[)|\b_?(?:said|told|heard)_(?:by|of)\b": "results, answers",
+    r"(?<![a-z])(?:chain|late|first|next)_links?(?![a-z])|_link_begun": "chain step",
+    r"\bgive_up\b|_give_up\b|\bgiven_up\b": "fail_attempt, finish",
+    r"_settl|\bsettl(?:e|ed|es|ing)_": "flush, finish, decide",
+    r"\bclaim(?:ed)?_|_claim(?:ed|s)?\b|(?:chunks?|runs?) (?:is|are|was|were) claimed": "lease, contend for",
+    r"[wW]ithdr[ae]w": "retract",
 }
 """Former names of ideas, and today's. A word that is right in another sense gets a narrower expression."""
 

@@ -77,20 +77,20 @@ def reserve(
     rows = _rows(session, account_id, questions)
     rest = _rest(session, account_id, run_id, caps)
     reserved = Reserved(session.execute(select(func.clock_timestamp())).scalar_one())
-    said: list[Known | OverBudget | Reserved] = []
+    results: list[Known | OverBudget | Reserved] = []
     ours: set[tuple[str, bytes]] = set()
     for question in questions:
         key = (question.source, question.digest)
         if key in ours:
-            said.append(Pending(question.dead_after))
+            results.append(Pending(question.dead_after))
             continue
         price = question.again_costs if key in rows else question.price
         known = _known(rows.get(key), question) or (None if rest.take(price) else OverBudget())
         if known is None:
             _write_question(session, account_id, run_id, question, price, reserved)
             ours.add(key)
-        said.append(known or reserved)
-    return said
+        results.append(known or reserved)
+    return results
 
 
 def record(session: Session, account_id: UUID, run_id: UUID, question: Question, answer: Found | NotFound) -> None:

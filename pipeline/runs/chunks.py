@@ -185,8 +185,8 @@ def fail_attempt(session: Session, lease: Lease, failed: StepFailed) -> None:
     times = fail_chunk_attempt(session, lease.run_id, lease.stage, lease.number, lease.token, trouble.LONGEST_PAUSE_S)
     if times is None:
         raise _lost(lease)
-    told = _named(lease) | {"step": failed.step.value, "fault": failed.fault, "times": times}
-    add_event(session, lease.run_id, EventKind.CHUNK_RELEASED, **told, reason="the chunk broke")
+    detail = _named(lease) | {"step": failed.step.value, "fault": failed.fault, "times": times}
+    add_event(session, lease.run_id, EventKind.CHUNK_RELEASED, **detail, reason="the chunk broke")
     if lease.stage == COMPILE:
         # Otherwise the failed attempt would keep its account's turn for exports.
         forget_exports(session, lease.run_id)

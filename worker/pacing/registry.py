@@ -58,7 +58,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A slot that is released, or a request that is withdrawn."""
+    """A slot that is released, or a request that is cancelled."""
 
     id: str
     place: Place
