@@ -169,7 +169,7 @@ def old_runs(database: Database, redis_client: redis.Redis, tmp_path: Path) -> O
 
 
 def add_answer(session: Session, run_id: UUID, days_ago: float, number: int = 0) -> None:
-    """A provider's answer that was asked for by a run."""
+    """Insert a provider's answer to a question of a run."""
     session.execute(
         text("""
         INSERT INTO provider_answers (account_id, provider, question, run_id, asked_at, answered_at, status, email)

@@ -113,7 +113,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=1, help="the number of the first round, to repeat one")
     parser.add_argument("--alone", action="store_true", help="a round for each fault, instead of random ones")
     parser.add_argument("--outage", type=float, default=20, help="how long servers are unavailable, in seconds")
-    parser.add_argument("--broker", choices=["redis", "rabbitmq"], default="redis", help="which broker")
+    parser.add_argument("--broker", choices=["redis", "rabbitmq"], default="redis", help="the broker to use")
     parser.add_argument(
         "--route", choices=["direct", "pgbouncer"], default="direct", help="how the engine connects to Postgres"
     )
