@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 
-.PHONY: help install demo up test proof faults compose lint lock clean
+.PHONY: help install demo up test proof faults compose bench bench-full lint lock clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..."; exit 1; }
@@ -38,6 +39,17 @@ compose: ## the container stack for real (needs a Docker engine)
 faults: install ## the fault suite, long and randomised: make faults ROUNDS=200 SEED=1 BROKER=rabbitmq ROUTE=pgbouncer, or ALONE=1
 	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(if $(ALONE),--alone) $(if $(BROKER),--broker $(BROKER)) $(if $(ROUTE),--route $(ROUTE))
 
+$(PEERS)/.installed: bench/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/peers/requirements.txt
+	@touch $@
+
+bench: install $(PEERS)/.installed ## the benchmarks, beside other ways to do it: five minutes
+	$(BIN)/python -m bench
+
+bench-full: install $(PEERS)/.installed ## the same with large runs and more rounds: an hour
+	$(BIN)/python -m bench --full
+
 lint: install ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -47,6 +59,7 @@ lint: install ## format, lint, types, import rules
 lock: ## the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --extra dev pyproject.toml -o requirements/dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --extra sandbox pyproject.toml -o requirements/container.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate bench/peers/requirements.in -o bench/peers/requirements.txt
 
 clean: ## the virtual environment and the embedded servers' data, gone
-	rm -rf $(VENV) .growth
+	rm -rf $(VENV) $(PEERS) .growth

@@ -1,10 +1,11 @@
 """Measures the candidates for a table of invented people: right ones among the first eight, by culture, and speed."""
 
-import json
 import time
 from collections import Counter
 from pathlib import Path
 
+from bench.reporting.results import publish
+from bench.reporting.turns import Table
 from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.patterns.candidates import candidates
 
@@ -24,25 +25,22 @@ def main() -> None:
         ranked_first[culture] += ranked[:1] == expected.split()[:1]
         within_eight[culture] += len(set(expected.split()) & set(ranked))
     people = Counter(culture for culture, _, _ in table)
-    print(f"{'culture':16} people  first  expected within eight")
+    result = Table()
     for culture in people:
-        print(
-            f"{culture:16} {people[culture]:6}  {ranked_first[culture] / people[culture]:5.0%}"
-            f"  {within_eight[culture]} of {expected_count[culture]}"
-        )
+        result.add(culture, "people", [people[culture]])
+        result.add(culture, "right one first: %", [round(100 * ranked_first[culture] / people[culture])])
+        result.add(culture, "within eight", [within_eight[culture]])
+        result.add(culture, "of expected", [expected_count[culture]])
     started = time.process_time()
     for _ in range(ROUNDS):
         for _, full_name, _ in table:
             _rank(full_name)
-    print(
-        json.dumps(
-            {
-                "people": len(table),
-                "within_eight": round(within_eight.total() / expected_count.total(), 4),
-                "names_per_second": round(ROUNDS * len(table) / (time.process_time() - started)),
-            }
-        )
-    )
+    figures = {
+        "people": len(table),
+        "within_eight": round(within_eight.total() / expected_count.total(), 4),
+        "names_per_second": round(ROUNDS * len(table) / (time.process_time() - started)),
+    }
+    publish("candidates", "Candidates for the names of the world", result, figures)
 
 
 def _rank(full_name: str) -> list[str]:

@@ -8,7 +8,6 @@ beside the large one), each with median and maximum.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,8 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
+from bench.reporting.results import publish
+from bench.reporting.turns import Table
 from cli.accounts import create_account
 from cli.client import ApiClient, Credentials
 from cli.local.stack import Ports, Stack, running_stack
@@ -30,6 +31,8 @@ CONTACTS = 10
 WARM_UP = 3
 DOMAINS, OF_SMALL_RUNS = 660, 60
 HOURS_S = 3600
+ALONE, BESIDE = "alone", "beside the large run"
+WHOLE, FIRST = "ten contacts: ms", "first outcome: ms"
 
 TIMES = text("""
 SELECT 1000 * extract(epoch FROM max(e.at) FILTER (WHERE e.kind = 'completed') - min(e.at)) AS whole,
@@ -61,14 +64,25 @@ def main() -> None:
         Internet([*small, *large], domains) as internet,
         running_stack(Path(home), Ports(0, 0), concurrency=2, settings=_settings(internet)) as stack,
     ):
-        print(json.dumps(_measure(stack, small, large, options.runs)))
+        table, outcomes = _measure(stack, small, large, options.runs)
+    figures = {
+        "alone_ms": _spread(table, ALONE, WHOLE),
+        "beside_ms": _spread(table, BESIDE, WHOLE),
+        "first_outcome_alone_ms": _spread(table, ALONE, FIRST),
+        "first_outcome_ms": _spread(table, BESIDE, FIRST),
+        "runs": options.runs,
+        "large_run": {"contacts": len(large), "outcomes_by_then": outcomes},
+    }
+    publish("fairness", f"Ten contacts beside a run of {len(large):,}", table, figures, vars(options))
 
 
 def _settings(internet: Internet) -> dict[str, str]:
     return {**internet.settings(), "REQUESTS_PER_MINUTE": "100000"}
 
 
-def _measure(stack: Stack, small: Sequence[Person], large: Sequence[Person], runs: int) -> dict[str, object]:
+def _measure(stack: Stack, small: Sequence[Person], large: Sequence[Person], runs: int) -> tuple[Table, int]:
+    """Return the times, and how many outcomes the large run had in the end."""
+    table = Table()
     groups = [small[n : n + CONTACTS] for n in range(0, len(small), CONTACTS)]
     database = open_database(stack.database_url, pool_size=1)
     account = create_account(database, "Large", 4 * len(large))
@@ -76,22 +90,21 @@ def _measure(stack: Stack, small: Sequence[Person], large: Sequence[Person], run
         ApiClient(stack.credentials) as client,
         ApiClient(Credentials(stack.credentials.api_url, account.api_key)) as other,
     ):
-        alone = list(_small_runs(stack, client, database, groups[: WARM_UP + runs], "alone"))[WARM_UP:]
+        list(_small_runs(stack, client, database, groups[:WARM_UP], "warm-up"))
+        for times in _small_runs(stack, client, database, groups[WARM_UP : WARM_UP + runs], ALONE):
+            table.add(ALONE, WHOLE, [times.whole])
+            table.add(ALONE, FIRST, [times.first_outcome])
         run_id = other.create_run(_contacts(large), "full_pipeline")
         stack.engine.wait_until(lambda: _done(database, run_id) > 0, "the large run's first outcome", seconds=HOURS_S)
-        beside = list(_small_runs(stack, client, database, groups[WARM_UP + runs :], "beside"))
+        for times in _small_runs(stack, client, database, groups[WARM_UP + runs :], BESIDE):
+            table.add(BESIDE, WHOLE, [times.whole])
+            table.add(BESIDE, FIRST, [times.first_outcome])
         if other.read_run(run_id)["status"] in FINISHED:
             raise SystemExit("The large run ended before the small ones did: give it more --contacts.")
         outcomes = _done(database, run_id)
         other.cancel_run(run_id)
     database.close()
-    return {
-        "alone_ms": _spread([times.whole for times in alone]),
-        "beside_ms": _spread([times.whole for times in beside]),
-        "first_outcome_ms": _spread([times.first_outcome for times in beside]),
-        "runs": runs,
-        "large_run": {"contacts": len(large), "outcomes_by_then": outcomes},
-    }
+    return table, outcomes
 
 
 def _small_runs(
@@ -125,7 +138,8 @@ def _done(database: Database, run_id: str) -> int:
         return int(session.execute(DONE, {"run_id": run_id}).scalar_one())
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def _spread(table: Table, row: str, column: str) -> dict[str, float]:
+    values = table.rows[row][column]
     return {"median": round(statistics.median(values), 1), "max": round(max(values), 1)}
 
 

@@ -30,6 +30,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from bench.hostile_servers import HostileServers, hostile_servers
+from bench.reporting.results import publish
+from bench.reporting.turns import Table
 from cli.accounts import create_account
 from cli.client import ApiClient
 from cli.local.stack import Ports, Stack, running_stack
@@ -40,6 +42,7 @@ from sandbox.internet import Internet
 from sandbox.people import Person, invent_exactly
 
 CONTACTS = 10
+TEN_MS = "ten contacts: ms"
 WARM_UP = 3
 CONTACT_TIMEOUT_S = 10
 MEGABYTES = 1024 * 1024
@@ -100,7 +103,9 @@ def main() -> None:
         _hostile(internet) as servers,
         running_stack(Path(home), Ports(0, 0), concurrency=2, settings=_settings(internet, servers)) as stack,
     ):
-        print(json.dumps(_Scenes(stack, crowd, options.runs).figures(servers, options.scene)))
+        scenes = _Scenes(stack, crowd, options.runs)
+        figures = scenes.figures(servers, options.scene)
+    publish("hostile", "Ten contacts beside a hostile account", scenes.table, figures, vars(options))
 
 
 def _settings(internet: Internet, servers: HostileServers) -> dict[str, str]:
@@ -170,11 +175,13 @@ class _Scenes:
         self._stack, self._runs = stack, runs
         self._groups = [crowd[start : start + CONTACTS] for start in range(0, len(crowd), CONTACTS)]
         self._number = 0
+        self.table = Table()
 
     def figures(self, servers: HostileServers, scene_filter: str) -> dict[str, object]:
         with ApiClient(self._stack.credentials) as small, self._client("Hostile") as hostile:
             self._times(small, WARM_UP)
             alone = self._times(small, self._runs)
+            self.table.add("nothing", TEN_MS, alone)
             hostile.post(RUN, content=long_texts()[1]).raise_for_status()
             requests = [(name, request) for name, request in hostile_requests() if scene_filter in name]
             scenes = {name: self._measure_scene(small, hostile, name, request) for name, request in requests}
@@ -184,6 +191,7 @@ class _Scenes:
             if scene_filter in "hostile servers":
                 scenes["hostile servers"] = self._run_of_hostile_servers(small, hostile, servers)
             alone += self._times(small, self._runs)
+            self.table.add("nothing", TEN_MS, alone[self._runs :])
         base = statistics.median(alone)
         slowdowns = {name: round(float(str(scene["median_ms"])) / base, 2) for name, scene in scenes.items()}
         for name, scene in scenes.items():
@@ -211,6 +219,7 @@ class _Scenes:
     def _measure_scene(self, small: ApiClient, hostile: httpx.Client, name: str, request: Request) -> dict[str, object]:
         with _repeated(hostile, request) as answers:
             times = self._times(small, self._runs)
+        self.table.add(name, TEN_MS, times)
         median = round(statistics.median(times), 1)
         print(f"{name:34} {median:8.1f} ms, {len(request[1]) / MEGABYTES:6.2f} MB, answers {dict(answers)}", flush=True)
         return {"median_ms": median, "max_ms": round(max(times), 1), "answers": dict(answers)}
@@ -227,6 +236,7 @@ class _Scenes:
             lambda: hostile.get(run).json()["status"] in FINISHED, "the run of hostile servers", seconds=3600
         )
         seconds = round(time.perf_counter() - started, 1)
+        self.table.add("hostile servers", TEN_MS, times)
         median = round(statistics.median(times), 1)
         print(f"{'hostile servers':34} {median:8.1f} ms, their run ended after {seconds} s", flush=True)
         return {

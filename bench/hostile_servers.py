@@ -26,6 +26,7 @@ import dns.rdatatype
 import dns.rrset
 
 from pipeline.contacts import Batch, Contact
+from pipeline.lookup.providers.waterfall import NO_SOURCES
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome
 from pipeline.stages import stage_named
@@ -315,7 +316,7 @@ async def _work(stage: str, servers: HostileServers, config: MailNetworkConfig) 
     watcher = asyncio.create_task(_watch(longest))
     started, processor = time.perf_counter(), time.process_time()
     seconds: dict[str, float] = {}
-    async for result in stage_named(stage).stage.work(Batch(contacts), network):
+    async for result in stage_named(stage).stage.work(Batch(contacts), network, NO_SOURCES):
         reason = result.reason if isinstance(result, Outcome) else "deferred"
         domain = rows[result.position]["domain"].partition(".")[0]
         seconds[f"{domain} {reason}"] = round(time.perf_counter() - started, 2)

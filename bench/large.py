@@ -11,19 +11,20 @@ Linux only: the peaks are read from `/proc`.
 
 import argparse
 import csv
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from bench.reporting.results import publish
+from bench.reporting.turns import Table
 from cli.accounts import create_account
 from cli.client import ApiClient, Credentials
 from cli.local.stack import Ports, Stack, running_stack
@@ -71,8 +72,19 @@ def main() -> None:
             figures |= _cancelled_and_retried(stack, contacts, options.cancel_at)
         if options.verify:
             figures |= _completed(stack, addresses)
+        table = _table(figures)
         figures["peak_mb"] = _peaks_mb(stack)
-    print(json.dumps(figures))
+        for process, megabytes in figures["peak_mb"].items():
+            table.add(process, "peak: MB", [megabytes])
+    publish("large", "Large runs, by the growth command", table, figures, vars(options))
+
+
+def _table(seconds: Mapping[str, float]) -> Table:
+    table = Table()
+    for name, value in seconds.items():
+        if name.endswith("_s"):
+            table.add(name.removesuffix("_s").replace("_", " "), "seconds", [value])
+    return table
 
 
 def _options() -> argparse.Namespace:

@@ -6,13 +6,14 @@ measured is the engine's. Ends in one line of JSON.
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import time
 from multiprocessing.connection import Connection
 
 import psutil
 
+from bench.reporting.results import publish
+from bench.reporting.turns import Table
 from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome
@@ -29,7 +30,11 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--contacts", type=int, default=10_000)
     contacts = arguments.parse_args().contacts
-    print(json.dumps({shape: _measure(shape, contacts) for shape in SHAPES}))
+    table, figures = Table(), {shape: _measure(shape, contacts) for shape in SHAPES}
+    for shape, measured in figures.items():
+        for name, value in measured.items():
+            table.add(shape.replace("_", " "), name.replace("_", " "), [value])
+    publish("large_lists", f"Looking up {contacts:,} contacts", table, figures, {"contacts": contacts})
 
 
 def _measure(shape: str, contacts: int) -> dict[str, float]:

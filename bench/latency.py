@@ -14,6 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from bench.reporting.results import publish
+from bench.reporting.turns import Table
 from cli.client import ApiClient
 from cli.local.stack import Ports, Stack, running_stack
 from cli.watching import FINISHED
@@ -31,7 +33,7 @@ FROM run_events WHERE run_id = :run_id
 
 
 def main() -> None:
-    """Print each run's time, then the figures."""
+    """Print the figures."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--runs", type=int, default=20)
     runs = arguments.parse_args().runs
@@ -43,9 +45,10 @@ def main() -> None:
         running_stack(Path(home), Ports(0, 0), concurrency=1, settings=internet.settings()) as stack,
     ):
         times = list(_measure(stack, [crowd[n : n + CONTACTS] for n in range(0, len(crowd), CONTACTS)]))[WARM_UP:]
-    for number, milliseconds in enumerate(times, start=1):
-        print(f"run {number:2}: {milliseconds:6.1f} ms")
-    print(json.dumps({"median_ms": round(statistics.median(times), 1), "max_ms": round(max(times), 1), "runs": runs}))
+    table = Table()
+    table.add("Growth engine", "ten contacts: ms", times)
+    figures = {"median_ms": round(statistics.median(times), 1), "max_ms": round(max(times), 1), "runs": runs}
+    publish("latency", "A run of ten contacts in the sandbox", table, figures)
 
 
 def _measure(stack: Stack, groups: Sequence[Sequence[Person]]) -> Iterator[float]:

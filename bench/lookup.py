@@ -13,13 +13,14 @@ ten or more are worked separately, so that commands are counted for each. The la
 
 import argparse
 import asyncio
-import json
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.memory import Knowledge
+from bench.reporting.results import publish
+from bench.reporting.turns import Table
 from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Deferral, Outcome, OutcomeStatus
@@ -31,6 +32,7 @@ from sandbox.truth_set.employees import Employee, TruthSet, invent_truth_set
 CHUNK_SIZE = 200
 GREYLIST_SECONDS = 0.5
 SLOW_SECONDS = 0.05
+ROW = ("people", "findable", "recalled", "wrong", "probes")
 
 
 @dataclass
@@ -66,7 +68,8 @@ def main() -> None:
     print(f"cold: {seconds:.0f} s; " + ", ".join(f"{verb} {n}" for verb, n in everything.commands.most_common()))
     print(f"with the patterns of the domains alone: {_ratio(others.values(), cold.values()):.3f} of the cold commands")
     figures = _figures(truth, cold, everything) | {"warm_ratio": _ratio(warm.values(), cold.values())}
-    print(json.dumps({name: round(figure, 4) for name, figure in figures.items()} | {"seed": options.seed}))
+    rounded = {name: round(figure, 4) for name, figure in figures.items()} | {"seed": options.seed}
+    publish("lookup", "Looking up people whose addresses are known", _by_size(truth, cold), rounded, vars(options))
 
 
 def _options() -> argparse.Namespace:
@@ -206,6 +209,17 @@ def _commands_per_found(truth: TruthSet, result: PassResult) -> float:
     return result.commands.total() / right
 
 
+def _by_size(truth: TruthSet, cold: Mapping[str, PassResult]) -> Table:
+    table = Table()
+    for size_class, result in cold.items():
+        row, employees = f"contacts at a domain: {size_class}", [truth.employees[each] for each in result.outcomes]
+        right = sum(map(_right, employees, result.outcomes.values()))
+        findable = sum(employee.findable for employee in employees)
+        table.add(row, "found of those who can be: %", [round(100 * right / findable, 1)])
+        table.add(row, "SMTP commands per found address", [result.commands.total() / right])
+    return table
+
+
 def _ratio(warm: Iterable[PassResult], cold: Iterable[PassResult]) -> float:
     return sum(result.commands.total() for result in warm) / sum(result.commands.total() for result in cold)
 
@@ -230,11 +244,11 @@ def _print_tables(truth: TruthSet, result: PassResult) -> None:
         print()
 
 
-def _rows(truth: TruthSet, result: PassResult, group: Callable[[Employee], str]) -> Mapping[str, Counter[str]]:
+def _rows(truth: TruthSet, result: PassResult, group: Callable[[Employee], str]) -> Mapping[str, dict[str, float]]:
     sizes = Counter(employee.domain for employee in truth.employees)
-    rows: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    rows: dict[str, dict[str, float]] = {}
     for position, employee in enumerate(truth.employees):
-        outcome, row = result.outcomes[position], rows[group(employee)]
+        outcome, row = result.outcomes[position], rows.setdefault(group(employee), dict.fromkeys(ROW, 0))
         row["people"] += 1
         row["findable"] += employee.findable
         row["recalled"] += employee.findable and _right(employee, outcome)

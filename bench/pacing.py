@@ -5,8 +5,8 @@ time of the worker and of Valkey, and wall time, in microseconds a slot. And 400
 allows 4 at once, in two processes: the time of each turn beyond 20 ms / 4. Ends in one line of JSON.
 """
 
+import argparse
 import asyncio
-import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from bench.reporting.results import publish
+from bench.reporting.turns import Table
 from cli.local.embedded import embedded_valkey
 from pipeline.mail.pacing.in_process import ProcessPacing
 from pipeline.mail.pacing.slots import Pacing, PacingLimits, Place
@@ -23,27 +25,37 @@ LIMITS = PacingLimits(connections_per_host=4, connections_per_provider=40, recip
 MANY_HOSTS = [Place(f"192.0.2.{number}", f"provider{number}.example") for number in range(100)]
 ONE_HOST = [Place("198.51.100.1", "busy.example")]
 SESSION = 0.02
+SHARED, OWN = "shared, through Redis", "of one process"
+COLUMNS = {"wall_us": "a slot: µs", "worker_us": "of the worker: CPU µs", "valkey_us": "of Valkey: CPU µs"}
+TURN = "a turn at a busy host, beyond the session: µs"
 
 
 def main() -> None:
     """Print the figures."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--rounds", type=int, default=5)
+    rounds = arguments.parse_args().rounds
     with tempfile.TemporaryDirectory(prefix="growth-bench-") as home, embedded_valkey(Path(home)) as url:
-        print(json.dumps(asyncio.run(_measure(url))))
+        table = Table()
+        for _ in range(rounds):
+            asyncio.run(_measure(url, table))
+    figures = {
+        **{f"shared_{name}": round(table.median(SHARED, column) or 0, 1) for name, column in COLUMNS.items()},
+        "own_worker_us": round(table.median(OWN, COLUMNS["worker_us"]) or 0, 1),
+        "turn_beyond_session_us": round(table.median(SHARED, TURN) or 0, 1),
+    }
+    publish("pacing", "What a connection slot costs", table, figures, {"rounds": rounds})
 
 
-async def _measure(url: str) -> dict[str, float]:
+async def _measure(url: str, table: Table) -> None:
     client = Redis.from_url(url)
     try:
-        shared = await _without_waiting(SharedPacing(url, LIMITS, 400), client)
-        of_process = await _without_waiting(ProcessPacing(LIMITS, 400), client)
-        turn = await _with_waiting([SharedPacing(url, LIMITS, 400) for _ in range(2)])
+        for row, pacing in ((SHARED, SharedPacing(url, LIMITS, 400)), (OWN, ProcessPacing(LIMITS, 400))):
+            for name, microseconds in (await _without_waiting(pacing, client)).items():
+                table.add(row, COLUMNS[name], [microseconds])
+        table.add(SHARED, TURN, [await _with_waiting([SharedPacing(url, LIMITS, 400) for _ in range(2)])])
     finally:
         await client.aclose()
-    return {
-        **{f"shared_{name}": value for name, value in shared.items()},
-        "own_worker_us": of_process["worker_us"],
-        "turn_beyond_session_us": turn,
-    }
 
 
 async def _without_waiting(pacing: Pacing, client: Redis) -> dict[str, float]:

@@ -8,6 +8,8 @@ of the truth set; none is the engine's.
 
 from itertools import accumulate
 
+from bench.reporting.results import publish
+from bench.reporting.turns import Table
 from sandbox.truth_set.addresses import FORMS
 
 SESSION = 3
@@ -22,10 +24,15 @@ def main() -> None:
     """Print recall and commands per found address, by the probes after which the oracle stops."""
     total = sum(weight for _, weight in FORMS.values())
     shares = sorted((weight / total for _, weight in FORMS.values()), reverse=True)
-    print("probes at most  recall   commands per found   without catch-all domains")
+    table = Table()
     for most, recall in enumerate(accumulate(shares), start=1):
-        figures = (_commands_per_found(shares[:most], catch_all) for catch_all in (CATCH_ALL, 0.0))
-        print(f"{most:13}   {recall:6.3f}   " + "   ".join(f"{figure:18.2f}" for figure in figures))
+        row = f"{most} probes at most"
+        table.add(row, "recall", [round(recall, 3)])
+        table.add(row, "commands per found address", [_commands_per_found(shares[:most], CATCH_ALL)])
+        table.add(row, "without catch-all domains", [_commands_per_found(shares[:most], 0.0)])
+    least = min(_commands_per_found(shares[:most], CATCH_ALL) for most in range(1, len(shares)))
+    figures = {"least_commands_per_found": round(least, 2)}
+    publish("single_contacts", "The only contact of a domain, found by an oracle", table, figures)
 
 
 def _commands_per_found(shares: list[float], catch_all: float) -> float:

@@ -7,14 +7,14 @@ the `contact_timeout_seconds` that bounds it.
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import time
 from collections.abc import Sequence
 
-from verify_rows import HELO, SENDER
-from verify_servers import name_server, smtp_sink
-
+from bench.reporting.results import publish
+from bench.reporting.turns import Table
+from bench.verify_servers import name_server, smtp_sink
+from bench.verify_target import HELO, SENDER
 from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, Reason
@@ -22,6 +22,7 @@ from pipeline.stages.email_verify import EmailVerify
 
 DOMAINS, EACH, TARPITS = 990, 10, 100
 DRIP_SECONDS = 0.5
+WITHOUT, WITH, SECONDS = "without tarpits", "with 100 tarpits", "seconds"
 SINK_IP = "127.0.0.1"
 """The mail host of all ordinary domains. The tarpits listen on the same port at other addresses."""
 
@@ -30,7 +31,9 @@ def main() -> None:
     """Verify without and with the tarpits."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--contact-timeout", type=float, default=10.0)
-    limit = arguments.parse_args().contact_timeout
+    arguments.add_argument("--rounds", type=int, default=1)
+    options = arguments.parse_args()
+    limit, table = options.contact_timeout, Table()
     ordinary = [f"person{number}@company{domain}.test" for domain in range(DOMAINS) for number in range(EACH)]
     at_tarpits = [f"person@tarpit{number}.test" for number in range(TARPITS)]
     with smtp_sink(SINK_IP) as port, name_server(_zone()) as name_server_address:
@@ -45,13 +48,17 @@ def main() -> None:
             contact_timeout=limit,
             connections_per_host=400,
         )
-        without, _ = asyncio.run(_verify(config, ordinary))
-        with_tarpits, timed_out = asyncio.run(_verify(config, at_tarpits + ordinary))
+        for _ in range(options.rounds):
+            table.add(WITHOUT, SECONDS, [asyncio.run(_verify(config, ordinary, expected_to_time_out=0))])
+            table.add(WITH, SECONDS, [asyncio.run(_verify(config, at_tarpits + ordinary, TARPITS))])
         tarpit.kill()
-    if timed_out != TARPITS:
-        raise SystemExit(f"{timed_out} addresses reached the time limit, not {TARPITS}: the figures are not valid.")
+    publish("tarpits", "10,000 addresses, 100 of them at tarpits", table, _figures(table, limit), vars(options))
+
+
+def _figures(table: Table, limit: float) -> dict[str, float]:
+    without, with_tarpits = table.median(WITHOUT, SECONDS) or 0.0, table.median(WITH, SECONDS) or 0.0
     figures = {"seconds_without": without, "seconds_with": with_tarpits, "delay_seconds": with_tarpits - without}
-    print(json.dumps({key: round(value, 2) for key, value in figures.items()} | {"contact_timeout_seconds": limit}))
+    return {key: round(value, 2) for key, value in figures.items()} | {"contact_timeout_seconds": limit}
 
 
 def _zone() -> dict[tuple[str, str], Sequence[str]]:
@@ -84,14 +91,17 @@ async def _drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         await asyncio.sleep(DRIP_SECONDS)
 
 
-async def _verify(config: MailNetworkConfig, addresses: Sequence[str]) -> tuple[float, int]:
-    """Return the seconds it took, and the number of addresses that reached the time limit."""
+async def _verify(config: MailNetworkConfig, addresses: Sequence[str], expected_to_time_out: int) -> float:
+    """Return the seconds it took. Ends the program if other addresses than the tarpits' reached the time limit."""
     network, started = MailNetwork(config), time.perf_counter()
     contacts = [Contact(position, email=email) for position, email in enumerate(addresses)]
     results = [each async for each in EmailVerify().work(Batch(contacts), network)]
     seconds = time.perf_counter() - started
     await network.close()
-    return seconds, sum(isinstance(each, Outcome) and each.reason is Reason.TIME_LIMIT for each in results)
+    timed_out = sum(isinstance(each, Outcome) and each.reason is Reason.TIME_LIMIT for each in results)
+    if timed_out != expected_to_time_out:
+        raise SystemExit(f"{timed_out} addresses reached the time limit, not {expected_to_time_out}: no valid figures.")
+    return seconds
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ every row is measured once; `bench/verify_rows.py` says what each row does and h
 `smtp-sink` accepts every address, so every domain is a catch-all, which our engine detects on the way.
 
     apt-get install postfix             # smtp-sink and smtp-source; choose "No configuration", it need not run
-    pip install -e .[bench]             # the Python peers; a missing one is left out, and named
-    python bench/verify.py [--runs 5]
+    python -m bench.verify [--runs 5]   # the Python peers are installed by `make bench`; otherwise they are left out
 
 Ends in one line of JSON: `sink_ratio_best_peer` and `link_ratio_best_peer` (our speed as a multiple of the best Python
 peer's), `sink_ratio_smtp_source` (of smtp-source with one recipient a session), `addresses_per_cpu_s` (ours, on the
@@ -16,20 +15,20 @@ sink, per second of one process's processor time), `peers_missing` (not installe
 """
 
 import argparse
-import json
-import statistics
+import functools
 from collections.abc import Mapping, Sequence
 
-from verify_rows import PEERS, ROWS, Measured, Target, domain_name, is_installed, mail_host, measure
-from verify_servers import link, name_server, smtp_sink
+from bench.reporting.results import publish
+from bench.reporting.turns import Table, Turn, take_turns
+from bench.verify_rows import OURS, PEERS, SMTP_SOURCE, measurable_rows, measure
+from bench.verify_servers import link, name_server, smtp_sink
+from bench.verify_target import Target, domain_name, mail_host
 
 DOMAINS = 200
 EACH = 10
 ROUND_TRIP = 0.020
-OURS = "engine"
-SMTP_SOURCE = "smtp-source, 1 recipient"
-
-Speeds = Mapping[str, Sequence[Measured]]
+ON_SINK, OVER_LINK = "smtp-sink: addresses/s", "20 ms away: addresses/s"
+PER_CPU_SECOND = "smtp-sink: addresses per CPU s"
 
 
 def main() -> None:
@@ -38,9 +37,10 @@ def main() -> None:
     arguments.add_argument("--runs", type=int, default=5)
     runs = arguments.parse_args().runs
     with smtp_sink() as sink, link(sink, ROUND_TRIP) as near_end, name_server(_zone()) as (_, dns_port):
-        on_sink = _rows("smtp-sink", runs, Target(sink, dns_port, DOMAINS, EACH))
-        over_link = _rows("smtp-sink behind 20 ms", runs, Target(near_end, dns_port, DOMAINS, EACH))
-    print(json.dumps(_figures(on_sink, over_link)))
+        target = functools.partial(Target, dns_port=dns_port, domains=DOMAINS, each=EACH)
+        table = take_turns(_turns(target(smtp_port=sink), ON_SINK), runs)
+        table.add_all(take_turns(_turns(target(smtp_port=near_end), OVER_LINK), runs))
+    publish("verify", "Verifying 2,000 addresses at 200 domains", table, _figures(table), {"runs": runs})
 
 
 def _zone() -> Mapping[tuple[str, str], Sequence[str]]:
@@ -51,43 +51,33 @@ def _zone() -> Mapping[tuple[str, str], Sequence[str]]:
     return zone
 
 
-def _rows(server: str, runs: int, target: Target) -> Speeds:
-    rows = [row for row in ROWS if is_installed(row)]
-    measured: dict[str, list[Measured]] = {row: [] for row in rows}
-    for _ in range(runs):
-        for row in rows:
-            measured[row].append(measure(row, target))
-    print(f"\n{server:34}  addresses/s  per CPU second")
-    for row, each in measured.items():
-        print(f"  {row:32}  {_median(each):11,.0f}  {_per_cpu(row, each)}")
-    return measured
+def _turns(target: Target, column: str) -> Mapping[str, Turn]:
+    return {row: functools.partial(_measured, row, target, column) for row in measurable_rows()}
 
 
-def _per_cpu(row: str, measured: Sequence[Measured]) -> str:
-    return "" if row.startswith("smtp-source") else f"{_median_per_cpu(measured):14,.0f}"
+def _measured(row: str, target: Target, column: str) -> dict[str, Sequence[float]]:
+    measured = measure(row, target)
+    cells: dict[str, Sequence[float]] = {column: [measured.addresses / measured.seconds]}
+    # smtp-source is another process, and costs nothing there.
+    if column == ON_SINK and not row.startswith("smtp-source"):
+        cells[PER_CPU_SECOND] = [measured.addresses / measured.cpu_seconds]
+    return cells
 
 
-def _median(measured: Sequence[Measured]) -> float:
-    return statistics.median(each.addresses / each.seconds for each in measured)
-
-
-def _median_per_cpu(measured: Sequence[Measured]) -> float:
-    return statistics.median(each.addresses / each.cpu_seconds for each in measured)
-
-
-def _figures(on_sink: Speeds, over_link: Speeds) -> Mapping[str, float | list[str] | None]:
+def _figures(table: Table) -> Mapping[str, float | list[str] | None]:
     return {
-        "sink_ratio_best_peer": _ratio(on_sink, PEERS),
-        "sink_ratio_smtp_source": _ratio(on_sink, [SMTP_SOURCE]),
-        "link_ratio_best_peer": _ratio(over_link, PEERS),
-        "addresses_per_cpu_s": round(_median_per_cpu(on_sink[OURS])),
-        "peers_missing": [row for row in PEERS if not is_installed(row)],
+        "sink_ratio_best_peer": _ratio(table, ON_SINK, PEERS),
+        "sink_ratio_smtp_source": _ratio(table, ON_SINK, [SMTP_SOURCE]),
+        "link_ratio_best_peer": _ratio(table, OVER_LINK, PEERS),
+        "addresses_per_cpu_s": round(table.median(OURS, PER_CPU_SECOND) or 0),
+        "peers_missing": [row for row in PEERS if row not in table.rows],
     }
 
 
-def _ratio(measured: Speeds, rows: Sequence[str]) -> float | None:
-    others = [_median(measured[row]) for row in rows if row in measured]
-    return round(_median(measured[OURS]) / max(others), 2) if others else None
+def _ratio(table: Table, column: str, rows: Sequence[str]) -> float | None:
+    """Our speed as a multiple of the fastest of these rows'."""
+    ratios = [ratio for row in rows if (ratio := table.ratio(column, OURS, row))]
+    return min(ratios) if ratios else None
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def why_wrong_dotted(name: str) -> str | None:
 def why_wrong_command(words: list[str]) -> str | None:
     match words:
         case ["make", target, *_]:
-            known = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            known = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
             return None if target in known else "the Makefile must have this target"
         case ["python", "-m", module, *_]:
             path = module.replace(".", "/")
