@@ -21,6 +21,8 @@ INSTALL_POSTFIX = (
 )
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - the mail hosts are addresses all over 127.0.0.0/8
 READ_AT_ONCE = 65536
+_NO_RECORDS = bytes.fromhex("81800001000000000000")
+"""The header of a reply without answers, but for its id: there are no such records."""
 _USER_OPTION = ("-u", "nobody") if os.geteuid() == 0 else ()
 
 
@@ -161,8 +163,8 @@ def _wire(zone: Mapping[tuple[str, str], Sequence[str]]) -> dict[bytes, bytes]:
 def _answer_queries(sock: socket.socket, answers: Mapping[bytes, bytes]) -> None:
     while True:
         query, client = sock.recvfrom(READ_AT_ONCE)
-        end = query.index(b"\0", 12) + 5
-        sock.sendto(query[:2] + answers[query[12:end]], client)
+        question = query[12 : query.index(b"\0", 12) + 5]
+        sock.sendto(query[:2] + answers.get(question, _NO_RECORDS + question), client)
 
 
 @contextmanager

@@ -37,8 +37,11 @@ class Contender(Protocol):
     def processor_seconds(self) -> float:
         """The processor time used so far, by all of its processes but PostgreSQL's and Valkey's."""
 
-    def kill_worker(self) -> Sequence[int]:
-        """End one of the two workers with SIGKILL; returns the ids of its processes."""
+    def worker_pids(self) -> Sequence[int]:
+        """The ids of the first worker's processes."""
+
+    def kill_worker(self) -> None:
+        """End the first of the two workers with SIGKILL."""
 
     def start_worker_again(self) -> None:
         """Start the killed worker again, as a supervisor does."""
@@ -65,3 +68,8 @@ def seconds_used(processes: Iterable[psutil.Process]) -> float:
     """The processor time that these processes, and those that they started, have used so far."""
     family = {each for process in processes for each in (process, *process.children(recursive=True))}
     return sum(times.user + times.system for times in (process.cpu_times() for process in family))
+
+
+def pids_of_family(pid: int) -> Sequence[int]:
+    """The ids of a process and of all that it started."""
+    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]

@@ -15,7 +15,7 @@ from uuid import UUID
 import psutil
 import psycopg
 
-from bench.contenders.contender import Begun, seconds_used
+from bench.contenders.contender import Begun, pids_of_family, seconds_used
 from bench.contenders.servers import Servers
 from bench.reporting.machine import ROOT
 from cli.accounts import create_account
@@ -84,12 +84,14 @@ class RunningEngine:
         others = (psutil.Process(each.popen.pid) for each in (*self._workers, self._sweeper))
         return self._creating_s + seconds_used(others)
 
-    def kill_worker(self) -> Sequence[int]:
+    def worker_pids(self) -> Sequence[int]:
+        return pids_of_family(self._workers[0].popen.pid)
+
+    def kill_worker(self) -> None:
         popen = self._workers[0].popen
-        pids = [popen.pid, *(child.pid for child in psutil.Process(popen.pid).children(recursive=True))]
-        os.killpg(popen.pid, signal.SIGKILL)
+        for pid in self.worker_pids():
+            os.kill(pid, signal.SIGKILL)
         popen.wait()
-        return pids
 
     def start_worker_again(self) -> None:
         self._workers[0] = self._start_worker(0)

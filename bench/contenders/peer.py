@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from bench.contenders.contender import Begun, seconds_used
+from bench.contenders.contender import Begun, pids_of_family, seconds_used
 from bench.contenders.servers import Servers
 from bench.peers.work import DATABASE_URL, REDIS_URL, STAGES
 from bench.reporting.machine import ROOT, peers_python
@@ -116,12 +116,12 @@ class RunningPeer:
     def processor_seconds(self) -> float:
         return seconds_used(psutil.Process(popen.pid) for popen in (self._submitter, *self._workers))
 
-    def kill_worker(self) -> Sequence[int]:
-        victim = psutil.Process(self._workers[0].pid)
-        pids = [victim.pid, *(child.pid for child in victim.children(recursive=True))]
-        os.killpg(victim.pid, signal.SIGKILL)
+    def worker_pids(self) -> Sequence[int]:
+        return pids_of_family(self._workers[0].pid)
+
+    def kill_worker(self) -> None:
+        os.killpg(self._workers[0].pid, signal.SIGKILL)
         self._workers[0].wait()
-        return pids
 
     def start_worker_again(self) -> None:
         self._workers[0] = self._start_worker(0)
