@@ -94,6 +94,7 @@ class _Measure:
         self._servers, self._contacts, self._tens = servers, contacts, tens
 
     def engine(self, large: int) -> Cells:
+        self._servers.empty_valkey()
         with running_growth(self._servers) as engine:
             warm_up(engine)
             never_analysed = self._run(engine, "Z", self._contacts)
@@ -104,6 +105,7 @@ class _Measure:
         return cells | {f"{FRESH}: {column}": values for column, values in never_analysed.items()}
 
     def peer(self, peer: Peer, contacts: int = 0) -> Cells:
+        self._servers.empty_valkey()
         with running_peer(peer, self._servers) as running:
             warm_up(running)
             running.analyse()

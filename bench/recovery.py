@@ -43,6 +43,13 @@ CELERY_20_S = replace(
     environment={**CELERY_CHUNKS.environment, "BENCH_VISIBILITY_SECONDS": "20"},
 )
 CELERY_HOUR = replace(CELERY_CHUNKS, name="Celery, as it is")
+KEYS = {
+    ENGINE: "engine",
+    CELERY_20_S.name: "celery_20_s",
+    CELERY_HOUR.name: "celery",
+    PROCRASTINATE.name: "procrastinate",
+    DBOS.name: "dbos",
+}
 RESUMED, COMPLETED, TWICE, LOST = "resumed after: s", "completed after: s", "worked twice", "lost"
 COLUMNS = {"resumed_s": RESUMED, "completed_s": COMPLETED, "worked_twice": TWICE, "lost": LOST}
 
@@ -72,12 +79,13 @@ def main() -> None:
     with running_servers() as servers:
         starts = _contenders(servers, hourly=options.full)
         for number in range(1, options.rounds + 1):
+            servers.empty_valkey()
             for name, crash in _crash_all(starts, servers.home, options.contacts, options.seconds).items():
                 say(f"round {number} of {options.rounds}: {name}: {crash}")
                 for figure, value in crash._asdict().items():
                     table.add(name, COLUMNS[figure], [] if value is None else [value])
     figures = {
-        name: {figure: _median(cells[column]) for figure, column in COLUMNS.items()}
+        KEYS[name]: {figure: _median(cells[column]) for figure, column in COLUMNS.items()}
         for name, cells in table.rows.items()
     }
     publish("recovery", "One of two workers is killed", table, figures, vars(options))

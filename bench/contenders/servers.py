@@ -25,7 +25,7 @@ class Servers:
 
     @contextmanager
     def new_database(self, name: str) -> Iterator[str]:
-        """A database for one contender and one turn, and an empty Valkey; gives the database's URL."""
+        """A database for one contender and one turn; gives its URL."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
             try:
@@ -34,7 +34,6 @@ class Servers:
                 connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
                 # What the next contender's first checkpoint would write otherwise.
                 connection.execute("CHECKPOINT")
-                self._empty_valkey()
 
     def valkey_seconds(self) -> float:
         """The processor time that Valkey has used so far."""
@@ -42,7 +41,8 @@ class Servers:
             used = client.info("cpu")
         return float(used["used_cpu_user"] + used["used_cpu_sys"])
 
-    def _empty_valkey(self) -> None:
+    def empty_valkey(self) -> None:
+        """Forget what an earlier contender left."""
         with redis.Redis.from_url(self.redis_url) as client:
             client.flushall()
 
