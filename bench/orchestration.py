@@ -1,6 +1,6 @@
 """What the bookkeeping of a run costs, beside what else one would use: Celery, Procrastinate, DBOS, and a bare floor.
 
-The engine is the project's own, with stages that ask nobody (`bench.contenders.engine_stages`); the peers do the same
+The engine is the project's own, with stages that contact no server (`bench.contenders.engine_stages`); the peers do the same
 work (`bench.peers`), on the same PostgreSQL and Valkey, with two worker processes each. All take turns. Time
 counts from before a run is handed over until it is seen as completed; the engine has written the export files by then,
 the peers write none.
@@ -26,7 +26,7 @@ from bench.contenders.engine import ENGINE, running_growth
 from bench.contenders.peer import CELERY_CHUNKS, CELERY_CONTACTS, DBOS, FLOOR, PROCRASTINATE, Peer, running_peer
 from bench.contenders.servers import Servers, running_servers
 from bench.reporting.results import publish
-from bench.reporting.turns import Table, Turn, say, take_turns
+from bench.reporting.turns import Table, Turn, report, take_turns
 from bench.slow_domains import best_possible_s
 
 FRESH = f"{ENGINE}, never analysed"
@@ -65,7 +65,7 @@ def main() -> None:
         for contacts in given.slow:
             _slow_servers(servers, table, contacts)
     figures = _figures(table, size, given.slow, is_full=given.full)
-    publish("orchestration", f"Runs of {size:,} contacts whose stages ask nobody", table, figures, vars(given))
+    publish("orchestration", f"Runs of {size:,} contacts whose stages contact no server", table, figures, vars(given))
 
 
 def _options() -> argparse.Namespace:
@@ -149,7 +149,7 @@ def _slow_servers(servers: Servers, table: Table, contacts: int) -> None:
         warm_up(engine)
         engine.analyse()
         domains = engine.domains_of_next_run(contacts)
-        say(f"{contacts} contacts over {len(domains)} slow mail servers")
+        report(f"{contacts} contacts over {len(domains)} slow mail servers")
         table.add(ENGINE, slow_of(contacts), [seconds_of_run(engine, contacts, "T")])
     table.add(BEST, slow_of(contacts), [2 * best_possible_s(domains)])
 

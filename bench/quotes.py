@@ -43,7 +43,7 @@ def with_quotes(page: Path, text: str) -> str:
 
 
 def without_quotes(text: str) -> str:
-    """What a page says in its own words."""
+    """A page without its quotes."""
     return QUOTE.sub("", text)
 
 
@@ -51,10 +51,10 @@ def _quote(page: Path, found: "re.Match[str]") -> str:
     opening = found[0].partition("-->")[0] + "-->"
     result = _result(found["name"])
     if found["path"]:
-        said = _figure(result, found["path"])
+        quoted = _figure(result, found["path"])
     else:
-        said = PARTS[found["part"]](page, result) if result else NOT_YET[found["part"]]
-    return f"{opening}{said}<!-- / -->"
+        quoted = PARTS[found["part"]](page, result) if result else NOT_YET[found["part"]]
+    return f"{opening}{quoted}<!-- / -->"
 
 
 def _result(name: str) -> Result:

@@ -31,7 +31,7 @@ from bench.contenders.peer import CELERY_CHUNKS, DBOS, PROCRASTINATE, Peer, runn
 from bench.contenders.servers import Servers, running_servers
 from bench.peers.work import STAGES, WAIT_S, WORK_LOG
 from bench.reporting.results import publish
-from bench.reporting.turns import Table, say
+from bench.reporting.turns import Table, report
 
 KILLED_AT, RESTARTED_AFTER_S, POLL_S, SOON_S = 0.3, 2.0, 0.02, 0.002
 A_MOMENT_OF_THE_LOG = 16_384
@@ -81,7 +81,7 @@ def main() -> None:
         for number in range(1, options.rounds + 1):
             servers.empty_valkey()
             for name, crash in _crash_all(starts, servers.home, options.contacts, options.seconds).items():
-                say(f"round {number} of {options.rounds}: {name}: {crash}")
+                report(f"round {number} of {options.rounds}: {name}: {crash}")
                 for figure, value in crash._asdict().items():
                     table.add(name, COLUMNS[figure], [] if value is None else [value])
     figures = {

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from bench.contenders.engine import ENGINE
 from bench.reporting.results import publish
-from bench.reporting.turns import Table, say
+from bench.reporting.turns import Table, report
 from bench.slow_domains import CONVERSATIONS, best_possible_s
 from bench.slow_mail_servers import SlowServers, host_ip, slow_servers
 from cli.client import ApiClient
@@ -47,7 +47,7 @@ def main() -> None:
     for contacts in sizes:
         column = f"{contacts:,} contacts: s"
         with slow_servers(contacts // EACH, EACH) as servers:
-            say(f"{contacts} contacts at {contacts // EACH} domains")
+            report(f"{contacts} contacts at {contacts // EACH} domains")
             table.add(ENGINE, column, [_engine(servers)])
             if options.full:
                 table.add(BARE, column, [asyncio.run(_bare(servers))])

@@ -1,4 +1,4 @@
-"""Runs the engine: workers and sweeper as `growth up` starts them, with stages that ask nobody. No API, no Flower.
+"""Runs the engine: workers and sweeper as `growth up` starts them, with stages that contact no server. No API, no Flower.
 
 A run is created as the README says: `create_run` in a transaction, then `send_chain`, in this process.
 """
@@ -32,7 +32,7 @@ ENGINE = "Growth engine"
 WORKERS, CONCURRENCY = 2, 1
 """Two worker processes in all, as each of the peers has."""
 APP = "bench.contenders.engine_stages"
-"""Instead of `worker.app`: the same application, with stages that ask nobody."""
+"""Instead of `worker.app`: the same application, with stages that contact no server."""
 CREDITS = 2_000_000_000
 CONTACTS_A_DOMAIN = 10
 COMPLETED = """

@@ -1,4 +1,4 @@
-"""The engine's Celery application with stages that ask nobody: everybody has an address.
+"""The engine's Celery application with stages that contact no server: everybody has an address.
 
 All else is the engine's own: chain, leases, checkpoints, transitions, exports. The company of a batch's first contact
 tells its mode:

@@ -79,11 +79,11 @@ def take_turns(turns: Mapping[str, Turn], rounds: int) -> Table:
             started = time.monotonic()
             for column, values in turn().items():
                 table.add(row, column, values)
-            say(f"round {number} of {rounds}: {row}, {time.monotonic() - started:.0f} s")
+            report(f"round {number} of {rounds}: {row}, {time.monotonic() - started:.0f} s")
     return table
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     """Report progress, beside the results."""
     print(text, file=sys.stderr, flush=True)
 
