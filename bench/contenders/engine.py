@@ -1,4 +1,4 @@
-"""Runs the engine: workers and sweeper as `growth up` starts them, with stages that contact no server. No API, no Flower.
+"""Runs the engine with stages that contact no server: workers and sweeper as `growth up` starts them, no API.
 
 A run is created as the README says: `create_run` in a transaction, then `send_chain`, in this process.
 """

@@ -10,7 +10,7 @@ from bench import quotes
 from bench.quotes import NotMeasured, with_quotes, without_quotes
 
 SPEED = re.compile(r"\d (?:contacts/s|addresses/s|rows/s)|\d (?:contacts|addresses|names|rows) (?:a|per) second")
-"""How a page would boast: such a figure must be a quote."""
+"""A speed: such a figure must be a quote."""
 
 
 @pytest.mark.parametrize("page", quotes.PAGES, ids=lambda page: page.name)
