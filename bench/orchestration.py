@@ -1,9 +1,9 @@
 """What the bookkeeping of a run costs, beside what else one would use: Celery, Procrastinate, DBOS, and a bare floor.
 
 The engine is the project's own, with stages that contact no server (`bench.contenders.engine_stages`). The peers do
-the same work (`bench.peers`), on the same PostgreSQL and Valkey, with two worker processes each. All take turns. Time counts
-from before a run is handed over until it is seen as completed; the engine has written the export files by then, the
-peers write none.
+the same work (`bench.peers`), on the same PostgreSQL and Valkey, with two worker processes each. All take turns. Time
+counts from before a run is handed over until it is seen as completed; the engine has written the export files by then,
+the peers write none.
 
 - Instant stages answer at once; with evidence, they give what real stages give, which is kept for later runs.
 - Stages of 20 ms wait so long for each contact, for at most 100 contacts at once in a worker process.
