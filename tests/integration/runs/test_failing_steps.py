@@ -162,7 +162,7 @@ def test_a_suppression_list_that_times_out_at_every_attempt_is_a_failed_attempt_
     assert (attempt["step"], attempt["fault"]) == ("work", UNREADABLE_LIST.fault)
     assert UNREADABLE_LIST.message.format("once") in live_message(process, database, run_id)
     assert reasons(database, run_id) == []
-    UNREADABLE_LIST.mend_in(database)
+    UNREADABLE_LIST.repair_in(database)
     let_pauses_pass(database)
     assert work_chain_step(process, run_id, LOOKUP, WORKER, extra_tasks=0)
 
