@@ -6,11 +6,9 @@ Counts fade, since companies change their patterns and people leave: a count los
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.domain_pattern import DomainPattern
 from pipeline.contacts import PatternCount
 from pipeline.lookup.patterns.observations import lessons
 from pipeline.outcomes import Outcome
@@ -19,17 +17,36 @@ HALF_LIFE_DAYS = 180
 """After two years a count is worth a sixteenth: it still ranks the patterns."""
 
 
+# The share of a count that is left. An update time in the future counts as now.
+LEFT = f"""
+power(CAST(0.5 AS float), CAST(greatest(extract(epoch FROM now() - d.updated_at), 0) AS float)
+  / (86400.0 * {HALF_LIFE_DAYS}))
+"""
+
+KNOWN = text(f"""
+SELECT d.domain, d.pattern, d.confirmed * {LEFT} AS confirmed, d.refused * {LEFT} AS refused
+FROM domain_patterns d WHERE d.domain = ANY(:domains)
+ORDER BY confirmed DESC, d.pattern
+""")  # noqa: S608 - a constant of ours
+
+# In one order, so that concurrent transactions lock the rows in one order.
+LEARN = text(f"""
+INSERT INTO domain_patterns AS d (domain, pattern, confirmed, refused)
+SELECT r.domain, r.pattern, r.confirmed, r.refused
+FROM unnest(CAST(:domains AS text[]), CAST(:patterns AS text[]), CAST(:confirmed AS float[]), CAST(:refused AS float[]))
+  AS r(domain, pattern, confirmed, refused)
+ORDER BY r.domain, r.pattern
+ON CONFLICT (domain, pattern) DO UPDATE SET
+  confirmed = d.confirmed * {LEFT} + excluded.confirmed, refused = d.refused * {LEFT} + excluded.refused,
+  updated_at = now()
+""")  # noqa: S608 - a constant of ours
+
+
 def known_patterns(session: Session, domains: Sequence[str]) -> Mapping[str, Sequence[PatternCount]]:
     """The patterns of these domains with their counts, most confirmed first."""
-    confirmed = (DomainPattern.confirmed * _faded()).label("confirmed")
-    rows = session.execute(
-        select(DomainPattern.domain, DomainPattern.pattern, confirmed, DomainPattern.refused * _faded())
-        .where(DomainPattern.domain.in_(domains))
-        .order_by(confirmed.desc(), DomainPattern.pattern)
-    )
     found: defaultdict[str, list[PatternCount]] = defaultdict(list)
-    for domain, pattern, times_confirmed, times_refused in rows:
-        found[domain].append(PatternCount(pattern, times_confirmed, times_refused))
+    for domain, *counts in session.execute(KNOWN, {"domains": list(domains)}) if domains else ():
+        found[domain].append(PatternCount(*counts))
     return found
 
 
@@ -38,25 +55,7 @@ def learn_patterns(session: Session, outcomes: Iterable[Outcome]) -> None:
     learned = lessons(outcomes)
     if not learned:
         return
-    # Sorted, so that concurrent chunk tasks lock the rows in one order.
-    rows = [
-        {"domain": domain, "pattern": pattern, **lesson._asdict()}
-        for (domain, pattern), lesson in sorted(learned.items())
-    ]
-    statement = insert(DomainPattern).values(rows)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["domain", "pattern"],
-            set_={
-                "confirmed": DomainPattern.confirmed * _faded() + statement.excluded.confirmed,
-                "refused": DomainPattern.refused * _faded() + statement.excluded.refused,
-                "updated_at": func.now(),
-            },
-        )
-    )
-
-
-def _faded() -> ColumnElement[float]:
-    """The share of a count that is left. An update time in the future counts as now."""
-    days = func.extract("epoch", func.now() - DomainPattern.updated_at) / 86_400
-    return func.power(0.5, func.greatest(days, 0) / HALF_LIFE_DAYS)
+    domains, patterns = zip(*learned, strict=True)
+    confirmed, refused = zip(*learned.values(), strict=True)
+    columns = {"domains": domains, "patterns": patterns, "confirmed": confirmed, "refused": refused}
+    session.execute(LEARN, {name: list(values) for name, values in columns.items()})

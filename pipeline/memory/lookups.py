@@ -1,10 +1,11 @@
 """Results of look-ups, kept per account, so that mail servers are not asked the same question again."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -12,7 +13,7 @@ from pipeline.contacts import Batch, Contact, KnownPerson
 from pipeline.evidence import KnownLookup, ReplyEvidence
 from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.patterns.observations import ASKED
-from pipeline.lookup.search.recall import mailbox_digest, person_digest
+from pipeline.lookup.search.recall import domain_digest, mailbox_digest, person_digest
 from pipeline.mail.address.syntax import normalise_domain
 from pipeline.memory.span import Span
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
@@ -23,13 +24,22 @@ FRESH_DAYS = 30
 CONCLUSIVE = {Reason.EVERY_CANDIDATE_REFUSED, Reason.MAILBOX_DISABLED}
 """Reasons for not finding somebody that will be the same next week."""
 
+# The digest of a person begins with that of the domain.
+DOMAINS_WITH_PEOPLE = text("""
+SELECT d.digest FROM runs r, unnest(CAST(:digests AS bytea[])) AS d(digest)
+WHERE r.id = :run_id AND NOT r.fresh AND EXISTS (
+  SELECT FROM lookups l
+  WHERE l.account_id = r.account_id AND l.person BETWEEN d.digest AND d.digest || decode(repeat('ff', 24), 'hex')
+)
+""")
+
 FRESH = text("""
 SELECT l.person, l.mailbox, l.reason, l.score, l.evidence
 FROM runs r JOIN lookups l ON l.account_id = r.account_id AND l.person = ANY(:people)
 WHERE r.id = :run_id AND NOT r.fresh AND l.asked_at > now() - make_interval(days => CAST(:days AS int))
 """)
 
-# In one order, so that concurrent chunk tasks lock the rows in one order.
+# In one order, so that concurrent transactions lock the rows in one order.
 REMEMBER = text("""
 INSERT INTO lookups (account_id, person, mailbox, reason, score, evidence)
 SELECT :account_id, decode(r.person, 'hex'), decode(r.mailbox, 'hex'), r.reason, r.score, r.evidence
@@ -68,30 +78,38 @@ ORDER BY c.position
 
 def complete_batch(session: Session, span: Span, batch: Batch, _freshness: object) -> Batch:
     """Add the people that are known, the addresses that are given, and the colleagues at the batch's domains."""
+    domains = _domains(batch.contacts)
+    if not domains:
+        return batch
     return replace(
         batch,
         known_people=known_people(session, span.run_id, batch.contacts),
-        taken=addresses_given(session, span, batch.contacts),
-        colleagues=colleagues(session, span, batch.contacts),
+        taken=addresses_given(session, span, domains),
+        colleagues=colleagues(session, span, domains),
     )
 
 
-def colleagues(session: Session, span: Span, contacts: Sequence[Contact]) -> list[Contact]:
-    """The run's other contacts at these contacts' domains, near them, that have no address yet."""
-    raw = {domain for contact in contacts for domain in (contact.domain.lower(), normalise_domain(contact.domain))}
-    parameters = {**span._asdict(), "reach": NEAR, "domains": sorted(filter(None, raw))}
+def colleagues(session: Session, span: Span, domains: Mapping[str, str]) -> list[Contact]:
+    """The run's other contacts at these domains, near the span, that have no address yet."""
+    as_written = {written.lower() for written in domains} | set(domains.values())
+    parameters = {**span._asdict(), "reach": NEAR, "domains": sorted(as_written)}
     return [Contact(**row._asdict()) for row in session.execute(COLLEAGUES, parameters)]
 
 
-def addresses_given(session: Session, span: Span, contacts: Sequence[Contact]) -> Sequence[str]:
-    """The addresses at these contacts' domains that the run has given to contacts of the span, and near it."""
-    domains = sorted({domain for contact in contacts if (domain := normalise_domain(contact.domain))})
-    return session.scalars(GIVEN, {**span._asdict(), "reach": REACH, "domains": domains}).all()
+def addresses_given(session: Session, span: Span, domains: Mapping[str, str]) -> Sequence[str]:
+    """The addresses at these domains that the run has given to contacts of the span, and near it."""
+    return session.scalars(GIVEN, {**span._asdict(), "reach": REACH, "domains": sorted(set(domains.values()))}).all()
 
 
 def known_people(session: Session, run_id: UUID, contacts: Sequence[Contact]) -> Mapping[bytes, KnownPerson]:
-    """Recent look-ups of these people by the run's account, by `person_digest`. Empty for a fresh run."""
-    people = list(filter(None, map(_person, contacts)))
+    """Recent look-ups of these people by the run's account, by `person_digest`. Empty for a fresh run.
+
+    Names are parsed only where the account has looked up somebody of the same domain: that takes longer than all else.
+    """
+    domains = _domains(contacts)
+    with_people = _with_people(session, run_id, set(domains.values()))
+    candidates = (contact for contact in contacts if domains.get(contact.domain) in with_people)
+    people = list(filter(None, map(_person, candidates)))
     rows = session.execute(FRESH, {"run_id": run_id, "people": people, "days": FRESH_DAYS}) if people else ()
     return {
         bytes(row.person): KnownPerson(
@@ -104,20 +122,36 @@ def known_people(session: Session, run_id: UUID, contacts: Sequence[Contact]) ->
     }
 
 
+def _domains(contacts: Iterable[Contact]) -> Mapping[str, str]:
+    """The domains of these contacts, normalised, by how they are written."""
+    written = {contact.domain for contact in contacts}
+    return {each: domain for each in written if (domain := normalise_domain(each))}
+
+
+def _with_people(session: Session, run_id: UUID, domains: Iterable[str]) -> Collection[str]:
+    """The domains of whose people the run's account has looked up any."""
+    by_digest = {domain_digest(domain): domain for domain in domains}
+    found = session.scalars(DOMAINS_WITH_PEOPLE, {"run_id": run_id, "digests": list(by_digest)}) if by_digest else ()
+    return {by_digest[bytes(digest)] for digest in found}
+
+
 def remember_people(session: Session, account_id: UUID, outcomes: Iterable[Outcome]) -> None:
     """Keep conclusive results of mail servers. A remembered result is not kept again, so that it ages."""
-    people = {
-        person: {
-            "person": person.hex(),
-            "mailbox": known.mailbox.hex() if known.mailbox else None,
-            "reason": known.reason,
-            "score": known.score,
-            "evidence": known.evidence.to_json(),
-        }
-        for person, known in filter(None, map(known_person, outcomes))
-    }
+    people = dict(filter(None, map(known_person, outcomes)))
     if people:
-        session.execute(REMEMBER, {"account_id": account_id, "kept": json.dumps(list(people.values()))})
+        kept = to_json(list(map(_row, people.items())), bytes_mode="hex").decode()
+        session.execute(REMEMBER, {"account_id": account_id, "kept": kept})
+
+
+def _row(known_as: tuple[bytes, KnownPerson]) -> dict[str, Any]:
+    person, known = known_as
+    return {
+        "person": person,
+        "mailbox": known.mailbox,
+        "reason": str(known.reason),
+        "score": known.score,
+        "evidence": known.evidence.to_json(),
+    }
 
 
 def known_person(outcome: Outcome) -> tuple[bytes, KnownPerson] | None:

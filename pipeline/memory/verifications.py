@@ -4,12 +4,12 @@ Only conclusive answers of mail servers are kept. Syntax and DNS are checked aga
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -32,7 +32,7 @@ WHERE r.id = :run_id AND NOT r.fresh
     WHEN 'valid' THEN CAST(:valid AS float) WHEN 'risky' THEN CAST(:risky AS float) ELSE CAST(:invalid AS float) END)
 """)
 
-# In one order, so that concurrent chunk tasks lock the rows in one order.
+# In one order, so that concurrent transactions lock the rows in one order.
 REMEMBER = text("""
 INSERT INTO verifications (account_id, address, status, reason, score, evidence)
 SELECT :account_id, decode(r.address, 'hex'), r.status, r.reason, r.score, r.evidence
@@ -90,9 +90,21 @@ def fresh_answers(
 
 def remember_verdicts(session: Session, account_id: UUID, outcomes: Iterable[Outcome]) -> None:
     """Keep conclusive verdicts. A remembered verdict is not kept again, so that it ages."""
-    verdicts = {outcome.email: _kept(outcome) for outcome in outcomes if outcome.email and _is_conclusive(outcome)}
+    verdicts = {outcome.email: outcome for outcome in outcomes if outcome.email and _is_conclusive(outcome)}
     if verdicts:
-        session.execute(REMEMBER, {"account_id": account_id, "verdicts": json.dumps(list(verdicts.values()))})
+        kept = to_json(list(map(_row, verdicts.items())), bytes_mode="hex").decode()
+        session.execute(REMEMBER, {"account_id": account_id, "verdicts": kept})
+
+
+def _row(verdict: tuple[str, Outcome]) -> dict[str, Any]:
+    email, outcome = verdict
+    return {
+        "address": _key(email),
+        "status": str(outcome.status),
+        "reason": str(outcome.reason),
+        "score": outcome.score,
+        "evidence": outcome.evidence.of_mail_server.to_json(),
+    }
 
 
 def _is_conclusive(outcome: Outcome) -> bool:
@@ -101,16 +113,6 @@ def _is_conclusive(outcome: Outcome) -> bool:
     if outcome.evidence.cache or reply is None or not reply.mail_host or reply.meaning not in HOLDS_FOR_DAYS:
         return False
     return reply.meaning != Meaning.ACCEPTED or outcome.evidence.catch_all is not None
-
-
-def _kept(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "address": _key(outcome.email or "").hex(),
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "score": outcome.score,
-        "evidence": outcome.evidence.of_mail_server.to_json(),
-    }
 
 
 def _key(email: str) -> bytes:

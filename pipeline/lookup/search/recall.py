@@ -13,9 +13,17 @@ from pipeline.lookup.patterns.patterns import local_parts
 
 
 def person_digest(domain: str, name: Name) -> bytes:
-    """Return a digest that identifies a person of a domain to those who know the name."""
+    """Return a digest that identifies a person of a domain to those who know the name.
+
+    It begins with the domain's, so that the people of a domain stand together.
+    """
     spelled = sorted(f"{reading.first} {reading.last}" for reading in name.readings)
-    return hashlib.sha256("\0".join([domain, *spelled]).encode()).digest()
+    return domain_digest(domain) + hashlib.sha256("\0".join([domain, *spelled]).encode()).digest()[:24]
+
+
+def domain_digest(domain: str) -> bytes:
+    """Return the eight bytes with which the digests of a domain's people begin."""
+    return hashlib.sha256(domain.encode()).digest()[:8]
 
 
 def mailbox_digest(email: str) -> bytes:

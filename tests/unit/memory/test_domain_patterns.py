@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -9,14 +10,15 @@ from sqlalchemy import text
 
 from models.database import Database
 from pipeline.contacts import Contact, PatternCount
-from pipeline.lookup.names.parse import parse_name
-from pipeline.lookup.search.recall import person_digest
+from pipeline.lookup.names.parse import Name, parse_name
+from pipeline.lookup.search.recall import domain_digest, person_digest
+from pipeline.memory import lookups
 from pipeline.memory.domain_patterns import HALF_LIFE_DAYS, known_patterns, learn_patterns
 from pipeline.memory.lookups import FRESH_DAYS, known_people, remember_people
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 from pipeline.privacy.retention import delete_lookups
 from pipeline.runs import chunks
-from tests.factories import count, found, leased_chunk, pending_run, searched, started_run
+from tests.factories import count, finish_chunk, found, leased_chunk, pending_run, searched, started_run
 
 ALPHA = "alpha.test"
 
@@ -118,6 +120,64 @@ def test_an_old_look_up_is_not_used_and_is_deleted(database: Database, finder: U
     assert remembered(database, pending_run(database, account_id=finder)) == 0
     with database.transaction() as session:
         assert delete_lookups(session, FRESH_DAYS) == 1
+
+
+def test_names_are_parsed_only_where_somebody_of_the_domain_was_looked_up(
+    database: Database, finder: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsing a name takes longer than everything else that loading does for a contact."""
+    parsed = []
+
+    def parse(**fields: str) -> Name | None:
+        parsed.append(fields["full_name"])
+        return parse_name(**fields)
+
+    monkeypatch.setattr(lookups, "parse_name", parse)
+    others = [Contact(position, full_name="Ada Lovelace", domain=f"d{position}.test") for position in range(1, 5)]
+    run_id, of_another_account = pending_run(database, account_id=finder), pending_run(database)
+
+    with database.transaction() as session:
+        assert len(known_people(session, run_id, [GRACE, *others])) == 1
+        assert known_people(session, of_another_account, [GRACE, *others]) == {}
+
+    assert parsed == ["Grace Hopper"]
+
+
+def test_the_digests_of_a_domains_people_begin_alike_and_those_of_others_do_not() -> None:
+    names = [name for full in ("Grace Hopper", "Ada Lovelace") if (name := parse_name(full_name=full))]
+    of_alpha, of_beta = ([person_digest(domain, name) for name in names] for domain in (ALPHA, "beta.test"))
+
+    assert len({*of_alpha, *of_beta}) == 4
+    assert {digest[:8] for digest in of_alpha} == {domain_digest(ALPHA)}
+    assert domain_digest(ALPHA) != domain_digest("beta.test")
+
+
+def test_adjacent_chunks_that_are_loaded_at_once_know_their_neighbours_and_not_themselves(database: Database) -> None:
+    """Three chunks of one domain: the first has given an address, the middle two are loaded as one span."""
+    run_id = started_run(database, count=8, chunk_size=2)
+    first, second, third = (leased_chunk(database, run_id) for _ in range(3))
+    finish_chunk(database, first, [found(0), found(1)])
+    span = replace(second, last_position=third.last_position)
+
+    with database.transaction() as session:
+        batch = chunks.load(session, span)
+
+    assert [contact.position for contact in batch.contacts] == [2, 3, 4, 5]
+    assert [contact.position for contact in batch.colleagues] == [6, 7]
+    assert sorted(batch.taken) == [found(0).email, found(1).email]
+
+
+def test_outcomes_of_several_chunks_are_remembered_in_one_call(database: Database, owner: UUID) -> None:
+    """Also somebody who is in both of them."""
+    outcomes = [grace_found(), *(searched(found(n), f"d{n % 3}.test", n.to_bytes(32)) for n in range(1, 7))]
+
+    with database.transaction() as session:
+        remember_people(session, owner, [*outcomes, grace_found()])
+        learn_patterns(session, [*outcomes, grace_found()])
+
+    with database.transaction() as session:
+        assert count(session, "SELECT count(*) FROM lookups") == 7
+    assert known(database)["first.last"].confirmed == pytest.approx(8)
 
 
 def test_neither_a_name_nor_an_address_is_kept(database: Database, finder: UUID) -> None:

@@ -72,12 +72,13 @@ def values_of(ids: Mapping[str, Any], edge: int) -> dict[str, list[Any]]:
         "stage": LOOKUP, "earlier_stage": VERIFY, "finding": LOOKUP, "judging": VERIFY,
         "stages": [LOOKUP], "statuses": "{}", "reason": "suppressed", "kind": "resent",
         "positions": [position], "domains": ["alpha.test"], "may_pass": ["greylisted"], "lock": edge, "days": 30,
-        "milliseconds": edge, "idle_timeout": "5s",
+        "milliseconds": edge, "statement_ms": position, "lock_ms": position, "idle_timeout": "5s",
         "addresses": [b"0" * 32], "more": 0, "valid": 30.0, "risky": 7.0, "invalid": 30.0,
         "outcomes": json.dumps([outcome | {"evidence": {}}]),
         "deferrals": json.dumps([{"position": position, "seconds": edge, "reason": ""}]),
         "verdicts": json.dumps([known | {"evidence": {}}]),
-        "kept": json.dumps([known | {"evidence": {}}]), "people": [b"0" * 32],
+        "kept": json.dumps([known | {"evidence": {}}]), "people": [b"0" * 32], "digests": [b"0" * 8],
+        "patterns": ["first"], "confirmed": [edge], "refused": [edge],
     }  # fmt: skip
     counts = {"first": [edge - 1, edge], "last": [edge], "reach": [250, 2000, edge], "count": [edge]}
     return {name: [value] for name, value in one.items()} | counts | {"contacts": [edge], "size": [edge - 1, edge]}
