@@ -1,0 +1,198 @@
+"""How fast export files are written: rows per second, of runs as large as `--contacts`.
+
+Two runs, filled by SQL into a database that is never analysed: one whose contacts have no further columns, one whose
+contacts have three. Their files are written by turns, `--rounds` times, as a worker writes them, and so is `COPY` of
+the same rows into a file: what Postgres alone makes of them. A row of `csv+json` is one contact in both files.
+Ends in one line of JSON: medians, smallest and largest figures, processor time for a row on either side, and the peak
+memory of this process.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psutil
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from cli.accounts import create_account
+from cli.local.embedded import embedded_postgres
+from models.database import Database, idle_transaction_allowed, open_database
+from models.migrate import migrate
+from models.queries import READ_ALL, stream_results
+from models.run import Run
+from models.schema import new_id
+from pipeline.results.exports import discard, write_exports
+from pipeline.stages import address_stages
+
+FURTHER = {"job title": "Head of Sales", "employees": 250, "city": "Zürich"}
+STEP = 7919
+"""The client's order is far from the order of work, in which contacts are stored. It has no factor in common with any
+number of contacts but its own multiples."""
+
+RUN = text("""
+INSERT INTO runs (id, account_id, pipeline_id, preset, status, contact_count, charged_contacts, extra_columns,
+  required_fields, preview_rows, export_formats, charge_per_contact, rebate_per_unresolved, rebate_per_unverified,
+  started_at)
+VALUES (:run_id, :account_id, 'email_discovery_v1', 'full_pipeline', 'running', :contacts, :contacts,
+  CAST(:columns AS jsonb), '["email"]', 10, '["csv", "json"]', 4, 4, 0, now())
+""")
+CONTACTS = text("""
+INSERT INTO contacts (run_id, position, input_row, first_name, last_name, full_name, company, domain, extra)
+SELECT :run_id, n, CAST(n AS bigint) * :step % :contacts, 'Given' || n, 'Family' || n, '', 'Example Company ' || n / 10,
+  'domain' || n / 10 || '.test', CAST(:extra AS json)
+FROM generate_series(0, CAST(:contacts AS int) - 1) n
+""")
+OUTCOMES = text("""
+INSERT INTO outcomes (run_id, stage, position, status, reason, email, source, score, evidence)
+SELECT :run_id, s.stage, n, CASE n % 5 WHEN 0 THEN s.without ELSE s.status END,
+  CASE n % 5 WHEN 0 THEN s.why_not ELSE 'mailbox_exists' END,
+  CASE WHEN n % 5 > 0 THEN 'given' || n || '.family' || n || '@domain' || n / 10 || '.test' END, s.source, 95,
+  jsonb_build_object('reply', jsonb_build_object('mail_host', 'mx.domain.test', 'reply_code', 250), 'catch_all', false)
+FROM generate_series(0, CAST(:contacts AS int) - 1) n, (VALUES
+  ('email_lookup', 'found', 'not_found', 'every_candidate_refused', 'permutation'),
+  ('email_verify', 'valid', 'skipped', 'no_email', NULL)
+) AS s (stage, status, without, why_not, source)
+""")
+COPIED = """
+COPY (
+  SELECT c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email, coalesce(l.email, v.email), v.status,
+    v.reason, v.score, l.source
+  FROM contacts c
+  LEFT JOIN outcomes l ON l.run_id = c.run_id AND l.stage = 'email_lookup' AND l.position = c.position
+  LEFT JOIN outcomes v ON v.run_id = c.run_id AND v.stage = 'email_verify' AND v.position = c.position
+  WHERE c.run_id = %s AND NOT c.erased ORDER BY c.input_row
+) TO STDOUT (FORMAT csv)
+"""
+
+
+def main() -> None:
+    """Print each figure as it is measured, then all of them."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--contacts", type=int, default=200_000)
+    arguments.add_argument("--rounds", type=int, default=5)
+    options = arguments.parse_args()
+    with tempfile.TemporaryDirectory(prefix="growth-bench-") as home, filled_database(Path(home)) as database:
+        plain, further = (add_run(database, options.contacts, extra) for extra in ({}, FURTHER))
+        place = Path(home, "exports")
+        measured = {
+            "csv": partial(write, place=place, run_id=plain, formats=["csv"]),
+            "json": partial(write, place=place, run_id=plain, formats=["json"]),
+            "csv+json": partial(write, place=place, run_id=plain, formats=["csv", "json"]),
+            "csv, further columns": partial(write, place=place, run_id=further, formats=["csv"]),
+            "csv+json, further columns": partial(write, place=place, run_id=further, formats=["csv", "json"]),
+            "COPY": partial(copy, place=place, run_id=plain),
+        }
+        rows = by_turns(database, measured, options.rounds, options.contacts)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps({"contacts": options.contacts, "rows_per_s": rows, "peak_mb": peak_mb}))
+
+
+@contextmanager
+def filled_database(home: Path) -> Iterator[Database]:
+    """A new database, which nothing analyses."""
+    with embedded_postgres(home / "postgres") as url, closing(open_database(url, pool_size=2)) as database:
+        migrate(database)
+        with database.transaction() as session:
+            for table in ("contacts", "outcomes"):
+                session.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+        yield database
+
+
+def add_run(database: Database, contacts: int, extra: Mapping[str, object]) -> UUID:
+    """A run whose stages are complete."""
+    account_id, run_id = create_account(database, "Example Account", 0).account_id, new_id()
+    given = {"run_id": run_id, "account_id": account_id, "contacts": contacts, "step": STEP}
+    with database.transaction() as session:
+        session.execute(text("SET LOCAL statement_timeout = 0"))
+        session.execute(RUN, given | {"columns": json.dumps(list(extra))})
+        session.execute(CONTACTS, given | {"extra": json.dumps(extra)})
+        session.execute(OUTCOMES, given)
+    return run_id
+
+
+def write(session: Session, place: Path, run_id: UUID, formats: Sequence[str]) -> None:
+    """Write these files of a run, as a worker does, but for the lease."""
+    run = session.get_one(Run, run_id)
+    with closing(stream_results(session, run_id, *address_stages(run.preset))) as rows:
+        discard(place, write_exports(place, run_id, formats, run.extra_columns, rows))
+
+
+def copy(session: Session, place: Path, run_id: UUID) -> None:
+    """Copy nearly the same rows into a file, by the same plan."""
+    session.execute(READ_ALL)
+    with (
+        driver_of(session).cursor() as cursor,
+        cursor.copy(COPIED, (run_id,)) as rows,
+        (place / "copied").open("wb") as file,
+    ):
+        for row in rows:
+            file.write(row)
+
+
+def by_turns(
+    database: Database, measured: Mapping[str, Callable[[Session], None]], rounds: int, contacts: int
+) -> dict[str, Any]:
+    """What a row of each takes, after a first time that does not count."""
+    costs: dict[str, list[Cost]] = defaultdict(list)
+    for round_number in range(rounds + 1):
+        for name, does in measured.items():
+            cost = cost_of(database, does)
+            if round_number:
+                costs[name].append(cost)
+                print(f"{name:28} {contacts / cost.seconds:8.0f} rows/s", flush=True)
+    return {name: figures(costs_of_it, contacts) for name, costs_of_it in costs.items()}
+
+
+class Cost(NamedTuple):
+    """Seconds on the clock, and of processor time."""
+
+    seconds: float
+    python: float
+    postgres: float
+
+
+def cost_of(database: Database, does: Callable[[Session], None]) -> Cost:
+    """What doing it costs, each time in a transaction of its own."""
+    with database.transaction() as session, idle_transaction_allowed(session):
+        server = psutil.Process(driver_of(session).info.backend_pid)
+        began, python, postgres = time.perf_counter(), time.process_time(), processor_time(server)
+        does(session)
+        return Cost(time.perf_counter() - began, time.process_time() - python, processor_time(server) - postgres)
+
+
+def processor_time(process: psutil.Process) -> float:
+    """Of a process until now."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def driver_of(session: Session) -> Any:
+    """The driver's own connection."""
+    return session.connection().connection.driver_connection
+
+
+def figures(costs: Sequence[Cost], contacts: int) -> dict[str, float]:
+    """Rows per second, and microseconds of processor time for a row."""
+    rates = [round(contacts / cost.seconds) for cost in costs]
+    return {
+        "median": round(statistics.median(rates)),
+        "min": min(rates),
+        "max": max(rates),
+        "python_us": round(1e6 * statistics.median(cost.python for cost in costs) / contacts, 1),
+        "postgres_us": round(1e6 * statistics.median(cost.postgres for cost in costs) / contacts, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()
