@@ -2,9 +2,12 @@
 
 import errno
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from itertools import chain
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -77,14 +80,35 @@ def disk_error(error: OSError) -> str:
 
 
 def _renewing(
-    process: Process, batches: Iterable[Sequence[ResultRow]], renew: Callable[[], None]
+    process: Process, batches: Iterator[Sequence[ResultRow]], renew: Callable[[], None]
 ) -> Iterator[Sequence[ResultRow]]:
+    # Postgres sorts all rows before it sends the first one.
+    with _renewed_meanwhile(process, renew):
+        first = next(batches, None)
     renewed = time.monotonic()
-    for rows in batches:
+    for rows in chain([first] if first else [], batches):
         if time.monotonic() - renewed > process.settings.checkpoint_seconds:
             renew()
             renewed = time.monotonic()
         yield rows
+
+
+@contextmanager
+def _renewed_meanwhile(process: Process, renew: Callable[[], None]) -> Iterator[None]:
+    """Call `renew` each `CHECKPOINT_SECONDS` while the block waits. Raises what `renew` raised, at the end."""
+    has_ended = threading.Event()
+
+    def keep_renewing() -> None:
+        while not has_ended.wait(process.settings.checkpoint_seconds):
+            renew()
+
+    with ThreadPoolExecutor(1) as executor:
+        renewing = executor.submit(keep_renewing)
+        try:
+            yield
+        finally:
+            has_ended.set()
+        renewing.result()
 
 
 def _until_told_to_stop(process: Process, batches: Iterable[Sequence[ResultRow]]) -> Iterator[Sequence[ResultRow]]:

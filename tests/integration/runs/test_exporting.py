@@ -13,7 +13,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from cli.main import app
-from models.database import Database
+from models.database import Database, idle_transaction_allowed
 from models.events import EventKind
 from models.postgres_errors import QUERY_CANCELED
 from models.queries import events_of_run
@@ -21,6 +21,7 @@ from models.run import Run
 from pipeline.results.export_lease import MAX_ATTEMPTS, finish_export, lease_export, void_exports
 from pipeline.runs import lifecycle
 from tests.factories import LOOKUP, VERIFY, WORKER, finish_chunk, found, leased_chunk, pending_run, valid
+from tests.faults.engine import wait_until
 from tests.integration.broker.worker_process import opened_process
 from tests.old_runs import OldRuns, OvertakenDatabase, personal_in
 from worker.compile import compile_run
@@ -75,6 +76,15 @@ CANCELED_READS = (
     "CREATE VIEW contacts AS SELECT * FROM readable WHERE canceled()",
 )
 """Each statement that reads contacts is canceled, as by `statement_timeout`."""
+
+
+WAITING_READS = (
+    "ALTER TABLE contacts RENAME TO readable",
+    "CREATE FUNCTION waited() RETURNS bool LANGUAGE plpgsql AS"
+    " $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN true; END $$",
+    "CREATE VIEW contacts AS SELECT * FROM readable WHERE waited()",
+)
+"""Each statement that reads contacts waits for an advisory lock."""
 
 
 def end_pauses(database: Database) -> None:
@@ -175,6 +185,29 @@ def test_a_large_run_is_not_compiled_while_another_run_of_its_account_is_exporte
     with old_runs.database.transaction() as session:
         assert session.get_one(Run, compiled).status == "completed"
         assert session.get_one(Run, compiled).exporter is None
+
+
+def test_a_lease_is_renewed_while_postgres_sends_no_rows_yet(process: Process, old_runs: OldRuns) -> None:
+    run_id, ends = old_runs.unexported_run("cancelled"), set()
+    for statement in WAITING_READS:
+        change(old_runs.database, statement)
+
+    def is_renewed_twice() -> bool:
+        with old_runs.database.transaction() as session:
+            run = session.get_one(Run, run_id)
+        if run.exporter:
+            ends.add(run.export_retry_at)
+        return len(ends) > 2
+
+    with ThreadPoolExecutor(1) as worker:
+        with old_runs.database.transaction() as session, idle_transaction_allowed(session):
+            session.execute(text("SELECT pg_advisory_xact_lock(1)"))
+            exporting = worker.submit(export_stopped_run, process, run_id, WORKER)
+            wait_until(is_renewed_twice, "a lease that is renewed", seconds=20)
+            assert not exporting.done()
+        exporting.result()
+
+    assert names(old_runs, run_id) == ["contacts.csv", "contacts.json"]
 
 
 def overtaken(old_runs: OldRuns, run_id: UUID, at: int, happens: Callable[[], object]) -> None:
