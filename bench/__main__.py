@@ -26,6 +26,7 @@ BENCHMARKS = {
     "recovery": Options((), ("--full",)),
     "fairness": Options(("--runs", "10", "--contacts", "20000"), ()),
     "latency": Options(("--runs", "10"), ("--runs", "40")),
+    "exports": Options(("--contacts", "100000", "--rounds", "3"), ()),
     "verify": Options(("--runs", "2"), ("--runs", "9")),
     "pacing": Options(("--rounds", "3"), ()),
     "candidates": Options((), ()),

@@ -1,40 +1,48 @@
 """How fast export files are written: rows per second, of runs as large as `--contacts`.
 
 Two runs, filled by SQL into a database that is never analysed: one whose contacts have no further columns, one whose
-contacts have three. Their files are written by turns, `--rounds` times, as a worker writes them, and so is `COPY` of
-the same rows into a file: what Postgres alone makes of them. A row of `csv+json` is one contact in both files.
-Ends in one line of JSON: medians, smallest and largest figures, processor time for a row on either side, and the peak
-memory of this process.
+contacts have three. Their files are written by turns as a worker writes them; beside them
+
+- the CSV file as it was written before, row by row,
+- `COPY` of the same rows into a file, neither hashed nor flushed to disk: the limit.
+
+A row of *CSV and JSON* is one contact in both files. Ends in one line of JSON.
 """
 
 import argparse
+import csv
+import hashlib
+import io
 import json
+import os
 import resource
-import statistics
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import psutil
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from bench.reporting.results import publish
+from bench.reporting.turns import Table, significant, take_turns
 from cli.accounts import create_account
 from cli.local.embedded import embedded_postgres
 from models.database import Database, idle_transaction_allowed, open_database
 from models.migrate import migrate
-from models.queries import READ_ALL, stream_results
+from models.queries import FIRST_RESULTS, READ_ALL, stream_results
 from models.run import Run
 from models.schema import new_id
 from pipeline.results.exports import discard, write_exports
+from pipeline.results.rows import export_columns, our_columns, result_contact
 from pipeline.stages import address_stages
 
+RATE, PYTHON, POSTGRES = "rows/s", "Python: µs a row", "Postgres: µs a row"
 FURTHER = {"job title": "Head of Sales", "employees": 250, "city": "Zürich"}
 STEP = 7919
 """The client's order is far from the order of work, in which contacts are stored. It has no factor in common with any
@@ -77,25 +85,27 @@ COPY (
 
 
 def main() -> None:
-    """Print each figure as it is measured, then all of them."""
-    arguments = argparse.ArgumentParser(description=__doc__)
+    """Print the figures."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--contacts", type=int, default=200_000)
     arguments.add_argument("--rounds", type=int, default=5)
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="growth-bench-") as home, filled_database(Path(home)) as database:
         plain, further = (add_run(database, options.contacts, extra) for extra in ({}, FURTHER))
         place = Path(home, "exports")
-        measured = {
-            "csv": partial(write, place=place, run_id=plain, formats=["csv"]),
-            "json": partial(write, place=place, run_id=plain, formats=["json"]),
-            "csv+json": partial(write, place=place, run_id=plain, formats=["csv", "json"]),
-            "csv, further columns": partial(write, place=place, run_id=further, formats=["csv"]),
-            "csv+json, further columns": partial(write, place=place, run_id=further, formats=["csv", "json"]),
-            "COPY": partial(copy, place=place, run_id=plain),
+        turns = {
+            "CSV": partial(write, place=place, run_id=plain, formats=["csv"]),
+            "JSON": partial(write, place=place, run_id=plain, formats=["json"]),
+            "CSV and JSON": partial(write, place=place, run_id=plain, formats=["csv", "json"]),
+            "CSV, further columns": partial(write, place=place, run_id=further, formats=["csv"]),
+            "CSV and JSON, further columns": partial(write, place=place, run_id=further, formats=["csv", "json"]),
+            "CSV, row by row (before)": partial(write_row_by_row, place=place, run_id=plain),
+            "COPY of the same rows": partial(copy, place=place, run_id=plain),
         }
-        rows = by_turns(database, measured, options.rounds, options.contacts)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"contacts": options.contacts, "rows_per_s": rows, "peak_mb": peak_mb}))
+        measured = {name: partial(cost_of, database, does, options.contacts) for name, does in turns.items()}
+        take_turns(measured, 1)  # once, so that what it reads is in memory
+        table = take_turns(measured, options.rounds)
+    publish("exports", f"Export files of {options.contacts:,} contacts", table, figures_of(table), vars(options))
 
 
 @contextmanager
@@ -140,35 +150,53 @@ def copy(session: Session, place: Path, run_id: UUID) -> None:
             file.write(row)
 
 
-def by_turns(
-    database: Database, measured: Mapping[str, Callable[[Session], None]], rounds: int, contacts: int
-) -> dict[str, Any]:
-    """What a row of each takes, after a first time that does not count."""
-    costs: dict[str, list[Cost]] = defaultdict(list)
-    for round_number in range(rounds + 1):
-        for name, does in measured.items():
-            cost = cost_of(database, does)
-            if round_number:
-                costs[name].append(cost)
-                print(f"{name:28} {contacts / cost.seconds:8.0f} rows/s", flush=True)
-    return {name: figures(costs_of_it, contacts) for name, costs_of_it in costs.items()}
+def write_row_by_row(session: Session, place: Path, run_id: UUID) -> None:
+    """Write the CSV file as it was before: two look-ups of outcomes, a mapping, a line and a write for each contact."""
+    run, digest = session.get_one(Run, run_id), hashlib.sha256()
+    stages, ours = address_stages(run.preset), our_columns(())
+    given = {"run_id": run_id, "count": run.contact_count, "finding": stages.finding, "judging": stages.judging}
+    columns = export_columns((), ours)
+    with (place / "row-by-row").open("wb") as file:
+        for row in session.execute(FIRST_RESULTS, given, execution_options={"yield_per": 2000}):
+            contact, line = result_contact(row, ours), io.StringIO()
+            csv.writer(line).writerow([contact[column] for column in columns])
+            data = line.getvalue().encode()
+            digest.update(data)
+            file.write(data)
+        os.fsync(file.fileno())
 
 
-class Cost(NamedTuple):
-    """Seconds on the clock, and of processor time."""
-
-    seconds: float
-    python: float
-    postgres: float
-
-
-def cost_of(database: Database, does: Callable[[Session], None]) -> Cost:
-    """What doing it costs, each time in a transaction of its own."""
+def cost_of(database: Database, does: Callable[[Session], None], contacts: int) -> Mapping[str, Sequence[float]]:
+    """What doing it in a transaction costs, on the clock and on either side's processor."""
     with database.transaction() as session, idle_transaction_allowed(session):
         server = psutil.Process(driver_of(session).info.backend_pid)
         began, python, postgres = time.perf_counter(), time.process_time(), processor_time(server)
         does(session)
-        return Cost(time.perf_counter() - began, time.process_time() - python, processor_time(server) - postgres)
+        seconds = time.perf_counter() - began
+        per_row = (
+            1e6 * (time.process_time() - python) / contacts,
+            1e6 * (processor_time(server) - postgres) / contacts,
+        )
+    return {RATE: [contacts / seconds], PYTHON: [per_row[0]], POSTGRES: [per_row[1]]}
+
+
+def figures_of(table: Table) -> dict[str, object]:
+    """Rows per second, processor time for a row, and the peak memory of this process."""
+    columns = {"rows_per_s": RATE, "python_us": PYTHON, "postgres_us": POSTGRES}
+    rows = {
+        "csv": "CSV",
+        "json": "JSON",
+        "both": "CSV and JSON",
+        "csv_further": "CSV, further columns",
+        "both_further": "CSV and JSON, further columns",
+        "before": "CSV, row by row (before)",
+        "copy": "COPY of the same rows",
+    }
+    figures: dict[str, object] = {
+        key: {name: significant(table.median(row, column) or 0) for name, column in columns.items()}
+        for key, row in rows.items()
+    }
+    return figures | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
 def processor_time(process: psutil.Process) -> float:
@@ -180,18 +208,6 @@ def processor_time(process: psutil.Process) -> float:
 def driver_of(session: Session) -> Any:
     """The driver's own connection."""
     return session.connection().connection.driver_connection
-
-
-def figures(costs: Sequence[Cost], contacts: int) -> dict[str, float]:
-    """Rows per second, and microseconds of processor time for a row."""
-    rates = [round(contacts / cost.seconds) for cost in costs]
-    return {
-        "median": round(statistics.median(rates)),
-        "min": min(rates),
-        "max": max(rates),
-        "python_us": round(1e6 * statistics.median(cost.python for cost in costs) / contacts, 1),
-        "postgres_us": round(1e6 * statistics.median(cost.postgres for cost in costs) / contacts, 1),
-    }
 
 
 if __name__ == "__main__":

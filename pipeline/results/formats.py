@@ -104,5 +104,5 @@ def _csv(rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _members(extra: str) -> str:
-    """What stands between the braces. It is stored as `json.dumps` wrote it, in ASCII."""
+    """What stands between the braces. It is stored as it is exported, but for runs of before: theirs is ASCII."""
     return (_to_json(_from_json(extra)[0]) if "\\" in extra else extra)[1:-1]

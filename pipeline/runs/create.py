@@ -169,7 +169,7 @@ def _contact_rows(run_id: UUID, contacts: Iterable[ContactIn]) -> Iterator[tuple
             contact.company,
             contact.domain,
             contact.email or None,
-            json.dumps(contact.model_extra or {}),
+            json.dumps(contact.model_extra or {}, ensure_ascii=False),
         )
 
 

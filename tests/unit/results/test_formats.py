@@ -57,7 +57,7 @@ scores = st.integers(0, 100)
 result_rows = st.tuples(
     *[texts] * 5,
     st.none() | texts,
-    extras.map(json.dumps),
+    st.builds(lambda extra, in_ascii: json.dumps(extra, ensure_ascii=in_ascii), extras, st.booleans()),
     st.none() | texts,
     *[st.none() | texts] * 2,
     scores,
