@@ -3,7 +3,7 @@
 Two runs, filled by SQL into a database that is never analysed: one whose contacts have no further columns, one whose
 contacts have three. Their files are written by turns as a worker writes them; beside them
 
-- the CSV file as it was written before, row by row,
+- the CSV file as it was once written, row by row,
 - `COPY` of the same rows into a file, neither hashed nor flushed to disk: the limit.
 
 A row of *CSV and JSON* is one contact in both files. Ends in one line of JSON.
@@ -99,7 +99,7 @@ def main() -> None:
             "CSV and JSON": partial(write, place=place, run_id=plain, formats=["csv", "json"]),
             "CSV, further columns": partial(write, place=place, run_id=further, formats=["csv"]),
             "CSV and JSON, further columns": partial(write, place=place, run_id=further, formats=["csv", "json"]),
-            "CSV, row by row (before)": partial(write_row_by_row, place=place, run_id=plain),
+            "CSV, row by row": partial(write_row_by_row, place=place, run_id=plain),
             "COPY of the same rows": partial(copy, place=place, run_id=plain),
         }
         measured = {name: partial(cost_of, database, does, options.contacts) for name, does in turns.items()}
@@ -151,7 +151,7 @@ def copy(session: Session, place: Path, run_id: UUID) -> None:
 
 
 def write_row_by_row(session: Session, place: Path, run_id: UUID) -> None:
-    """Write the CSV file as it was before: two look-ups of outcomes, a mapping, a line and a write for each contact."""
+    """Write the CSV file as it once was: two look-ups of outcomes, a mapping, a line and a write for each contact."""
     run, digest = session.get_one(Run, run_id), hashlib.sha256()
     stages, ours = address_stages(run.preset), our_columns(())
     given = {"run_id": run_id, "count": run.contact_count, "finding": stages.finding, "judging": stages.judging}
@@ -189,7 +189,7 @@ def figures_of(table: Table) -> dict[str, object]:
         "both": "CSV and JSON",
         "csv_further": "CSV, further columns",
         "both_further": "CSV and JSON, further columns",
-        "before": "CSV, row by row (before)",
+        "row_by_row": "CSV, row by row",
         "copy": "COPY of the same rows",
     }
     figures: dict[str, object] = {
