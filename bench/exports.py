@@ -126,7 +126,7 @@ def add_run(database: Database, contacts: int, extra: Mapping[str, object]) -> U
     with database.transaction() as session:
         session.execute(text("SET LOCAL statement_timeout = 0"))
         session.execute(RUN, given | {"columns": json.dumps(list(extra))})
-        session.execute(CONTACTS, given | {"extra": json.dumps(extra)})
+        session.execute(CONTACTS, given | {"extra": json.dumps(extra, ensure_ascii=False)})
         session.execute(OUTCOMES, given)
     return run_id
 

@@ -24,17 +24,17 @@ ROWS_AT_ONCE = 250
 ResultRow = Sequence[Any]
 """The columns of `RESULT_COLUMNS`: `pipeline.results.rows` names them for clients."""
 
-# One row per contact: its own columns, its further columns as JSON, then address, status, reason, score and source. The
-# verdict decides if there is one. Columns of a stage without an outcome are NULL.
+# One row per contact: its own columns, then address, status, reason, score and source, and its further columns as JSON.
+# The verdict decides if there is one. Columns of a stage without an outcome are NULL.
 RESULT_COLUMNS = """
-SELECT c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email AS input_email,
-       CAST(c.extra AS text) AS extra, found.email,
+SELECT c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email AS input_email, found.email,
        CASE WHEN found.email IS NULL THEN l.status ELSE coalesce(v.status, 'unverified') END,
        CASE WHEN found.email IS NULL THEN coalesce(nullif(l.reason, ''), v.reason)
             WHEN v.status IS NULL THEN l.reason ELSE v.reason END,
        CASE WHEN found.email IS NULL THEN 0 WHEN v.status IS NULL THEN l.score ELSE v.score END,
        CASE WHEN found.email IS NULL THEN NULL WHEN v.status IS NULL THEN l.source
-            ELSE coalesce(nullif(l.source, ''), 'input') END
+            ELSE coalesce(nullif(l.source, ''), 'input') END,
+       CAST(c.extra AS text)
 """
 
 # For a few contacts. The LIMITs keep the planner to one primary key look-up per outcome: without statistics of a fresh

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from models.queries import ResultRow
 from pipeline.results.rows import (
     CONTACT_COLUMNS,
-    EXTRA,
     INPUT_EMAIL,
+    OWN,
     RESULT_COLUMNS,
     export_columns,
     our_columns,
@@ -48,7 +48,9 @@ class CsvFormat:
         return _csv([self._header])
 
     def rows(self, rows: Sequence[ResultRow]) -> str:
-        return _csv([(*row[:EXTRA], *self._further_cells(row[EXTRA]), *row[EXTRA + 1 :]) for row in rows])
+        if not self._places:
+            return _csv([row[:-1] for row in rows])
+        return _csv([(*row[:OWN], *self._further_cells(row[-1]), *row[OWN:-1]) for row in rows])
 
     def tail(self) -> str:
         return ""
@@ -85,11 +87,11 @@ class JsonFormat:
     def _line(self, row: ResultRow) -> str:
         values = [
             "null" if value is None else encode_basestring(value) if isinstance(value, str) else value
-            for value in (*row[:EXTRA], *row[EXTRA + 1 :])
+            for value in row[:-1]
         ]
-        if row[EXTRA] == NOTHING:
+        if row[-1] == NOTHING:
             return self._contact % tuple(values)
-        values.insert(EXTRA, _members(row[EXTRA]))
+        values.insert(OWN, _members(row[-1]))
         return self._contact_with_more % tuple(values)
 
 

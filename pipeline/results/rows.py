@@ -8,8 +8,9 @@ from models.queries import ResultRow
 
 CONTACT_COLUMNS = ("first_name", "last_name", "full_name", "company", "domain")
 INPUT_EMAIL = "input_email"
-EXTRA = len(CONTACT_COLUMNS) + 1
-"""Where a result row has the client's further columns, as one JSON object: behind the input address."""
+OWN = len(CONTACT_COLUMNS) + 1
+"""So many columns of a result row are the contact's, the input address among them. Behind them are the result columns,
+and last the client's further columns as one JSON object."""
 RESULT_COLUMNS = ("email", "email_status", "email_reason", "email_score", "email_source")
 
 OurColumns = Mapping[str, str]
@@ -36,6 +37,6 @@ def export_columns(extra_columns: Sequence[str], ours: OurColumns) -> list[str]:
 
 def result_contact(row: ResultRow, ours: OurColumns) -> dict[str, Any]:
     """A result row as a mapping in the order of `export_columns`, with the client's columns that this contact has."""
-    contact = zip((*CONTACT_COLUMNS, ours[INPUT_EMAIL]), row[:EXTRA], strict=True)
-    result = zip((ours[name] for name in RESULT_COLUMNS), row[EXTRA + 1 :], strict=True)
-    return {**dict(contact), **json.loads(row[EXTRA]), **dict(result)}
+    contact = zip((*CONTACT_COLUMNS, ours[INPUT_EMAIL]), row[:OWN], strict=True)
+    result = zip((ours[name] for name in RESULT_COLUMNS), row[OWN:-1], strict=True)
+    return {**dict(contact), **json.loads(row[-1]), **dict(result)}

@@ -57,11 +57,11 @@ scores = st.integers(0, 100)
 result_rows = st.tuples(
     *[texts] * 5,
     st.none() | texts,
-    st.builds(lambda extra, in_ascii: json.dumps(extra, ensure_ascii=in_ascii), extras, st.booleans()),
     st.none() | texts,
     *[st.none() | texts] * 2,
     scores,
     st.none() | texts,
+    st.builds(lambda extra, in_ascii: json.dumps(extra, ensure_ascii=in_ascii), extras, st.booleans()),
 )
 
 
@@ -103,7 +103,7 @@ def test_files_hold_what_csv_and_json_make_of_each_contact(rows: list[ResultRow]
 
 
 def test_rows_end_as_rfc_4180_says_and_only_what_needs_it_is_quoted() -> None:
-    row = ("Ada", 'the "first"', "", "A, B", "alpha.test", None, "{}", "a@alpha.test", "valid", "=1+1", 98, None)
+    row = ("Ada", 'the "first"', "", "A, B", "alpha.test", None, "a@alpha.test", "valid", "=1+1", 98, None, "{}")
 
     header, line, end = text_of(CsvFormat([]), [[row]]).split("\r\n")
 
