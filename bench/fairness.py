@@ -1,10 +1,14 @@
-"""How long a run of ten contacts takes alone, and beside a run of 100,000 of another account.
+"""How long a run of ten contacts takes alone, and beside a large run of another account.
 
-The whole engine runs as a user would run it: PostgreSQL, Valkey, one Celery worker of two processes, API, and the
-sandbox's DNS and SMTP servers, among them slow and greylisting ones. The small runs' contacts work at domains of their
-own. A run's time is from its `created` event to its `completed` one, on the database's clock; the time until its first
-outcome starts at `created`, too. Ends in one line of JSON: `alone_ms`, `beside_ms` and `first_outcome_ms` (of the runs
-beside the large one), each with median and maximum.
+First with stages that contact no server (`beside.py`), beside instant stages and beside slow mail servers. Then in the
+sandbox, beside a run of 100,000: the whole engine runs as a user would run it, with PostgreSQL, Valkey, workers, API,
+and the sandbox's DNS and SMTP servers, among them slow and greylisting ones; the small runs have domains of their own,
+and their times are on the database's clock, from `created` to `completed` and to the first outcome.
+
+Ends in one line of JSON. Of the sandbox: `alone_ms`, `beside_ms`, `first_outcome_alone_ms` and `first_outcome_ms` (of
+the runs beside the large one), each with median and maximum. Under `instant` and `slow_servers`: how many times as long
+a small run takes as alone (`ratio`, at most 2), and by how much later its first outcome comes (at most 1,000 ms), both
+of medians.
 """
 
 import argparse
@@ -16,6 +20,8 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
+from bench.beside import FIRST, WHOLE, alone_and_beside, alone_of, beside_of
+from bench.contenders.servers import running_servers
 from bench.reporting.results import publish
 from bench.reporting.turns import Table
 from cli.accounts import create_account
@@ -31,15 +37,15 @@ CONTACTS = 10
 WARM_UP = 3
 DOMAINS, OF_SMALL_RUNS = 660, 60
 HOURS_S = 3600
-ALONE, BESIDE = "alone", "beside the large run"
-WHOLE, FIRST = "ten contacts: ms", "first outcome: ms"
+ALONE, BESIDE = "sandbox: alone", "sandbox: beside the large run"
+MODES = {"instant": "Z", "slow_servers": "T"}
 
 TIMES = text("""
 SELECT 1000 * extract(epoch FROM max(e.at) FILTER (WHERE e.kind = 'completed') - min(e.at)) AS whole,
        1000 * extract(epoch FROM (SELECT min(recorded_at) FROM outcomes WHERE run_id = :run_id) - min(e.at)) AS first
 FROM run_events e WHERE e.run_id = :run_id
 """)
-DONE = text("SELECT coalesce(sum(done), 0) FROM run_stages WHERE run_id = :run_id")
+DONE = text("SELECT count(*) FROM outcomes WHERE run_id = :run_id")
 
 
 class Times(NamedTuple):
@@ -53,8 +59,15 @@ def main() -> None:
     """Print each run's times, then the figures."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--runs", type=int, default=20, help="Small runs, alone and beside the large one.")
-    arguments.add_argument("--contacts", type=int, default=100_000, help="Of the large run.")
+    arguments.add_argument("--contacts", type=int, default=100_000, help="Of the large run in the sandbox.")
+    arguments.add_argument("--instant", type=int, default=100_000, help="Of the large run with instant stages.")
+    arguments.add_argument("--slow", type=int, default=20_000, help="Of the large run over slow mail servers.")
     options = arguments.parse_args()
+    table = Table()
+    with running_servers() as servers:
+        for mode, contacts in (("Z", options.instant), ("T", options.slow)):
+            table.add_all(alone_and_beside(servers, mode, contacts, options.runs))
+    figures: dict[str, object] = {name: _compared(table, mode) for name, mode in MODES.items()}
     domains = invent_domains(seed=5, count=DOMAINS)
     needed = CONTACTS * (WARM_UP + 2 * options.runs)
     small = invent_exactly(5, valid=needed, found_unverified=0, unfindable=0, domains=domains[:OF_SMALL_RUNS])
@@ -64,8 +77,9 @@ def main() -> None:
         Internet([*small, *large], domains) as internet,
         running_stack(Path(home), Ports(0, 0), concurrency=2, settings=_settings(internet)) as stack,
     ):
-        table, outcomes = _measure(stack, small, large, options.runs)
-    figures = {
+        in_sandbox, outcomes = _measure(stack, small, large, options.runs)
+        table.add_all(in_sandbox)
+    figures |= {
         "alone_ms": _spread(table, ALONE, WHOLE),
         "beside_ms": _spread(table, BESIDE, WHOLE),
         "first_outcome_alone_ms": _spread(table, ALONE, FIRST),
@@ -73,7 +87,17 @@ def main() -> None:
         "runs": options.runs,
         "large_run": {"contacts": len(large), "outcomes_by_then": outcomes},
     }
-    publish("fairness", f"Ten contacts beside a run of {len(large):,}", table, figures, vars(options))
+    publish("fairness", "Ten contacts beside a large run of another account", table, figures, vars(options))
+
+
+def _compared(table: Table, mode: str) -> dict[str, float | None]:
+    alone, beside = table.median(alone_of(mode), FIRST) or 0, table.median(beside_of(mode), FIRST) or 0
+    return {
+        "alone_ms": round(table.median(alone_of(mode), WHOLE) or 0, 1),
+        "beside_ms": round(table.median(beside_of(mode), WHOLE) or 0, 1),
+        "ratio": table.ratio(WHOLE, beside_of(mode), alone_of(mode)),
+        "first_outcome_later_ms": round(beside - alone, 1),
+    }
 
 
 def _settings(internet: Internet) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 A quote stands between two comments, which Markdown does not show:
 
-- `<!-- fairness.alone_ms.median -->137.8<!-- / -->`: a figure.
+- `<!-- fairness.alone_ms.median -->137.8<!-- / -->`: a figure. `<!-- lookup.found_recall:.2f -->0.98<!-- / -->`: one
+  with two decimals.
 - `<!-- fairness table -->…<!-- / -->`: the table. Likewise `json`, the line of figures; `picture`; and `origin`, when
   and with what it was measured. A part of a result that is not there yet stays empty.
 """
@@ -19,7 +20,9 @@ from bench.reporting.picture import number
 from bench.reporting.results import RESULTS
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
-QUOTE = re.compile(r"<!-- (?P<name>\w+)(?:\.(?P<path>[\w.]+)| (?P<part>\w+)) -->.*?<!-- / -->", re.DOTALL)
+QUOTE = re.compile(
+    r"<!-- (?P<name>\w+)(?:\.(?P<path>[\w.]+)(?P<format>:\.\df)?| (?P<part>\w+)) -->.*?<!-- / -->", re.DOTALL
+)
 
 Result = Mapping[str, Any]
 
@@ -51,7 +54,7 @@ def _quote(page: Path, found: "re.Match[str]") -> str:
     opening = found[0].partition("-->")[0] + "-->"
     result = _result(found["name"])
     if found["path"]:
-        quoted = _figure(result, found["path"])
+        quoted = _figure(result, found["path"], (found["format"] or "").removeprefix(":"))
     else:
         quoted = PARTS[found["part"]](page, result) if result else NOT_YET[found["part"]]
     return f"{opening}{quoted}<!-- / -->"
@@ -64,13 +67,13 @@ def _result(name: str) -> Result:
     return found
 
 
-def _figure(result: Result, path: str) -> str:
+def _figure(result: Result, path: str, form: str) -> str:
     value: Any = result.get("figures")
     for key in path.split("."):
         if not isinstance(value, Mapping) or key not in value:
             raise NotMeasured(f"No result in bench/results/ has the figure {path}: measure it, or quote another one.")
         value = value[key]
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+    return format(value, f",{form}") if isinstance(value, int | float) else str(value)
 
 
 def _table(_page: Path, result: Result) -> str:

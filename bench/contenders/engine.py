@@ -38,6 +38,10 @@ CONTACTS_A_DOMAIN = 10
 COMPLETED = """
 SELECT status, contact_count, (preview -> 'delivered_counts' ->> 'verified_emails')::int FROM runs WHERE id = %s
 """
+FIRST_OUTCOME_MS = """
+SELECT 1000 * extract(epoch FROM min(o.recorded_at) - r.created_at)
+FROM runs r JOIN outcomes o ON o.run_id = r.id WHERE r.id = %s GROUP BY r.id
+"""
 
 _numbers = itertools.count(1)
 
@@ -55,13 +59,13 @@ class RunningEngine:
             self._wait_until_ready(worker)
         self._creating_s = 0.0
 
-    def begin(self, contacts: int, mode: str) -> Begun:
+    def begin(self, contacts: int, mode: str, account_id: UUID | None = None) -> Begun:
         domains = self.domains_of_next_run(contacts)
         plan = _plan_of(contacts, mode, domains)
         self._domains_used += len(domains)
         begun, processor = time.monotonic(), time.process_time()
         with self._database.transaction() as session:
-            run = create_run(session, self._account_id, plan, rate_card=RateCard.of(load_settings()))
+            run = create_run(session, account_id or self._account_id, plan, rate_card=RateCard.of(load_settings()))
         send_chain(run.run_id, run.preset)
         self._creating_s += time.process_time() - processor
         return Begun(str(run.run_id), begun)
@@ -95,6 +99,15 @@ class RunningEngine:
 
     def start_worker_again(self) -> None:
         self._workers[0] = self._start_worker(0)
+
+    def open_account(self, name: str) -> UUID:
+        """Open another account."""
+        return create_account(self._database, name, CREDITS).account_id
+
+    def first_outcome_ms(self, run_id: str) -> float:
+        """How long after its creation a run had its first outcome, on the database's clock."""
+        row = self._connection.execute(FIRST_OUTCOME_MS, (run_id,)).fetchone()
+        return float(row[0]) if row else 0.0
 
     def domains_of_next_run(self, contacts: int) -> list[str]:
         """The domains of the run that `begin` will create next, in order. No run before had them."""

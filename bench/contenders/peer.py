@@ -17,7 +17,6 @@ from bench.contenders.contender import Begun, pids_of_family, seconds_used
 from bench.contenders.servers import Servers
 from bench.peers.work import DATABASE_URL, REDIS_URL, STAGES
 from bench.reporting.machine import ROOT, peers_python
-from cli.local.processes import ENDS_WITH_US
 
 INSTALL = "The peers are not installed: `make bench` does it, with pip, from bench/peers/requirements.txt."
 STARTED_WITHIN_S = 60
@@ -149,7 +148,7 @@ class RunningPeer:
             raise SystemExit(INSTALL)
         with (self._logs / f"{name}.log").open("wb") as output:
             return subprocess.Popen(
-                [python, "-ISc", ENDS_WITH_US, str(os.getpid()), *arguments],
+                [python, "-m", *arguments],
                 cwd=ROOT,
                 env={**self._environment, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
                 stdin=stdin,

@@ -1,6 +1,8 @@
 """The PostgreSQL and the Valkey that all contenders use, started as `growth up` starts them."""
 
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,9 +51,25 @@ class Servers:
 
 @contextmanager
 def running_servers() -> Iterator[Servers]:
-    """Start both servers in a temporary folder, and stop them when the block ends."""
-    with tempfile.TemporaryDirectory(prefix="growth-bench-") as folder, embedded_servers(Path(folder)) as servers:
-        # This process creates runs, and sends their chains.
-        os.environ["REDIS_URL"] = servers.redis_url
-        load_settings.cache_clear()
+    """Start both servers in a temporary folder, and stop them when the block ends, as it does at SIGTERM, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with (
+        tempfile.TemporaryDirectory(prefix="growth-bench-") as folder,
+        embedded_servers(Path(folder)) as servers,
+        _redis_of_this_process(servers.redis_url),
+    ):
         yield Servers(servers.database_url, servers.redis_url, Path(folder))
+
+
+@contextmanager
+def _redis_of_this_process(url: str) -> Iterator[None]:
+    """This process creates runs, and sends their chains."""
+    before = os.environ.get("REDIS_URL")
+    os.environ["REDIS_URL"] = url
+    load_settings.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.pop("REDIS_URL")
+        os.environ.update({} if before is None else {"REDIS_URL": before})
+        load_settings.cache_clear()
