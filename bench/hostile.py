@@ -196,6 +196,7 @@ class _Scenes:
         slowdowns = {name: round(float(str(scene["median_ms"])) / base, 2) for name, scene in scenes.items()}
         for name, scene in scenes.items():
             scene["slowdown"] = slowdowns[name]
+            self.table.add(name, "times as long as alone", [slowdowns[name]])
         floor = slowdowns.pop(BARE, None)
         return {
             "alone_ms": round(base, 1),

@@ -41,11 +41,12 @@ def folder() -> Path:
 
 
 def _print(title: str, table: Table) -> None:
-    printed = Printed(title=title, title_justify="left", title_style="bold")
+    printed = Printed()
     printed.add_column("", no_wrap=True)
     for column in table.columns:
         printed.add_column(column, justify="right")
     for row in table.rows:
         spreads = (table.spread(row, column) for column in table.columns)
         printed.add_row(row, *(written(spread) if spread else "–" for spread in spreads))
-    Console(width=None if os.isatty(1) else 180).print(printed)
+    console = Console(width=None if os.isatty(1) else 180)
+    console.print(f"\n[bold]{title}[/bold]", printed, sep="\n")
