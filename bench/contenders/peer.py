@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,11 +82,16 @@ class RunningPeer:
         self._peer, self._logs = peer, log_folder
         self._environment = {**os.environ, **environment, **peer.environment}
         self._connection = psycopg.connect(database_url, autocommit=True)
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._everything: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Create the tables, and start workers and submitter. Ends the program if one of them does not start."""
         self._connection.execute(TABLES)
-        if peer.schema:
-            self._popen(peer.schema, "schema").wait(STARTED_WITHIN_S)
-        self._workers = [self._start_worker(number) for number in range(len(peer.workers))]
-        self._submitter = self._popen(peer.submitter, "submitter", stdin=subprocess.PIPE)
+        if self._peer.schema:
+            self._popen(self._peer.schema, "schema").wait(STARTED_WITHIN_S)
+        self._workers = [self._start_worker(number) for number in range(len(self._peer.workers))]
+        self._submitter = self._popen(self._peer.submitter, "submitter", stdin=subprocess.PIPE)
         self._wait_until_ready(self._submitter, "submitter")
 
     def begin(self, contacts: int, mode: str) -> Begun:
@@ -127,14 +132,15 @@ class RunningPeer:
 
     def close(self) -> None:
         self._connection.close()
-        everything = [self._submitter, *self._workers]
-        for popen in everything:
-            _signal_group(popen, signal.SIGTERM)
-        for popen in everything:
-            with suppress(subprocess.TimeoutExpired):
+        running = [popen for popen in self._everything if popen.poll() is None]
+        for popen in running:
+            os.killpg(popen.pid, signal.SIGTERM)
+        for popen in running:
+            try:
                 popen.wait(STOPPED_WITHIN_S)
-            _signal_group(popen, signal.SIGKILL)
-            popen.wait()
+            except subprocess.TimeoutExpired:
+                os.killpg(popen.pid, signal.SIGKILL)
+                popen.wait()
 
     def _start_worker(self, number: int) -> "subprocess.Popen[bytes]":
         popen = self._popen(self._peer.workers[number], f"worker-{number}")
@@ -147,7 +153,7 @@ class RunningPeer:
         if python is None:
             raise SystemExit(INSTALL)
         with (self._logs / f"{name}.log").open("wb") as output:
-            return subprocess.Popen(
+            popen = subprocess.Popen(
                 [python, "-m", *arguments],
                 cwd=ROOT,
                 env={**self._environment, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
@@ -156,6 +162,8 @@ class RunningPeer:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._everything.append(popen)
+        return popen
 
     def _wait_until_ready(self, popen: "subprocess.Popen[bytes]", name: str) -> None:
         deadline, log = time.monotonic() + STARTED_WITHIN_S, self._logs / f"{name}.log"
@@ -163,11 +171,6 @@ class RunningPeer:
             if popen.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{self._peer.name}: {name} did not start.\n{log.read_text()[-2000:]}")
             time.sleep(0.02)
-
-
-def _signal_group(popen: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(popen.pid, number)
 
 
 @contextmanager
@@ -179,4 +182,5 @@ def running_peer(peer: Peer, servers: Servers, environment: Mapping[str, str] | 
         given = {DATABASE_URL: url, REDIS_URL: servers.redis_url, **(environment or {})}
         running = RunningPeer(peer, url, servers.home / name, given)
         stack.callback(running.close)
+        running.start()
         yield running
