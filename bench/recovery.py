@@ -36,7 +36,7 @@ from bench.reporting.turns import Table, report
 KILLED_AT, RESTARTED_AFTER_S, POLL_S, SOON_S = 0.3, 2.0, 0.02, 0.002
 A_MOMENT_OF_THE_LOG = 16_384
 """Bytes: some hundred contacts."""
-IN_SHORT_S, IN_FULL_S = 60.0, 180.0
+IN_SHORT_S, IN_FULL_S = 60.0, 120.0
 CELERY_20_S = replace(
     CELERY_CHUNKS,
     name="Celery, visibility timeout 20 s",
@@ -96,7 +96,7 @@ def _options() -> argparse.Namespace:
     arguments.add_argument("--full", action="store_true", help="five rounds, and Celery's own visibility timeout, too")
     arguments.add_argument("--contacts", type=int, default=10_000)
     arguments.add_argument("--rounds", type=int, help="1, or 5 with --full")
-    arguments.add_argument("--seconds", type=float, help="how long is waited: 60, or 180 with --full")
+    arguments.add_argument("--seconds", type=float, help="how long is waited: 60, or 120 with --full")
     options = arguments.parse_args()
     options.rounds = options.rounds or (5 if options.full else 1)
     options.seconds = options.seconds or (IN_FULL_S if options.full else IN_SHORT_S)
