@@ -169,7 +169,7 @@ def _contact_rows(run_id: UUID, contacts: Iterable[ContactIn]) -> Iterator[tuple
             contact.company,
             contact.domain,
             contact.email or None,
-            json.dumps(contact.model_extra or {}, ensure_ascii=False),
+            json.dumps(contact.model_extra, ensure_ascii=False) if contact.model_extra else "{}",
         )
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -133,15 +133,26 @@ def test_a_run_is_created_migrated_and_worked_behind_a_pooler(database_url: str,
         assert finish_chunk(database, leased_chunk(database, run_id), [found(0), found(1)])
 
 
-def test_a_direct_connection_prepares_statements_and_sends_no_settings_with_each_transaction(
-    database: Database,
-) -> None:
-    for _ in range(6):
-        setting(database, "lock_timeout")
+def test_a_direct_connection_sends_no_settings_with_each_transaction(database: Database) -> None:
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        sent.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+
+    setting(database, "lock_timeout")
+
+    assert len(sent) == 1
+    assert "set_config" not in sent[0]
+
+
+def test_no_session_keeps_the_plan_of_a_statement(database: Database) -> None:
+    """It would be from when the tables were nearly empty."""
     with database.transaction() as session:
-        prepared = session.execute(text("SELECT statement FROM pg_prepared_statements")).scalars().all()
-    assert any("current_setting" in statement for statement in prepared)
-    assert not any("set_config" in statement for statement in prepared)
+        for _ in range(8):
+            session.execute(text("SELECT count(*) FROM runs WHERE preset = :preset"), {"preset": "none"})
+        assert session.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
 
 
 def test_options_of_the_url_are_kept_beside_ours(database_url: str) -> None:
