@@ -9,7 +9,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, select, text
+from sqlalchemy.event import listen
 from typer.testing import CliRunner
 
 from cli.main import app
@@ -18,6 +19,9 @@ from models.events import EventKind
 from models.postgres_errors import QUERY_CANCELED
 from models.queries import events_of_run
 from models.run import Run
+from models.schema import new_id
+from pipeline.privacy import erasure
+from pipeline.privacy.erasure import Wanted
 from pipeline.results.export_lease import MAX_ATTEMPTS, finish_export, lease_export, void_exports
 from pipeline.runs import lifecycle
 from tests.factories import LOOKUP, VERIFY, WORKER, finish_chunk, found, leased_chunk, pending_run, valid
@@ -291,6 +295,81 @@ def test_a_message_delivered_again_while_files_are_written_leaves_them_alone(old
 
 def disk_full(_file: object) -> int:
     raise OSError(28, os.strerror(28))
+
+
+def happens_while_files_are_flushed(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something else happen once before a file is flushed to disk."""
+    left, flush = [happens], os.fsync
+
+    def flushed(file: int) -> None:
+        if left:
+            left.pop()()
+        flush(file)
+
+    monkeypatch.setattr("os.fsync", flushed)
+
+
+def test_a_small_run_is_not_locked_while_its_files_are_written(
+    process: Process, old_runs: OldRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = looked_up_run(old_runs.database)
+    locked = []
+
+    def lock() -> None:
+        with old_runs.database.transaction() as session:
+            locked.append(session.scalar(select(Run.id).where(Run.id == run_id).with_for_update(nowait=True)))
+
+    happens_while_files_are_flushed(monkeypatch, lock)
+    compile_run(process, run_id, WORKER)
+
+    assert locked == [run_id]
+    assert names(old_runs, run_id) == ["contacts.csv", "contacts.json"]
+
+
+def test_a_small_run_is_compiled_in_two_transactions(process: Process, old_runs: OldRuns) -> None:
+    run_id = looked_up_run(old_runs.database)
+    begun: list[Connection] = []
+    listen(process.database.engine, "begin", begun.append)
+
+    compile_run(process, run_id, WORKER)
+
+    assert len(begun) == 2
+    assert old_runs.state(run_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize("small", [2000, 2], ids=["small run", "large run"])
+def test_a_contact_that_is_erased_while_files_are_written_is_in_no_file(
+    process: Process, old_runs: OldRuns, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.compile.SMALL", small)
+    run_id = looked_up_run(old_runs.database)
+
+    def erase() -> None:
+        with old_runs.database.transaction() as session:
+            erasure.erase_contacts(session, run_id, 0, [1], Wanted(), new_id())
+
+    happens_while_files_are_flushed(monkeypatch, erase)
+    compile_run(process, run_id, WORKER)
+    left = names(old_runs, run_id)
+    compile_run(process, run_id, OTHER)
+
+    assert left == []
+    assert "Given1" not in old_runs.exports.joinpath(str(run_id), "contacts.csv").read_text()
+    assert old_runs.state(run_id)["status"] == "completed"
+
+
+def test_files_of_killed_writers_are_deleted_when_no_new_ones_can_be_written(
+    process: Process, old_runs: OldRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = looked_up_run(old_runs.database)
+    place = old_runs.exports / str(run_id)
+    place.mkdir(parents=True)
+    (place / ".contacts.csv.0123").write_text("Given0 Family0")
+    monkeypatch.setattr("pipeline.results.exports._sync", disk_full)
+
+    compile_run(process, run_id, WORKER)
+
+    assert names(old_runs, run_id) == []
 
 
 def test_only_their_owner_can_read_exports(old_runs: OldRuns) -> None:
