@@ -5,6 +5,6 @@
 `bench/results/` with the commit, the versions and the machine, beside a picture; README and docs quote from there
 (`python -m bench.quotes`). Contenders take turns within one run, so that a busy moment of the machine meets all.
 
-`reporting` is what all benchmarks share, `contenders` runs the engine and its peers, `peers` are the programs of the
-peers, in a virtual environment of their own.
+`reporting` is what all benchmarks share, `contenders` runs the engine and its peers, `servers` are mail servers
+and name servers, `peers` are the programs of the peers, in a virtual environment of their own.
 """

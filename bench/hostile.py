@@ -1,7 +1,7 @@
 """How much slower runs of ten contacts become while another account sends hostile requests, or meets hostile servers.
 
 The whole engine runs as a user would run it: PostgreSQL, Valkey, one Celery worker of two processes, API, the sandbox's
-DNS and SMTP servers, and those of `hostile_servers.py` behind the same name server. Each scene repeats one hostile
+DNS and SMTP servers, and those of `bench.servers.hostile` behind the same name server. Each scene repeats one hostile
 request for as long as the small runs take; the last one is a run that meets every hostile server. A small run's time
 is what its client sees, from before its POST until it reads `completed`. Ends in one line of JSON: of each scene the
 median in ms, the slowdown against the small runs alone before and after, and the number of responses by status; of the
@@ -29,9 +29,9 @@ import httpx
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from bench.hostile_servers import HostileServers, hostile_servers
 from bench.reporting.results import publish
 from bench.reporting.turns import Table
+from bench.servers.hostile import HostileServers, hostile_servers
 from cli.accounts import create_account
 from cli.client import ApiClient
 from cli.local.stack import Ports, Stack, running_stack

@@ -7,7 +7,7 @@ the peers write none.
 
 - Instant stages answer at once; with evidence, they give what real stages give, which is kept for later runs.
 - Stages of 20 ms wait so long for each contact, for at most 100 contacts at once in a worker process.
-- Slow mail servers (`bench.slow_domains`) have one conversation for ten contacts, 400 at once in all.
+- Slow mail servers (`bench.servers.slow_domains`) have one conversation for ten contacts, 400 at once in all.
 
 The last line is JSON: for 10,000 contacts `z10000_of_floor`, `z10000_of_celery_chunks`, `z10000_of_procrastinate` and
 `z10000_of_dbos` (our contacts/s by theirs, instant stages), the same with `s10000` (stages of 20 ms), `t10000_of_best`
@@ -27,7 +27,7 @@ from bench.contenders.peer import CELERY_CHUNKS, CELERY_CONTACTS, DBOS, FLOOR, P
 from bench.contenders.servers import Servers, running_servers
 from bench.reporting.results import publish
 from bench.reporting.turns import Table, Turn, report, take_turns
-from bench.slow_domains import best_possible_s
+from bench.servers.slow_domains import best_possible_s
 
 FRESH = f"{ENGINE}, never analysed"
 BEST = "the best possible"

@@ -19,8 +19,8 @@ from sqlalchemy import text
 from bench.contenders.engine import ENGINE
 from bench.reporting.results import publish
 from bench.reporting.turns import Table, report
-from bench.slow_domains import CONVERSATIONS, best_possible_s
-from bench.slow_mail_servers import SlowServers, host_ip, slow_servers
+from bench.servers.slow import SlowServers, host_ip, slow_servers
+from bench.servers.slow_domains import CONVERSATIONS, best_possible_s
 from cli.client import ApiClient
 from cli.local.stack import Ports, running_stack
 from cli.watching import FINISHED

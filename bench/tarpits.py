@@ -11,10 +11,10 @@ import multiprocessing
 import time
 from collections.abc import Sequence
 
+from bench.contenders.verify_target import HELO, SENDER
 from bench.reporting.results import publish
 from bench.reporting.turns import Table
-from bench.verify_servers import name_server, smtp_sink
-from bench.verify_target import HELO, SENDER
+from bench.servers.smtp_sink import name_server, smtp_sink
 from pipeline.contacts import Batch, Contact
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.outcomes import Outcome, Reason

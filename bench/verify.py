@@ -3,8 +3,8 @@
 2,000 addresses over 200 domains, each domain with a mail host of its own, on two servers: Postfix's `smtp-sink`,
 where processor time is the limit, and the same behind a link of 20 ms round trip, where waiting is. The link delays
 all bytes equally: commands that are sent together wait once. Each figure is the median of repetitions, in each of which
-every row is measured once; `bench/verify_rows.py` says what each row does and how the comparison is kept fair.
-`smtp-sink` accepts every address, so every domain is a catch-all, which our engine detects on the way.
+every row is measured once; `bench.contenders.verify_rows` says what each row does, and how the comparison is
+kept fair. `smtp-sink` accepts every address, so every domain is a catch-all, which our engine detects on the way.
 
     apt-get install postfix             # smtp-sink and smtp-source; choose "No configuration", it need not run
     python -m bench.verify [--runs 5]   # the Python peers are installed by `make bench`; otherwise they are left out
@@ -18,11 +18,11 @@ import argparse
 import functools
 from collections.abc import Mapping, Sequence
 
+from bench.contenders.verify_rows import OURS, PEERS, SMTP_SOURCE, measurable_rows, measure
+from bench.contenders.verify_target import Target, domain_name, mail_host
 from bench.reporting.results import publish
 from bench.reporting.turns import Table, Turn, take_turns
-from bench.verify_rows import OURS, PEERS, SMTP_SOURCE, measurable_rows, measure
-from bench.verify_servers import link, name_server, smtp_sink
-from bench.verify_target import Target, domain_name, mail_host
+from bench.servers.smtp_sink import link, name_server, smtp_sink
 
 DOMAINS = 200
 EACH = 10

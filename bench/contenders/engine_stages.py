@@ -6,7 +6,8 @@ tells its mode:
 - Z: an outcome at once.
 - R: the same with the evidence that real stages give, of which patterns, people and verdicts are kept.
 - S: 20 ms a contact, for at most 100 contacts at once in a worker process.
-- T: one conversation with each domain, as slow as `bench.slow_domains` says, at most 200 at once in a worker process.
+- T: one conversation with each domain, as slow as `bench.servers.slow_domains` says, at most 200 at once in a
+  process.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.peers.work import AT_ONCE, STAGES, WAIT_S, note_begun
-from bench.slow_domains import CONVERSATIONS, conversation_seconds
+from bench.servers.slow_domains import CONVERSATIONS, conversation_seconds
 from pipeline.contacts import Batch, Contact
 from pipeline.evidence import NO_EVIDENCE, AddressFacts, Evidence, ReplyEvidence, SearchEvidence
 from pipeline.lookup.providers.waterfall import Waterfall

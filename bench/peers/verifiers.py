@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 
-from bench.verify_target import CONVERSATIONS, HELO, SENDER, Target, in_threads, measure_row
+from bench.contenders.verify_target import CONVERSATIONS, HELO, SENDER, Target, in_threads, measure_row
 
 
 def with_aiosmtplib(target: Target) -> int:

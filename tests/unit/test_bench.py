@@ -11,7 +11,7 @@ import pytest
 from bench.reporting.picture import draw
 from bench.reporting.results import ELSEWHERE, publish
 from bench.reporting.turns import Table, Turn, take_turns
-from bench.slow_domains import best_possible_s, conversation_seconds
+from bench.servers.slow_domains import best_possible_s, conversation_seconds
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from bench.slow_domains import conversation_seconds
-from bench.verify_servers import name_server
+from bench.servers.slow_domains import conversation_seconds
+from bench.servers.smtp_sink import name_server
 
 GIVEN = ["ada", "ben", "cyd", "dov", "eve", "fay", "gus", "hal", "ida", "jon"]
 FAMILY = ["stone", "marsh", "field", "brook", "woods", "hills", "lakes", "river", "banks", "crest"]

@@ -1,7 +1,8 @@
 """The rows of `verify.py`: each is one way to verify all addresses, in a process of its own.
 
-`python -m bench.verify_rows ROW TARGET` prints one line of JSON, as does `bench.peers.verifiers` by the peers' Python.
-Every row probes the same addresses at the same servers; ours alone also sends one random probe per domain.
+`python -m bench.contenders.verify_rows ROW TARGET` prints one line of JSON, as does `bench.peers.verifiers` by the
+peers' Python. Every row probes the same addresses at the same servers; ours alone also sends one random probe per
+domain.
 """
 
 import asyncio
@@ -14,9 +15,9 @@ from dataclasses import asdict
 
 import uvloop
 
+from bench.contenders.verify_target import HELO, SENDER, THREADS, Measured, Target, in_threads, measure_row
 from bench.reporting.machine import ROOT, peers_python
-from bench.verify_servers import postfix_program
-from bench.verify_target import HELO, SENDER, THREADS, Measured, Target, in_threads, measure_row
+from bench.servers.smtp_sink import postfix_program
 from pipeline.contacts import Batch, Contact
 from pipeline.evidence import ReplyEvidence
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
@@ -131,7 +132,9 @@ def measurable_rows() -> list[str]:
 
 def measure(row: str, target: Target) -> Measured:
     """Run a row in a process of its own."""
-    python, module = (sys.executable, "bench.verify_rows") if row in ROWS else (peers_python(), "bench.peers.verifiers")
+    python, module = (
+        (sys.executable, "bench.contenders.verify_rows") if row in ROWS else (peers_python(), "bench.peers.verifiers")
+    )
     command = [str(python), "-m", module, row, json.dumps(asdict(target))]
     finished = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return Measured(**json.loads(finished.stdout.splitlines()[-1]))
