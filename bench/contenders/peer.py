@@ -34,7 +34,7 @@ ROW = "SELECT status = 'completed', counted, total FROM runs WHERE run_id = %s"
 CELERY = ("celery", "-A", "bench.peers.in_celery", "worker", "--without-gossip", "--without-mingle",
           "--without-heartbeat", "--loglevel", "INFO", "--hostname")  # fmt: skip
 
-_numbers = itertools.count(1)
+_runs, _peers = itertools.count(1), itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class RunningPeer:
         self._wait_until_ready(self._submitter, "submitter")
 
     def begin(self, contacts: int, mode: str) -> Begun:
-        run_id, stdin = f"run-{next(_numbers)}", self._submitter.stdin
+        run_id, stdin = f"run-{next(_runs)}", self._submitter.stdin
         assert stdin is not None  # noqa: S101 - it was asked for
         self._connection.execute("INSERT INTO runs (run_id, total) VALUES (%s, %s)", (run_id, contacts))
         begun = Begun(run_id, time.monotonic())
@@ -107,7 +107,7 @@ class RunningPeer:
         row = self._connection.execute(ROW, (run_id,)).fetchone()
         is_complete, counted, total = row or (False, 0, 0)
         if is_complete and counted != total * len(STAGES):
-            raise SystemExit(f"{self._peer.name}: {counted} results of {total} contacts.")
+            raise SystemExit(f"{self._peer.name}: {counted} results of {total} contacts in {len(STAGES)} stages.")
         return bool(is_complete)
 
     def recorded(self, run_id: str) -> int:
@@ -176,10 +176,11 @@ class RunningPeer:
 @contextmanager
 def running_peer(peer: Peer, servers: Servers, environment: Mapping[str, str] | None = None) -> Iterator[RunningPeer]:
     """Start a peer with a database of its own, and stop it when the block ends."""
-    name = f"peer_{next(_numbers)}"
+    number = next(_peers)
+    name = f"peer_{number}"
     with ExitStack() as stack:
         url = stack.enter_context(servers.new_database(name))
-        given = {DATABASE_URL: url, REDIS_URL: servers.redis_url, **(environment or {})}
+        given = {DATABASE_URL: url, REDIS_URL: servers.valkey_database(number), **(environment or {})}
         running = RunningPeer(peer, url, servers.home / name, given)
         stack.callback(running.close)
         running.start()

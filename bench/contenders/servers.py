@@ -16,6 +16,8 @@ from sqlalchemy.engine import make_url
 from cli.local.embedded import embedded_servers
 from settings import load_settings
 
+VALKEY_DATABASES_FOR_PEERS = 15
+
 
 @dataclass(frozen=True, slots=True)
 class Servers:
@@ -42,6 +44,10 @@ class Servers:
         with redis.Redis.from_url(self.redis_url) as client:
             used = client.info("cpu")
         return float(used["used_cpu_user"] + used["used_cpu_sys"])
+
+    def valkey_database(self, number: int) -> str:
+        """The URL of one of Valkey's databases for peers. The engine has the first one."""
+        return f"{self.redis_url.rpartition('/')[0]}/{1 + number % VALKEY_DATABASES_FOR_PEERS}"
 
     def empty_valkey(self) -> None:
         """Forget what an earlier contender left."""

@@ -16,8 +16,7 @@ from bench.peers.work import REDIS_URL, STAGES, chunks, work, work_all
 VISIBILITY_S = "BENCH_VISIBILITY_SECONDS"
 """The environment variable for the visibility timeout; unset, it is Celery's own of an hour."""
 
-_redis = os.environ.get(REDIS_URL, "redis://127.0.0.1/").rsplit("/", 1)[0]
-app = Celery("bench.peers.in_celery", broker=f"{_redis}/1", backend=f"{_redis}/2")
+app = Celery("bench.peers.in_celery", broker=os.environ.get(REDIS_URL), backend=os.environ.get(REDIS_URL))
 app.conf.task_acks_late = True
 app.conf.broker_connection_retry_on_startup = True
 app.conf.worker_prefetch_multiplier = int(os.environ.get("BENCH_PREFETCH", "4"))
