@@ -1,5 +1,6 @@
 """The vocabulary of the timeline, and its one writer."""
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -48,3 +49,18 @@ def add_event(
 ) -> None:
     """Append to the run's timeline, in the transaction of the change that the event describes."""
     session.execute(insert(RunEvent).values(run_id=run_id, kind=kind.value, stage=stage, worker=worker, detail=detail))
+
+
+def add_events(
+    session: Session,
+    run_id: UUID,
+    kind: EventKind,
+    details: Sequence[Mapping[str, Any]],
+    *,
+    stage: str | None = None,
+    worker: str | None = None,
+) -> None:
+    """Append several events of one kind, one for each of `details`."""
+    if details:
+        of_all = {"run_id": run_id, "kind": kind.value, "stage": stage, "worker": worker}
+        session.execute(insert(RunEvent), [of_all | {"detail": dict(detail)} for detail in details])

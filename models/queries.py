@@ -1,7 +1,7 @@
 """Named reads."""
 
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, exists, func, select, text
@@ -78,21 +78,28 @@ UNION ALL SELECT set_config(name, '0', true) FROM unnest(ARRAY[
 # A chunk is free if its lease has ended, if its pause has ended, or if it was never tried; in this order. Each part
 # reads the beginning of an index, however many chunks the stage has, and however many of them wait.
 FREE_CHUNKS = text("""
-SELECT number FROM (
-  (SELECT number, 1 AS turn FROM run_chunks
+SELECT number, attempts FROM (
+  (SELECT number, attempts, 1 AS turn FROM run_chunks
    WHERE run_id = :run_id AND stage = :stage AND status = 'leased' AND lease_expires_at <= clock_timestamp()
    ORDER BY number LIMIT :count)
   UNION ALL
-  (SELECT number, 2 FROM run_chunks
+  (SELECT number, attempts, 2 FROM run_chunks
    WHERE run_id = :run_id AND stage = :stage AND status = 'open' AND not_before <= now()
    ORDER BY not_before, number LIMIT :count)
   UNION ALL
-  (SELECT number, 3 FROM run_chunks
+  (SELECT number, attempts, 3 FROM run_chunks
    WHERE run_id = :run_id AND stage = :stage AND status = 'open' AND not_before IS NULL
    ORDER BY not_before, number LIMIT :count)
 ) free
-ORDER BY turn LIMIT :count
+ORDER BY turn
 """)
+
+
+class FreeChunk(NamedTuple):
+    """The number of a chunk that can be leased now, and how often it broke its task."""
+
+    number: int
+    attempts: int
 
 
 def account_of_key(session: Session, key: str) -> Account | None:
@@ -167,17 +174,19 @@ def stream_results(
     return stream_rows(session, ALL_RESULTS, _of_stages(run_id, finding, judging), ROWS_AT_ONCE)
 
 
-def free_chunks(session: Session, run_id: UUID, stage: str, count: int) -> Sequence[int]:
-    """The numbers of the next chunks that can be leased now, at most `count`."""
-    return session.scalars(FREE_CHUNKS, {"run_id": run_id, "stage": stage, "count": count}).all()
+def free_chunks(session: Session, run_id: UUID, stage: str, count: int) -> Sequence[FreeChunk]:
+    """The next chunks that can be leased now: at most `count` of each kind, those whose lease has ended first."""
+    rows = session.execute(FREE_CHUNKS, {"run_id": run_id, "stage": stage, "count": count})
+    return [FreeChunk(*row) for row in rows]
 
 
-def live_leases(session: Session, run_id: UUID) -> int:
-    """The number of chunk tasks that work on a run."""
-    statement = select(func.count()).where(
+def other_workers(session: Session, run_id: UUID, worker: str) -> int:
+    """The number of other workers that hold leases on chunks of a run."""
+    statement = select(func.count(RunChunk.worker.distinct())).where(
         RunChunk.run_id == run_id,
         RunChunk.status == word(ChunkStatus.LEASED),
         RunChunk.lease_expires_at > func.clock_timestamp(),
+        RunChunk.worker != worker,
     )
     return session.scalar(statement) or 0
 

@@ -6,13 +6,13 @@ hold the lock on the run's row (`lock_run`).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, func, select, text, update
+from sqlalchemy import ColumnElement, Update, func, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from models.database import changed_rows
@@ -229,11 +229,13 @@ def end_of_lease(seconds: float) -> ColumnElement[datetime]:
     return func.clock_timestamp() + interval(seconds)
 
 
-def lease_chunk(session: Session, chunk: RunChunk, worker: str, lease_seconds: float) -> int:
-    """Lease a free chunk to `worker`, and return the new token."""
+def lease_chunks(
+    session: Session, run_id: UUID, stage: str, numbers: Sequence[int], worker: str, lease_seconds: float
+) -> Mapping[int, int]:
+    """Lease free chunks of a stage to `worker`, and return the new token of each."""
     statement = (
         update(RunChunk)
-        .where(is_chunk(chunk.run_id, chunk.stage, chunk.number))
+        .where(RunChunk.run_id == run_id, RunChunk.stage == stage, RunChunk.number.in_(numbers))
         .values(
             status=ChunkStatus.LEASED,
             token=RunChunk.token + 1,
@@ -244,15 +246,28 @@ def lease_chunk(session: Session, chunk: RunChunk, worker: str, lease_seconds: f
             not_before=None,
             waiting=0,
         )
-        .returning(RunChunk.token)
+        .returning(RunChunk.number, RunChunk.token)
         .execution_options(synchronize_session=False)
     )
-    return session.scalars(statement).one()
+    return dict(session.execute(statement).all())
 
 
-def finish_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:
-    """`leased` under this token to `done`."""
-    return _release(session, run_id, stage, number, token, status=ChunkStatus.DONE)
+def finish_chunks(session: Session, run_id: UUID, stage: str, tokens: Mapping[int, int]) -> Collection[int]:
+    """`leased` to `done`, for the chunks that are leased under these tokens. Return their numbers."""
+    statement = (
+        update(RunChunk)
+        .where(
+            RunChunk.run_id == run_id,
+            RunChunk.stage == stage,
+            RunChunk.number.in_(tokens),
+            tuple_(RunChunk.number, RunChunk.token).in_(list(tokens.items())),
+            RunChunk.status == ChunkStatus.LEASED,
+        )
+        .values(status=ChunkStatus.DONE, lease_expires_at=None)
+        .returning(RunChunk.number)
+        .execution_options(synchronize_session=False)
+    )
+    return set(session.scalars(statement))
 
 
 def release_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:

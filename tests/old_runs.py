@@ -43,6 +43,8 @@ from tests.factories import (
     owner_of,
     valid,
 )
+from worker.at_work import AtWork
+from worker.event_loop import Heart, start_loop, stop_loop
 from worker.export import export_stopped_run
 from worker.process import Process
 from worker.sweeper.expire import Expirer
@@ -110,12 +112,13 @@ class OldRuns:
     def process(self, database: Database | None = None) -> Iterator[Process]:
         """What tasks work with."""
         network = MailNetwork(mail_network_config(self.settings))
-        loop = asyncio.new_event_loop()
+        loop = start_loop()
+        opened = database or self.database
         try:
-            yield Process(self.settings, database or self.database, self.redis, network, loop, threading.Event())
+            yield Process(self.settings, opened, self.redis, network, loop, threading.Event(), AtWork(400), Heart(loop))
         finally:
-            loop.run_until_complete(network.close())
-            loop.close()
+            asyncio.run_coroutine_threadsafe(network.close(), loop).result()
+            stop_loop(loop)
 
     def state(self, run_id: UUID) -> dict[str, Any]:
         """The status response, as readers see it: the copy in Redis if it is good, or what the rows say."""

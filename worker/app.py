@@ -4,7 +4,6 @@ Settings are read when the application is first used, not when this module is im
 Facts and measurements behind the choices: docs/decisions/0003-celery.md.
 """
 
-import math
 from typing import Any
 
 from celery import Celery
@@ -16,22 +15,14 @@ from worker.broker import QUEUE, connection_settings, is_rabbitmq
 QUORUM = {"x-queue-type": "quorum"}
 """RabbitMQ's replicated queue: the only type that survives the loss of a node."""
 
-TO_END_A_CHUNK_S = 10
-"""Seconds that a task may need after its chunk's time is up, to record its outcomes."""
-TO_BE_KILLED_S = 30
-"""Further seconds until its process is killed: long before its message would be delivered again."""
-
-EXPORT_SOFT_TIME_LIMIT_S = 3600
-EXPORT_TIME_LIMIT_S = 3630
-"""For writing export files, which takes minutes for a million contacts. If the writer hangs, its lease expires within
-seconds. A copy of the message that is delivered meanwhile finds the lease and ends."""
+TASKS_AT_ONCE = 64
+"""Tasks of a process, each of which works a stage of a run. A run beyond them waits until one of them ends."""
 
 
 def _configuration() -> dict[str, Any]:
     settings = load_settings()
     if not settings.celery_broker_url:
         raise UnusableSettings("REDIS_URL or BROKER_URL must be set, so that tasks can be sent.")
-    time_limit = math.ceil(settings.chunk_seconds) + TO_END_A_CHUNK_S
     return {
         **connection_settings(settings.celery_broker_url),
         # Postgres holds all state: a result backend would only be something to lose.
@@ -41,11 +32,13 @@ def _configuration() -> dict[str, Any]:
         "task_acks_late": True,
         # A task that kills its process would be redelivered forever: attempts are counted in Postgres instead.
         "task_reject_on_worker_lost": False,
-        # A message waits for a free process, not behind a busy one.
+        # A task is a thread that waits: its work is done in the event loop of the process. One process uses one core.
+        "worker_pool": "threads",
+        "worker_concurrency": TASKS_AT_ONCE,
+        # A message waits for a free thread, not behind a busy one.
         "worker_prefetch_multiplier": 1,
-        # No live task is redelivered: it ends long before its message becomes visible again.
-        "task_soft_time_limit": time_limit,
-        "task_time_limit": time_limit + TO_BE_KILLED_S,
+        # After a lost connection the copies of the messages in hand must not keep out new ones: they end at once.
+        "worker_enable_prefetch_count_reduction": False,
         "broker_connection_timeout": 5,
         # RabbitMQ drops a silent connection after twice this time; by default after four minutes.
         "broker_heartbeat": 10,

@@ -1,7 +1,8 @@
 """How a worker handles a failed step: it notes the attempt, with a growing pause, and in the end fails the run."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -10,7 +11,7 @@ from models.postgres_errors import Meaning, meaning_of
 from models.queries import free_chunks
 from models.run import Run
 from models.transitions import RunError, lock_run
-from pipeline.errors import LeaseLost
+from pipeline.errors import ChunkExhausted, LeaseLost
 from pipeline.outcomes import Outcome
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
@@ -117,3 +118,15 @@ def fail_run(process: Process, run_id: UUID, error: RunError, worker: str) -> No
         process.publish(state)
         with broker_may_be_away(run_id):
             send_export(run_id)
+
+
+@contextmanager
+def noting_failures(process: Process, run_id: UUID, stage: str, worker: str) -> Iterator[None]:
+    """For steps without a lease: a failure ends the block and is noted in the run's row."""
+    try:
+        yield
+    except ChunkExhausted as error:
+        log.error("%s", error)
+        fail_exhausted(process, run_id, stage, worker)
+    except StepFailed as failed:
+        note_failure(process, run_id, failed, stage, worker)

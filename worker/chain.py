@@ -1,16 +1,17 @@
-"""Steps of a run's chain, and the chunk tasks beside it.
+"""Steps of a run's chain, and the tasks beside it.
 
-A chain step begins its stage and works one chunk, so that a small run needs three messages only. After the chunk:
+A chain step begins its stage and works its chunks, so that a small run needs three messages only. It sends further
+tasks, which work chunks of the stage in other processes. Afterwards:
 
 - If the stage is complete, the chain goes on.
-- If chunks are left, the step sends the rest of the chain again and ends this copy, so that runs take turns.
-- If other tasks work the last chunks, it ends this copy. The task that completes the stage sends the rest of the chain.
+- If other tasks work the last chunks, it ends this copy of the chain. The task that completes the stage sends the rest.
+- If chunks are left although its time is up, it sends the rest of the chain and ends this copy.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -18,28 +19,30 @@ from sqlalchemy.orm import Session
 from models.queries import free_chunks, preset_of_run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError, lock_run, touch_run
-from pipeline.errors import ChunkExhausted, TotalOutage
+from pipeline.errors import TotalOutage
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.deferrals import park
 from pipeline.runs.lifecycle import Beginning
 from pipeline.runs.live_state import LiveState
-from pipeline.runs.trouble import Step, StepFailed
-from worker.attempts import fail_exhausted, fail_run, note_failure
-from worker.chunk_runner import StageLeft, work_chunk
+from pipeline.runs.trouble import Step
+from worker.attempts import fail_run, noting_failures
+from worker.chunk_task import ChunkTask
 from worker.commit_retry import retry_commit, retry_commit_of_lease
 from worker.dispatch import broker_may_be_away, send_chunk_tasks, send_rest_of_chain
 from worker.process import Process
+from worker.turns import StageLeft
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """How a chain step begins: the state of its stage, the chunk that it leased, and the number of chunks left."""
+    """How a task begins: the state of its stage, the chunk that it leased, and the number of chunks left."""
 
     beginning: Beginning
     lease: Lease | None = None
+    account_id: UUID | None = None
     left_over: int = 0
     in_trouble: bool = False
     """Steps of the run fail again and again: extra tasks are sent only once a chunk has succeeded."""
@@ -47,12 +50,21 @@ class Begun:
 
 def work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, extra_tasks: int) -> bool:
     """Do the work of one chain step. Returns whether the chain goes on."""
+    if not process.at_work.enter(run_id, stage):
+        return False
+    try:
+        return _work_chain_step(process, run_id, stage, worker, extra_tasks)
+    finally:
+        process.at_work.leave(run_id, stage)
+
+
+def _work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, extra_tasks: int) -> bool:
     begun = begin(process, run_id, stage, worker)
     if begun.lease is None:
         return begun.beginning is Beginning.DONE
     if not begun.in_trouble:
         _send_chunk_tasks(run_id, stage, min(extra_tasks, begun.left_over))
-    left = _work(process, begun.lease)
+    left = _work(process, begun, partial(_send_rest, process, run_id, stage, worker))
     if left is not None and not left.complete and left.has_free_chunks:
         if begun.in_trouble:
             _send_chunk_tasks(run_id, stage, min(extra_tasks, begun.left_over))
@@ -61,9 +73,18 @@ def work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, ext
 
 
 def work_chunk_task(process: Process, run_id: UUID, stage: str, worker: str) -> None:
-    """Work one chunk beside the chain, and send another chunk task while chunks are left."""
-    lease = _lease_chunk(process, run_id, stage, worker)
-    left = _work(process, lease) if lease else None
+    """Work chunks of a stage beside the chain."""
+    if not process.at_work.enter(run_id, stage):
+        return
+    try:
+        _work_chunk_task(process, run_id, stage, worker)
+    finally:
+        process.at_work.leave(run_id, stage)
+
+
+def _work_chunk_task(process: Process, run_id: UUID, stage: str, worker: str) -> None:
+    begun = _lease_chunk(process, run_id, stage, worker)
+    left = _work(process, begun, partial(_send_chunk_tasks, run_id, stage, 1))
     if left is None:
         return
     if left.complete:
@@ -88,7 +109,7 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Begun:
             park(session, run_id, stage)
             trouble.park(session, run)
         state = live_state.build(session, run, settings.public_url)
-        return Begun(beginning, lease, left_over, trouble.is_throttled(run)), state
+        return Begun(beginning, lease, run.account_id, left_over, trouble.is_throttled(run)), state
 
     with noting_failures(process, run_id, stage, worker):
         with trouble.step(Step.BEGIN):
@@ -99,24 +120,28 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Begun:
     return Begun(Beginning.OVER)
 
 
-def _lease_chunk(process: Process, run_id: UUID, stage: str, worker: str) -> Lease | None:
+def _lease_chunk(process: Process, run_id: UUID, stage: str, worker: str) -> Begun:
     settings = process.settings
 
-    def step(session: Session) -> Lease | None:
+    def step(session: Session) -> Begun:
         run = lock_run(session, run_id)
         if run is None or run.status in TERMINAL_RUN_STATUSES:
-            return None
-        return chunks.lease_next(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
+            return Begun(Beginning.OVER)
+        lease = chunks.lease_next(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
+        return Begun(Beginning.WORK, lease, run.account_id, len(free_chunks(session, run_id, stage, 1)))
 
     with noting_failures(process, run_id, stage, worker), trouble.step(Step.LEASE):
-        return retry_commit_of_lease(process, _of_stage(run_id, stage), step, lambda lease: lease)
-    return None
+        return retry_commit_of_lease(process, _of_stage(run_id, stage), step, lambda begun: begun.lease)
+    return Begun(Beginning.OVER)
 
 
-def _work(process: Process, lease: Lease) -> StageLeft | None:
-    """Work a chunk; none if its lease was lost, or if the run failed because mail servers can't be reached at all."""
+def _work(process: Process, begun: Begun, hand_on: Callable[[], None]) -> StageLeft | None:
+    """Work chunks; none if their leases were lost, or if the run failed because nothing outside can be reached."""
+    if begun.lease is None or begun.account_id is None:
+        return None
+    lease = begun.lease
     try:
-        return work_chunk(process, lease)
+        return ChunkTask(process, begun.account_id, lease, hand_on).work(begun.left_over > 0)
     except TotalOutage as gone:
         fail_run(process, lease.run_id, RunError(gone.code, str(gone), lease.stage), lease.worker)
         return None
@@ -133,18 +158,6 @@ def _send_rest(process: Process, run_id: UUID, stage: str, worker: str) -> None:
             preset = retry_commit(process, _of_stage(run_id, stage), lambda session: preset_of_run(session, run_id))
         with broker_may_be_away(run_id):
             send_rest_of_chain(run_id, preset, stage)
-
-
-@contextmanager
-def noting_failures(process: Process, run_id: UUID, stage: str, worker: str) -> Iterator[None]:
-    """For steps without a lease: a failure ends the block and is noted in the run's row."""
-    try:
-        yield
-    except ChunkExhausted as error:
-        log.error("%s", error)
-        fail_exhausted(process, run_id, stage, worker)
-    except StepFailed as failed:
-        note_failure(process, run_id, failed, stage, worker)
 
 
 def _of_stage(run_id: UUID, stage: str | None) -> str:

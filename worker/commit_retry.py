@@ -8,7 +8,7 @@ name, and nobody else writes this pair.
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from sqlalchemy import select
@@ -72,6 +72,24 @@ def retry_commit_of_lease(
 def retry_commit_of_end(process: Process, lease: Lease, end: Callable[[Session], T]) -> T:
     """`retry_commit` for a step that ends a lease. It ends it once, even if the COMMIT was not confirmed."""
     return retry_commit(process, work_under(lease), end, lambda session, _: _status_under(session, lease) in _ENDED)
+
+
+def retry_commit_of_turn(
+    process: Process,
+    work: str,
+    step: Callable[[Session], T],
+    ends: Sequence[Lease],
+    leases_of: Callable[[T], Sequence[Lease]],
+) -> T:
+    """`retry_commit` for a step that ends and takes leases of several chunks, all or none of them."""
+
+    def is_done(session: Session, given: T) -> bool:
+        if ends:
+            return any(_status_under(session, lease) in _ENDED for lease in ends)
+        taken = leases_of(given)
+        return bool(taken) and _status_under(session, taken[0]) == ChunkStatus.LEASED
+
+    return retry_commit(process, work, step, is_done)
 
 
 def work_under(lease: Lease) -> str:

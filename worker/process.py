@@ -24,10 +24,15 @@ from settings.sources import OpenSources, sources_or_exit
 from worker.adapters.provider_journal import PostgresJournal
 from worker.adapters.redis_memory import RedisMemory
 from worker.adapters.suppression_list import PostgresSuppressionList
+from worker.at_work import AtWork
+from worker.event_loop import Heart, end_tasks, start_loop, stop_loop
 from worker.pacing.shared import SharedPacing
 
 REDIS_TIMEOUT_S = 1.0
 """Short: nothing waits for the live copy."""
+
+POOL_SIZE = 4
+"""Connections to Postgres that a process keeps; it may open as many again. A turn of a task needs one for moments."""
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +52,10 @@ class Process:
     redis: redis.Redis
     network: MailNetwork
     loop: asyncio.AbstractEventLoop
+    """Runs in a thread of its own, until the process is closed."""
     draining: Flag
+    at_work: AtWork
+    heart: Heart
     sources: OpenSources = field(default_factory=OpenSources)
 
     def sources_of(self, run_id: UUID) -> Waterfall:
@@ -68,28 +76,36 @@ class Process:
 
     def close(self) -> None:
         """Close all connections, in reverse order."""
-        self.loop.run_until_complete(self.sources.sources.close())
-        self.loop.run_until_complete(self.network.close())
-        self.loop.close()
+        asyncio.run_coroutine_threadsafe(self._close_connections(), self.loop).result()
+        stop_loop(self.loop)
         self.redis.close()
         self.database.close()
+
+    async def _close_connections(self) -> None:
+        await end_tasks()
+        await self.sources.sources.close()
+        await self.network.flush()
+        await self.network.close()
 
 
 def open_process(draining: Flag) -> Process:
     """Open a process's connections, contacting nothing yet. Chunk tasks release their chunks once `draining` is set."""
     settings = required(load_settings(), "database_url", "redis_url")
     mail = mail_network_config(settings)
+    loop = start_loop()
     return Process(
         settings=settings,
-        database=open_database(settings.database_url, pool_size=2, timeouts=IN_THE_BACKGROUND),
+        database=open_database(settings.database_url, pool_size=POOL_SIZE, timeouts=IN_THE_BACKGROUND),
         redis=open_redis(settings.redis_url, REDIS_TIMEOUT_S),
         network=MailNetwork(
             mail,
             RedisMemory(settings.redis_url),
             SharedPacing(settings.redis_url, PacingLimits.of(mail), mail.conversations),
         ),
-        loop=asyncio.new_event_loop(),
+        loop=loop,
         draining=draining,
+        at_work=AtWork(mail.conversations),
+        heart=Heart(loop),
         sources=sources_or_exit(settings),
     )
 

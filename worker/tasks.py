@@ -4,73 +4,60 @@ A task may be delivered twice, late, or while a copy of it runs: Postgres knows 
 """
 
 import os
-from multiprocessing.sharedctypes import RawValue
+import threading
 from typing import Any
 from uuid import UUID
 
 from celery import Task
-from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from models.database import check_at_start
 from pipeline.stages import STAGES
 from settings import load_settings, required
 from settings.sources import sources_or_exit
-from worker.app import EXPORT_SOFT_TIME_LIMIT_S, EXPORT_TIME_LIMIT_S, app
-from worker.celery_patches import leave_soon
+from worker.app import app
 from worker.chain import work_chain_step, work_chunk_task
 from worker.compile import compile_run
 from worker.export import export_stopped_run
 from worker.garbage import collect_rarely
 from worker.process import Process, open_process
 
-
-class _SharedFlag:
-    """Created before the pool forks, and so shared by its processes. It has no lock, since one may be killed in it."""
-
-    def __init__(self) -> None:
-        self._value = RawValue("b", 0)
-
-    def set(self) -> None:
-        self._value.value = 1
-
-    def is_set(self) -> bool:
-        return bool(self._value.value)
-
-
-_draining = _SharedFlag()
+_draining = threading.Event()
+_opening = threading.Lock()
 _process: Process | None = None
 
 
 def this_process() -> Process:
-    """The connections of this worker process, opened when the pool starts it or at its first task."""
+    """The connections of this worker process, opened at its first use."""
     global _process
-    if _process is None:
-        collect_rarely()
-        _process = open_process(_draining)
+    with _opening:
+        if _process is None:
+            collect_rarely()
+            _process = open_process(_draining)
+            _process.heart.guard()
     return _process
 
 
 @worker_shutting_down.connect
 def _drain(**_: Any) -> None:
-    """After SIGTERM chunk tasks record their outcomes and release their chunks, within a checkpoint."""
+    """After SIGTERM tasks record their outcomes and release their chunks, within a checkpoint."""
     _draining.set()
 
 
 @worker_init.connect
 def _check(**_: Any) -> None:
-    """Unusable settings end the worker at once, not one pool process after the other."""
+    """Unusable settings end the worker at once, not one task after the other."""
     settings = required(load_settings(), "database_url", "redis_url")
     sources_or_exit(settings)
     check_at_start(settings.database_url)
 
 
-@worker_process_init.connect
+@worker_ready.connect
 def _open(**_: Any) -> None:
-    leave_soon()
     this_process()
 
 
-@worker_process_shutdown.connect
+@worker_shutdown.connect
 def _close(**_: Any) -> None:
     if _process is not None:
         _process.close()
@@ -86,23 +73,13 @@ for _spec in STAGES:
     _add_stage_task(_spec.name)
 
 
-@app.task(
-    bind=True,
-    name="growth.compile",
-    soft_time_limit=EXPORT_SOFT_TIME_LIMIT_S,
-    time_limit=EXPORT_TIME_LIMIT_S,
-)
+@app.task(bind=True, name="growth.compile")
 def compile_results(self: "Task[Any, None]", run_id: str) -> None:
     """Compile the results and finish the run."""
     compile_run(this_process(), UUID(run_id), _worker_name(self))
 
 
-@app.task(
-    bind=True,
-    name="growth.export",
-    soft_time_limit=EXPORT_SOFT_TIME_LIMIT_S,
-    time_limit=EXPORT_TIME_LIMIT_S,
-)
+@app.task(bind=True, name="growth.export")
 def export(self: "Task[Any, None]", run_id: str) -> None:
     """Write the missing export files of a finished run."""
     export_stopped_run(this_process(), UUID(run_id), _worker_name(self))

@@ -3,7 +3,6 @@
 import logging
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,22 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli.exit_codes import CommandFailed
+from worker.child import child_command
 
 STOP_SECONDS = 15
 POLL_SECONDS = 0.05
 FLOWER_COLUMNS = "name,args,state,received,runtime,worker"
 """The arguments among them: they hold the run's id."""
-
-ENDS_WITH_US = """
-import ctypes, os, signal, sys
-libc = ctypes.CDLL(None)
-if hasattr(libc, "prctl"):
-    libc.prctl(1, signal.SIGTERM)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.executable, [sys.executable, "-m", *sys.argv[2:]])
-"""
-"""Executes the wanted process so that the kernel ends it when ours is killed (PR_SET_PDEATHSIG, on Linux; it outlives
-an exec). Otherwise it would keep its ports and go on working in a home that has another engine by then."""
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +70,7 @@ class Engine:
         log_path = self.log_dir / f"{name}.log"
         with log_path.open("wb") as output:
             popen = subprocess.Popen(  # noqa: S603 - our own modules, no shell
-                [sys.executable, "-ISc", ENDS_WITH_US, str(os.getpid()), *arguments],
+                child_command(arguments),
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -126,12 +115,9 @@ def api_command(port: int) -> Sequence[str]:
     )  # fmt: skip
 
 
-def worker_command(name: str, concurrency: int) -> Sequence[str]:
-    """The arguments that start a Celery worker."""
-    return (
-        "celery", "-A", "worker.app", "worker", "--hostname", f"{name}@%h", "--concurrency", str(concurrency),
-        "--loglevel", "INFO", "--without-mingle", "--without-gossip",
-    )  # fmt: skip
+def worker_command(name: str, processes: int) -> Sequence[str]:
+    """The arguments that start a worker of so many processes."""
+    return ("worker", "--app", "worker.app", "--hostname", f"{name}@%h", "--processes", str(processes))
 
 
 def sweeper_command() -> Sequence[str]:

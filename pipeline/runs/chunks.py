@@ -5,29 +5,29 @@ gets `LeaseLost` and must write nothing. All of it happens under the run's row l
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import Row, func, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from models.database import CHECKS_PLANNED_ANEW
-from models.events import EventKind, add_event
-from models.queries import free_chunks, live_leases
+from models.events import EventKind, add_event, add_events
+from models.queries import FreeChunk, free_chunks, other_workers
 from models.run import Run
-from models.run_chunk import COMPILE, RunChunk, is_chunk
+from models.run_chunk import COMPILE, RunChunk
 from models.run_stage import RunStage
 from models.status import ChunkStatus, RunStatus
 from models.transitions import (
     defer_chunk,
     end_of_lease,
     fail_chunk_attempt,
-    finish_chunk,
+    finish_chunks,
     forget_exports,
-    lease_chunk,
+    lease_chunks,
     lock_run,
     release_chunk,
     retract_outcomes,
@@ -45,7 +45,7 @@ from pipeline.outcomes import Deferral, Outcome, Reason
 from pipeline.privacy import suppressions
 from pipeline.runs import trouble
 from pipeline.runs.deferrals import count_waiting, note_deferrals, park
-from pipeline.runs.poison import bisect
+from pipeline.runs.poison import bisect, may_join
 from pipeline.runs.trouble import StepFailed, Trouble
 from pipeline.stages import retracted_statuses, stage_named
 
@@ -99,6 +99,8 @@ class Lease:
     worker: str
     first_position: int
     last_position: int
+    attempts: int = 0
+    """How often the chunk broke its task before."""
     is_poison: bool = False
     """The chunk is one contact that broke its task every time. It gets an outcome without being loaded or worked."""
 
@@ -111,25 +113,77 @@ def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -
 def lease_next(
     session: Session, run: Run, stage: str, worker: str, seconds: float, max_tasks_per_run: int
 ) -> Lease | None:
-    """Lease the next free chunk. None if there is none, or if `max_tasks_per_run` chunk tasks work on the run.
+    """Lease the next free chunk. None if there is none, or if `max_tasks_per_run` other workers work on the run.
 
-    A chunk that broke its task several times is bisected first. The caller must hold the lock on the run. Raises
-    `ChunkExhausted` for a chunk that can't be bisected, and for a run that keeps losing its chunk tasks.
+    See `lease_several`.
     """
-    if live_leases(session, run.id) >= max_tasks_per_run or trouble.must_wait(session, run):
+    if other_workers(session, run.id, worker) >= max_tasks_per_run:
         return None
-    number = next(iter(free_chunks(session, run.id, stage, 1)), None)
-    if number is None:
-        return None
-    chunk = session.get_one(RunChunk, (run.id, stage, number), populate_existing=True)
-    if chunk.status == ChunkStatus.LEASED:
-        add_event(session, run.id, EventKind.LEASE_LOST, stage=stage, worker=chunk.worker, chunk=chunk.number)
-        trouble.note_lost_lease(session, run, chunk)
-    count_waiting(session, run.id, stage, -chunk.waiting)
-    is_poison = bisect(session, chunk, worker)
-    token = lease_chunk(session, chunk, worker, seconds)
-    add_event(session, run.id, EventKind.CHUNK_LEASED, stage=stage, worker=worker, chunk=chunk.number)
-    return Lease(run.id, stage, chunk.number, token, worker, chunk.first_position, chunk.last_position, is_poison)
+    return next(iter(lease_several(session, run, stage, worker, seconds, count=1)), None)
+
+
+def lease_several(
+    session: Session, run: Run, stage: str, worker: str, seconds: float, count: int, suspects: Sequence[int] = ()
+) -> Sequence[Lease]:
+    """Lease the next free chunks, at most `count`, and of a throttled run one.
+
+    Never more than half of the free ones, so that other processes find some. `suspects` are the numbers of attempts of
+    the suspect chunks that the process works already: see `pipeline.runs.poison`. A chunk that broke its task several
+    times is bisected first. The caller must hold the lock on the run. Raises `ChunkExhausted` for a chunk that can't be
+    bisected, and for a run that keeps losing its chunk tasks.
+    """
+    if trouble.must_wait(session, run):
+        return ()
+    free = free_chunks(session, run.id, stage, 2 * count)
+    numbers = _choose(free, 1 if trouble.is_throttled(run) else min(count, -(-len(free) // 2)), suspects)
+    if not numbers:
+        return ()
+    _note_lost_leases(session, run, chunks := _chunks(session, run.id, stage, numbers))
+    count_waiting(session, run.id, stage, -sum(chunk.waiting for chunk in chunks))
+    poison = {chunk.number for chunk in chunks if bisect(session, chunk, worker)}
+    tokens = lease_chunks(session, run.id, stage, numbers, worker, seconds)
+    details = [{"chunk": chunk.number} for chunk in chunks]
+    add_events(session, run.id, EventKind.CHUNK_LEASED, details, stage=stage, worker=worker)
+    return [
+        Lease(
+            run.id,
+            stage,
+            chunk.number,
+            tokens[chunk.number],
+            worker,
+            chunk.first_position,
+            chunk.last_position,
+            chunk.attempts,
+            chunk.number in poison,
+        )
+        for chunk in chunks
+    ]
+
+
+def _choose(free: Sequence[FreeChunk], count: int, suspects: Sequence[int]) -> Sequence[int]:
+    """Take the first chunks that may be worked beside each other and beside the process's suspects."""
+    chosen: list[int] = []
+    at_work = list(suspects)
+    for chunk in free:
+        if len(chosen) < count and may_join(chunk.attempts, at_work):
+            chosen.append(chunk.number)
+            at_work += [chunk.attempts] if chunk.attempts else []
+    return chosen
+
+
+def _chunks(session: Session, run_id: UUID, stage: str, numbers: Sequence[int]) -> Sequence[RunChunk]:
+    of_stage = (RunChunk.run_id == run_id, RunChunk.stage == stage, RunChunk.number.in_(numbers))
+    rows = select(RunChunk).where(*of_stage).order_by(RunChunk.number).execution_options(populate_existing=True)
+    return session.scalars(rows).all()
+
+
+def _note_lost_leases(session: Session, run: Run, chunks: Sequence[RunChunk]) -> None:
+    lost = [chunk for chunk in chunks if chunk.status == ChunkStatus.LEASED]
+    for chunk in lost:
+        add_event(session, run.id, EventKind.LEASE_LOST, stage=chunk.stage, worker=chunk.worker, chunk=chunk.number)
+    if lost:
+        # A process that ends loses all of its leases at once: that is one failure of the run.
+        trouble.note_lost_lease(session, run, max(lost, key=lambda chunk: chunk.attempts))
 
 
 def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> Batch:
@@ -143,35 +197,64 @@ def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> 
 
 
 def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:
-    """Write outcomes and renew the lease in one step, and return the run's fresh row. Raises `LeaseLost`.
+    """`record_several` for one chunk. Raises `LeaseLost` also if this lease is lost."""
+    run, lost = record_several(session, {lease: outcomes}, seconds)
+    if lost:
+        raise _lost(lease)
+    return run
 
-    An outcome that exists already is neither changed nor counted again.
+
+def record_several(
+    session: Session, outcomes_of: Mapping[Lease, Sequence[Outcome]], seconds: float
+) -> tuple[Run, Collection[Lease]]:
+    """Write the outcomes of chunks of one stage and renew their leases in one step.
+
+    Returns the run's fresh row and the leases that are lost, whose outcomes are not written. An outcome that exists
+    already is neither changed nor counted again. Raises `LeaseLost` if the run is over.
     """
-    run = lock_run(session, lease.run_id)
+    of_all = next(iter(outcomes_of))
+    run = lock_run(session, of_all.run_id)
     if run is None or run.status != RunStatus.RUNNING:
-        raise LeaseLost(f"run {lease.run_id}, stage {lease.stage}: the run is over")
-    _renew(session, lease, seconds)
+        raise LeaseLost(f"run {of_all.run_id}, stage {of_all.stage}: the run is over")
+    lost = _renew(session, outcomes_of.keys(), seconds)
+    outcomes: Sequence[Outcome] = [each for lease in outcomes_of if lease not in lost for each in outcomes_of[lease]]
     if outcomes:
-        retracted_status = stage_named(lease.stage).retracted_status
-        outcomes = suppressions.suppress(session, run.account_id, outcomes, retracted_status)
-        outcomes = _insert(session, lease, outcomes)
-        trouble.overcome_by(session, run.id, outcomes)
-        _count(session, lease, len(outcomes))
-        if suppressed := [outcome.position for outcome in outcomes if outcome.reason is Reason.SUPPRESSED]:
-            retract_outcomes(session, run.id, suppressed, Reason.SUPPRESSED, retracted_statuses())
-        learn_patterns(session, outcomes)
-        memory_of(lease.stage).remember(session, run.account_id, outcomes)
-    return touch_run(session, run.id, seconds)
+        _write(session, run, of_all, outcomes)
+    return touch_run(session, run.id, seconds), lost
+
+
+def _write(session: Session, run: Run, lease: Lease, outcomes: Sequence[Outcome]) -> None:
+    retracted_status = stage_named(lease.stage).retracted_status
+    outcomes = suppressions.suppress(session, run.account_id, outcomes, retracted_status)
+    outcomes = _insert(session, lease, outcomes)
+    trouble.overcome_by(session, run.id, outcomes)
+    _count(session, lease, len(outcomes))
+    if suppressed := [outcome.position for outcome in outcomes if outcome.reason is Reason.SUPPRESSED]:
+        retract_outcomes(session, run.id, suppressed, Reason.SUPPRESSED, retracted_statuses())
+    learn_patterns(session, outcomes)
+    memory_of(lease.stage).remember(session, run.account_id, outcomes)
 
 
 def finish(session: Session, lease: Lease) -> None:
-    """Mark the chunk as done. If all other chunks wait, park the run until the first is due. Raises `LeaseLost`."""
-    if not finish_chunk(session, lease.run_id, lease.stage, lease.number, lease.token):
+    """`finish_several` for one chunk. Raises `LeaseLost`."""
+    if finish_several(session, [lease]):
         raise _lost(lease)
-    add_event(session, lease.run_id, EventKind.CHUNK_FINISHED, **_named(lease))
-    if not lease.is_poison:
-        trouble.overcome(session, lease.run_id)
-    park(session, lease.run_id, lease.stage)
+
+
+def finish_several(session: Session, leases: Sequence[Lease]) -> Collection[Lease]:
+    """Mark chunks of one stage as done, and return the leases that are lost.
+
+    If all other chunks of the stage wait, the run is parked until the first of them is due.
+    """
+    of_all = leases[0]
+    ended = finish_chunks(session, of_all.run_id, of_all.stage, {lease.number: lease.token for lease in leases})
+    finished = [lease for lease in leases if lease.number in ended]
+    details = [{"chunk": lease.number} for lease in finished]
+    add_events(session, of_all.run_id, EventKind.CHUNK_FINISHED, details, stage=of_all.stage, worker=of_all.worker)
+    if not all(lease.is_poison for lease in finished):
+        trouble.overcome(session, of_all.run_id)
+    park(session, of_all.run_id, of_all.stage)
+    return [lease for lease in leases if lease.number not in ended]
 
 
 def release(session: Session, lease: Lease, reason: str) -> None:
@@ -218,21 +301,28 @@ def pause(session: Session, lease: Lease, seconds: float, reason: str) -> None:
     park(session, lease.run_id, lease.stage)
 
 
-def _renew(session: Session, lease: Lease, seconds: float) -> None:
-    renewed = session.scalar(
-        update(RunChunk)
-        .where(
-            is_chunk(lease.run_id, lease.stage, lease.number),
-            RunChunk.token == lease.token,
-            RunChunk.status == ChunkStatus.LEASED,
-            RunChunk.lease_expires_at > func.clock_timestamp(),
+def _renew(session: Session, leases: Collection[Lease], seconds: float) -> Collection[Lease]:
+    """Renew the leases, and return those that are lost."""
+    of_all = next(iter(leases))
+    numbers = [lease.number for lease in leases]
+    held = {
+        (number, token)
+        for number, token in session.execute(
+            update(RunChunk)
+            .where(
+                RunChunk.run_id == of_all.run_id,
+                RunChunk.stage == of_all.stage,
+                RunChunk.number.in_(numbers),
+                tuple_(RunChunk.number, RunChunk.token).in_([(lease.number, lease.token) for lease in leases]),
+                RunChunk.status == ChunkStatus.LEASED,
+                RunChunk.lease_expires_at > func.clock_timestamp(),
+            )
+            .values(lease_expires_at=end_of_lease(seconds))
+            .returning(RunChunk.number, RunChunk.token)
+            .execution_options(synchronize_session=False)
         )
-        .values(lease_expires_at=end_of_lease(seconds))
-        .returning(RunChunk.number)
-        .execution_options(synchronize_session=False)
-    )
-    if renewed is None:
-        raise _lost(lease)
+    }
+    return [lease for lease in leases if (lease.number, lease.token) not in held]
 
 
 def _insert(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:

@@ -5,6 +5,9 @@ a worker was killed, a machine went down. After that, `split` cuts the contacts 
 contacts into pieces of 20, then 2, then 1. Each piece has one attempt before it is cut again. A single contact that
 breaks its task four times is poison: it gets an outcome without being loaded or worked, and the run goes on. It has
 more attempts than a piece, since a slow contact is often the only one left when a worker is killed.
+
+A process works many chunks at once, and when it is killed, all of them lose their leases. So that the blame ends at the
+one at fault, a process works few *suspects* at once, and one that has broken its task twice without another one.
 """
 
 from collections.abc import Sequence
@@ -21,6 +24,8 @@ POISON_ATTEMPTS = 4
 MAX_ATTEMPTS = 8
 """After so many attempts at a chunk that can't be cut, its run fails: some two minutes after the first attempt."""
 PIECES = 10
+SUSPECTS_AT_ONCE = 32
+"""How many chunks that broke their task once a process works at once: as many as it can lose by mere chance."""
 
 UNDONE_POSITIONS = text("""
 SELECT c.position FROM contacts c
@@ -51,6 +56,18 @@ def bisect(session: Session, chunk: RunChunk, worker: str) -> bool:
         return False
     _span_over(session, chunk, undone)
     return True
+
+
+def may_join(attempts: int, suspects: Sequence[int]) -> bool:
+    """Whether a process that works `suspects` may also work a chunk with so many attempts.
+
+    `suspects` are the numbers of attempts of those chunks at work that have had any.
+    """
+    if not attempts:
+        return True
+    if max(attempts, *suspects, 0) >= SUSPECT_ATTEMPTS:
+        return not suspects
+    return len(suspects) < SUSPECTS_AT_ONCE
 
 
 def is_suspect(chunk: RunChunk) -> bool:

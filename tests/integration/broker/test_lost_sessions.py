@@ -22,7 +22,7 @@ from pipeline.runs import lifecycle, live_state
 from tests.factories import LOOKUP, VERIFY, WORKER, count, finish_chunk, leased_chunk, not_found, pending_run, skipped
 from tests.integration.broker.worker_process import opened_process
 from worker.chain import begin
-from worker.chunk_runner import work_chunk
+from worker.chunk_task import ChunkTask
 from worker.compile import compile_run
 from worker.process import Process
 
@@ -165,7 +165,8 @@ def test_a_chunk_task_whose_commit_is_not_confirmed_still_reports_that_its_stage
     begun = begin(process, looked_up_run, VERIFY, WORKER)
     assert begun.lease is not None
     with ending_session_at_commit(process.database, number) as commits:
-        left = work_chunk(process, begun.lease)
+        assert begun.account_id is not None
+        left = ChunkTask(process, begun.account_id, begun.lease, lambda: None).work(has_free_chunks=False)
 
     assert commits[-1] > number
     assert left is not None

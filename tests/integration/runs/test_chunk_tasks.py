@@ -41,8 +41,9 @@ from tests.factories import (
 )
 from tests.integration.broker.worker_process import opened_process
 from tests.integration.conftest import contacts_of
-from worker.chunk_runner import StageLeft, work_chunk
+from worker.chunk_task import ChunkTask
 from worker.process import Process
+from worker.turns import StageLeft
 
 CANCEL_TAKES_EFFECT_S = 2.0
 SLOW_S = 15.0
@@ -98,6 +99,13 @@ def started_run_of(database: Database, people: Sequence[Person]) -> UUID:
         run_id = create_run(session, account(database).account_id, order_of(contacts), rate_card=RateCard()).run_id
         lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, len(people))
     return run_id
+
+
+def work_chunk(process: Process, lease: Lease) -> StageLeft | None:
+    """Work a chunk, and no other one."""
+    with process.database.transaction() as session:
+        account_id = session.get_one(Run, lease.run_id).account_id
+    return ChunkTask(process, account_id, lease, hand_on=lambda: None).work(has_free_chunks=False)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database import Database
-from models.queries import live_leases, stages_of_run
+from models.queries import other_workers, stages_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
 from models.status import TERMINAL_RUN_STATUSES
@@ -47,7 +47,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.proof
 
-CONTACTS, CHUNK, MAX_TASKS_PER_RUN = 7, 3, 2
+CONTACTS, CHUNK, MAX_TASKS_PER_RUN, WORKERS = 7, 2, 2, 3
 CHAIN = (LOOKUP, VERIFY, COMPILE)
 OUTCOME = {LOOKUP: found, VERIFY: valid, COMPILE: skipped}
 
@@ -98,7 +98,8 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     def lease_chunk(self, stage: str) -> None:
         try:
-            lease = lease_chunk(self.database, self.run_id, stage, max_tasks_per_run=MAX_TASKS_PER_RUN)
+            worker = f"worker-{len(self.leases) % WORKERS}@test/1"
+            lease = lease_chunk(self.database, self.run_id, stage, worker, MAX_TASKS_PER_RUN)
         except ChunkExhausted:
             with self.database.transaction() as session:
                 lifecycle.fail(session, self.run_id, RunError("stage_failed", "Again and again.", stage))
@@ -261,9 +262,9 @@ class AnyInterleaving(RuleBasedStateMachine):
         assert not completed or unfinished == len(statuses)
 
     @invariant()
-    def no_more_chunk_tasks_are_at_work_than_allowed(self) -> None:
+    def no_more_workers_are_at_work_than_allowed(self) -> None:
         with self.database.transaction() as session:
-            assert live_leases(session, self.run_id) <= MAX_TASKS_PER_RUN
+            assert other_workers(session, self.run_id, "nobody else") <= MAX_TASKS_PER_RUN
 
     @invariant()
     def what_is_over_stays_as_it_is(self) -> None:

@@ -51,12 +51,13 @@ def test_many_chunk_tasks_at_once_lease_each_chunk_once(database: Database) -> N
     assert sorted(leased) == list(range(12))
 
 
-def test_no_more_chunk_tasks_than_allowed_work_a_run(database: Database) -> None:
+def test_no_more_workers_than_allowed_work_a_run_and_each_as_many_chunks_as_it_can(database: Database) -> None:
     run_id = started_run(database, count=6, chunk_size=1)
 
-    leases = [lease_chunk(database, run_id, max_tasks_per_run=2) for _ in range(4)]
+    workers = [f"worker-{number}@test/1" for number in (1, 1, 2, 3, 2)]
+    leases = [lease_chunk(database, run_id, worker=worker, max_tasks_per_run=2) for worker in workers]
 
-    assert [lease is not None for lease in leases] == [True, True, False, False]
+    assert [lease is not None for lease in leases] == [True, True, True, False, True]
 
 
 def test_a_chunk_whose_lease_ran_out_is_leased_again_under_a_higher_token(database: Database) -> None:

@@ -1,0 +1,85 @@
+"""What a worker process works at the moment: which stages of which runs, with which conversations and suspects.
+
+A process works many chunks at once, of several runs and accounts. What limits it is the number of its conversations.
+They are dealt out by account, then by run, so that a small run does not wait for a large one.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+StageOfRun = tuple[UUID, str]
+
+
+@dataclass(slots=True, eq=False)
+class Share:
+    """The part of a process in one stage of a run."""
+
+    account_id: UUID
+    run_id: UUID
+    in_use: int = 0
+    """Conversations."""
+    wants_more: bool = False
+    """There are chunks that could be leased, if conversations were free."""
+    suspects: Sequence[int] = ()
+    """The numbers of attempts of those chunks at work that broke their task before."""
+
+
+@dataclass(slots=True)
+class AtWork:
+    """The stages at work in a process, and their shares of its conversations. Used from all of its threads."""
+
+    conversations: int
+    _stages: set[StageOfRun] = field(default_factory=set)
+    _shares: list[Share] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def enter(self, run_id: UUID, stage: str) -> bool:
+        """Begin to work a stage; false if a task of this process works it already.
+
+        Messages are delivered twice when a worker loses its broker: the copies end at once.
+        """
+        with self._lock:
+            is_first = (run_id, stage) not in self._stages
+            self._stages.add((run_id, stage))
+            return is_first
+
+    def leave(self, run_id: UUID, stage: str) -> None:
+        """Let another task of this process work the stage."""
+        with self._lock:
+            self._stages.discard((run_id, stage))
+
+    @contextmanager
+    def sharing(self, share: Share) -> Iterator[None]:
+        """Count a share of the conversations, until the block ends."""
+        with self._lock:
+            self._shares.append(share)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._shares.remove(share)
+
+    def room(self, share: Share) -> int:
+        """How many more conversations a run may begin.
+
+        One that has none may always begin. While another one has less than its fair share and wants more, nobody goes
+        beyond their own.
+        """
+        with self._lock:
+            free = self.conversations - sum(each.in_use for each in self._shares)
+            if any(each.wants_more and each.in_use < self._fair(each) for each in self._shares if each is not share):
+                free = min(free, self._fair(share) - share.in_use)
+            return max(free, 0 if share.in_use else 1)
+
+    def suspects(self) -> Sequence[int]:
+        """The numbers of attempts of all suspect chunks at work."""
+        with self._lock:
+            return [attempts for each in self._shares for attempts in each.suspects]
+
+    def _fair(self, share: Share) -> int:
+        accounts = {each.account_id for each in self._shares}
+        runs = {each.run_id for each in self._shares if each.account_id == share.account_id}
+        return max(1, self.conversations // len(accounts) // len(runs))

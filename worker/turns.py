@@ -1,0 +1,155 @@
+"""Turns: the bookkeeping of a task, one transaction for all of its chunks."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from models.queries import free_chunks
+from models.run import Run
+from models.transitions import lock_run
+from pipeline.contacts import Batch
+from pipeline.outcomes import Deferral, Outcome
+from pipeline.runs import chunks, lifecycle, live_state, trouble
+from pipeline.runs.chunks import Lease
+from pipeline.runs.live_state import LiveState
+from pipeline.runs.trouble import Step
+from worker.commit_retry import retry_commit, retry_commit_of_turn
+from worker.process import Process, freshness_of
+
+PUBLISH_EACH_S = 0.1
+"""Live copies of a run that goes on are not written more often than anybody reads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageLeft:
+    """What is left of a stage after a task's work."""
+
+    complete: bool
+    has_free_chunks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a turn does with one chunk: it records these outcomes, and may end the lease."""
+
+    lease: Lease
+    outcomes: Sequence[Outcome] = ()
+    deferrals: Sequence[Deferral] = ()
+    is_worked: bool = False
+    released_for: str = ""
+    """Why the rest of the chunk is left to others."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether the lease ends."""
+        return self.is_worked or bool(self.released_for)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a turn did."""
+
+    left: StageLeft
+    lost: Sequence[Lease] = ()
+    """Leases that had ended: of their chunks nothing was recorded."""
+    leases: Sequence[Lease] = ()
+    state: LiveState | None = None
+
+
+@dataclass(slots=True)
+class Bookkeeper:
+    """Does the turns of one stage of a run for one worker."""
+
+    process: Process
+    run_id: UUID
+    stage: str
+    worker: str
+    _publish_at: float = 0.0
+
+    @property
+    def work(self) -> str:
+        """The name of the work for the log."""
+        return f"run {self.run_id}, stage {self.stage}"
+
+    def take_turn(self, entries: Sequence[Entry], wanted: int, suspects: Sequence[int]) -> Turn:
+        """Record, end leases, and lease up to `wanted` further chunks. Raises `LeaseLost` if the run is over."""
+        ended = [entry.lease for entry in entries if entry.ends]
+        with trouble.step(Step.FINISH if ended else Step.RECORD):
+            return retry_commit_of_turn(
+                self.process,
+                self.work,
+                lambda session: self._book(session, entries, wanted, suspects),
+                ended,
+                lambda turn: turn.leases,
+            )
+
+    def lease(self, wanted: int, suspects: Sequence[int]) -> Turn:
+        """Lease up to `wanted` chunks."""
+        with trouble.step(Step.LEASE):
+            return retry_commit_of_turn(
+                self.process,
+                self.work,
+                lambda session: self._lease_more(session, wanted, suspects),
+                (),
+                lambda turn: turn.leases,
+            )
+
+    def load(self, leases: Sequence[Lease]) -> Sequence[Batch]:
+        """The contacts of leased chunks. Those of poison chunks are not read."""
+        freshness = freshness_of(self.process.settings)
+
+        def step(session: Session) -> Sequence[Batch]:
+            return [Batch(()) if lease.is_poison else chunks.load(session, lease, freshness) for lease in leases]
+
+        with trouble.step(Step.LOAD):
+            return retry_commit(self.process, self.work, step)
+
+    def _book(self, session: Session, entries: Sequence[Entry], wanted: int, suspects: Sequence[int]) -> Turn:
+        seconds = self.process.settings.lease_seconds
+        with trouble.step(Step.RECORD):
+            run, lost = chunks.record_several(session, {entry.lease: entry.outcomes for entry in entries}, seconds)
+        held = [entry for entry in entries if entry.lease not in lost]
+        complete = self._end(session, held)
+        leases: Sequence[Lease] = ()
+        if wanted:
+            with trouble.step(Step.LEASE):
+                leases = chunks.lease_several(session, run, self.stage, self.worker, seconds, wanted, suspects)
+        left = StageLeft(complete, self._has_free_chunks(session))
+        state = (
+            self._state(session, run)
+            if complete or all(entry.ends for entry in held)
+            else self._state_if_due(session, run)
+        )
+        return Turn(left, list(lost), leases, state)
+
+    def _end(self, session: Session, entries: Sequence[Entry]) -> bool:
+        """End the leases of these entries; return whether the stage is complete."""
+        for entry in entries:
+            if entry.released_for:
+                chunks.release(session, entry.lease, entry.released_for)
+            elif entry.is_worked and entry.deferrals:
+                chunks.defer(session, entry.lease, entry.deferrals)
+        finished = [entry.lease for entry in entries if entry.is_worked and not entry.deferrals]
+        if not finished:
+            return False
+        chunks.finish_several(session, finished)
+        with trouble.step(Step.ADVANCE):
+            return lifecycle.advance(session, self.run_id, self.stage, self.worker)
+
+    def _lease_more(self, session: Session, wanted: int, suspects: Sequence[int]) -> Turn:
+        run, seconds = lock_run(session, self.run_id), self.process.settings.lease_seconds
+        leases = chunks.lease_several(session, run, self.stage, self.worker, seconds, wanted, suspects) if run else ()
+        return Turn(StageLeft(complete=False, has_free_chunks=self._has_free_chunks(session)), leases=leases)
+
+    def _state_if_due(self, session: Session, run: Run) -> LiveState | None:
+        return self._state(session, run) if time.monotonic() >= self._publish_at else None
+
+    def _state(self, session: Session, run: Run) -> LiveState:
+        self._publish_at = time.monotonic() + PUBLISH_EACH_S
+        return live_state.build(session, run, self.process.settings.public_url)
+
+    def _has_free_chunks(self, session: Session) -> bool:
+        return bool(free_chunks(session, self.run_id, self.stage, 1))
