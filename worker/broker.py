@@ -19,7 +19,11 @@ from models.redis_url import celery_url, database_of
 from settings import Settings
 
 QUEUE = "growth"
-VISIBILITY_TIMEOUT_S = 300
+VISIBILITY_TIMEOUT_S = 900
+"""Seconds after which Redis delivers a message again that was not acknowledged: longer than a task on a stage takes.
+
+Nothing waits for it: when a worker is killed its leases run out within seconds, and the sweeper sends the chain.
+"""
 
 # A publish is done when the broker has confirmed it. One that is lost on a broken connection is noticed and sent again.
 RABBITMQ_TRANSPORT = {"confirm_publish": True}

@@ -27,6 +27,8 @@ from worker.turns import Bookkeeper, Entry, StageLeft, Turn
 
 MOST_LEASED = 64
 """Chunks that one turn leases at most."""
+MOST_RECORDED = 2000
+"""A turn ends no further chunk after so many outcomes."""
 WAKE_AT = 16
 """A task looks for further chunks as soon as a sixteenth of its process's conversations have ended."""
 INVITE_EACH_S = 1.0
@@ -101,7 +103,7 @@ class ChunkTask:
     def _work_on(self) -> None:
         """Take a turn; then start what it leased."""
         failed = self._collect()
-        entries = {chunk: self._entry(chunk) for chunk in self._at_work if chunk not in failed}
+        entries = self._entries([chunk for chunk in self._at_work if chunk not in failed])
         if entries:
             self._take_turn(entries, self._wanted())
         for chunk, error in failed.items():
@@ -123,6 +125,16 @@ class ChunkTask:
             elif error is not None:
                 raise error
         return failed
+
+    def _entries(self, chunks: Sequence[ChunkAtWork]) -> Mapping[ChunkAtWork, Entry]:
+        """What the next turn does: not so much that leases could run out meanwhile. All leases are renewed."""
+        entries, outcomes = {}, 0
+        for chunk in chunks:
+            entries[chunk] = self._entry(chunk) if outcomes < MOST_RECORDED else Entry(chunk.lease)
+            outcomes += len(entries[chunk].outcomes)
+        if outcomes >= MOST_RECORDED:
+            self._changed.set()
+        return entries
 
     def _entry(self, chunk: ChunkAtWork) -> Entry:
         outcomes, deferrals = tuple(chunk.outcomes), tuple(chunk.deferrals)
