@@ -75,7 +75,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="growth-bench-") as home,
         Internet([*small, *large], domains) as internet,
-        running_stack(Path(home), Ports(0, 0), concurrency=2, settings=_settings(internet)) as stack,
+        running_stack(Path(home), Ports(0, 0), processes=2, settings=_settings(internet)) as stack,
     ):
         in_sandbox, outcomes = _measure(stack, small, large, options.runs)
         table.add_all(in_sandbox)

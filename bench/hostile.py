@@ -101,7 +101,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="growth-bench-") as home,
         Internet(crowd, domains) as internet,
         _hostile(internet) as servers,
-        running_stack(Path(home), Ports(0, 0), concurrency=2, settings=_settings(internet, servers)) as stack,
+        running_stack(Path(home), Ports(0, 0), processes=2, settings=_settings(internet, servers)) as stack,
     ):
         scenes = _Scenes(stack, crowd, options.runs)
         figures = scenes.figures(servers, options.scene)

@@ -61,7 +61,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="growth-bench-") as directory,
         Internet(people, domains, greylist_seconds=GREYLIST_SECONDS) as internet,
         running_stack(
-            Path(directory), Ports(0, 0), concurrency=options.processes, settings={**internet.settings(), **SETTINGS}
+            Path(directory), Ports(0, 0), processes=options.processes, settings={**internet.settings(), **SETTINGS}
         ) as stack,
     ):
         contacts, addresses = Path(directory, "contacts.csv"), Path(directory, "addresses.csv")

@@ -42,7 +42,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="growth-bench-") as home,
         Internet(crowd, domains) as internet,
-        running_stack(Path(home), Ports(0, 0), concurrency=1, settings=internet.settings()) as stack,
+        running_stack(Path(home), Ports(0, 0), processes=1, settings=internet.settings()) as stack,
     ):
         times = list(_measure(stack, [crowd[n : n + CONTACTS] for n in range(0, len(crowd), CONTACTS)]))[WARM_UP:]
     table = Table()

@@ -71,8 +71,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _hostnames(hostname: str, processes: int) -> list[str]:
+    """The first process has the name itself, so that a health check knows it."""
     name, _, host = hostname.partition("@")
-    return [hostname] if processes == 1 else [f"{name}-{number}@{host}" for number in range(1, processes + 1)]
+    return [hostname, *(f"{name}-{number}@{host}" for number in range(2, processes + 1))]
 
 
 def _first(app: str, hostname: str) -> _Worker:

@@ -1,19 +1,16 @@
-"""What Celery and billiard get wrong, and no setting changes.
+"""What Celery gets wrong, and no setting changes.
 
-Reconnecting: the pauses between attempts grow to 30 seconds; acknowledging a message whose channel is gone ends the
-worker; and a lost connection makes Celery forget which pool processes are busy. `Consumer` corrects these.
-
-Ending: a pool process waits 30 seconds for its main process to read that its last task is done. `leave_soon` makes
-it two.
+The pauses between attempts to reconnect grow to 30 seconds; acknowledging a message whose channel is gone ends the
+worker; and after a lost connection Celery forgets which of its tasks still run. `Consumer` corrects these.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import billiard.pool
 import celery.worker.consumer
+from celery.worker import state
 from kombu import Connection, Message
 from kombu.transport import virtual
 
@@ -21,8 +18,6 @@ from settings import load_settings
 from worker.broker import why_not_sent
 
 RECONNECT_S = 1
-READ_WITHIN_S = 2
-"""How long a pool process waits at its end for its main process to read its last result."""
 
 log = logging.getLogger(__name__)
 
@@ -36,36 +31,20 @@ class Consumer(celery.worker.consumer.Consumer):
     It drops acknowledgements whose channel is closed. kombu's Redis channel raises an `AttributeError` for them, which
     ends the worker.
 
-    It remembers which pool processes are busy after a connection is lost. Celery forgets it: the next message was
-    written into the pipe of a busy process, or waited in a worker without a free process for as long as a chunk takes,
-    while other workers were idle.
+    It remembers which tasks run after a connection is lost. Celery forgets it: a worker without a free thread would
+    take messages, which then wait for as long as a task takes, while other workers are idle.
     """
 
-    def on_close(self) -> None:
-        """Drop the messages that were received and not begun, and keep the busy processes marked as busy."""
-        pool: Any = getattr(self.pool, "_pool", None)
-        inqueues: Mapping[int, Any] = getattr(pool, "_fileno_to_inq", {})
-        busy = {number: inqueues.get(number) for number in getattr(pool, "_busy_workers", ())}
-        super().on_close()
-        if busy:
-            # A process that has ended is gone from the mapping; a new one may have its file number.
-            still_busy = {number for number, process in busy.items() if inqueues.get(number) is process}
-            pool._busy_workers.update(still_busy)  # noqa: SLF001 - Celery has no public name for it
-
     def on_ready(self) -> None:
-        """Start to receive messages; over Redis only while a pool process is free."""
+        """Start to receive messages; over Redis only while a thread is free."""
         super().on_ready()
         channel: Any = self.task_consumer.channel  # type: ignore[attr-defined]
         if isinstance(channel, virtual.Channel):
             has_credit = channel.qos.can_consume
-            channel.qos.can_consume = lambda: has_credit() and self._has_free_process()  # type: ignore[method-assign]
+            channel.qos.can_consume = lambda: has_credit() and self._has_free_thread()  # type: ignore[method-assign]
 
-    def _has_free_process(self) -> bool:
-        pool: Any = getattr(self.pool, "_pool", None)
-        if not hasattr(pool, "_busy_workers"):
-            return True
-        at_work = len(pool._busy_workers) + len(pool.outbound_buffer)  # noqa: SLF001
-        return at_work < int(self.pool.num_processes)
+    def _has_free_thread(self) -> bool:
+        return len({*state.active_requests, *state.reserved_requests}) < int(self.pool.num_processes)
 
     def on_connection_error_before_connected(self, exc: BaseException) -> None:
         """Log why the broker can't be used and what to do."""
@@ -96,14 +75,3 @@ def _is_closed(channel: Any) -> bool:
     if not isinstance(channel, virtual.Channel) or getattr(channel, "_pool", None) is not None:
         return False
     return getattr(channel.connection, "client", None) is None
-
-
-def leave_soon() -> None:
-    """Let a pool process wait two seconds for its last result to be read, not billiard's thirty.
-
-    A main process that lost its broker while a task was running may never read that task's result: a worker that got
-    SIGTERM would then hold up a deployment for half a minute. An unread result is a message that is not acknowledged;
-    it is delivered again and finds nothing left to do.
-    """
-    checks = READ_WITHIN_S / billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_INTERVAL
-    billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = round(checks)

@@ -60,7 +60,7 @@ def _run_demo(console: Console, home: Path, count: int, seed: int, *, keep: bool
             home,
             Ports(api=0, flower=0),
             workers=WORKERS,
-            concurrency=1,
+            processes=1,
             settings={**internet.settings(), "DEFER_SECONDS": DEFER_SECONDS},
         ) as stack,
     ):

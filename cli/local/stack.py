@@ -61,7 +61,7 @@ def running_stack(
     ports: Ports,
     *,
     workers: int = 1,
-    concurrency: int = 2,
+    processes: int = 2,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
     """Start everything, and stop it in order when the block ends.
@@ -80,7 +80,7 @@ def running_stack(
         credentials.save(home)
         engine = stack.enter_context(running_engine(environment, home / "logs"))
         for number in range(1, workers + 1):
-            engine.start(f"worker-{number}", *worker_command(f"worker-{number}", concurrency))
+            engine.start(f"worker-{number}", *worker_command(f"worker-{number}", processes))
         engine.start("sweeper", *sweeper_command())
         engine.start("api", *api_command(api_port))
         engine.start("flower", *flower_command(flower_port))

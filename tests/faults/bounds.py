@@ -14,7 +14,7 @@ CLOCK_BOUND_S = 5.0
 RABBITMQ_BOUND_S = 12.0
 
 ON_ANY_BROKER: dict[Fault, float] = {
-    processes.kill_pool_process: KILL_BOUND_S,
+    processes.kill_worker_process: KILL_BOUND_S,
     processes.kill_worker: KILL_BOUND_S,
     processes.kill_all_workers: KILL_BOUND_S,
     processes.replace_worker: STOP_BOUND_S,

@@ -64,12 +64,12 @@ class WorkedChunk:
 
     @property
     def worker_name(self) -> str:
-        """The worker's name in the fleet."""
-        return self.worker.partition("@")[0]
+        """The worker's name in the fleet: that of its first process, without the number of a further one."""
+        return "-".join(self.worker.partition("@")[0].split("-")[:2])
 
     @property
     def pid(self) -> int:
-        """The pool process that works it."""
+        """The worker process that works it."""
         return int(self.worker.rpartition("/")[2])
 
 

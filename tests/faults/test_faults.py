@@ -13,7 +13,7 @@ from tests.faults.injections.messages import send_chain_three_times
 from tests.faults.injections.processes import (
     freeze_worker,
     kill_all_workers,
-    kill_pool_process,
+    kill_worker_process,
     kill_sweeper,
     kill_worker,
 )
@@ -24,7 +24,7 @@ from tests.faults.scene import Fault
 pytestmark = pytest.mark.proof
 
 CHOSEN = (
-    kill_pool_process,
+    kill_worker_process,
     kill_worker,
     kill_all_workers,
     kill_sweeper,

@@ -107,7 +107,7 @@ def stack(internet: Internet, servers_home: Path) -> Iterator[Stack]:
         "FLOWER_UNAUTHENTICATED_API": "true",
     }
     home = servers_home / "engine"
-    with running_stack(home, Ports(api=0, flower=0), workers=2, concurrency=1, settings=settings) as running:
+    with running_stack(home, Ports(api=0, flower=0), workers=2, processes=1, settings=settings) as running:
         yield running
 
 

@@ -18,9 +18,9 @@ FROZEN_SECONDS = 10
 STOP_SECONDS = 30
 
 
-def kill_pool_process(scene: Scene) -> Injection:
-    """`kill -9` of a pool process that works a chunk. Its worker replaces it."""
-    return injection_of(scene, kill_pool_process, _kill_a_chunk_task(scene))
+def kill_worker_process(scene: Scene) -> Injection:
+    """`kill -9` of a worker process that works chunks. Its parent replaces it."""
+    return injection_of(scene, kill_worker_process, _kill_a_chunk_task(scene))
 
 
 def kill_worker(scene: Scene) -> Injection:
@@ -57,7 +57,7 @@ def replace_worker(scene: Scene) -> Injection:
 
 
 def kill_sweeper(scene: Scene) -> Injection:
-    """`kill -9` of the sweeper, restarted, and of a busy pool process, whose chunk only the sweeper can recover."""
+    """`kill -9` of the sweeper, restarted, and of a busy worker process, whose chunks only the sweeper can recover."""
     # A chunk must be leased first. After an earlier fault it may take the sweeper to get there.
     worked_chunk(scene)
     scene.engine.fleet.kill("sweeper")

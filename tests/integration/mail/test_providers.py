@@ -69,7 +69,7 @@ def stack(internet: Internet, paid: Provider, servers_home: Path, request: pytes
         "CHECKPOINT_SECONDS": "0.5",
         "SWEEP_SECONDS": "0.25",
     }
-    with running_stack(home, Ports(0, 0), workers=2, concurrency=1, settings=settings) as running:
+    with running_stack(home, Ports(0, 0), workers=2, processes=1, settings=settings) as running:
         yield running
 
 

@@ -36,7 +36,7 @@ def slow_internet(slow_people: Sequence[Person]) -> Iterator[Internet]:
 @pytest.fixture
 def slow_stack(slow_internet: Internet, servers_home: Path) -> Iterator[Stack]:
     settings = {**slow_internet.settings(), "CHUNK_SIZE": "40"}
-    with running_stack(servers_home / "drain", Ports(0, 0), workers=2, concurrency=1, settings=settings) as running:
+    with running_stack(servers_home / "drain", Ports(0, 0), workers=2, processes=1, settings=settings) as running:
         yield running
 
 

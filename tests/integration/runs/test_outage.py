@@ -30,7 +30,7 @@ def stack_without(request: pytest.FixtureRequest, internet: Internet, servers_ho
     """An engine that can't reach a part of the network."""
     settings = {**internet.settings(), **request.param(request)}
     home = servers_home / f"outage-{request.node.callspec.id}"
-    with running_stack(home, Ports(0, 0), concurrency=1, settings=settings) as running:
+    with running_stack(home, Ports(0, 0), processes=1, settings=settings) as running:
         yield running
 
 
