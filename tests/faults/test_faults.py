@@ -13,9 +13,9 @@ from tests.faults.injections.messages import send_chain_three_times
 from tests.faults.injections.processes import (
     freeze_worker,
     kill_all_workers,
-    kill_worker_process,
     kill_sweeper,
     kill_worker,
+    kill_worker_process,
 )
 from tests.faults.machine.clocks import CAN_NOT_JUMP
 from tests.faults.rounds import OUTAGE_SECONDS, Plan, play, play_alone
