@@ -1,5 +1,6 @@
 """A chunk in the event loop of its process: its stage works it there, and its results wait to be recorded."""
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -31,6 +32,9 @@ class ChunkAtWork:
         self.outcomes: list[Outcome] = []
         """Collected, and not recorded yet."""
         self.deferrals: list[Deferral] = []
+        self.stopped_for = ""
+        """Why the rest of the chunk is left to others, once its work has been told to stop."""
+        self._task: asyncio.Task[None] | None = None
         self._on_freed = on_freed
         self._arrived: deque[Outcome | Deferral] = deque()
         self._domains = {contact.position: _domain_of(contact) for contact in contacts}
@@ -57,6 +61,17 @@ class ChunkAtWork:
             del self._open[domain]
             self._on_freed()
 
+    def begin(self) -> None:
+        """Note the running task of the loop as the one to cancel. Raises `CancelledError` if it is to stop already."""
+        self._task = asyncio.current_task()
+        if self.stopped_for:
+            raise asyncio.CancelledError
+
+    def cancel(self) -> None:
+        """Cancel the work, in the loop's thread. Paid requests under way have some seconds to end."""
+        if self._task is not None:
+            self._task.cancel()
+
     def collect(self) -> None:
         """Take over what has arrived, in the task's thread."""
         while self._arrived:
@@ -69,6 +84,7 @@ class ChunkAtWork:
 
 async def run_chunk(process: Process, chunk: ChunkAtWork, batch: Batch) -> None:
     """Have the stage work a chunk. Raises `StepFailed`."""
+    chunk.begin()
     with trouble.step(Step.WORK):
         if chunk.lease.is_poison:
             chunk.add(_poison_outcome(chunk.lease))

@@ -118,7 +118,7 @@ class ChunkTask:
         failed: dict[ChunkAtWork, StepFailed] = {}
         for chunk, future in self._at_work.items():
             # In this order: what a chunk yields before it ends is collected.
-            error = future.exception() if future.done() else None
+            error = future.exception() if future.done() and not future.cancelled() else None
             chunk.collect()
             if isinstance(error, StepFailed):
                 failed[chunk] = error
@@ -137,11 +137,15 @@ class ChunkTask:
         return entries
 
     def _entry(self, chunk: ChunkAtWork) -> Entry:
-        outcomes, deferrals = tuple(chunk.outcomes), tuple(chunk.deferrals)
-        is_worked = not chunk.missing and self._at_work[chunk].done()
-        return Entry(chunk.lease, outcomes, deferrals, is_worked, "" if is_worked else self._reason_to_release(chunk))
+        outcomes, has_ended = tuple(chunk.outcomes), self._at_work[chunk].done()
+        if has_ended and not self._at_work[chunk].cancelled():
+            return Entry(chunk.lease, outcomes, tuple(chunk.deferrals), is_worked=True)
+        if not chunk.stopped_for and (reason := self._reason_to_stop(chunk)):
+            chunk.stopped_for = reason
+            self._process.loop.call_soon_threadsafe(chunk.cancel)
+        return Entry(chunk.lease, outcomes, released_for=chunk.stopped_for or "its work ended" if has_ended else "")
 
-    def _reason_to_release(self, chunk: ChunkAtWork) -> str:
+    def _reason_to_stop(self, chunk: ChunkAtWork) -> str:
         if self._process.draining.is_set():
             return "the worker stops"
         return "the chunk's time is up" if time.monotonic() > chunk.release_at else ""

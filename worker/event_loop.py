@@ -46,7 +46,7 @@ class Heart:
     """Tells whether an event loop runs. It beats while the loop does."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._beat_at = time.monotonic()
         loop.call_soon_threadsafe(self._beat)
 
@@ -60,7 +60,7 @@ class Heart:
 
     def _beat(self) -> None:
         self._beat_at = time.monotonic()
-        self._loop.call_later(BEATS_EACH_S, self._beat)
+        self.loop.call_later(BEATS_EACH_S, self._beat)
 
     def guard(self) -> None:
         """End this process if the loop stays blocked for half a minute: nothing else can end what blocks it.

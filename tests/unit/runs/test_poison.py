@@ -14,7 +14,7 @@ from models.run_chunk import COMPILE
 from pipeline.errors import ChunkExhausted
 from pipeline.runs import chunks, lifecycle
 from pipeline.runs.chunks import Lease
-from pipeline.runs.poison import MAX_ATTEMPTS, POISON_ATTEMPTS, SUSPECT_ATTEMPTS
+from pipeline.runs.poison import MAX_ATTEMPTS, POISON_ATTEMPTS, SUSPECT_ATTEMPTS, SUSPECTS_AT_ONCE, may_join
 from pipeline.runs.trouble import Step, StepFailed
 from tests.factories import (
     LEASE_S,
@@ -207,3 +207,22 @@ def test_a_piece_that_broke_for_good_is_numbered_after_the_others(database: Data
     with database.transaction() as session:
         numbers = session.execute(text("SELECT number FROM run_chunks ORDER BY number")).scalars().all()
     assert numbers == list(range(2 + 9))
+
+
+@pytest.mark.parametrize(
+    ("attempts", "suspects", "joins"),
+    [
+        (0, [], True),
+        (0, [3], True),
+        (1, [1] * (SUSPECTS_AT_ONCE - 1), True),
+        (1, [1] * SUSPECTS_AT_ONCE, False),
+        (1, [2], False),
+        (2, [], True),
+        (2, [1], False),
+        (5, [5], False),
+    ],
+)
+def test_a_process_works_few_suspects_at_once_and_one_that_broke_its_task_twice_without_another(
+    attempts: int, suspects: list[int], joins: bool
+) -> None:
+    assert may_join(attempts, suspects) is joins

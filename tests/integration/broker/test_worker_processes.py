@@ -1,0 +1,83 @@
+"""`python -m worker` keeps its worker processes running, and ends with them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.broker.broker_and_workers import wait_for
+
+PROCESSES = 2
+
+
+@pytest.fixture
+def environment(database_url: str, valkey_url: str) -> dict[str, str]:
+    return {**os.environ, "DATABASE_URL": database_url, "REDIS_URL": valkey_url}
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "worker.log"
+
+
+@pytest.fixture
+def parent(environment: dict[str, str], log: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    command = [sys.executable, "-m", "worker", "--hostname", "w@%h", "--processes", str(PROCESSES)]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, env=environment, cwd=project_root, stdout=output, stderr=output) as process,
+    ):
+        wait_for(lambda: log.read_bytes().count(b" ready.") == PROCESSES, "the workers")
+        yield process
+        process.terminate()
+
+
+def workers_of(parent: "subprocess.Popen[bytes]") -> set[int]:
+    return {child.pid for child in psutil.Process(parent.pid).children()}
+
+
+def test_a_worker_process_that_is_killed_is_started_again(parent: "subprocess.Popen[bytes]", log: Path) -> None:
+    before = workers_of(parent)
+    victim = min(before)
+
+    os.kill(victim, signal.SIGKILL)
+
+    wait_for(lambda: log.read_bytes().count(b" ready.") == PROCESSES + 1, "its successor")
+    assert len(workers_of(parent)) == PROCESSES
+    assert len(workers_of(parent) & before) == PROCESSES - 1
+
+
+def test_sigterm_ends_all_processes_and_counts_as_success(parent: "subprocess.Popen[bytes]") -> None:
+    workers = workers_of(parent)
+
+    parent.terminate()
+
+    assert parent.wait(30) == 0
+    assert not any(psutil.pid_exists(pid) for pid in workers)
+
+
+def test_worker_processes_end_when_their_parent_is_killed(parent: "subprocess.Popen[bytes]") -> None:
+    workers = [psutil.Process(pid) for pid in workers_of(parent)]
+
+    parent.kill()
+
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []
+
+
+def test_workers_that_can_not_start_end_their_parent_with_the_reason(
+    environment: dict[str, str], project_root: Path
+) -> None:
+    unusable = environment | {"CHUNK_SIZE": "0"}
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "worker"], env=unusable, cwd=project_root, capture_output=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 1
+    assert b"CHUNK_SIZE" in ended.stderr
