@@ -114,7 +114,7 @@ class Settings(BaseSettings):
 
     chunk_size: int = Field(200, ge=1, le=10_000, description="Number of contacts in a chunk")
     max_tasks_per_run: int = Field(
-        8, ge=1, le=1000, description="Maximum number of chunk tasks that work one run at the same time"
+        8, ge=1, le=1000, description="Maximum number of worker processes that work one run at the same time"
     )
     lease_seconds: Seconds = Field(
         8, description="How long a chunk stays leased to a chunk task that does not renew the lease"
@@ -123,7 +123,9 @@ class Settings(BaseSettings):
         0.25, description="How often a chunk task writes its outcomes, which is the most work that a crash costs"
     )
     chunk_seconds: Seconds = Field(
-        80, le=240, description="Time after which a chunk task releases the rest of its chunk"
+        80,
+        le=240,
+        description="Time after which a chunk task releases the rest of a chunk, and hands on to another task",
     )
     run_hours: float = Field(48, gt=0, le=24 * 90, description="Time after which an unfinished run is failed")
     stage_hours: float = Field(

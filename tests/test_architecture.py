@@ -111,7 +111,8 @@ def test_each_stage_has_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_live_task_on_a_stage_is_delivered_again() -> None:
     """It hands on what is left after `CHUNK_SECONDS`, and releases its last chunk as long after that."""
-    (longest,) = [bound.le for bound in Settings.model_fields["chunk_seconds"].metadata if hasattr(bound, "le")][-1:]
+    bounds = Settings.model_fields["chunk_seconds"].metadata
+    longest = min(bound.le for bound in bounds if hasattr(bound, "le"))
 
     assert 2 * longest + 60 < VISIBILITY_TIMEOUT_S
 

@@ -61,7 +61,7 @@ class ChunkAtWork:
             del self._open[domain]
             self._on_freed()
 
-    def begin(self) -> None:
+    def note_task(self) -> None:
         """Note the running task of the loop as the one to cancel. Raises `CancelledError` if it is to stop already."""
         self._task = asyncio.current_task()
         if self.stopped_for:
@@ -84,7 +84,7 @@ class ChunkAtWork:
 
 async def run_chunk(process: Process, chunk: ChunkAtWork, batch: Batch) -> None:
     """Have the stage work a chunk. Raises `StepFailed`."""
-    chunk.begin()
+    chunk.note_task()
     with trouble.step(Step.WORK):
         if chunk.lease.is_poison:
             chunk.add(_poison_outcome(chunk.lease))

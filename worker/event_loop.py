@@ -6,6 +6,8 @@ import os
 import threading
 import time
 
+import uvloop
+
 BEATS_EACH_S = 0.25
 STANDS_STILL_AFTER_S = 2.0
 """A loop that has not run for so long is blocked, by a bug or a hostile input."""
@@ -17,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def start_loop() -> asyncio.AbstractEventLoop:
     """Run a new event loop in a thread until `stop_loop`."""
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     threading.Thread(target=loop.run_forever, name="growth-loop", daemon=True).start()
     return loop
 

@@ -41,6 +41,7 @@ from tests.factories import (
 )
 from tests.integration.broker.worker_process import opened_process
 from tests.integration.conftest import contacts_of
+from worker.at_work import AtWork
 from worker.chunk_task import ChunkTask
 from worker.process import Process
 from worker.turns import StageLeft
@@ -216,3 +217,40 @@ def test_a_contact_that_breaks_the_stage_itself_is_isolated_and_gets_an_internal
     assert done(database, run_id) == QUICK + SLOW
     assert reasons_for_releasing(database, run_id).count("the chunk broke") >= POISON_ATTEMPTS
     assert chunk_tasks < 3 * POISON_ATTEMPTS
+
+
+def test_chunks_that_wait_for_slow_servers_hold_up_no_other(
+    process: Process, database: Database, people: Sequence[Person]
+) -> None:
+    """Each chunk is one contact. All are leased before the first of the slow ones is finished."""
+    contacts = [ContactIn.model_validate(contact) for contact in contacts_of(people)]
+    with database.transaction() as session:
+        account_id = account(database).account_id
+        run_id = create_run(session, account_id, order_of(contacts), rate_card=RateCard()).run_id
+        lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, chunk_size=1)
+
+    task = ChunkTask(process, account_id, leased_chunk(database, run_id), hand_on=lambda: None)
+    with ThreadPoolExecutor(1) as thread:
+        working = thread.submit(task.work, has_free_chunks=True)
+        wait_until_only_slow_ones_are_left(database, run_id)
+        with database.transaction() as session:
+            kinds = [event.kind for event in events_of_run(session, run_id)]
+        process.draining.set()  # type: ignore[attr-defined]
+        working.result(timeout=SLOW_S)
+
+    assert kinds.count("chunk_leased") == QUICK + SLOW
+    assert kinds.count("chunk_finished") <= QUICK
+
+
+def test_a_run_begins_at_once_although_another_account_uses_all_conversations(
+    process: Process, database: Database, people: Sequence[Person]
+) -> None:
+    process = replace(process, at_work=AtWork(conversations=1))
+    slow, quick = started_run_of(database, people[QUICK:]), started_run_of(database, people[:QUICK])
+
+    with working(process, leased_chunk(database, slow)) as slow_task:
+        left = work_chunk(process, leased_chunk(database, quick))
+        assert not slow_task.done()
+        process.draining.set()  # type: ignore[attr-defined]
+
+    assert left == StageLeft(complete=True, has_free_chunks=False)
