@@ -232,7 +232,7 @@ def test_chunks_that_wait_for_slow_servers_hold_up_no_other(
     task = ChunkTask(process, account_id, leased_chunk(database, run_id), hand_on=lambda: None)
     with ThreadPoolExecutor(1) as thread:
         working = thread.submit(task.work, has_free_chunks=True)
-        wait_until_only_slow_ones_are_left(database, run_id)
+        wait_until_only_slow_contacts_remain(database, run_id)
         with database.transaction() as session:
             kinds = [event.kind for event in events_of_run(session, run_id)]
         process.draining.set()  # type: ignore[attr-defined]
