@@ -3,7 +3,7 @@
 A chunk breaks its task when a step of its work fails, or when its lease runs out. The first two attempts may be chance:
 a worker was killed, a machine went down. After that, `split` cuts the contacts without an outcome into pieces: 200
 contacts into pieces of 20, then 2, then 1. Each piece has one attempt before it is cut again. A single contact that
-breaks its task four times is poison: it gets an outcome without being loaded or worked, and the run goes on. It has
+breaks its task five times is poison: it gets an outcome without being loaded or worked, and the run goes on. It has
 more attempts than a piece, since a slow contact is often the only one left when a worker is killed.
 
 A process works many chunks at once, and when it is killed, all of them lose their leases. So that the blame ends at the
@@ -20,7 +20,7 @@ from models.run_chunk import COMPILE, RunChunk, is_chunk
 from pipeline.errors import ChunkExhausted
 
 SUSPECT_ATTEMPTS = 2
-POISON_ATTEMPTS = 4
+POISON_ATTEMPTS = 5
 MAX_ATTEMPTS = 8
 """After so many attempts at a chunk that can't be cut, its run fails: some two minutes after the first attempt."""
 PIECES = 10
