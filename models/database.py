@@ -58,8 +58,6 @@ SELECT before FROM (SELECT current_setting('idle_in_transaction_session_timeout'
 LIMIT_IDLE = text("SELECT set_config('idle_in_transaction_session_timeout', :idle_timeout, true)")
 
 PLAN_ANEW = text("DISCARD PLANS")
-CHECKS_PLANNED_ANEW = "(SELECT) AS planned"
-"""Without effect since checks are triggers, which plan anew themselves: a statement that still has it can drop it."""
 
 log = logging.getLogger(__name__)
 

@@ -194,11 +194,11 @@ class ChunkTask:
     def _start(self, leases: Sequence[Lease]) -> None:
         """Load chunks, and have the event loop work them."""
         try:
-            batches = self._books.load(leases) if leases else ()
+            batches = self._books.load(leases) if leases else {}
         except StepFailed as failed:
             self._start_apart(leases, failed)
             return
-        for lease, batch in zip(leases, batches, strict=True):
+        for lease, batch in batches.items():
             self._start_one(lease, batch)
 
     def _start_apart(self, leases: Sequence[Lease], failed: StepFailed) -> None:

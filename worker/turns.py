@@ -1,7 +1,7 @@
 """Turns: the bookkeeping of a task, one transaction for all of its chunks."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -97,12 +97,14 @@ class Bookkeeper:
                 lambda turn: turn.leases,
             )
 
-    def load(self, leases: Sequence[Lease]) -> Sequence[Batch]:
+    def load(self, leases: Sequence[Lease]) -> Mapping[Lease, Batch]:
         """The contacts of leased chunks. Those of poison chunks are not read."""
         freshness = freshness_of(self.process.settings)
+        readable = [lease for lease in leases if not lease.is_poison]
 
-        def step(session: Session) -> Sequence[Batch]:
-            return [Batch(()) if lease.is_poison else chunks.load(session, lease, freshness) for lease in leases]
+        def step(session: Session) -> Mapping[Lease, Batch]:
+            poison = {lease: Batch(()) for lease in leases if lease.is_poison}
+            return poison | dict(chunks.load_several(session, readable, freshness))
 
         with trouble.step(Step.LOAD):
             return retry_commit(self.process, self.work, step)

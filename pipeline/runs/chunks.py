@@ -4,17 +4,18 @@ A lease has a fencing token. Recording outcomes renews it in the same transactio
 gets `LeaseLost` and must write nothing. All of it happens under the run's row lock, taken first.
 """
 
-import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import takewhile
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import Row, func, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
-from models.database import CHECKS_PLANNED_ANEW
 from models.events import EventKind, add_event, add_events
 from models.queries import FreeChunk, free_chunks, other_workers
 from models.run import Run
@@ -38,6 +39,7 @@ from pipeline.errors import LeaseLost
 from pipeline.evidence import Evidence
 from pipeline.mail.address.syntax import normalise_domain
 from pipeline.memory.domain_patterns import known_patterns, learn_patterns
+from pipeline.memory.lookups import NEAR
 from pipeline.memory.of_stages import memory_of
 from pipeline.memory.span import Span
 from pipeline.memory.verifications import Freshness
@@ -57,14 +59,14 @@ FROM (SELECT CAST(:contacts AS bigint) AS contacts, CAST(:size AS bigint) AS siz
 ON CONFLICT DO NOTHING
 """)
 
-RECORD = text(f"""
+RECORD = text("""
 INSERT INTO outcomes (run_id, stage, position, status, reason, email, source, score, evidence)
 SELECT :run_id, :stage, r.position, r.status, r.reason, r.email, r.source, r.score, r.evidence
-FROM {CHECKS_PLANNED_ANEW}, jsonb_to_recordset(CAST(:outcomes AS jsonb))
+FROM jsonb_to_recordset(CAST(:outcomes AS jsonb))
   AS r(position int, status text, reason text, email text, source text, score int, evidence jsonb)
 ON CONFLICT DO NOTHING
 RETURNING position
-""")  # noqa: S608 - a constant of ours
+""")
 
 # The contacts of a chunk without an outcome, with the address and the evidence of an earlier stage. The LIMIT and the
 # bounds keep the planner to the chunk's own rows while it has no statistics of a fresh run.
@@ -188,12 +190,52 @@ def _note_lost_leases(session: Session, run: Run, chunks: Sequence[RunChunk]) ->
 
 def load(session: Session, lease: Lease, freshness: Freshness | None = None) -> Batch:
     """The contacts of a chunk without an outcome, with what is known about their domains, names and addresses."""
-    span = Span(lease.run_id, lease.stage, lease.first_position, lease.last_position)
-    rows = session.execute(UNDONE, span._asdict() | {"earlier_stage": _earlier_address_stage(session, lease)})
+    return load_several(session, [lease], freshness)[lease]
+
+
+def load_several(
+    session: Session, leases: Sequence[Lease], freshness: Freshness | None = None
+) -> Mapping[Lease, Batch]:
+    """`load` for chunks of one stage. Adjacent chunks are read in one go, and what is known of one is in each."""
+    batches: dict[Lease, Batch] = {}
+    for adjacent in _adjacent(sorted(leases, key=attrgetter("first_position"))):
+        batches |= _load_adjacent(session, adjacent, freshness or Freshness())
+    return batches
+
+
+def _adjacent(leases: Iterable[Lease]) -> Iterable[Sequence[Lease]]:
+    groups: list[list[Lease]] = []
+    for lease in leases:
+        if groups and groups[-1][-1].last_position + 1 == lease.first_position:
+            groups[-1].append(lease)
+        else:
+            groups.append([lease])
+    return groups
+
+
+def _load_adjacent(session: Session, leases: Sequence[Lease], freshness: Freshness) -> Mapping[Lease, Batch]:
+    of_all = leases[0]
+    span = Span(of_all.run_id, of_all.stage, of_all.first_position, leases[-1].last_position)
+    rows = session.execute(UNDONE, span._asdict() | {"earlier_stage": _earlier_address_stage(session, of_all)})
     contacts = [_contact(row) for row in rows]
     domains = sorted({domain for contact in contacts if (domain := normalise_domain(contact.domain))})
     batch = Batch(contacts, known_patterns(session, domains))
-    return memory_of(lease.stage).load(session, span, batch, freshness or Freshness())
+    batch = memory_of(of_all.stage).load(session, span, batch, freshness)
+    return {of_all: batch} if len(leases) == 1 else {lease: _part(batch, lease) for lease in leases}
+
+
+def _part(batch: Batch, lease: Lease) -> Batch:
+    """The part of a batch that is in one chunk. Near contacts of its domains in other chunks are colleagues."""
+    contacts = _between(batch.contacts, lease.first_position, lease.last_position)
+    domains, own = {contact.domain for contact in contacts}, {contact.position for contact in contacts}
+    near = _between(batch.contacts, lease.first_position - NEAR, lease.last_position + NEAR)
+    others = [each for each in near if each.domain in domains and each.position not in own]
+    return replace(batch, contacts=contacts, colleagues=[*batch.colleagues, *others])
+
+
+def _between(contacts: Sequence[Contact], first: int, last: int) -> Sequence[Contact]:
+    position = attrgetter("position")
+    return contacts[bisect_left(contacts, first, key=position) : bisect_right(contacts, last, key=position)]
 
 
 def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:
@@ -327,7 +369,7 @@ def _renew(session: Session, leases: Collection[Lease], seconds: float) -> Colle
 
 def _insert(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
     """Write outcomes and return the new ones. Existing ones teach nothing twice; an erased contact has one already."""
-    rows = json.dumps([outcome.to_json() for outcome in outcomes])
+    rows = to_json([outcome.to_json() for outcome in outcomes]).decode()
     parameters = {"run_id": lease.run_id, "stage": lease.stage, "outcomes": rows}
     inserted = set(session.scalars(RECORD, parameters))
     return [outcome for outcome in outcomes if outcome.position in inserted]

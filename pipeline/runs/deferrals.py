@@ -9,17 +9,16 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.database import CHECKS_PLANNED_ANEW
 from pipeline.outcomes import Deferral
 
-NOTE = text(f"""
+NOTE = text("""
 INSERT INTO deferrals (run_id, stage, position, times, until, reason)
 SELECT :run_id, :stage, r.position, 1, now() + make_interval(secs => r.seconds), r.reason
-FROM {CHECKS_PLANNED_ANEW}, jsonb_to_recordset(CAST(:deferrals AS jsonb))
+FROM jsonb_to_recordset(CAST(:deferrals AS jsonb))
   AS r(position int, seconds double precision, reason text)
 ON CONFLICT (run_id, stage, position)
 DO UPDATE SET times = deferrals.times + 1, until = excluded.until, reason = excluded.reason
-""")  # noqa: S608 - a constant of ours
+""")
 
 # Only if no chunk task works on the stage, and each open chunk waits.
 PARK = text("""

@@ -100,7 +100,7 @@ def leave_a_chunk(session: Session, large: LargeRuns) -> None:
 
 
 def bisect_a_chunk(session: Session, large: LargeRuns) -> None:
-    (number,) = free_chunks(session, large.looking_up, LOOKUP, 1)
+    number = free_chunks(session, large.looking_up, LOOKUP, 1)[0].number
     broken = "UPDATE run_chunks SET attempts = 3 WHERE run_id = :run_id AND number = :number"
     session.execute(text(broken), {"run_id": large.looking_up, "number": number})
     lease = leased(session, large.looking_up, LOOKUP)

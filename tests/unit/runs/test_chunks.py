@@ -1,6 +1,6 @@
 """Chunks: leased by one chunk task at a time, recorded once, fenced by their token."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.database import Database
 from models.queries import events_of_run, stages_of_run
+from pipeline.contacts import Contact
 from pipeline.errors import LeaseLost
 from pipeline.runs import chunks, lifecycle
 from pipeline.runs.chunks import Lease
@@ -273,3 +274,27 @@ def test_nothing_is_recorded_for_a_run_that_is_over(database: Database) -> None:
 
     with pytest.raises(LeaseLost, match="the run is over"), database.transaction() as session:
         chunks.record(session, lease, [found(0)], LEASE_S)
+
+
+def test_adjacent_chunks_are_loaded_together_and_each_gets_its_own_contacts_and_their_colleagues(
+    database: Database,
+) -> None:
+    run_id = started_run(database, count=5, chunk_size=2)
+    leases = [leased_chunk(database, run_id) for _ in range(3)]
+
+    with database.transaction() as session:
+        together = chunks.load_several(session, leases)
+        alone = {lease: chunks.load(session, lease) for lease in leases}
+
+    assert {lease.number: positions(batch.contacts) for lease, batch in together.items()} == {
+        0: [0, 1],
+        1: [2, 3],
+        2: [4],
+    }
+    assert {lease: sorted(positions(batch.colleagues)) for lease, batch in together.items()} == {
+        lease: sorted(positions(batch.colleagues)) for lease, batch in alone.items()
+    }
+
+
+def positions(contacts: Sequence[Contact]) -> list[int]:
+    return [contact.position for contact in contacts]
