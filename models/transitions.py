@@ -64,9 +64,12 @@ class RunError:
 
 
 def lock_run(session: Session, run_id: UUID) -> Run | None:
-    """Lock the run's row until the transaction ends, and return it; None if there is no such run."""
+    """Lock the run's row until the transaction ends, and return it; None if there is no such run.
+
+    `FOR NO KEY UPDATE`: events and outcomes, whose keys lead to the row, can be written meanwhile.
+    """
     return session.scalar(
-        select(Run).where(Run.id == run_id).with_for_update().execution_options(populate_existing=True)
+        select(Run).where(Run.id == run_id).with_for_update(key_share=True).execution_options(populate_existing=True)
     )
 
 

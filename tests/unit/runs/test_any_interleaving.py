@@ -47,7 +47,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.proof
 
-CONTACTS, CHUNK, MAX_TASKS_PER_RUN, WORKERS = 7, 2, 2, 3
+CONTACTS, CHUNK, MAX_TASKS_PER_RUN, WORKERS = 7, 3, 2, 3
 CHAIN = (LOOKUP, VERIFY, COMPILE)
 OUTCOME = {LOOKUP: found, VERIFY: valid, COMPILE: skipped}
 
