@@ -10,7 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-StageOfRun = tuple[UUID, str]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """The right to work a stage of a run in this process."""
+
+    run_id: UUID
+    stage: str
 
 
 @dataclass(slots=True, eq=False)
@@ -32,24 +38,26 @@ class AtWork:
     """The stages at work in a process, and their shares of its conversations. Used from all of its threads."""
 
     conversations: int
-    _stages: set[StageOfRun] = field(default_factory=set)
+    _places: dict[tuple[UUID, str], Place] = field(default_factory=dict)
     _shares: list[Share] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def enter(self, run_id: UUID, stage: str) -> bool:
-        """Begin to work a stage; false if a task of this process works it already.
+    def enter(self, run_id: UUID, stage: str) -> Place | None:
+        """Begin to work a stage; none if a task of this process works it already.
 
         Messages are delivered twice when a worker loses its broker: the copies end at once.
         """
         with self._lock:
-            is_first = (run_id, stage) not in self._stages
-            self._stages.add((run_id, stage))
-            return is_first
+            if (run_id, stage) in self._places:
+                return None
+            self._places[run_id, stage] = place = Place(run_id, stage)
+            return place
 
-    def leave(self, run_id: UUID, stage: str) -> None:
-        """Let another task of this process work the stage."""
+    def leave(self, place: Place) -> None:
+        """Let another task of this process work the stage. Leaving twice takes nobody else's place."""
         with self._lock:
-            self._stages.discard((run_id, stage))
+            if self._places.get((place.run_id, place.stage)) is place:
+                del self._places[place.run_id, place.stage]
 
     @contextmanager
     def sharing(self, share: Share) -> Iterator[None]:

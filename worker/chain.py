@@ -26,6 +26,7 @@ from pipeline.runs.deferrals import park
 from pipeline.runs.lifecycle import Beginning
 from pipeline.runs.live_state import LiveState
 from pipeline.runs.trouble import Step
+from worker.at_work import Place
 from worker.attempts import fail_run, noting_failures
 from worker.chunk_task import ChunkTask
 from worker.commit_retry import retry_commit, retry_commit_of_lease
@@ -50,21 +51,19 @@ class Begun:
 
 def work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, extra_tasks: int) -> bool:
     """Do the work of one chain step. Returns whether the chain goes on."""
-    if not process.at_work.enter(run_id, stage):
+    place = process.at_work.enter(run_id, stage)
+    if place is None:
         return False
     try:
-        return _work_chain_step(process, run_id, stage, worker, extra_tasks)
+        begun = begin(process, run_id, stage, worker)
+        if begun.lease is None:
+            return begun.beginning is Beginning.DONE
+        if not begun.in_trouble:
+            _send_chunk_tasks(run_id, stage, min(extra_tasks, begun.left_over))
+        left = _work(process, begun, partial(_hand_on_chain, process, place, worker))
     finally:
-        process.at_work.leave(run_id, stage)
-
-
-def _work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, extra_tasks: int) -> bool:
-    begun = begin(process, run_id, stage, worker)
-    if begun.lease is None:
-        return begun.beginning is Beginning.DONE
-    if not begun.in_trouble:
-        _send_chunk_tasks(run_id, stage, min(extra_tasks, begun.left_over))
-    left = _work(process, begun, partial(_send_rest, process, run_id, stage, worker))
+        process.at_work.leave(place)
+    # Only now: this process may be the one that receives it.
     if left is not None and not left.complete and left.has_free_chunks:
         if begun.in_trouble:
             _send_chunk_tasks(run_id, stage, min(extra_tasks, begun.left_over))
@@ -74,23 +73,27 @@ def _work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, ex
 
 def work_chunk_task(process: Process, run_id: UUID, stage: str, worker: str) -> None:
     """Work chunks of a stage beside the chain."""
-    if not process.at_work.enter(run_id, stage):
+    place = process.at_work.enter(run_id, stage)
+    if place is None:
         return
     try:
-        _work_chunk_task(process, run_id, stage, worker)
+        left = _work(process, _lease_chunk(process, run_id, stage, worker), partial(_hand_on_chunks, process, place))
     finally:
-        process.at_work.leave(run_id, stage)
-
-
-def _work_chunk_task(process: Process, run_id: UUID, stage: str, worker: str) -> None:
-    begun = _lease_chunk(process, run_id, stage, worker)
-    left = _work(process, begun, partial(_send_chunk_tasks, run_id, stage, 1))
-    if left is None:
-        return
-    if left.complete:
+        process.at_work.leave(place)
+    if left is not None and left.complete:
         _send_rest(process, run_id, stage, worker)
-    elif left.has_free_chunks:
+    elif left is not None and left.has_free_chunks:
         _send_chunk_tasks(run_id, stage, 1)
+
+
+def _hand_on_chain(process: Process, place: Place, worker: str) -> None:
+    process.at_work.leave(place)
+    _send_rest(process, place.run_id, place.stage, worker)
+
+
+def _hand_on_chunks(process: Process, place: Place) -> None:
+    process.at_work.leave(place)
+    _send_chunk_tasks(place.run_id, place.stage, 1)
 
 
 def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Begun:

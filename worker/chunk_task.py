@@ -45,7 +45,7 @@ class ChunkTask:
         self._first = lease
         self._books = Bookkeeper(process, lease.run_id, lease.stage, lease.worker)
         self._hand_on = hand_on
-        """Has another task go on with the stage."""
+        """Leaves this task's place in the process, and has another task go on with the stage."""
         self._is_handed_on = False
         self._share = Share(account_id, lease.run_id)
         self._at_work: dict[ChunkAtWork, Future[None]] = {}
@@ -255,7 +255,6 @@ class ChunkTask:
         now, run_id, stage = time.monotonic(), self._books.run_id, self._books.stage
         if now >= self._hand_on_at:
             self._is_handed_on = True
-            self._process.at_work.leave(run_id, stage)
             self._hand_on()
         elif now >= self._invite_at and self._process.settings.max_tasks_per_run > 1:
             self._invite_at = now + INVITE_EACH_S

@@ -33,10 +33,24 @@ def room(shares: Sequence[Share]) -> int:
 
 
 def test_a_stage_of_a_run_is_entered_once_at_a_time(at_work: AtWork) -> None:
-    entered = [at_work.enter(ONE, "email_lookup"), at_work.enter(ONE, "email_lookup"), at_work.enter(ONE, "other")]
-    at_work.leave(ONE, "email_lookup")
+    place = at_work.enter(ONE, "email_lookup")
 
-    assert [*entered, at_work.enter(ONE, "email_lookup")] == [True, False, True, True]
+    assert place is not None
+    assert at_work.enter(ONE, "email_lookup") is None
+    assert at_work.enter(ONE, "other") is not None
+    at_work.leave(place)
+    assert at_work.enter(ONE, "email_lookup") is not None
+
+
+def test_a_task_that_handed_on_does_not_take_the_place_of_its_successor(at_work: AtWork) -> None:
+    place = at_work.enter(ONE, "email_lookup")
+    assert place is not None
+    at_work.leave(place)
+    at_work.enter(ONE, "email_lookup")
+
+    at_work.leave(place)
+
+    assert at_work.enter(ONE, "email_lookup") is None
 
 
 def test_a_run_alone_has_all_conversations() -> None:
