@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Place:
     """The right to work a stage of a run in this process."""
 
     run_id: UUID
     stage: str
+    was_asked_for: bool = False
+    """A chain step came meanwhile, and ended: whoever leaves sees to it that it comes again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,9 +50,14 @@ class AtWork:
         Messages are delivered twice when a worker loses its broker: the copies end at once.
         """
         with self._lock:
-            if (run_id, stage) in self._places:
-                return None
-            self._places[run_id, stage] = place = Place(run_id, stage)
+            return self._enter(run_id, stage)
+
+    def enter_or_ask(self, run_id: UUID, stage: str) -> Place | None:
+        """`enter` for a chain step, which must not get lost: if the place is taken, it is asked for."""
+        with self._lock:
+            place = self._enter(run_id, stage)
+            if place is None:
+                self._places[run_id, stage].was_asked_for = True
             return place
 
     def leave(self, place: Place) -> None:
@@ -58,6 +65,12 @@ class AtWork:
         with self._lock:
             if self._places.get((place.run_id, place.stage)) is place:
                 del self._places[place.run_id, place.stage]
+
+    def _enter(self, run_id: UUID, stage: str) -> Place | None:
+        if (run_id, stage) in self._places:
+            return None
+        self._places[run_id, stage] = place = Place(run_id, stage)
+        return place
 
     @contextmanager
     def sharing(self, share: Share) -> Iterator[None]:

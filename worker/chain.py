@@ -51,24 +51,25 @@ class Begun:
 
 def work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, extra_tasks: int) -> bool:
     """Do the work of one chain step. Returns whether the chain goes on."""
-    place = process.at_work.enter(run_id, stage)
+    place = process.at_work.enter_or_ask(run_id, stage)
     if place is None:
         return False
+    begun, left = Begun(Beginning.OVER), None
     try:
         begun = begin(process, run_id, stage, worker)
-        if begun.lease is None:
-            return begun.beginning is Beginning.DONE
-        if not begun.in_trouble:
+        if begun.lease and not begun.in_trouble:
             _send_chunk_tasks(run_id, stage, min(extra_tasks, begun.left_over))
         left = _work(process, begun, partial(_hand_on_chain, process, place, worker))
     finally:
         process.at_work.leave(place)
-    # Only now: this process may be the one that receives it.
-    if left is not None and not left.complete and left.has_free_chunks:
-        if begun.in_trouble:
-            _send_chunk_tasks(run_id, stage, min(extra_tasks, begun.left_over))
+    if begun.beginning is Beginning.DONE or (left is not None and left.complete):
+        return True
+    # Only now that the place is free: this process may be the one that receives it.
+    if left is not None and left.has_free_chunks and begun.in_trouble:
+        _send_chunk_tasks(run_id, stage, min(extra_tasks, begun.left_over))
+    if place.was_asked_for or (left is not None and left.has_free_chunks):
         _send_rest(process, run_id, stage, worker)
-    return left is not None and left.complete
+    return False
 
 
 def work_chunk_task(process: Process, run_id: UUID, stage: str, worker: str) -> None:
@@ -80,7 +81,7 @@ def work_chunk_task(process: Process, run_id: UUID, stage: str, worker: str) -> 
         left = _work(process, _lease_chunk(process, run_id, stage, worker), partial(_hand_on_chunks, process, place))
     finally:
         process.at_work.leave(place)
-    if left is not None and left.complete:
+    if place.was_asked_for or (left is not None and left.complete):
         _send_rest(process, run_id, stage, worker)
     elif left is not None and left.has_free_chunks:
         _send_chunk_tasks(run_id, stage, 1)

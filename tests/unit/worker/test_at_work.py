@@ -42,6 +42,16 @@ def test_a_stage_of_a_run_is_entered_once_at_a_time(at_work: AtWork) -> None:
     assert at_work.enter(ONE, "email_lookup") is not None
 
 
+def test_a_chain_step_that_finds_its_place_taken_is_noted_and_a_chunk_task_is_not(at_work: AtWork) -> None:
+    place = at_work.enter(ONE, "email_lookup")
+    assert place is not None
+
+    assert at_work.enter(ONE, "email_lookup") is None
+    assert not place.was_asked_for
+    assert at_work.enter_or_ask(ONE, "email_lookup") is None
+    assert place.was_asked_for
+
+
 def test_a_task_that_handed_on_does_not_take_the_place_of_its_successor(at_work: AtWork) -> None:
     place = at_work.enter(ONE, "email_lookup")
     assert place is not None
