@@ -31,6 +31,8 @@ from worker.pacing.shared import SharedPacing
 REDIS_TIMEOUT_S = 1.0
 """Short: nothing waits for the live copy."""
 
+PLANNED = 0.75
+"""The share of its conversations for which a process leases chunks. The rest lets a small run begin at once."""
 POOL_SIZE = 4
 """Connections to Postgres that a process keeps; it may open as many again. A turn of a task needs one for moments."""
 
@@ -104,7 +106,7 @@ def open_process(draining: Flag) -> Process:
         ),
         loop=loop,
         draining=draining,
-        at_work=AtWork(mail.conversations),
+        at_work=AtWork(int(mail.conversations * PLANNED)),
         heart=Heart(loop),
         sources=sources_or_exit(settings),
     )
