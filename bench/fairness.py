@@ -1,9 +1,9 @@
 """How long a run of ten contacts takes alone, and beside a large run of another account.
 
-First with stages that contact no server (`beside.py`), beside instant stages and beside slow mail servers. Then in the
-sandbox, beside a run of 100,000: the whole engine runs as a user would run it, with PostgreSQL, Valkey, workers, API,
-and the sandbox's DNS and SMTP servers, among them slow and greylisting ones; the small runs have domains of their own,
-and their times are on the database's clock, from `created` to `completed` and to the first outcome.
+First with stages that contact no server (`contenders/beside.py`), beside instant stages and beside slow mail servers.
+Then in the sandbox, beside a run of 100,000: the whole engine runs as a user would run it, with PostgreSQL, Valkey,
+workers, API, and the sandbox's DNS and SMTP servers, among them slow and greylisting ones; the small runs have domains
+of their own, and their times are on the database's clock, from `created` to `completed` and to the first outcome.
 
 Ends in one line of JSON. Of the sandbox: `alone_ms`, `beside_ms`, `first_outcome_alone_ms` and `first_outcome_ms` (of
 the runs beside the large one), each with median and maximum. Under `instant` and `slow_servers`: how many times as long
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
-from bench.beside import FIRST, WHOLE, alone_and_beside, alone_of, beside_of
+from bench.contenders.beside import FIRST, WHOLE, alone_and_beside, alone_of, beside_of
 from bench.contenders.servers import running_servers
 from bench.reporting.results import publish
 from bench.reporting.turns import Table

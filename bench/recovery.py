@@ -25,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.contenders.contender import Contender, warm_up
+from bench.contenders.contender import Contender, wait_until, warm_up
 from bench.contenders.engine import ENGINE, running_growth
 from bench.contenders.peer import CELERY_CHUNKS, DBOS, PROCRASTINATE, Peer, running_peer
 from bench.contenders.servers import Servers, running_servers
@@ -33,7 +33,7 @@ from bench.peers.work import STAGES, WAIT_S, WORK_LOG
 from bench.reporting.results import publish
 from bench.reporting.turns import Table, report
 
-KILLED_AT, RESTARTED_AFTER_S, POLL_S, SOON_S = 0.3, 2.0, 0.02, 0.002
+KILLED_AT, RESTARTED_AFTER_S, POLL_S = 0.3, 2.0, 0.02
 A_MOMENT_OF_THE_LOG = 16_384
 """Bytes: some hundred contacts."""
 IN_SHORT_S, IN_FULL_S = 60.0, 120.0
@@ -130,13 +130,14 @@ def _crash(start: Start, log: Path, contacts: int, seconds: float, turn: threadi
             warm_up(contender)
             log.write_text("")
             run_id = contender.begin(contacts, "S").run_id
-            while contender.recorded(run_id) < KILLED_AT * contacts * len(STAGES):
-                time.sleep(POLL_S)
+            wait_until(
+                lambda: contender.recorded(run_id) >= KILLED_AT * contacts * len(STAGES), "the middle of the run"
+            )
             victims = contender.worker_pids()
-            while not _is_working(log, victims):
-                time.sleep(SOON_S)
+            wait_until(lambda: _is_working(log, victims), "a worker with work in hand")
             contender.kill_worker()
             killed_at = time.monotonic()
+        # The length of the outage itself.
         time.sleep(RESTARTED_AFTER_S)
         contender.start_worker_again()
         while not (is_complete := contender.is_complete(run_id)) and time.monotonic() < killed_at + seconds:

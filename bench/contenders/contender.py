@@ -1,7 +1,7 @@
 """What a benchmark asks of a contender, and the times that it takes."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import psutil
@@ -45,6 +45,15 @@ class Contender(Protocol):
 
     def start_worker_again(self) -> None:
         """Start the killed worker again, as a supervisor does."""
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Await a condition. Ends the program if it does not come."""
+    deadline = time.monotonic() + LIMIT_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{what} did not come within {LIMIT_S:.0f} s.")
+        time.sleep(SOON_S)
 
 
 def seconds_of_run(contender: Contender, contacts: int, mode: str) -> float:

@@ -5,15 +5,13 @@ The large run's stages answer at once (Z), or are conversations with slow mail s
 """
 
 import time
-from collections.abc import Callable
 
-from bench.contenders.contender import SOON_S, TEN, warm_up
+from bench.contenders.contender import TEN, wait_until, warm_up
 from bench.contenders.engine import RunningEngine, running_growth
 from bench.contenders.servers import Servers
 from bench.reporting.turns import Table, report
 
 SCENES = {"Z": "instant stages", "T": "slow mail servers"}
-LIMIT_S = 600
 WHOLE, FIRST = "ten contacts: ms", "first outcome: ms"
 
 
@@ -36,7 +34,7 @@ def alone_and_beside(servers: Servers, mode: str, contacts: int, runs: int) -> T
         for _ in range(runs):
             _small_run(engine, table, alone_of(mode))
         large = engine.begin(contacts, mode, engine.open_account("Large")).run_id
-        _wait(lambda: engine.recorded(large) > 0)
+        wait_until(lambda: engine.recorded(large) > 0, "the first outcome of the large run")
         for _ in range(runs):
             _small_run(engine, table, beside_of(mode))
         if engine.is_complete(large):
@@ -47,14 +45,6 @@ def alone_and_beside(servers: Servers, mode: str, contacts: int, runs: int) -> T
 
 def _small_run(engine: RunningEngine, table: Table, row: str) -> None:
     begun = engine.begin(TEN, "S")
-    _wait(lambda: engine.is_complete(begun.run_id))
+    wait_until(lambda: engine.is_complete(begun.run_id), "the end of a small run")
     table.add(row, WHOLE, [1000 * (time.monotonic() - begun.at)])
     table.add(row, FIRST, [engine.first_outcome_ms(begun.run_id)])
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"Nothing came of a run within {LIMIT_S} s.")
-        time.sleep(SOON_S)
