@@ -82,9 +82,11 @@ def _first(app: str, hostname: str) -> _Worker:
 
 def _start(app: str, hostname: str) -> "subprocess.Popen[bytes]":
     command = ("celery", "-A", app, "worker", "--hostname", hostname, "--loglevel", "INFO")
-    # In a session of its own: a Ctrl-C in the terminal is ours to pass on.
     return subprocess.Popen(  # noqa: S603 - our own module, no shell
-        child_command((*command, "--without-mingle", "--without-gossip")), stdin=subprocess.DEVNULL
+        child_command((*command, "--without-mingle", "--without-gossip")),
+        stdin=subprocess.DEVNULL,
+        # A Ctrl-C in the terminal is ours to pass on: a second signal would cut the tasks in hand.
+        start_new_session=True,
     )
 
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parents[3]
 
 
 @dataclass(slots=True)
 class Fleet:
-    """Named processes, each leader of a process group of its own: a signal to the group reaches its children too.
+    """Named processes. A fault's signal reaches their children, too.
 
     It restarts nothing by itself: each fault restarts its process, as a supervisor would in production.
     """
@@ -51,9 +53,7 @@ class Fleet:
     def kill(self, name: str) -> datetime:
         """`kill -9` a process and its children. It has ended when this returns. Gives the time of the signal."""
         process = self._running.pop(name)
-        # A process that ended by itself with its children has no group any more: `dead` reports it.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        self._signal(process.pid, signal.SIGKILL)
         injected_at = datetime.now(UTC)
         process.wait()
         return injected_at
@@ -74,12 +74,21 @@ class Fleet:
 
     def freeze(self, name: str) -> datetime:
         """Send SIGSTOP to a process and its children. Gives the time of the signal."""
-        os.killpg(self._running[name].pid, signal.SIGSTOP)
+        self._signal(self._running[name].pid, signal.SIGSTOP)
         return datetime.now(UTC)
 
     def thaw(self, name: str) -> None:
         """Send SIGCONT to a process and its children."""
-        os.killpg(self._running[name].pid, signal.SIGCONT)
+        self._signal(self._running[name].pid, signal.SIGCONT)
+
+    @staticmethod
+    def _signal(pid: int, number: signal.Signals) -> None:
+        """Signal a process and its children. One that ended by itself is reported by `dead`."""
+        with suppress(psutil.NoSuchProcess):
+            parent = psutil.Process(pid)
+            for each in (*parent.children(recursive=True), parent):
+                with suppress(psutil.NoSuchProcess):
+                    each.send_signal(number)
 
     def dead(self) -> list[str]:
         """The processes that ended without being killed by a fault."""

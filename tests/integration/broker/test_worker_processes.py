@@ -30,7 +30,9 @@ def parent(environment: dict[str, str], log: Path, project_root: Path) -> Iterat
     command = [sys.executable, "-m", "worker", "--hostname", "w@%h", "--processes", str(PROCESSES)]
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, env=environment, cwd=project_root, stdout=output, stderr=output) as process,
+        subprocess.Popen(
+            command, env=environment, cwd=project_root, stdout=output, stderr=output, start_new_session=True
+        ) as process,
     ):
         wait_for(lambda: log.read_bytes().count(b" ready.") == PROCESSES, "the workers")
         yield process
@@ -59,6 +61,15 @@ def test_sigterm_ends_all_processes_and_counts_as_success(parent: "subprocess.Po
 
     assert parent.wait(30) == 0
     assert not any(psutil.pid_exists(pid) for pid in workers)
+
+
+def test_ctrl_c_stops_each_process_once_and_so_lets_it_drain(parent: "subprocess.Popen[bytes]", log: Path) -> None:
+    """A terminal sends the signal to the whole process group. A second one would cut the tasks in hand."""
+    os.killpg(parent.pid, signal.SIGINT)
+
+    assert parent.wait(30) == 0
+    assert log.read_bytes().count(b"Warm shutdown") == PROCESSES
+    assert b"Cold shutdown" not in log.read_bytes()
 
 
 def test_worker_processes_end_when_their_parent_is_killed(parent: "subprocess.Popen[bytes]") -> None:
