@@ -27,6 +27,8 @@ from worker.turns import Bookkeeper, Entry, StageLeft, Turn
 
 MOST_LEASED = 64
 """Chunks that one turn leases at most."""
+FIRST_WINDOW = 2
+"""How many chunks a task works at first. While the event loop keeps up, they are doubled; when it is late, halved."""
 MOST_RECORDED = 2000
 """A turn ends no further chunk after so many outcomes."""
 WAKE_AT = 16
@@ -54,6 +56,7 @@ class ChunkTask:
         self._left = StageLeft(complete=False, has_free_chunks=False)
         self._was_held = False
         self._failures_before = process.network.failures
+        self._window = FIRST_WINDOW
         self._chunk_size = 1.0
         """Conversations that a chunk of this stage needs at first, on the average."""
         now = time.monotonic()
@@ -108,6 +111,7 @@ class ChunkTask:
             self._take_turn(entries, self._wanted())
         for chunk, error in failed.items():
             self._fail(chunk, error)
+        self._adapt_window()
         self._share.in_use = sum(chunk.conversations for chunk in self._at_work)
         self._share.suspects = [chunk.lease.attempts for chunk in self._at_work if chunk.lease.attempts]
         self._share.wants_more = self._may_lease()
@@ -246,7 +250,14 @@ class ChunkTask:
             return 0
         self._share.in_use = sum(chunk.conversations for chunk in self._at_work)
         room = self._process.at_work.room(self._share)
-        return min(MOST_LEASED, int(room / max(1.0, self._chunk_size)))
+        return max(0, min(MOST_LEASED, int(room / max(1.0, self._chunk_size)), self._window - len(self._at_work)))
+
+    def _adapt_window(self) -> None:
+        """More chunks than the processor can work would only wait for each other, and keep small runs waiting."""
+        if self._process.heart.is_late():
+            self._window = max(1, self._window // 2)
+        elif len(self._at_work) >= self._window:
+            self._window *= 2
 
     def _hand_on_or_invite(self) -> None:
         """While chunks wait, invite another process; when the task's time is up, have another task go on."""

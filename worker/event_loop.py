@@ -9,7 +9,9 @@ import time
 
 import uvloop
 
-BEATS_EACH_S = 0.25
+BEATS_EACH_S = 0.05
+LATE_S = 0.02
+"""A loop that is later than this has as much work as it can do. More conversations would only wait for each other."""
 STANDS_STILL_AFTER_S = 2.0
 """A loop that has not run for so long is blocked, by a bug or a hostile input."""
 SWITCH_INTERVAL_S = 0.0005
@@ -53,11 +55,12 @@ async def end_tasks() -> None:
 
 
 class Heart:
-    """Tells whether an event loop runs. It beats while the loop does."""
+    """Tells whether an event loop runs, and whether it keeps up. It beats while the loop runs."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._beat_at = time.monotonic()
+        self._beat_at = self._due_at = time.monotonic()
+        self._late_by = 0.0
         loop.call_soon_threadsafe(self._beat)
 
     def silent_for(self) -> float:
@@ -68,8 +71,14 @@ class Heart:
         """Whether the loop is blocked."""
         return self.silent_for() > STANDS_STILL_AFTER_S
 
+    def is_late(self) -> bool:
+        """Whether the last beat came late, or the next one is."""
+        return max(self._late_by, time.monotonic() - self._due_at) > LATE_S
+
     def _beat(self) -> None:
         self._beat_at = time.monotonic()
+        self._late_by = self._beat_at - self._due_at
+        self._due_at = self._beat_at + BEATS_EACH_S
         self.loop.call_later(BEATS_EACH_S, self._beat)
 
     def guard(self) -> None:
