@@ -32,6 +32,8 @@ class ChunkAtWork:
         self.outcomes: list[Outcome] = []
         """Collected, and not recorded yet."""
         self.deferrals: list[Deferral] = []
+        self.has_ended = False
+        """All that it has yielded is collected."""
         self.stopped_for = ""
         """Why the rest of the chunk is left to others, once its work has been told to stop."""
         self._task: asyncio.Task[None] | None = None

@@ -121,9 +121,10 @@ class ChunkTask:
         """Take over what has arrived. Returns the chunks whose work failed."""
         failed: dict[ChunkAtWork, StepFailed] = {}
         for chunk, future in self._at_work.items():
-            # In this order: what a chunk yields before it ends is collected.
-            error = future.exception() if future.done() and not future.cancelled() else None
+            # In this order, and once for a turn: a chunk that ends a moment later may have yielded more by then.
+            chunk.has_ended = future.done()
             chunk.collect()
+            error = future.exception() if chunk.has_ended and not future.cancelled() else None
             if isinstance(error, StepFailed):
                 failed[chunk] = error
             elif error is not None:
@@ -141,13 +142,15 @@ class ChunkTask:
         return entries
 
     def _entry(self, chunk: ChunkAtWork) -> Entry:
-        outcomes, has_ended = tuple(chunk.outcomes), self._at_work[chunk].done()
-        if has_ended and not self._at_work[chunk].cancelled():
+        outcomes = tuple(chunk.outcomes)
+        if chunk.has_ended and not self._at_work[chunk].cancelled():
             return Entry(chunk.lease, outcomes, tuple(chunk.deferrals), is_worked=True)
         if not chunk.stopped_for and (reason := self._reason_to_stop(chunk)):
             chunk.stopped_for = reason
             self._process.loop.call_soon_threadsafe(chunk.cancel)
-        return Entry(chunk.lease, outcomes, released_for=chunk.stopped_for or "its work ended" if has_ended else "")
+        return Entry(
+            chunk.lease, outcomes, released_for=chunk.stopped_for or "its work ended" if chunk.has_ended else ""
+        )
 
     def _reason_to_stop(self, chunk: ChunkAtWork) -> str:
         if self._process.draining.is_set():

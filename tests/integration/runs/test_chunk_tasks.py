@@ -1,5 +1,6 @@
 """A chunk task over real servers: what stops it early, and what happens to the rest of its chunk."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -42,6 +43,7 @@ from tests.factories import (
 from tests.integration.broker.worker_process import opened_process
 from tests.integration.conftest import contacts_of
 from worker.at_work import AtWork
+from worker.chunk_runner import ChunkAtWork
 from worker.chunk_task import ChunkTask
 from worker.process import Process
 from worker.turns import StageLeft
@@ -254,3 +256,46 @@ def test_a_run_begins_at_once_although_another_account_uses_all_conversations(
         process.draining.set()  # type: ignore[attr-defined]
 
     assert left == StageLeft(complete=True, has_free_chunks=False)
+
+
+class EndsAtOnce:
+    """A stage that yields all of its outcomes at the end, once it may."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+
+    async def work(
+        self, batch: Batch, _network: MailNetwork, _sources: Waterfall, /
+    ) -> AsyncIterator[Outcome | Deferral]:
+        await self.may_end.wait()
+        for contact in batch.contacts:
+            yield not_found(contact.position)
+
+
+def test_outcomes_that_arrive_while_a_turn_begins_are_recorded_before_the_chunk_is_finished(
+    process: Process, database: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = EndsAtOnce()
+    changed = [replace(spec, stage=stage) if spec.name == LOOKUP else spec for spec in stages.STAGES]
+    monkeypatch.setattr(stages, "STAGES", tuple(changed))
+    collect = ChunkAtWork.collect
+
+    def collect_and_let_it_end(chunk: ChunkAtWork) -> None:
+        collect(chunk)
+        if not stage.may_end.is_set():
+            process.loop.call_soon_threadsafe(stage.may_end.set)
+            deadline = time.monotonic() + SLOW_S
+            while chunk.missing or asyncio.run_coroutine_threadsafe(_others(), process.loop).result():
+                assert time.monotonic() < deadline
+
+    monkeypatch.setattr(ChunkAtWork, "collect", collect_and_let_it_end)
+
+    left = work_chunk(process, leased_chunk(database, run_id))
+
+    assert left == StageLeft(complete=True, has_free_chunks=False)
+    assert done(database, run_id) == QUICK + SLOW
+
+
+async def _others() -> bool:
+    """Whether the loop still works a chunk."""
+    return any(task.get_coro().__name__ == "run_chunk" for task in asyncio.all_tasks())  # type: ignore[union-attr]
