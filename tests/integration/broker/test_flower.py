@@ -4,29 +4,48 @@ import time
 from typing import Any
 
 import httpx
+import pytest
 
 from cli.local.stack import Stack
 from tests.integration.conftest import Client, Population
 
-
-def tasks_of(stack: Stack, run_id: str) -> dict[str, Any]:
-    tasks = httpx.get(f"{stack.flower_url}/api/tasks", params={"limit": 1000}, trust_env=False).json()
-    return {task["name"]: task for task in tasks.values() if run_id in task["args"]}
+DEADLINE_S = 20
 
 
-def test_our_tasks_are_shown_by_name_with_the_runs_id(stack: Stack, client: Client, population: Population) -> None:
+def asked(stack: Stack, path: str) -> Any:
+    return httpx.get(f"{stack.flower_url}{path}", trust_env=False).json()
+
+
+def workers_of(stack: Stack) -> set[str]:
+    return {worker["hostname"].partition("@")[0] for worker in asked(stack, "/workers?json=1")["data"]}
+
+
+def names_of_succeeded_tasks(stack: Stack, run_id: str) -> set[str]:
+    tasks = asked(stack, "/api/tasks?limit=1000").values()
+    return {task["name"] for task in tasks if run_id in task["args"] and task["state"] == "SUCCESS"}
+
+
+@pytest.fixture
+def listening(stack: Stack) -> Stack:
+    """Flower hears events since it subscribed, not those before; it knows a worker by the heartbeats it heard."""
+    deadline = time.monotonic() + DEADLINE_S
+    while (workers := workers_of(stack)) != {"worker-1", "worker-2"}:
+        assert time.monotonic() < deadline, f"Flower shows only {sorted(workers)}"
+        time.sleep(0.1)
+    return stack
+
+
+def test_our_tasks_are_shown_by_name_with_the_runs_id(listening: Stack, client: Client, population: Population) -> None:
     run_id = client.create(population.hundred)
     client.finished(run_id)
 
     succeeded: set[str] = set()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + DEADLINE_S
     while not succeeded >= {"growth.email_lookup", "growth.email_verify", "growth.compile"}:
         assert time.monotonic() < deadline, f"Flower shows only {sorted(succeeded)}"
         time.sleep(0.1)
-        succeeded = {name for name, task in tasks_of(stack, run_id).items() if task["state"] == "SUCCESS"}
+        succeeded = names_of_succeeded_tasks(listening, run_id)
 
 
-def test_both_workers_are_shown(stack: Stack) -> None:
-    workers = httpx.get(f"{stack.flower_url}/workers", params={"json": "1"}, trust_env=False).json()["data"]
-
-    assert {worker["hostname"].partition("@")[0] for worker in workers} == {"worker-1", "worker-2"}
+def test_both_workers_are_shown(listening: Stack) -> None:
+    assert workers_of(listening) == {"worker-1", "worker-2"}
