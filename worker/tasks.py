@@ -3,6 +3,7 @@
 A task may be delivered twice, late, or while a copy of it runs: Postgres knows what is left to do.
 """
 
+import logging
 import os
 import threading
 from typing import Any
@@ -12,6 +13,7 @@ from celery import Task
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from models.database import check_at_start
+from models.postgres_errors import PostgresUnavailable
 from pipeline.stages import STAGES
 from settings import load_settings, required
 from settings.sources import sources_or_exit
@@ -21,6 +23,10 @@ from worker.compile import compile_run
 from worker.export import export_stopped_run
 from worker.garbage import collect_rarely
 from worker.process import Process, open_process
+
+WHAT_COMES_OF_IT = "the task ends, and the sweeper sends the run again when Postgres is back"
+
+log = logging.getLogger(__name__)
 
 _draining = threading.Event()
 _opening = threading.Lock()
@@ -63,8 +69,19 @@ def _close(**_: Any) -> None:
         _process.close()
 
 
+class _Task(Task):  # type: ignore[type-arg]
+    """Ends with a sentence, not with a traceback, when Postgres stays unavailable for longer than a step is retried."""
+
+    throws = (PostgresUnavailable,)
+
+    def on_failure(self, exc: Exception, _task_id: str, args: Any, *_: Any) -> None:
+        """Log which run is held up, and what comes of it."""
+        if isinstance(exc, PostgresUnavailable):
+            log.warning("run %s, task %s: Postgres is unavailable (%s); %s", args[0], self.name, exc, WHAT_COMES_OF_IT)
+
+
 def _add_stage_task(stage: str) -> None:
-    @app.task(bind=True, name=f"growth.{stage}")
+    @app.task(base=_Task, bind=True, name=f"growth.{stage}")
     def stage_task(self: "Task[Any, None]", run_id: str, extra_tasks: int) -> None:
         work_stage(self, run_id, stage, extra_tasks)
 
@@ -73,19 +90,19 @@ for _spec in STAGES:
     _add_stage_task(_spec.name)
 
 
-@app.task(bind=True, name="growth.compile")
+@app.task(base=_Task, bind=True, name="growth.compile")
 def compile_results(self: "Task[Any, None]", run_id: str) -> None:
     """Compile the results and finish the run."""
     compile_run(this_process(), UUID(run_id), _worker_name(self))
 
 
-@app.task(bind=True, name="growth.export")
+@app.task(base=_Task, bind=True, name="growth.export")
 def export(self: "Task[Any, None]", run_id: str) -> None:
     """Write the missing export files of a finished run."""
     export_stopped_run(this_process(), UUID(run_id), _worker_name(self))
 
 
-@app.task(bind=True, name="growth.chunk")
+@app.task(base=_Task, bind=True, name="growth.chunk")
 def chunk_task(self: "Task[Any, None]", run_id: str, stage: str) -> None:
     """Work one chunk of a stage beside the chain."""
     work_chunk_task(this_process(), UUID(run_id), stage, _worker_name(self))

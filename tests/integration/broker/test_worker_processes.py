@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -27,6 +29,12 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def parent(environment: dict[str, str], log: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with running_workers(environment, log, project_root) as process:
+        yield process
+
+
+@contextmanager
+def running_workers(environment: dict[str, str], log: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
     command = [sys.executable, "-m", "worker", "--hostname", "w@%h", "--processes", str(PROCESSES)]
     with (
         log.open("wb") as output,
@@ -92,3 +100,18 @@ def test_workers_that_can_not_start_end_their_parent_with_the_reason(
 
     assert ended.returncode == 1
     assert b"CHUNK_SIZE" in ended.stderr
+
+
+def test_a_task_without_postgres_ends_with_a_sentence_and_no_traceback(
+    environment: dict[str, str], log: Path, project_root: Path
+) -> None:
+    away = {"DATABASE_URL": "postgresql://127.0.0.1:9/none", "LEASE_SECONDS": "1", "CHECKPOINT_SECONDS": "0.1"}
+    run_id = str(uuid4())
+
+    with running_workers(environment | away, log, project_root):
+        sent = f"from worker.dispatch import send_chunk_tasks; send_chunk_tasks({run_id!r}, 'email_lookup', 1)"
+        subprocess.run([sys.executable, "-c", sent], env=environment, cwd=project_root, check=True)
+        wait_for(lambda: b"the task ends" in log.read_bytes(), "the end of the task")
+
+    assert f"run {run_id}, task growth.chunk: Postgres is unavailable" in log.read_text()
+    assert "Traceback" not in log.read_text()
