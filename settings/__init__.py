@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, IPvAnyAddress, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.redis_url import normal_url, with_another_database
@@ -17,6 +18,19 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 Credits = Annotated[int, Field(ge=0, le=1_000_000)]
 FreshDays = Annotated[float, Field(ge=0, le=365)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+WHAT_IT_MUST_BE = {
+    "int_parsing": "it must be a whole number",
+    "float_parsing": "it must be a number",
+    "finite_number": "it must be a number",
+    "bool_parsing": "it must be true or false",
+    "greater_than": "it must be more than {gt:.12g}",
+    "greater_than_equal": "it must be {ge:.12g} or more",
+    "less_than_equal": "it must be {le:.12g} or less",
+    "ip_any_address": "each must be an IP address",
+}
+"""Pydantic's problems with a value, as sentences for operators; those of our own validators are sentences already."""
 
 
 class UnusableSettings(SystemExit):
@@ -231,7 +245,7 @@ class Settings(BaseSettings):
 def _with_scheme(url: str, *schemes: str) -> str:
     scheme, separator, _ = url.partition("://")
     if url and not (separator and scheme.partition("+")[0] in schemes):
-        raise ValueError(f"it must be a {schemes[0]}:// URL")
+        raise ValueError(f"it must be a URL that begins with {' or '.join(f'{each}://' for each in schemes)}")
     return url
 
 
@@ -256,13 +270,13 @@ def read_settings(**given: str) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        sentences = [_sentence(problem["loc"], problem["msg"]) for problem in error.errors()]
-        raise UnusableSettings("\n".join(sentences)) from None
+        raise UnusableSettings("\n".join(dict.fromkeys(map(_sentence, error.errors())))) from None
 
 
-def _sentence(location: tuple[int | str, ...], message: str) -> str:
-    name = str(location[0]).upper() if location else ""
-    text = message.removeprefix("Value error, ")
+def _sentence(problem: ErrorDetails) -> str:
+    name = str(problem["loc"][0]).upper() if problem["loc"] else ""
+    known = WHAT_IT_MUST_BE.get(problem["type"], "")
+    text = known.format(**problem.get("ctx", {})) or problem["msg"].removeprefix("Value error, ")
     return f"Setting {name} is not usable: {text}." if name else f"These settings do not fit together: {text}."
 
 

@@ -1,7 +1,6 @@
 """Turns the mail settings into the configuration of the mail network."""
 
 import socket
-import sys
 from pathlib import Path
 
 from pipeline.mail.config import MailNetworkConfig, RemoteVerifierConfig
@@ -9,7 +8,7 @@ from pipeline.mail.public_addresses import is_public
 from pipeline.mail.replies.classify import RuleBook
 from pipeline.mail.replies.rules import UnusableRulesError, load_rules
 from pipeline.mail.smtp.egress import SocksProxy
-from settings import Settings
+from settings import Settings, UnusableSettings
 
 
 def mail_network_config(settings: Settings) -> MailNetworkConfig:
@@ -26,7 +25,7 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         connections_per_host=settings.smtp_connections_per_host,
         reply_rules=_reply_rules(settings.reply_rules_file),
         ipv6=has_ipv6_route(),
-        lists_dir=settings.lists_dir,
+        lists_dir=_lists_dir(settings.lists_dir),
         connections_per_provider=settings.smtp_connections_per_provider,
         recipients_per_second=settings.smtp_recipients_per_second,
         starttls=settings.smtp_starttls,
@@ -34,6 +33,12 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         proxies=tuple(SocksProxy.parse(url.get_secret_value()) for url in settings.smtp_proxies),
         verifier=_verifier(settings),
     )
+
+
+def check_files(settings: Settings) -> None:
+    """Raise `UnusableSettings` if a file or a directory of the mail settings can't be used."""
+    _reply_rules(settings.reply_rules_file)
+    _lists_dir(settings.lists_dir)
 
 
 def _verifier(settings: Settings) -> RemoteVerifierConfig | None:
@@ -46,13 +51,23 @@ def _verifier(settings: Settings) -> RemoteVerifierConfig | None:
 
 
 def _reply_rules(file: Path | None) -> RuleBook | None:
-    """Read the operator's rules. If the file is not usable, the process ends with a sentence on what to correct."""
+    """Read the operator's rules. Raises `UnusableSettings`, which says what to correct."""
     if file is None:
         return None
     try:
         return RuleBook(load_rules(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, UnusableRulesError) as error:
-        sys.exit(f"Setting REPLY_RULES_FILE is not usable: {error}")
+    except OSError as error:
+        raise UnusableSettings(f"Setting REPLY_RULES_FILE is not usable: {file}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UnusableSettings(f"Setting REPLY_RULES_FILE is not usable: {file} is not UTF-8.") from error
+    except UnusableRulesError as error:
+        raise UnusableSettings(f"Setting REPLY_RULES_FILE is not usable: {error}") from error
+
+
+def _lists_dir(directory: Path | None) -> Path | None:
+    if directory is not None and not directory.is_dir():
+        raise UnusableSettings(f"Setting LISTS_DIR is not usable: there is no directory {directory}.")
+    return directory
 
 
 def has_ipv6_route() -> bool:

@@ -13,7 +13,11 @@ import time
 from dataclasses import dataclass
 from types import FrameType
 
+from models.database import check_at_start
 from models.pauses import doubling_pause
+from settings import load_settings, required
+from settings.mail import check_files
+from settings.sources import sources_or_exit
 from worker.child import child_command
 
 USABLE_AFTER_S = 10.0
@@ -43,6 +47,7 @@ def main() -> int:
     """Run workers until SIGTERM or SIGINT. Returns the exit code: that of a process that could not start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     arguments = _arguments()
+    _check_settings()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     workers = [_first(arguments.app, name) for name in _hostnames(arguments.hostname, arguments.processes)]
@@ -64,10 +69,24 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many (default: cores)")
+    parser.add_argument("--processes", type=_count, default=os.cpu_count() or 1, help="how many (default: cores)")
     parser.add_argument("--hostname", default="worker@%h", help="Celery's name of the worker (default: worker@%%h)")
     parser.add_argument("--app", default="worker.app", help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("give the number of processes, which is at least 1")
+    return int(text)
+
+
+def _check_settings() -> None:
+    """End with a sentence if no process could work: here it is said once, before anything is started."""
+    settings = required(load_settings(), "database_url", "redis_url")
+    check_files(settings)
+    sources_or_exit(settings)
+    check_at_start(settings.database_url)
 
 
 def _hostnames(hostname: str, processes: int) -> list[str]:
@@ -85,6 +104,8 @@ def _start(app: str, hostname: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603 - our own module, no shell
         child_command((*command, "--without-mingle", "--without-gossip")),
         stdin=subprocess.DEVNULL,
+        # Celery prints its banner and "Warm shutdown" here, once for each process; its log goes to stderr.
+        stdout=subprocess.DEVNULL,
         # A Ctrl-C in the terminal is ours to pass on: a second signal would cut the tasks in hand.
         start_new_session=True,
     )
@@ -122,6 +143,7 @@ def _start_again(worker: _Worker, code: int) -> None:
 
 def _end(workers: list[_Worker]) -> int:
     """Stop all processes, and wait until they have ended. Returns the worst of their exit codes."""
+    log.info("stopping: tasks record what they have, and release the rest")
     for worker in workers:
         worker.popen.terminate()
     codes = [worker.popen.wait() for worker in workers]

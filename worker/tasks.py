@@ -6,13 +6,15 @@ A task may be delivered twice, late, or while a copy of it runs: Postgres knows 
 import logging
 import os
 import threading
+import warnings
 from typing import Any
 from uuid import UUID
 
 from celery import Task
-from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.exceptions import SecurityWarning
+from celery.signals import celeryd_init, worker_init, worker_ready, worker_shutdown, worker_shutting_down
+from kombu.transport.virtual import UndeliverableWarning
 
-from models.database import check_at_start
 from models.postgres_errors import PostgresUnavailable
 from pipeline.stages import STAGES
 from settings import load_settings, required
@@ -50,12 +52,19 @@ def _drain(**_: Any) -> None:
     _draining.set()
 
 
+@celeryd_init.connect
+def _expect(**_: Any) -> None:
+    """Two warnings of Celery's mean nothing here: it is about to print the first one."""
+    # A worker of root could be told by a pickled message to run anything: we accept JSON only.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    # A message that arrives while the worker stops goes back into the queue.
+    warnings.filterwarnings("ignore", category=UndeliverableWarning)
+
+
 @worker_init.connect
 def _check(**_: Any) -> None:
     """Unusable settings end the worker at once, not one task after the other."""
-    settings = required(load_settings(), "database_url", "redis_url")
-    sources_or_exit(settings)
-    check_at_start(settings.database_url)
+    sources_or_exit(required(load_settings(), "database_url", "redis_url"))
 
 
 @worker_ready.connect

@@ -15,6 +15,7 @@ import pytest
 from tests.integration.broker.broker_and_workers import wait_for
 
 PROCESSES = 2
+APP = "tests.integration.broker.noting_shutdowns"
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def parent(environment: dict[str, str], log: Path, project_root: Path) -> Iterat
 
 @contextmanager
 def running_workers(environment: dict[str, str], log: Path, project_root: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", "worker", "--hostname", "w@%h", "--processes", str(PROCESSES)]
+    command = [sys.executable, "-m", "worker", "--app", APP, "--hostname", "w@%h", "--processes", str(PROCESSES)]
     with (
         log.open("wb") as output,
         subprocess.Popen(
@@ -89,17 +90,58 @@ def test_worker_processes_end_when_their_parent_is_killed(parent: "subprocess.Po
     assert alive == []
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"DATABASE_URL": "", "REDIS_URL": ""}, "DATABASE_URL and REDIS_URL must be set."),
+        ({"CHUNK_SIZE": "0"}, "Setting CHUNK_SIZE is not usable"),
+        ({"LISTS_DIR": "/missing"}, "Setting LISTS_DIR is not usable: there is no directory /missing."),
+        ({"REPLY_RULES_FILE": "/missing"}, "Setting REPLY_RULES_FILE is not usable"),
+        ({"PROVIDERS_FILE": "/missing"}, "/missing can't be read"),
+    ],
+)
+def test_settings_that_no_worker_could_use_are_refused_once_before_any_is_started(
+    environment: dict[str, str], project_root: Path, changed: dict[str, str], reason: str
+) -> None:
+    ended = run_worker(project_root, environment | changed, "--processes", "2")
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(reason)
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stdout == ""
+
+
+def test_no_process_is_too_few(environment: dict[str, str], project_root: Path) -> None:
+    ended = run_worker(project_root, environment, "--processes", "0")
+
+    assert ended.returncode == 2
+    assert "at least 1" in ended.stderr
+
+
 def test_workers_that_can_not_start_end_their_parent_with_the_reason(
     environment: dict[str, str], project_root: Path
 ) -> None:
-    unusable = environment | {"CHUNK_SIZE": "0"}
+    ended = run_worker(project_root, environment, "--app", "tests.no_such_application")
 
-    ended = subprocess.run(
-        [sys.executable, "-m", "worker"], env=unusable, cwd=project_root, capture_output=True, timeout=60, check=False
+    assert ended.returncode == 2
+    assert "no_such_application" in ended.stderr
+
+
+def run_worker(project_root: Path, environment: dict[str, str], *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "worker", *options]
+    return subprocess.run(
+        command, env=environment, cwd=project_root, capture_output=True, text=True, timeout=60, check=False
     )
 
-    assert ended.returncode == 1
-    assert b"CHUNK_SIZE" in ended.stderr
+
+def test_what_workers_log_at_start_and_at_a_normal_stop_holds_no_warning(
+    parent: "subprocess.Popen[bytes]", log: Path
+) -> None:
+    parent.terminate()
+
+    assert parent.wait(30) == 0
+    assert "Warning" not in log.read_text()
+    assert log.read_text().count("stopping: ") == 1
 
 
 def test_a_task_without_postgres_ends_with_a_sentence_and_no_traceback(

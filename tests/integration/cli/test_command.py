@@ -135,7 +135,11 @@ def test_a_database_that_is_not_migrated_is_reported(growth: Growth, postgres_ur
     ("setting", "value", "sentence"),
     [
         ("SMTP_PORT", "smtp", "Setting SMTP_PORT is not usable"),
-        ("DATABASE_URL", "mysql://example", "Setting DATABASE_URL is not usable: it must be a postgresql:// URL."),
+        (
+            "DATABASE_URL",
+            "mysql://example",
+            "DATABASE_URL is not usable: it must be a URL that begins with postgresql:// or postgres://.",
+        ),
         ("CHUNK_SECONDS", "60", "CHUNK_SECONDS must be at least 1.25 times CONTACT_TIMEOUT_SECONDS plus 5"),
         ("LEASE_SECONDS", "0.5", "LEASE_SECONDS must be at least three times CHECKPOINT_SECONDS"),
         ("REBATE_PER_UNRESOLVED", "5", "a rebate must not exceed CREDITS_PER_CONTACT"),
