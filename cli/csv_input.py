@@ -113,11 +113,12 @@ def read_contacts(path: Path, preset: str = "full_pipeline") -> ContactsFile:
     if header is None:
         raise UnusableFile(f"{path.name} is empty: it needs a header and a row for each contact.")
     columns = _recognise(header.cells)
-    _check_columns(path, columns, preset)
+    _check_columns(path, header.cells, columns, preset)
     notices = list(file.notices)
     contacts, problems = _contacts(columns, rows, preset, notices)
     if problems:
-        raise UnusableFile("\n".join(_shortened(problems)))
+        refusal = f"Nothing was sent, since {path.name} has rows that can't be used:"
+        raise UnusableFile("\n".join([refusal, *_shortened(problems)]))
     if not contacts:
         raise UnusableFile(f"{path.name} has a header but no contacts: add a row for each.")
     return ContactsFile(contacts, notices)
@@ -210,10 +211,12 @@ def _recognise(header: Sequence[str]) -> list[str]:
     return columns
 
 
-def _check_columns(path: Path, columns: Sequence[str], preset: str) -> None:
+def _check_columns(path: Path, header: Sequence[str], columns: Sequence[str], preset: str) -> None:
+    titles = [title.strip() for title in header]
     repeated = sorted(name for name, times in Counter(columns).items() if times > 1)
     if repeated:
-        raise UnusableFile(f"{path.name} has the column {repeated[0]!r} more than once: rename or remove one.")
+        alike = dict.fromkeys(title for title, name in zip(titles, columns, strict=True) if name == repeated[0])
+        raise UnusableFile(f"{path.name} {_says_twice(list(alike))}: rename or remove one.")
     named = "full_name" in columns or {"first_name", "last_name"} <= set(columns)
     if "email" in columns or (preset == "full_pipeline" and named and "domain" in columns):
         return
@@ -222,7 +225,13 @@ def _check_columns(path: Path, columns: Sequence[str], preset: str) -> None:
         if preset != "full_pipeline"
         else ("first_name and last_name (or full_name) with domain, or email")
     )
-    raise UnusableFile(f"{path.name} has no usable columns: it needs {needed}. Found: {_listed(columns)}.")
+    raise UnusableFile(f"{path.name} has no usable columns: it needs {needed}. Found: {_listed(titles)}.")
+
+
+def _says_twice(titles: Sequence[str]) -> str:
+    if len(titles) == 1:
+        return f"has the column {titles[0]!r} more than once"
+    return f"has columns that mean the same, {' and '.join(map(repr, titles))}"
 
 
 def _contacts(

@@ -7,7 +7,7 @@ from pathlib import Path
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from cli.client import ApiError, find_credentials
+from cli.client import ApiError, read_credentials
 from cli.home import adopt_settings
 from models.database import Database, open_database
 from models.postgres_errors import (
@@ -27,14 +27,19 @@ NO_SCHEMA = ("3F000", "42P01", "42703", "42883")
 def database_of_operator(home: Path) -> AbstractContextManager[Database]:
     """Open the database that DATABASE_URL names, otherwise the one of the `growth up` in this home."""
     adopt_settings(home)
-    return opened_database(load_settings().database_url or find_credentials(home).database_url)
+    return opened_database(load_settings().database_url or _database_of(home))
+
+
+def _database_of(home: Path) -> str:
+    saved = read_credentials(home)
+    if saved is None or not saved.database_url:
+        raise ApiError("No database is named: set DATABASE_URL, or give --home with the home of a `growth up`.")
+    return saved.database_url
 
 
 @contextmanager
 def opened_database(url: str) -> Iterator[Database]:
     """Open a database for the block. Errors of Postgres are raised as `ApiError`."""
-    if not url:
-        raise ApiError("DATABASE_URL must be set: it says which database to use.")
     try:
         database = open_database(url, pool_size=1)
     except ValueError as error:

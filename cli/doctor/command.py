@@ -9,19 +9,20 @@ from sqlalchemy.exc import DBAPIError
 
 from cli.client import ApiClient, ApiError, find_credentials
 from cli.database import sentence_of
-from cli.doctor.finding import Finding, Mark, fine, not_tried, wrong
+from cli.doctor.finding import Finding, Mark, fine, not_tried, warned, wrong
 from cli.doctor.mail import look_at_mail
 from models.database import open_database
 from models.migrate import is_migrated
 from models.postgres_errors import PostgresUnavailable
 from models.redis_server import CHANNEL_NEEDS, LIVE_COPY_NEEDS, eviction_policy, find_trouble
+from models.redis_url import database_of
 from pipeline.errors import SourcesMisconfigured
 from settings import Settings, load_settings
 from settings.sources import open_sources
 from worker.broker import find_broker_trouble, find_unseen, is_rabbitmq
 
 TIMEOUT_S = 3.0
-COLOURS = {Mark.OK: "green", Mark.WRONG: "red", Mark.NOT_TRIED: "yellow"}
+COLOURS = {Mark.OK: "green", Mark.WARNING: "yellow", Mark.WRONG: "red", Mark.NOT_TRIED: "yellow"}
 
 
 def print_diagnosis(console: Console, home: Path, mail_domain: str | None) -> bool:
@@ -81,13 +82,17 @@ def _redis(settings: Settings) -> Finding:
 def _broker(settings: Settings) -> Finding:
     url = settings.celery_broker_url
     if not url:
-        return not_tried("Broker", "BROKER_URL is not set; `growth up` uses an embedded server.")
+        return not_tried("Broker", "neither BROKER_URL nor REDIS_URL is set; `growth up` uses an embedded server.")
     if trouble := find_broker_trouble(settings, TIMEOUT_S):
         return wrong("Broker", trouble)
     if is_rabbitmq(url):
         return fine("Broker", "reachable.")
     unseen = find_unseen(settings, TIMEOUT_S)
-    return _keeps_all("Broker", url, f"For Flower and `celery inspect` it is {unseen}" if unseen else "")
+    note = f"For Flower and `celery inspect` it is {unseen}" if unseen else ""
+    if settings.broker_url:
+        return _keeps_all("Broker", url, note)
+    where = f"reachable: database {database_of(url)} of the same server, since BROKER_URL is not set."
+    return warned("Broker", f"{where} {note}") if note else fine("Broker", where)
 
 
 def _keeps_all(what: str, url: str, note: str) -> Finding:
@@ -95,7 +100,8 @@ def _keeps_all(what: str, url: str, note: str) -> Finding:
     if policy not in ("noeviction", None):
         return wrong(what, f"evicts keys ({policy}): set maxmemory-policy to noeviction, or queues get lost.")
     unknown = "" if policy else "It does not say whether it evicts keys: see that its maxmemory-policy is noeviction."
-    return fine(what, " ".join(part for part in ("reachable.", unknown, note) if part))
+    notes = [each for each in (unknown, note) if each]
+    return warned(what, " ".join(["reachable.", *notes])) if notes else fine(what, "reachable.")
 
 
 def _export_dir(settings: Settings) -> Finding:
@@ -105,8 +111,12 @@ def _export_dir(settings: Settings) -> Finding:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        return wrong("Exports", f"EXPORT_DIR can't be written ({error.strerror}): choose another, or its owner.")
-    return fine("Exports", f"{settings.export_dir} can be written.")
+        return wrong(
+            "Exports",
+            f"no file can be written in {settings.export_dir} ({error.strerror}): set EXPORT_DIR to a directory that"
+            " the user of API, workers and sweeper owns.",
+        )
+    return fine("Exports", f"files can be written in {settings.export_dir}.")
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:

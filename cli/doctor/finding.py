@@ -8,6 +8,7 @@ class Mark(StrEnum):
     """How a check ended, as it is printed."""
 
     OK = "ok"
+    WARNING = "!!"
     WRONG = "no"
     NOT_TRIED = "--"
 
@@ -29,6 +30,11 @@ class Finding:
 def fine(what: str, sentence: str) -> Finding:
     """The check succeeded."""
     return Finding(what, Mark.OK, sentence)
+
+
+def warned(what: str, sentence: str) -> Finding:
+    """The check succeeded, and still there is something to know or to do."""
+    return Finding(what, Mark.WARNING, sentence)
 
 
 def wrong(what: str, sentence: str) -> Finding:

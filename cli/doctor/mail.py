@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dns.resolver import NoResolverConfiguration
 
-from cli.doctor.finding import Finding, fine, wrong
+from cli.doctor.finding import Finding, fine, warned, wrong
 from pipeline.mail.address.syntax import normalise_domain
 from pipeline.mail.dns.routes import MailRoute
 from pipeline.mail.identity import Identity, find_identity, source_address
@@ -119,14 +119,16 @@ def _tls(transcript: Transcript) -> Iterator[Finding]:
     elif "STARTTLS" in {line.upper() for line in greeted[-1].lines}:
         yield fine("TLS", "the server offers STARTTLS; it was not used.")
     else:
-        yield fine("TLS", "the server does not offer STARTTLS, so others on the network can read what we ask.")
+        yield warned("TLS", "the server does not offer STARTTLS, so others on the network can read what we ask.")
 
 
 def _identity(settings: Settings, identity: Identity) -> Finding:
     if not settings.smtp_helo_name:
         name = socket.getfqdn()
-        return fine(
-            "Identity", f"SMTP_HELO_NAME is not set, so we send {name}. Real servers want your host's public name."
+        return warned(
+            "Identity",
+            f"SMTP_HELO_NAME is not set, so we greet mail servers as {name}: set it to the name that your address"
+            " resolves to, which most of them want to hear.",
         )
     if identity.problem is not None:
         return wrong("Identity", identity.problem)

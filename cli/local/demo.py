@@ -15,7 +15,7 @@ from cli.client import ApiClient
 from cli.csv_input import read_contacts
 from cli.downloads import choose_export, save_export
 from cli.home import LOCK_FILE, locked_home
-from cli.local.stack import Ports, Stack, running_stack
+from cli.local.stack import Ports, Stack, check_settings, running_stack
 from cli.local.up import DEFER_SECONDS, GREYLIST_S, wait_for_interrupt
 from cli.summary import print_summary
 from cli.watching import watch
@@ -25,14 +25,15 @@ from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 
 WORKERS = 2
-PREVIEW_ROWS = 2
+PREVIEW_ROWS = 10
 
 
 def run_demo(console: Console, home: Path, count: int, seed: int, *, keep: bool) -> None:
     """Run the demo, from an empty directory to the exported CSV."""
-    with locked_home(home) as place:
-        _empty(place)
-        _run_demo(console, place, count, seed, keep=keep)
+    check_settings()
+    with locked_home(home):
+        _empty(home)
+        _run_demo(console, home, count, seed, keep=keep)
 
 
 def _empty(home: Path) -> None:
@@ -80,12 +81,19 @@ def _run(console: Console, stack: Stack, people: Sequence[Person], contacts_csv:
         state = watch(client, run_id, console, stack.engine.check)
         seconds = time.monotonic() - started
         save_export(client, run_id, choose_export(state, "csv"), exported)
-    console.print("\nThe final state, as the API returns it:")
-    console.print_json(json.dumps(state))
     print_summary(console, state)
+    _print_result(console, state, home / "state.json")
     console.print(f"\n{len(people)} contacts in {seconds:.1f} s, {len(people) / seconds:.0f} a second.")
     console.print(_truth_table(people, exported))
     console.print(f"Results: [bold]{exported}[/bold]", soft_wrap=True)
+
+
+def _print_result(console: Console, state: dict[str, Any], whole: Path) -> None:
+    """Print one contact's result, and save the whole state."""
+    whole.write_text(json.dumps(state, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    results = state["result_handles"]
+    console.print(f"\nOne result, as the API returns it; the whole state: {whole}", soft_wrap=True)
+    console.print_json(json.dumps(next((each for each in results if each["email"]), results[0])))
 
 
 def _truth_table(people: Sequence[Person], exported: Path) -> Table:

@@ -26,6 +26,8 @@ from cli.local.processes import (
 from models.database import Database
 from models.migrate import migrate
 from settings import read_settings
+from settings.mail import check_files
+from settings.sources import sources_or_exit
 from worker.broker import find_broker_trouble
 
 LOCAL_ACCOUNT = "local"
@@ -53,6 +55,13 @@ class Stack:
     credentials: Credentials
     flower_url: str
     database_url: str
+
+
+def check_settings() -> None:
+    """End with a sentence if a setting, or a file that it names, can't be used; before anything is started."""
+    settings = read_settings()
+    check_files(settings)
+    sources_or_exit(settings)
 
 
 @contextmanager

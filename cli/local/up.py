@@ -11,7 +11,7 @@ from rich.console import Console
 from cli.client import CREDENTIALS_FILE
 from cli.home import locked_home
 from cli.local.ports import exact_port, free_port
-from cli.local.stack import Ports, Stack, running_stack
+from cli.local.stack import Ports, Stack, check_settings, running_stack
 from cli.terminal import say
 
 API_PORT = 8000
@@ -25,6 +25,7 @@ DEFER_SECONDS = "3,6"
 def run_up(console: Console, home: Path, port: int | None, workers: int, *, with_sandbox: bool) -> None:
     """Start everything, print how to use it, and wait. Without a port: the usual one, or another if that is taken."""
     with ExitStack() as stack:
+        check_settings()
         place = stack.enter_context(locked_home(home))
         ports = Ports(api=free_port(API_PORT) if port is None else exact_port(port))
         if port is None and ports.api != API_PORT:

@@ -116,7 +116,7 @@ async def _check(settings: Settings, worklist: Worklist, patience: float, errors
     )  # fmt: skip
     try:
         with Progress(*columns, console=errors) as bars:
-            bar = bars.add_task("Addresses", total=worklist.size, completed=worklist.done)
+            bar = bars.add_task("Different addresses", total=worklist.size, completed=worklist.done)
             outage = await check_list(worklist, network, patience, lambda: bars.update(bar, completed=worklist.done))
             bars.update(bar, completed=worklist.done)
     finally:
@@ -136,7 +136,8 @@ def _title(job: ListJob, counts: VerdictCounts, worklist: Worklist, seconds: flo
 
 def _say_stopped(errors: Console, worklist: Worklist) -> None:
     errors.print(
-        f"Stopped: {worklist.done} of {worklist.size} addresses are checked. The same command goes on from there.",
+        f"Stopped: {worklist.done} of {worklist.size} different addresses are checked."
+        " The same command goes on from there.",
         soft_wrap=True,
         highlight=False,
     )

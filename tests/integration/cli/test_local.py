@@ -124,13 +124,28 @@ def is_private(path: Path) -> bool:
     return path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_setting_that_can_not_be_used_is_refused_before_anything_is_started(
+    home: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LISTS_DIR", "/missing")
+
+    done = growth(home, command)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Setting LISTS_DIR is not usable: there is no directory /missing.\n"
+    assert list(home.iterdir()) == []
+
+
 def test_the_demo_prints_its_results(home: Path) -> None:
     done = growth(home, "demo", "--contacts", "120")
 
     assert done.returncode == 0, done.stderr
-    for expected in ("Delivered", "Verified", "Unresolved", '"status": "completed"', "precision", "results.csv"):
+    for expected in ("Delivered", "Verified", "Unresolved", '"email_status": "valid"', "precision", "results.csv"):
         assert expected in done.stdout
     assert "messages sent: 0" in done.stdout
+    assert done.stdout.count("\n") < 70
+    assert json.loads((home / "demo" / "state.json").read_text())["status"] == "completed"
     assert (home / "demo" / "results.csv").read_text().count("\n") == 121
 
 

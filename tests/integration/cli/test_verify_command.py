@@ -77,7 +77,7 @@ def test_a_list_keeps_its_columns_and_order_and_gets_the_right_verdicts(
     assert [row[3:5] for row in results[-2:]] == [["invalid", "syntax"], ["skipped", "no_email"]]
     assert f"{len(rows) + 3} rows in out.csv" in done.stdout
     assert ["1", "skipped", "no_email"] in [line.split()[:3] for line in done.stdout.splitlines()]
-    assert "Addresses" in done.stderr
+    assert "Different addresses" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["list.csv", "out.csv"]
 
 
@@ -100,7 +100,7 @@ def test_a_stopped_list_continues_where_it_stopped(
     done = verify(*arguments[:-1], "0")
 
     assert first.returncode == 130
-    assert "Stopped: 10 of 11 addresses are checked." in stderr
+    assert "Stopped: 10 of 11 different addresses are checked." in stderr
     assert done.returncode == 0
     assert len(read(tmp_path / "out.csv")) == 12
     later = internet.counts.recipients

@@ -74,11 +74,13 @@ def test_empty_and_repeated_rows_are_left_out_and_reported(tmp_path: Path) -> No
         (HEADER + "Ada,Example,a.test\nBo,,b.test\n", "Row 3, field last_name is missing"),
         (HEADER + "Ada,Example,a.test,more\n", "Row 2 has 4 fields, the header 3"),
         ("name,city\nAda,Berlin\n", "no usable columns: it needs first_name and last_name"),
+        ("Name,Town\nAda,Berlin\n", "or email. Found: Name, Town."),
         (HEADER, "has a header but no contacts"),
         ("", "is empty"),
         (b"\x00\x01\x02\x00", "is not a text file"),
         ('first_name,last_name,domain\n"Ada,Example,a.test\n', "is not a usable CSV file"),
         ("email,E-Mail,email\na@a.test,b,c\n", "has the column 'email' more than once"),
+        ("Mail,email\na@a.test,b\n", "has columns that mean the same, 'Mail' and 'email': rename or remove one."),
     ],
 )
 def test_an_unusable_file_says_what_is_wrong_and_where(tmp_path: Path, data: str | bytes, sentence: str) -> None:
@@ -96,7 +98,8 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
 
     lines = problem_with(tmp_path, HEADER + rows).splitlines()
 
-    assert (lines[0][:6], len(lines), lines[-1]) == ("Row 2,", 21, "... and 10 more.")
+    assert lines[0] == "Nothing was sent, since contacts.csv has rows that can't be used:"
+    assert (lines[1][:6], len(lines), lines[-1]) == ("Row 2,", 22, "... and 10 more.")
 
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=20)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli.doctor.finding import Finding
+from cli.doctor.finding import Finding, Mark
 from cli.doctor.mail import look_at_mail
 from settings import Settings
 from tests.unit.mail.servers.reacher_server import Response, output, reacher
@@ -42,11 +42,11 @@ def extension(name: bytes) -> Reply:
     return mail_host("postmaster", replies={"EHLO": b"250-host.test\r\n250-" + name + b"\r\n250 8BITMIME"})
 
 
-def test_a_network_without_obstacles_is_fine() -> None:
+def test_a_network_without_obstacles_is_fine_and_a_server_without_encryption_is_worth_a_warning() -> None:
     found = diagnose(extension(b"PIPELINING"), ZONE | SENDER, smtp_helo_name="client.sender.test")
 
-    assert {what: finding.is_fine for what, finding in found.items()} == {
-        "DNS": True, "SMTP": True, "TLS": True, "Identity": True,
+    assert {what: finding.mark for what, finding in found.items()} == {
+        "DNS": Mark.OK, "SMTP": Mark.OK, "TLS": Mark.WARNING, "Identity": Mark.OK,
     }  # fmt: skip
     assert "mx.acme.test answers on port" in found["SMTP"].sentence
     assert "client.sender.test resolves to 192.0.2.7 and back" in found["Identity"].sentence
