@@ -13,6 +13,7 @@ import celery.worker.consumer
 from celery.worker import state
 from kombu import Connection, Message
 from kombu.transport import virtual
+from kombu.transport.virtual import base as transport
 
 from settings import load_settings
 from worker.broker import why_not_sent
@@ -60,6 +61,15 @@ class Consumer(celery.worker.consumer.Consumer):
     def call_soon(self, p: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Schedule a call on the event loop, such as the acknowledgement of a message."""
         return super().call_soon(partial(_unless_channel_is_closed, p), *args, **kwargs)
+
+
+def expect_messages_while_stopping() -> None:
+    """Log no warning for each message that arrives while the worker stops: it goes back into the queue."""
+    transport.logger.addFilter(_is_unexpected)
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    return record.msg != transport.W_NO_CONSUMERS
 
 
 def _unless_channel_is_closed(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

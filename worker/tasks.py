@@ -13,13 +13,13 @@ from uuid import UUID
 from celery import Task
 from celery.exceptions import SecurityWarning
 from celery.signals import celeryd_init, worker_init, worker_ready, worker_shutdown, worker_shutting_down
-from kombu.transport.virtual import UndeliverableWarning
 
 from models.postgres_errors import PostgresUnavailable
 from pipeline.stages import STAGES
 from settings import load_settings, required
 from settings.sources import sources_or_exit
 from worker.app import app
+from worker.celery_patches import expect_messages_while_stopping
 from worker.chain import work_chain_step, work_chunk_task
 from worker.compile import compile_run
 from worker.export import export_stopped_run
@@ -50,15 +50,13 @@ def this_process() -> Process:
 def _drain(**_: Any) -> None:
     """After SIGTERM tasks record their outcomes and release their chunks, within a checkpoint."""
     _draining.set()
+    expect_messages_while_stopping()
 
 
 @celeryd_init.connect
 def _expect(**_: Any) -> None:
-    """Two warnings of Celery's mean nothing here: it is about to print the first one."""
-    # A worker of root could be told by a pickled message to run anything: we accept JSON only.
+    """Celery is about to warn of a worker that root runs, whom a pickled message could ruin: we take only JSON."""
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    # A message that arrives while the worker stops goes back into the queue.
-    warnings.filterwarnings("ignore", category=UndeliverableWarning)
 
 
 @worker_init.connect

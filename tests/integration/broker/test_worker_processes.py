@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psutil
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from tests.integration.broker.broker_and_workers import wait_for
 
 PROCESSES = 2
+POSTGRES_AWAY = {"DATABASE_URL": "postgresql://127.0.0.1:9/none", "LEASE_SECONDS": "1", "CHECKPOINT_SECONDS": "0.1"}
 APP = "tests.integration.broker.noting_shutdowns"
 
 
@@ -127,6 +128,11 @@ def test_workers_that_can_not_start_end_their_parent_with_the_reason(
     assert "no_such_application" in ended.stderr
 
 
+def send_chunk_tasks(environment: dict[str, str], project_root: Path, run_id: UUID, count: int) -> None:
+    program = f"from worker.dispatch import send_chunk_tasks; send_chunk_tasks('{run_id}', 'email_lookup', {count})"
+    subprocess.run([sys.executable, "-c", program], env=environment, cwd=project_root, check=True)
+
+
 def run_worker(project_root: Path, environment: dict[str, str], *options: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "worker", *options]
     return subprocess.run(
@@ -147,12 +153,10 @@ def test_what_workers_log_at_start_and_at_a_normal_stop_holds_no_warning(
 def test_a_task_without_postgres_ends_with_a_sentence_and_no_traceback(
     environment: dict[str, str], log: Path, project_root: Path
 ) -> None:
-    away = {"DATABASE_URL": "postgresql://127.0.0.1:9/none", "LEASE_SECONDS": "1", "CHECKPOINT_SECONDS": "0.1"}
-    run_id = str(uuid4())
+    run_id = uuid4()
 
-    with running_workers(environment | away, log, project_root):
-        sent = f"from worker.dispatch import send_chunk_tasks; send_chunk_tasks({run_id!r}, 'email_lookup', 1)"
-        subprocess.run([sys.executable, "-c", sent], env=environment, cwd=project_root, check=True)
+    with running_workers(environment | POSTGRES_AWAY, log, project_root):
+        send_chunk_tasks(environment, project_root, run_id, 1)
         wait_for(lambda: b"the task ends" in log.read_bytes(), "the end of the task")
 
     assert f"run {run_id}, task growth.chunk: Postgres is unavailable" in log.read_text()
