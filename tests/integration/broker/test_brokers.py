@@ -187,7 +187,7 @@ def test_a_managed_server_that_hides_its_configuration_is_accepted(
 
     printed = doctor(monkeypatch, broker_url=f"redis://all:{ENCODED}@127.0.0.1:{server.port}/0")
 
-    assert "ok   Broker: reachable. It does not say whether it evicts keys" in printed
+    assert "!!   Broker: reachable. It does not say whether it evicts keys" in printed
 
 
 def test_over_tls_a_user_needs_only_the_rights_that_the_check_names(

@@ -183,6 +183,7 @@ def test_doctor_warns_of_what_works_and_could_be_better(growth: Growth, populati
     assert done.returncode == 0, done.stdout
     marks = {line[5:].partition(":")[0]: line[:2] for line in done.stdout.splitlines()}
     warnings = {"TLS": "!!", "Identity": "!!"}
+    assert "Broker: reachable: database 1 of the same server" in done.stdout
     assert marks == dict.fromkeys(("Postgres", "Redis", "Broker", "Exports", "API", "DNS", "SMTP"), "ok") | warnings
 
 
