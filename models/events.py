@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import Uuid, insert, literal, select
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from models.run_event import RunEvent
 
@@ -49,6 +50,30 @@ def add_event(
 ) -> None:
     """Append to the run's timeline, in the transaction of the change that the event describes."""
     session.execute(insert(RunEvent).values(run_id=run_id, kind=kind.value, stage=stage, worker=worker, detail=detail))
+
+
+def add_event_of(
+    session: Session,
+    change: ReturningUpdate[Any],
+    run_id: UUID,
+    kind: EventKind,
+    *,
+    stage: str | None = None,
+    worker: str | None = None,
+    **detail: Any,
+) -> bool:
+    """Make a change and append its event in one statement. Returns whether the change took effect."""
+    landed = change.cte("landed")
+    event = select(
+        literal(run_id, Uuid()),
+        literal(kind.value),
+        literal(stage, RunEvent.stage.type),
+        literal(worker, RunEvent.worker.type),
+        literal(detail, RunEvent.detail.type),
+    ).select_from(landed)
+    columns = ["run_id", "kind", "stage", "worker", "detail"]
+    statement = insert(RunEvent).from_select(columns, event).returning(RunEvent.id)
+    return session.scalar(statement) is not None
 
 
 def add_events(

@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, exists, func, select, text
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
 from models.account import Account
@@ -76,30 +76,47 @@ UNION ALL SELECT set_config(name, '0', true) FROM unnest(ARRAY[
 """)
 
 # A chunk is free if its lease has ended, if its pause has ended, or if it was never tried; in this order. Each part
-# reads the beginning of an index, however many chunks the stage has, and however many of them wait.
+# reads the beginning of an index, however many chunks the stage has, and however many of them wait. A lease that has
+# ended may just be renewed by a task that is late: such a chunk is skipped.
 FREE_CHUNKS = text("""
-SELECT number, attempts FROM (
-  (SELECT number, attempts, 1 AS turn FROM run_chunks
-   WHERE run_id = :run_id AND stage = :stage AND status = 'leased' AND lease_expires_at <= clock_timestamp()
-   ORDER BY number LIMIT :count)
+SELECT number, attempts, waiting, first_position, last_position FROM (
+  SELECT * FROM (
+    SELECT number, attempts, waiting, first_position, last_position, 1 AS turn FROM run_chunks
+    WHERE run_id = :run_id AND stage = :stage AND status = 'leased' AND lease_expires_at <= clock_timestamp()
+    ORDER BY number LIMIT :count FOR NO KEY UPDATE SKIP LOCKED
+  ) lost
   UNION ALL
-  (SELECT number, attempts, 2 FROM run_chunks
+  (SELECT number, attempts, waiting, first_position, last_position, 2 FROM run_chunks
    WHERE run_id = :run_id AND stage = :stage AND status = 'open' AND not_before <= now()
    ORDER BY not_before, number LIMIT :count)
   UNION ALL
-  (SELECT number, attempts, 3 FROM run_chunks
+  (SELECT number, attempts, waiting, first_position, last_position, 3 FROM run_chunks
    WHERE run_id = :run_id AND stage = :stage AND status = 'open' AND not_before IS NULL
    ORDER BY not_before, number LIMIT :count)
 ) free
 ORDER BY turn
 """)
 
+HAS_FREE_CHUNKS = text("""
+SELECT EXISTS (
+  SELECT FROM run_chunks WHERE run_id = :run_id AND stage = :stage AND status = 'open' AND not_before IS NULL
+) OR EXISTS (
+  SELECT FROM run_chunks WHERE run_id = :run_id AND stage = :stage AND status = 'open' AND not_before <= now()
+) OR EXISTS (
+  SELECT FROM run_chunks
+  WHERE run_id = :run_id AND stage = :stage AND status = 'leased' AND lease_expires_at <= clock_timestamp()
+)
+""")
+
 
 class FreeChunk(NamedTuple):
-    """The number of a chunk that can be leased now, and how often it broke its task."""
+    """A chunk that can be leased now: how often it broke its task, how many contacts wait, and which it has."""
 
     number: int
     attempts: int
+    waiting: int
+    first_position: int
+    last_position: int
 
 
 def account_of_key(session: Session, key: str) -> Account | None:
@@ -175,7 +192,10 @@ def stream_results(
 
 
 def free_chunks(session: Session, run_id: UUID, stage: str, count: int) -> Sequence[FreeChunk]:
-    """The next chunks that can be leased now: at most `count` of each kind, those whose lease has ended first."""
+    """The next chunks that can be leased now: at most `count` of each kind, those whose lease has ended first.
+
+    Locks those until the transaction ends. The caller must hold the lock on the run's row.
+    """
     rows = session.execute(FREE_CHUNKS, {"run_id": run_id, "stage": stage, "count": count})
     return [FreeChunk(*row) for row in rows]
 
@@ -191,13 +211,9 @@ def other_workers(session: Session, run_id: UUID, worker: str) -> int:
     return session.scalar(statement) or 0
 
 
-def has_unfinished_chunks(session: Session, run_id: UUID, stage: str) -> bool:
-    """Whether a stage has chunks that are not done."""
-    of_stage = (RunChunk.run_id == run_id, RunChunk.stage == stage)
-    is_open, is_leased = (
-        exists().where(*of_stage, RunChunk.status == word(status)) for status in (ChunkStatus.OPEN, ChunkStatus.LEASED)
-    )
-    return bool(session.scalar(select(is_open | is_leased)))
+def has_free_chunks(session: Session, run_id: UUID, stage: str) -> bool:
+    """Whether a stage has chunks that can be leased now."""
+    return bool(session.scalar(HAS_FREE_CHUNKS, {"run_id": run_id, "stage": stage}))
 
 
 def _of_stages(run_id: UUID, finding: str | None, judging: str | None) -> dict[str, Any]:

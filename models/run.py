@@ -16,7 +16,8 @@ PRESETS = ("full_pipeline", "verify_existing_emails")
 class Run(Base):
     """A growth run.
 
-    A transaction that changes anything of a run locks this row first: there is one order of locks, and no deadlock.
+    A transaction that changes anything of a run locks the run first (`models.transitions.lock_run`); tasks that record
+    outcomes do it together, and lock this row last. There is one order of locks.
     `version` rises with each change that a reader could see; it guards the copy in Redis.
 
     `resend_at` is when the sweeper sends the run's next task again, unless the run moves before: the chain of a run

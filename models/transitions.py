@@ -2,7 +2,8 @@
 
 Each transition is a guarded update. It returns whether it took effect, and appends to the timeline if it did. *False*
 means that the row was not in a status from which the transition is allowed: another process was first. The caller must
-hold the lock on the run's row (`lock_run`).
+hold the lock on the run (`lock_run`). Only leases are renewed and chunks finished beside each other
+(`lock_run_for_recording`).
 """
 
 import json
@@ -12,16 +13,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, func, select, text, tuple_, update
+from sqlalchemy import CTE, BigInteger, ColumnElement, Update, exists, func, literal, select, text, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from models.database import changed_rows
-from models.events import EventKind, add_event
+from models.events import EventKind, add_event_of
 from models.pauses import doubling_pause_sql, in_seconds
 from models.pauses import seconds as interval
 from models.run import Run
 from models.run_chunk import RunChunk, is_chunk
 from models.run_stage import RunStage
+from models.schema import word
 from models.status import TERMINAL_RUN_STATUSES, ChunkStatus, RunStatus, StageStatus, statuses_before
 
 RETRACT = text("""
@@ -29,6 +32,41 @@ UPDATE outcomes SET status = coalesce(CAST(:statuses AS jsonb) ->> stage, 'skipp
   reason = :reason, email = NULL, source = NULL, score = 0, evidence = '{}'
 WHERE run_id = :run_id AND position = ANY(:positions)
 """)
+
+LEASE = text("""
+WITH leased AS (
+  UPDATE run_chunks SET status = 'leased', token = token + 1, attempts = attempts + 1, worker = :worker,
+    lease_expires_at = clock_timestamp() + make_interval(secs => :seconds), resent_at = NULL, not_before = NULL,
+    waiting = 0
+  WHERE run_id = :run_id AND stage = :stage AND number = ANY(:numbers)
+  RETURNING number, token
+), told AS (
+  INSERT INTO run_events (run_id, kind, stage, worker, detail)
+  SELECT :run_id, 'chunk_leased', :stage, :worker, jsonb_build_object('chunk', number) FROM leased ORDER BY number
+)
+SELECT number, token FROM leased
+""")
+
+RENEW = text("""
+WITH held AS (
+  UPDATE run_chunks c SET
+    status = CASE WHEN given.is_worked THEN 'done' ELSE 'leased' END,
+    lease_expires_at = CASE WHEN NOT given.is_worked THEN clock_timestamp() + make_interval(secs => :seconds) END
+  FROM unnest(CAST(:numbers AS int[]), CAST(:tokens AS bigint[]), CAST(:worked AS boolean[]))
+    AS given (number, token, is_worked)
+  WHERE c.run_id = :run_id AND c.stage = :stage AND c.number = given.number AND c.token = given.token
+    AND c.status = 'leased' AND c.lease_expires_at > clock_timestamp()
+  RETURNING c.number, given.is_worked
+), told AS (
+  INSERT INTO run_events (run_id, kind, stage, worker, detail)
+  SELECT :run_id, 'chunk_finished', :stage, :worker, jsonb_build_object('chunk', number)
+  FROM held WHERE is_worked ORDER BY number
+)
+SELECT number FROM held
+""")
+
+NO_EXPORTS: Mapping[str, int | None] = {"export_retry_at": None, "exporter": None, "export_attempts": 0}
+"""The columns of a run that has no export files to write."""
 
 # For the chunks that hold these contacts, whose outcomes are written by now.
 RECOUNT_WAITING = text("""
@@ -64,13 +102,28 @@ class RunError:
 
 
 def lock_run(session: Session, run_id: UUID) -> Run | None:
-    """Lock the run's row until the transaction ends, and return it; None if there is no such run.
+    """Lock the run until the transaction ends, and return its row; None if there is no such run.
 
-    `FOR NO KEY UPDATE`: events and outcomes, whose keys lead to the row, can be written meanwhile.
+    Waits for transactions that record outcomes of the run, and keeps others out. An advisory lock does that: unlike row
+    locks, it serves whoever came first, so that a cancellation does not wait for ever between checkpoints. The row is
+    locked `FOR NO KEY UPDATE`: events and outcomes, whose keys lead to it, can be written meanwhile.
     """
-    return session.scalar(
-        select(Run).where(Run.id == run_id).with_for_update(key_share=True).execution_options(populate_existing=True)
-    )
+    alone = func.pg_advisory_xact_lock(_key(run_id)).is_not(None)
+    locked = select(Run).where(Run.id == run_id, alone).with_for_update(key_share=True)
+    return session.scalar(locked.execution_options(populate_existing=True))
+
+
+def lock_run_for_recording(session: Session, run_id: UUID) -> None:
+    """Keep transitions of the run out until the transaction ends, but not others that record.
+
+    Afterwards the transaction must not call `lock_run`: two that did would wait for each other.
+    """
+    session.execute(select(func.pg_advisory_xact_lock_shared(_key(run_id))))
+
+
+def _key(run_id: UUID) -> ColumnElement[int]:
+    """The run's advisory lock: the random half of its id. Two runs that shared one would only wait for each other."""
+    return literal(int.from_bytes(run_id.bytes[8:], "big", signed=True), BigInteger)
 
 
 def touch_run(session: Session, run_id: UUID, quiet_seconds: float) -> Run:
@@ -90,86 +143,112 @@ def touch_run(session: Session, run_id: UUID, quiet_seconds: float) -> Run:
     ).one()
 
 
+def note_progress(
+    session: Session, run_id: UUID, stage: str, quiet_seconds: float, recorded: int, *, overcomes: bool
+) -> Run | None:
+    """`touch_run` for a running run: count `recorded` outcomes of a stage; `overcomes` resets the count of failures.
+
+    None if the run is over. Locks the run's row: call it after all else that takes long.
+    """
+    statement = (
+        update(Run)
+        .where(Run.id == run_id, Run.status == RunStatus.RUNNING)
+        .values(
+            version=Run.version + 1,
+            updated_at=func.now(),
+            resends=0,
+            resend_at=in_seconds(quiet_seconds),
+            parked_until=None,
+            failures=0 if overcomes else Run.failures,
+        )
+        .returning(Run)
+        .execution_options(populate_existing=True)
+    )
+    return session.scalar(statement.add_cte(_counted(run_id, stage, recorded)) if recorded else statement)
+
+
+def _counted(run_id: UUID, stage: str, recorded: int) -> CTE:
+    return (
+        update(RunStage)
+        .where(RunStage.run_id == run_id, RunStage.stage == stage)
+        .values(done=RunStage.done + recorded)
+        .returning(RunStage.stage)
+        .cte("counted")
+    )
+
+
 def start_run(session: Session, run_id: UUID, worker: str) -> bool:
     """`pending` to `running`."""
-    landed = _move_run(session, run_id, RunStatus.RUNNING, started_at=func.now())
-    if landed:
-        add_event(session, run_id, EventKind.STARTED, worker=worker)
-    return landed
+    start = _to(RunStatus.RUNNING, run_id, started_at=func.now())
+    return add_event_of(session, start, run_id, EventKind.STARTED, worker=worker)
 
 
 def start_stage(session: Session, run_id: UUID, stage: str, worker: str) -> bool:
     """`pending` to `running`."""
-    landed = _landed(
-        session,
+    start = (
         update(RunStage)
         .where(RunStage.run_id == run_id, RunStage.stage == stage, RunStage.status == StageStatus.PENDING)
-        .values(status=StageStatus.RUNNING, started_at=func.now()),
+        .values(status=StageStatus.RUNNING, started_at=func.now())
+        .returning(RunStage.stage)
     )
-    if landed:
-        add_event(session, run_id, EventKind.STAGE_STARTED, stage=stage, worker=worker)
-    return landed
+    return add_event_of(session, start, run_id, EventKind.STAGE_STARTED, stage=stage, worker=worker)
 
 
 def complete_stage(session: Session, run_id: UUID, stage: str, worker: str) -> bool:
-    """`running` to `completed`, if each contact has an outcome."""
-    landed = _landed(
-        session,
+    """`running` to `completed`, if each contact has an outcome and each chunk is done.
+
+    The caller must hold the lock on the run's row: otherwise two that finish the last chunks would not see each other.
+    """
+    of_stage = (RunChunk.run_id == run_id, RunChunk.stage == stage)
+    is_open, is_leased = (
+        exists().where(*of_stage, RunChunk.status == word(status)) for status in (ChunkStatus.OPEN, ChunkStatus.LEASED)
+    )
+    complete = (
         update(RunStage)
         .where(
             RunStage.run_id == run_id,
             RunStage.stage == stage,
             RunStage.status == StageStatus.RUNNING,
             RunStage.done == RunStage.total,
+            ~is_open,
+            ~is_leased,
         )
-        .values(status=StageStatus.COMPLETED, finished_at=func.now()),
+        .values(status=StageStatus.COMPLETED, finished_at=func.now())
+        .returning(RunStage.stage)
     )
-    if landed:
-        add_event(session, run_id, EventKind.STAGE_COMPLETED, stage=stage, worker=worker)
-    return landed
+    return add_event_of(session, complete, run_id, EventKind.STAGE_COMPLETED, stage=stage, worker=worker)
 
 
 def complete_run(session: Session, run_id: UUID, worker: str, **results: Any) -> bool:
     """`running` to `completed`. `results` are the columns that hold the compiled results."""
-    landed = _move_run(session, run_id, RunStatus.COMPLETED, finished_at=func.now(), **results)
-    if landed:
-        add_event(session, run_id, EventKind.COMPLETED, worker=worker)
-    return landed
+    complete = _to(RunStatus.COMPLETED, run_id, finished_at=func.now(), **NO_EXPORTS, **results)
+    return add_event_of(session, complete, run_id, EventKind.COMPLETED, worker=worker)
 
 
 def fail_run(session: Session, run_id: UUID, error: RunError, worker: str | None = None, **results: Any) -> bool:
     """`pending` or `running` to `failed`, with its running stage and its chunks. `worker` is None for the sweeper."""
-    landed = _move_run(
-        session,
-        run_id,
-        RunStatus.FAILED,
-        finished_at=func.now(),
-        error_code=error.code,
-        error_message=error.message,
-        error_stage=error.stage,
-        **results,
-    )
+    why = {"error_code": error.code, "error_message": error.message, "error_stage": error.stage}
+    fail = _to(RunStatus.FAILED, run_id, finished_at=func.now(), **why, **results)
+    landed = add_event_of(session, fail, run_id, EventKind.FAILED, stage=error.stage, worker=worker, code=error.code)
     if landed:
         _end_running_stage(session, run_id, StageStatus.FAILED)
         _stop_chunks(session, run_id)
-        add_event(session, run_id, EventKind.FAILED, stage=error.stage, worker=worker, code=error.code)
     return landed
 
 
 def cancel_run(session: Session, run_id: UUID, **results: Any) -> bool:
     """`pending` or `running` to `cancelled`, with its running stage and its chunks."""
-    landed = _move_run(session, run_id, RunStatus.CANCELLED, finished_at=func.now(), **results)
+    cancel = _to(RunStatus.CANCELLED, run_id, finished_at=func.now(), **results)
+    landed = add_event_of(session, cancel, run_id, EventKind.CANCELLED)
     if landed:
         _end_running_stage(session, run_id, StageStatus.CANCELLED)
         _stop_chunks(session, run_id)
-        add_event(session, run_id, EventKind.CANCELLED)
     return landed
 
 
 def expire_run(session: Session, run_id: UUID) -> bool:
     """Record that the data of a finished run is deleted, and delete the names of the client's columns."""
-    landed = _landed(
-        session,
+    expire = (
         update(Run)
         # Not `finished_at`: the planner would scan the index of all unexpired runs instead of the primary key.
         .where(Run.id == run_id, Run.status.in_(sorted(TERMINAL_RUN_STATUSES)), Run.expired_at.is_(None))
@@ -179,20 +258,16 @@ def expire_run(session: Session, run_id: UUID) -> bool:
             extra_columns=[],
             version=Run.version + 1,
             updated_at=func.now(),
-        ),
+        )
+        .returning(Run.id)
     )
-    if landed:
-        add_event(session, run_id, EventKind.EXPIRED)
-    return landed
+    return add_event_of(session, expire, run_id, EventKind.EXPIRED)
 
 
 def forget_exports(session: Session, run_id: UUID) -> None:
     """End the writing of export files, so that another run of the account gets its turn."""
     session.execute(
-        update(Run)
-        .where(Run.id == run_id)
-        .values(export_retry_at=None, exporter=None, export_attempts=0)
-        .execution_options(synchronize_session=False)
+        update(Run).where(Run.id == run_id).values(**NO_EXPORTS).execution_options(synchronize_session=False)
     )
 
 
@@ -236,41 +311,30 @@ def lease_chunks(
     session: Session, run_id: UUID, stage: str, numbers: Sequence[int], worker: str, lease_seconds: float
 ) -> Mapping[int, int]:
     """Lease free chunks of a stage to `worker`, and return the new token of each."""
-    statement = (
-        update(RunChunk)
-        .where(RunChunk.run_id == run_id, RunChunk.stage == stage, RunChunk.number.in_(numbers))
-        .values(
-            status=ChunkStatus.LEASED,
-            token=RunChunk.token + 1,
-            attempts=RunChunk.attempts + 1,
-            worker=worker,
-            lease_expires_at=end_of_lease(lease_seconds),
-            resent_at=None,
-            not_before=None,
-            waiting=0,
-        )
-        .returning(RunChunk.number, RunChunk.token)
-        .execution_options(synchronize_session=False)
-    )
-    return dict(session.execute(statement).all())
+    of_all = {"run_id": run_id, "stage": stage, "worker": worker, "seconds": lease_seconds}
+    return {row.number: row.token for row in session.execute(LEASE, of_all | {"numbers": list(numbers)})}
 
 
-def finish_chunks(session: Session, run_id: UUID, stage: str, tokens: Mapping[int, int]) -> Collection[int]:
-    """`leased` to `done`, for the chunks that are leased under these tokens. Return their numbers."""
-    statement = (
-        update(RunChunk)
-        .where(
-            RunChunk.run_id == run_id,
-            RunChunk.stage == stage,
-            RunChunk.number.in_(tokens),
-            tuple_(RunChunk.number, RunChunk.token).in_(list(tokens.items())),
-            RunChunk.status == ChunkStatus.LEASED,
-        )
-        .values(status=ChunkStatus.DONE, lease_expires_at=None)
-        .returning(RunChunk.number)
-        .execution_options(synchronize_session=False)
-    )
-    return set(session.scalars(statement))
+def renew_leases(
+    session: Session,
+    run_id: UUID,
+    stage: str,
+    worker: str,
+    tokens: Mapping[int, int],
+    worked: Collection[int],
+    seconds: float,
+) -> Collection[int]:
+    """Renew the leases of chunks, by their tokens; those that are `worked` end, `leased` to `done`.
+
+    Returns the numbers of those that were held. The others are lost: their holder may write nothing.
+    """
+    of_all = {"run_id": run_id, "stage": stage, "worker": worker, "seconds": seconds}
+    given = {
+        "numbers": list(tokens),
+        "tokens": list(tokens.values()),
+        "worked": [number in worked for number in tokens],
+    }
+    return set(session.scalars(RENEW, of_all | given))
 
 
 def release_chunk(session: Session, run_id: UUID, stage: str, number: int, token: int) -> bool:
@@ -319,12 +383,12 @@ def recount_waiting(session: Session, run_id: UUID, positions: Sequence[int]) ->
     session.execute(RECOUNT_WAITING, {"run_id": run_id, "positions": list(positions)})
 
 
-def _move_run(session: Session, run_id: UUID, target: RunStatus, **values: Any) -> bool:
-    return _landed(
-        session,
+def _to(target: RunStatus, run_id: UUID, **values: Any) -> ReturningUpdate[Any]:
+    return (
         update(Run)
         .where(Run.id == run_id, Run.status.in_(sorted(statuses_before(target))))
-        .values(status=target, version=Run.version + 1, updated_at=func.now(), **values),
+        .values(status=target, version=Run.version + 1, updated_at=func.now(), **values)
+        .returning(Run.id)
     )
 
 

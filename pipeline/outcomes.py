@@ -303,7 +303,15 @@ class Outcome(NamedTuple):
     evidence: Evidence = NO_EVIDENCE
 
     def to_json(self) -> dict[str, Any]:
-        return self._asdict() | {"evidence": self.evidence.to_json()}
+        return {
+            "position": self.position,
+            "status": self.status,
+            "reason": self.reason,
+            "email": self.email,
+            "source": self.source,
+            "score": self.score,
+            "evidence": {} if self.evidence is NO_EVIDENCE else self.evidence.to_json(),
+        }
 
 
 class Deferral(NamedTuple):

@@ -80,7 +80,8 @@ def lease_chunk(
     with database.transaction() as session:
         run = lock_run(session, run_id)
         assert run is not None
-        return chunks.lease_next(session, run, stage, worker, LEASE_S, max_tasks_per_run)
+        leased = chunks.lease_next(session, run, stage, worker, LEASE_S, max_tasks_per_run)
+        return next(iter(leased.leases), None)
 
 
 def leased_chunk(database: Database, run_id: UUID, stage: str = LOOKUP, worker: str = WORKER) -> Lease:
@@ -149,8 +150,7 @@ def valid(position: int) -> Outcome:
 def finish_chunk(database: Database, lease: Lease, outcomes: Sequence[Outcome]) -> bool:
     """Record, finish and advance, as a chunk task does. Returns whether the stage is complete."""
     with database.transaction() as session:
-        chunks.record(session, lease, outcomes, LEASE_S)
-        chunks.finish(session, lease)
+        chunks.finish(session, lease, outcomes, LEASE_S)
         return lifecycle.advance(session, lease.run_id, lease.stage, lease.worker)
 
 

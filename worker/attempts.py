@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from models.postgres_errors import Meaning, meaning_of
-from models.queries import free_chunks
+from models.queries import has_free_chunks
 from models.run import Run
 from models.transitions import RunError, lock_run
 from pipeline.errors import ChunkExhausted, LeaseLost
@@ -39,11 +39,11 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
         chunks.fail_attempt(session, lease, failed)
         run = lifecycle.refreshed(session, lease.run_id)
         state = live_state.build(session, run, process.settings.public_url)
-        return bool(free_chunks(session, lease.run_id, lease.stage, 1)), run, state
+        return has_free_chunks(session, lease.run_id, lease.stage), run, state
 
     try:
         with trouble.step(Step.FINISH):
-            has_free_chunks, run, state = retry_commit_of_end(process, lease, end)
+            has_free, run, state = retry_commit_of_end(process, lease, end)
     except StepFailed as error:
         log.error("%s: its failed attempt was not noted: %s", work_under(lease), error)
         return None
@@ -53,7 +53,7 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
     process.publish(state)
     if trouble.is_hopeless(run):
         fail_run(process, lease.run_id, trouble.error_of(run, lease.stage), lease.worker)
-    return has_free_chunks
+    return has_free
 
 
 def record_acceptable(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> None:

@@ -12,16 +12,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.queries import free_chunks, preset_of_run
+from models.queries import preset_of_run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError, lock_run, touch_run
 from pipeline.errors import TotalOutage
 from pipeline.runs import chunks, lifecycle, live_state, trouble
-from pipeline.runs.chunks import Lease
+from pipeline.runs.chunks import Lease, Leased
 from pipeline.runs.deferrals import park
 from pipeline.runs.lifecycle import Beginning
 from pipeline.runs.live_state import LiveState
@@ -43,10 +44,14 @@ class Begun:
 
     beginning: Beginning
     lease: Lease | None = None
-    account_id: UUID | None = None
     left_over: int = 0
     in_trouble: bool = False
     """Steps of the run fail again and again: extra tasks are sent only once a chunk has succeeded."""
+
+    @classmethod
+    def with_(cls, leased: Leased, *, in_trouble: bool = False) -> Self:
+        """A task that works its stage, with a chunk if there was one."""
+        return cls(Beginning.WORK, next(iter(leased.leases), None), leased.others, in_trouble)
 
 
 def work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, extra_tasks: int) -> bool:
@@ -107,13 +112,12 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Begun:
             return Begun(beginning), None
         run = touch_run(session, run_id, settings.lease_seconds)
         with trouble.step(Step.LEASE):
-            lease = chunks.lease_next(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
-        left_over = len(free_chunks(session, run_id, stage, settings.max_tasks_per_run))
-        if lease is None:
+            leased = chunks.lease_next(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
+        if not leased.leases:
             park(session, run_id, stage)
             trouble.park(session, run)
         state = live_state.build(session, run, settings.public_url)
-        return Begun(beginning, lease, run.account_id, left_over, trouble.is_throttled(run)), state
+        return Begun.with_(leased, in_trouble=trouble.is_throttled(run)), state
 
     with noting_failures(process, run_id, stage, worker):
         with trouble.step(Step.BEGIN):
@@ -131,8 +135,9 @@ def _lease_chunk(process: Process, run_id: UUID, stage: str, worker: str) -> Beg
         run = lock_run(session, run_id)
         if run is None or run.status in TERMINAL_RUN_STATUSES:
             return Begun(Beginning.OVER)
-        lease = chunks.lease_next(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
-        return Begun(Beginning.WORK, lease, run.account_id, len(free_chunks(session, run_id, stage, 1)))
+        return Begun.with_(
+            chunks.lease_next(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
+        )
 
     with noting_failures(process, run_id, stage, worker), trouble.step(Step.LEASE):
         return retry_commit_of_lease(process, _of_stage(run_id, stage), step, lambda begun: begun.lease)
@@ -141,11 +146,11 @@ def _lease_chunk(process: Process, run_id: UUID, stage: str, worker: str) -> Beg
 
 def _work(process: Process, begun: Begun, hand_on: Callable[[], None]) -> StageLeft | None:
     """Work chunks; none if their leases were lost, or if the run failed because nothing outside can be reached."""
-    if begun.lease is None or begun.account_id is None:
+    if begun.lease is None:
         return None
     lease = begun.lease
     try:
-        return ChunkTask(process, begun.account_id, lease, hand_on).work(begun.left_over > 0)
+        return ChunkTask(process, lease, hand_on).work(begun.left_over > 0)
     except TotalOutage as gone:
         fail_run(process, lease.run_id, RunError(gone.code, str(gone), lease.stage), lease.worker)
         return None

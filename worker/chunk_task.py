@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from uuid import UUID
 
 from models.postgres_errors import PostgresUnavailable
 from pipeline.contacts import Batch
@@ -42,14 +41,14 @@ log = logging.getLogger(__name__)
 class ChunkTask:
     """Works the chunks of one stage until none is left for it."""
 
-    def __init__(self, process: Process, account_id: UUID, lease: Lease, hand_on: Callable[[], None]) -> None:
+    def __init__(self, process: Process, lease: Lease, hand_on: Callable[[], None]) -> None:
         self._process = process
         self._first = lease
         self._books = Bookkeeper(process, lease.run_id, lease.stage, lease.worker)
         self._hand_on = hand_on
         """Leaves this task's place in the process, and has another task go on with the stage."""
         self._is_handed_on = False
-        self._share = Share(account_id, lease.run_id)
+        self._share = Share(lease.account_id, lease.run_id)
         self._at_work: dict[ChunkAtWork, Future[None]] = {}
         self._changed = threading.Event()
         self._freed = 0
@@ -62,6 +61,7 @@ class ChunkTask:
         now = time.monotonic()
         self._hand_on_at = now + process.settings.chunk_seconds
         self._lease_again_at = now
+        self._next_turn_at = now
         self._invite_at = now + INVITE_EACH_S
 
     def work(self, has_free_chunks: bool) -> StageLeft | None:  # noqa: FBT001 - a fact, not a switch
@@ -74,6 +74,7 @@ class ChunkTask:
         with self._process.at_work.sharing(self._share):
             try:
                 self._start([self._first])
+                self._update_share()
                 while self._at_work:
                     self._wait()
                     self._check_world()
@@ -88,15 +89,24 @@ class ChunkTask:
         return StageLeft(self._left.complete, self._left.has_free_chunks and not self._is_handed_on)
 
     def _wait(self) -> None:
-        """Wait until a chunk is worked, conversations are free for chunks that wait, or a checkpoint is due."""
+        """Wait until a chunk is worked, conversations are free for chunks that wait, or a checkpoint is due.
+
+        While chunks are at work, turns take half of the time at most: the more happens, the more each of them does.
+        """
         seconds = self._process.settings.checkpoint_seconds
         if not self._wanted():
             self._changed.wait(seconds)
         self._changed.clear()
+        while self._may_gather() and (left := self._next_turn_at - time.monotonic()) > 0:
+            self._changed.wait(min(left, seconds))
+            self._changed.clear()
         self._freed = 0
         while self._process.heart.stands_still():
             # No lease is renewed for a loop that does not run: if it stays so, others take over.
             time.sleep(seconds)
+
+    def _may_gather(self) -> bool:
+        return not all(future.done() for future in self._at_work.values())
 
     def _check_world(self) -> None:
         """Raise `TotalOutage` instead of reporting for each contact that its mail server could not be reached."""
@@ -105,6 +115,7 @@ class ChunkTask:
 
     def _work_on(self) -> None:
         """Take a turn; then start what it leased."""
+        began = time.monotonic()
         failed = self._collect()
         entries = self._entries([chunk for chunk in self._at_work if chunk not in failed])
         if entries:
@@ -112,10 +123,15 @@ class ChunkTask:
         for chunk, error in failed.items():
             self._fail(chunk, error)
         self._adapt_window()
+        self._update_share()
+        self._hand_on_or_invite()
+        now = time.monotonic()
+        self._next_turn_at = now + (now - began)
+
+    def _update_share(self) -> None:
         self._share.in_use = sum(chunk.conversations for chunk in self._at_work)
         self._share.suspects = [chunk.lease.attempts for chunk in self._at_work if chunk.lease.attempts]
         self._share.wants_more = self._may_lease()
-        self._hand_on_or_invite()
 
     def _collect(self) -> Mapping[ChunkAtWork, StepFailed]:
         """Take over what has arrived. Returns the chunks whose work failed."""
@@ -253,7 +269,8 @@ class ChunkTask:
             return 0
         self._share.in_use = sum(chunk.conversations for chunk in self._at_work)
         room = self._process.at_work.room(self._share)
-        return max(0, min(MOST_LEASED, int(room / max(1.0, self._chunk_size)), self._window - len(self._at_work)))
+        in_window = self._window - sum(not future.done() for future in self._at_work.values())
+        return max(0, min(MOST_LEASED, int(room / max(1.0, self._chunk_size)), in_window))
 
     def _adapt_window(self) -> None:
         """More chunks than the processor can work would only wait for each other, and keep small runs waiting."""

@@ -7,13 +7,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.queries import free_chunks
+from models.queries import has_free_chunks
 from models.run import Run
 from models.transitions import lock_run
 from pipeline.contacts import Batch
 from pipeline.outcomes import Deferral, Outcome
 from pipeline.runs import chunks, lifecycle, live_state, trouble
-from pipeline.runs.chunks import Lease
+from pipeline.runs.chunks import Lease, Leased
 from pipeline.runs.live_state import LiveState
 from pipeline.runs.trouble import Step
 from worker.commit_retry import retry_commit, retry_commit_of_turn
@@ -110,41 +110,41 @@ class Bookkeeper:
             return retry_commit(self.process, self.work, step)
 
     def _book(self, session: Session, entries: Sequence[Entry], wanted: int, suspects: Sequence[int]) -> Turn:
-        seconds = self.process.settings.lease_seconds
+        outcomes_of = {entry.lease: entry.outcomes for entry in entries}
+        worked = [entry.lease for entry in entries if entry.is_worked and not entry.deferrals]
         with trouble.step(Step.RECORD):
-            run, lost = chunks.record_several(session, {entry.lease: entry.outcomes for entry in entries}, seconds)
+            run, lost = chunks.record_several(session, outcomes_of, self.process.settings.lease_seconds, worked)
         held = [entry for entry in entries if entry.lease not in lost]
-        complete = self._end(session, held)
-        leases: Sequence[Lease] = ()
-        if wanted:
-            with trouble.step(Step.LEASE):
-                leases = chunks.lease_several(session, run, self.stage, self.worker, seconds, wanted, suspects)
-        left = StageLeft(complete, self._has_free_chunks(session))
-        state = (
-            self._state(session, run)
-            if complete or all(entry.ends for entry in held)
-            else self._state_if_due(session, run)
-        )
-        return Turn(left, list(lost), leases, state)
+        self._leave(session, held)
+        complete = self._advance(session) if worked else False
+        leased = self._lease(session, run, wanted, suspects) if wanted and not complete else Leased()
+        left = StageLeft(complete, not complete and self._has_free_chunks(session, leased))
+        is_last = complete or all(entry.ends for entry in held)
+        state = self._state(session, run) if is_last else self._state_if_due(session, run)
+        return Turn(left, list(lost), leased.leases, state)
 
-    def _end(self, session: Session, entries: Sequence[Entry]) -> bool:
-        """End the leases of these entries; return whether the stage is complete."""
+    def _leave(self, session: Session, entries: Sequence[Entry]) -> None:
+        """Leave the rest of these chunks to others, or to later."""
         for entry in entries:
             if entry.released_for:
                 chunks.release(session, entry.lease, entry.released_for)
             elif entry.is_worked and entry.deferrals:
                 chunks.defer(session, entry.lease, entry.deferrals)
-        finished = [entry.lease for entry in entries if entry.is_worked and not entry.deferrals]
-        if not finished:
-            return False
-        chunks.finish_several(session, finished)
+
+    def _advance(self, session: Session) -> bool:
         with trouble.step(Step.ADVANCE):
             return lifecycle.advance(session, self.run_id, self.stage, self.worker)
 
+    def _lease(self, session: Session, run: Run, wanted: int, suspects: Sequence[int]) -> Leased:
+        seconds = self.process.settings.lease_seconds
+        with trouble.step(Step.LEASE):
+            return chunks.lease_several(session, run, self.stage, self.worker, seconds, wanted, suspects)
+
     def _lease_more(self, session: Session, wanted: int, suspects: Sequence[int]) -> Turn:
-        run, seconds = lock_run(session, self.run_id), self.process.settings.lease_seconds
-        leases = chunks.lease_several(session, run, self.stage, self.worker, seconds, wanted, suspects) if run else ()
-        return Turn(StageLeft(complete=False, has_free_chunks=self._has_free_chunks(session)), leases=leases)
+        run = lock_run(session, self.run_id)
+        leased = self._lease(session, run, wanted, suspects) if run else Leased()
+        left = StageLeft(complete=False, has_free_chunks=self._has_free_chunks(session, leased))
+        return Turn(left, leases=leased.leases)
 
     def _state_if_due(self, session: Session, run: Run) -> LiveState | None:
         return self._state(session, run) if time.monotonic() >= self._publish_at else None
@@ -153,5 +153,6 @@ class Bookkeeper:
         self._publish_at = time.monotonic() + PUBLISH_EACH_S
         return live_state.build(session, run, self.process.settings.public_url)
 
-    def _has_free_chunks(self, session: Session) -> bool:
-        return bool(free_chunks(session, self.run_id, self.stage, 1))
+    def _has_free_chunks(self, session: Session, leased: Leased) -> bool:
+        """Whether the stage has free chunks. Who leased some has seen whether there are others."""
+        return leased.others > 0 if leased.leases else has_free_chunks(session, self.run_id, self.stage)

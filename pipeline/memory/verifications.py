@@ -23,6 +23,11 @@ from pipeline.outcomes import Outcome
 HOLDS_FOR_DAYS = CONCLUSIVE - {Meaning.MAILBOX_BUSY}
 """What is kept. A busy mailbox is free in an hour."""
 
+ANY = text("""
+SELECT EXISTS (SELECT FROM verifications v WHERE v.account_id = r.account_id)
+FROM runs r WHERE r.id = :run_id AND NOT r.fresh
+""")
+
 FRESH = text("""
 SELECT v.address, v.evidence, v.checked_at, extract(epoch FROM now() - v.checked_at) AS age_seconds
 FROM runs r
@@ -71,6 +76,8 @@ def fresh_answers(
 
     Contacts whose mail server was asked by an earlier stage are left out, since that answer is fresher.
     """
+    if not session.scalar(ANY, {"run_id": run_id}):
+        return {}
     keys = {
         _key(str(address)): str(address)
         for contact in contacts

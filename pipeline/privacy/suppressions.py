@@ -99,10 +99,7 @@ def count(session: Session, account_id: UUID) -> int:
 
 def among(session: Session, account_id: UUID, digests: Collection[bytes]) -> frozenset[bytes]:
     """Which of these hashes are on the list."""
-    mine = select(Suppression.sha256).where(Suppression.account_id == account_id)
-    if not digests or session.scalar(mine.limit(1)) is None:
-        return frozenset()
-    return frozenset(session.scalars(mine.where(Suppression.sha256 == func.any(list(digests)))))
+    return _listed(session, account_id, digests) if digests and _has_list(session, account_id) else frozenset()
 
 
 def suppress(
@@ -113,12 +110,21 @@ def suppress(
     Stages check the list before they ask a mail server. This catches addresses from other sources, and entries added
     since.
     """
+    if not _has_list(session, account_id):
+        return outcomes
     addresses = {outcome.position: parsed for outcome in outcomes if (parsed := _address(outcome))}
     digests = {digest for each in set(addresses.values()) for digest in _digests(each)}
-    listed = among(session, account_id, digests)
-    if not listed:
-        return outcomes
+    listed = _listed(session, account_id, digests)
     return [_suppressed(each, status) if _is_listed(addresses, each, listed) else each for each in outcomes]
+
+
+def _has_list(session: Session, account_id: UUID) -> bool:
+    return session.scalar(select(Suppression.sha256).where(Suppression.account_id == account_id).limit(1)) is not None
+
+
+def _listed(session: Session, account_id: UUID, digests: Collection[bytes]) -> frozenset[bytes]:
+    mine = select(Suppression.sha256).where(Suppression.account_id == account_id)
+    return frozenset(session.scalars(mine.where(Suppression.sha256 == func.any(list(digests)))))
 
 
 def _is_listed(addresses: Mapping[int, Address], outcome: Outcome, listed: Collection[bytes]) -> bool:

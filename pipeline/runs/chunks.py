@@ -1,7 +1,10 @@
 """Chunks of a stage: plan, lease, load, record, finish, release.
 
 A lease has a fencing token. Recording outcomes renews it in the same transaction. A chunk task whose lease is gone
-gets `LeaseLost` and must write nothing. All of it happens under the run's row lock, taken first.
+gets `LeaseLost` and must write nothing.
+
+Tasks record beside each other: a transaction locks its chunks, writes their outcomes, and takes the run's row in the
+end, for a moment. Whatever ends the run or changes all of it waits for them (`models.transitions.lock_run`).
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,26 +16,25 @@ from typing import Any
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import Row, func, select, text, tuple_, update
+from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
-from models.events import EventKind, add_event, add_events
+from models.events import EventKind, add_event
 from models.queries import FreeChunk, free_chunks, other_workers
 from models.run import Run
 from models.run_chunk import COMPILE, RunChunk
 from models.run_stage import RunStage
-from models.status import ChunkStatus, RunStatus
+from models.status import ChunkStatus
 from models.transitions import (
     defer_chunk,
-    end_of_lease,
     fail_chunk_attempt,
-    finish_chunks,
     forget_exports,
     lease_chunks,
-    lock_run,
+    lock_run_for_recording,
+    note_progress,
     release_chunk,
+    renew_leases,
     retract_outcomes,
-    touch_run,
 )
 from pipeline.contacts import Batch, Contact
 from pipeline.errors import LeaseLost
@@ -48,7 +50,7 @@ from pipeline.privacy import suppressions
 from pipeline.runs import trouble
 from pipeline.runs.deferrals import count_waiting, note_deferrals, park
 from pipeline.runs.poison import bisect, may_join
-from pipeline.runs.trouble import StepFailed, Trouble
+from pipeline.runs.trouble import Step, StepFailed, Trouble
 from pipeline.stages import retracted_statuses, stage_named
 
 PLAN = text("""
@@ -68,24 +70,26 @@ ON CONFLICT DO NOTHING
 RETURNING position
 """)
 
-# The contacts of a chunk without an outcome, with the address and the evidence of an earlier stage. The LIMIT and the
-# bounds keep the planner to the chunk's own rows while it has no statistics of a fresh run.
+# The contacts of a chunk without an outcome, with the fields of `Contact` in their order. The address and the evidence
+# are those of an earlier stage, if there is one. The LIMITs keep the planner to one look at a primary key per contact,
+# whatever it knows of the tables: without them it has read all outcomes of the chunk for each contact.
 UNDONE = text("""
 SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain,
-       coalesce(earlier.email, c.email) AS email, coalesce(earlier.evidence, '{}') AS evidence,
-       coalesce(d.times, 0) AS deferrals, coalesce(d.reason, '') AS deferred_for
+       coalesce(earlier.email, c.email) AS email, coalesce(d.times, 0), coalesce(d.reason, ''), earlier.evidence
 FROM contacts c
-LEFT JOIN deferrals d ON d.run_id = c.run_id AND d.stage = :stage AND d.position = c.position
-  AND d.position BETWEEN :first AND :last
+LEFT JOIN LATERAL (
+  SELECT d.times, d.reason FROM deferrals d
+  WHERE d.run_id = c.run_id AND d.stage = :stage AND d.position = c.position LIMIT 1
+) d ON true
+LEFT JOIN LATERAL (
+  SELECT o.position FROM outcomes o
+  WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position LIMIT 1
+) done ON true
 LEFT JOIN LATERAL (
   SELECT e.email, e.evidence FROM outcomes e
   WHERE e.run_id = c.run_id AND e.stage = :earlier_stage AND e.position = c.position LIMIT 1
 ) earlier ON true
-WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last
-  AND NOT EXISTS (
-    SELECT FROM outcomes o
-    WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position AND o.position BETWEEN :first AND :last
-  )
+WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last AND done.position IS NULL
 ORDER BY c.position
 """)
 
@@ -95,6 +99,7 @@ class Lease:
     """The right to work one chunk, until it ends or another lease has a higher token."""
 
     run_id: UUID
+    account_id: UUID
     stage: str
     number: int
     token: int
@@ -107,73 +112,92 @@ class Lease:
     """The chunk is one contact that broke its task every time. It gets an outcome without being loaded or worked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """Leases, and how many other chunks are free, as far as somebody looked."""
+
+    leases: Sequence[Lease] = ()
+    others: int = 0
+
+
 def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -> None:
     """Divide a stage into chunks of `size` contacts. A second call changes nothing."""
     session.execute(PLAN, {"run_id": run_id, "stage": stage, "contacts": contacts, "size": size})
 
 
-def lease_next(
-    session: Session, run: Run, stage: str, worker: str, seconds: float, max_tasks_per_run: int
-) -> Lease | None:
-    """Lease the next free chunk. None if there is none, or if `max_tasks_per_run` other workers work on the run.
+def lease_next(session: Session, run: Run, stage: str, worker: str, seconds: float, max_tasks_per_run: int) -> Leased:
+    """Lease the next free chunk, and look whether there are others for `max_tasks_per_run` tasks.
 
-    See `lease_several`.
+    None is leased if so many other workers work on the run. See `lease_several`.
     """
     if other_workers(session, run.id, worker) >= max_tasks_per_run:
-        return None
-    return next(iter(lease_several(session, run, stage, worker, seconds, count=1)), None)
+        return Leased()
+    return lease_several(session, run, stage, worker, seconds, count=1, look_at=max_tasks_per_run)
 
 
 def lease_several(
-    session: Session, run: Run, stage: str, worker: str, seconds: float, count: int, suspects: Sequence[int] = ()
-) -> Sequence[Lease]:
+    session: Session,
+    run: Run,
+    stage: str,
+    worker: str,
+    seconds: float,
+    count: int,
+    suspects: Sequence[int] = (),
+    look_at: int = 0,
+) -> Leased:
     """Lease the next free chunks, at most `count`, and of a throttled run one.
 
     Never more than half of the free ones, so that other processes find some. `suspects` are the numbers of attempts of
     the suspect chunks that the process works already: see `pipeline.runs.poison`. A chunk that broke its task several
-    times is bisected first. The caller must hold the lock on the run. Raises `ChunkExhausted` for a chunk that can't be
-    bisected, and for a run that keeps losing its chunk tasks.
+    times is bisected first. The caller must hold the lock on the run's row. Raises `ChunkExhausted` for a chunk that
+    can't be bisected, and for a run that keeps losing its chunk tasks.
     """
     if trouble.must_wait(session, run):
-        return ()
-    free = free_chunks(session, run.id, stage, 2 * count)
-    numbers = _choose(free, 1 if trouble.is_throttled(run) else min(count, -(-len(free) // 2)), suspects)
-    if not numbers:
-        return ()
-    _note_lost_leases(session, run, chunks := _chunks(session, run.id, stage, numbers))
-    count_waiting(session, run.id, stage, -sum(chunk.waiting for chunk in chunks))
-    poison = {chunk.number for chunk in chunks if bisect(session, chunk, worker)}
-    tokens = lease_chunks(session, run.id, stage, numbers, worker, seconds)
-    details = [{"chunk": chunk.number} for chunk in chunks]
-    add_events(session, run.id, EventKind.CHUNK_LEASED, details, stage=stage, worker=worker)
-    return [
+        return Leased()
+    free = free_chunks(session, run.id, stage, max(2 * count, look_at))
+    chosen = _choose(free, 1 if trouble.is_throttled(run) else min(count, -(-len(free) // 2)), suspects)
+    if not chosen:
+        return Leased()
+    count_waiting(session, run.id, stage, -sum(chunk.waiting for chunk in chosen))
+    tried = _chunks(session, run.id, stage, [chunk.number for chunk in chosen if chunk.attempts])
+    _note_lost_leases(session, run, tried)
+    poison = {chunk.number for chunk in tried if bisect(session, chunk, worker)}
+    tokens = lease_chunks(session, run.id, stage, [chunk.number for chunk in chosen], worker, seconds)
+    # A bisected chunk has lost contacts, and attempts.
+    as_it_is: dict[int, FreeChunk | RunChunk] = {chunk.number: chunk for chunk in chosen}
+    as_it_is |= {chunk.number: chunk for chunk in tried}
+    leases = [
         Lease(
             run.id,
+            run.account_id,
             stage,
-            chunk.number,
-            tokens[chunk.number],
+            number,
+            tokens[number],
             worker,
             chunk.first_position,
             chunk.last_position,
             chunk.attempts,
-            chunk.number in poison,
+            number in poison,
         )
-        for chunk in chunks
+        for number, chunk in sorted(as_it_is.items())
     ]
+    return Leased(leases, len(free) - len(leases))
 
 
-def _choose(free: Sequence[FreeChunk], count: int, suspects: Sequence[int]) -> Sequence[int]:
+def _choose(free: Sequence[FreeChunk], count: int, suspects: Sequence[int]) -> Sequence[FreeChunk]:
     """Take the first chunks that may be worked beside each other and beside the process's suspects."""
-    chosen: list[int] = []
+    chosen: list[FreeChunk] = []
     at_work = list(suspects)
     for chunk in free:
         if len(chosen) < count and may_join(chunk.attempts, at_work):
-            chosen.append(chunk.number)
+            chosen.append(chunk)
             at_work += [chunk.attempts] if chunk.attempts else []
     return chosen
 
 
 def _chunks(session: Session, run_id: UUID, stage: str, numbers: Sequence[int]) -> Sequence[RunChunk]:
+    if not numbers:
+        return ()
     of_stage = (RunChunk.run_id == run_id, RunChunk.stage == stage, RunChunk.number.in_(numbers))
     rows = select(RunChunk).where(*of_stage).order_by(RunChunk.number).execution_options(populate_existing=True)
     return session.scalars(rows).all()
@@ -246,57 +270,48 @@ def record(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
     return run
 
 
-def record_several(
-    session: Session, outcomes_of: Mapping[Lease, Sequence[Outcome]], seconds: float
-) -> tuple[Run, Collection[Lease]]:
-    """Write the outcomes of chunks of one stage and renew their leases in one step.
+def finish(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds: float) -> Run:
+    """`record` the last outcomes of a chunk: it is done. Raises `LeaseLost`."""
+    run, lost = record_several(session, {lease: outcomes}, seconds, worked=[lease])
+    if lost:
+        raise _lost(lease)
+    return run
 
-    Returns the run's fresh row and the leases that are lost, whose outcomes are not written. An outcome that exists
-    already is neither changed nor counted again. Raises `LeaseLost` if the run is over.
+
+def record_several(
+    session: Session,
+    outcomes_of: Mapping[Lease, Sequence[Outcome]],
+    seconds: float,
+    worked: Collection[Lease] = (),
+) -> tuple[Run, Collection[Lease]]:
+    """Write the outcomes of chunks of one stage in one step. Their leases are renewed, or end if they are `worked`.
+
+    Returns the run's fresh row, which is locked from then on, and the leases that are lost, whose outcomes are not
+    written. An outcome that exists already is neither changed nor counted again. Raises `LeaseLost` if the run is over.
     """
     of_all = next(iter(outcomes_of))
-    run = lock_run(session, of_all.run_id)
-    if run is None or run.status != RunStatus.RUNNING:
-        raise LeaseLost(f"run {of_all.run_id}, stage {of_all.stage}: the run is over")
-    lost = _renew(session, outcomes_of.keys(), seconds)
+    lock_run_for_recording(session, of_all.run_id)
+    with trouble.step(Step.FINISH if worked else Step.RECORD):
+        lost = _renew(session, outcomes_of.keys(), worked, seconds)
     outcomes: Sequence[Outcome] = [each for lease in outcomes_of if lease not in lost for each in outcomes_of[lease]]
-    if outcomes:
-        _write(session, run, of_all, outcomes)
-    return touch_run(session, run.id, seconds), lost
+    recorded = _write(session, of_all, outcomes) if outcomes else ()
+    overcomes = trouble.is_progress(recorded) or any(not lease.is_poison for lease in worked if lease not in lost)
+    run = note_progress(session, of_all.run_id, of_all.stage, seconds, len(recorded), overcomes=overcomes)
+    if run is None:
+        raise LeaseLost(f"run {of_all.run_id}, stage {of_all.stage}: the run is over")
+    return run, lost
 
 
-def _write(session: Session, run: Run, lease: Lease, outcomes: Sequence[Outcome]) -> None:
+def _write(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Write outcomes and all that follows from them; return the new ones."""
     retracted_status = stage_named(lease.stage).retracted_status
-    outcomes = suppressions.suppress(session, run.account_id, outcomes, retracted_status)
+    outcomes = suppressions.suppress(session, lease.account_id, outcomes, retracted_status)
     outcomes = _insert(session, lease, outcomes)
-    trouble.overcome_by(session, run.id, outcomes)
-    _count(session, lease, len(outcomes))
     if suppressed := [outcome.position for outcome in outcomes if outcome.reason is Reason.SUPPRESSED]:
-        retract_outcomes(session, run.id, suppressed, Reason.SUPPRESSED, retracted_statuses())
+        retract_outcomes(session, lease.run_id, suppressed, Reason.SUPPRESSED, retracted_statuses())
     learn_patterns(session, outcomes)
-    memory_of(lease.stage).remember(session, run.account_id, outcomes)
-
-
-def finish(session: Session, lease: Lease) -> None:
-    """`finish_several` for one chunk. Raises `LeaseLost`."""
-    if finish_several(session, [lease]):
-        raise _lost(lease)
-
-
-def finish_several(session: Session, leases: Sequence[Lease]) -> Collection[Lease]:
-    """Mark chunks of one stage as done, and return the leases that are lost.
-
-    If all other chunks of the stage wait, the run is parked until the first of them is due.
-    """
-    of_all = leases[0]
-    ended = finish_chunks(session, of_all.run_id, of_all.stage, {lease.number: lease.token for lease in leases})
-    finished = [lease for lease in leases if lease.number in ended]
-    details = [{"chunk": lease.number} for lease in finished]
-    add_events(session, of_all.run_id, EventKind.CHUNK_FINISHED, details, stage=of_all.stage, worker=of_all.worker)
-    if not all(lease.is_poison for lease in finished):
-        trouble.overcome(session, of_all.run_id)
-    park(session, of_all.run_id, of_all.stage)
-    return [lease for lease in leases if lease.number not in ended]
+    memory_of(lease.stage).remember(session, lease.account_id, outcomes)
+    return outcomes
 
 
 def release(session: Session, lease: Lease, reason: str) -> None:
@@ -343,28 +358,12 @@ def pause(session: Session, lease: Lease, seconds: float, reason: str) -> None:
     park(session, lease.run_id, lease.stage)
 
 
-def _renew(session: Session, leases: Collection[Lease], seconds: float) -> Collection[Lease]:
-    """Renew the leases, and return those that are lost."""
-    of_all = next(iter(leases))
-    numbers = [lease.number for lease in leases]
-    held = {
-        (number, token)
-        for number, token in session.execute(
-            update(RunChunk)
-            .where(
-                RunChunk.run_id == of_all.run_id,
-                RunChunk.stage == of_all.stage,
-                RunChunk.number.in_(numbers),
-                tuple_(RunChunk.number, RunChunk.token).in_([(lease.number, lease.token) for lease in leases]),
-                RunChunk.status == ChunkStatus.LEASED,
-                RunChunk.lease_expires_at > func.clock_timestamp(),
-            )
-            .values(lease_expires_at=end_of_lease(seconds))
-            .returning(RunChunk.number, RunChunk.token)
-            .execution_options(synchronize_session=False)
-        )
-    }
-    return [lease for lease in leases if (lease.number, lease.token) not in held]
+def _renew(session: Session, leases: Collection[Lease], worked: Collection[Lease], seconds: float) -> Collection[Lease]:
+    """Renew the leases, or end them with their chunks done; return those that are lost."""
+    of_all, tokens = next(iter(leases)), {lease.number: lease.token for lease in leases}
+    done = {lease.number for lease in worked}
+    held = renew_leases(session, of_all.run_id, of_all.stage, of_all.worker, tokens, done, seconds)
+    return [lease for lease in leases if lease.number not in held]
 
 
 def _insert(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
@@ -376,16 +375,7 @@ def _insert(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> Sequ
 
 
 def _contact(row: Row[Any]) -> Contact:
-    return Contact(**row._asdict() | {"evidence": Evidence.from_json(row.evidence)})
-
-
-def _count(session: Session, lease: Lease, inserted: int) -> None:
-    session.execute(
-        update(RunStage)
-        .where(RunStage.run_id == lease.run_id, RunStage.stage == lease.stage)
-        .values(done=RunStage.done + inserted)
-        .execution_options(synchronize_session=False)
-    )
+    return Contact._make((*row[:-1], Evidence.from_json(row.evidence or {})))
 
 
 def _earlier_address_stage(session: Session, lease: Lease) -> str | None:

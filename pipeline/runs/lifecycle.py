@@ -9,17 +9,16 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from models.database import allow_time_for
-from models.queries import has_unfinished_chunks, stages_of_run
+from models.queries import stages_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
-from models.status import TERMINAL_RUN_STATUSES, StageStatus
+from models.status import TERMINAL_RUN_STATUSES, RunStatus, StageStatus
 from models.transitions import (
     RunError,
     cancel_run,
     complete_run,
     complete_stage,
     fail_run,
-    forget_exports,
     lock_run,
     start_run,
     start_stage,
@@ -33,6 +32,7 @@ from pipeline.results.exports import ExportFile
 from pipeline.results.reports import data_source_mix, gap_report, preview
 from pipeline.runs import chunks, trouble
 from pipeline.runs.chunks import Lease
+from pipeline.runs.deferrals import park
 from pipeline.runs.trouble import Step
 from pipeline.stages import address_stages
 
@@ -58,7 +58,8 @@ def begin_stage(session: Session, run_id: UUID, stage: str, worker: str, chunk_s
         return Beginning.OVER
     if stages.get(stage) == StageStatus.COMPLETED:
         return Beginning.DONE
-    start_run(session, run_id, worker)
+    if run.status == RunStatus.PENDING:
+        start_run(session, run_id, worker)
     if stage == COMPILE:
         chunks.plan(session, run_id, COMPILE, contacts=1, size=1)
     elif start_stage(session, run_id, stage, worker):
@@ -68,18 +69,23 @@ def begin_stage(session: Session, run_id: UUID, stage: str, worker: str, chunk_s
 
 
 def advance(session: Session, run_id: UUID, stage: str, worker: str) -> bool:
-    """Complete the stage if all of its chunks are done; return whether this call completed it."""
-    return not has_unfinished_chunks(session, run_id, stage) and complete_stage(session, run_id, stage, worker)
+    """Complete the stage if all of its chunks are done; return whether this call completed it.
+
+    If all other chunks wait, the run is parked until the first of them is due. The caller holds the run's row.
+    """
+    if complete_stage(session, run_id, stage, worker):
+        return True
+    park(session, run_id, stage)
+    return False
 
 
 def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seconds: float) -> Run:
     """Write results, artifacts, rebate and the status `completed` in one step. Raises `LeaseLost`."""
-    run = chunks.record(session, lease, (), seconds)
+    lock_run(session, lease.run_id)
+    run = chunks.finish(session, lease, (), seconds)
     groups, counts = _counted(session, run)
     credits_back = at_most_charged(run, rebate_of_completed(run, counts))
     add_artifacts(session, run.id, [verified_contacts(counts), *exports])
-    chunks.finish(session, lease)
-    forget_exports(session, run.id)
     rebate(session, run, credits_back)
     complete_run(session, run.id, lease.worker, **_results(run, counts, groups, credits_back))
     return refreshed(session, run.id)

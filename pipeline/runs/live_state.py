@@ -60,7 +60,7 @@ def build(session: Session, run: Run, public_url: str = "") -> LiveState:
         stage_status={row.stage: row.status for row in stages if row.status != StageStatus.PENDING},
         progress=Progress(
             percent=percent(run.status, counts),
-            message=_message(session, run, counts),
+            message=_message(session, run, counts, has_waiting=any(row.waiting for row in stages)),
             stages={row.stage: StageProgress(done=row.done, total=row.total) for row in stages},
             updated_at=run.updated_at,
             error=_failure(run),
@@ -113,12 +113,13 @@ def _key(account_id: UUID, run_id: UUID) -> str:
     return f"growth:run:{account_id}:{run_id}"
 
 
-def _message(session: Session, run: Run, counts: Sequence[StageCount]) -> str:
+def _message(session: Session, run: Run, counts: Sequence[StageCount], *, has_waiting: bool) -> str:
     if run.status != RunStatus.RUNNING:
         return message(run, counts)
     if all(stage.status == StageStatus.COMPLETED for stage in counts):
-        return message(run, counts, exports_wait=exports_wait(session, run.id))
-    return message(run, counts, waiting(session, run.id))
+        # A run whose files wait is parked until then.
+        return message(run, counts, exports_wait=exports_wait(session, run.id) if run.parked_until else None)
+    return message(run, counts, waiting(session, run.id) if has_waiting else None)
 
 
 def _failure(run: Run) -> RunFailure | None:

@@ -27,12 +27,14 @@ PIECES = 10
 SUSPECTS_AT_ONCE = 32
 """How many chunks that broke their task once a process works at once: as many as it can lose by mere chance."""
 
+# The LIMIT keeps the planner to one look at the primary key per contact.
 UNDONE_POSITIONS = text("""
 SELECT c.position FROM contacts c
-WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last AND NOT EXISTS (
-  SELECT FROM outcomes o
-  WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position AND o.position BETWEEN :first AND :last
-)
+LEFT JOIN LATERAL (
+  SELECT o.position FROM outcomes o
+  WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position LIMIT 1
+) done ON true
+WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last AND done.position IS NULL
 ORDER BY c.position
 """)
 NEXT_NUMBER = text("SELECT max(number) + 1 FROM run_chunks WHERE run_id = :run_id AND stage = :stage")

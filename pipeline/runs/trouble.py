@@ -185,10 +185,9 @@ def overcome(session: Session, run_id: UUID) -> None:
     )
 
 
-def overcome_by(session: Session, run_id: UUID, outcomes: Iterable[Outcome]) -> None:
-    """Reset the count of failures if an outcome is more than an `internal_error`."""
-    if any(outcome.reason is not Reason.INTERNAL_ERROR for outcome in outcomes):
-        overcome(session, run_id)
+def is_progress(outcomes: Iterable[Outcome]) -> bool:
+    """Whether an outcome is more than an `internal_error`."""
+    return any(outcome.reason is not Reason.INTERNAL_ERROR for outcome in outcomes)
 
 
 def is_hopeless(run: Run) -> bool:

@@ -165,8 +165,7 @@ def test_a_chunk_task_whose_commit_is_not_confirmed_still_reports_that_its_stage
     begun = begin(process, looked_up_run, VERIFY, WORKER)
     assert begun.lease is not None
     with ending_session_at_commit(process.database, number) as commits:
-        assert begun.account_id is not None
-        left = ChunkTask(process, begun.account_id, begun.lease, lambda: None).work(has_free_chunks=False)
+        left = ChunkTask(process, begun.lease, lambda: None).work(has_free_chunks=False)
 
     assert commits[-1] > number
     assert left is not None

@@ -10,8 +10,10 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from models.database import Database
+from models.events import EventKind
 from models.queries import events_of_run, stages_of_run
 from models.run import Run
 from models.wire import ContactIn
@@ -95,20 +97,18 @@ def run_id(database: Database, people: Sequence[Person]) -> UUID:
     return started_run_of(database, people)
 
 
-def started_run_of(database: Database, people: Sequence[Person]) -> UUID:
-    """A run of these people, in one open chunk."""
+def started_run_of(database: Database, people: Sequence[Person], chunk_size: int = 100) -> UUID:
+    """A run of these people, in one open chunk or in several."""
     contacts = [ContactIn.model_validate(contact) for contact in contacts_of(people)]
     with database.transaction() as session:
         run_id = create_run(session, account(database).account_id, order_of(contacts), rate_card=RateCard()).run_id
-        lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, len(people))
+        lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, chunk_size)
     return run_id
 
 
 def work_chunk(process: Process, lease: Lease) -> StageLeft | None:
     """Work a chunk, and no other one."""
-    with process.database.transaction() as session:
-        account_id = session.get_one(Run, lease.run_id).account_id
-    return ChunkTask(process, account_id, lease, hand_on=lambda: None).work(has_free_chunks=False)
+    return ChunkTask(process, lease, hand_on=lambda: None).work(has_free_chunks=False)
 
 
 @contextmanager
@@ -221,6 +221,22 @@ def test_a_contact_that_breaks_the_stage_itself_is_isolated_and_gets_an_internal
     assert chunk_tasks < 3 * POISON_ATTEMPTS
 
 
+def test_a_task_that_begins_with_a_suspect_works_no_other_suspect_beside_it(
+    process: Process, database: Database, people: Sequence[Person]
+) -> None:
+    """If the process were killed, both would be blamed."""
+    run_id = started_run_of(database, people[:QUICK], chunk_size=1)
+    with database.transaction() as session:
+        session.execute(text("UPDATE run_chunks SET attempts = 2"))
+
+    left = ChunkTask(process, leased_chunk(database, run_id), hand_on=lambda: None).work(has_free_chunks=True)
+
+    with database.transaction() as session:
+        kinds = [event.kind for event in events_of_run(session, run_id) if "chunk" in event.detail]
+    assert kinds == [EventKind.CHUNK_LEASED, EventKind.CHUNK_FINISHED]
+    assert left == StageLeft(complete=False, has_free_chunks=True)
+
+
 def test_chunks_that_wait_for_slow_servers_hold_up_no_other(
     process: Process, database: Database, people: Sequence[Person]
 ) -> None:
@@ -231,7 +247,7 @@ def test_chunks_that_wait_for_slow_servers_hold_up_no_other(
         run_id = create_run(session, account_id, order_of(contacts), rate_card=RateCard()).run_id
         lifecycle.begin_stage(session, run_id, LOOKUP, WORKER, chunk_size=1)
 
-    task = ChunkTask(process, account_id, leased_chunk(database, run_id), hand_on=lambda: None)
+    task = ChunkTask(process, leased_chunk(database, run_id), hand_on=lambda: None)
     with ThreadPoolExecutor(1) as thread:
         working = thread.submit(task.work, has_free_chunks=True)
         wait_until_only_slow_contacts_remain(database, run_id)

@@ -1,16 +1,16 @@
-"""A small run waits for a free process, but not for the extra tasks of another account's large run."""
+"""A small run waits for no chunk of another account's large run."""
 
+from datetime import datetime
 from uuid import UUID
 
 from models.database import Database
 from models.events import EventKind
 from models.queries import events_of_run
+from models.run_event import RunEvent
 from tests.integration.conftest import Client, Population
 
-PROCESSES = 2
 
-
-def test_a_small_run_waits_for_no_more_chunks_of_a_large_one_than_there_are_processes(
+def test_a_small_run_begins_while_chunks_are_at_work_that_were_leased_before_it_was_created(
     client: Client, stranger: Client, population: Population, stack_database: Database
 ) -> None:
     large = client.create(population.crowd)
@@ -21,9 +21,23 @@ def test_a_small_run_waits_for_no_more_chunks_of_a_large_one_than_there_are_proc
     client.api.cancel_run(large)
 
     with stack_database.transaction() as session:
-        mine, others = (events_of_run(session, UUID(run_id)) for run_id in (small, large))
-    leases = [event.at for event in others if event.kind == EventKind.CHUNK_LEASED]
-    created, leased = (
-        next(event.at for event in mine if event.kind == kind) for kind in (EventKind.CREATED, EventKind.CHUNK_LEASED)
-    )
-    assert len([at for at in leases if created < at < leased]) <= PROCESSES
+        mine, others = (list(events_of_run(session, UUID(run_id))) for run_id in (small, large))
+    created, begun = (first_of(mine, kind) for kind in (EventKind.CREATED, EventKind.CHUNK_LEASED))
+    assert leased(others, created) - finished(others, begun)
+
+
+def first_of(events: list[RunEvent], kind: EventKind) -> datetime:
+    return next(event.at for event in events if event.kind == kind)
+
+
+def leased(events: list[RunEvent], until: datetime) -> set[tuple[str | None, int]]:
+    """The chunks that were leased by then."""
+    return {key(event) for event in events if event.kind == EventKind.CHUNK_LEASED and event.at < until}
+
+
+def finished(events: list[RunEvent], until: datetime) -> set[tuple[str | None, int]]:
+    return {key(event) for event in events if event.kind == EventKind.CHUNK_FINISHED and event.at < until}
+
+
+def key(event: RunEvent) -> tuple[str | None, int]:
+    return event.stage, event.detail["chunk"]

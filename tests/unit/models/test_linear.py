@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database import Database, open_database
-from models.queries import events_of_run, first_results, free_chunks, run_of_account, stream_results
+from models.queries import events_of_run, first_results, free_chunks, has_free_chunks, run_of_account, stream_results
 from models.run import Run
 from models.run_chunk import COMPILE
 from models.schema import Base, new_id
@@ -64,8 +64,7 @@ CAPS = Caps(per_run=Decimal(1_000_000), per_account_day=Decimal(1_000_000))
 def leased(session: Session, run_id: UUID, stage: str) -> Lease:
     run = lock_run(session, run_id)
     assert run is not None
-    lease = chunks.lease_next(session, run, stage, WORKER, LEASE_S, max_tasks_per_run=100)
-    assert lease is not None
+    (lease,) = chunks.lease_next(session, run, stage, WORKER, LEASE_S, max_tasks_per_run=5).leases
     return lease
 
 
@@ -74,13 +73,13 @@ def work_a_chunk(session: Session, run_id: UUID, stage: str) -> None:
     lifecycle.begin_stage(session, run_id, stage, WORKER, CHUNK)
     lease = leased(session, run_id, stage)
     touch_run(session, run_id, LEASE_S)
-    free_chunks(session, run_id, stage, 5)
+    has_free_chunks(session, run_id, stage)
     park(session, run_id, stage)
     batch = chunks.load(session, lease)
     assert len(batch.contacts) == CHUNK
     run = chunks.record(session, lease, [outcome_of(stage, contact.position) for contact in batch.contacts], LEASE_S)
     live_state.build(session, run)
-    chunks.finish(session, lease)
+    chunks.finish(session, lease, (), LEASE_S)
     lifecycle.advance(session, run_id, stage, WORKER)
 
 

@@ -78,6 +78,7 @@ def values_of(ids: Mapping[str, Any], edge: int) -> dict[str, list[Any]]:
         "deferrals": json.dumps([{"position": position, "seconds": edge, "reason": ""}]),
         "verdicts": json.dumps([known | {"evidence": {}}]),
         "kept": json.dumps([known | {"evidence": {}}]), "people": [b"0" * 32], "digests": [b"0" * 8],
+        "numbers": [position], "tokens": [edge], "worked": [True], "worker": "worker-1@test/1", "seconds": 30.0,
         "patterns": ["first"], "confirmed": [edge], "refused": [edge],
     }  # fmt: skip
     counts = {"first": [edge - 1, edge], "last": [edge], "reach": [250, 2000, edge], "count": [edge]}

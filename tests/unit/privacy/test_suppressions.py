@@ -155,8 +155,7 @@ def test_an_address_put_on_the_list_between_the_stages_is_removed_and_paid_back(
     run_id = begun(database, owner)
     lease = leased_chunk(database, run_id)
     with database.transaction() as session:
-        chunks.record(session, lease, [found(0), found(1)], LEASE_S)
-        chunks.finish(session, lease)
+        chunks.finish(session, lease, [found(0), found(1)], LEASE_S)
         lifecycle.advance(session, run_id, LOOKUP, WORKER)
         lifecycle.begin_stage(session, run_id, VERIFY, WORKER, 2)
     put(database, owner, "given.family0@alpha.test")

@@ -136,8 +136,7 @@ class AnyInterleaving(RuleBasedStateMachine):
             if lease.stage == COMPILE:
                 lifecycle.complete(session, lease, [], LEASE_S)
             else:
-                chunks.record(session, lease, outcomes, LEASE_S)
-                chunks.finish(session, lease)
+                chunks.finish(session, lease, outcomes, LEASE_S)
                 lifecycle.advance(session, self.run_id, lease.stage, WORKER)
 
         self.write(lease, finish)

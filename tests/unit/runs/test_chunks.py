@@ -107,11 +107,15 @@ def pause(session: Session, lease: Lease) -> None:
     chunks.pause(session, lease, 5, "ENOSPC")
 
 
+def finish(session: Session, lease: Lease) -> None:
+    chunks.finish(session, lease, (), LEASE_S)
+
+
 def fail_attempt(session: Session, lease: Lease) -> None:
     chunks.fail_attempt(session, lease, StepFailed(Step.LOAD, "database error 22003"))
 
 
-@pytest.mark.parametrize("end", [chunks.finish, fail_attempt, release, pause])
+@pytest.mark.parametrize("end", [finish, fail_attempt, release, pause])
 @pytest.mark.parametrize(
     "is_done", [False, True], ids=["another chunk task took it over", "another chunk task finished it"]
 )
@@ -239,7 +243,7 @@ def test_confirmed_patterns_of_a_domain_are_known_to_later_chunks(database: Data
 def lease_in(session, run_id):  # type: ignore[no-untyped-def]
     from models.transitions import lock_run
 
-    return chunks.lease_next(session, lock_run(session, run_id), LOOKUP, WORKER, LEASE_S, 8)
+    return next(iter(chunks.lease_next(session, lock_run(session, run_id), LOOKUP, WORKER, LEASE_S, 8).leases), None)
 
 
 def test_a_chunk_released_is_no_failed_attempt(database: Database) -> None:

@@ -129,11 +129,15 @@ def test_a_stopped_run_leaves_no_chunk_open_or_leased(
     assert waiting == 0
 
 
+def finish(session: Session, lease: Lease) -> None:
+    chunks.finish(session, lease, (), LEASE_S)
+
+
 def fail_attempt(session: Session, lease: Lease) -> None:
     chunks.fail_attempt(session, lease, StepFailed(Step.WORK, "ValueError"))
 
 
-@pytest.mark.parametrize("end", [chunks.finish, fail_attempt])
+@pytest.mark.parametrize("end", [finish, fail_attempt])
 def test_a_chunk_task_that_comes_back_to_a_stopped_run_has_lost_its_lease(
     stopped_lease: Lease, database: Database, end: Callable[[Session, Lease], None]
 ) -> None:
