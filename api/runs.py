@@ -1,12 +1,13 @@
 """Routes for runs: create, read, cancel, retry, download."""
 
+import json
 import logging
 import re
 from typing import Annotated, Any
 from uuid import UUID
 
 import redis
-from fastapi import APIRouter, Header, HTTPException, Request, Response
+from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
@@ -16,11 +17,14 @@ from api.document import body_of
 from api.process_pool import run_by_size
 from api.resources import Resources, database_of, redis_of, settings_of
 from api.slots import CANCEL, CHANGE, LIST
+from models.bounds import RESULTS
 from models.queries import events_of_run, export_of_account, run_of_account
 from models.run import Run
 from models.wire import (
+    EmailStatus,
     ErrorBody,
     IdempotencyKey,
+    ResultsPage,
     RunAccepted,
     RunAcceptedPreview,
     RunRequest,
@@ -31,6 +35,7 @@ from models.wire import (
 from pipeline.credits import RateCard
 from pipeline.errors import UnknownRun
 from pipeline.results.formats import MIME_TYPES
+from pipeline.results.pages import as_json, read_page
 from pipeline.runs import live_state
 from pipeline.runs.create import CreatedRun, create_run
 from pipeline.runs.lifecycle import cancel as cancel_run
@@ -110,6 +115,26 @@ def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
             raise UnknownRun.with_this_id()
         rows = events_of_run(session, known_id)
         return Timeline(events=[TimelineEvent.model_validate(row, from_attributes=True) for row in rows])
+
+
+@runs.get("/runs/{run_id}/results", response_model=ResultsPage, dependencies=[LIST])
+def results(
+    request: Request,
+    account_id: AccountId,
+    run_id: str,
+    after: Annotated[str, Query(pattern="^([0-9]{1,9})?$")] = "",
+    status: Annotated[list[EmailStatus] | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=RESULTS.most)] = RESULTS.most,
+) -> Response:
+    """The results so far, page by page in the order in which the contacts were sent, also while the run works."""
+    known_id = _run_id(run_id)
+    with database_of(request).transaction() as session:
+        run = run_of_account(session, known_id, account_id)
+        if run is None:
+            raise UnknownRun.with_this_id()
+        page = read_page(session, run, int(after) if after else -1, status, limit)
+    head = json.dumps({"status": run.status, "next": None if page.next is None else str(page.next)})
+    return Response(f'{head[:-1]}, "results": {as_json(page.rows, run.extra_columns)}}}', media_type="application/json")
 
 
 class _FilePart(FileResponse):

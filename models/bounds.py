@@ -32,6 +32,7 @@ FIELDS = Bound(50, "fields of an object around the contacts")
 PREVIEW_ROWS = Bound(100, "`preview_rows`")
 IDEMPOTENCY_KEY = Bound(255, "characters of an `Idempotency-Key`, which are printable ASCII")
 ENTRIES = Bound(10_000, "entries of one request for the suppression list, or of one page of it")
+RESULTS = Bound(1_000, "contacts of one page of results")
 PEOPLE = Bound(1_000, "people in one erasure")
 
 BOUNDS = tuple(bound for bound in list(globals().values()) if isinstance(bound, Bound))

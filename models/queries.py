@@ -28,7 +28,7 @@ ResultRow = Sequence[Any]
 # The verdict decides if there is one. Columns of a stage without an outcome are NULL.
 RESULT_COLUMNS = """
 SELECT c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email AS input_email, found.email,
-       CASE WHEN found.email IS NULL THEN l.status ELSE coalesce(v.status, 'unverified') END,
+       CASE WHEN found.email IS NULL THEN l.status ELSE coalesce(v.status, 'unverified') END AS email_status,
        CASE WHEN found.email IS NULL THEN coalesce(nullif(l.reason, ''), v.reason)
             WHEN v.status IS NULL THEN l.reason ELSE v.reason END,
        CASE WHEN found.email IS NULL THEN 0 WHEN v.status IS NULL THEN l.score ELSE v.score END,
@@ -51,6 +51,25 @@ LEFT JOIN LATERAL (
 CROSS JOIN LATERAL (SELECT coalesce(l.email, v.email) AS email) found
 WHERE c.run_id = :run_id AND NOT c.erased AND c.input_row < :count
 ORDER BY c.input_row LIMIT :count
+""")  # noqa: S608 - a constant of ours
+
+# Of so many contacts after a row those that a stage has worked. The outcomes are found as above.
+RESULTS_AFTER = text(f"""
+SELECT * FROM (
+  {RESULT_COLUMNS}, c.input_row
+  FROM contacts c
+  LEFT JOIN LATERAL (
+    SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :finding AND o.position = c.position LIMIT 1
+  ) l ON true
+  LEFT JOIN LATERAL (
+    SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :judging AND o.position = c.position LIMIT 1
+  ) v ON true
+  CROSS JOIN LATERAL (SELECT coalesce(l.email, v.email) AS email) found
+  WHERE c.run_id = :run_id AND NOT c.erased AND c.input_row > :after AND c.input_row <= :last
+    AND num_nonnulls(l.run_id, v.run_id) > 0
+) AS worked
+WHERE CAST(:statuses AS text[]) IS NULL OR email_status = ANY(:statuses)
+ORDER BY input_row LIMIT :count
 """)  # noqa: S608 - a constant of ours
 
 # For all contacts: contacts and outcomes are read in the order of their primary keys, and sorted in the end.
@@ -178,6 +197,24 @@ def first_results(
 ) -> Sequence[Row[Any]]:
     """The result rows of the first `count` contacts in the client's order, without those that are deleted."""
     return session.execute(FIRST_RESULTS, _of_stages(run_id, finding, judging) | {"count": count}).all()
+
+
+def results_after(
+    session: Session,
+    run_id: UUID,
+    after: int,
+    last: int,
+    statuses: Sequence[str] | None,
+    count: int,
+    finding: str | None,
+    judging: str | None,
+) -> Sequence[Row[Any]]:
+    """The result rows of worked contacts whose `input_row` is above `after`, up to `last`: at most `count`.
+
+    Behind the columns of a `ResultRow` each has its `input_row`.
+    """
+    wanted = {"after": after, "last": last, "statuses": list(statuses) if statuses else None, "count": count}
+    return session.execute(RESULTS_AFTER, _of_stages(run_id, finding, judging) | wanted).all()
 
 
 def stream_results(

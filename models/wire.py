@@ -32,6 +32,7 @@ KNOWS_COMPANIES = "knows_companies"
 
 Preset = Literal["full_pipeline", "verify_existing_emails"]
 ExportFormat = Literal["csv", "json"]
+EmailStatus = Literal["valid", "risky", "invalid", "unknown", "unverified", "not_found"]
 ContactField = Literal["email", "first_name", "last_name", "full_name", "company", "domain"]
 
 
@@ -229,6 +230,17 @@ class RunState(BaseModel):
     preview: dict[str, Any]
     data_source_mix: dict[str, Any]
     gap_report: dict[str, Any]
+
+
+class ResultsPage(BaseModel):
+    """A page of results. `next` is the `after` of the next page, if there is one.
+
+    Until `status` is final, contacts may be added and results may change.
+    """
+
+    status: str
+    results: list[dict[str, Any]]
+    next: str | None
 
 
 class TimelineEvent(BaseModel):

@@ -106,8 +106,8 @@ def test_another_accounts_run_looks_like_a_missing_one(
     client.finished(run_id)
     unknown = stranger.http.get(f"/api/v1/growth/runs/{uuid4()}")
 
-    for url in (f"/api/v1/growth/runs/{run_id}", f"/api/v1/growth/runs/{run_id}/exports/contacts_csv"):
-        theirs = stranger.http.get(url)
+    for path in ("", "/results", "/exports/contacts_csv"):
+        theirs = stranger.http.get(f"/api/v1/growth/runs/{run_id}{path}")
         assert theirs.status_code == 404
     assert stranger.http.get(f"/api/v1/growth/runs/{run_id}").json() == unknown.json()
 
@@ -273,6 +273,51 @@ def test_a_range_of_an_export_is_served_and_one_outside_of_it_is_refused(
     assert "bytes" in refusal(beyond)
     head = client.http.head(url)
     assert (head.status_code, head.headers["Content-Length"], head.content) == (200, str(size), b"")
+
+
+def all_results(client: Client, run_id: str, **query: str) -> list[dict[str, object]]:
+    results: list[dict[str, object]] = []
+    after: str | None = ""
+    while after is not None:
+        response = client.http.get(f"/api/v1/growth/runs/{run_id}/results", params={"after": after, **query})
+        assert response.status_code == 200
+        page = response.json()
+        results += page["results"]
+        after = page["next"]
+    return results
+
+
+def test_results_page_by_page_are_the_records_of_the_export(client: Client, population: Population) -> None:
+    state = client.finished(client.create(population.hundred))
+    (handle,) = [h for h in state["export_handles"] if h["format"] == "json"]
+    exported = client.http.get(handle["download_url"]).json()
+
+    assert all_results(client, state["run_id"], limit="7") == exported
+    valid = all_results(client, state["run_id"], limit="7", status="valid")
+    assert valid == [record for record in exported if record["email_status"] == "valid"]
+
+
+def test_results_of_a_running_run_are_in_the_contacts_order_and_those_that_it_has_so_far(
+    client: Client, population: Population
+) -> None:
+    run_id = client.create(population.crowd)
+    client.states(run_id, until=lambda state: state["progress"]["percent"] > 5)
+
+    ids = [result["crm_id"] for result in all_results(client, run_id, limit="100")]
+
+    order = {person.crm_id: place for place, person in enumerate(population.crowd)}
+    places = [order[str(crm_id)] for crm_id in ids]
+    assert places
+    assert places == sorted(set(places))
+    client.finished(run_id)
+
+
+@pytest.mark.parametrize("query", ["after=x", "after=-1", "status=nice", "limit=0", "limit=1001"])
+def test_odd_parameters_of_results_are_422(client: Client, population: Population, query: str) -> None:
+    run_id = client.create(population.hundred[:1])
+
+    assert client.http.get(f"/api/v1/growth/runs/{run_id}/results?{query}").status_code == 422
+    client.finished(run_id)
 
 
 def crm_ids(response: httpx.Response, export_format: str) -> list[str]:
