@@ -34,7 +34,7 @@ from models.wire import (
 )
 from pipeline.credits import RateCard
 from pipeline.errors import UnknownRun
-from pipeline.results.formats import MIME_TYPES
+from pipeline.results.formats import FORMATS
 from pipeline.results.pages import as_json, read_page
 from pipeline.runs import live_state
 from pipeline.runs.create import CreatedRun, create_run
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 ERRORS = {status: {"model": ErrorBody} for status in (400, 401, 402, 403, 404, 408, 409, 422, 429, 503)}
 
-FILES: dict[str, Any] = {mime_type: {"schema": {"type": "string"}} for mime_type in MIME_TYPES.values()}
+FILES: dict[str, Any] = {spec.mime_type: {"schema": {"type": "string"}} for spec in FORMATS.values()}
 FILE_STATUSES = {200: "The file", 206: "The part of it that `Range` requests"}
 EXPORT = "/runs/{run_id}/exports/{asset_id}"
 
@@ -177,7 +177,7 @@ def download(request: Request, account_id: AccountId, run_id: str, asset_id: str
     if not path.is_file():
         log.error("run %s: export %s is missing on disk", known_id, asset_id)
         raise UnknownRun("This export file is no longer stored: create the run again.")
-    return _FilePart(path, media_type=export.mime_type, filename=f"{known_id}.{export.format}")
+    return _FilePart(path, media_type=export.mime_type, filename=f"{known_id}.{FORMATS[str(export.format)].extension}")
 
 
 def _accepted(created: CreatedRun) -> RunAccepted:

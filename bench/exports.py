@@ -39,6 +39,7 @@ from models.queries import FIRST_RESULTS, READ_ALL, stream_results
 from models.run import Run
 from models.schema import new_id
 from pipeline.results.exports import discard, write_exports
+from pipeline.results.rows import Table as RunTable
 from pipeline.results.rows import export_columns, our_columns, result_contact
 from pipeline.stages import address_stages
 
@@ -135,7 +136,7 @@ def write(session: Session, place: Path, run_id: UUID, formats: Sequence[str]) -
     """Write these files of a run, as a worker does, but for the lease."""
     run = session.get_one(Run, run_id)
     with closing(stream_results(session, run_id, *address_stages(run.preset))) as rows:
-        discard(place, write_exports(place, run_id, formats, run.extra_columns, rows))
+        discard(place, write_exports(place, run_id, formats, RunTable(run.extra_columns), rows))
 
 
 def copy(session: Session, place: Path, run_id: UUID) -> None:

@@ -34,6 +34,11 @@ def choose_export(state: Mapping[str, Any], export_format: str) -> Mapping[str, 
     raise ApiError(f"This run has no {export_format} export. {state['progress']['message']}")
 
 
+def name_of(run_id: str, export_format: str) -> str:
+    """The name of the file that an export is saved as."""
+    return f"{run_id}.{export_format}{'.csv' if export_format.startswith('excel') else ''}"
+
+
 def save_export(client: ApiClient, run_id: str, handle: Mapping[str, Any], place: Path) -> None:
     """Download an export completely or not at all. `-` and pipes get it after it has been checked.
 

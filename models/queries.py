@@ -83,6 +83,19 @@ WHERE c.run_id = :run_id AND NOT c.erased
 ORDER BY c.input_row
 """)
 
+# Numbers beyond what a type holds exactly are text, and so is a column that has several types.
+TYPES_OF_COLUMNS = text("""
+SELECT key, CASE
+    WHEN bool_and(value ~ '^(-?[1-9][0-9]{0,17}|0|null)$') THEN 'integer'
+    WHEN bool_and(type IN ('number', 'null') AND value !~ '[0-9.]{17}') THEN 'number'
+    WHEN bool_and(type IN ('boolean', 'null')) THEN 'boolean'
+    ELSE 'text' END AS type
+FROM contacts c, json_each(c.extra) AS e (key, json),
+  LATERAL (SELECT json_typeof(json) AS type, CAST(json AS text) AS value) v
+WHERE c.run_id = :run_id AND NOT c.erased
+GROUP BY key HAVING bool_or(type <> 'null')
+""")
+
 # The only plan that is left is a merge of primary keys, whatever the planner knows of the tables. The statement takes
 # as long as whoever reads it: a slow disk must not end it.
 READ_ALL = text("""
@@ -226,6 +239,11 @@ def stream_results(
     """
     session.execute(READ_ALL)
     return stream_rows(session, ALL_RESULTS, _of_stages(run_id, finding, judging), ROWS_AT_ONCE)
+
+
+def types_of_columns(session: Session, run_id: UUID) -> dict[str, Any]:
+    """The types of the further columns of a run's contacts: `text`, `integer`, `number` or `boolean`."""
+    return {row.key: row.type for row in session.execute(TYPES_OF_COLUMNS, {"run_id": run_id})}
 
 
 def free_chunks(session: Session, run_id: UUID, stage: str, count: int) -> Sequence[FreeChunk]:

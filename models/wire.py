@@ -31,7 +31,10 @@ KNOWS_COMPANIES = "knows_companies"
 """A key in the validation context: contacts may have a company and no domain, since the engine knows companies."""
 
 Preset = Literal["full_pipeline", "verify_existing_emails"]
-ExportFormat = Literal["csv", "json"]
+ExportFormat = Literal[
+    "csv", "json", "ndjson", "xlsx", "parquet",
+    "excel", "excel_de", "excel_es", "excel_fr", "excel_it", "excel_nl", "excel_pl", "excel_pt",
+]  # fmt: skip
 EmailStatus = Literal["valid", "risky", "invalid", "unknown", "unverified", "not_found"]
 ContactField = Literal["email", "first_name", "last_name", "full_name", "company", "domain"]
 

@@ -26,6 +26,7 @@ from models.wire import ContactIn
 from pipeline.credits import RateCard
 from pipeline.mail.network import MailNetwork
 from pipeline.results.exports import put_in_place, write_exports
+from pipeline.results.rows import Table
 from pipeline.runs import lifecycle, live_state
 from pipeline.runs.create import create_run
 from settings import Settings
@@ -78,7 +79,7 @@ class OldRuns:
         lease = leased_chunk(self.database, run_id, COMPILE)
         with self.database.transaction() as session:
             rows = first_results(session, run_id, count, LOOKUP, VERIFY)
-            exports = write_exports(self.exports, run_id, ["csv", "json"], ["private_column"], [rows])
+            exports = write_exports(self.exports, run_id, ["csv", "json"], Table(["private_column"]), [rows])
             lifecycle.complete(session, lease, exports, LEASE_S)
             put_in_place(self.exports, run_id, exports)
         return self._ended(run_id, days_ago)

@@ -27,7 +27,7 @@ from worker.attempts import fail_attempt
 from worker.chain import begin
 from worker.commit_retry import retry_commit, retry_commit_of_end, work_under
 from worker.dispatch import broker_may_be_away, send_chain
-from worker.export import WorkerStops, disk_error, stream_files, write_files
+from worker.export import WorkerStops, disk_error, stream_files, table_of, write_files
 from worker.process import Process
 
 PAUSE_S = 5.0
@@ -98,7 +98,7 @@ def _write(process: Process, session: Session, run: Run) -> list[ExportFile]:
         return []
     with idle_transaction_allowed(session):
         rows = first_results(session, run.id, run.contact_count, *address_stages(run.preset))
-        return write_files(process, run, [rows])
+        return write_files(process, run, table_of(session, run), [rows])
 
 
 def _stream(process: Process, lease: Lease, session: Session) -> list[ExportFile]:

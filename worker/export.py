@@ -14,12 +14,14 @@ from sqlalchemy.orm import Session
 
 from models.database import idle_transaction_allowed
 from models.postgres_errors import QUERY_CANCELED, PostgresUnavailable, StatementTimeout
-from models.queries import ResultRow, exports_of_run, stream_results
+from models.queries import ResultRow, exports_of_run, stream_results, types_of_columns
 from models.run import Run
 from pipeline.errors import LeaseLost, traced
 from pipeline.results import export_lease
 from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease
 from pipeline.results.exports import ExportFile, discard, put_in_place, remove_exports, write_exports
+from pipeline.results.formats import TYPED
+from pipeline.results.rows import Table
 from pipeline.runs import live_state
 from pipeline.runs.lifecycle import refreshed
 from pipeline.runs.live_state import LiveState
@@ -61,17 +63,24 @@ def stream_files(process: Process, session: Session, run: Run, renew: Callable[[
     """
     if not run.export_formats:
         return []
-    with (
-        idle_transaction_allowed(session),
-        closing(stream_results(session, run.id, *address_stages(run.preset))) as batches,
-    ):
-        return write_files(process, run, _renewing(process, batches, renew))
+    with idle_transaction_allowed(session):
+        with _renewed_meanwhile(process, renew):
+            table = table_of(session, run)
+        with closing(stream_results(session, run.id, *address_stages(run.preset))) as batches:
+            return write_files(process, run, table, _renewing(process, batches, renew))
 
 
-def write_files(process: Process, run: Run, batches: Iterable[Sequence[ResultRow]]) -> list[ExportFile]:
+def table_of(session: Session, run: Run) -> Table:
+    """What formats need to know of a run. For some of them this looks at all of its contacts."""
+    is_typed = run.extra_columns and not TYPED.isdisjoint(run.export_formats)
+    types = types_of_columns(session, run.id) if is_typed else {}
+    return Table(run.extra_columns, run.contact_count, types)
+
+
+def write_files(process: Process, run: Run, table: Table, batches: Iterable[Sequence[ResultRow]]) -> list[ExportFile]:
     """Write all files of a run from its result rows. Raises as `stream_files` does."""
     rows = _until_told_to_stop(process, batches)
-    return write_exports(process.settings.export_dir, run.id, run.export_formats, run.extra_columns, rows)
+    return write_exports(process.settings.export_dir, run.id, run.export_formats, table, rows)
 
 
 def disk_error(error: OSError) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from models.artifact import EXPORT, Artifact
 from pipeline.credits import Delivered
 from pipeline.results.exports import ExportFile
+from pipeline.results.formats import FORMATS
 
 NO_FILE = dict.fromkeys(("format", "mime_type", "bytes", "sha256", "storage_key"))
 
@@ -43,4 +44,4 @@ def retract_exports(session: Session, run_id: UUID) -> None:
 def _row(export: ExportFile) -> dict[str, Any]:
     columns = asdict(export)
     del columns["unfinished"]
-    return {"label": f"Contacts ({export.format.upper()})", "kind": EXPORT, **columns}
+    return {"label": f"Contacts ({FORMATS[export.format].label})", "kind": EXPORT, **columns}

@@ -15,7 +15,8 @@ from typing import BinaryIO
 from uuid import UUID, uuid4
 
 from models.queries import ResultRow
-from pipeline.results.formats import FORMATS, MIME_TYPES
+from pipeline.results.formats import FORMATS
+from pipeline.results.rows import Table
 
 PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
 SYNC_EVERY = 4_000_000
@@ -43,7 +44,7 @@ def write_exports(
     directory: Path,
     run_id: UUID,
     formats: Iterable[str],
-    extra_columns: Sequence[str],
+    table: Table,
     batches: Iterable[Sequence[ResultRow]],
 ) -> list[ExportFile]:
     """Write all exports of a run beside their places, while its result rows are read once.
@@ -57,7 +58,7 @@ def write_exports(
     files: list[_UnfinishedFile] = []
     try:
         # One after the other: if the second can't be created, the first is deleted.
-        files += (_UnfinishedFile(directory, run_id, name, extra_columns) for name in formats)
+        files += (_UnfinishedFile(directory, run_id, name, table) for name in formats)
         for file in files:
             file.write_head()
         for rows in batches:
@@ -120,8 +121,9 @@ def _remove_all_but(names: Collection[str], place: Path) -> None:
 class _UnfinishedFile:
     """One export while it is written."""
 
-    def __init__(self, directory: Path, run_id: UUID, name: str, extra_columns: Sequence[str]) -> None:
-        self._run_id, self._name, self._format = run_id, name, FORMATS[name](extra_columns)
+    def __init__(self, directory: Path, run_id: UUID, name: str, table: Table) -> None:
+        self._run_id, self._name, self._spec = run_id, name, FORMATS[name]
+        self._format = self._spec.make(table)
         self._unfinished = f"{run_id}/.contacts.{name}.{uuid4().hex}"
         self._path = directory / self._unfinished
         self._digest = hashlib.sha256()
@@ -143,11 +145,11 @@ class _UnfinishedFile:
         return ExportFile(
             asset_id=f"contacts_{self._name}",
             format=self._name,
-            mime_type=MIME_TYPES[self._name],
+            mime_type=self._spec.mime_type,
             rows=self._rows,
             bytes=self._bytes,
             sha256=self._digest.hexdigest(),
-            storage_key=f"{self._run_id}/contacts.{self._name}",
+            storage_key=f"{self._run_id}/contacts.{self._spec.extension}",
             unfinished=self._unfinished,
         )
 
@@ -159,8 +161,7 @@ class _UnfinishedFile:
         with suppress(OSError):
             self._path.unlink()
 
-    def _append(self, text: str) -> None:
-        data = text.encode()
+    def _append(self, data: bytes) -> None:
         self._digest.update(data)
         self._bytes += len(data)
         self._unsynced += self._file.write(data)

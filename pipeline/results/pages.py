@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from models.queries import ResultRow, results_after
 from models.run import Run
 from pipeline.errors import UnknownRun
-from pipeline.results.formats import JsonFormat
+from pipeline.results.rows import Table
+from pipeline.results.text_formats import JsonFormat
 from pipeline.stages import address_stages
 
 MOST_SEARCHED = 5_000
@@ -39,5 +40,5 @@ def read_page(session: Session, run: Run, after: int, statuses: Sequence[str] | 
 
 def as_json(rows: Sequence[ResultRow], extra_columns: Sequence[str]) -> str:
     """The rows as they are in a JSON export."""
-    made = JsonFormat(extra_columns)
-    return made.head() + (made.rows(rows) if rows else "") + made.tail()
+    made = JsonFormat(Table(extra_columns))
+    return (made.head() + made.rows(rows) + made.tail()).decode()

@@ -24,6 +24,7 @@ from models.wire import ContactIn, GoalPlan, IdempotencyKey
 from pipeline.credits import RateCard, charge, require_credits
 from pipeline.errors import IdempotencyConflict, InvalidInput, UnknownAccount
 from pipeline.mail.address.syntax import normalise_domain
+from pipeline.results.formats import check_size
 from pipeline.stages import stages_of
 
 NEVER_SENT_AFTER_S = 5
@@ -59,6 +60,7 @@ def create_run(
     another body.
     """
     _check_key(idempotency_key)
+    _check_formats(plan)
     # Before the first statement: for a large plan this takes seconds, in which the transaction would be idle.
     extra_columns, digest = _extra_columns(plan.input_assets.contacts), _digest(plan) if idempotency_key else None
     _check_account(session, account_id)
@@ -95,6 +97,11 @@ def _check_key(idempotency_key: str | None) -> None:
     except ValidationError as error:
         most = IDEMPOTENCY_KEY.most
         raise InvalidInput(f"The Idempotency-Key must be 1 to {most} printable ASCII characters: change it.") from error
+
+
+def _check_formats(plan: GoalPlan) -> None:
+    for name in plan.output.export_formats:
+        check_size(name, len(plan.input_assets.contacts))
 
 
 def _insert_run(

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 import redis
+from python_calamine import CalamineWorkbook
 from sqlalchemy import text
 
 from models.database import Database
@@ -238,20 +240,19 @@ def test_preview_rows_are_returned_as_result_handles(client: Client, population:
     assert {"email", "email_status", "email_reason", "email_score", "email_source"} <= set(contacts[0])
 
 
-@pytest.mark.parametrize("export_format", ["csv", "json"])
-def test_an_export_has_each_contact_in_its_order_and_its_checksum(
-    client: Client, population: Population, export_format: str
-) -> None:
-    state = client.finished(client.create(population.hundred))
-    (handle,) = [h for h in state["export_handles"] if h["format"] == export_format]
+def test_each_export_has_each_contact_in_its_order_and_its_checksum(client: Client, population: Population) -> None:
+    formats = ["csv", "json", "ndjson", "xlsx", "parquet", "excel", "excel_de"]
+    body = plan(*contacts_of(population.hundred), export_formats=formats)
+    state = client.finished(client.http.post(RUN, json=body).json()["run_id"])
 
-    response = client.http.get(handle["download_url"])
-
-    assert (len(response.content), handle["rows"]) == (handle["bytes"], len(population.hundred))
-    assert hashlib.sha256(response.content).hexdigest() == handle["sha256"]
-    assert response.headers["content-type"].startswith(handle["mime_type"])
-    ids = crm_ids(response, export_format)
-    assert ids == [person.crm_id for person in population.hundred]
+    handles = {handle["format"]: handle for handle in state["export_handles"]}
+    assert sorted(handles) == sorted(formats)
+    for export_format, handle in handles.items():
+        response = client.http.get(handle["download_url"])
+        assert (len(response.content), handle["rows"]) == (handle["bytes"], len(population.hundred))
+        assert hashlib.sha256(response.content).hexdigest() == handle["sha256"]
+        assert response.headers["content-type"].startswith(handle["mime_type"])
+        assert crm_ids(response, export_format) == [person.crm_id for person in population.hundred]
 
 
 def test_a_range_of_an_export_is_served_and_one_outside_of_it_is_refused(
@@ -323,7 +324,16 @@ def test_odd_parameters_of_results_are_422(client: Client, population: Populatio
 def crm_ids(response: httpx.Response, export_format: str) -> list[str]:
     if export_format == "json":
         return [contact["crm_id"] for contact in json.loads(response.content)]
-    return [row["crm_id"] for row in csv.DictReader(io.StringIO(response.text, newline=""))]
+    if export_format == "ndjson":
+        return [json.loads(line)["crm_id"] for line in response.text.splitlines()]
+    if export_format == "parquet":
+        return pq.read_table(io.BytesIO(response.content))["crm_id"].to_pylist()
+    if export_format == "xlsx":
+        header, *rows = CalamineWorkbook.from_filelike(io.BytesIO(response.content)).get_sheet_by_index(0).to_python()
+        return [str(row[header.index("crm_id")]) for row in rows]
+    text = response.content.decode("utf-8-sig")
+    delimiter = ";" if export_format == "excel_de" else ","
+    return [row["crm_id"] for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)]
 
 
 def test_verify_existing_emails_verifies_supplied_addresses(client: Client, population: Population) -> None:

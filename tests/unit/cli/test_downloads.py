@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cli.client import ApiClient, ApiError
-from cli.downloads import choose_export, save_export
+from cli.downloads import choose_export, name_of, save_export
 from cli.exit_codes import CommandFailed
 from cli.whole_file import Unwritable, whole_file
 from tests.unit.cli.scripted_api import CUT, RUN_ID, Answer, refusal, scripted_api, state
@@ -156,3 +156,7 @@ def test_a_pipe_gets_the_export_only_when_all_of_it_is_right(tmp_path: Path) -> 
     assert os.read(reader, 100) == b"true"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_an_export_is_saved_under_a_name_that_opens_with_the_right_program() -> None:
+    assert [name_of("RUN", each) for each in ("csv", "xlsx", "excel_de")] == ["RUN.csv", "RUN.xlsx", "RUN.excel_de.csv"]

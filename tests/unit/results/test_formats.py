@@ -21,8 +21,9 @@ from models.run import Run
 from models.wire import ContactIn
 from pipeline.credits import RateCard
 from pipeline.results.exports import write_exports
-from pipeline.results.formats import CsvFormat, Format, JsonFormat
-from pipeline.results.rows import export_columns, our_columns, result_contact
+from pipeline.results.formats import Format
+from pipeline.results.rows import Table, export_columns, our_columns, result_contact
+from pipeline.results.text_formats import CsvFormat, JsonFormat
 from pipeline.runs.create import create_run
 from tests.factories import LOOKUP, VERIFY, account, order_of
 
@@ -66,7 +67,7 @@ result_rows = st.tuples(
 
 
 def text_of(made: Format, batches: Sequence[Sequence[ResultRow]]) -> str:
-    return made.head() + "".join(map(made.rows, batches)) + made.tail()
+    return (made.head() + b"".join(map(made.rows, batches)) + made.tail()).decode()
 
 
 def in_batches(rows: Sequence[ResultRow], cuts: set[int]) -> list[Sequence[ResultRow]]:
@@ -98,14 +99,14 @@ def test_files_hold_what_csv_and_json_make_of_each_contact(rows: list[ResultRow]
     batches, ours = in_batches(rows, cuts), our_columns(COLUMNS)
     contacts = [result_contact(row, ours) for row in rows]
 
-    assert text_of(CsvFormat(COLUMNS), batches) == csv_of(contacts, export_columns(COLUMNS, ours))
-    assert text_of(JsonFormat(COLUMNS), batches) == json_of(contacts)
+    assert text_of(CsvFormat(Table(COLUMNS)), batches) == csv_of(contacts, export_columns(COLUMNS, ours))
+    assert text_of(JsonFormat(Table(COLUMNS)), batches) == json_of(contacts)
 
 
 def test_rows_end_as_rfc_4180_says_and_only_what_needs_it_is_quoted() -> None:
     row = ("Ada", 'the "first"', "", "A, B", "alpha.test", None, "a@alpha.test", "valid", "=1+1", 98, None, "{}")
 
-    header, line, end = text_of(CsvFormat([]), [[row]]).split("\r\n")
+    header, line, end = text_of(CsvFormat(Table()), [[row]]).split("\r\n")
 
     assert header.startswith("first_name,last_name,full_name,company,domain,input_email,email,")
     assert line == 'Ada,"the ""first""",,"A, B",alpha.test,,a@alpha.test,valid,=1+1,98,'
@@ -204,7 +205,7 @@ def test_files_hold_each_contact_with_the_outcomes_of_its_stages(
         run = worked_run(session, owner, contacts)
         first = first_results(session, run.id, len(contacts), LOOKUP, VERIFY)
         rows = stream_results(session, run.id, LOOKUP, VERIFY)
-        exports = write_exports(tmp_path, run.id, ["csv", "json"], run.extra_columns, rows)
+        exports = write_exports(tmp_path, run.id, ["csv", "json"], Table(run.extra_columns), rows)
     files = [(tmp_path / export.unfinished).read_bytes().decode() for export in exports]
 
     ours = our_columns(run.extra_columns)
