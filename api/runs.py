@@ -23,6 +23,7 @@ from models.run import Run
 from models.wire import (
     EmailStatus,
     ErrorBody,
+    ExportFormat,
     IdempotencyKey,
     ResultsPage,
     RunAccepted,
@@ -34,6 +35,7 @@ from models.wire import (
 )
 from pipeline.credits import RateCard
 from pipeline.errors import UnknownRun
+from pipeline.results.export_lease import add_formats
 from pipeline.results.formats import FORMATS
 from pipeline.results.pages import as_json, read_page
 from pipeline.runs import live_state
@@ -104,6 +106,25 @@ def retry(request: Request, account_id: AccountId, run_id: str) -> RunAccepted:
     with database_of(request).transaction() as session:
         created = retry_run(session, account_id, known_id)
     return _accepted(created)
+
+
+@runs.post("/runs/{run_id}/exports", status_code=202, response_model=RunState, dependencies=[CHANGE])
+def add_exports(
+    request: Request,
+    account_id: AccountId,
+    run_id: str,
+    export_format: Annotated[list[ExportFormat], Query(alias="format", min_length=1)],
+) -> Response:
+    """Have a finished run exported in further formats. `export_handles` lists the files once they are there."""
+    known_id = _run_id(run_id)
+    with database_of(request).transaction() as session:
+        run = add_formats(session, account_id, known_id, export_format)
+        state = live_state.build(session, run, settings_of(request).public_url)
+    live_state.publish(redis_of(request), state, settings_of(request).live_state_seconds)
+    if run.export_retry_at:
+        with broker_may_be_away(known_id):
+            send_export(known_id)
+    return Response(state.body, 202, media_type="application/json")
 
 
 @runs.get("/runs/{run_id}/events", dependencies=[LIST])

@@ -167,6 +167,10 @@ class ApiClient:
         answer = self._object("POST", f"{_path_of(run_id)}/retry", "run_id", timeout=CREATING_TIMEOUT_S)
         return str(answer["run_id"])
 
+    def add_export(self, run_id: str, export_format: str) -> dict[str, Any]:
+        """Have a finished run exported in a further format; return its state. Raises `ApiError`."""
+        return self._object("POST", f"{_path_of(run_id)}/exports", *STATE_KEYS, params={"format": export_format})
+
     def read_events(self, run_id: str) -> list[dict[str, Any]]:
         """Return the timeline of a run, oldest event first. Raises `ApiError`."""
         events: list[dict[str, Any]] = self._object("GET", f"{_path_of(run_id)}/events", "events")["events"]

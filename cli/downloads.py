@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +15,7 @@ from cli.terminal import leave_closed_pipe
 from cli.whole_file import Unwritable, sentence_of, whole_file
 
 STATED = {"asset_id", "rows", "bytes", "sha256"}
+LOOK_EVERY_S = 0.3
 STDOUT = (Path("-"), Path("/dev/stdout"), Path("/dev/fd/1"))
 
 
@@ -32,6 +34,24 @@ def choose_export(state: Mapping[str, Any], export_format: str) -> Mapping[str, 
             f"Wait for it with `growth status {state['run_id']} --watch`."
         )
     raise ApiError(f"This run has no {export_format} export. {state['progress']['message']}")
+
+
+def wait_for_export(client: ApiClient, run_id: str, export_format: str) -> Mapping[str, Any]:
+    """Return the handle of an export of a finished run; one in a new format is made first.
+
+    Raises `ApiError`, also when it can't be written.
+    """
+    state = client.read_run(run_id)
+    if state["status"] not in ("pending", "running") and not _has(state, export_format):
+        state = client.add_export(run_id, export_format)
+        while not _has(state, export_format) and "export files" not in state["progress"]["message"]:
+            time.sleep(LOOK_EVERY_S)
+            state = client.read_run(run_id)
+    return choose_export(state, export_format)
+
+
+def _has(state: Mapping[str, Any], export_format: str) -> bool:
+    return any(handle["format"] == export_format for handle in state["export_handles"])
 
 
 def name_of(run_id: str, export_format: str) -> str:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cli.client import ApiAway, ApiClient, ApiError, find_credentials
 from cli.csv_input import read_contacts
-from cli.downloads import STDOUT, choose_export, name_of, save_export
+from cli.downloads import STDOUT, name_of, save_export, wait_for_export
 from cli.exit_codes import run_to_its_end
 from cli.options import HOME, Home
 from cli.runs import runs
@@ -167,7 +167,9 @@ def retry(
 def export(
     run_id: str,
     home: Home = HOME,
-    export_format: Annotated[str, typer.Option("--format", help="One of the run's formats.")] = "csv",
+    export_format: Annotated[
+        str, typer.Option("--format", help="csv, json, ndjson, xlsx, parquet, excel, excel_de ...")
+    ] = "csv",
     output: Annotated[
         Path | None, typer.Option(help="The file to write, - for stdout; RUN.csv, or as the format is, if not given.")
     ] = None,
@@ -175,7 +177,7 @@ def export(
     """Download the results of a finished run."""
     path = output or Path(name_of(run_id, export_format))
     with ApiClient(find_credentials(home)) as client:
-        handle = choose_export(client.read_run(run_id), export_format)
+        handle = wait_for_export(client, run_id, export_format)
         save_export(client, run_id, handle, path)
     say(f"{handle['rows']} contacts in {path}", to=errors if path in STDOUT else console)
 

@@ -194,6 +194,12 @@ def exports_of_run(session: Session, run_id: UUID) -> Sequence[Artifact]:
     return session.scalars(select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == EXPORT)).all()
 
 
+def files_of_run(session: Session, run_id: UUID) -> Sequence[str]:
+    """The storage keys of a run's files that are handed out."""
+    files = select(Artifact.storage_key).where(Artifact.run_id == run_id, Artifact.storage_key.is_not(None))
+    return [key for key in session.scalars(files) if key]
+
+
 def export_of_account(session: Session, run_id: UUID, asset_id: str, account_id: UUID) -> Artifact | None:
     """An export file, if its run belongs to this account."""
     artifact = session.get(Artifact, (run_id, asset_id)) if run_of_account(session, run_id, account_id) else None

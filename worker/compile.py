@@ -98,12 +98,12 @@ def _write(process: Process, session: Session, run: Run) -> list[ExportFile]:
         return []
     with idle_transaction_allowed(session):
         rows = first_results(session, run.id, run.contact_count, *address_stages(run.preset))
-        return write_files(process, run, table_of(session, run), [rows])
+        return write_files(process, run.id, run.export_formats, table_of(session, run, run.export_formats), [rows])
 
 
 def _stream(process: Process, lease: Lease, session: Session) -> list[ExportFile]:
     run = lifecycle.refreshed(session, lease.run_id)
-    return stream_files(process, session, run, lambda: _renew(process, lease))
+    return stream_files(process, session, run, run.export_formats, lambda: _renew(process, lease))
 
 
 @contextmanager

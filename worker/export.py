@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from models.database import idle_transaction_allowed
 from models.postgres_errors import QUERY_CANCELED, PostgresUnavailable, StatementTimeout
-from models.queries import ResultRow, exports_of_run, stream_results, types_of_columns
+from models.queries import ResultRow, files_of_run, stream_results, types_of_columns
 from models.run import Run
 from pipeline.errors import LeaseLost, traced
 from pipeline.results import export_lease
@@ -55,32 +55,36 @@ def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
         _delete_void_files(process, run_id)
 
 
-def stream_files(process: Process, session: Session, run: Run, renew: Callable[[], None]) -> list[ExportFile]:
-    """Write all files of a run under temporary names, and call `renew` each `CHECKPOINT_SECONDS`.
+def stream_files(
+    process: Process, session: Session, run: Run, formats: Sequence[str], renew: Callable[[], None]
+) -> list[ExportFile]:
+    """Write files of a run under temporary names, and call `renew` each `CHECKPOINT_SECONDS`.
 
     The transaction must do nothing else. Raises `OSError` for a disk error, `WorkerStops` when the worker stops, and
     whatever `renew` raises. No file is left behind then.
     """
-    if not run.export_formats:
+    if not formats:
         return []
     with idle_transaction_allowed(session):
         with _renewed_meanwhile(process, renew):
-            table = table_of(session, run)
+            table = table_of(session, run, formats)
         with closing(stream_results(session, run.id, *address_stages(run.preset))) as batches:
-            return write_files(process, run, table, _renewing(process, batches, renew))
+            return write_files(process, run.id, formats, table, _renewing(process, batches, renew))
 
 
-def table_of(session: Session, run: Run) -> Table:
-    """What formats need to know of a run. For some of them this looks at all of its contacts."""
-    is_typed = run.extra_columns and not TYPED.isdisjoint(run.export_formats)
+def table_of(session: Session, run: Run, formats: Sequence[str]) -> Table:
+    """What these formats need to know of a run. For some of them this looks at all of its contacts."""
+    is_typed = run.extra_columns and not TYPED.isdisjoint(formats)
     types = types_of_columns(session, run.id) if is_typed else {}
     return Table(run.extra_columns, run.contact_count, types)
 
 
-def write_files(process: Process, run: Run, table: Table, batches: Iterable[Sequence[ResultRow]]) -> list[ExportFile]:
-    """Write all files of a run from its result rows. Raises as `stream_files` does."""
+def write_files(
+    process: Process, run_id: UUID, formats: Sequence[str], table: Table, batches: Iterable[Sequence[ResultRow]]
+) -> list[ExportFile]:
+    """Write files of a run from its result rows. Raises as `stream_files` does."""
     rows = _until_told_to_stop(process, batches)
-    return write_exports(process.settings.export_dir, run.id, run.export_formats, table, rows)
+    return write_exports(process.settings.export_dir, run_id, formats, table, rows)
 
 
 def disk_error(error: OSError) -> str:
@@ -174,19 +178,20 @@ def _written(process: Process, lease: ExportLease) -> Sequence[ExportFile]:
     with process.database.transaction() as session:
         export_lease.hold_export(session, lease)
         # Void files, and what a killed attempt has left.
-        remove_exports(process.settings.export_dir, lease.run_id)
+        remove_exports(process.settings.export_dir, lease.run_id, files_of_run(session, lease.run_id))
     with process.database.transaction() as session:
-        return stream_files(process, session, refreshed(session, lease.run_id), renew)
+        run = refreshed(session, lease.run_id)
+        return stream_files(process, session, run, export_lease.missing_formats(session, run), renew)
 
 
 def _hand_out(process: Process, lease: ExportLease, exports: Sequence[ExportFile]) -> None:
     def finish(session: Session, lease: ExportLease) -> Run:
         run = export_lease.finish_export(session, lease, exports)
-        put_in_place(process.settings.export_dir, run.id, exports)
+        put_in_place(process.settings.export_dir, run.id, exports, files_of_run(session, run.id))
         return run
 
     def was_committed(session: Session, _state: LiveState) -> bool:
-        return bool(exports_of_run(session, lease.run_id))
+        return {export.storage_key for export in exports} <= set(files_of_run(session, lease.run_id))
 
     _end(process, lease, finish, was_committed)
 

@@ -25,6 +25,7 @@ from models.transitions import end_of_lease, forget_exports, lock_run, touch_run
 from pipeline.errors import LeaseLost, RunStateConflict, UnknownRun
 from pipeline.results.artifacts import add_artifacts, retract_exports
 from pipeline.results.exports import ExportFile
+from pipeline.results.formats import check_size
 
 _Statement = TypeVar("_Statement", bound=Executable)
 
@@ -69,6 +70,37 @@ def request_exports(session: Session, run_id: UUID) -> None:
     ask_for_exports(session, run)
     add_event(session, run_id, EventKind.EXPORT_REQUESTED)
     touch_run(session, run_id, 0)
+
+
+def add_formats(session: Session, account_id: UUID, run_id: UUID, formats: Sequence[str]) -> Run:
+    """Have files of a finished run written in further formats; return the run's fresh row.
+
+    A writer that is at work loses its lease: the next one writes all that is missing. Raises `UnknownRun`,
+    `RunStateConflict` for a run that has not ended, and `InvalidInput` for a format that can't hold its contacts.
+    """
+    run = lock_run(session, run_id)
+    if run is None or run.account_id != account_id:
+        raise UnknownRun.with_this_id()
+    if run.status not in TERMINAL_RUN_STATUSES:
+        raise RunStateConflict(f"This run is {run.status}: ask for further formats when it has ended.")
+    if run.retracted_at:
+        raise UnknownRun("The data of this run has expired and was deleted: create a new run.")
+    new = [name for name in dict.fromkeys(formats) if name not in run.export_formats]
+    for name in new:
+        check_size(name, run.contact_count)
+    if not new:
+        return run
+    run.export_formats = [*run.export_formats, *new]
+    session.flush()
+    ask_for_exports(session, run)
+    add_event(session, run_id, EventKind.EXPORT_REQUESTED, formats=new)
+    return touch_run(session, run_id, 0)
+
+
+def missing_formats(session: Session, run: Run) -> list[str]:
+    """The formats that the run was asked for and has no file in."""
+    there = {export.format for export in exports_of_run(session, run.id)}
+    return [name for name in run.export_formats if name not in there]
 
 
 def lease_export(session: Session, run_id: UUID, worker: str, seconds: float) -> ExportLease | None:
@@ -209,7 +241,7 @@ def _why_not(session: Session, run: Run) -> str | None:
         return "The data of this run has expired and was deleted: there is nothing to export."
     if not run.export_formats:
         return "This run was created without export files."
-    if exports_of_run(session, run.id):
+    if not missing_formats(session, run):
         return "The export files of this run are there: `growth export` downloads them."
     if session.scalar(select(_is_written()).where(Run.id == run.id)):
         return "The export files of this run are being written just now."

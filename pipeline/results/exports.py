@@ -71,13 +71,15 @@ def write_exports(
         raise
 
 
-def put_in_place(directory: Path, run_id: UUID, exports: Collection[ExportFile]) -> None:
-    """Give the files their names, and delete what earlier attempts have left.
+def put_in_place(
+    directory: Path, run_id: UUID, exports: Collection[ExportFile], handed_out: Iterable[str] = ()
+) -> None:
+    """Give the files their names, and delete what earlier attempts have left, but not what is `handed_out`.
 
     Call it in the transaction that hands them out, under the run's lock. A second time does nothing. Raises `OSError`
     when a file is gone.
     """
-    names = {Path(export.storage_key).name for export in exports}
+    names = {Path(key).name for key in (*handed_out, *(export.storage_key for export in exports))}
     for export in exports:
         try:
             (directory / export.unfinished).replace(directory / export.storage_key)
@@ -100,15 +102,17 @@ def has_exports(directory: Path, run_id: UUID) -> bool:
     return (directory / str(run_id)).exists()
 
 
-def remove_exports(directory: Path, run_id: UUID) -> None:
-    """Delete a run's export files, also those never finished. Raises `OSError` when the disk does not let them go.
+def remove_exports(directory: Path, run_id: UUID, handed_out: Iterable[str] = ()) -> None:
+    """Delete a run's export files, also those never finished, but not those that are `handed_out`.
 
-    A second time, or while somebody else does the same, does nothing.
+    Raises `OSError` when the disk does not let them go. A second time, or while somebody else does the same, does
+    nothing.
     """
-    place = directory / str(run_id)
-    _remove_all_but((), place)
-    with suppress(FileNotFoundError):
-        place.rmdir()
+    place, names = directory / str(run_id), {Path(key).name for key in handed_out}
+    _remove_all_but(names, place)
+    if not names:
+        with suppress(FileNotFoundError):
+            place.rmdir()
 
 
 def _remove_all_but(names: Collection[str], place: Path) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from models.database import Database
 from tests.factories import count
+from tests.faults.engine import wait_until
 from tests.integration.conftest import Client, Population, contacts_of
 
 RUN = "/api/v1/growth/run"
@@ -253,6 +254,22 @@ def test_each_export_has_each_contact_in_its_order_and_its_checksum(client: Clie
         assert hashlib.sha256(response.content).hexdigest() == handle["sha256"]
         assert response.headers["content-type"].startswith(handle["mime_type"])
         assert crm_ids(response, export_format) == [person.crm_id for person in population.hundred]
+
+
+def test_a_further_format_is_made_on_demand(client: Client, population: Population, stranger: Client) -> None:
+    run_id = client.create(population.hundred[:3])
+    running = client.http.post(f"/api/v1/growth/runs/{run_id}/exports?format=xlsx")
+    client.finished(run_id)
+
+    asked = client.http.post(f"/api/v1/growth/runs/{run_id}/exports?format=xlsx&format=ndjson")
+    theirs = stranger.http.post(f"/api/v1/growth/runs/{run_id}/exports?format=parquet")
+    unknown = client.http.post(f"/api/v1/growth/runs/{run_id}/exports?format=pdf")
+
+    assert (running.status_code, asked.status_code, theirs.status_code, unknown.status_code) == (409, 202, 404, 422)
+    wait_until(lambda: len(client.api.read_run(run_id)["export_handles"]) == 4, "two more exports", 30)
+    (handle,) = [h for h in client.api.read_run(run_id)["export_handles"] if h["format"] == "xlsx"]
+    response = client.http.get(handle["download_url"])
+    assert crm_ids(response, "xlsx") == [person.crm_id for person in population.hundred[:3]]
 
 
 def test_a_range_of_an_export_is_served_and_one_outside_of_it_is_refused(

@@ -1,5 +1,6 @@
 """Workers write the export files of a finished run once, one at a time, and never an older file over a newer one."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -20,11 +21,12 @@ from models.postgres_errors import QUERY_CANCELED
 from models.queries import events_of_run
 from models.run import Run
 from models.schema import new_id
+from pipeline.errors import RunStateConflict, UnknownRun
 from pipeline.privacy import erasure
 from pipeline.privacy.erasure import Wanted
-from pipeline.results.export_lease import MAX_ATTEMPTS, finish_export, lease_export, void_exports
+from pipeline.results.export_lease import MAX_ATTEMPTS, add_formats, finish_export, lease_export, void_exports
 from pipeline.runs import lifecycle
-from tests.factories import LOOKUP, VERIFY, WORKER, finish_chunk, found, leased_chunk, pending_run, valid
+from tests.factories import LOOKUP, VERIFY, WORKER, finish_chunk, found, leased_chunk, owner_of, pending_run, valid
 from tests.faults.engine import wait_until
 from tests.integration.broker.worker_process import opened_process
 from tests.old_runs import OldRuns, OvertakenDatabase, personal_in
@@ -421,3 +423,63 @@ def test_the_operators_command_requests_an_export_that_was_given_up(
     assert len(old_runs.state(run_id)["export_handles"]) == 2
     assert "The export files of this run are there" in str(again.exception)
     assert personal_in(str(again.exception)) == []
+
+
+def add(old_runs: OldRuns, run_id: UUID, *formats: str) -> None:
+    with old_runs.database.transaction() as session:
+        add_formats(session, owner_of(old_runs.database, run_id), run_id, formats)
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_a_further_format_is_written_beside_the_files_that_are_there(old_runs: OldRuns, status: str) -> None:
+    run_id = old_runs.finished_run(status)
+    place = old_runs.exports / str(run_id)
+    before = (place / "contacts.csv").stat().st_ino
+
+    add(old_runs, run_id, "ndjson", "csv")
+    meanwhile = [handle["format"] for handle in old_runs.state(run_id)["export_handles"]]
+    old_runs.export(run_id)
+
+    assert meanwhile == ["csv", "json"]
+    assert names(old_runs, run_id) == ["contacts.csv", "contacts.json", "contacts.ndjson"]
+    assert (place / "contacts.csv").stat().st_ino == before
+    handles = {handle["format"]: handle for handle in old_runs.state(run_id)["export_handles"]}
+    assert list(handles) == ["csv", "json", "ndjson"]
+    assert hashlib.sha256((place / "contacts.ndjson").read_bytes()).hexdigest() == handles["ndjson"]["sha256"]
+
+
+def test_what_a_killed_writer_of_a_further_format_left_is_deleted_and_no_file_that_is_handed_out(
+    old_runs: OldRuns,
+) -> None:
+    run_id = old_runs.finished_run("completed")
+    (old_runs.exports / str(run_id) / ".contacts.xlsx.0123").write_text("Given0 Family0")
+    add(old_runs, run_id, "xlsx")
+
+    with old_runs.process() as process:
+        export_stopped_run(stopping(process, 0), run_id, WORKER)
+
+    assert names(old_runs, run_id) == ["contacts.csv", "contacts.json"]
+
+
+def test_after_an_erasure_all_formats_are_written_again(old_runs: OldRuns) -> None:
+    run_id = old_runs.finished_run("completed")
+    add(old_runs, run_id, "ndjson")
+    old_runs.export(run_id)
+
+    with old_runs.database.transaction() as session:
+        erasure.erase_contacts(session, run_id, 0, [1], Wanted(), new_id())
+    old_runs.export(run_id)
+
+    assert names(old_runs, run_id) == ["contacts.csv", "contacts.json", "contacts.ndjson"]
+    assert "Given1" not in (old_runs.exports / str(run_id) / "contacts.ndjson").read_text()
+
+
+def test_a_format_is_added_to_a_finished_run_of_the_account_only_and_once(old_runs: OldRuns) -> None:
+    finished, running = old_runs.finished_run("completed"), looked_up_run(old_runs.database)
+
+    add(old_runs, finished, "csv")
+    assert kinds(old_runs.database, finished)[-1] == EventKind.COMPLETED
+    with pytest.raises(RunStateConflict, match="This run is running"):
+        add(old_runs, running, "xlsx")
+    with pytest.raises(UnknownRun), old_runs.database.transaction() as session:
+        add_formats(session, owner_of(old_runs.database, running), finished, ["xlsx"])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cli.client import ApiClient, ApiError
-from cli.downloads import choose_export, name_of, save_export
+from cli.downloads import choose_export, name_of, save_export, wait_for_export
 from cli.exit_codes import CommandFailed
 from cli.whole_file import Unwritable, whole_file
 from tests.unit.cli.scripted_api import CUT, RUN_ID, Answer, refusal, scripted_api, state
@@ -160,3 +160,26 @@ def test_a_pipe_gets_the_export_only_when_all_of_it_is_right(tmp_path: Path) -> 
 
 def test_an_export_is_saved_under_a_name_that_opens_with_the_right_program() -> None:
     assert [name_of("RUN", each) for each in ("csv", "xlsx", "excel_de")] == ["RUN.csv", "RUN.xlsx", "RUN.excel_de.csv"]
+
+
+def test_an_export_in_a_new_format_is_made_and_waited_for() -> None:
+    workbook = {**HANDLE, "format": "xlsx"}
+    answers = (state(), state(), state(), state(export_handles=[workbook]))
+    with scripted_api(*answers) as (credentials, script), ApiClient(credentials) as client:
+        assert wait_for_export(client, RUN_ID, "xlsx") == workbook
+
+    assert [method for method, _, _ in script.requests] == ["GET", "POST", "GET", "GET"]
+    assert script.requests[1][1].endswith("/exports?format=xlsx")
+
+
+@pytest.mark.parametrize(
+    "why", ["The export files can't be written yet; the next try is at 10:00:00 UTC.", "Its export files could not be"]
+)
+def test_an_export_that_can_not_be_written_is_not_waited_for(why: str) -> None:
+    progress = {"percent": 100, "message": why, "stages": {}}
+    with (
+        scripted_api(state(progress=progress)) as (credentials, _),
+        ApiClient(credentials) as client,
+        pytest.raises(ApiError, match=re.escape(why)),
+    ):
+        wait_for_export(client, RUN_ID, "xlsx")

@@ -183,7 +183,7 @@ def test_a_fault_of_ours_is_reported_with_its_place_and_without_its_text() -> No
     program = (
         "import cli.main\n"
         "def broken(*_: object) -> None: raise KeyError('grace@alpha.test')\n"
-        "cli.main.choose_export = broken\n"
+        "cli.main.wait_for_export = broken\n"
         "cli.main.main()"
     )
     with scripted_api(state()) as (credentials, _):
