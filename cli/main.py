@@ -16,6 +16,7 @@ from cli.client import ApiAway, ApiClient, ApiError, find_credentials
 from cli.csv_input import read_contacts
 from cli.downloads import STDOUT, name_of, save_export, wait_for_export
 from cli.exit_codes import run_to_its_end
+from cli.operators import ledger
 from cli.options import HOME, Home
 from cli.runs import runs
 from cli.summary import print_summary
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
 app.add_typer(account, name="account")
+app.add_typer(ledger, name="ledger")
 app.add_typer(runs, name="runs")
 app.add_typer(suppressions, name="suppressions")
 

@@ -13,6 +13,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.database import Database
+from pipeline.ledger import prove
 from tests.faults.engine import FaultEngine
 from tests.faults.reader import Reader
 from tests.faults.recovery import resume_seconds, seconds_since_checkpoint
@@ -101,6 +103,7 @@ def judge(
             *(each for reader in readers for each in reader.errors),
             *wrong_counts(session, run_id),
             *_finished_after_expiry(session, run_id, injections),
+            *_wrong_ledger(engine.database),
             *wrong_exports(engine.export_dir, run_id, readers[0].state),
             *_over("working again", resume_s, bound_s),
             *_over("worked since the last checkpoint at the injection", since_checkpoint_s, SINCE_CHECKPOINT_BOUND_S),
@@ -143,6 +146,11 @@ def wrong_counts(session: Session, run_id: UUID) -> Iterator[str]:
     outcomes = [tuple(row) for row in session.execute(OUTCOMES, {"run_id": run_id})]
     if outcomes != [(stage, counts.contacts, counts.contacts) for stage in STAGES]:
         yield f"outcomes are {outcomes} for {counts.contacts} contacts"
+
+
+def _wrong_ledger(database: Database) -> Sequence[str]:
+    with database.transaction() as session:
+        return prove(session).mistakes
 
 
 def _finished_after_expiry(session: Session, run_id: UUID, injections: Sequence[Injection]) -> Iterator[str]:

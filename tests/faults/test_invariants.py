@@ -37,7 +37,7 @@ BREAKAGES = {
     "unfinished_stages is": "UPDATE run_stages SET status = 'running', finished_at = NULL WHERE stage = 'email_verify'",
     "unfinished_chunks is": "UPDATE run_chunks SET status = 'leased', lease_expires_at = now() WHERE stage = 'compile'",
     "balance is": "UPDATE accounts SET credit_balance = credit_balance + 1",
-    "paid is": "UPDATE credit_ledger SET credits = credits + 1 WHERE kind = 'rebate'",
+    "paid is": "UPDATE credit_ledger SET credits = credits + 1, revenue = revenue - 1 WHERE kind = 'rebate'",
     "rebates is": "DELETE FROM credit_ledger WHERE kind = 'rebate'",
     "charges is": "DELETE FROM credit_ledger WHERE kind = 'charge'",
     "completions is": "INSERT INTO run_events (run_id, kind) SELECT id, 'completed' FROM runs",

@@ -25,6 +25,10 @@ IMPOSSIBLE = {
     " SELECT gen_random_uuid(), account_id, id, 'charge', -4 FROM runs",
     "a rebate that takes credits": "INSERT INTO credit_ledger (id, account_id, run_id, kind, credits)"
     " SELECT gen_random_uuid(), account_id, id, 'rebate', -4 FROM runs",
+    "an entry whose postings do not sum to zero": "UPDATE credit_ledger SET held = held + 1",
+    "a grant that earns revenue": "UPDATE credit_ledger SET issued = 0, revenue = -credits WHERE kind = 'grant'",
+    "a charge that does not hold its price": "UPDATE credit_ledger SET held = 0, issued = -credits"
+    " WHERE kind = 'charge'",
     "a second outcome of a contact in a stage": INSERT_OUTCOME
     + " SELECT run_id, stage, position, 'not_found', 'policy', 0, '{}' FROM outcomes LIMIT 1",
     "an outcome for a contact that is not there": INSERT_OUTCOME

@@ -12,7 +12,9 @@ from sqlalchemy import inspect, text
 from models.database import Database, idle_transaction_allowed, open_database
 from models.migrate import alembic_config, is_migrated, migrate
 from models.postgres_errors import DatabaseInUse
-from tests.factories import count, leased_chunk, started_run
+from pipeline.ledger import prove
+from pipeline.runs import lifecycle
+from tests.factories import count, leased_chunk, owner_of, pending_run, started_run
 from tests.faults.engine import wait_until
 
 
@@ -136,3 +138,25 @@ def test_stored_words_and_states_get_their_new_names(database: Database) -> None
     ]
     assert trouble == "lease"
     assert gone == [retracted]
+
+
+def test_entries_of_one_side_get_their_other_side_and_no_balance_changes(database: Database) -> None:
+    """Of a run that is over, one that is not, and what both accounts were granted."""
+    over, active = pending_run(database), pending_run(database)
+    with database.transaction() as session:
+        lifecycle.cancel(session, owner_of(database, over), over)
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0016")
+        before = connection.execute(text("SELECT id, credit_balance FROM accounts ORDER BY id")).all()
+
+    migrate(database)
+
+    with database.transaction() as session:
+        assert prove(session).mistakes == []
+    with database.transaction() as session:
+        after = session.execute(text("SELECT id, credit_balance FROM accounts ORDER BY id")).all()
+        held = session.execute(text("SELECT run_id, sum(held) FROM credit_ledger GROUP BY run_id")).all()
+        granted = count(session, "SELECT sum(issued) FROM credit_ledger")
+    assert after == before
+    assert {tuple(row) for row in held} == {(None, 0), (over, 0), (active, 12)}
+    assert granted == -20_000
