@@ -10,6 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from cli.terminal import flush_stdout, prepare_streams, say_error
+from pipeline.errors import UnusableFile
 
 FAULT = 70
 """EX_SOFTWARE of sysexits.h: commands use it for nothing but faults of ours."""
@@ -34,7 +35,7 @@ class CommandFailed(Exception):
     CommandFailed
     ├── ApiError: the API refuses
     │   └── ApiAway: it does not answer, or is unavailable
-    ├── UnusableFile, Unwritable: a file can't be read or written
+    ├── Unwritable: a file can't be written; `UnusableFile` of the pipeline says that one can't be read
     ├── HomeUnusable, PortTaken, EmbeddedServersMissing, EmbeddedServerFailed, ProcessEnded: `growth up` can't run
     ├── UnableToCheck: nothing can be verified from here
     └── Interrupted: Ctrl-C
@@ -74,6 +75,9 @@ def _exit_code_of(command: Callable[[], object]) -> int:
     except CommandFailed as error:
         say_error(error)
         return error.exit_code
+    except UnusableFile as error:
+        say_error(error)
+        return 1
     except OSError as error:
         what = f"{error.filename} can't be used" if error.filename else "The output can't be written"
         say_error(f"{what}: {error.strerror or type(error).__name__}.")

@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 
 from cli.client import ApiAway, ApiClient, ApiError, find_credentials
-from cli.csv_input import read_contacts
 from cli.downloads import STDOUT, name_of, save_export, wait_for_export
 from cli.exit_codes import run_to_its_end
 from cli.operators import ledger
@@ -86,8 +85,21 @@ def demo(
 
 @app.command()
 def submit(
-    contacts: Annotated[Path, typer.Argument(help="A CSV file: first_name, last_name, domain; or email.")],
+    contacts: Annotated[Path, typer.Argument(help="A file of contacts: names with domain or company; or email.")],
     home: Home = HOME,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", help='Which column a field is: domain="Company Domain Name". Repeatable.'),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="The file's encoding, such as cp1250, where it can't be told.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how the file is read, and send nothing.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Send nothing if any row can't be used.")] = False,
+    rejected: Annotated[
+        Path | None,
+        typer.Option(help="Where rows that can't be used go.", show_default="FILE.rejected.csv beside the file"),
+    ] = None,
     preset: Annotated[
         Preset, typer.Option(help="Find and verify addresses, or verify the given ones.")
     ] = "full_pipeline",
@@ -95,16 +107,38 @@ def submit(
     idempotency_key: Annotated[str | None, typer.Option(help="Repeating a key returns the first run.")] = None,
     watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
 ) -> None:
-    """Create a run from a CSV file."""
-    file = read_contacts(contacts, preset)
-    for notice in file.notices:
-        say(notice, style="yellow", to=errors)
+    """Create a run from a file of contacts, and show first how it was read.
+
+    CSV with any delimiter, quotes and encoding. Rows that can't be used go into a file of their own and cost nothing.
+    """
+    from cli.submission import (
+        Reading,
+        collect,
+        open_submission,
+        parse_mapping,
+        rejects_beside,
+        say_counts,
+        say_dry_run,
+        say_how_it_is_read,
+    )
+
+    reader = open_submission(contacts, Reading(preset, parse_mapping(mapping or []), encoding))
+    say_how_it_is_read(reader)
+    if dry_run:
+        for _ in reader.place():
+            pass
+        say_counts(reader, None)
+        say_dry_run(reader)
+        return
+    aside = None if strict else rejected or rejects_beside(contacts)
+    to_send = collect(reader, aside)
+    say_counts(reader, aside)
     # With a key, repeating the request after a lost response returns the same run.
     key = str(uuid4()) if idempotency_key is None else idempotency_key
     again = f"The same command with `--idempotency-key {key}` gives this run, if it was created."
 
     def create_run(client: ApiClient) -> str:
-        return client.create_run(file.contacts, preset, preview_rows, key)
+        return client.create_run(to_send, preset, preview_rows, key)
 
     with ApiClient(find_credentials(home)) as client:
         try:
@@ -112,7 +146,7 @@ def submit(
                 run_id = Patience(errors)(lambda: create_run(client)) if watching else create_run(client)
         except ApiAway as away:
             raise ApiError(f"{away} {again}", away.status) from away
-        say(f"Run {run_id}: {len(file.contacts)} contacts queued.")
+        say(f"Run {run_id}: {len(to_send)} contacts queued.")
         if not watching:
             say(f"Follow it with: {_following(run_id, home)}")
             return

@@ -14,16 +14,16 @@ from typing import Annotated, Any
 import typer
 
 from cli.client import ApiClient, ApiError, find_credentials
-from cli.csv_input import COLUMN_NAMES, UnusableFile, open_csv, plain_title, read_contacts
 from cli.options import HOME, Home
 from cli.terminal import console, errors, say, say_error
 from cli.watching import Patience
+from pipeline.errors import UnusableFile
 
 AT_ONCE = 5000
 EXPLAINED = 20
 """How many unusable lines are explained; of the others only the number is printed."""
 PATIENCE_S = 300.0
-HASH_COLUMNS = {"sha256", "hash", "email_sha256", "email_hash", "address_sha256"}
+HASH_COLUMNS = {"sha256", "hash", "email sha256", "email hash", "address sha256"}
 PERSON_FIELDS = ("email", "first_name", "last_name", "full_name", "domain")
 
 suppressions = typer.Typer(no_args_is_help=True, help="The suppression list: no server is asked about anybody on it.")
@@ -146,8 +146,7 @@ def erase(
 
 def _people(who: str, name: str, domain: str) -> Sequence[dict[str, str]]:
     if who and Path(who).is_file():
-        rows = read_contacts(Path(who)).contacts
-        return [{key: row[key] for key in PERSON_FIELDS if row.get(key)} for row in rows]
+        return _people_in(Path(who))
     if who and "@" not in who:
         raise ApiError(f"{who} is neither an address nor a file.")
     if not who and not (name and domain):
@@ -156,18 +155,32 @@ def _people(who: str, name: str, domain: str) -> Sequence[dict[str, str]]:
     return [{key: value for key, value in given.items() if value}]
 
 
+def _people_in(file: Path) -> Sequence[dict[str, str]]:
+    from pipeline.files.contacts import open_contacts
+
+    reader = open_contacts(file)
+    people = [{key: row[key] for key in PERSON_FIELDS if row.get(key)} for row in reader.contacts()]
+    if reader.counts.rejected:
+        raise UnusableFile(
+            f"{reader.counts.rejected} rows of {file.name} name nobody: `growth submit --dry-run` says why."
+        )
+    return people
+
+
 def _usable(file: Path, refuse: Callable[[int, str], None]) -> Iterator[str]:
     """Yield the usable entries of a file, one a row, without blank lines."""
     from pipeline.errors import InvalidInput
+    from pipeline.files.table import open_rows
     from pipeline.privacy.suppressions import parse_entry
 
     column: int | None = None
-    for _, line, cells in (row for row in open_csv(file).rows() if not row.is_blank):
+    for row in (row for row in open_rows(file).stream() if not row.is_blank):
+        line = row.number
         if column is None:
-            column, is_header = _column(cells)
+            column, is_header = _column(row.cells)
             if is_header:
                 continue
-        entry = cells[column].strip() if column < len(cells) else ""
+        entry = row.cells[column].strip() if column < len(row.cells) else ""
         try:
             parse_entry(entry)
         except InvalidInput as problem:
@@ -180,10 +193,15 @@ def _column(first: Sequence[str]) -> tuple[int, bool]:
     """Find the column of entries, and whether the first row is a header.
 
     Only one column counts: a `domain` beside an `email` must not suppress everybody at that domain."""
-    titles = [plain_title(title) for title in first]
-    for names in (COLUMN_NAMES["email"] | {"address"}, HASH_COLUMNS, COLUMN_NAMES["domain"], {"entry", "value"}):
-        for index, title in enumerate(titles):
-            if title in names:
+    from pipeline.files.headings import meaning_of, plain_heading
+
+    meanings = [meaning_of(title) for title in first]
+    fields = [
+        meaning.field if meaning else plain_heading(title) for meaning, title in zip(meanings, first, strict=True)
+    ]
+    for names in ({"email", "address"}, HASH_COLUMNS, {"domain"}, {"entry", "value"}):
+        for index, field in enumerate(fields):
+            if field in names:
                 return index, True
     return 0, False
 

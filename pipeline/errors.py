@@ -2,6 +2,7 @@
 
 GrowthError
 ├── InvalidInput             what the caller sent is not usable
+├── UnusableFile             a file of contacts or addresses can't be used
 ├── SourcesMisconfigured     a file that describes sources is not usable
 ├── UnknownAccount           no such account
 ├── InsufficientCredits      the account's balance does not cover the run
@@ -25,6 +26,10 @@ class GrowthError(Exception):
 
 class InvalidInput(GrowthError):
     """Raised when what the caller sent is not usable. The text names the contact and the field, never the value."""
+
+
+class UnusableFile(GrowthError):
+    """Raised when a file of contacts or addresses can't be used. The text says why, and what to do."""
 
 
 class SourcesMisconfigured(GrowthError):

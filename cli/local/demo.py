@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.client import ApiClient
-from cli.csv_input import read_contacts
 from cli.downloads import choose_export, save_export
 from cli.home import LOCK_FILE, locked_home
 from cli.local.stack import Ports, Stack, check_settings, running_stack
 from cli.local.up import DEFER_SECONDS, GREYLIST_S, wait_for_interrupt
 from cli.summary import print_summary
 from cli.watching import watch
+from pipeline.files.contacts import open_contacts
 from sandbox.csv_files import write_contacts_csv
 from sandbox.domains import invent_domains
 from sandbox.internet import Internet
@@ -77,7 +77,7 @@ def _run(console: Console, stack: Stack, people: Sequence[Person], contacts_csv:
     exported = home / "results.csv"
     with ApiClient(stack.credentials) as client:
         started = time.monotonic()
-        run_id = client.create_run(read_contacts(contacts_csv).contacts, "full_pipeline", PREVIEW_ROWS)
+        run_id = client.create_run(list(open_contacts(contacts_csv).contacts()), "full_pipeline", PREVIEW_ROWS)
         state = watch(client, run_id, console, stack.engine.check)
         seconds = time.monotonic() - started
         save_export(client, run_id, choose_export(state, "csv"), exported)

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli.csv_input import AddressFile, UnusableFile, open_addresses
 from cli.exit_codes import ExitCode, UnableToCheck
 from cli.verify.addresses import is_unreachable, mail_config, open_network, run_until_signal, say_port_is_shut
 from cli.verify.list_check import check_list
@@ -19,6 +18,8 @@ from cli.verify.output_files import VerdictCounts, write_verdicts
 from cli.verify.verdict_format import VerdictFormat
 from cli.verify.worklist import Worklist
 from cli.whole_file import Unwritable, check_place, sentence_of
+from pipeline.errors import UnusableFile
+from pipeline.files.addresses import AddressList, open_addresses
 from pipeline.mail.address.syntax import Address, parse_address
 from pipeline.mail.outage import Outage
 from settings import Settings
@@ -69,7 +70,7 @@ def _file_errors_translated() -> Iterator[None]:
         raise UnableToCheck(str(error)) from error
 
 
-def _open(job: ListJob, errors: Console) -> AddressFile:
+def _open(job: ListJob, errors: Console) -> AddressList:
     """Open the list, and print what its reader noticed. Checks before any work that the output can be written."""
     file = open_addresses(job.source)
     check_place(job.output)
@@ -96,13 +97,13 @@ def _worklist(output: Path) -> Iterator[Worklist]:
         raise UnableToCheck(f"There is no writing beside {output} ({error}): free some space there.") from error
 
 
-def _load(worklist: Worklist, file: AddressFile) -> None:
+def _load(worklist: Worklist, file: AddressList) -> None:
     stat = file.path.stat()
     if not worklist.is_loaded(f"{file.path.resolve()} {stat.st_size} {stat.st_mtime_ns} {file.column}"):
         worklist.load(_addresses(file))
 
 
-def _addresses(file: AddressFile) -> Iterator[Address]:
+def _addresses(file: AddressList) -> Iterator[Address]:
     for row in file.rows():
         address = parse_address(row[file.column])
         if isinstance(address, Address):

@@ -9,12 +9,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from cli.csv_input import AddressFile
 from cli.verify.as_json import outcome_as_json, outcome_as_reacher
 from cli.verify.verdict_format import VerdictFormat
 from cli.verify.worklist import Worklist
 from cli.whole_file import whole_file
 from pipeline.evidence import Evidence, ReplyEvidence
+from pipeline.files.addresses import AddressList
 from pipeline.mail.address.syntax import Address, SyntaxProblem, parse_address
 from pipeline.mail.verdict import INVALID_SYNTAX
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
@@ -25,13 +25,13 @@ ROWS_AT_ONCE = 500
 
 
 Judged = Iterator[tuple[Sequence[str], Outcome]]
-Writer = Callable[[TextIO, AddressFile, Judged], None]
+Writer = Callable[[TextIO, AddressList, Judged], None]
 """Writes a header if there is one, and all rows."""
 VerdictCounts = Counter[tuple[OutcomeStatus, Reason]]
 """How many rows got each status and reason."""
 
 
-def write_verdicts(output: Path, output_format: VerdictFormat, file: AddressFile, worklist: Worklist) -> VerdictCounts:
+def write_verdicts(output: Path, output_format: VerdictFormat, file: AddressList, worklist: Worklist) -> VerdictCounts:
     """Write the list with verdicts; the file appears in its place once it is complete."""
     counts = VerdictCounts()
     with whole_file(output) as place:
@@ -47,7 +47,7 @@ def no_address(problem: SyntaxProblem) -> Outcome:
     return Outcome(0, verdict.status, verdict.reason, score=verdict.score, evidence=Evidence(syntax=problem.sentence))
 
 
-def _judged(file: AddressFile, worklist: Worklist) -> Judged:
+def _judged(file: AddressList, worklist: Worklist) -> Judged:
     rows = file.rows()
     while some := list(islice(rows, ROWS_AT_ONCE)):
         texts = [row[file.column] for row in some]
@@ -70,8 +70,8 @@ def _outcome(text: str, others: Mapping[str, Address | SyntaxProblem], known: Ma
     return no_address(other) if isinstance(other, SyntaxProblem) else known[str(other or text)]
 
 
-def _write_csv(stream: TextIO, file: AddressFile, judged: Judged) -> None:
-    writer = csv.writer(stream, delimiter=file.file.delimiter)
+def _write_csv(stream: TextIO, file: AddressList, judged: Judged) -> None:
+    writer = csv.writer(stream, delimiter=file.table.delimiter)
     writer.writerow([*file.header, *(result_column(name, file.header) for name in COLUMNS)])
     for row, outcome in judged:
         reply = outcome.evidence.reply or ReplyEvidence()
@@ -80,7 +80,7 @@ def _write_csv(stream: TextIO, file: AddressFile, judged: Judged) -> None:
 
 
 def _write_json_lines(as_json: Callable[[str, Outcome], dict[str, Any]]) -> Writer:
-    def write(stream: TextIO, file: AddressFile, judged: Judged) -> None:
+    def write(stream: TextIO, file: AddressList, judged: Judged) -> None:
         for row, outcome in judged:
             stream.write(json.dumps(as_json(row[file.column], outcome), ensure_ascii=False) + "\n")
 

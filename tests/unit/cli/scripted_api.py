@@ -42,11 +42,12 @@ def refusal(status: int, sentence: str, **headers: str) -> Answer:
 
 
 class ScriptedApi:
-    """Gives its answers in turn, and the last one again and again. `requests` are those that it got."""
+    """Gives its answers in turn, and the last one again and again. `requests` are those it got, `bodies` theirs."""
 
     def __init__(self, answers: list[Answer]) -> None:
         self._answers = answers
         self.requests: list[tuple[str, str, Mapping[str, str]]] = []
+        self.bodies: list[bytes] = []
         self.was_asked = threading.Event()
 
     def next_answer(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
@@ -63,7 +64,7 @@ def scripted_api(*answers: Answer) -> Iterator[tuple[Credentials, ScriptedApi]]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length", 0)))
+            script.bodies.append(self.rfile.read(int(self.headers.get("content-length", 0))))
             answer = script.next_answer(self.command, self.path, dict(self.headers))
             self.close_connection = answer.announced is not None
             if answer is CUT:

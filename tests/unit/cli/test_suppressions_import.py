@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cli.client import ApiError, Credentials
-from cli.csv_input import UnusableFile
 from cli.suppressions import import_file
+from pipeline.errors import UnusableFile
 from tests.unit.cli.scripted_api import Answer, refusal, scripted_api
 
 TAKEN = Answer(body=json.dumps({"changed": 2, "unchanged": 0, "total": 2}).encode())

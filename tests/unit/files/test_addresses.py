@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.csv_input import UnusableFile, open_addresses
+from pipeline.errors import UnusableFile
+from pipeline.files.addresses import open_addresses
 
 
 def addresses_in(tmp_path: Path, data: str | bytes) -> list[str]:
@@ -41,6 +42,18 @@ def test_a_column_called_email_comes_before_one_that_holds_more_addresses(tmp_pa
     assert addresses_in(tmp_path, "owner,email\na@x.test,\nb@x.test,c@x.test\n") == ["", "c@x.test"]
 
 
+def test_a_column_of_handles_is_no_column_of_addresses(tmp_path: Path) -> None:
+    data = "Name,Twitter,Reach at\nGrace,@grace,grace@acme.test\nAda,@ada,ada@acme.test\n"
+
+    assert addresses_in(tmp_path, data) == ["grace@acme.test", "ada@acme.test"]
+
+
+def test_the_address_of_an_owner_who_is_the_same_in_each_row_is_not_taken(tmp_path: Path) -> None:
+    data = "Owner,Reach at\n" + "".join(f"sales@my.test,person{n}@acme.test\n" for n in range(3)) + "sales@my.test,\n"
+
+    assert addresses_in(tmp_path, data)[:2] == ["person0@acme.test", "person1@acme.test"]
+
+
 def test_rows_are_as_long_as_the_header(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("email,a,b\ngrace@acme.test\n")
@@ -55,17 +68,19 @@ def test_a_file_without_a_header_gets_one_and_a_notice_says_so(tmp_path: Path) -
     file = open_addresses(path)
 
     assert list(file.header) == ["column_1", "email"]
-    assert list(file.notices) == ["list.csv has no header: its first row is taken as an address, too."]
+    assert list(file.notices) == [
+        "list.csv has no header: its first row is taken as data, too, and its columns are called column_1 …"
+    ]
 
 
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
         ("", "is empty"),
-        ("name,city\nAda,Berlin\n", "has no column of addresses: call one `email`. Found: name, city."),
-        ("email\ngrace@acme.test,more\n", "Row 2 has 2 fields, the header 1"),
+        ("name,city\nAda,Berlin\n", "has no column of addresses: call one `email`. Its columns: name, city."),
+        ("email\ngrace@acme.test,more\n", "row 2: it has 2 cells, the header 1"),
         (b"\x00\x01", "is not a text file"),
-        ('email\n"grace@acme.test\n', "is not a usable CSV file"),
+        ('email\n"grace@acme.test\n', "row 2: a quotation mark is open"),
     ],
 )
 def test_an_unusable_file_says_what_is_wrong(tmp_path: Path, data: str | bytes, sentence: str) -> None:

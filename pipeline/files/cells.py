@@ -1,0 +1,26 @@
+"""What a cell holds: an address, a domain, a page of a profile."""
+
+import re
+
+from pipeline.mail.address.shared_hosts import is_shared_host
+from pipeline.mail.address.syntax import Address, normalise_domain, parse_address
+
+_LIKE_DOMAIN = re.compile(r"(?:https?:?/+)?(?:[^\s@/]+@)?[\w-]+(?:\.[\w-]+)+\.?(?::\d+)?(?:[/?#]\S*)?", re.IGNORECASE)
+_LETTERS_AT_END = re.compile(r"\.[^\W\d_][\w-]+\.?(?::\d+)?(?:[/?#]|$)")
+
+
+def is_address(cell: str) -> bool:
+    """Whether a cell is an e-mail address; a handle such as `@grace` is none."""
+    return "@" in cell[1:] and isinstance(parse_address(cell), Address)
+
+
+def is_domain(cell: str) -> bool:
+    """Whether a cell is a domain name or a web address, and not a text that has a full stop in it."""
+    text = cell.strip()
+    return bool(_LIKE_DOMAIN.fullmatch(text) and _LETTERS_AT_END.search(text)) and normalise_domain(text) is not None
+
+
+def is_profile(cell: str) -> bool:
+    """Whether a cell is a page at a host of profiles or short links."""
+    domain = normalise_domain(cell) if "." in cell else None
+    return domain is not None and is_shared_host(domain)

@@ -1,0 +1,213 @@
+"""Makes contacts of a table's rows. A row that can't be used has the field at fault and a reason; the others go on."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from models.bounds import ADDRESS, COLUMN_CHARS, COLUMN_NAME, COLUMNS_OF_CONTACT, NAME
+from pipeline.errors import UnusableFile
+from pipeline.files.columns import Columns, nearest, recognise
+from pipeline.files.headings import FIELDS
+from pipeline.files.rows import Row
+from pipeline.files.table import Table, open_table
+
+NAMES = ("first_name", "last_name", "full_name")
+_MOST = {"domain": ADDRESS, "email": ADDRESS}
+_NOTHING = frozenset({"-", "--", "n/a", "#n/a", "n.a.", "none", "null", "nan", "unknown", "?", "(none)", "(not set)"})
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_ROW = "row"
+"""What the column `field` says where no one cell is at fault."""
+
+
+class Rejected(NamedTuple):
+    """Why a row can't be used: the field at fault, and a sentence without its value."""
+
+    field: str
+    reason: str
+
+
+class PlacedRow(NamedTuple):
+    """A row of a file, and what became of it.
+
+    `contact` is the number of its contact among the different ones of the file, from 0; a repeated row has the number
+    of the first. None for a blank row and for one with `rejected`.
+    """
+
+    row: Row
+    contact: int | None = None
+    is_new: bool = False
+    rejected: Rejected | None = None
+
+
+Contact = dict[str, str]
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many rows became what, after all have been read."""
+
+    rows: int = 0
+    contacts: int = 0
+    repeated: int = 0
+    blank: int = 0
+    footer: int = 0
+    rejected: int = 0
+    fields_at_fault: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class ContactReader:
+    """Reads the contacts of a table for a preset. The columns are those that were recognised."""
+
+    table: Table
+    columns: Columns
+    preset: str
+    counts: Counts = field(default_factory=Counts)
+    _names: dict[int, str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_columns(self.table, self.columns, self.preset)
+        self._names = _sent_names(self.columns)
+
+    def place(self) -> Iterator[PlacedRow]:
+        """Yield each row with what becomes of it, always the same for the same file. Notes below are left out."""
+        self.counts = counts = Counts()
+        seen: dict[bytes, int] = {}
+        for row in self.table.rows():
+            if row.is_footer:
+                counts.footer += 1
+            elif row.is_blank:
+                counts.blank += 1
+                yield PlacedRow(row)
+            else:
+                counts.rows += 1
+                yield self._placed(row, seen)
+
+    def contacts(self) -> Iterator[Contact]:
+        """Yield each different contact, with its further columns."""
+        for placed in self.place():
+            if placed.is_new:
+                yield self.contact(placed.row)
+
+    def contact(self, row: Row) -> Contact:
+        """The contact of a row: our fields, then the other columns that are filled."""
+        cells = row.cells
+        contact = {name: _clean(name, cells[index]) for name, index in self.columns.fields.items()}
+        for index, name in self._names.items():
+            if cells[index].strip():
+                contact[name] = cells[index].strip()
+        return contact
+
+    def _placed(self, row: Row, seen: dict[bytes, int]) -> PlacedRow:
+        rejected = Rejected(_ROW, row.problem) if row.problem else self._rejected(row)
+        if rejected:
+            self.counts.rejected += 1
+            self.counts.fields_at_fault[rejected] += 1
+            return PlacedRow(row, rejected=rejected)
+        number = seen.setdefault(_key(self._fields(row)), len(seen))
+        is_new = number == self.counts.contacts
+        self.counts.contacts += is_new
+        self.counts.repeated += not is_new
+        return PlacedRow(row, number, is_new)
+
+    def _fields(self, row: Row) -> Contact:
+        return {name: _clean(name, row.cells[index]) for name, index in self.columns.fields.items()}
+
+    def _rejected(self, row: Row) -> Rejected | None:
+        fields = self._fields(row)
+        return next(_faults(fields, self.preset), None) or self._oversized(row)
+
+    def _oversized(self, row: Row) -> Rejected | None:
+        cells = [(index, row.cells[index]) for index in self._names]
+        if sum(len(cell) + COLUMN_NAME.most for _, cell in cells) > COLUMN_CHARS.most:
+            sent = sum(len(cell.strip()) + len(self._names[index]) + 8 for index, cell in cells if cell.strip())
+            if sent > COLUMN_CHARS.most:
+                return Rejected(
+                    _ROW, f"its further columns have more than {COLUMN_CHARS.most} characters: shorten them"
+                )
+        return None
+
+
+def open_contacts(
+    path: Path, preset: str = "full_pipeline", mapping: Mapping[str, str] | None = None, encoding: str | None = None
+) -> ContactReader:
+    """Find out how to read a file of contacts. `mapping` gives fields the headings of their columns.
+
+    Raises `UnusableFile`.
+    """
+    chosen = mapping or {}
+    table = open_table(path, encoding, frozenset(heading.strip() for heading in chosen.values()))
+    return ContactReader(table, recognise(table.header, table.sample(), chosen), preset)
+
+
+def check_columns(table: Table, columns: Columns, preset: str) -> None:
+    """Raise `UnusableFile` if the columns that were recognised are not enough for the preset."""
+    fields = columns.fields.keys()
+    named = "full_name" in fields or {"first_name", "last_name"} <= fields
+    if "email" in fields or (preset == "full_pipeline" and named and {"domain", "company"} & fields):
+        return
+    if preset != "full_pipeline":
+        needed, words = "an email column", ["email"]
+    else:
+        needed = "first_name and last_name (or full_name) with domain, or email"
+        words = ["domain", "email", *NAMES]
+    missing = [word for word in words if word not in fields]
+    raise UnusableFile(
+        f"{table.name} has no usable columns: it needs {needed}. {nearest(table.header, missing)} "
+        f"Say which is which, such as --map {missing[0]}=COLUMN."
+    )
+
+
+def _clean(name: str, cell: str) -> str:
+    text = cell.strip().strip("\u200b\ufeff\u2060")
+    if text.lower() in _NOTHING and (name not in NAMES or not text.isalpha()):
+        return ""
+    return text
+
+
+def _faults(fields: Mapping[str, str], preset: str) -> Iterator[Rejected]:
+    for name, value in fields.items():
+        most = _MOST.get(name, NAME).most
+        if len(value) > most:
+            yield Rejected(name, f"it has more than {most} characters: shorten it")
+        if not value.isprintable() and _CONTROLS.search(value):
+            yield Rejected(name, "it holds control characters: remove them")
+    if fields.get("email"):
+        return
+    if preset != "full_pipeline":
+        yield Rejected("email", "it is missing: this preset verifies addresses that you bring")
+        return
+    # Only the API knows whether the engine has a list of companies.
+    if not fields.get("domain") and not fields.get("company"):
+        yield Rejected("domain", "it is missing: give the company's domain, or an email")
+    if not fields.get("full_name"):
+        for name in ("first_name", "last_name"):
+            if not fields.get(name):
+                yield Rejected(name, "it is missing: give it, or full_name")
+
+
+def _key(fields: Mapping[str, str]) -> bytes:
+    """Rows with the same key are one contact: all fields are the same but for capitals and spaces."""
+    same = "\x1f".join(" ".join(fields.get(name, "").split()).casefold() for name in FIELDS)
+    return blake2b(same.encode("utf-8", "replace"), digest_size=12).digest()
+
+
+def _sent_names(columns: Columns) -> dict[int, str]:
+    """The columns that are sent beside our fields, by index: each under a name of its own, as many as the API takes."""
+    taken = set(FIELDS)
+    names: dict[int, str] = {}
+    for index, title in enumerate(columns.header):
+        if index in columns.fields.values():
+            continue
+        name = plain = (title or f"column_{index + 1}")[: COLUMN_NAME.most - 10]
+        times = 1
+        while name in taken:
+            times += 1
+            name = f"{plain} ({times})"
+        taken.add(name)
+        names[index] = name
+    return dict(list(names.items())[: COLUMNS_OF_CONTACT.most])

@@ -1,0 +1,112 @@
+"""Opens files: finds out what kind they are, and unpacks gzip and zstd while they are read."""
+
+import gzip
+import io
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from shutil import copyfileobj
+from typing import BinaryIO, cast
+
+from pipeline.errors import UnusableFile
+
+BLOCK = 1 << 20
+MOST_UNPACKED = 8 << 30
+"""Bytes that a compressed file may hold: more than a million rows need, and less than fills a disk for nothing."""
+GZIP, ZSTD, ZIP, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"
+
+
+class Kind(Enum):
+    """What a file is by its first bytes, whatever its name says."""
+
+    TEXT = "text"
+    WORKBOOK = "Excel"
+    PARQUET = "Parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that can be opened again and again. `name` is how messages call it."""
+
+    path: Path
+    name: str
+    spool: "tempfile._TemporaryFileWrapper[bytes] | None" = None
+    """The temporary file at `path` that keeps what came out of a pipe, as long as this object lives."""
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Open the content, unpacked. Raises `UnusableFile` here and for what the block can't read."""
+        try:
+            with self.path.open("rb") as packed:
+                yield _unpacked(packed, self.name)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UnusableFile(f"{self.name} is damaged or cut off: copy or download it again.") from error
+        except OSError as error:
+            raise UnusableFile(f"{self.name} can't be read: {_reason(error)}.") from error
+
+    def kind(self) -> Kind:
+        """Find out what kind of file it is. Raises `UnusableFile`."""
+        with self.open() as file:
+            start = file.read(4)
+        return {ZIP: Kind.WORKBOOK, PARQUET: Kind.PARQUET}.get(start, Kind.TEXT)
+
+
+def open_source(path: Path) -> Source:
+    """Open a file, or keep what comes from a pipe in a temporary one. Raises `UnusableFile`."""
+    if not _is_pipe(path):
+        return Source(path, path.name)
+    try:
+        spool = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it lives as long as the source
+        with path.open("rb") as pipe:
+            copyfileobj(pipe, spool, BLOCK)
+        spool.flush()
+    except OSError as error:
+        raise UnusableFile(f"{path} can't be read: {error.strerror}.") from error
+    return Source(Path(spool.name), path.name, spool)
+
+
+def _is_pipe(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _unpacked(packed: BinaryIO, name: str) -> BinaryIO:
+    start = packed.read(4)
+    packed.seek(0)
+    if start.startswith(GZIP):
+        return _limited(gzip.GzipFile(fileobj=packed), name)
+    if start == ZSTD:
+        # It takes a tenth of a second to load, and few files need it.
+        import pyarrow
+
+        return _limited(pyarrow.CompressedInputStream(packed, "zstd"), name)
+    return packed
+
+
+def _limited(content: io.BufferedIOBase | io.RawIOBase, name: str) -> BinaryIO:
+    return cast("BinaryIO", io.BufferedReader(_Limited(content, name), BLOCK))
+
+
+class _Limited(io.RawIOBase):
+    """Refuses a file that unpacks to more than `MOST_UNPACKED` bytes: it may be a trap."""
+
+    def __init__(self, content: io.BufferedIOBase | io.RawIOBase, name: str) -> None:
+        self._content, self._name, self._left = content, name, MOST_UNPACKED
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        some = self._content.read(len(buffer)) or b""
+        self._left -= len(some)
+        if self._left < 0:
+            raise UnusableFile(f"{self._name} unpacks to more than {MOST_UNPACKED >> 30} GB: unpack and split it.")
+        buffer[: len(some)] = some
+        return len(some)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or "its content is damaged"

@@ -1,0 +1,126 @@
+"""`growth submit` shows how it reads a file, sends the good rows and puts the bad ones aside."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from cli.main import app
+from pipeline.errors import UnusableFile
+from tests.unit.cli.scripted_api import RUN_ID, Answer, ScriptedApi, scripted_api
+
+QUEUED = Answer(202, json.dumps({"status": "running", "run_id": RUN_ID, "preview": {}}).encode())
+MIXED = "Vorname;Nachname;Webseite;Notiz\nAda;Example;a.test;x\nBo;;b.test;y\nADA;example;A.test;z\n\nCy;Ex;c.test;\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "people.csv"
+    path.write_text(MIXED)
+    return path
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedApi]:
+    with scripted_api(QUEUED) as (credentials, script):
+        monkeypatch.setenv("GROWTH_API_URL", credentials.api_url)
+        monkeypatch.setenv("GROWTH_API_KEY", credentials.api_key)
+        yield script
+
+
+def submit(*arguments: object) -> None:
+    app(["submit", *map(str, arguments)], standalone_mode=False)
+
+
+def sent(api: ScriptedApi) -> list[dict[str, str]]:
+    [body] = api.bodies
+    contacts: list[dict[str, str]] = json.loads(body)["goal_plan"]["input_assets"]["contacts"]
+    return contacts
+
+
+def test_good_rows_are_sent_once_each(api: ScriptedApi, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    submit(file)
+
+    assert sent(api) == [
+        {"first_name": "Ada", "last_name": "Example", "domain": "a.test", "Notiz": "x"},
+        {"first_name": "Cy", "last_name": "Ex", "domain": "c.test"},
+    ]
+    assert f"Run {RUN_ID}: 2 contacts queued." in capsys.readouterr().out
+
+
+def test_what_was_recognised_and_left_out_is_shown(
+    api: ScriptedApi, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit(file)
+
+    printed = capsys.readouterr().err
+    assert (
+        "CSV with semicolons, UTF-8. Columns: first_name = Vorname, last_name = Nachname, domain = Webseite." in printed
+    )
+    assert "1 row is repeated: worked and charged once, and delivered to each." in printed
+    assert "1 row is not usable and costs nothing: see" in printed
+
+
+def test_bad_rows_are_put_aside_with_number_field_and_reason(api: ScriptedApi, file: Path) -> None:
+    submit(file)
+
+    with file.with_name("people.rejected.csv").open(newline="") as rejected:
+        assert list(csv.reader(rejected)) == [
+            ["row", "field", "reason", "Vorname", "Nachname", "Webseite", "Notiz"],
+            ["3", "last_name", "it is missing: give it, or full_name", "Bo", "", "b.test", "y"],
+        ]
+
+
+def test_a_dry_run_sends_and_writes_nothing(api: ScriptedApi, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    submit(file, "--dry-run")
+
+    printed = capsys.readouterr().out
+    assert "first_name  Vorname" in printed
+    assert "as they are Notiz" in printed
+    assert "2 contacts would be sent, from 4 rows; nothing was sent." in printed
+    assert (api.requests, [each.name for each in file.parent.iterdir()]) == ([], ["people.csv"])
+
+
+def test_strict_refuses_a_file_with_a_bad_row(api: ScriptedApi, file: Path) -> None:
+    with pytest.raises(UnusableFile, match=r"Nothing was sent.*\nRow 3, field last_name: it is missing"):
+        submit(file, "--strict")
+
+    assert (api.requests, [each.name for each in file.parent.iterdir()]) == ([], ["people.csv"])
+
+
+def test_a_file_without_a_good_row_is_refused_and_all_rows_are_put_aside(api: ScriptedApi, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("full_name,domain\n" + "Ada,\n" * 30)
+
+    with pytest.raises(UnusableFile) as refused:
+        submit(file)
+
+    lines = str(refused.value).splitlines()
+    assert (lines[1][:6], len(lines), lines[-1]) == ("Row 2,", 22, "... and 10 more.")
+    assert api.requests == []
+
+
+def test_a_column_is_what_the_user_says(api: ScriptedApi, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("Person,Website,Company Domain Name\nAda Example,shop.test,a.test\n")
+
+    submit(file, "--map", "domain=Website", "--map", 'full_name="Person"')
+
+    assert sent(api) == [{"full_name": "Ada Example", "domain": "shop.test", "Company Domain Name": "a.test"}]
+
+
+def test_a_mapping_to_no_field_is_wrong_usage(api: ScriptedApi, file: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="say --map FIELD"):
+        submit(file, "--map", "company name=Firma")
+
+
+def test_the_encoding_is_what_the_user_says(api: ScriptedApi, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_bytes("full_name,domain\nиван,a.test\n".encode("koi8_r"))
+
+    submit(file, "--encoding", "koi8-r")
+
+    assert sent(api)[0]["full_name"] == "иван"
