@@ -6,7 +6,7 @@ from uuid import UUID
 
 import redis
 from fastapi import Depends, HTTPException, Request, Security
-from fastapi.security import HTTPBearer
+from fastapi.security import APIKeyQuery, HTTPBearer
 
 from api.resources import database_of, redis_of, settings_of
 from models.queries import account_of_key
@@ -26,11 +26,26 @@ def paying_account(request: Request, _key: Annotated[object, Security(BEARER)]) 
         raise _unauthorized("This API key is not valid: check it, or create one with `growth account create`.")
     if account.subscription_status != SubscriptionStatus.ACTIVE:
         raise HTTPException(403, "This account has no active paid subscription: renew it, then try again.")
-    _count_request(request, account.id)
+    count_request(request, account.id)
     return account.id
 
 
 AccountId = Annotated[UUID, Depends(paying_account)]
+
+
+SIGNATURE = APIKeyQuery(name="signature", description="Part of a `download_url`, with `expires`", auto_error=False)
+"""For the OpenAPI document only, as `BEARER`."""
+
+
+def account_or_link(
+    request: Request, key: Annotated[object, Security(BEARER)], _signature: Annotated[object, Security(SIGNATURE)]
+) -> UUID | None:
+    """The account of the API key, as `paying_account`; None for a signed link without a key."""
+    has_key = bool(request.headers.get("authorization"))
+    return None if "signature" in request.query_params and not has_key else paying_account(request, key)
+
+
+AccountOrLink = Annotated[UUID | None, Depends(account_or_link)]
 
 
 def _bearer_key(request: Request) -> str:
@@ -44,7 +59,7 @@ def _unauthorized(sentence: str) -> HTTPException:
     return HTTPException(401, sentence, {"WWW-Authenticate": "Bearer"})
 
 
-def _count_request(request: Request, account_id: UUID) -> None:
+def count_request(request: Request, account_id: UUID) -> None:
     """Count the requests of a minute, which begins with the account's first one. Without Redis nothing is limited."""
     most, key = settings_of(request).requests_per_minute, f"growth:requests:{account_id}"
     try:

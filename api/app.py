@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api.document import add_document
+from api.downloads import downloads
 from api.erasures import erasures
 from api.errors import add_error_handlers
 from api.health import LastCheck, health
@@ -37,6 +38,7 @@ def create_app() -> FastAPI:
     app.state.slots = new_slots()
     app.state.last_check = LastCheck()
     app.include_router(runs)
+    app.include_router(downloads)
     app.include_router(suppressions)
     app.include_router(erasures)
     app.include_router(health)

@@ -15,6 +15,7 @@ from api.slots import CHANGE
 from models.privacy_wire import ErasureDone, ErasureRequest
 from models.run import Run
 from pipeline.privacy.erase_people import erase_people
+from pipeline.results.links import Links
 from pipeline.runs import live_state
 from worker.dispatch import broker_may_be_away, send_export
 
@@ -38,7 +39,7 @@ def _erase(resources: Resources, body: bytes, account_id: UUID) -> ErasureDone:
     def update_run(run_id: UUID) -> None:
         """Show the change to readers, and have export files written again."""
         with resources.database.transaction() as session:
-            state = live_state.build(session, session.get_one(Run, run_id), resources.settings.public_url)
+            state = live_state.build(session, session.get_one(Run, run_id), Links.of(resources.settings))
         live_state.publish(resources.redis, state, resources.settings.live_state_seconds)
         if state.finished:
             with broker_may_be_away(run_id):

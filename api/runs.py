@@ -3,13 +3,11 @@
 import json
 import logging
 import re
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import redis
-from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
-from fastapi.responses import FileResponse
-from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from api.access import AccountId
 from api.bodies import Body, parse_run_request
@@ -18,7 +16,7 @@ from api.process_pool import run_by_size
 from api.resources import Resources, database_of, redis_of, settings_of
 from api.slots import CANCEL, CHANGE, LIST
 from models.bounds import RESULTS
-from models.queries import events_of_run, export_of_account, run_of_account
+from models.queries import events_of_run, run_of_account
 from models.run import Run
 from models.wire import (
     EmailStatus,
@@ -36,7 +34,7 @@ from models.wire import (
 from pipeline.credits import RateCard
 from pipeline.errors import UnknownRun
 from pipeline.results.export_lease import add_formats
-from pipeline.results.formats import FORMATS
+from pipeline.results.links import Links
 from pipeline.results.pages import as_json, read_page
 from pipeline.runs import live_state
 from pipeline.runs.create import CreatedRun, create_run
@@ -44,18 +42,12 @@ from pipeline.runs.lifecycle import cancel as cancel_run
 from pipeline.runs.retry import retry_run
 from worker.dispatch import broker_may_be_away, send_chain, send_export
 
-NO_SUCH_EXPORT = "There is no such export: `export_handles` of a completed run lists those that exist."
-_ASSET_ID = re.compile(r"[a-z0-9_]{1,64}")
 _UUID = re.compile(r"[0-9A-Fa-f-]{32,36}")
 """`UUID` also accepts blanks, signs, braces and digits of other scripts."""
 
 log = logging.getLogger(__name__)
 
 ERRORS = {status: {"model": ErrorBody} for status in (400, 401, 402, 403, 404, 408, 409, 422, 429, 503)}
-
-FILES: dict[str, Any] = {spec.mime_type: {"schema": {"type": "string"}} for spec in FORMATS.values()}
-FILE_STATUSES = {200: "The file", 206: "The part of it that `Range` requests"}
-EXPORT = "/runs/{run_id}/exports/{asset_id}"
 
 runs = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-type]
 
@@ -80,7 +72,7 @@ def create(
 def read(request: Request, account_id: AccountId, run_id: str) -> Response:
     """The state of a run."""
     with database_of(request).transaction() as session:
-        run = run_of_account(session, _run_id(run_id), account_id)
+        run = run_of_account(session, run_id_of(run_id), account_id)
     if run is None:
         raise UnknownRun.with_this_id()
     return Response(_live_copy(request, run) or _from_rows(request, run), media_type="application/json")
@@ -89,10 +81,10 @@ def read(request: Request, account_id: AccountId, run_id: str) -> Response:
 @runs.post("/runs/{run_id}/cancel", response_model=RunState, dependencies=[CANCEL])
 def cancel(request: Request, account_id: AccountId, run_id: str) -> Response:
     """Cancel a pending or running run. What was found is kept; the rest is credited back."""
-    known_id = _run_id(run_id)
+    known_id = run_id_of(run_id)
     with database_of(request).transaction() as session:
         run = cancel_run(session, account_id, known_id)
-        state = live_state.build(session, run, settings_of(request).public_url)
+        state = live_state.build(session, run, Links.of(settings_of(request)))
     live_state.publish(redis_of(request), state, settings_of(request).live_state_seconds)
     with broker_may_be_away(known_id):
         send_export(known_id)
@@ -102,7 +94,7 @@ def cancel(request: Request, account_id: AccountId, run_id: str) -> Response:
 @runs.post("/runs/{run_id}/retry", status_code=202, dependencies=[CHANGE])
 def retry(request: Request, account_id: AccountId, run_id: str) -> RunAccepted:
     """Continue a failed or cancelled run as a new run, which is charged only for what is still missing."""
-    known_id = _run_id(run_id)
+    known_id = run_id_of(run_id)
     with database_of(request).transaction() as session:
         created = retry_run(session, account_id, known_id)
     return _accepted(created)
@@ -116,10 +108,10 @@ def add_exports(
     export_format: Annotated[list[ExportFormat], Query(alias="format", min_length=1)],
 ) -> Response:
     """Have a finished run exported in further formats. `export_handles` lists the files once they are there."""
-    known_id = _run_id(run_id)
+    known_id = run_id_of(run_id)
     with database_of(request).transaction() as session:
         run = add_formats(session, account_id, known_id, export_format)
-        state = live_state.build(session, run, settings_of(request).public_url)
+        state = live_state.build(session, run, Links.of(settings_of(request)))
     live_state.publish(redis_of(request), state, settings_of(request).live_state_seconds)
     if run.export_retry_at:
         with broker_may_be_away(known_id):
@@ -130,7 +122,7 @@ def add_exports(
 @runs.get("/runs/{run_id}/events", dependencies=[LIST])
 def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
     """The events of a run, oldest first."""
-    known_id = _run_id(run_id)
+    known_id = run_id_of(run_id)
     with database_of(request).transaction() as session:
         if run_of_account(session, known_id, account_id) is None:
             raise UnknownRun.with_this_id()
@@ -148,7 +140,7 @@ def results(
     limit: Annotated[int, Query(ge=1, le=RESULTS.most)] = RESULTS.most,
 ) -> Response:
     """The results so far, page by page in the order in which the contacts were sent, also while the run works."""
-    known_id = _run_id(run_id)
+    known_id = run_id_of(run_id)
     with database_of(request).transaction() as session:
         run = run_of_account(session, known_id, account_id)
         if run is None:
@@ -156,49 +148,6 @@ def results(
         page = read_page(session, run, int(after) if after else -1, status, limit)
     head = json.dumps({"status": run.status, "next": None if page.next is None else str(page.next)})
     return Response(f'{head[:-1]}, "results": {as_json(page.rows, run.extra_columns)}}}', media_type="application/json")
-
-
-class _FilePart(FileResponse):
-    """A file, or the part of it that `Range` requests."""
-
-    @classmethod
-    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
-        # Starlette answers both errors in plain text; ours are JSON.
-        try:
-            return super()._parse_range_header(http_range, file_size)
-        except MalformedRangeHeader:
-            return []  # It is ignored then (RFC 9110 14.2).
-        except RangeNotSatisfiable:
-            sentence = f"The file has {file_size} bytes: request a range within them."
-            raise HTTPException(416, sentence, {"Content-Range": f"bytes */{file_size}"}) from None
-
-
-@runs.head(EXPORT, include_in_schema=False)
-@runs.get(
-    EXPORT,
-    response_class=_FilePart,
-    responses={
-        **{status: {"description": what, "content": FILES} for status, what in FILE_STATUSES.items()},
-        416: {"model": ErrorBody},
-    },
-)
-def download(request: Request, account_id: AccountId, run_id: str, asset_id: str) -> _FilePart:
-    """An export file of a completed run."""
-    known_id = _run_id(run_id)
-    if not _ASSET_ID.fullmatch(asset_id):
-        raise UnknownRun(NO_SUCH_EXPORT)
-    with database_of(request).transaction() as session:
-        export = export_of_account(session, known_id, asset_id, account_id)
-        run = None if export else run_of_account(session, known_id, account_id)
-    if run and run.expired_at:
-        raise UnknownRun("The data of this run has expired and its exports were deleted: create a new run.")
-    if export is None or export.storage_key is None:
-        raise UnknownRun(NO_SUCH_EXPORT)
-    path = settings_of(request).export_dir / export.storage_key
-    if not path.is_file():
-        log.error("run %s: export %s is missing on disk", known_id, asset_id)
-        raise UnknownRun("This export file is no longer stored: create the run again.")
-    return _FilePart(path, media_type=export.mime_type, filename=f"{known_id}.{FORMATS[str(export.format)].extension}")
 
 
 def _accepted(created: CreatedRun) -> RunAccepted:
@@ -217,7 +166,8 @@ def _create(resources: Resources, body: bytes, account_id: UUID, idempotency_key
         return create_run(session, account_id, plan, rate_card=rates, idempotency_key=idempotency_key)
 
 
-def _run_id(text: str) -> UUID:
+def run_id_of(text: str) -> UUID:
+    """The id in a path. Raises `UnknownRun` for what is none."""
     if not _UUID.fullmatch(text):
         raise UnknownRun.with_this_id()
     try:
@@ -238,6 +188,6 @@ def _from_rows(request: Request, run: Run) -> str:
     """Build the state from its rows, and put the live copy back into Redis for later readers."""
     with database_of(request).transaction() as session:
         fresh = session.get_one(Run, run.id)
-        state = live_state.build(session, fresh, settings_of(request).public_url)
+        state = live_state.build(session, fresh, Links.of(settings_of(request)))
     live_state.publish(redis_of(request), state, settings_of(request).live_state_seconds)
     return state.body

@@ -1,17 +1,23 @@
 """Artifacts: what a completed run delivers, export files among them."""
 
+from typing import Annotated
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schema import Base, BigCounter, CreatedAt, not_negative
 
 EXPORT = "export"
+NEW_KEY = "sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
+SigningKey = Annotated[bytes, mapped_column(server_default=text(NEW_KEY))]
 
 
 class Artifact(Base):
-    """An artifact of a run. One of kind `export` is a file at `storage_key`, whose contents have the hash `sha256`."""
+    """An artifact of a run. One of kind `export` is a file at `storage_key`, whose contents have the hash `sha256`.
+
+    Links to it are signed with its `signing_key`, which leaves the database for that only.
+    """
 
     __tablename__ = "artifacts"
     __table_args__ = (
@@ -32,4 +38,5 @@ class Artifact(Base):
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     sha256: Mapped[str | None]
     storage_key: Mapped[str | None]
+    signing_key: Mapped[SigningKey]
     created_at: Mapped[CreatedAt]

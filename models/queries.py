@@ -68,7 +68,7 @@ SELECT * FROM (
   WHERE c.run_id = :run_id AND NOT c.erased AND c.input_row > :after AND c.input_row <= :last
     AND num_nonnulls(l.run_id, v.run_id) > 0
 ) AS worked
-WHERE CAST(:statuses AS text[]) IS NULL OR email_status = ANY(:statuses)
+WHERE CAST(:email_statuses AS text[]) IS NULL OR email_status = ANY(:email_statuses)
 ORDER BY input_row LIMIT :count
 """)  # noqa: S608 - a constant of ours
 
@@ -232,7 +232,8 @@ def results_after(
 
     Behind the columns of a `ResultRow` each has its `input_row`.
     """
-    wanted = {"after": after, "last": last, "statuses": list(statuses) if statuses else None, "count": count}
+    named = list(statuses) if statuses else None
+    wanted = {"after": after, "last": last, "email_statuses": named, "count": count}
     return session.execute(RESULTS_AFTER, _of_stages(run_id, finding, judging) | wanted).all()
 
 

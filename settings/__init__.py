@@ -55,6 +55,9 @@ class Settings(BaseSettings):
         description="Directory for export files, shared by API, workers and sweeper, which run as one user",
     )
     public_url: str = Field("", description="Prefix of each `download_url`, such as `https://api.example.com`")
+    download_url_hours: float = Field(
+        24, ge=2, le=168, description="Hours for which a `download_url` is valid without an API key"
+    )
 
     dns_resolvers: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Resolvers, as `host:port,host:port`; unset: the system's"

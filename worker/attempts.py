@@ -13,6 +13,7 @@ from models.run import Run
 from models.transitions import RunError, lock_run
 from pipeline.errors import ChunkExhausted, LeaseLost
 from pipeline.outcomes import Outcome
+from pipeline.results.links import Links
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.live_state import LiveState
@@ -38,7 +39,7 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
         record_acceptable(session, lease, outcomes, process.settings.lease_seconds)
         chunks.fail_attempt(session, lease, failed)
         run = lifecycle.refreshed(session, lease.run_id)
-        state = live_state.build(session, run, process.settings.public_url)
+        state = live_state.build(session, run, Links.of(process.settings))
         return has_free_chunks(session, lease.run_id, lease.stage), run, state
 
     try:
@@ -78,7 +79,7 @@ def note_failure(process: Process, run_id: UUID, failed: StepFailed, stage: str 
         if run is None or not trouble.note_step(session, run, failed, stage, worker):
             return None
         run = lifecycle.refreshed(session, run_id)
-        return run, live_state.build(session, run, process.settings.public_url)
+        return run, live_state.build(session, run, Links.of(process.settings))
 
     try:
         with trouble.step(failed.step):
@@ -106,7 +107,7 @@ def fail_run(process: Process, run_id: UUID, error: RunError, worker: str) -> No
 
     def end(session: Session) -> LiveState | None:
         run = lifecycle.fail(session, run_id, error, worker)
-        return live_state.build(session, run, process.settings.public_url) if run else None
+        return live_state.build(session, run, Links.of(process.settings)) if run else None
 
     try:
         with trouble.step(Step.FAIL):

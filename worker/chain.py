@@ -21,6 +21,7 @@ from models.queries import preset_of_run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError, lock_run, touch_run
 from pipeline.errors import TotalOutage
+from pipeline.results.links import Links
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease, Leased
 from pipeline.runs.deferrals import park
@@ -116,7 +117,7 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Begun:
         if not leased.leases:
             park(session, run_id, stage)
             trouble.park(session, run)
-        state = live_state.build(session, run, settings.public_url)
+        state = live_state.build(session, run, Links.of(settings))
         return Begun.with_(leased, in_trouble=trouble.is_throttled(run)), state
 
     with noting_failures(process, run_id, stage, worker):

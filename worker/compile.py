@@ -18,6 +18,7 @@ from models.transitions import forget_exports
 from pipeline.errors import LeaseLost
 from pipeline.results.export_lease import keep_turn, take_turn
 from pipeline.results.exports import ExportFile, discard, put_in_place, remove_exports
+from pipeline.results.links import Links
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.live_state import LiveState
@@ -119,7 +120,7 @@ def _completed(process: Process, session: Session, lease: Lease, exports: Sequen
     with trouble.step(Step.COMPLETE):
         run = lifecycle.complete(session, lease, exports, process.settings.lease_seconds)
     put_in_place(process.settings.export_dir, run.id, exports)
-    return live_state.build(session, run, process.settings.public_url)
+    return live_state.build(session, run, Links.of(process.settings))
 
 
 def _begin_writing(process: Process, lease: Lease) -> bool:
@@ -159,7 +160,7 @@ def _end_early(process: Process, lease: Lease, leave: Callable[[Session], None])
             remove_exports(process.settings.export_dir, lease.run_id)
         leave(session)
         forget_exports(session, lease.run_id)
-        return live_state.build(session, lifecycle.refreshed(session, lease.run_id), process.settings.public_url)
+        return live_state.build(session, lifecycle.refreshed(session, lease.run_id), Links.of(process.settings))
 
     process.publish(retry_commit_of_end(process, lease, end))
 

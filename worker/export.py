@@ -21,6 +21,7 @@ from pipeline.results import export_lease
 from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease
 from pipeline.results.exports import ExportFile, discard, put_in_place, remove_exports, write_exports
 from pipeline.results.formats import TYPED
+from pipeline.results.links import Links
 from pipeline.results.rows import Table
 from pipeline.runs import live_state
 from pipeline.runs.lifecycle import refreshed
@@ -210,7 +211,7 @@ def _end(
     """End the lease and write the live copy. Raises `LeaseLost`."""
 
     def step(session: Session) -> LiveState:
-        return live_state.build(session, end(session, lease), process.settings.public_url)
+        return live_state.build(session, end(session, lease), Links.of(process.settings))
 
     process.publish(retry_commit(process, _of_exports(lease.run_id), step, was_committed))
 

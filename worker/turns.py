@@ -12,6 +12,7 @@ from models.run import Run
 from models.transitions import lock_run
 from pipeline.contacts import Batch
 from pipeline.outcomes import Deferral, Outcome
+from pipeline.results.links import Links
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease, Leased
 from pipeline.runs.live_state import LiveState
@@ -151,7 +152,7 @@ class Bookkeeper:
 
     def _state(self, session: Session, run: Run) -> LiveState:
         self._publish_at = time.monotonic() + PUBLISH_EACH_S
-        return live_state.build(session, run, self.process.settings.public_url)
+        return live_state.build(session, run, Links.of(self.process.settings))
 
     def _has_free_chunks(self, session: Session, leased: Leased) -> bool:
         """Whether the stage has free chunks. Who leased some has seen whether there are others."""

@@ -18,12 +18,14 @@ from models.queries import artifacts_of_run, first_results, stages_of_run
 from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES, RunStatus, StageStatus
 from models.wire import Progress, RunFailure, RunState, StageProgress
+from pipeline.results.links import Links
 from pipeline.results.rows import our_columns, result_contact
 from pipeline.runs.deferrals import exports_wait, waiting
 from pipeline.runs.progress import StageCount, message, percent
 from pipeline.stages import address_stages
 
 FINISHED_STATE_SECONDS = 3600
+DEFAULT_LINKS = Links()
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class LiveState:
     body: str
 
 
-def build(session: Session, run: Run, public_url: str = "") -> LiveState:
+def build(session: Session, run: Run, links: Links = DEFAULT_LINKS) -> LiveState:
     """Build the state of a run from its rows. `run` must be fresh."""
     stages = stages_of_run(session, run.id)
     counts = [StageCount(row.stage, row.status, row.done, row.total) for row in stages]
@@ -67,7 +69,7 @@ def build(session: Session, run: Run, public_url: str = "") -> LiveState:
         ),
         result_handles=_result_handles(session, run),
         artifact_handles=[_artifact_handle(artifact) for artifact in artifacts if artifact.kind != EXPORT],
-        export_handles=[_export_handle(artifact, public_url) for artifact in artifacts if artifact.kind == EXPORT],
+        export_handles=[_export_handle(artifact, links) for artifact in artifacts if artifact.kind == EXPORT],
         preview=run.preview,
         data_source_mix=run.data_source_mix,
         gap_report=run.gap_report,
@@ -140,7 +142,7 @@ def _artifact_handle(artifact: Artifact) -> dict[str, Any]:
     return {"asset_id": artifact.asset_id, "label": artifact.label, "kind": artifact.kind}
 
 
-def _export_handle(artifact: Artifact, public_url: str) -> dict[str, Any]:
+def _export_handle(artifact: Artifact, links: Links) -> dict[str, Any]:
     return {
         "asset_id": artifact.asset_id,
         "format": artifact.format,
@@ -148,5 +150,5 @@ def _export_handle(artifact: Artifact, public_url: str) -> dict[str, Any]:
         "rows": artifact.rows,
         "bytes": artifact.bytes,
         "sha256": artifact.sha256,
-        "download_url": f"{public_url}/api/v1/growth/runs/{artifact.run_id}/exports/{artifact.asset_id}",
+        "download_url": links.to(artifact),
     }

@@ -33,6 +33,7 @@ from pipeline.privacy.retention import (
     retract,
 )
 from pipeline.results.exports import has_exports, remove_exports
+from pipeline.results.links import Links
 from pipeline.runs import live_state
 from pipeline.runs.trouble import fault_of, place_of
 from settings import Settings
@@ -141,7 +142,7 @@ def _retract(expirer: Expirer, run_id: UUID) -> Run | None:
         # Under the lock: whoever is writing exports has recorded them already, or will find that none are wanted.
         _remove_exports(expirer, session, run_id)
         retract(session, run)
-        state = live_state.build(session, touch_run(session, run_id, 0), settings.public_url)
+        state = live_state.build(session, touch_run(session, run_id, 0), Links.of(settings))
     live_state.store(expirer.live_copies, state, settings.live_state_seconds)
     return run
 

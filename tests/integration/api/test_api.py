@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -291,6 +292,65 @@ def test_a_range_of_an_export_is_served_and_one_outside_of_it_is_refused(
     assert "bytes" in refusal(beyond)
     head = client.http.head(url)
     assert (head.status_code, head.headers["Content-Length"], head.content) == (200, str(size), b"")
+
+
+@pytest.fixture
+def handle(client: Client, population: Population) -> dict[str, Any]:
+    """An export of a small run."""
+    state = client.finished(client.create(population.hundred[:2]))
+    return dict(state["export_handles"][0])
+
+
+def test_a_download_url_needs_no_key_and_what_was_changed_in_it_is_403(client: Client, handle: dict[str, Any]) -> None:
+    url = handle["download_url"]
+    expires = url.partition("expires=")[2].partition("&")[0]
+
+    with httpx.Client(base_url=client.http.base_url) as stranger:
+        linked = stranger.get(url)
+        assert hashlib.sha256(linked.content).hexdigest() == handle["sha256"]
+        assert stranger.get(url.partition("?")[0]).status_code == 401
+        answers = [
+            stranger.get(url.replace(expires, str(int(expires) + 3600))),
+            stranger.get(f"{url}0"),
+            stranger.get(url.replace("contacts_csv", "contacts_json")),
+            stranger.get(url.replace(handle["sha256"][:8], "0"), params={"signature": "0"}),
+            stranger.get(f"/api/v1/growth/runs/{uuid4()}/exports/contacts_csv?expires={expires}&signature=0"),
+            stranger.get(url.replace(expires, "1e9")),
+        ]
+    assert [answer.status_code for answer in answers] == [403] * 6
+    assert {refusal(answer) for answer in answers} == {
+        "This link is not valid, or no longer: read the run for a new one."
+    }
+
+
+def test_with_a_key_a_link_is_good_for_its_account_only(
+    client: Client, handle: dict[str, Any], stranger: Client
+) -> None:
+    assert client.http.get(handle["download_url"]).status_code == 200
+    assert stranger.http.get(handle["download_url"]).status_code == 404
+
+
+def test_a_link_is_not_valid_once_its_file_is_written_again(
+    client: Client, handle: dict[str, Any], stack_database: Database
+) -> None:
+    with stack_database.transaction() as session:
+        session.execute(text("UPDATE artifacts SET signing_key = sha256(signing_key)"))
+
+    assert httpx.get(client.http.base_url.join(handle["download_url"])).status_code == 403
+
+
+def test_the_etag_of_an_export_is_its_checksum_and_saves_a_download(client: Client, handle: dict[str, Any]) -> None:
+    url, etag = handle["download_url"], f'"{handle["sha256"]}"'
+
+    assert client.http.head(url).headers["etag"] == etag
+    for given in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        answer = client.http.get(url, headers={"If-None-Match": given})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", etag)
+    assert client.http.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+    whole = client.http.get(url).content
+    for if_range, status, content in ((etag, 206, whole[:5]), ('"other"', 200, whole)):
+        part = client.http.get(url, headers={"Range": "bytes=0-4", "If-Range": if_range})
+        assert (part.status_code, part.content) == (status, content)
 
 
 def all_results(client: Client, run_id: str, **query: str) -> list[dict[str, object]]:

@@ -146,7 +146,7 @@ def test_the_command_prints_why_there_is_no_export(
     done = subprocess.run(command, env={**os.environ, **access}, capture_output=True, text=True, check=False)
 
     assert done.returncode == 1
-    assert "This run has no csv export. Run complete. Its data has expired" in done.stderr
+    assert "The data of this run has expired" in done.stderr
 
 
 def test_an_expired_run_can_not_be_retried(

@@ -135,7 +135,7 @@ def test_other_values_are_accepted(refusal_of: Callable[[dict[str, Any]], str], 
     [
         {"export_formats": ["csv", "csv"]},
         {"export_formats": ["csv"] * 1000},
-        {"export_formats": ["xlsx"]},
+        {"export_formats": ["pdf"]},
         {"required_fields": ["email", "email"]},
         {"required_fields": ["email"] * 1000},
         {"required_fields": ["phone"]},
