@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,20 +66,25 @@ def save_export(client: ApiClient, run_id: str, handle: Mapping[str, Any], place
     """
     pieces = client.export_pieces(run_id, handle["asset_id"])
     try:
-        if place in STDOUT or _is_pipe(place):
-            _save_to_stream(pieces, handle, place)
-            return
-        with whole_file(place) as file:
-            _copy(pieces, handle, file)
+        save_whole(place, lambda file: _copy(pieces, handle, file))
     except ApiAway as away:
         raise ApiError(f"{away} Nothing was written: run the command again.", away.status) from away
 
 
-def _save_to_stream(pieces: Iterable[bytes], handle: Mapping[str, Any], place: Path) -> None:
-    """Spool the export in a temporary file first: what was written to a pipe can't be taken back."""
+def save_whole(place: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Have a file written completely or not at all. `-` and pipes get it when it is complete. Raises `Unwritable`."""
+    if place in STDOUT or _is_pipe(place):
+        _save_to_stream(place, write)
+        return
+    with whole_file(place) as file:
+        write(file)
+
+
+def _save_to_stream(place: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Spool the file in a temporary one first: what was written to a pipe can't be taken back."""
     try:
         with tempfile.TemporaryFile() as spool:
-            _copy(pieces, handle, spool)
+            write(spool)
             spool.seek(0)
             _write_out(spool, place)
     except BrokenPipeError:

@@ -4,6 +4,7 @@
 # and `growth status` needs neither.
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any, Literal
@@ -121,8 +122,10 @@ def submit(
         say_dry_run,
         say_how_it_is_read,
     )
+    from cli.submitted import remember
 
-    reader = open_submission(contacts, Reading(preset, parse_mapping(mapping or []), encoding))
+    reading = Reading(preset, parse_mapping(mapping or []), encoding)
+    reader = open_submission(contacts, reading)
     say_how_it_is_read(reader)
     if dry_run:
         for _ in reader.place():
@@ -146,6 +149,7 @@ def submit(
                 run_id = Patience(errors)(lambda: create_run(client)) if watching else create_run(client)
         except ApiAway as away:
             raise ApiError(f"{away} {again}", away.status) from away
+        remember(home, run_id, contacts, reading)
         say(f"Run {run_id}: {len(to_send)} contacts queued.")
         if not watching:
             say(f"Follow it with: {_following(run_id, home)}")
@@ -210,12 +214,12 @@ def export(
         Path | None, typer.Option(help="The file to write, - for stdout; RUN.csv, or as the format is, if not given.")
     ] = None,
 ) -> None:
-    """Download the results of a finished run."""
+    """Download the results of a finished run; as CSV behind the rows of the file that was submitted from here."""
     path = output or Path(name_of(run_id, export_format))
     with ApiClient(find_credentials(home)) as client:
         handle = wait_for_export(client, run_id, export_format)
-        save_export(client, run_id, handle, path)
-    say(f"{handle['rows']} contacts in {path}", to=errors if path in STDOUT else console)
+        rows = _saved_rows(client, run_id, handle, path, home)
+    say(rows, to=errors if path in STDOUT else console)
 
 
 @app.command("candidates")
@@ -320,6 +324,22 @@ def create(
 
 
 app.command("erase")(erase)
+
+
+def _saved_rows(client: ApiClient, run_id: str, handle: Mapping[str, Any], path: Path, home: Path) -> str:
+    """Save an export and return a sentence about it."""
+    from cli.submitted import recall, save_own_rows
+
+    submitted = recall(home, run_id) if handle["format"] == "csv" else None
+    if submitted and submitted.is_unchanged:
+        rows = save_own_rows(client, run_id, handle, submitted, path)
+        return f"{handle['rows']} contacts in {path}, behind the {rows} rows of {Path(submitted.path).name}"
+    if submitted:
+        say(
+            f"{submitted.path} has changed or is gone: the results are without its own rows.", style="yellow", to=errors
+        )
+    save_export(client, run_id, handle, path)
+    return f"{handle['rows']} contacts in {path}"
 
 
 def _watched(client: ApiClient, run_id: str, home: Path, shown_on: Console) -> dict[str, Any]:
