@@ -12,6 +12,7 @@ from api.erasures import erasures
 from api.errors import add_error_handlers
 from api.health import LastCheck, health
 from api.process_pool import process_limiter
+from api.quotes import quotes
 from api.resources import open_resources
 from api.runs import runs
 from api.slots import new_slots
@@ -39,6 +40,7 @@ def create_app() -> FastAPI:
     app.state.last_check = LastCheck()
     app.include_router(runs)
     app.include_router(downloads)
+    app.include_router(quotes)
     app.include_router(suppressions)
     app.include_router(erasures)
     app.include_router(health)

@@ -1,7 +1,7 @@
 """Reads the bodies of requests: within a size limit, then parsed and validated piece by piece."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -15,11 +15,15 @@ from api.json_pieces import NotJson, read_json
 from api.resources import settings_of
 from models.bounds import ENTRIES, PEOPLE, ColumnsOfRun
 from models.privacy_wire import ErasureRequest, PersonToErase, SuppressionEntries
+from models.quote_wire import QuoteRequest
 from models.wire import KNOWS_COMPANIES, ContactIn, RunRequest, Text320
 from pipeline.errors import InvalidInput
 
 MAX_PROBLEMS_COUNTED = 1000
 """After so many problems the rest of a body is not read."""
+
+CONTACTS = ("goal_plan", "input_assets", "contacts")
+_TOO_MANY = "there are more contacts than the {} of one run: split it into smaller ones."
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -54,6 +58,12 @@ async def _joined(request: Request, silence: asyncio.Timeout) -> bytes:
 
 
 Body = Annotated[bytes, Depends(read_body)]
+
+
+class NotValid(InvalidInput):
+    """Raised when a body fails validation. `problems` are Pydantic's, without what the client sent."""
+
+    problems: Sequence[ErrorDetails] = ()
 
 
 @dataclass(slots=True)
@@ -103,10 +113,14 @@ def parse_run_request(body: bytes, max_contacts: int, *, knows_companies: bool =
 
     With `knows_companies` a contact may have a company and no domain.
     """
-    too_many = f"there are more contacts than the {max_contacts} of one run: split it into smaller ones."
-    path = ("goal_plan", "input_assets", "contacts")
-    contacts = _LongList(path, "contact", TypeAdapter(ContactIn), max_contacts, too_many)
+    contacts = _LongList(CONTACTS, "contact", TypeAdapter(ContactIn), max_contacts, _TOO_MANY.format(max_contacts))
     return _parse(RunRequest, body, contacts, {KNOWS_COMPANIES: knows_companies})
+
+
+def parse_quote_request(body: bytes, max_contacts: int, *, knows_companies: bool = False) -> QuoteRequest:
+    """The plan to quote in a body. Answers 400, and raises `InvalidInput`, as `parse_run_request`."""
+    contacts = _LongList(CONTACTS, "contact", TypeAdapter(ContactIn), max_contacts, _TOO_MANY.format(max_contacts))
+    return _parse(QuoteRequest, body, contacts, {KNOWS_COMPANIES: knows_companies})
 
 
 def parse_entries(body: bytes) -> SuppressionEntries:
@@ -131,11 +145,17 @@ def _parse(shape: type[T], body: bytes, long_list: _LongList, context: Mapping[s
     except NotJson as error:
         raise HTTPException(400, f"The body is not JSON: {error}.") from error
     if long_list.problems:
-        raise InvalidInput(sentence_of(long_list.problems, long_list.further_problems))
+        raise _not_valid(long_list.problems, long_list.further_problems)
     try:
         return shape.model_validate(read, context=context)
     except ValidationError as error:
-        raise InvalidInput(sentence_of(_details(error))) from error
+        raise _not_valid(_details(error)) from error
+
+
+def _not_valid(problems: Sequence[ErrorDetails], further: int = 0) -> NotValid:
+    error = NotValid(sentence_of(problems, further))
+    error.problems = problems
+    return error
 
 
 def _details(error: ValidationError) -> list[ErrorDetails]:

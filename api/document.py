@@ -13,9 +13,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from models.privacy_wire import ErasureRequest, SuppressionEntries
+from models.quote_wire import QuoteRequest
 from models.wire import RunRequest
 
-BODIES: Sequence[type[BaseModel]] = (RunRequest, SuppressionEntries, ErasureRequest)
+BODIES: Sequence[type[BaseModel]] = (RunRequest, QuoteRequest, SuppressionEntries, ErasureRequest)
 """The models of request bodies. Routes receive bytes and parse them piece by piece, so FastAPI can't derive these."""
 
 ASSETS = "docs/assets"

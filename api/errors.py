@@ -19,6 +19,7 @@ from pipeline.errors import (
     IdempotencyConflict,
     InsufficientCredits,
     InvalidInput,
+    QuoteRefused,
     RunStateConflict,
     UnknownAccount,
     UnknownRun,
@@ -28,6 +29,7 @@ from pipeline.errors import (
 STATUS_CODES: Mapping[type[GrowthError], int] = {
     InvalidInput: 422,
     InsufficientCredits: 402,
+    QuoteRefused: 403,
     IdempotencyConflict: 409,
     RunStateConflict: 409,
     UnknownAccount: 404,

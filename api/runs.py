@@ -160,10 +160,16 @@ def _accepted(created: CreatedRun) -> RunAccepted:
 
 def _create(resources: Resources, body: bytes, account_id: UUID, idempotency_key: str | None) -> CreatedRun:
     settings = resources.settings
-    plan = parse_run_request(body, settings.max_contacts, knows_companies=settings.companies_file is not None).goal_plan
-    rates = RateCard.of(settings)
+    ordered = parse_run_request(body, settings.max_contacts, knows_companies=settings.companies_file is not None)
     with resources.database.transaction() as session:
-        return create_run(session, account_id, plan, rate_card=rates, idempotency_key=idempotency_key)
+        return create_run(
+            session,
+            account_id,
+            ordered.goal_plan,
+            rate_card=RateCard.of(settings),
+            idempotency_key=idempotency_key,
+            quote_token=ordered.quote_token,
+        )
 
 
 def run_id_of(text: str) -> UUID:

@@ -31,6 +31,7 @@ CONTACT_CHARS = Bound(300_000, "characters of the JSON of one contact, white spa
 FIELDS = Bound(50, "fields of an object around the contacts")
 PREVIEW_ROWS = Bound(100, "`preview_rows`")
 IDEMPOTENCY_KEY = Bound(255, "characters of an `Idempotency-Key`, which are printable ASCII")
+QUOTE_TOKEN = Bound(1_000, "characters of a `quote_token`")
 ENTRIES = Bound(10_000, "entries of one request for the suppression list, or of one page of it")
 RESULTS = Bound(1_000, "contacts of one page of results")
 PEOPLE = Bound(1_000, "people in one erasure")

@@ -30,6 +30,8 @@ class Run(Base):
     are the contacts that it pays for: a retry does not pay for what the run before it delivered. `fresh` runs use no
     verdict of earlier ones. Columns that clients see are `json`, since `jsonb` would reorder their keys.
 
+    `quote_id` is the quote that the run used, which no other run can use.
+
     `retracted_at` is when clients lost access to the data of a run whose retention has ended, `expired_at` when its
     contacts and results were deleted. Its counts stay.
 
@@ -71,6 +73,7 @@ class Run(Base):
         CheckConstraint("exporter IS NULL OR export_retry_at IS NOT NULL", name="exporter"),
         Index("uq_runs_idempotency_key", "account_id", "idempotency_key", unique=True),
         Index("uq_runs_retry_of", "retry_of", unique=True),
+        Index("uq_runs_quote_id", "quote_id", unique=True, postgresql_where=text("quote_id IS NOT NULL")),
         Index("ix_runs_account_id_created_at", "account_id", "created_at"),
         Index(
             "ix_runs_unexpired", "finished_at", postgresql_where=text("expired_at IS NULL AND finished_at IS NOT NULL")
@@ -103,6 +106,7 @@ class Run(Base):
     export_formats: Mapped[list[str]]
     idempotency_key: Mapped[str | None]
     request_digest: Mapped[bytes | None]
+    quote_id: Mapped[UUID | None]
     charge_per_contact: Mapped[int]
     rebate_per_unresolved: Mapped[int]
     rebate_per_unverified: Mapped[int]

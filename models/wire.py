@@ -178,6 +178,7 @@ class RunRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     goal_plan: GoalPlan
+    quote_token: Annotated[str, Field(min_length=1, max_length=bounds.QUOTE_TOKEN.most)] | None = None
 
 
 class RunAcceptedPreview(BaseModel):

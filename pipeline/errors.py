@@ -6,6 +6,7 @@ GrowthError
 ├── SourcesMisconfigured     a file that describes sources is not usable
 ├── UnknownAccount           no such account
 ├── InsufficientCredits      the account's balance does not cover the run
+├── QuoteRefused             the quote token was used, has expired, or is for something else
 ├── IdempotencyConflict      the key was used before with another body
 ├── UnknownRun               no such run, or another account's
 ├── RunStateConflict         the action does not fit the run's state
@@ -42,6 +43,10 @@ class UnknownAccount(GrowthError):
 
 class InsufficientCredits(GrowthError):
     """Raised when a run would cost more credits than the account has."""
+
+
+class QuoteRefused(GrowthError):
+    """Raised when a quote token was used before, has expired, or is another account's or for another plan."""
 
 
 class IdempotencyConflict(GrowthError):

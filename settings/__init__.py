@@ -165,6 +165,8 @@ class Settings(BaseSettings):
         0, description="Credits given back for each address that was found but not verified"
     )
 
+    quote_minutes: float = Field(15, gt=0, le=1440, description="How long a quote, and its price, is valid")
+
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest request body")
     max_contacts: int = Field(250_000, ge=1, description="Maximum number of contacts in one run")
     requests_per_minute: int = Field(1200, ge=1, description="Maximum number of requests of one account per minute")

@@ -22,8 +22,9 @@ from models.run_stage import RunStage
 from models.schema import new_id
 from models.wire import ContactIn, GoalPlan, IdempotencyKey
 from pipeline.credits import RateCard, charge, require_credits
-from pipeline.errors import IdempotencyConflict, InvalidInput, UnknownAccount
+from pipeline.errors import IdempotencyConflict, InvalidInput, QuoteRefused, UnknownAccount
 from pipeline.mail.address.syntax import normalise_domain
+from pipeline.quotes.tokens import digest_of, read
 from pipeline.results.formats import check_size
 from pipeline.stages import stages_of
 
@@ -51,23 +52,41 @@ def create_run(
     *,
     rate_card: RateCard,
     idempotency_key: str | None = None,
+    quote_token: str | None = None,
 ) -> CreatedRun:
     """Write a run, its contacts and its charge in the caller's transaction. No message is sent.
 
     After the commit send its chain: `worker.dispatch.send_chain(created.run_id, created.preset)`. If that
     is never done, the sweeper does it some seconds later. The operator's rate card is `RateCard.of(load_settings())`.
-    Raises `InvalidInput`, `UnknownAccount`, `InsufficientCredits`, and `IdempotencyConflict` when the key was used with
-    another body.
+    A `quote_token` holds the rates of its quote instead.
+
+    Raises `InvalidInput`, `UnknownAccount`, `InsufficientCredits`, `QuoteRefused`,
+    and `IdempotencyConflict` when the key was used with another body.
     """
     _check_key(idempotency_key)
-    _check_formats(plan)
+    check_formats(plan)
     # Before the first statement: for a large plan this takes seconds, in which the transaction would be idle.
-    extra_columns, digest = _extra_columns(plan.input_assets.contacts), _digest(plan) if idempotency_key else None
+    extra_columns, plan_digest = _extra_columns(plan.input_assets.contacts), b""
+    if idempotency_key or quote_token:
+        plan_digest = digest_of(plan)
+    digest = _request_digest(plan_digest, quote_token) if idempotency_key else None
     _check_account(session, account_id)
-    columns = {"extra_columns": extra_columns, "idempotency_key": idempotency_key, "request_digest": digest}
+    columns: dict[str, Any] = {
+        "extra_columns": extra_columns,
+        "idempotency_key": idempotency_key,
+        "request_digest": digest,
+    }
+    if quote_token:
+        # Before the quote is looked at: the answer to a repeated request is its run, whatever became of the quote.
+        if earlier := _earlier_run(session, account_id, idempotency_key, digest):
+            return earlier
+        quote = read(session, account_id, plan_digest, quote_token)
+        rate_card, columns["quote_id"] = quote.rates, quote.id
     run = _insert_run(session, account_id, plan, rate_card, columns)
     if run is None:
-        return _earlier_run(session, account_id, idempotency_key, digest)
+        if earlier := _earlier_run(session, account_id, idempotency_key, digest):
+            return earlier
+        raise QuoteRefused("This quote_token was used before: ask for a new quote.")
     allow_time_for(session, run.contact_count)
     require_credits(session, run)
     _insert_stages(session, run)
@@ -99,7 +118,8 @@ def _check_key(idempotency_key: str | None) -> None:
         raise InvalidInput(f"The Idempotency-Key must be 1 to {most} printable ASCII characters: change it.") from error
 
 
-def _check_formats(plan: GoalPlan) -> None:
+def check_formats(plan: GoalPlan) -> None:
+    """Raise `InvalidInput` if a format that the plan asks for can't hold so many contacts."""
     for name in plan.output.export_formats:
         check_size(name, len(plan.input_assets.contacts))
 
@@ -127,23 +147,26 @@ def _insert_run(
             resend_at=in_seconds(NEVER_SENT_AFTER_S),
             **columns,
         )
-        .on_conflict_do_nothing(index_elements=["account_id", "idempotency_key"])
+        .on_conflict_do_nothing()  # with a run of this key, or of this quote
         .returning(Run)
     )
     return session.scalar(statement)
 
 
-def _earlier_run(session: Session, account_id: UUID, idempotency_key: str | None, digest: bytes | None) -> CreatedRun:
-    run = session.scalars(select(Run).where(Run.account_id == account_id, Run.idempotency_key == idempotency_key)).one()
-    if run.request_digest != digest:
+def _earlier_run(
+    session: Session, account_id: UUID, idempotency_key: str | None, digest: bytes | None
+) -> CreatedRun | None:
+    of_key = select(Run).where(Run.account_id == account_id, Run.idempotency_key == idempotency_key)
+    run = session.scalars(of_key).one_or_none() if idempotency_key else None
+    if run and run.request_digest != digest:
         raise IdempotencyConflict(
             "This Idempotency-Key was used before with another body: send the same body, or a new key."
         )
-    return CreatedRun(run.id, run.preset, is_new=False)
+    return CreatedRun(run.id, run.preset, is_new=False) if run else None
 
 
-def _digest(plan: GoalPlan) -> bytes:
-    return hashlib.sha256(plan.model_dump_json().encode()).digest()
+def _request_digest(plan_digest: bytes, quote_token: str | None) -> bytes:
+    return hashlib.sha256(plan_digest + quote_token.encode()).digest() if quote_token else plan_digest
 
 
 def _extra_columns(contacts: Sequence[ContactIn]) -> list[str]:

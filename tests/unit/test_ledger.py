@@ -25,9 +25,10 @@ from models.run_chunk import COMPILE
 from models.schema import new_id
 from models.transitions import RunError
 from pipeline.credits import RateCard, grant
-from pipeline.errors import InsufficientCredits, RunStateConflict
+from pipeline.errors import InsufficientCredits, QuoteRefused, RunStateConflict
 from pipeline.ledger import Proof, Standing, prove, standing, statement_page
 from pipeline.outcomes import Outcome
+from pipeline.quotes.tokens import digest_of, issue
 from pipeline.runs import lifecycle
 from pipeline.runs.create import create_run
 from pipeline.runs.retry import retry_run
@@ -81,12 +82,14 @@ def work_to_the_end(database: Database, run_id: UUID, with_address: int) -> None
 
 
 class AnyMovements(RuleBasedStateMachine):
-    """Two accounts top up, create, cancel and retry runs, which complete or fail, in any order."""
+    """Two accounts top up, ask for quotes, create, cancel and retry runs, which complete or fail, in any order."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
         self.database = database
         self.runs: list[tuple[UUID, UUID]] = []
+        self.tokens: list[tuple[UUID, str]] = []
+        self.used: set[str | None] = set()
 
     @initialize()
     def open_accounts(self) -> None:
@@ -97,15 +100,30 @@ class AnyMovements(RuleBasedStateMachine):
         with self.database.transaction() as session:
             grant(session, self.accounts[which], credits_granted)
 
-    @rule(which=st.integers(0, 1), rebate_per_unverified=st.integers(0, 4))
-    def create(self, which: int, rebate_per_unverified: int) -> None:
-        rates = RateCard(rebate_per_unverified=rebate_per_unverified)
+    @rule(which=st.integers(0, 1), per_contact=st.integers(0, 6))
+    def quote(self, which: int, per_contact: int) -> None:
+        rates = RateCard(per_contact, rebate_per_unresolved=per_contact // 2, rebate_per_unverified=per_contact)
+        with self.database.transaction() as session:
+            token, _ = issue(session, self.accounts[which], digest_of(order(CONTACTS)), rates, minutes=15)
+        self.tokens.append((self.accounts[which], token))
+
+    @rule(which=st.integers(0, 1), data=st.data())
+    def create(self, which: int, data: st.DataObject) -> None:
+        owner, token = data.draw(st.sampled_from([*self.tokens, (None, None)]))
+        is_free = token not in self.used and owner in (None, self.accounts[which])
         try:
             with self.database.transaction() as session:
-                created = create_run(session, self.accounts[which], order(CONTACTS), rate_card=rates)
+                created = create_run(
+                    session, self.accounts[which], order(CONTACTS), rate_card=RateCard(), quote_token=token
+                )
         except InsufficientCredits:
             return
+        except QuoteRefused:
+            assert not is_free
+            return
+        assert is_free
         self.runs.append((self.accounts[which], created.run_id))
+        self.used.update({token} - {None})
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data(), with_address=st.integers(0, CONTACTS))

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from api import slots
 from api.erasures import erasures
+from api.quotes import quotes
 from api.runs import runs
 from api.slots import SLOTS, cancel_slot, change_slot, list_slot, new_slots
 from api.suppressions import suppressions
@@ -66,11 +67,14 @@ def test_cancelling_and_listing_wait_for_their_own_kind_only(
 
 def test_each_call_that_changes_something_takes_a_slot() -> None:
     calls = [
-        route for router in (runs, suppressions, erasures) for route in router.routes if isinstance(route, APIRoute)
+        route
+        for router in (runs, quotes, suppressions, erasures)
+        for route in router.routes
+        if isinstance(route, APIRoute)
     ]
     changing = [call for call in calls if call.methods - {"GET", "HEAD"}]
 
-    assert len(changing) == 7
+    assert len(changing) == 9
     for call in changing:
         assert {change_slot, cancel_slot} & {each.dependency for each in call.dependencies}, call.path
 

@@ -95,14 +95,14 @@ def test_what_takes_long_for_a_large_order_is_done_while_no_transaction_is_open(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Postgres ends a session that is idle in a transaction for five seconds."""
-    owner, digest_of = account(database).account_id, create._digest  # noqa: SLF001 - watched, not replaced
+    owner, digest_of = account(database).account_id, create.digest_of  # watched, not replaced
     at_work: list[int] = []
 
     def digest(plan: GoalPlan) -> bytes:
         at_work.append(database.engine.pool.checkedout())  # type: ignore[attr-defined]
         return digest_of(plan)
 
-    monkeypatch.setattr(create, "_digest", digest)
+    monkeypatch.setattr(create, "digest_of", digest)
     for _ in range(2):
         with database.transaction() as session:
             create_run(session, owner, order(), rate_card=RateCard(), idempotency_key="once")
