@@ -9,6 +9,16 @@ _LIKE_DOMAIN = re.compile(r"(?:https?:?/+)?(?:[^\s@/]+@)?[\w-]+(?:\.[\w-]+)+\.?(
 _LETTERS_AT_END = re.compile(r"\.[^\W\d_][\w-]+\.?(?::\d+)?(?:[/?#]|$)")
 
 
+_NOTHING = frozenset(
+    {"", "-", "--", "n/a", "#n/a", "n.a.", "none", "null", "nan", "unknown", "?", "(none)", "(not set)"}
+)
+
+
+def is_nothing(cell: str) -> bool:
+    """Whether a cell is empty, or says so in a word."""
+    return cell.strip().lower() in _NOTHING
+
+
 def is_address(cell: str) -> bool:
     """Whether a cell is an e-mail address; a handle such as `@grace` is none."""
     return "@" in cell[1:] and isinstance(parse_address(cell), Address)

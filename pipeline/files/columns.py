@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from pipeline.errors import UnusableFile
-from pipeline.files.cells import is_address, is_domain, is_profile
+from pipeline.files.cells import is_address, is_domain, is_nothing, is_profile
 from pipeline.files.headings import FIELDS, meaning_of, plain_heading
 
 AT_LEAST = 0.5
@@ -44,7 +44,7 @@ class _Recognition:
     notices: list[str] = field(default_factory=list)
 
     def cells(self, index: int) -> list[str]:
-        return [row[index] for row in self.sample if index < len(row) and row[index].strip()]
+        return [row[index] for row in self.sample if index < len(row) and not is_nothing(row[index])]
 
     def share(self, index: int, looks_so: Callable[[str], bool]) -> float:
         cells = self.cells(index)

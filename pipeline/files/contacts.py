@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from models.bounds import ADDRESS, COLUMN_CHARS, COLUMN_NAME, COLUMNS_OF_CONTACT, NAME
 from pipeline.errors import UnusableFile
+from pipeline.files.cells import is_nothing
 from pipeline.files.columns import Columns, nearest, recognise
 from pipeline.files.headings import FIELDS
 from pipeline.files.rows import Row
@@ -17,7 +18,6 @@ from pipeline.files.table import Table, open_table
 
 NAMES = ("first_name", "last_name", "full_name")
 _MOST = {"domain": ADDRESS, "email": ADDRESS}
-_NOTHING = frozenset({"-", "--", "n/a", "#n/a", "n.a.", "none", "null", "nan", "unknown", "?", "(none)", "(not set)"})
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ROW = "row"
 """What the column `field` says where no one cell is at fault."""
@@ -164,7 +164,7 @@ def check_columns(table: Table, columns: Columns, preset: str) -> None:
 
 def _clean(name: str, cell: str) -> str:
     text = cell.strip().strip("\u200b\ufeff\u2060")
-    if text.lower() in _NOTHING and (name not in NAMES or not text.isalpha()):
+    if is_nothing(text) and (name not in NAMES or not text.isalpha()):
         return ""
     return text
 

@@ -106,3 +106,7 @@ def test_a_name_beside_a_first_name_is_a_family_name() -> None:
 @pytest.mark.parametrize("heading", ["Nom", "Nombre", "Nome", "Naam", "Name"])
 def test_a_name_alone_is_a_whole_name(heading: str) -> None:
     assert recognise([heading, "Domain"], []).fields["full_name"] == 0
+
+
+def test_cells_that_say_that_they_are_empty_do_not_speak_against_a_heading() -> None:
+    assert recognise(["Name", "Domain"], [["Ada", "-"], ["Bo", "n/a"], ["Cy", "-"]]).fields["domain"] == 1
