@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from api.credits import credits_of_account
 from api.document import add_document
 from api.downloads import downloads
 from api.erasures import erasures
@@ -41,6 +42,7 @@ def create_app() -> FastAPI:
     app.include_router(runs)
     app.include_router(downloads)
     app.include_router(quotes)
+    app.include_router(credits_of_account)
     app.include_router(suppressions)
     app.include_router(erasures)
     app.include_router(health)

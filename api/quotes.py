@@ -1,4 +1,4 @@
-"""The route for quotes: what a plan would cost and find, before it is run."""
+"""Routes for what can be run: presets, and quotes of what a plan would cost and find."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,26 +10,38 @@ from api.access import AccountId
 from api.bodies import CONTACTS, Body, NotValid, parse_quote_request
 from api.document import body_of
 from api.process_pool import run_by_size
-from api.resources import Resources
+from api.resources import Resources, settings_of
 from api.runs import ERRORS
 from api.slots import CHANGE
 from models.quote_wire import (
     ExpectedArtifacts,
     NoQuote,
+    Presets,
+    PresetShown,
     ProviderEstimate,
     Quote,
     QuoteError,
     QuoteRequest,
 )
+from models.run import PRESETS
+from models.wire import NAMED
 from pipeline.credits import RateCard
 from pipeline.errors import InvalidInput
 from pipeline.ledger import standing
 from pipeline.quotes.estimate import expect
 from pipeline.quotes.tokens import digest_of, issue
 from pipeline.runs.create import check_formats
+from pipeline.stages import stages_of
 
 WORK_OF = {"full_pipeline": "enrichment", "verify_existing_emails": "verification"}
 """What `cost_breakdown` calls the work of each preset."""
+
+NEEDS = {
+    "full_pipeline": [["email"], *map(list, NAMED)],
+    "verify_existing_emails": [["email"]],
+}
+"""What a contact needs: all fields of one of these lists."""
+OF_COMPANIES = [["company" if name == "domain" else name for name in names] for names in NAMED]
 
 quotes = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-type]
 
@@ -39,6 +51,27 @@ def quote(request: Request, account_id: AccountId, body: Body) -> Response:
     """The price of a plan, what it will probably find, and the token that confirms both. Nothing is charged."""
     # As JSON: a worker process has written it then, and the plan may have many contacts.
     return Response(run_by_size(request, body, _quote, account_id), media_type="application/json")
+
+
+@quotes.get("/presets")
+def presets(request: Request, _account_id: AccountId) -> Presets:
+    """The presets: their stages, what each contact needs, and what it costs."""
+    settings = settings_of(request)
+    rates = RateCard.of(settings)
+    more = {"full_pipeline": OF_COMPANIES} if settings.companies_file else {}
+    return Presets(
+        presets=[
+            PresetShown(
+                name=name,
+                stages=list(stages_of(name)),
+                needs=[*NEEDS[name], *more.get(name, [])],
+                credits_per_contact=rates.per_contact,
+                rebate_per_unresolved=rates.rebate_per_unresolved,
+                rebate_per_unverified=rates.rebate_per_unverified,
+            )
+            for name in PRESETS
+        ]
+    )
 
 
 def _quote(resources: Resources, body: bytes, account_id: UUID) -> bytes:

@@ -1,5 +1,8 @@
 """Quotes, presets, balance and statement over HTTP, for two accounts."""
 
+import csv
+import io
+from itertools import chain
 from typing import Any
 
 import httpx
@@ -119,3 +122,56 @@ def test_a_quote_without_a_plan_is_an_invalid_plan(client: Client) -> None:
     refused = client.http.post(f"{API}/quote", json={}).json()
 
     assert (refused["error_code"], refused["missing_requirements"]) == ("invalid_goal_plan", ["goal_plan"])
+
+
+def test_presets_say_what_they_need_and_cost(client: Client) -> None:
+    presets = {each["name"]: each for each in client.http.get(f"{API}/presets").json()["presets"]}
+
+    assert list(presets) == ["full_pipeline", "verify_existing_emails"]
+    assert presets["full_pipeline"]["stages"] == ["email_lookup", "email_verify"]
+    assert ["domain", "full_name"] in presets["full_pipeline"]["needs"]
+    assert presets["verify_existing_emails"]["needs"] == [["email"]]
+    assert presets["verify_existing_emails"]["credits_per_contact"] == 4
+
+
+def test_balance_and_held_follow_a_run_from_its_start_to_its_end(
+    client: Client, stranger: Client, population: Population
+) -> None:
+    run_id = client.create(population.crowd)
+    price = 4 * len(population.crowd)
+    begun = client.http.get(f"{API}/credits").json()
+    client.api.cancel_run(run_id)
+    ended = client.http.get(f"{API}/credits").json()
+    theirs = stranger.http.get(f"{API}/credits").json()
+
+    assert list(begun) == ["balance", "held", "statement", "next"]
+    assert (begun["balance"], begun["held"]) == (100_000 - price, price)
+    assert [(entry["kind"], entry["credits"], entry["held"]) for entry in begun["statement"]] == [
+        ("charge", -price, price),
+        ("grant", 100_000, 0),
+    ]
+    assert begun["statement"][0]["run_id"] == run_id
+    back = ended["statement"][0]["credits"]
+    assert (ended["balance"], ended["held"]) == (100_000 - price + back, 0)
+    assert ended["statement"][0]["held"] == -price
+    assert [entry["kind"] for entry in theirs["statement"]] == ["grant"]
+
+
+def test_the_statement_comes_page_by_page_and_whole_as_csv(client: Client, population: Population) -> None:
+    client.api.cancel_run(client.create(population.hundred[:3]))
+
+    pages: list[list[dict[str, Any]]] = []
+    query: dict[str, Any] = {"limit": 2}
+    while True:
+        page = client.http.get(f"{API}/credits", params=query).json()
+        pages.append(page["statement"])
+        if page["next"] is None:
+            break
+        query["before"] = page["next"]
+    whole = client.http.get(f"{API}/credits/statement.csv")
+
+    assert [[entry["kind"] for entry in page] for page in pages] == [["rebate", "charge"], ["grant"]]
+    assert whole.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(whole.text)))
+    expected = [{key: "" if value is None else str(value) for key, value in entry.items()} for entry in chain(*pages)]
+    assert rows == expected

@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.routing import APIRoute
 
 from api import slots
+from api.credits import credits_of_account
 from api.erasures import erasures
 from api.quotes import quotes
 from api.runs import runs
@@ -68,7 +69,7 @@ def test_cancelling_and_listing_wait_for_their_own_kind_only(
 def test_each_call_that_changes_something_takes_a_slot() -> None:
     calls = [
         route
-        for router in (runs, quotes, suppressions, erasures)
+        for router in (runs, quotes, credits_of_account, suppressions, erasures)
         for route in router.routes
         if isinstance(route, APIRoute)
     ]
@@ -79,7 +80,15 @@ def test_each_call_that_changes_something_takes_a_slot() -> None:
         assert {change_slot, cancel_slot} & {each.dependency for each in call.dependencies}, call.path
 
 
-@pytest.mark.parametrize(("router", "path"), [(runs, "/runs/{run_id}/events"), (suppressions, "")])
+@pytest.mark.parametrize(
+    ("router", "path"),
+    [
+        (runs, "/runs/{run_id}/events"),
+        (suppressions, ""),
+        (credits_of_account, ""),
+        (credits_of_account, "/statement.csv"),
+    ],
+)
 def test_what_may_read_thousands_of_rows_takes_a_slot(router: APIRouter, path: str) -> None:
     (call,) = [
         each
