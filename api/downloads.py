@@ -14,8 +14,8 @@ from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 from api.access import AccountOrLink, count_request
 from api.resources import database_of, settings_of
 from api.runs import ERRORS, run_id_of
-from models.artifact import Artifact
-from models.queries import export_of_account, run_of_account
+from models.artifact import EXPORT, Artifact
+from models.queries import file_of_account, run_of_account
 from models.run import Run
 from models.wire import ErrorBody
 from pipeline.errors import UnknownRun
@@ -28,7 +28,7 @@ _ASSET_ID = re.compile(r"[a-z0-9_]{1,64}")
 
 FILES: dict[str, Any] = {spec.mime_type: {"schema": {"type": "string"}} for spec in FORMATS.values()}
 FILE_STATUSES = {200: "The file", 206: "The part of it that `Range` requests"}
-EXPORT = "/runs/{run_id}/exports/{asset_id}"
+FILE = "/runs/{run_id}/exports/{asset_id}"
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +50,9 @@ class _FilePart(FileResponse):
             raise HTTPException(416, sentence, {"Content-Range": f"bytes */{file_size}"}) from None
 
 
-@downloads.head(EXPORT, include_in_schema=False)
+@downloads.head(FILE, include_in_schema=False)
 @downloads.get(
-    EXPORT,
+    FILE,
     response_class=_FilePart,
     responses={
         **{status: {"description": what, "content": FILES} for status, what in FILE_STATUSES.items()},
@@ -86,13 +86,13 @@ def _linked(session: Session, run_id: UUID, asset_id: str, expires: str, signatu
     """The file and the owner of its run. One answer whatever is wrong: who guesses learns nothing."""
     export = session.get(Artifact, (run_id, asset_id))
     time_is_readable = expires.isascii() and expires.isdecimal() and len(expires) < 12
-    if export is None or not time_is_readable or not is_valid(export, int(expires), signature):
+    if export is None or export.sha256 is None or not time_is_readable or not is_valid(export, int(expires), signature):
         raise HTTPException(403, LINK_NOT_VALID)
     return export, session.get_one(Run, run_id).account_id
 
 
 def _owned(session: Session, run_id: UUID, asset_id: str, account_id: UUID) -> Artifact:
-    export = export_of_account(session, run_id, asset_id, account_id)
+    export = file_of_account(session, run_id, asset_id, account_id)
     if export:
         return export
     run = run_of_account(session, run_id, account_id)
@@ -105,12 +105,20 @@ def _answer(request: Request, export: Artifact) -> Response:
     headers = {"ETag": f'"{export.sha256}"', "Cache-Control": "private"}
     if _has_it(request.headers, headers["ETag"]):
         return Response(status_code=304, headers=headers)
+    name = _name_of(export)
+    if export.content is not None:
+        headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        return Response(export.content, headers=headers, media_type=export.mime_type)
     path = settings_of(request).export_dir / str(export.storage_key)
     if not path.is_file():
         log.error("run %s: export %s is missing on disk", export.run_id, export.asset_id)
         raise UnknownRun("This export file is no longer stored: create the run again.")
-    name = f"{export.run_id}.{FORMATS[str(export.format)].extension}"
     return _FilePart(path, headers=headers, media_type=export.mime_type, filename=name)
+
+
+def _name_of(file: Artifact) -> str:
+    which = "" if file.kind == EXPORT else f".{file.asset_id}"
+    return f"{file.run_id}{which}.{FORMATS[str(file.format)].extension}"
 
 
 def _has_it(headers: Mapping[str, str], etag: str) -> bool:

@@ -14,7 +14,9 @@ SigningKey = Annotated[bytes, mapped_column(server_default=text(NEW_KEY))]
 
 
 class Artifact(Base):
-    """An artifact of a run. One of kind `export` is a file at `storage_key`, whose contents have the hash `sha256`.
+    """An artifact of a run: most have a file at `storage_key`, or a small one in `content`, with the hash `sha256`.
+
+    One of kind `export` always has a file.
 
     Links to it are signed with its `signing_key`, which leaves the database for that only.
     """
@@ -23,7 +25,9 @@ class Artifact(Base):
     __table_args__ = (
         not_negative("rows", "bytes"),
         CheckConstraint(
-            "num_nonnulls(format, mime_type, bytes, sha256, storage_key) = CASE kind WHEN 'export' THEN 5 ELSE 0 END",
+            "CASE WHEN num_nonnulls(format, mime_type, bytes, sha256, storage_key, content) = 0 THEN kind <> 'export' "
+            "ELSE num_nonnulls(format, mime_type, bytes, sha256) = 4 AND num_nonnulls(storage_key, content) = 1 "
+            "AND (kind <> 'export' OR content IS NULL) END",
             name="export_is_a_file",
         ),
     )
@@ -38,5 +42,6 @@ class Artifact(Base):
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     sha256: Mapped[str | None]
     storage_key: Mapped[str | None]
+    content: Mapped[str | None]
     signing_key: Mapped[SigningKey]
     created_at: Mapped[CreatedAt]

@@ -200,10 +200,10 @@ def files_of_run(session: Session, run_id: UUID) -> Sequence[str]:
     return [key for key in session.scalars(files) if key]
 
 
-def export_of_account(session: Session, run_id: UUID, asset_id: str, account_id: UUID) -> Artifact | None:
-    """An export file, if its run belongs to this account."""
+def file_of_account(session: Session, run_id: UUID, asset_id: str, account_id: UUID) -> Artifact | None:
+    """An artifact that is a file, if its run belongs to this account."""
     artifact = session.get(Artifact, (run_id, asset_id)) if run_of_account(session, run_id, account_id) else None
-    return artifact if artifact and artifact.kind == EXPORT else None
+    return artifact if artifact and artifact.sha256 else None
 
 
 def events_of_run(session: Session, run_id: UUID) -> Sequence[RunEvent]:

@@ -27,6 +27,7 @@ from pipeline.credits import RateCard
 from pipeline.mail.network import MailNetwork
 from pipeline.results.exports import put_in_place, write_exports
 from pipeline.results.rows import Table
+from pipeline.results.wanted import exports_in
 from pipeline.runs import lifecycle, live_state
 from pipeline.runs.create import create_run
 from settings import Settings
@@ -79,7 +80,9 @@ class OldRuns:
         lease = leased_chunk(self.database, run_id, COMPILE)
         with self.database.transaction() as session:
             rows = first_results(session, run_id, count, LOOKUP, VERIFY)
-            exports = write_exports(self.exports, run_id, ["csv", "json"], Table(["private_column"]), [rows])
+            exports = write_exports(
+                self.exports, run_id, exports_in(["csv", "json"]), Table(["private_column"]), [rows]
+            )
             lifecycle.complete(session, lease, exports, LEASE_S)
             put_in_place(self.exports, run_id, exports)
         return self._ended(run_id, days_ago)

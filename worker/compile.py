@@ -17,8 +17,9 @@ from models.run_chunk import COMPILE
 from models.transitions import forget_exports
 from pipeline.errors import LeaseLost
 from pipeline.results.export_lease import keep_turn, take_turn
-from pipeline.results.exports import ExportFile, discard, put_in_place, remove_exports
+from pipeline.results.exports import ExportFile, FileSpec, discard, put_in_place, remove_exports
 from pipeline.results.links import Links
+from pipeline.results.wanted import artifacts_in, exports_in
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.live_state import LiveState
@@ -99,12 +100,17 @@ def _write(process: Process, session: Session, run: Run) -> list[ExportFile]:
         return []
     with idle_transaction_allowed(session):
         rows = first_results(session, run.id, run.contact_count, *address_stages(run.preset))
-        return write_files(process, run.id, run.export_formats, table_of(session, run, run.export_formats), [rows])
+        wanted = _wanted(run)
+        return write_files(process, run.id, wanted, table_of(session, run, wanted), [rows])
 
 
 def _stream(process: Process, lease: Lease, session: Session) -> list[ExportFile]:
     run = lifecycle.refreshed(session, lease.run_id)
-    return stream_files(process, session, run, run.export_formats, lambda: _renew(process, lease))
+    return stream_files(process, session, run, _wanted(run), lambda: _renew(process, lease))
+
+
+def _wanted(run: Run) -> list[FileSpec]:
+    return [*exports_in(run.export_formats), *artifacts_in(run.export_formats)]
 
 
 @contextmanager

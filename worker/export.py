@@ -19,10 +19,11 @@ from models.run import Run
 from pipeline.errors import LeaseLost, traced
 from pipeline.results import export_lease
 from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease
-from pipeline.results.exports import ExportFile, discard, put_in_place, remove_exports, write_exports
+from pipeline.results.exports import ExportFile, FileSpec, discard, put_in_place, remove_exports, write_exports
 from pipeline.results.formats import TYPED
 from pipeline.results.links import Links
 from pipeline.results.rows import Table
+from pipeline.results.wanted import with_all_contacts
 from pipeline.runs import live_state
 from pipeline.runs.lifecycle import refreshed
 from pipeline.runs.live_state import LiveState
@@ -57,35 +58,35 @@ def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
 
 
 def stream_files(
-    process: Process, session: Session, run: Run, formats: Sequence[str], renew: Callable[[], None]
+    process: Process, session: Session, run: Run, wanted: Sequence[FileSpec], renew: Callable[[], None]
 ) -> list[ExportFile]:
     """Write files of a run under temporary names, and call `renew` each `CHECKPOINT_SECONDS`.
 
     The transaction must do nothing else. Raises `OSError` for a disk error, `WorkerStops` when the worker stops, and
     whatever `renew` raises. No file is left behind then.
     """
-    if not formats:
+    if not wanted:
         return []
     with idle_transaction_allowed(session):
         with _renewed_meanwhile(process, renew):
-            table = table_of(session, run, formats)
+            table = table_of(session, run, wanted)
         with closing(stream_results(session, run.id, *address_stages(run.preset))) as batches:
-            return write_files(process, run.id, formats, table, _renewing(process, batches, renew))
+            return write_files(process, run.id, wanted, table, _renewing(process, batches, renew))
 
 
-def table_of(session: Session, run: Run, formats: Sequence[str]) -> Table:
-    """What these formats need to know of a run. For some of them this looks at all of its contacts."""
-    is_typed = run.extra_columns and not TYPED.isdisjoint(formats)
+def table_of(session: Session, run: Run, wanted: Sequence[FileSpec]) -> Table:
+    """What these files need to know of a run. For some formats this looks at all of its contacts."""
+    is_typed = run.extra_columns and any(file.format in TYPED for file in wanted)
     types = types_of_columns(session, run.id) if is_typed else {}
     return Table(run.extra_columns, run.contact_count, types)
 
 
 def write_files(
-    process: Process, run_id: UUID, formats: Sequence[str], table: Table, batches: Iterable[Sequence[ResultRow]]
+    process: Process, run_id: UUID, wanted: Sequence[FileSpec], table: Table, batches: Iterable[Sequence[ResultRow]]
 ) -> list[ExportFile]:
     """Write files of a run from its result rows. Raises as `stream_files` does."""
     rows = _until_told_to_stop(process, batches)
-    return write_exports(process.settings.export_dir, run_id, formats, table, rows)
+    return with_all_contacts(write_exports(process.settings.export_dir, run_id, wanted, table, rows))
 
 
 def disk_error(error: OSError) -> str:
@@ -182,7 +183,7 @@ def _written(process: Process, lease: ExportLease) -> Sequence[ExportFile]:
         remove_exports(process.settings.export_dir, lease.run_id, files_of_run(session, lease.run_id))
     with process.database.transaction() as session:
         run = refreshed(session, lease.run_id)
-        return stream_files(process, session, run, export_lease.missing_formats(session, run), renew)
+        return stream_files(process, session, run, export_lease.missing_files(session, run), renew)
 
 
 def _hand_out(process: Process, lease: ExportLease, exports: Sequence[ExportFile]) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Executable, exists, func, select, text, up
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
+from models.artifact import Artifact
 from models.events import EventKind, add_event
 from models.pauses import doubling_pause, doubling_pause_sql, in_seconds
 from models.queries import exports_of_run
@@ -24,8 +25,9 @@ from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import end_of_lease, forget_exports, lock_run, touch_run
 from pipeline.errors import LeaseLost, RunStateConflict, UnknownRun
 from pipeline.results.artifacts import add_artifacts, retract_exports
-from pipeline.results.exports import ExportFile
+from pipeline.results.exports import ExportFile, FileSpec
 from pipeline.results.formats import check_size
+from pipeline.results.wanted import ALL, artifacts_in, exports_in
 
 _Statement = TypeVar("_Statement", bound=Executable)
 
@@ -101,6 +103,13 @@ def missing_formats(session: Session, run: Run) -> list[str]:
     """The formats that the run was asked for and has no file in."""
     there = {export.format for export in exports_of_run(session, run.id)}
     return [name for name in run.export_formats if name not in there]
+
+
+def missing_files(session: Session, run: Run) -> list[FileSpec]:
+    """The files that a finished run is to have and has not: exports, and artifacts whose files became void."""
+    all_contacts = session.get(Artifact, (run.id, ALL), populate_existing=True)
+    is_void = all_contacts is not None and all_contacts.storage_key is None
+    return [*exports_in(missing_formats(session, run)), *(artifacts_in(run.export_formats) if is_void else ())]
 
 
 def lease_export(session: Session, run_id: UUID, worker: str, seconds: float) -> ExportLease | None:

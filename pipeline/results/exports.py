@@ -7,20 +7,38 @@ read what is in the directory: API, workers and sweeper run as one user.
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 from uuid import UUID, uuid4
 
+from models.artifact import EXPORT
 from models.queries import ResultRow
 from pipeline.results.formats import FORMATS
-from pipeline.results.rows import Table
+from pipeline.results.rows import RESULT_COLUMNS, Table
 
 PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
 SYNC_EVERY = 4_000_000
 """Bytes after which a file is flushed to disk: at its end alone, a slow disk would take longer than a lease."""
+
+
+class FileSpec(NamedTuple):
+    """A file that is to be written: as which asset, and which of the rows it holds, with which result columns."""
+
+    asset_id: str
+    kind: str
+    label: str
+    format: str
+    select: Callable[[Sequence[ResultRow]], Sequence[ResultRow]] | None = None
+    result_columns: Sequence[str] = RESULT_COLUMNS
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        stem = "contacts" if self.kind == EXPORT else self.asset_id
+        return f"{stem}.{FORMATS[self.format].extension}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +49,8 @@ class ExportFile:
     """
 
     asset_id: str
+    kind: str
+    label: str
     format: str
     mime_type: str
     rows: int
@@ -43,11 +63,11 @@ class ExportFile:
 def write_exports(
     directory: Path,
     run_id: UUID,
-    formats: Iterable[str],
+    wanted: Iterable[FileSpec],
     table: Table,
     batches: Iterable[Sequence[ResultRow]],
 ) -> list[ExportFile]:
-    """Write all exports of a run beside their places, while its result rows are read once.
+    """Write files of a run beside their places, while its result rows are read once.
 
     Raises `OSError` when the disk does not take them, and whatever `batches` does; then nothing is left.
     """
@@ -58,7 +78,7 @@ def write_exports(
     files: list[_UnfinishedFile] = []
     try:
         # One after the other: if the second can't be created, the first is deleted.
-        files += (_UnfinishedFile(directory, run_id, name, table) for name in formats)
+        files += (_UnfinishedFile(directory, run_id, spec, table) for spec in wanted)
         for file in files:
             file.write_head()
         for rows in batches:
@@ -125,10 +145,10 @@ def _remove_all_but(names: Collection[str], place: Path) -> None:
 class _UnfinishedFile:
     """One export while it is written."""
 
-    def __init__(self, directory: Path, run_id: UUID, name: str, table: Table) -> None:
-        self._run_id, self._name, self._spec = run_id, name, FORMATS[name]
-        self._format = self._spec.make(table)
-        self._unfinished = f"{run_id}/.contacts.{name}.{uuid4().hex}"
+    def __init__(self, directory: Path, run_id: UUID, spec: FileSpec, table: Table) -> None:
+        self._run_id, self._spec = run_id, spec
+        self._format = FORMATS[spec.format].make(replace(table, result_columns=spec.result_columns))
+        self._unfinished = f"{run_id}/.{spec.name}.{uuid4().hex}"
         self._path = directory / self._unfinished
         self._digest = hashlib.sha256()
         self._rows = self._bytes = self._unsynced = 0
@@ -138,8 +158,9 @@ class _UnfinishedFile:
         self._append(self._format.head())
 
     def write(self, rows: Sequence[ResultRow]) -> None:
-        self._rows += len(rows)
-        self._append(self._format.rows(rows))
+        selected = self._spec.select(rows) if self._spec.select else rows
+        self._rows += len(selected)
+        self._append(self._format.rows(selected))
 
     def finish(self) -> ExportFile:
         """Write the rest, all of it to disk."""
@@ -147,13 +168,15 @@ class _UnfinishedFile:
         with self._file:
             _sync(self._file)
         return ExportFile(
-            asset_id=f"contacts_{self._name}",
-            format=self._name,
-            mime_type=self._spec.mime_type,
+            asset_id=self._spec.asset_id,
+            kind=self._spec.kind,
+            label=self._spec.label,
+            format=self._spec.format,
+            mime_type=FORMATS[self._spec.format].mime_type,
             rows=self._rows,
             bytes=self._bytes,
             sha256=self._digest.hexdigest(),
-            storage_key=f"{self._run_id}/contacts.{self._spec.extension}",
+            storage_key=f"{self._run_id}/{self._spec.name}",
             unfinished=self._unfinished,
         )
 

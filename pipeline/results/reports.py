@@ -1,5 +1,6 @@
-"""Preview, data source mix and gap report: pure functions of the grouped outcomes."""
+"""Preview, data source mix and gap report: pure functions of the grouped outcomes; and the summary of all."""
 
+import json
 from typing import Any
 
 from models.run import Run
@@ -53,6 +54,23 @@ def gap_report(run: Run, delivered: Delivered, groups: list[OutcomeGroup]) -> di
         "unverified": delivered.with_email - delivered.verified,
         "unverified_reasons": _explained(unverified),
     }
+
+
+def run_summary(run: Run) -> str:
+    """A completed run in numbers, as JSON."""
+    times = {name: getattr(run, name).isoformat() for name in ("created_at", "started_at", "finished_at")}
+    summary = {
+        "run_id": str(run.id),
+        "status": run.status,
+        "pipeline_id": run.pipeline_id,
+        "preset": run.preset,
+        "contacts": run.contact_count,
+        **times,
+        "preview": run.preview,
+        "data_source_mix": run.data_source_mix,
+        "gap_report": run.gap_report,
+    }
+    return json.dumps(summary, ensure_ascii=False, indent=2) + "\n"
 
 
 def _explained(counts: dict[str, int]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from models.transitions import (
 )
 from pipeline.credits import Delivered, at_most_charged, rebate, rebate_of_completed, rebate_of_stopped
 from pipeline.errors import RunStateConflict, UnknownRun
-from pipeline.results.artifacts import add_artifacts, verified_contacts
+from pipeline.results.artifacts import add_artifacts, artifacts_of, summary_of
 from pipeline.results.counts import OutcomeGroup, count_outcomes, delivered
 from pipeline.results.export_lease import ask_for_exports
 from pipeline.results.exports import ExportFile
@@ -85,10 +85,13 @@ def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seco
     run = chunks.finish(session, lease, (), seconds)
     groups, counts = _counted(session, run)
     credits_back = at_most_charged(run, rebate_of_completed(run, counts))
-    add_artifacts(session, run.id, [verified_contacts(counts), *exports])
+    add_artifacts(session, run.id, artifacts_of(counts, exports))
     rebate(session, run, credits_back)
     complete_run(session, run.id, lease.worker, **_results(run, counts, groups, credits_back))
-    return refreshed(session, run.id)
+    completed = refreshed(session, run.id)
+    if exports:
+        add_artifacts(session, run.id, [summary_of(completed)])
+    return completed
 
 
 def cancel(session: Session, account_id: UUID, run_id: UUID) -> Run:

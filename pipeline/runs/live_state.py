@@ -20,6 +20,7 @@ from models.status import TERMINAL_RUN_STATUSES, RunStatus, StageStatus
 from models.wire import Progress, RunFailure, RunState, StageProgress
 from pipeline.results.links import Links
 from pipeline.results.rows import our_columns, result_contact
+from pipeline.results.wanted import VERIFIED
 from pipeline.runs.deferrals import exports_wait, waiting
 from pipeline.runs.progress import StageCount, message, percent
 from pipeline.stages import address_stages
@@ -68,7 +69,7 @@ def build(session: Session, run: Run, links: Links = DEFAULT_LINKS) -> LiveState
             error=_failure(run),
         ),
         result_handles=_result_handles(session, run),
-        artifact_handles=[_artifact_handle(artifact) for artifact in artifacts if artifact.kind != EXPORT],
+        artifact_handles=_artifact_handles(run, artifacts, links),
         export_handles=[_export_handle(artifact, links) for artifact in artifacts if artifact.kind == EXPORT],
         preview=run.preview,
         data_source_mix=run.data_source_mix,
@@ -138,8 +139,19 @@ def _result_handles(session: Session, run: Run) -> Sequence[dict[str, Any]]:
     return [result_contact(row, ours) for row in rows]
 
 
-def _artifact_handle(artifact: Artifact) -> dict[str, Any]:
-    return {"asset_id": artifact.asset_id, "label": artifact.label, "kind": artifact.kind}
+def _artifact_handles(run: Run, artifacts: Sequence[Artifact], links: Links) -> list[dict[str, Any]]:
+    """The verified contacts first, then by asset id."""
+    others = [artifact for artifact in artifacts if artifact.kind != EXPORT]
+    others.sort(key=lambda artifact: artifact.asset_id != VERIFIED)
+    return [_artifact_handle(run, artifact, links) for artifact in others]
+
+
+def _artifact_handle(run: Run, artifact: Artifact, links: Links) -> dict[str, Any]:
+    handle = {"asset_id": artifact.asset_id, "label": artifact.label, "kind": artifact.kind}
+    if artifact.sha256 is None or run.finished_at is None:
+        return handle
+    file = _export_handle(artifact, links)
+    return {**handle, **file, "expires_at": links.end_of(run.finished_at)}
 
 
 def _export_handle(artifact: Artifact, links: Links) -> dict[str, Any]:

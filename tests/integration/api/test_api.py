@@ -330,6 +330,22 @@ def test_with_a_key_a_link_is_good_for_its_account_only(
     assert stranger.http.get(handle["download_url"]).status_code == 404
 
 
+def test_each_artifact_can_be_downloaded_with_its_checksum(client: Client, population: Population) -> None:
+    state = client.finished(client.create(population.hundred))
+
+    handles = {handle["asset_id"]: handle for handle in state["artifact_handles"]}
+    assert list(handles) == ["verified_contacts", "all_contacts", "gap_report", "run_summary"]
+    for handle in handles.values():
+        answer = client.http.get(handle["download_url"])
+        assert (len(answer.content), hashlib.sha256(answer.content).hexdigest()) == (handle["bytes"], handle["sha256"])
+        assert answer.headers["content-type"].startswith(handle["mime_type"])
+    summary = client.http.get(handles["run_summary"]["download_url"]).json()
+    assert {key: summary[key] for key in ("run_id", "preview", "gap_report")} == {
+        key: state[key] for key in ("run_id", "preview", "gap_report")
+    }
+    assert handles["verified_contacts"]["rows"] == state["preview"]["delivered_counts"]["verified_emails"]
+
+
 def test_a_link_is_not_valid_once_its_file_is_written_again(
     client: Client, handle: dict[str, Any], stack_database: Database
 ) -> None:

@@ -1,12 +1,14 @@
 """Workers write the export files of a finished run once, one at a time, and never an older file over a newer one."""
 
+import csv
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -22,11 +24,23 @@ from models.queries import events_of_run
 from models.run import Run
 from models.schema import new_id
 from pipeline.errors import RunStateConflict, UnknownRun
+from pipeline.outcomes import OutcomeStatus, Reason
 from pipeline.privacy import erasure
 from pipeline.privacy.erasure import Wanted
 from pipeline.results.export_lease import MAX_ATTEMPTS, add_formats, finish_export, lease_export, void_exports
 from pipeline.runs import lifecycle
-from tests.factories import LOOKUP, VERIFY, WORKER, finish_chunk, found, leased_chunk, owner_of, pending_run, valid
+from tests.factories import (
+    LOOKUP,
+    VERIFY,
+    WORKER,
+    finish_chunk,
+    found,
+    leased_chunk,
+    not_found,
+    owner_of,
+    pending_run,
+    valid,
+)
 from tests.faults.engine import wait_until
 from tests.integration.broker.worker_process import opened_process
 from tests.old_runs import OldRuns, OvertakenDatabase, personal_in
@@ -35,6 +49,8 @@ from worker.export import export_stopped_run
 from worker.process import Process
 
 OTHER = "worker-2@test/2"
+OF_COMPLETED = ["contacts.csv", "contacts.json", "gap_report.csv", "verified_contacts.csv"]
+"""The files of a run that was completed with its default formats."""
 
 
 @pytest.fixture
@@ -102,9 +118,9 @@ def names(old_runs: OldRuns, run_id: UUID) -> list[str]:
     return sorted(path.name for path in (old_runs.exports / str(run_id)).glob("*"))
 
 
-def looked_up_run(database: Database) -> UUID:
+def looked_up_run(database: Database, formats: Sequence[str] = ("csv", "json")) -> UUID:
     """A run whose stages are complete, ready to be compiled."""
-    run_id = pending_run(database, count=3)
+    run_id = pending_run(database, count=3, export_formats=list(formats))
     for stage, outcomes in ((LOOKUP, [found(n) for n in range(3)]), (VERIFY, [valid(n) for n in range(3)])):
         with database.transaction() as session:
             lifecycle.begin_stage(session, run_id, stage, WORKER, 3)
@@ -253,7 +269,7 @@ def test_files_of_killed_writers_are_deleted_by_the_next_export(old_runs: OldRun
         with old_runs.process() as process:
             compile_run(process, run_id, WORKER)
 
-    assert names(old_runs, run_id) == ["contacts.csv", "contacts.json"]
+    assert names(old_runs, run_id) == (OF_COMPLETED if status == "completed" else ["contacts.csv", "contacts.json"])
 
 
 def test_void_files_are_deleted_even_if_no_new_ones_can_be_written(
@@ -325,7 +341,7 @@ def test_a_small_run_is_not_locked_while_its_files_are_written(
     compile_run(process, run_id, WORKER)
 
     assert locked == [run_id]
-    assert names(old_runs, run_id) == ["contacts.csv", "contacts.json"]
+    assert names(old_runs, run_id) == OF_COMPLETED
 
 
 def test_a_small_run_is_compiled_in_two_transactions(process: Process, old_runs: OldRuns) -> None:
@@ -483,3 +499,87 @@ def test_a_format_is_added_to_a_finished_run_of_the_account_only_and_once(old_ru
         add(old_runs, running, "xlsx")
     with pytest.raises(UnknownRun), old_runs.database.transaction() as session:
         add_formats(session, owner_of(old_runs.database, running), finished, ["xlsx"])
+
+
+@pytest.fixture(params=[2000, 2], ids=["small run", "large run"])
+def compiled(
+    request: pytest.FixtureRequest, process: Process, old_runs: OldRuns, monkeypatch: pytest.MonkeyPatch
+) -> UUID:
+    """A completed run: one contact is verified, one is risky, for one no address was found."""
+    monkeypatch.setattr("worker.compile.SMALL", request.param)
+    run_id = pending_run(old_runs.database, count=3)
+    risky = valid(1)._replace(status=OutcomeStatus.RISKY, reason=Reason.CATCH_ALL)
+    skipped = not_found(2)._replace(status=OutcomeStatus.SKIPPED, reason=Reason.NO_EMAIL)
+    for stage, outcomes in ((LOOKUP, [found(0), found(1), not_found(2)]), (VERIFY, [valid(0), risky, skipped])):
+        with old_runs.database.transaction() as session:
+            lifecycle.begin_stage(session, run_id, stage, WORKER, 3)
+        finish_chunk(old_runs.database, leased_chunk(old_runs.database, run_id, stage), outcomes)
+    compile_run(process, run_id, WORKER)
+    return run_id
+
+
+def artifacts(old_runs: OldRuns, run_id: UUID) -> dict[str, dict[str, Any]]:
+    return {handle["asset_id"]: handle for handle in old_runs.state(run_id)["artifact_handles"]}
+
+
+def table(old_runs: OldRuns, run_id: UUID, name: str) -> list[dict[str, str]]:
+    with (old_runs.exports / str(run_id) / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_completed_run_has_its_artifacts_as_files(old_runs: OldRuns, compiled: UUID) -> None:
+    handles = artifacts(old_runs, compiled)
+
+    assert [(name, handle["kind"], handle["rows"]) for name, handle in handles.items()] == [
+        ("verified_contacts", "contacts", 1),
+        ("all_contacts", "contacts", 3),
+        ("gap_report", "report", 2),
+        ("run_summary", "summary", 1),
+    ]
+    for name, file in (("verified_contacts", "verified_contacts"), ("all_contacts", "contacts"), ("gap_report",) * 2):
+        data = (old_runs.exports / str(compiled) / f"{file}.csv").read_bytes()
+        assert (handles[name]["bytes"], handles[name]["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+    assert all({"label", "expires_at", "download_url"} <= set(handle) for handle in handles.values())
+    assert [row["first_name"] for row in table(old_runs, compiled, "verified_contacts.csv")] == ["Given0"]
+
+
+def test_a_gap_report_has_a_row_for_each_contact_without_a_verified_address_with_reason_and_advice(
+    old_runs: OldRuns, compiled: UUID
+) -> None:
+    rows = table(old_runs, compiled, "gap_report.csv")
+
+    assert [(row["first_name"], row["email_status"]) for row in rows] == [("Given1", "risky"), ("Given2", "not_found")]
+    for row in rows:
+        reason = Reason(row["email_reason"])
+        assert (row["email_explanation"], row["email_advice"]) == (reason.sentence, reason.advice)
+
+
+def test_after_an_erasure_artifacts_are_listed_without_files_and_then_written_again(
+    old_runs: OldRuns, compiled: UUID
+) -> None:
+    before = artifacts(old_runs, compiled)
+    with old_runs.database.transaction() as session:
+        erasure.erase_contacts(session, compiled, 0, [1], Wanted(), new_id())
+    meanwhile = artifacts(old_runs, compiled)
+    old_runs.export(compiled)
+    after = artifacts(old_runs, compiled)
+
+    assert list(before) == list(meanwhile) == list(after)
+    assert [name for name, handle in meanwhile.items() if "download_url" in handle] == ["run_summary"]
+    assert names(old_runs, compiled) == OF_COMPLETED
+    assert "Given1" not in (old_runs.exports / str(compiled) / "gap_report.csv").read_text()
+    assert after["gap_report"]["rows"] == 1
+    assert before["gap_report"]["download_url"] != after["gap_report"]["download_url"]
+
+
+def test_artifacts_are_in_the_first_format_and_a_run_without_exports_has_none_but_the_count(
+    process: Process, old_runs: OldRuns
+) -> None:
+    workbook, nothing = (looked_up_run(old_runs.database, formats) for formats in (["xlsx", "csv"], []))
+    for run_id in (workbook, nothing):
+        compile_run(process, run_id, WORKER)
+
+    assert names(old_runs, workbook) == ["contacts.csv", "contacts.xlsx", "gap_report.xlsx", "verified_contacts.xlsx"]
+    assert list(artifacts(old_runs, nothing).values()) == [
+        {"asset_id": "verified_contacts", "label": "Verified Contacts", "kind": "contacts"}
+    ]

@@ -13,6 +13,7 @@ from models.wire import ContactIn
 from pipeline.credits import RateCard
 from pipeline.results.exports import write_exports
 from pipeline.results.rows import Table, our_columns, result_contact
+from pipeline.results.wanted import exports_in
 from pipeline.runs.create import create_run
 from pipeline.stages import address_stages
 from tests.factories import account, order_of
@@ -46,7 +47,7 @@ def exported(database: Database, directory: Path, *columns: dict[str, Any]) -> t
     with database.transaction() as session:
         columns_of_run = session.get_one(Run, run_id).extra_columns
         rows = stream_results(session, run_id, *STAGES)
-        exports = write_exports(directory, run_id, ["csv", "json"], Table(columns_of_run), rows)
+        exports = write_exports(directory, run_id, exports_in(["csv", "json"]), Table(columns_of_run), rows)
     as_csv, as_json = ((directory / export.unfinished).read_bytes().decode() for export in exports)
     return list(csv.DictReader(io.StringIO(as_csv, newline=""))), json.loads(as_json)
 
