@@ -1,6 +1,7 @@
 """Who sends a request, and whether they may: API key, subscription, rate limit."""
 
 import logging
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +12,11 @@ from fastapi.security import APIKeyQuery, HTTPBearer
 from api.resources import database_of, redis_of, settings_of
 from models.queries import account_of_key
 from models.status import SubscriptionStatus
+
+NOT_PAID = "This account has no active paid subscription: renew it, then try again."
+REFUSALS: Mapping[str, str] = {
+    SubscriptionStatus.SUSPENDED: "This account is suspended: ask its operator to resume it, then try again.",
+}
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +31,7 @@ def paying_account(request: Request, _key: Annotated[object, Security(BEARER)]) 
     if account is None:
         raise _unauthorized("This API key is not valid: check it, or create one with `growth account create`.")
     if account.subscription_status != SubscriptionStatus.ACTIVE:
-        raise HTTPException(403, "This account has no active paid subscription: renew it, then try again.")
+        raise HTTPException(403, REFUSALS.get(account.subscription_status, NOT_PAID))
     count_request(request, account.id)
     return account.id
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from cli.client import ApiAway, ApiClient, ApiError, find_credentials
 from cli.downloads import STDOUT, name_of, save_export, wait_for_export
 from cli.exit_codes import run_to_its_end
-from cli.operators import ledger
+from cli.operators import account, ledger
 from cli.options import HOME, Home
 from cli.runs import runs
 from cli.summary import print_summary
@@ -32,14 +32,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find and verify work email addresses.",
 )
-account = typer.Typer(no_args_is_help=True, help="Accounts and their API keys.")
 app.add_typer(account, name="account")
 app.add_typer(ledger, name="ledger")
 app.add_typer(runs, name="runs")
 app.add_typer(suppressions, name="suppressions")
 
 Preset = Literal["full_pipeline", "verify_existing_emails"]
-MOST_CREDITS = 10**15
 
 
 @app.callback()
@@ -303,24 +301,6 @@ def migrate(home: Home = HOME) -> None:
     with database_of_operator(home) as database:
         migrate_database(database)
     console.print("The database has the schema of this version.")
-
-
-@account.command("create")
-def create(
-    name: str,
-    credits_granted: Annotated[
-        int, typer.Option("--credits", min=0, max=MOST_CREDITS, help="Credits to begin with.")
-    ] = 0,
-    home: Home = HOME,
-) -> None:
-    """Open an account and print its API key, once."""
-    from cli.accounts import create_account
-    from cli.database import database_of_operator
-
-    with database_of_operator(home) as database:
-        created = create_account(database, name, credits_granted)
-    console.print(f"Account {created.account_id}, {credits_granted} credits.", soft_wrap=True)
-    console.print(f"API key (shown this once, keep it safe): {created.api_key}", soft_wrap=True, highlight=False)
 
 
 app.command("erase")(erase)

@@ -56,6 +56,8 @@ class SubscriptionStatus(StrEnum):
     """A payment failed: nothing is allowed until it is made."""
     ENDED = "ended"
     """The subscription is over."""
+    SUSPENDED = "suspended"
+    """An operator has shut it: nothing is allowed until an operator resumes it. Its runs go on."""
 
 
 class LedgerKind(StrEnum):

@@ -5,6 +5,8 @@ GrowthError
 ├── UnusableFile             a file of contacts or addresses can't be used
 ├── SourcesMisconfigured     a file that describes sources is not usable
 ├── UnknownAccount           no such account
+├── UnknownKey               no such API key
+├── AccountStateConflict     the action does not fit the account's status
 ├── InsufficientCredits      the account's balance does not cover the run
 ├── QuoteRefused             the quote token was used, has expired, or is for something else
 ├── IdempotencyConflict      the key was used before with another body
@@ -38,7 +40,15 @@ class SourcesMisconfigured(GrowthError):
 
 
 class UnknownAccount(GrowthError):
-    """Raised when a run is to be created for an account that does not exist."""
+    """Raised when an account does not exist, or when a name is that of several."""
+
+
+class UnknownKey(GrowthError):
+    """Raised when there is no API key with an id."""
+
+
+class AccountStateConflict(GrowthError):
+    """Raised when an action does not fit the account's status, such as suspending one whose subscription has ended."""
 
 
 class InsufficientCredits(GrowthError):

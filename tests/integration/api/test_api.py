@@ -16,7 +16,9 @@ import redis
 from python_calamine import CalamineWorkbook
 from sqlalchemy import text
 
+from cli.accounts import change_status
 from models.database import Database
+from models.status import SubscriptionStatus
 from tests.factories import count
 from tests.faults.engine import wait_until
 from tests.integration.conftest import Client, Population, contacts_of
@@ -75,6 +77,16 @@ def test_a_subscription_that_is_not_paid_is_403(client: Client, stack_database: 
 
     assert response.status_code == 403
     assert "subscription" in refusal(response)
+
+
+def test_a_suspended_account_is_403(client: Client, stack_database: Database) -> None:
+    with stack_database.transaction() as session:
+        change_status(session, str(client.account.account_id), SubscriptionStatus.ACTIVE, SubscriptionStatus.SUSPENDED)
+
+    response = client.http.get("/api/v1/growth/credits")
+
+    assert response.status_code == 403
+    assert "suspended" in refusal(response)
 
 
 def test_a_run_that_costs_too_much_is_402(client: Client, stack_database: Database, population: Population) -> None:
