@@ -108,7 +108,7 @@ def submit(
 ) -> None:
     """Create a run from a file of contacts, and show first how it was read.
 
-    CSV with any delimiter, quotes and encoding. Rows that can't be used go into a file of their own and cost nothing.
+    CSV of any kind, NDJSON, XLSX, Parquet. Rows that can't be used go into a file of their own and cost nothing.
     """
     from cli.submission import (
         Reading,

@@ -17,7 +17,7 @@ from pipeline.errors import UnusableFile
 BLOCK = 1 << 20
 MOST_UNPACKED = 8 << 30
 """Bytes that a compressed file may hold: more than a million rows need, and less than fills a disk for nothing."""
-GZIP, ZSTD, ZIP, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"
+GZIP, ZSTD, ZIP, OLE, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"PAR1"
 
 
 class Kind(Enum):
@@ -48,11 +48,18 @@ class Source:
         except OSError as error:
             raise UnusableFile(f"{self.name} can't be read: {_reason(error)}.") from error
 
+    def plain_path(self) -> Path:
+        """Where the file is, for a library that must jump about in it. Raises `UnusableFile` if it is compressed."""
+        with self.path.open("rb") as file:
+            if file.read(4).startswith((GZIP, ZSTD)):
+                raise UnusableFile(f"{self.name} is compressed, though its format is compressed by itself: unpack it.")
+        return self.path
+
     def kind(self) -> Kind:
         """Find out what kind of file it is. Raises `UnusableFile`."""
         with self.open() as file:
             start = file.read(4)
-        return {ZIP: Kind.WORKBOOK, PARQUET: Kind.PARQUET}.get(start, Kind.TEXT)
+        return {ZIP: Kind.WORKBOOK, OLE: Kind.WORKBOOK, PARQUET: Kind.PARQUET}.get(start, Kind.TEXT)
 
 
 def open_source(path: Path) -> Source:

@@ -2,14 +2,18 @@
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from typing import TextIO
 
 from pipeline.errors import UnusableFile
+from pipeline.files import ndjson, parquet
 from pipeline.files.dialect import SAMPLE_CHARS, find_dialect
 from pipeline.files.encoding import Encoding, find_encoding, named_encoding
-from pipeline.files.layout import find_layout, table_rows
+from pipeline.files.layout import Layout, find_layout, table_rows
+from pipeline.files.ndjson import is_ndjson
 from pipeline.files.rows import Dialect, Row, read_rows
 from pipeline.files.source import Kind, Source, open_source
 
@@ -49,13 +53,23 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class RawRows:
-    """All rows of a file, the header and what stands above it included, and how it is read."""
+    """All rows of a file, the header and what stands above it included, and how it is read.
+
+    Where the format itself says what the columns are, they are the `header`, and also row 0.
+    """
 
     source: Source
     stream: Callable[[], Iterator[Row]]
     description: str
     notices: tuple[str, ...] = ()
     delimiter: str = ","
+    header: list[str] | None = None
+
+    def layout(self, known: frozenset[str]) -> Layout | None:
+        """Find the header; None if there is no row."""
+        if self.header is not None:
+            return Layout(self.header, 0) if self.header else None
+        return find_layout(self.stream(), self.source.name, known)
 
 
 def open_table(path: Path, encoding: str | None = None, known: frozenset[str] = frozenset()) -> Table:
@@ -65,7 +79,7 @@ def open_table(path: Path, encoding: str | None = None, known: frozenset[str] = 
     """
     raw = open_rows(path, encoding)
     name = raw.source.name
-    layout = find_layout(raw.stream(), name, known)
+    layout = raw.layout(known)
     if layout is None:
         raise UnusableFile(f"{name} is empty: it needs a header and a row for each contact.")
     if layout.width > MAX_COLUMNS:
@@ -74,7 +88,7 @@ def open_table(path: Path, encoding: str | None = None, known: frozenset[str] = 
         path,
         name,
         layout.header,
-        layout.header_row > 0,
+        raw.header is not None or layout.header_row > 0,
         raw.description,
         [*raw.notices, *layout.notices],
         lambda: table_rows(raw.stream(), layout),
@@ -85,25 +99,72 @@ def open_table(path: Path, encoding: str | None = None, known: frozenset[str] = 
 def open_rows(path: Path, encoding: str | None = None) -> RawRows:
     """Find out how to read a file, not what its columns are. Raises `UnusableFile`."""
     source = open_source(path)
-    if source.kind() is Kind.TEXT:
-        return _text(source, encoding)
-    raise UnusableFile(f"{source.name} is not a text file: save it as CSV.")
+    return _READERS[source.kind()](source, encoding)
 
 
 def _text(source: Source, named: str | None) -> RawRows:
     encoding = named_encoding(named) if named else find_encoding(source)
-    with source.open() as file, io.TextIOWrapper(file, encoding.name, errors="replace", newline="") as text:
+    with _decoded(source, encoding) as text:
         sample = text.read(SAMPLE_CHARS)
     if "\0" in sample:
         raise UnusableFile(f"{source.name} is not a text file: save it as CSV.")
+    if is_ndjson(sample):
+        return _ndjson(source, encoding)
+    if sample.lstrip("\ufeff \r\n\t")[:1] in ("[", "{"):
+        raise UnusableFile(f"{source.name} is JSON: write one object on each line (NDJSON), or save it as CSV.")
     return _delimited(source, encoding, find_dialect(sample))
+
+
+@contextmanager
+def _decoded(source: Source, encoding: Encoding) -> Iterator[TextIO]:
+    with source.open() as file, io.TextIOWrapper(file, encoding.name, errors="replace", newline="") as text:
+        yield text
 
 
 def _delimited(source: Source, encoding: Encoding, dialect: Dialect) -> RawRows:
     def all_rows() -> Iterator[Row]:
-        with source.open() as file, io.TextIOWrapper(file, encoding.name, errors="replace", newline="") as text:
+        with _decoded(source, encoding) as text:
             yield from read_rows(text, dialect, source.name)
 
     delimiter = _DELIMITERS.get(dialect.delimiter, repr(dialect.delimiter))
-    notices = (encoding.notice,) if encoding.notice else ()
-    return RawRows(source, all_rows, f"CSV with {delimiter}, {encoding.title}", notices, dialect.delimiter)
+    description = f"CSV with {delimiter}, {encoding.title}"
+    return RawRows(source, all_rows, description, _notices(encoding.notice), dialect.delimiter)
+
+
+def _ndjson(source: Source, encoding: Encoding) -> RawRows:
+    def text() -> AbstractContextManager[TextIO]:
+        return _decoded(source, encoding)
+
+    header = ndjson.read_header(text, source.name)
+    rows = _headed(header, lambda: ndjson.read_objects(text, header))
+    return RawRows(source, rows, f"NDJSON, {encoding.title}", _notices(encoding.notice), header=header)
+
+
+def _parquet(source: Source, _encoding: str | None) -> RawRows:
+    path = source.plain_path()
+    header = parquet.read_header(path, source.name)
+    rows = _headed(header, lambda: parquet.read_records(path, source.name))
+    return RawRows(source, rows, "Parquet", header=header)
+
+
+def _workbook(source: Source, _encoding: str | None) -> RawRows:
+    # It is slow to load, and only workbooks need it.
+    from pipeline.files.workbook import open_sheet, read_sheet
+
+    sheet = open_sheet(source.plain_path(), source.name)
+    return RawRows(source, lambda: read_sheet(sheet), "Excel", _notices(sheet.notice))
+
+
+def _headed(header: list[str], rows: Callable[[], Iterator[Row]]) -> Callable[[], Iterator[Row]]:
+    return lambda: chain([Row(0, header)], rows())
+
+
+def _notices(notice: str) -> tuple[str, ...]:
+    return (notice,) if notice else ()
+
+
+_READERS: dict[Kind, Callable[[Source, str | None], RawRows]] = {
+    Kind.TEXT: _text,
+    Kind.WORKBOOK: _workbook,
+    Kind.PARQUET: _parquet,
+}
