@@ -117,6 +117,11 @@ class Reason(StrEnum):
         "The contact's domain is missing or is not a domain name.",
         "Give the domain of the company's mail or website.",
     )
+    NOT_A_COMPANY_DOMAIN = (
+        "not_a_company_domain",
+        "Anybody can have mail, a profile or a short link at this domain: it is no company's, and was not asked.",
+        "Give the domain of the company that the person works for.",
+    )
     COMPANY_UNKNOWN = (
         "company_unknown",
         "The company is not in your list of companies.",

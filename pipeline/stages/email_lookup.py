@@ -15,6 +15,7 @@ from pipeline.lookup.names.parse import Name, parse_name
 from pipeline.lookup.patterns.patterns import recognise
 from pipeline.lookup.providers.source import Person
 from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
+from pipeline.mail.address.lists import Lists
 from pipeline.mail.address.suppression import SuppressionList
 from pipeline.mail.address.syntax import Address, normalise_domain, parse_address
 from pipeline.mail.network import MailNetwork
@@ -25,6 +26,7 @@ from pipeline.stages.domain_lookup import DomainLookup, SuppliedAddress, pattern
 from pipeline.stages.fallback import Fallback, came_back_for_sources, person_of, unknown_so_far
 from pipeline.stages.in_parallel import then_in_parallel
 from pipeline.stages.lookup_outcomes import as_supplied, not_found, suppressed
+from pipeline.stages.mail_domains import mail_domains
 from pipeline.stages.suppressed import Suppressed, read_people
 
 
@@ -35,7 +37,7 @@ class EmailLookup:
         self, batch: Batch, network: MailNetwork, sources: Waterfall = NO_SOURCES, /
     ) -> AsyncIterator[Outcome | Deferral]:
         """Yield `found` or `not_found` for each contact, or its deferral."""
-        intake = await _take_in(batch, sources)
+        intake = await _take_in(batch, network, sources)
         contacts = {contact.position: contact for contact in batch.contacts}
         fallback = Fallback(sources, contacts, intake.domain_of, network.config)
         results = then_in_parallel(_without_sources(intake, batch, network, sources.suppression_list), fallback.step)
@@ -44,14 +46,22 @@ class EmailLookup:
                 yield result
 
 
-async def _take_in(batch: Batch, sources: Waterfall) -> "_Intake":
+async def _take_in(batch: Batch, network: MailNetwork, sources: Waterfall) -> "_Intake":
     companies = {contact.company for contact in batch.contacts if _has_company_only(contact)}
-    intake = _Intake(await sources.domains_of(companies))
+    intake = _Intake(await sources.domains_of(companies), network.lists)
     for contact in batch.contacts:
         intake.add(contact)
-    listed = await read_people(sources.suppression_list, intake.addresses.values(), intake.hashed_people())
-    intake.suppress(listed, batch.known_patterns)
+    await _suppress(intake, batch, sources.suppression_list)
+    # Only now, since no name server is asked about anybody on the suppression list.
+    if moved := await mail_domains(intake.domains, network):
+        intake.move(moved)
+        await _suppress(intake, batch, sources.suppression_list)
     return intake
+
+
+async def _suppress(intake: "_Intake", batch: Batch, suppression_list: SuppressionList) -> None:
+    listed = await read_people(suppression_list, intake.addresses.values(), intake.hashed_people())
+    intake.suppress(listed, batch.known_patterns)
 
 
 async def _without_sources(
@@ -87,10 +97,12 @@ async def _without_sources(
 class _Intake:
     """Sorts a batch into outcomes that need no look-up, and contacts to look up, by domain.
 
-    `companies` are the known domains of companies. `domain_of` holds the domain of each contact without an address.
+    `companies` are the known domains of companies, `lists` say which domains are nobody's. `domain_of` holds the
+    domain of each contact without an address.
     """
 
     companies: Mapping[str, str]
+    lists: Lists
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     domains: dict[str, list[Contact]] = field(default_factory=dict)
     domain_of: dict[int, str] = field(default_factory=dict)
@@ -129,6 +141,15 @@ class _Intake:
         }
         self.domains = {domain: contacts for domain, contacts in left.items() if contacts}
 
+    def move(self, domains: Mapping[str, str]) -> None:
+        """Have the people of some domains looked up at others."""
+        for domain, other in domains.items():
+            contacts = self.domains.pop(domain)
+            self.domains.setdefault(other, []).extend(contacts)
+            for contact in contacts:
+                self.domain_of[contact.position] = other
+                self._people[contact.position] = person_of(contact, other)
+
     def people(self, contacts: Sequence[Contact]) -> dict[Name, list[Contact]]:
         """Group contacts by person."""
         people: dict[Name, list[Contact]] = {}
@@ -145,6 +166,8 @@ class _Intake:
         domain = self._domain(contact)
         if domain is None:
             return not_found(contact, _without_domain(contact))
+        if self.lists.is_anybodys(domain):
+            return not_found(contact, Reason.NOT_A_COMPANY_DOMAIN)
         if name is None:
             return not_found(contact, Reason.NAME_UNUSABLE)
         self.domain_of[contact.position] = domain

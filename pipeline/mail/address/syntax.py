@@ -17,7 +17,11 @@ _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
 _AROUND_AN_ADDRESS = " \t\r\n;," + _INVISIBLE
 _AROUND_A_DOMAIN = _AROUND_AN_ADDRESS + "'\"<>()[]"
 _QUOTES = ("'", '"')
-_SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|mailto:|//)", re.IGNORECASE)
+_SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|https?:?/{1,3}|mailto:|//)", re.IGNORECASE)
+_MOST_SCHEMES = 3
+_MARKDOWN_LINK = re.compile(r"\[[^\[\]]*\]\(\s*([^()\s]+)[^()]*\)")
+_BETWEEN_DOMAINS = re.compile(r"[,;|\s]+")
+_MOST_DOMAINS = 10
 _AFTER_THE_HOST = re.compile(r"[/?#\\\s]")
 _PORT = re.compile(r":\d*$")
 # The common case: lower-case letter-digit-hyphen labels (RFC 5321 2.3.5) that need no normalising. Two hyphens in a
@@ -78,12 +82,23 @@ def parse_address(text: str) -> Address | SyntaxProblem:
 def normalise_domain(text: str) -> str | None:
     """Return the domain name in what a CSV file calls a domain or a website; None if there is none.
 
-    Scheme, user, port, path and a leading `www.` are removed: `https://www.Example.com/about` becomes `example.com`.
+    Schemes, user, port, path and a leading `www.` are removed: `https://www.Example.com/about` becomes `example.com`.
+    Of a Markdown link its target counts, of several domains the first.
     International names become A-labels (RFC 5890).
     """
     if _PLAIN_NAME.fullmatch(text) and not text.startswith("www."):
         return text
-    cleaned = _SCHEME.sub("", text.strip(_AROUND_A_DOMAIN))
+    linked = _MARKDOWN_LINK.search(text[:LONGEST_TEXT])
+    found = _domain_of(linked[1] if linked else text)
+    if found is None and len(several := _BETWEEN_DOMAINS.split(text[:LONGEST_TEXT].strip(), _MOST_DOMAINS)) > 1:
+        return next(filter(None, map(_domain_of, several)), None)
+    return found
+
+
+def _domain_of(text: str) -> str | None:
+    cleaned = text.strip(_AROUND_A_DOMAIN)
+    for _ in range(_MOST_SCHEMES):
+        cleaned = _SCHEME.sub("", cleaned)
     host = _AFTER_THE_HOST.split(cleaned.strip(), maxsplit=1)[0].rpartition("@")[2]
     host = _PORT.sub("", host).strip("." + _AROUND_A_DOMAIN)
     if host[:4].lower() == "www." and "." in host[4:]:

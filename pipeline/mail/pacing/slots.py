@@ -6,12 +6,10 @@ hosts. `in_process` keeps them within one process, `worker.pacing` for all proce
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple, Protocol, Self
 
-from publicsuffixlist import PublicSuffixList
-
 from pipeline.mail.address.providers import provider_of
+from pipeline.mail.address.registrable import registrable_domain
 from pipeline.mail.config import MailNetworkConfig
 from pipeline.mail.replies.classify import classify, words_of
 from pipeline.mail.replies.meaning import Meaning
@@ -99,13 +97,7 @@ class PacingLimits:
 def place_of(mail_host: str, ip: str) -> Place:
     """Return the place of a mail host: its provider is a known one, or else the host's registrable domain."""
     name = mail_host.lower().rstrip(".")
-    return Place(ip, provider_of(name) or _public_suffixes().privatesuffix(name) or name or ip)
-
-
-@cache
-def _public_suffixes() -> PublicSuffixList:
-    """Read the list on first use: it takes some 50 ms."""
-    return PublicSuffixList()
+    return Place(ip, provider_of(name) or registrable_domain(name) or name or ip)
 
 
 def asks_to_slow_down(reply: Reply) -> bool:

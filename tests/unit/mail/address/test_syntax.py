@@ -127,6 +127,18 @@ def test_an_address_that_was_normalised_stays_as_it_is(domain: str) -> None:
         ("müller.example", "xn--mller-kva.example"),
         ("XN--MLLER-KVA.example", "xn--mller-kva.example"),
         ("mail.acme.test", "mail.acme.test"),
+        ("https//acme.test", "acme.test"),
+        ("http:/acme.test/about", "acme.test"),
+        ("http://https://www.acme.test/", "acme.test"),
+        ("https://http//acme.test", "acme.test"),
+        ("acme.test, birch.test", "acme.test"),
+        ("https://acme.test;https://birch.test", "acme.test"),
+        ("acme.test | birch.test", "acme.test"),
+        ("acme.test / birch.test", "acme.test"),
+        ("n/a; birch.test", "birch.test"),
+        ("[Acme](https://acme.test/about)", "acme.test"),
+        ("[birch.test](acme.test)", "acme.test"),
+        ("<https://acme.test>", "acme.test"),
     ],
 )
 def test_the_domain_is_found_in_what_a_csv_calls_a_website(text: str, domain: str) -> None:

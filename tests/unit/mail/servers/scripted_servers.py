@@ -212,9 +212,11 @@ class World:
 
 
 @asynccontextmanager
-async def world(domains: Mapping[str, Reply | Talk], **config: Any) -> AsyncIterator[World]:
-    """Give each domain a mail host of its own, on its own loopback address."""
-    zone: dict[tuple[str, str], Sequence[str] | str] = {}
+async def world(
+    domains: Mapping[str, Reply | Talk], web_hosts: Mapping[str, str] | None = None, **config: Any
+) -> AsyncIterator[World]:
+    """Give each domain a mail host of its own, on its own loopback address. `web_hosts` have an address only."""
+    zone: dict[tuple[str, str], Sequence[str] | str] = {(name, "A"): [ip] for name, ip in (web_hosts or {}).items()}
     seen, port = {}, 0
     async with AsyncExitStack() as stack:
         for index, (domain, behaviour) in enumerate(domains.items(), start=10):
