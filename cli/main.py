@@ -24,6 +24,7 @@ from cli.suppressions import erase, suppressions
 from cli.terminal import console, errors, say, write_json
 from cli.verify.verdict_format import Shown, VerdictFormat
 from cli.watching import Patience, going_on_with, watch
+from pipeline.errors import UnusableFile
 from pipeline.lookup.patterns.priors import Size
 
 app = typer.Typer(
@@ -311,13 +312,12 @@ def _saved_rows(client: ApiClient, run_id: str, handle: Mapping[str, Any], path:
     from cli.submitted import recall, save_own_rows
 
     submitted = recall(home, run_id) if handle["format"] == "csv" else None
-    if submitted and submitted.is_unchanged:
-        rows = save_own_rows(client, run_id, handle, submitted, path)
-        return f"{handle['rows']} contacts in {path}, behind the {rows} rows of {Path(submitted.path).name}"
     if submitted:
-        say(
-            f"{submitted.path} has changed or is gone: the results are without its own rows.", style="yellow", to=errors
-        )
+        try:
+            rows = save_own_rows(client, run_id, handle, submitted, path)
+            return f"{handle['rows']} contacts in {path}, behind the {rows} rows of {Path(submitted.path).name}"
+        except UnusableFile as problem:
+            say(f"{problem} The results are written without the rows of your file.", style="yellow", to=errors)
     save_export(client, run_id, handle, path)
     return f"{handle['rows']} contacts in {path}"
 

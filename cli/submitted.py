@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from cli.client import ApiClient
 from cli.downloads import save_export, save_whole
 from cli.submission import Reading, open_submission
 from cli.whole_file import Unwritable, whole_file
+from pipeline.errors import UnusableFile
 from pipeline.files.own_rows import RESULT_COLUMNS, result_header, result_rows
 
 FOLDER = "submitted"
@@ -31,11 +32,11 @@ class Submitted:
     mapping: Mapping[str, str]
     encoding: str | None
 
-    @property
-    def is_unchanged(self) -> bool:
-        """Whether the file is still there, as it was sent."""
+    def check(self) -> None:
+        """Check that the file is still there, as it was sent. Raises `UnusableFile`."""
         path = Path(self.path)
-        return path.is_file() and _digest(path) == self.sha256
+        if not path.is_file() or _digest(path) != self.sha256:
+            raise UnusableFile(f"{path.name} has changed since it was sent, or is gone.")
 
 
 def remember(home: Path, run_id: str, path: Path, reading: Reading) -> None:
@@ -59,8 +60,9 @@ def recall(home: Path, run_id: str) -> Submitted | None:
 def save_own_rows(client: ApiClient, run_id: str, handle: Mapping[str, Any], submitted: Submitted, place: Path) -> int:
     """Write the rows of the submitted file with their results; return how many. `handle` is the run's CSV export.
 
-    Raises `ApiError`, `Unwritable`, `UnusableFile`.
+    Raises `ApiError`, `Unwritable`, and `UnusableFile` if the file does not fit the run; nothing is written then.
     """
+    submitted.check()
     reading = Reading(submitted.preset, submitted.mapping, submitted.encoding)
     reader = open_submission(Path(submitted.path), reading)
     written = 0
@@ -85,13 +87,16 @@ def _results(export: Path) -> Iterator[list[str]]:
     """Yield our columns of each row of an export. They are its last ones of that name, with or without prefix."""
     with export.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
-        header = next(rows)
-        places = [
-            max(at for at, title in enumerate(header) if title.removeprefix("growth_") == name)
-            for name in RESULT_COLUMNS
-        ]
+        places = _places(next(rows, []))
         for row in rows:
             yield [row[place] for place in places]
+
+
+def _places(header: Sequence[str]) -> list[int]:
+    names = [title.removeprefix("growth_") for title in header]
+    if not set(RESULT_COLUMNS) <= set(names):
+        raise UnusableFile("This run's export lacks some of the columns of results.")
+    return [len(names) - 1 - names[::-1].index(name) for name in RESULT_COLUMNS]
 
 
 def _digest(path: Path) -> str:

@@ -24,10 +24,11 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedApi]:
+def api(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApi]:
     with scripted_api(QUEUED) as (credentials, script):
         monkeypatch.setenv("GROWTH_API_URL", credentials.api_url)
         monkeypatch.setenv("GROWTH_API_KEY", credentials.api_key)
+        monkeypatch.setenv("GROWTH_HOME", str(tmp_path_factory.mktemp("home")))
         yield script
 
 

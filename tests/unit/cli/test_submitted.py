@@ -8,6 +8,7 @@ import pytest
 
 from cli.client import ApiClient
 from cli.downloads import choose_export
+from cli.main import app
 from cli.submission import Reading
 from cli.submitted import recall, remember, save_own_rows
 from tests.unit.cli.scripted_api import RUN_ID, Answer, scripted_api, state
@@ -46,15 +47,24 @@ def test_the_files_own_rows_have_the_results(tmp_path: Path, file: Path) -> None
     assert [row["email_status"] for row in written] == ["valid", "rejected", "valid"]
 
 
-def test_a_file_that_has_changed_is_not_taken_for_the_one_that_was_sent(tmp_path: Path, file: Path) -> None:
-    remember(tmp_path, RUN_ID, file, Reading(mapping={"domain": "Webseite"}))
-    submitted = recall(tmp_path, RUN_ID)
-    assert submitted is not None
-    assert submitted.is_unchanged
+@pytest.mark.parametrize("problem", ["has changed", "lacks some of the columns", "has other contacts"])
+def test_where_the_file_does_not_fit_the_results_are_written_without_its_rows(
+    tmp_path: Path, file: Path, problem: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = b"first_name\r\nAda\r\n" if "columns" in problem else EXPORT + EXPORT.partition(b"\n")[2]
+    remember(tmp_path, RUN_ID, file, Reading())
+    if "changed" in problem:
+        file.write_text("full_name,domain\nAda Example,a.test\n")
+    handle = HANDLE | {"bytes": len(export), "sha256": hashlib.sha256(export).hexdigest()}
+    body = Answer(body=export)
+    monkeypatch.chdir(tmp_path)
+    with scripted_api(state(export_handles=[handle]), body) as (credentials, _):
+        monkeypatch.setenv("GROWTH_API_URL", credentials.api_url)
+        monkeypatch.setenv("GROWTH_API_KEY", credentials.api_key)
+        app(["export", RUN_ID, "--home", str(tmp_path), "--output", "out.csv"], standalone_mode=False)
 
-    file.write_text("Vorname;Nachname;Webseite\n")
-
-    assert not submitted.is_unchanged
+    assert problem in capsys.readouterr().err
+    assert (tmp_path / "out.csv").read_bytes() == export
 
 
 def test_a_run_that_was_not_submitted_from_here_is_not_known(tmp_path: Path) -> None:
