@@ -79,7 +79,7 @@ def _queue(broker_url: str) -> Queue:
 
 def make_app() -> Celery:
     """An application that reads its settings when it is first used and keeps them."""
-    made = Celery("growth", include=["worker.tasks"], set_as_current=False)
+    made = Celery("growth", include=["worker.tasks"], events="worker.celery_patches:Events", set_as_current=False)
     made.add_defaults(_configuration)
     return made
 

@@ -1,7 +1,8 @@
 """What Celery gets wrong, and no setting changes.
 
 The pauses between attempts to reconnect grow to 30 seconds; acknowledging a message whose channel is gone ends the
-worker; and after a lost connection Celery forgets which of its tasks still run. `Consumer` corrects these.
+worker; after a lost connection Celery forgets which of its tasks still run (`Consumer`); and events of tasks that run
+in threads get lost (`EventDispatcher`).
 """
 
 import logging
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import celery.app.events
+import celery.events.dispatcher
 import celery.worker.consumer
 from celery.worker import state
 from kombu import Connection, Message
@@ -85,3 +88,27 @@ def _is_closed(channel: Any) -> bool:
     if not isinstance(channel, virtual.Channel) or getattr(channel, "_pool", None) is not None:
         return False
     return getattr(channel.connection, "client", None) is None
+
+
+class EventDispatcher(celery.events.dispatcher.EventDispatcher):
+    """Sends the events of tasks that end while others are sent.
+
+    Celery appends events in the threads of tasks, and empties the whole list once it has sent what was in it: events
+    that came meanwhile were lost, and Flower showed finished tasks as started for ever.
+    """
+
+    def flush(self, errors: bool = True, groups: bool = True) -> None:  # noqa: FBT001, FBT002 - Celery's signature
+        """Send what has been buffered."""
+        super().flush(errors, groups=False)
+        if groups:
+            with self.mutex:  # type: ignore[attr-defined]
+                for group, buffered in self._group_buffer.items():  # type: ignore[attr-defined]
+                    sent = list(buffered)
+                    self._publish(sent, self.producer, f"{group}.multi")  # type: ignore[attr-defined]
+                    del buffered[: len(sent)]
+
+
+class Events(celery.app.events.Events):
+    """Celery's events with our dispatcher."""
+
+    dispatcher_cls = "worker.celery_patches:EventDispatcher"

@@ -15,6 +15,7 @@ SAMPLE_CHARS = 256 << 10
 SAMPLE_ROWS = 200
 CONSISTENT = 0.6
 _SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?[\t,; ]*\r?\n?', re.IGNORECASE)
+_LINE_ENDS = re.compile(r"[\r\n]+")
 _QUOTED_LINE = re.compile(r"'[^\"]*'")
 
 
@@ -53,7 +54,7 @@ def usual_width(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _quoting(sample: str, delimiter: str) -> Dialect:
-    first = next((line for line in re.split(r"[\r\n]+", sample) if line.strip()), "")
+    first = next((line for line in _LINE_ENDS.split(sample) if line.strip()), "")
     quote = "'" if _QUOTED_LINE.fullmatch(first.strip()) else '"'
     plain = Dialect(delimiter, quote)
     escaped = Dialect(delimiter, quote, "\\")

@@ -40,7 +40,7 @@ CLEAR_LEAD = 0.5
 PLAUSIBLE = 2.0
 """Strangeness of a word, on average, from which on a text is misread or is no list of names."""
 _WORD = re.compile(r"(?:[^\W\d_]|[^\x00-\x7f])+")
-_LINE = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
+_LINE_ENDS = re.compile(rb"[\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def _lines_beyond_ascii(source: Source) -> list[bytes]:
     with source.open() as file:
         for block in iter(lambda: file.read(BLOCK), b""):
             # A block may begin or end within a character: its first and last line are left out if there are others.
-            found = _LINE.findall(block)
+            found = [line for line in _LINE_ENDS.split(block) if not line.isascii()]
             whole = found[1:-1] if len(found) > 2 and len(block) == BLOCK else found
             for line in whole:
                 lines.append(line[:2000])
