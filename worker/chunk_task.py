@@ -288,6 +288,6 @@ class ChunkTask:
             self._is_handed_on = True
             self._hand_on()
         elif now >= self._invite_at and self._process.settings.max_tasks_per_run > 1:
-            self._invite_at = now + INVITE_EACH_S
             with broker_may_be_away(run_id):
                 send_chunk_tasks(run_id, stage, 1)
+            self._invite_at = time.monotonic() + INVITE_EACH_S

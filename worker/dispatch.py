@@ -3,9 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from celery import Signature, chain
@@ -114,23 +115,17 @@ def _task(name: str, *args: str | int) -> Signature[None]:
 
 
 def _send(message: Callable[[], Signature[None]]) -> None:
-    if app.current_worker_task is None:
-        _send_within_limit(message)
-    else:
-        # Tasks have time limits of their own, and Celery finds the parent task by the thread.
-        _apply(message)
-
-
-def _send_within_limit(message: Callable[[], Signature[None]]) -> None:
     """Send in a thread: nothing else bounds a name server that does not answer, or a broker that reads a byte a second.
 
-    A message that arrives too late is sent twice, which is always safe.
+    A task, too, must not wait: nobody else renews its leases. A message that arrives too late is sent twice, which is
+    always safe.
     """
     deadline = time.monotonic() + SENT_WITHIN_S
     sent: Future[None] = Future()
     if not _senders.acquire(timeout=SENT_WITHIN_S):
         raise DispatchFailed(_TOO_LATE)
-    threading.Thread(target=_send_and_resolve, args=(message, sent), name="growth-dispatch", daemon=True).start()
+    arguments = (message, _parent(), sent)
+    threading.Thread(target=_send_and_resolve, args=arguments, name="growth-dispatch", daemon=True).start()
     try:
         sent.result(deadline - time.monotonic())
     except TimeoutError:
@@ -142,9 +137,15 @@ _TOO_LATE = (
 )
 
 
-def _send_and_resolve(message: Callable[[], Signature[None]], sent: "Future[None]") -> None:
+def _parent() -> Mapping[str, Any]:
+    """The task that sends, which Celery would find by its thread."""
+    task = app.current_worker_task
+    return {"parent_id": task.request.id, "root_id": task.request.root_id} if task else {}
+
+
+def _send_and_resolve(message: Callable[[], Signature[None]], parent: Mapping[str, Any], sent: "Future[None]") -> None:
     try:
-        _apply(message)
+        _apply(message, parent)
     except DispatchFailed as failure:
         sent.set_exception(failure)
     else:
@@ -153,9 +154,9 @@ def _send_and_resolve(message: Callable[[], Signature[None]], sent: "Future[None
         _senders.release()
 
 
-def _apply(message: Callable[[], Signature[None]]) -> None:
+def _apply(message: Callable[[], Signature[None]], parent: Mapping[str, Any]) -> None:
     try:
-        message().apply_async(queue=QUEUE)
+        message().apply_async(queue=QUEUE, **parent)
     except UnusableSettings as error:
         raise DispatchFailed(str(error)) from error
     except Exception as error:
