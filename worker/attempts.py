@@ -35,6 +35,8 @@ def fail_attempt(process: Process, lease: Lease, failed: StepFailed, outcomes: S
     log.error("%s, %s: %s", work_under(lease), span, failed)
 
     def end(session: Session) -> tuple[bool, Run, LiveState]:
+        # Alone: halving takes the run's row before outcomes, which others take the other way round.
+        lock_run(session, lease.run_id)
         chunks.record(session, lease, (), process.settings.lease_seconds)
         record_acceptable(session, lease, outcomes, process.settings.lease_seconds)
         chunks.fail_attempt(session, lease, failed)

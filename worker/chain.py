@@ -113,7 +113,15 @@ def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Begun:
             return Begun(beginning), None
         run = touch_run(session, run_id, settings.lease_seconds)
         with trouble.step(Step.LEASE):
-            leased = chunks.lease_next(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
+            leased = chunks.lease_next(
+                session,
+                run,
+                stage,
+                worker,
+                settings.lease_seconds,
+                settings.max_tasks_per_run,
+                process.at_work.suspects(),
+            )
         if not leased.leases:
             park(session, run_id, stage)
             trouble.park(session, run)
@@ -137,7 +145,15 @@ def _lease_chunk(process: Process, run_id: UUID, stage: str, worker: str) -> Beg
         if run is None or run.status in TERMINAL_RUN_STATUSES:
             return Begun(Beginning.OVER)
         return Begun.with_(
-            chunks.lease_next(session, run, stage, worker, settings.lease_seconds, settings.max_tasks_per_run)
+            chunks.lease_next(
+                session,
+                run,
+                stage,
+                worker,
+                settings.lease_seconds,
+                settings.max_tasks_per_run,
+                process.at_work.suspects(),
+            )
         )
 
     with noting_failures(process, run_id, stage, worker), trouble.step(Step.LEASE):

@@ -53,15 +53,24 @@ class ChunkAtWork:
         return sorted(self._domains)
 
     def add(self, result: Outcome | Deferral) -> None:
-        """Take a result of the stage, in the loop's thread."""
-        self._arrived.append(result)
+        """Take a result of the stage, in the loop's thread. Raises `StageFault` for a contact that waits for none."""
         domain = self._domains.pop(result.position, None)
         if domain is None:
-            return
+            raise StageFault(
+                f"stage {self.lease.stage} gave two results for the contact at position {result.position}, "
+                "or one that is not in its chunk"
+            )
+        self._arrived.append(result)
         self._open[domain] -= 1
         if not self._open[domain]:
             del self._open[domain]
             self._on_freed()
+
+    def give_up(self) -> None:
+        """Give the contact of a poison chunk its outcome. It is neither loaded nor worked."""
+        self._arrived.append(
+            Outcome(self.lease.first_position, stage_named(self.lease.stage).on_fault, Reason.INTERNAL_ERROR)
+        )
 
     def note_task(self) -> None:
         """Note the running task of the loop as the one to cancel. Raises `CancelledError` if it is to stop already."""
@@ -89,7 +98,7 @@ async def run_chunk(process: Process, chunk: ChunkAtWork, batch: Batch) -> None:
     chunk.note_task()
     with trouble.step(Step.WORK):
         if chunk.lease.is_poison:
-            chunk.add(_poison_outcome(chunk.lease))
+            chunk.give_up()
             return
         await _work(process, chunk, batch)
 
@@ -104,11 +113,6 @@ async def _work(process: Process, chunk: ChunkAtWork, batch: Batch) -> None:
         raise StageFault(
             f"stage {lease.stage} gave no outcome for {len(missing)} contacts, the first at position {missing[0]}"
         )
-
-
-def _poison_outcome(lease: Lease) -> Outcome:
-    """The outcome of a contact that broke its chunk tasks. It is neither loaded nor worked again."""
-    return Outcome(lease.first_position, stage_named(lease.stage).on_fault, Reason.INTERNAL_ERROR)
 
 
 def _domain_of(contact: Contact) -> str:

@@ -125,14 +125,22 @@ def plan(session: Session, run_id: UUID, stage: str, contacts: int, size: int) -
     session.execute(PLAN, {"run_id": run_id, "stage": stage, "contacts": contacts, "size": size})
 
 
-def lease_next(session: Session, run: Run, stage: str, worker: str, seconds: float, max_tasks_per_run: int) -> Leased:
+def lease_next(
+    session: Session,
+    run: Run,
+    stage: str,
+    worker: str,
+    seconds: float,
+    max_tasks_per_run: int,
+    suspects: Sequence[int] = (),
+) -> Leased:
     """Lease the next free chunk, and look whether there are others for `max_tasks_per_run` tasks.
 
     None is leased if so many other workers work on the run. See `lease_several`.
     """
     if other_workers(session, run.id, worker) >= max_tasks_per_run:
         return Leased()
-    return lease_several(session, run, stage, worker, seconds, count=1, look_at=max_tasks_per_run)
+    return lease_several(session, run, stage, worker, seconds, 1, suspects, look_at=max_tasks_per_run)
 
 
 def lease_several(
@@ -371,7 +379,8 @@ def _insert(session: Session, lease: Lease, outcomes: Sequence[Outcome]) -> Sequ
     rows = to_json([outcome.to_json() for outcome in outcomes]).decode()
     parameters = {"run_id": lease.run_id, "stage": lease.stage, "outcomes": rows}
     inserted = set(session.scalars(RECORD, parameters))
-    return [outcome for outcome in outcomes if outcome.position in inserted]
+    # Backwards, since of two for one contact Postgres takes the first.
+    return list({each.position: each for each in reversed(outcomes) if each.position in inserted}.values())
 
 
 def _contact(row: Row[Any]) -> Contact:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, select, text, true, union, update
+from sqlalchemy import ColumnElement, Select, exists, func, select, text, true, tuple_, union, update
 from sqlalchemy.orm import Session
 
 from models.events import EventKind, add_event
@@ -124,9 +124,15 @@ def _orphaned() -> Select[Any]:
 
 
 def _mark_dead_leases(session: Session, run_ids: Sequence[UUID], resent_at: ColumnElement[datetime] | None) -> None:
+    # A task that is late may just renew one, and then wants the run's row, which is locked here.
+    dead = (
+        select(RunChunk.run_id, RunChunk.stage, RunChunk.number)
+        .where(RunChunk.run_id.in_(run_ids), *_lease_is_dead())
+        .with_for_update(key_share=True, skip_locked=True)
+    )
     session.execute(
         update(RunChunk)
-        .where(RunChunk.run_id.in_(run_ids), *_lease_is_dead())
+        .where(tuple_(RunChunk.run_id, RunChunk.stage, RunChunk.number).in_(dead))
         .values(resent_at=resent_at)
         .execution_options(synchronize_session=False)
     )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -18,20 +18,23 @@ from models.queries import events_of_run, stages_of_run
 from models.run import Run
 from models.wire import ContactIn
 from pipeline import stages
-from pipeline.contacts import Batch
+from pipeline.contacts import Batch, Contact
 from pipeline.credits import RateCard
+from pipeline.errors import StageFault
 from pipeline.lookup.providers.waterfall import Waterfall
 from pipeline.mail.network import MailNetwork
 from pipeline.outcomes import Deferral, Outcome
-from pipeline.runs import lifecycle, live_state
+from pipeline.runs import chunks, lifecycle, live_state
 from pipeline.runs.chunks import Lease
 from pipeline.runs.create import create_run
 from pipeline.runs.deferrals import waiting
 from pipeline.runs.poison import POISON_ATTEMPTS
+from pipeline.runs.trouble import Step, StepFailed
 from sandbox.domains import Behaviour, Domain, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_people
 from tests.factories import (
+    LEASE_S,
     LOOKUP,
     WORKER,
     account,
@@ -44,7 +47,10 @@ from tests.factories import (
 )
 from tests.integration.broker.worker_process import opened_process
 from tests.integration.conftest import contacts_of
-from worker.at_work import AtWork
+from tests.unit.runs.test_recording_together import query_that_waits
+from worker.at_work import AtWork, Share
+from worker.attempts import fail_attempt
+from worker.chain import begin
 from worker.chunk_runner import ChunkAtWork
 from worker.chunk_task import ChunkTask
 from worker.process import Process
@@ -235,6 +241,44 @@ def test_a_task_that_begins_with_a_suspect_works_no_other_suspect_beside_it(
         kinds = [event.kind for event in events_of_run(session, run_id) if "chunk" in event.detail]
     assert kinds == [EventKind.CHUNK_LEASED, EventKind.CHUNK_FINISHED]
     assert left == StageLeft(complete=False, has_free_chunks=True)
+
+
+def test_a_task_begins_with_no_suspect_beside_one_of_another_run(
+    process: Process, database: Database, people: Sequence[Person]
+) -> None:
+    run_id = started_run_of(database, people[:QUICK], chunk_size=1)
+    with database.transaction() as session:
+        session.execute(text("UPDATE run_chunks SET attempts = 2"))
+
+    with process.at_work.sharing(Share(uuid4(), uuid4(), suspects=[2])):
+        begun = begin(process, run_id, LOOKUP, WORKER)
+
+    assert begun.lease is None
+
+
+def test_a_failed_attempt_waits_for_others_that_record_before_it_takes_anything(
+    process: Process, database: Database, people: Sequence[Person]
+) -> None:
+    """It takes the run's row before outcomes, and they take it last: they would wait for each other."""
+    run_id = started_run_of(database, people[:QUICK], chunk_size=QUICK // 2)
+    failing, other = leased_chunk(database, run_id), leased_chunk(database, run_id)
+    with ThreadPoolExecutor(1) as thread:
+        with database.transaction() as session:
+            chunks.record(session, other, [not_found(other.first_position)], LEASE_S)
+            failed = thread.submit(fail_attempt, process, failing, StepFailed(Step.WORK, "ValueError"), ())
+            query = query_that_waits(database)
+        assert failed.result(timeout=SLOW_S) is not None
+
+    assert "pg_advisory_xact_lock(" in query
+
+
+def test_a_stage_gives_a_contact_one_result(database: Database, people: Sequence[Person]) -> None:
+    lease = leased_chunk(database, started_run_of(database, people))
+    chunk = ChunkAtWork(lease, [Contact(0, domain="alpha.test")], release_at=0.0, on_freed=lambda: None)
+    chunk.add(not_found(0))
+
+    with pytest.raises(StageFault, match="position 0"):
+        chunk.add(not_found(0))
 
 
 def test_chunks_that_wait_for_slow_servers_hold_up_no_other(

@@ -15,7 +15,7 @@ from models.run import Run
 from models.status import StageStatus
 from models.transitions import lock_run, lock_run_for_recording, renew_leases
 from pipeline.errors import LeaseLost
-from pipeline.runs import chunks, lifecycle
+from pipeline.runs import chunks, lifecycle, stalled
 from pipeline.runs.chunks import Lease
 from tests.factories import (
     LEASE_S,
@@ -192,3 +192,29 @@ def test_a_chunk_whose_lease_has_ended_is_leased_beside_a_task_that_records(
         (lease,) = chunks.lease_several(session, run, LOOKUP, WORKER, LEASE_S, 1).leases
 
     assert (lease.number, lease.token) == (first.number, first.token + 1)
+
+
+def test_the_sweeper_does_not_wait_for_a_task_that_renews_its_lease_late(
+    database: Database, run_id: UUID, leases: tuple[Lease, Lease]
+) -> None:
+    """The task wants the run's row next, which the sweeper holds."""
+    first, second = leases
+    expire(database, second)
+    expire(database, first, ended="clock_timestamp() + interval '0.3 seconds'")
+    with database.transaction() as late:
+        lock_run_for_recording(late, run_id)
+        assert renew_leases(late, run_id, LOOKUP, first.worker, {first.number: first.token}, (), LEASE_S)
+        wait_until(database, HAS_ENDED)
+        with database.transaction() as session:
+            session.execute(text("SET LOCAL lock_timeout = '1s'"))
+            assert [run.run_id for run in stalled.find_stalled(session)] == [run_id]
+
+
+def test_two_outcomes_for_one_contact_count_once(database: Database, run_id: UUID, leases: tuple[Lease, Lease]) -> None:
+    with database.transaction() as session:
+        chunks.record(session, leases[0], [found(0), not_found(0)], LEASE_S)
+
+    with database.transaction() as session:
+        stage = stages_of_run(session, run_id)[0]
+        recorded = count(session, "SELECT count(*) FROM outcomes WHERE run_id = :run_id", run_id=run_id)
+    assert (stage.done, recorded) == (1, 1)
