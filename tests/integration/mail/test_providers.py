@@ -1,11 +1,10 @@
 """Runs with a paid provider alone, since port 25 is blocked: nothing is lost, and nothing is paid twice."""
 
-import os
-import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cli.client import ApiClient
@@ -92,7 +91,10 @@ def kill_workers(stack: Stack) -> None:
 
 
 def _kill(worker: EngineProcess) -> None:
-    os.killpg(worker.popen.pid, signal.SIGKILL)
+    """With its processes, each of which has a session of its own."""
+    parent = psutil.Process(worker.popen.pid)
+    for process in (*parent.children(recursive=True), parent):
+        process.kill()
     worker.popen.wait()
 
 
