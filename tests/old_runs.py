@@ -33,7 +33,6 @@ from pipeline.runs.create import create_run
 from settings import Settings
 from settings.mail import mail_network_config
 from tests.factories import (
-    LEASE_S,
     LOOKUP,
     VERIFY,
     WORKER,
@@ -83,7 +82,7 @@ class OldRuns:
             exports = write_exports(
                 self.exports, run_id, exports_in(["csv", "json"]), Table(["private_column"]), [rows]
             )
-            lifecycle.complete(session, lease, exports, LEASE_S)
+            lifecycle.complete(session, lease, exports)
             put_in_place(self.exports, run_id, exports)
         return self._ended(run_id, days_ago)
 

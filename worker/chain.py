@@ -12,47 +12,48 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from models.queries import preset_of_run
+from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import RunError, lock_run, touch_run
+from pipeline.contacts import Batch
 from pipeline.errors import TotalOutage
 from pipeline.results.links import Links
 from pipeline.runs import chunks, lifecycle, live_state, trouble
-from pipeline.runs.chunks import Lease, Leased
+from pipeline.runs.chunks import Lease
 from pipeline.runs.deferrals import park
 from pipeline.runs.lifecycle import Beginning
 from pipeline.runs.live_state import LiveState
-from pipeline.runs.trouble import Step
+from pipeline.runs.trouble import Step, StepFailed
 from worker.at_work import Place
 from worker.attempts import fail_run, noting_failures
 from worker.chunk_task import ChunkTask
 from worker.commit_retry import retry_commit, retry_commit_of_lease
 from worker.dispatch import broker_may_be_away, send_chunk_tasks, send_rest_of_chain
-from worker.process import Process
+from worker.process import Process, freshness_of
 from worker.turns import StageLeft
 
 log = logging.getLogger(__name__)
 
+Loaded = TypeVar("Loaded")
+
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """How a task begins: the state of its stage, the chunk that it leased, and the number of chunks left."""
+class Begun(Generic[Loaded]):
+    """How a task begins: the state of its stage, the chunk that it leased, what it holds, and the number of others."""
 
     beginning: Beginning
     lease: Lease | None = None
+    loaded: Loaded | None = None
+    """None if it could not be loaded: whoever works the chunk tries it once more, and that failure is noted."""
     left_over: int = 0
     in_trouble: bool = False
     """Steps of the run fail again and again: extra tasks are sent only once a chunk has succeeded."""
-
-    @classmethod
-    def with_(cls, leased: Leased, *, in_trouble: bool = False) -> Self:
-        """A task that works its stage, with a chunk if there was one."""
-        return cls(Beginning.WORK, next(iter(leased.leases), None), leased.others, in_trouble)
 
 
 def work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, extra_tasks: int) -> bool:
@@ -60,9 +61,10 @@ def work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, ext
     place = process.at_work.enter_or_ask(run_id, stage)
     if place is None:
         return False
-    begun, left = Begun(Beginning.OVER), None
+    begun: Begun[Batch] = Begun(Beginning.OVER)
+    left = None
     try:
-        begun = begin(process, run_id, stage, worker)
+        begun = begin(process, run_id, stage, worker, partial(load_batch, process))
         if begun.lease and not begun.in_trouble:
             _send_chunk_tasks(run_id, stage, min(extra_tasks, begun.left_over))
         left = _work(process, begun, partial(_hand_on_chain, process, place, worker))
@@ -103,71 +105,96 @@ def _hand_on_chunks(process: Process, place: Place) -> None:
     _send_chunk_tasks(place.run_id, place.stage, 1)
 
 
-def begin(process: Process, run_id: UUID, stage: str, worker: str) -> Begun:
-    """Begin a stage and lease its first free chunk, in one transaction."""
+def begin(
+    process: Process, run_id: UUID, stage: str, worker: str, load: Callable[[Session, Run, Lease], Loaded | None]
+) -> Begun[Loaded]:
+    """Begin a stage, lease its first free chunk and `load` it, in one transaction."""
+    with noting_failures(process, run_id, stage, worker):
+        try:
+            return _begin(process, run_id, stage, worker, load)
+        except StepFailed as failed:
+            if failed.step is not Step.LOAD:
+                raise
+        return _begin(process, run_id, stage, worker, _load_nothing)
+    return Begun(Beginning.OVER)
+
+
+def _begin(
+    process: Process, run_id: UUID, stage: str, worker: str, load: Callable[[Session, Run, Lease], Loaded | None]
+) -> Begun[Loaded]:
     settings = process.settings
 
-    def step(session: Session) -> tuple[Begun, LiveState | None]:
+    def step(session: Session) -> tuple[Begun[Loaded], LiveState | None]:
         beginning = lifecycle.begin_stage(session, run_id, stage, worker, settings.chunk_size)
         if beginning is not Beginning.WORK:
             return Begun(beginning), None
         run = touch_run(session, run_id, settings.lease_seconds)
-        with trouble.step(Step.LEASE):
-            leased = chunks.lease_next(
-                session,
-                run,
-                stage,
-                worker,
-                settings.lease_seconds,
-                settings.max_tasks_per_run,
-                process.at_work.suspects(),
-            )
-        if not leased.leases:
+        begun = _lease_and_load(session, process, run, stage, worker, load)
+        if begun.lease is None:
             park(session, run_id, stage)
             trouble.park(session, run)
-        state = live_state.build(session, run, Links.of(settings))
-        return Begun.with_(leased, in_trouble=trouble.is_throttled(run)), state
+        return begun, live_state.build(session, run, Links.of(settings))
 
-    with noting_failures(process, run_id, stage, worker):
-        with trouble.step(Step.BEGIN):
-            begun, state = retry_commit_of_lease(process, _of_stage(run_id, stage), step, lambda given: given[0].lease)
-        if state:
-            process.publish(state)
-        return begun
-    return Begun(Beginning.OVER)
+    with trouble.step(Step.BEGIN):
+        begun, state = retry_commit_of_lease(process, _of_stage(run_id, stage), step, lambda given: given[0].lease)
+    if state:
+        process.publish(state)
+    return begun
 
 
-def _lease_chunk(process: Process, run_id: UUID, stage: str, worker: str) -> Begun:
-    settings = process.settings
-
-    def step(session: Session) -> Begun:
+def _lease_chunk(process: Process, run_id: UUID, stage: str, worker: str) -> Begun[Batch]:
+    def step(session: Session) -> Begun[Batch]:
         run = lock_run(session, run_id)
         if run is None or run.status in TERMINAL_RUN_STATUSES:
             return Begun(Beginning.OVER)
-        return Begun.with_(
-            chunks.lease_next(
-                session,
-                run,
-                stage,
-                worker,
-                settings.lease_seconds,
-                settings.max_tasks_per_run,
-                process.at_work.suspects(),
-            )
-        )
+        return _lease_and_load(session, process, run, stage, worker, _load_nothing)
 
     with noting_failures(process, run_id, stage, worker), trouble.step(Step.LEASE):
         return retry_commit_of_lease(process, _of_stage(run_id, stage), step, lambda begun: begun.lease)
     return Begun(Beginning.OVER)
 
 
-def _work(process: Process, begun: Begun, hand_on: Callable[[], None]) -> StageLeft | None:
+def _lease_and_load(
+    session: Session,
+    process: Process,
+    run: Run,
+    stage: str,
+    worker: str,
+    load: Callable[[Session, Run, Lease], Loaded | None],
+) -> Begun[Loaded]:
+    settings = process.settings
+    with trouble.step(Step.LEASE):
+        leased = chunks.lease_next(
+            session,
+            run,
+            stage,
+            worker,
+            settings.lease_seconds,
+            settings.max_tasks_per_run,
+            process.at_work.suspects(),
+        )
+    lease = next(iter(leased.leases), None)
+    with trouble.step(Step.LOAD):
+        loaded = load(session, run, lease) if lease else None
+    return Begun(Beginning.WORK, lease, loaded, leased.others, trouble.is_throttled(run))
+
+
+def load_batch(process: Process, session: Session, _run: Run, lease: Lease) -> Batch | None:
+    """The contacts of a leased chunk. Those of a poison chunk are not read."""
+    return None if lease.is_poison else chunks.load(session, lease, freshness_of(process.settings))
+
+
+def _load_nothing(_session: Session, _run: Run, _lease: Lease) -> None:
+    return None
+
+
+def _work(process: Process, begun: Begun[Batch], hand_on: Callable[[], None]) -> StageLeft | None:
     """Work chunks; none if their leases were lost, or if the run failed because nothing outside can be reached."""
     if begun.lease is None:
         return None
     lease = begun.lease
     try:
-        return ChunkTask(process, lease, hand_on).work(begun.left_over > 0)
+        return ChunkTask(process, lease, hand_on, begun.loaded).work(begun.left_over > 0)
     except TotalOutage as gone:
         fail_run(process, lease.run_id, RunError(gone.code, str(gone), lease.stage), lease.worker)
         return None

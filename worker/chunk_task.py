@@ -41,9 +41,13 @@ log = logging.getLogger(__name__)
 class ChunkTask:
     """Works the chunks of one stage until none is left for it."""
 
-    def __init__(self, process: Process, lease: Lease, hand_on: Callable[[], None]) -> None:
+    def __init__(
+        self, process: Process, lease: Lease, hand_on: Callable[[], None], loaded: Batch | None = None
+    ) -> None:
         self._process = process
         self._first = lease
+        self._loaded = loaded
+        """The contacts of the first chunk, if they are loaded."""
         self._books = Bookkeeper(process, lease.run_id, lease.stage, lease.worker)
         self._hand_on = hand_on
         """Leaves this task's place in the process, and has another task go on with the stage."""
@@ -73,7 +77,7 @@ class ChunkTask:
         self._left = StageLeft(complete=False, has_free_chunks=has_free_chunks)
         with self._process.at_work.sharing(self._share):
             try:
-                self._start([self._first])
+                self._start_first()
                 self._update_share()
                 while self._at_work:
                     self._wait()
@@ -87,6 +91,12 @@ class ChunkTask:
         if not self._was_held:
             return None
         return StageLeft(self._left.complete, self._left.has_free_chunks and not self._is_handed_on)
+
+    def _start_first(self) -> None:
+        if self._loaded is None:
+            self._start([self._first])
+        else:
+            self._start_one(self._first, self._loaded)
 
     def _wait(self) -> None:
         """Wait until a chunk is worked, conversations are free for chunks that wait, or a checkpoint is due.

@@ -1,17 +1,17 @@
 """Compiles a run: writes the export files, which may be repeated, and then all results in one transaction.
 
-A small run is compiled in one transaction, from its rows to its results.
+The rows of a small run are read in the transaction that leases its compilation.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.database import idle_transaction_allowed
-from models.queries import first_results, preset_of_run
+from models.queries import ResultRow, first_results, preset_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
 from models.transitions import forget_exports
@@ -19,6 +19,7 @@ from pipeline.errors import LeaseLost
 from pipeline.results.export_lease import keep_turn, take_turn
 from pipeline.results.exports import ExportFile, FileSpec, discard, put_in_place, remove_exports
 from pipeline.results.links import Links
+from pipeline.results.rows import Table
 from pipeline.results.wanted import artifacts_in, exports_in
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
@@ -40,26 +41,42 @@ SMALL = 2000
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class SmallRun:
+    """What the export files of a small run are written from. It was read when the run was leased."""
+
+    wanted: Sequence[FileSpec]
+    table: Table
+    rows: Sequence[ResultRow]
+
+
 def compile_run(process: Process, run_id: UUID, worker: str) -> None:
     """The last step of the chain. Of several copies one compiles; the others find nothing to do."""
-    begun = begin(process, run_id, COMPILE, worker)
+    begun = begin(process, run_id, COMPILE, worker, _load_small)
     if begun.lease is None:
         return
     try:
         with trouble.step(Step.WRITE_EXPORTS):
-            _compile(process, begun.lease)
+            _compile(process, begun.lease, begun.loaded)
     except StepFailed as failed:
         fail_attempt(process, begun.lease, failed, outcomes=())
     except LeaseLost as lost:
         log.warning("%s; another worker compiles the run", lost)
 
 
-def _compile(process: Process, lease: Lease) -> None:
+def _load_small(session: Session, run: Run, _lease: Lease) -> SmallRun | None:
+    """The result rows of a small run; none for a large one, whose rows are streamed."""
+    if run.contact_count > SMALL:
+        return None
+    wanted = _wanted(run) if run.export_formats else []
+    rows = first_results(session, run.id, run.contact_count, *address_stages(run.preset)) if wanted else ()
+    return SmallRun(wanted, table_of(session, run, wanted), rows)
+
+
+def _compile(process: Process, lease: Lease, small: SmallRun | None) -> None:
     """Raises `LeaseLost`. A disk error and another run's turn are no failed attempts: the run waits."""
     try:
-        state = _compile_small(process, lease)
-        if state is None and _begin_writing(process, lease):
-            state = _compile_large(process, lease)
+        state = _compile_small(process, lease, small) if small else _compile_in_turn(process, lease)
     except WorkerStops:
         _release(process, lease)
     except OSError as error:
@@ -73,35 +90,26 @@ def _compile(process: Process, lease: Lease) -> None:
             process.publish(state)
 
 
-def _compile_small(process: Process, lease: Lease) -> LiveState | None:
-    """Write the files and complete the run in one transaction, which locks nothing while it writes.
-
-    None for a large run.
-    """
-
-    def step(session: Session) -> LiveState | None:
-        run = lifecycle.refreshed(session, lease.run_id)
-        if run.contact_count > SMALL:
-            return None
-        with _discarding(process, _write(process, session, run)) as exports:
-            return _completed(process, session, lease, exports)
-
-    return retry_commit_of_end(process, lease, step)
+def _compile_small(process: Process, lease: Lease, small: SmallRun) -> LiveState:
+    wanted = small.wanted
+    exports = write_files(process, lease.run_id, wanted, small.table, [small.rows]) if wanted else []
+    return _complete(process, lease, exports)
 
 
-def _compile_large(process: Process, lease: Lease) -> LiveState:
+def _compile_in_turn(process: Process, lease: Lease) -> LiveState | None:
+    """Stream the files of a run and complete it; none if it is the turn of another run of the account."""
+    if not _begin_writing(process, lease):
+        return None
     exports = retry_commit(process, work_under(lease), lambda session: _stream(process, lease, session))
-    with _discarding(process, exports):
+    return _complete(process, lease, exports)
+
+
+def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> LiveState:
+    """Hand the files out. Those that are not handed out are deleted."""
+    try:
         return retry_commit_of_end(process, lease, lambda session: _completed(process, session, lease, exports))
-
-
-def _write(process: Process, session: Session, run: Run) -> list[ExportFile]:
-    if not run.export_formats:
-        return []
-    with idle_transaction_allowed(session):
-        rows = first_results(session, run.id, run.contact_count, *address_stages(run.preset))
-        wanted = _wanted(run)
-        return write_files(process, run.id, wanted, table_of(session, run, wanted), [rows])
+    finally:
+        discard(process.settings.export_dir, exports)
 
 
 def _stream(process: Process, lease: Lease, session: Session) -> list[ExportFile]:
@@ -113,18 +121,9 @@ def _wanted(run: Run) -> list[FileSpec]:
     return [*exports_in(run.export_formats), *artifacts_in(run.export_formats)]
 
 
-@contextmanager
-def _discarding(process: Process, exports: Sequence[ExportFile]) -> Iterator[Sequence[ExportFile]]:
-    """Delete the files that are not handed out when the block ends."""
-    try:
-        yield exports
-    finally:
-        discard(process.settings.export_dir, exports)
-
-
 def _completed(process: Process, session: Session, lease: Lease, exports: Sequence[ExportFile]) -> LiveState:
     with trouble.step(Step.COMPLETE):
-        run = lifecycle.complete(session, lease, exports, process.settings.lease_seconds)
+        run = lifecycle.complete(session, lease, exports)
     put_in_place(process.settings.export_dir, run.id, exports)
     return live_state.build(session, run, Links.of(process.settings))
 

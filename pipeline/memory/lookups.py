@@ -15,6 +15,7 @@ from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.patterns.observations import ASKED
 from pipeline.lookup.search.recall import domain_digest, mailbox_digest, person_digest
 from pipeline.mail.address.syntax import normalise_domain
+from pipeline.memory.domain_patterns import known_patterns
 from pipeline.memory.span import Span
 from pipeline.outcomes import Outcome, OutcomeStatus, Reason
 
@@ -77,16 +78,18 @@ ORDER BY c.position
 
 
 def complete_batch(session: Session, span: Span, batch: Batch, _freshness: object) -> Batch:
-    """Add the people that are known, the addresses that are given, and the colleagues at the batch's domains."""
+    """Add the patterns and people that are known, the addresses that are given, and the colleagues at its domains."""
     domains = _domains(batch.contacts)
     if not domains:
         return batch
-    return replace(
+    batch = replace(
         batch,
+        known_patterns=known_patterns(session, sorted(set(domains.values()))),
         known_people=known_people(session, span.run_id, batch.contacts),
-        taken=addresses_given(session, span, domains),
-        colleagues=colleagues(session, span, domains),
     )
+    if len(batch.contacts) == span.of_run:
+        return batch
+    return replace(batch, taken=addresses_given(session, span, domains), colleagues=colleagues(session, span, domains))
 
 
 def colleagues(session: Session, span: Span, domains: Mapping[str, str]) -> list[Contact]:

@@ -11,3 +11,5 @@ class Span(NamedTuple):
     stage: str
     first: int
     last: int
+    of_run: int
+    """The number of contacts of the run."""

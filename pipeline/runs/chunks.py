@@ -39,8 +39,7 @@ from models.transitions import (
 from pipeline.contacts import Batch, Contact
 from pipeline.errors import LeaseLost
 from pipeline.evidence import Evidence
-from pipeline.mail.address.syntax import normalise_domain
-from pipeline.memory.domain_patterns import known_patterns, learn_patterns
+from pipeline.memory.domain_patterns import learn_patterns
 from pipeline.memory.lookups import NEAR
 from pipeline.memory.of_stages import memory_of
 from pipeline.memory.span import Span
@@ -106,6 +105,8 @@ class Lease:
     worker: str
     first_position: int
     last_position: int
+    of_run: int
+    """The number of contacts of the run."""
     attempts: int = 0
     """How often the chunk broke its task before."""
     is_poison: bool = False
@@ -184,6 +185,7 @@ def lease_several(
             worker,
             chunk.first_position,
             chunk.last_position,
+            run.contact_count,
             chunk.attempts,
             number in poison,
         )
@@ -247,12 +249,9 @@ def _adjacent(leases: Iterable[Lease]) -> Iterable[Sequence[Lease]]:
 
 def _load_adjacent(session: Session, leases: Sequence[Lease], freshness: Freshness) -> Mapping[Lease, Batch]:
     of_all = leases[0]
-    span = Span(of_all.run_id, of_all.stage, of_all.first_position, leases[-1].last_position)
+    span = Span(of_all.run_id, of_all.stage, of_all.first_position, leases[-1].last_position, of_all.of_run)
     rows = session.execute(UNDONE, span._asdict() | {"earlier_stage": _earlier_address_stage(session, of_all)})
-    contacts = [_contact(row) for row in rows]
-    domains = sorted({domain for contact in contacts if (domain := normalise_domain(contact.domain))})
-    batch = Batch(contacts, known_patterns(session, domains))
-    batch = memory_of(of_all.stage).load(session, span, batch, freshness)
+    batch = memory_of(of_all.stage).load(session, span, Batch([_contact(row) for row in rows]), freshness)
     return {of_all: batch} if len(leases) == 1 else {lease: _part(batch, lease) for lease in leases}
 
 
@@ -284,6 +283,12 @@ def finish(session: Session, lease: Lease, outcomes: Sequence[Outcome], seconds:
     if lost:
         raise _lost(lease)
     return run
+
+
+def end(session: Session, lease: Lease) -> None:
+    """Mark a chunk as done in a transaction that holds the run alone. Raises `LeaseLost`."""
+    if _renew(session, [lease], [lease], seconds=0):
+        raise _lost(lease)
 
 
 def record_several(

@@ -24,7 +24,7 @@ from models.transitions import (
     start_stage,
 )
 from pipeline.credits import Delivered, at_most_charged, rebate, rebate_of_completed, rebate_of_stopped
-from pipeline.errors import RunStateConflict, UnknownRun
+from pipeline.errors import LeaseLost, RunStateConflict, UnknownRun
 from pipeline.results.artifacts import add_artifacts, artifacts_of, summary_of
 from pipeline.results.counts import OutcomeGroup, count_outcomes, delivered
 from pipeline.results.export_lease import ask_for_exports
@@ -79,10 +79,12 @@ def advance(session: Session, run_id: UUID, stage: str, worker: str) -> bool:
     return False
 
 
-def complete(session: Session, lease: Lease, exports: Sequence[ExportFile], seconds: float) -> Run:
+def complete(session: Session, lease: Lease, exports: Sequence[ExportFile]) -> Run:
     """Write results, artifacts, rebate and the status `completed` in one step. Raises `LeaseLost`."""
-    lock_run(session, lease.run_id)
-    run = chunks.finish(session, lease, (), seconds)
+    run = lock_run(session, lease.run_id)
+    if run is None:
+        raise LeaseLost(f"run {lease.run_id}: there is no such run")
+    chunks.end(session, lease)
     groups, counts = _counted(session, run)
     credits_back = at_most_charged(run, rebate_of_completed(run, counts))
     add_artifacts(session, run.id, artifacts_of(counts, exports))

@@ -15,7 +15,6 @@ from models.database import Database
 from models.run_chunk import COMPILE
 from pipeline.runs import lifecycle
 from tests.factories import (
-    LEASE_S,
     LOOKUP,
     VERIFY,
     WORKER,
@@ -58,7 +57,7 @@ def run_id(database: Database) -> UUID:
         lease = leased_chunk(database, run_id, stage)
         if stage == COMPILE:
             with database.transaction() as session:
-                lifecycle.complete(session, lease, [], LEASE_S)
+                lifecycle.complete(session, lease, [])
         else:
             finish_chunk(database, lease, outcomes[stage])
     return run_id

@@ -4,6 +4,7 @@ import gc
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from models.run_chunk import COMPILE
 from pipeline.runs import lifecycle, live_state
 from tests.factories import LOOKUP, VERIFY, WORKER, count, finish_chunk, leased_chunk, not_found, pending_run, skipped
 from tests.integration.broker.worker_process import opened_process
-from worker.chain import begin
+from worker.chain import begin, load_batch
 from worker.chunk_task import ChunkTask
 from worker.compile import compile_run
 from worker.process import Process
@@ -114,7 +115,7 @@ def test_a_chain_step_whose_session_ends_while_it_leases_a_chunk_leases_it_on_re
     process: Process, database: Database, looked_up_run: UUID
 ) -> None:
     with ending_session_before(process.database, "UPDATE run_chunks") as ended:
-        begun = begin(process, looked_up_run, VERIFY, WORKER)
+        begun = begin(process, looked_up_run, VERIFY, WORKER, partial(load_batch, process))
 
     assert ended
     assert begun.lease is not None
@@ -125,7 +126,7 @@ def test_the_log_names_the_run_and_the_stage_of_a_retried_step(
     process: Process, looked_up_run: UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ending_session_before(process.database, "UPDATE run_chunks"):
-        begin(process, looked_up_run, VERIFY, WORKER)
+        begin(process, looked_up_run, VERIFY, WORKER, partial(load_batch, process))
 
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "worker.commit_retry"]
     assert warning.startswith(f"run {looked_up_run}, stage {VERIFY}: Postgres is unavailable")
@@ -135,7 +136,7 @@ def test_a_chain_step_whose_lease_was_committed_but_not_confirmed_works_that_chu
     process: Process, database: Database, looked_up_run: UUID
 ) -> None:
     with ending_session_at_commit(process.database, 1) as commits:
-        begun = begin(process, looked_up_run, VERIFY, WORKER)
+        begun = begin(process, looked_up_run, VERIFY, WORKER, partial(load_batch, process))
 
     assert len(commits) == 2
     assert begun.lease is not None
@@ -153,7 +154,7 @@ def test_a_chunk_that_another_worker_leased_meanwhile_is_left_to_it(
         assert leased_chunk(database, looked_up_run, VERIFY, "worker-2@test/1")
 
     with ending_session_at_commit(process.database, 1, undo_and_let_another_lease_it):
-        begun = begin(process, looked_up_run, VERIFY, WORKER)
+        begun = begin(process, looked_up_run, VERIFY, WORKER, partial(load_batch, process))
 
     assert begun.lease is None
 
@@ -162,7 +163,7 @@ def test_a_chunk_that_another_worker_leased_meanwhile_is_left_to_it(
 def test_a_chunk_task_whose_commit_is_not_confirmed_still_reports_that_its_stage_is_complete(
     process: Process, database: Database, looked_up_run: UUID, number: int
 ) -> None:
-    begun = begin(process, looked_up_run, VERIFY, WORKER)
+    begun = begin(process, looked_up_run, VERIFY, WORKER, partial(load_batch, process))
     assert begun.lease is not None
     with ending_session_at_commit(process.database, number) as commits:
         left = ChunkTask(process, begun.lease, lambda: None).work(has_free_chunks=False)

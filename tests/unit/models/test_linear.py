@@ -187,7 +187,7 @@ def complete(session: Session, large: LargeRuns) -> None:
     run = large.verifying
     session.execute(text("UPDATE run_stages SET status = 'completed', done = total WHERE run_id = :id"), {"id": run})
     lifecycle.begin_stage(session, run, COMPILE, WORKER, CHUNK)
-    lifecycle.complete(session, leased(session, run, COMPILE), [], LEASE_S)
+    lifecycle.complete(session, leased(session, run, COMPILE), [])
 
 
 def expire(session: Session, large: LargeRuns) -> None:

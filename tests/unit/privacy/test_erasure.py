@@ -23,7 +23,6 @@ from pipeline.privacy.erasure import Wanted
 from pipeline.runs import chunks, lifecycle
 from pipeline.runs.create import create_run
 from tests.factories import (
-    LEASE_S,
     LOOKUP,
     VERIFY,
     WORKER,
@@ -110,7 +109,7 @@ def test_compiling_that_is_under_way_begins_again(database: Database) -> None:
     erase(database, run_id)
 
     with pytest.raises(LeaseLost), database.transaction() as session:
-        lifecycle.complete(session, compiling, (), LEASE_S)
+        lifecycle.complete(session, compiling, ())
 
 
 def test_an_export_that_is_written_meanwhile_is_written_again(old_runs: OldRuns) -> None:

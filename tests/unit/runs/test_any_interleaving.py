@@ -134,7 +134,7 @@ class AnyInterleaving(RuleBasedStateMachine):
 
         def finish(session: Session) -> None:
             if lease.stage == COMPILE:
-                lifecycle.complete(session, lease, [], LEASE_S)
+                lifecycle.complete(session, lease, [])
             else:
                 chunks.finish(session, lease, outcomes, LEASE_S)
                 lifecycle.advance(session, self.run_id, lease.stage, WORKER)

@@ -14,7 +14,6 @@ from pipeline.runs import lifecycle
 from pipeline.runs.chunks import Lease
 from pipeline.runs.lifecycle import Beginning
 from tests.factories import (
-    LEASE_S,
     LOOKUP,
     VERIFY,
     WORKER,
@@ -93,7 +92,7 @@ def test_completing_writes_results_artifact_rebate_and_status_at_once(database: 
     lease = ready_to_compile(database, run_id)
 
     with database.transaction() as session:
-        run = lifecycle.complete(session, lease, [], LEASE_S)
+        run = lifecycle.complete(session, lease, [])
 
     assert run.status == "completed"
     assert run.preview["delivered_counts"] == {"delivered_contacts": 2, "verified_emails": 2}
@@ -114,7 +113,7 @@ def test_a_completed_run_gives_back_no_more_than_it_was_charged(database: Databa
         session.execute(text("UPDATE runs SET charged_contacts = 0"))
 
     with database.transaction() as session:
-        run = lifecycle.complete(session, lease, [], LEASE_S)
+        run = lifecycle.complete(session, lease, [])
 
     assert run.gap_report["unresolved"] == 1
     with database.transaction() as session:
@@ -141,7 +140,7 @@ def test_a_run_that_is_over_does_not_fail(database: Database) -> None:
     run_id = pending_run(database)
     lease = ready_to_compile(database, run_id)
     with database.transaction() as session:
-        lifecycle.complete(session, lease, [], LEASE_S)
+        lifecycle.complete(session, lease, [])
 
     with database.transaction() as session:
         assert lifecycle.fail(session, run_id, RunError("late", "Too late.", None)) is None

@@ -177,7 +177,7 @@ def test_compiling_stops_with_its_run(database: Database) -> None:
         lifecycle.fail(session, run_id, RunError("code", "A sentence.", "compile"))
 
     with pytest.raises(LeaseLost), database.transaction() as session:
-        lifecycle.complete(session, lease, [], LEASE_S)
+        lifecycle.complete(session, lease, [])
     with database.transaction() as session:
         assert count(session, "SELECT count(*) FROM run_chunks WHERE status = 'stopped'") == 1
 
@@ -253,7 +253,7 @@ def test_a_retry_that_finds_all_ends_at_the_full_price_and_one_that_finds_nothin
         lease = leased_chunk(database, retried.run_id, stage)
         if stage == "compile":
             with database.transaction() as session:
-                lifecycle.complete(session, lease, [], LEASE_S)
+                lifecycle.complete(session, lease, [])
         else:
             finish_chunk(database, lease, outcomes)
 
