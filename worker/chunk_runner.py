@@ -66,8 +66,8 @@ class ChunkAtWork:
             del self._open[domain]
             self._on_freed()
 
-    def give_up(self) -> None:
-        """Give the contact of a poison chunk its outcome. It is neither loaded nor worked."""
+    def finish_poison(self) -> None:
+        """The one contact of a poison chunk gets its outcome. It is neither loaded nor worked."""
         self._arrived.append(
             Outcome(self.lease.first_position, stage_named(self.lease.stage).on_fault, Reason.INTERNAL_ERROR)
         )
@@ -98,7 +98,7 @@ async def run_chunk(process: Process, chunk: ChunkAtWork, batch: Batch) -> None:
     chunk.note_task()
     with trouble.step(Step.WORK):
         if chunk.lease.is_poison:
-            chunk.give_up()
+            chunk.finish_poison()
             return
         await _work(process, chunk, batch)
 
