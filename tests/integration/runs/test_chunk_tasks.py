@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -50,7 +51,7 @@ from tests.integration.conftest import contacts_of
 from tests.unit.runs.test_recording_together import query_that_waits
 from worker.at_work import AtWork, Share
 from worker.attempts import fail_attempt
-from worker.chain import begin
+from worker.chain import begin, load_batch
 from worker.chunk_runner import ChunkAtWork
 from worker.chunk_task import ChunkTask
 from worker.process import Process
@@ -251,7 +252,7 @@ def test_a_task_begins_with_no_suspect_beside_one_of_another_run(
         session.execute(text("UPDATE run_chunks SET attempts = 2"))
 
     with process.at_work.sharing(Share(uuid4(), uuid4(), suspects=[2])):
-        begun = begin(process, run_id, LOOKUP, WORKER)
+        begun = begin(process, run_id, LOOKUP, WORKER, partial(load_batch, process))
 
     assert begun.lease is None
 
