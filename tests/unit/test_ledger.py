@@ -33,7 +33,6 @@ from pipeline.runs import lifecycle
 from pipeline.runs.create import create_run
 from pipeline.runs.retry import retry_run
 from tests.factories import (
-    LEASE_S,
     LOOKUP,
     VERIFY,
     WORKER,
@@ -75,7 +74,7 @@ def work_to_the_end(database: Database, run_id: UUID, with_address: int) -> None
         lease = lease_chunk(database, run_id, stage)
         if lease and stage == COMPILE:
             with database.transaction() as session:
-                lifecycle.complete(session, lease, [], LEASE_S)
+                lifecycle.complete(session, lease, [])
         elif lease:
             undone = range(lease.first_position, lease.last_position + 1)
             finish_chunk(database, lease, [outcomes[stage](position) for position in undone])
