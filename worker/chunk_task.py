@@ -90,7 +90,14 @@ class ChunkTask:
                 self._drop(list(self._at_work))
         if not self._was_held:
             return None
-        return StageLeft(self._left.complete, self._left.has_free_chunks and not self._is_handed_on)
+        return StageLeft(self._left.complete, self._left.has_free_chunks and self._must_go_on())
+
+    def _must_go_on(self) -> bool:
+        """Whether nobody else goes on with the stage.
+
+        Who was to do it may have come while this task still held chunks, and found that enough worked on the run.
+        """
+        return not self._is_handed_on or self._books.is_alone()
 
     def _start_first(self) -> None:
         if self._loaded is None:
@@ -208,7 +215,8 @@ class ChunkTask:
 
     def _follow(self, entries: Mapping[ChunkAtWork, Entry], turn: Turn, wanted: int) -> None:
         """Do in this process what a turn did in Postgres."""
-        self._left = turn.left
+        # Of turns for one chunk each, the first may have completed the stage.
+        self._left = StageLeft(self._left.complete or turn.left.complete, turn.left.has_free_chunks)
         for chunk, entry in entries.items():
             del chunk.outcomes[: len(entry.outcomes)]
         lost = [chunk for chunk in entries if chunk.lease in turn.lost]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from models.queries import has_free_chunks
+from models.queries import has_free_chunks, other_workers
 from models.run import Run
 from models.transitions import lock_run
 from pipeline.contacts import Batch
@@ -97,6 +97,12 @@ class Bookkeeper:
                 (),
                 lambda turn: turn.leases,
             )
+
+    def is_alone(self) -> bool:
+        """Whether no other worker holds a chunk of the run."""
+        return retry_commit(
+            self.process, self.work, lambda session: not other_workers(session, self.run_id, self.worker)
+        )
 
     def load(self, leases: Sequence[Lease]) -> Mapping[Lease, Batch]:
         """The contacts of leased chunks. Those of poison chunks are not read."""

@@ -244,6 +244,20 @@ def test_a_task_that_begins_with_a_suspect_works_no_other_suspect_beside_it(
     assert left == StageLeft(complete=False, has_free_chunks=True)
 
 
+@pytest.mark.parametrize("somebody_came", [False, True])
+def test_a_task_that_handed_on_goes_on_itself_if_nobody_else_could(
+    process: Process, database: Database, people: Sequence[Person], somebody_came: bool
+) -> None:
+    """Who came while it held chunks may have found that enough workers are at work on the run."""
+    run_id = started_run_of(database, people[:QUICK], chunk_size=1)
+    task = ChunkTask(process, leased_chunk(database, run_id), hand_on=lambda: None)
+    task._hand_on_at = 0.0
+    if somebody_came:
+        leased_chunk(database, run_id, worker="worker-2@test/1")
+
+    assert task.work(has_free_chunks=True) == StageLeft(complete=False, has_free_chunks=not somebody_came)
+
+
 def test_a_task_begins_with_no_suspect_beside_one_of_another_run(
     process: Process, database: Database, people: Sequence[Person]
 ) -> None:
