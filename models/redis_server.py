@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import redis
+import redis.asyncio
 from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -50,6 +51,26 @@ def open_redis(url: str, timeout_s: float) -> redis.Redis:
     return redis.Redis.from_url(
         url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 1)
     )
+
+
+def open_async_redis(url: str, **options: Any) -> redis.asyncio.Redis:
+    """A client for an event loop of any kind. Closing it closes its connections."""
+    pool = redis.asyncio.ConnectionPool.from_url(url, **options)
+    pool.connection_class = type("Connection", (_ClosedConnections, pool.connection_class), {})
+    return redis.asyncio.Redis.from_pool(pool)
+
+
+class _ClosedConnections:
+    """Raises the error that is tried again when the server has closed a connection.
+
+    asyncio raises an `OSError` then, uvloop a `RuntimeError`, which redis-py does not know.
+    """
+
+    async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
+        try:
+            await super().send_packed_command(*arguments, **options)  # type: ignore[misc]
+        except RuntimeError as error:
+            raise exceptions.ConnectionError("The server has closed the connection.") from error
 
 
 def find_trouble(url: str, variable: str, needs: Sequence[Need], timeout_s: float) -> str | None:

@@ -4,10 +4,11 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
-import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+from models.redis_server import open_async_redis
 
 PREFIX = "growth:mail:1:"
 """Its number grows when the version before can't read the values."""
@@ -25,7 +26,7 @@ class RedisMemory:
     """
 
     def __init__(self, url: str) -> None:
-        self._redis = redis.asyncio.Redis.from_url(
+        self._redis = open_async_redis(
             url,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,

@@ -10,11 +10,11 @@ from itertools import count
 from weakref import WeakValueDictionary
 
 from redis import RedisError
-from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from models.redis_server import open_async_redis
 from pipeline.mail.pacing.in_process import ProcessPacing
 from pipeline.mail.pacing.slots import PacingLimits, Place, Slot
 from worker.pacing.registry import Granted, Registry, Wanted
@@ -48,7 +48,7 @@ class SharedPacing:
     """
 
     def __init__(self, redis_url: str, limits: PacingLimits, total: int) -> None:
-        self._redis = Redis.from_url(
+        self._redis = open_async_redis(
             redis_url,
             decode_responses=True,
             socket_timeout=TIMEOUT_SECONDS,

@@ -251,7 +251,7 @@ def test_a_task_that_handed_on_goes_on_itself_if_nobody_else_could(
     """Who came while it held chunks may have found that enough workers are at work on the run."""
     run_id = started_run_of(database, people[:QUICK], chunk_size=1)
     task = ChunkTask(process, leased_chunk(database, run_id), hand_on=lambda: None)
-    task._hand_on_at = 0.0
+    task._hand_on_at = 0.0  # noqa: SLF001 - its time is up
     if somebody_came:
         leased_chunk(database, run_id, worker="worker-2@test/1")
 

@@ -6,7 +6,9 @@ from typing import TypeVar
 
 import pytest
 import redis
+import uvloop
 
+from models.redis_server import open_async_redis
 from pipeline.mail.network import MailNetwork, MailNetworkConfig
 from pipeline.mail.replies.answer import Answer
 from tests.unit.mail.servers.odd_name_servers import Asked, Zone, odd_name_servers, servfail
@@ -135,3 +137,18 @@ def test_without_redis_each_worker_finds_out_for_itself_and_loses_no_time(caplog
     assert first == second
     assert len(asked.names) == 4 * len(DOMAINS)
     assert caplog.text.count("not shared for now") == 2, "each worker asks it once, and then leaves it alone"
+
+
+def test_a_connection_that_was_reset_is_told_by_the_error_that_is_tried_again(valkey_url: str) -> None:
+    """On the event loop of workers, which has an error of its own for it."""
+
+    async def use_a_reset_connection() -> None:
+        client = open_async_redis(valkey_url)
+        connection = await client.connection_pool.get_connection()
+        connection._writer.transport.abort()  # noqa: SLF001 - as a reset does
+        await asyncio.sleep(0)
+        with pytest.raises(redis.ConnectionError):
+            await connection.send_command("PING")
+        await client.aclose()
+
+    uvloop.run(use_a_reset_connection())
