@@ -26,7 +26,12 @@ from worker.process import Process
 
 SMALL, LARGE, CHUNK = 10, 1_000, 500
 ROW = re.compile(r"^\| (?P<what>[^|]+) \| (?P<ten>[\d,.]+) \| (?P<thousand>[\d,.]+) \|$", re.MULTILINE)
-VARIES = 1.15
+MORE, LESS = 1.15, 1.5
+"""More work is a failure; much less is a page out of date. A busy machine asks Redis for more places at once."""
+CALLED_BY_SCRIPTS = {
+    *("hget", "hset", "hmget", "pexpire", "publish", "time"),
+    *("zadd", "zcount", "zrangebyscore", "zrem", "zremrangebyscore"),
+}
 OF_POSTGRES = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 STAGES = (LOOKUP, VERIFY)
 
@@ -121,10 +126,9 @@ def counted(database: Database) -> Iterator[dict[str, float]]:
 
 def commands_sent(process: Process) -> int:
     """The commands that Redis received. What a script calls counts as its one command."""
-    inside = {"hget", "hset", "pexpire", "publish"}
     stats = process.redis.info("commandstats")
     assert isinstance(stats, dict)
-    names = {name.removeprefix("cmdstat_") for name in stats} - inside - {"config|resetstat", "info"}
+    names = {name.removeprefix("cmdstat_") for name in stats} - CALLED_BY_SCRIPTS - {"config|resetstat", "info"}
     return sum(stats[f"cmdstat_{name}"]["calls"] for name in names)
 
 
@@ -151,4 +155,4 @@ def test_a_run_costs_what_the_page_says(
 
 def about(costs: float, said: float) -> bool:
     """Whether it costs what the page says. Turns and conversations fall a little differently each time."""
-    return said / VARIES <= costs <= said * VARIES
+    return said / LESS <= costs <= said * MORE
