@@ -66,6 +66,7 @@ class ChunkTask:
         self._hand_on_at = now + process.settings.chunk_seconds
         self._lease_again_at = now
         self._next_turn_at = now
+        self._checkpoint_at = now + process.settings.checkpoint_seconds
         self._invite_at = now + INVITE_EACH_S
 
     def work(self, has_free_chunks: bool) -> StageLeft | None:  # noqa: FBT001 - a fact, not a switch
@@ -108,19 +109,20 @@ class ChunkTask:
     def _wait(self) -> None:
         """Wait until a chunk is worked, conversations are free for chunks that wait, or a checkpoint is due.
 
-        While chunks are at work, turns take half of the time at most: the more happens, the more each of them does.
+        While chunks are at work, turns take half of the time at most: the more happens, the more each of them does. But
+        what takes longer than a checkpoint is followed by the next one at once, or a slow disk would double what a
+        crash costs.
         """
-        seconds = self._process.settings.checkpoint_seconds
         if not self._wanted():
-            self._changed.wait(seconds)
+            self._changed.wait(max(0.0, self._checkpoint_at - time.monotonic()))
         self._changed.clear()
         while self._may_gather() and (left := self._next_turn_at - time.monotonic()) > 0:
-            self._changed.wait(min(left, seconds))
+            self._changed.wait(left)
             self._changed.clear()
         self._freed = 0
         while self._process.heart.stands_still():
             # No lease is renewed for a loop that does not run: if it stays so, others take over.
-            time.sleep(seconds)
+            time.sleep(self._process.settings.checkpoint_seconds)
 
     def _may_gather(self) -> bool:
         return not all(future.done() for future in self._at_work.values())
@@ -143,7 +145,8 @@ class ChunkTask:
         self._update_share()
         self._hand_on_or_invite()
         now = time.monotonic()
-        self._next_turn_at = now + (now - began)
+        self._checkpoint_at = began + self._process.settings.checkpoint_seconds
+        self._next_turn_at = min(now + (now - began), self._checkpoint_at)
 
     def _update_share(self) -> None:
         self._share.in_use = sum(chunk.conversations for chunk in self._at_work)
