@@ -36,6 +36,7 @@ BENCHMARKS = {
     "tarpits": Options(None, ("--rounds", "3")),
     "hostile": Options(None, ()),
     "large": Options(None, ()),
+    "scale": Options(None, ()),
 }
 
 
