@@ -4,17 +4,20 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 from models.bounds import ADDRESS, COLUMN_CHARS, COLUMN_NAME, COLUMNS_OF_CONTACT, NAME
 from pipeline.errors import UnusableFile
-from pipeline.files.cells import is_nothing
+from pipeline.files.cells import first_address, is_nothing
 from pipeline.files.columns import Columns, nearest, recognise
 from pipeline.files.headings import FIELDS
 from pipeline.files.rows import Row
 from pipeline.files.table import Table, open_table
+from pipeline.lookup.names.same_person import same_words
+from pipeline.mail.address.syntax import Address, normalise_domain, parse_address
 
 NAMES = ("first_name", "last_name", "full_name")
 _MOST = {"domain": ADDRESS, "email": ADDRESS}
@@ -108,7 +111,7 @@ class ContactReader:
             self.counts.rejected += 1
             self.counts.fields_at_fault[rejected] += 1
             return PlacedRow(row, rejected=rejected)
-        number = seen.setdefault(_key(self._fields(row)), len(seen))
+        number = seen.setdefault(_key(self._fields(row), self.preset), len(seen))
         is_new = number == self.counts.contacts
         self.counts.contacts += is_new
         self.counts.repeated += not is_new
@@ -156,17 +159,30 @@ def check_columns(table: Table, columns: Columns, preset: str) -> None:
         needed = "first_name and last_name (or full_name) with domain, or email"
         words = ["domain", "email", *NAMES]
     missing = [word for word in words if word not in fields]
-    raise UnusableFile(
-        f"{table.name} has no usable columns: it needs {needed}. {nearest(table.header, missing)} "
-        f"Say which is which, such as --map {missing[0]}=COLUMN."
-    )
+    sentences = [
+        f"{table.name} has no usable columns: it needs {needed}.",
+        *columns.notices,
+        nearest(table.header, missing),
+        f"Say which is which, such as --map {missing[0]}=COLUMN.",
+    ]
+    raise UnusableFile(" ".join(sentences))
 
 
 def _clean(name: str, cell: str) -> str:
     text = cell.strip().strip("\u200b\ufeff\u2060")
     if is_nothing(text) and (name not in NAMES or not text.isalpha()):
         return ""
+    if name == "email":
+        return first_address(text)
+    if name == "domain" and len(text) > ADDRESS.most:
+        # A web address with a long path.
+        return _domain_in(text) or text
     return text
+
+
+@lru_cache(1 << 16)
+def _domain_in(text: str) -> str | None:
+    return normalise_domain(text)
 
 
 def _faults(fields: Mapping[str, str], preset: str) -> Iterator[Rejected]:
@@ -182,18 +198,40 @@ def _faults(fields: Mapping[str, str], preset: str) -> Iterator[Rejected]:
         yield Rejected("email", "it is missing: this preset verifies addresses that you bring")
         return
     # Only the API knows whether the engine has a list of companies.
-    if not fields.get("domain") and not fields.get("company"):
-        yield Rejected("domain", "it is missing: give the company's domain, or an email")
+    if not fields.get("company"):
+        if not fields.get("domain"):
+            yield Rejected("domain", "it is missing: give the company's domain, or an email")
+        elif _domain_in(fields["domain"]) is None:
+            yield Rejected("domain", "it holds no domain name: give one such as company.example, or an email")
     if not fields.get("full_name"):
         for name in ("first_name", "last_name"):
             if not fields.get(name):
                 yield Rejected(name, "it is missing: give it, or full_name")
 
 
-def _key(fields: Mapping[str, str]) -> bytes:
-    """Rows with the same key are one contact: all fields are the same but for capitals and spaces."""
-    same = "\x1f".join(" ".join(fields.get(name, "").split()).casefold() for name in FIELDS)
+def _key(fields: Mapping[str, str], preset: str) -> bytes:
+    """Rows with the same key are one person at one company, or for a preset that only verifies one address."""
+    email = fields.get("email", "")
+    same = _address_in(email) if email else ""
+    if preset == "full_pipeline":
+        words = same_words(*(fields.get(name, "") for name in NAMES)) or _plain(fields.get("full_name", ""))
+        company = "" if email else _company(fields)
+        same = f"{words}\x1f{same}\x1f{company}"
     return blake2b(same.encode("utf-8", "replace"), digest_size=12).digest()
+
+
+def _address_in(email: str) -> str:
+    address = parse_address(email)
+    return _plain(str(address) if isinstance(address, Address) else email)
+
+
+def _company(fields: Mapping[str, str]) -> str:
+    domain = fields.get("domain", "")
+    return (_domain_in(domain) or _plain(domain)) if domain else _plain(fields.get("company", ""))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
 def _sent_names(columns: Columns) -> dict[int, str]:

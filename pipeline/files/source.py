@@ -13,6 +13,7 @@ from shutil import copyfileobj
 from typing import BinaryIO, cast
 
 from pipeline.errors import UnusableFile
+from pipeline.files import foreign
 
 BLOCK = 1 << 20
 MOST_UNPACKED = 8 << 30
@@ -44,9 +45,12 @@ class Source:
             with self.path.open("rb") as packed:
                 yield _unpacked(packed, self.name)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UnusableFile(f"{self.name} is damaged or cut off: copy or download it again.") from error
+            raise damaged(self.name) from error
         except OSError as error:
-            raise UnusableFile(f"{self.name} can't be read: {_reason(error)}.") from error
+            if error.errno is None:
+                # What is compressed with zstd, and not to the end.
+                raise damaged(self.name) from error
+            raise UnusableFile(f"{self.name} can't be read: {error.strerror}.") from error
 
     def plain_path(self) -> Path:
         """Where the file is, for a library that must jump about in it. Raises `UnusableFile` if it is compressed."""
@@ -58,8 +62,14 @@ class Source:
     def kind(self) -> Kind:
         """Find out what kind of file it is. Raises `UnusableFile`."""
         with self.open() as file:
-            start = file.read(4)
-        return {ZIP: Kind.WORKBOOK, OLE: Kind.WORKBOOK, PARQUET: Kind.PARQUET}.get(start, Kind.TEXT)
+            start = file.read(foreign.LONGEST)
+        foreign.refuse_bytes(start, self.name)
+        return {ZIP: Kind.WORKBOOK, OLE: Kind.WORKBOOK, PARQUET: Kind.PARQUET}.get(start[:4], Kind.TEXT)
+
+
+def damaged(name: str) -> UnusableFile:
+    """The refusal of a file whose end is missing, or whose content is not what was packed."""
+    return UnusableFile(f"{name} is damaged or cut off: copy or download it again.")
 
 
 def open_source(path: Path) -> Source:
@@ -113,7 +123,3 @@ class _Limited(io.RawIOBase):
             raise UnusableFile(f"{self._name} unpacks to more than {MOST_UNPACKED >> 30} GB: unpack and split it.")
         buffer[: len(some)] = some
         return len(some)
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or "its content is damaged"
