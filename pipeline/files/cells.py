@@ -18,11 +18,12 @@ _NOTHING = frozenset(
     }
 )  # fmt: skip
 """What people and programs write where there is nothing; Excel's errors, too, also in German."""
+_LONGEST_NOTHING = 20
 
 
 def is_nothing(cell: str) -> bool:
     """Whether a cell is empty, or says so in a word."""
-    return cell.strip().lower() in _NOTHING
+    return len(cell) < _LONGEST_NOTHING and cell.strip().lower() in _NOTHING
 
 
 def is_address(cell: str) -> bool:

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +15,12 @@ from pipeline.files.columns import Columns, nearest, recognise
 from pipeline.files.headings import FIELDS
 from pipeline.files.rows import Row
 from pipeline.files.table import Table, open_table
-from pipeline.lookup.names.same_person import same_words
-from pipeline.mail.address.syntax import Address, normalise_domain, parse_address
+from pipeline.lookup.names.same_person import domain_in, same_contact
 
 NAMES = ("first_name", "last_name", "full_name")
 _MOST = {"domain": ADDRESS, "email": ADDRESS}
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_INVISIBLE = "\u200b\ufeff\u2060"
 _ROW = "row"
 """What the column `field` says where no one cell is at fault."""
 
@@ -71,6 +70,8 @@ class ContactReader:
     preset: str
     counts: Counts = field(default_factory=Counts)
     _names: dict[int, str] = field(init=False, repr=False)
+    _read: tuple[Row, Contact] | None = field(default=None, init=False, repr=False)
+    """The row that was read last, with its fields."""
 
     def __post_init__(self) -> None:
         check_columns(self.table, self.columns, self.preset)
@@ -99,29 +100,32 @@ class ContactReader:
     def contact(self, row: Row) -> Contact:
         """The contact of a row: our fields, then the other columns that are filled."""
         cells = row.cells
-        contact = {name: _clean(name, cells[index]) for name, index in self.columns.fields.items()}
+        contact = dict(self._fields(row))
         for index, name in self._names.items():
             if cells[index].strip():
                 contact[name] = cells[index].strip()
         return contact
 
     def _placed(self, row: Row, seen: dict[bytes, int]) -> PlacedRow:
-        rejected = Rejected(_ROW, row.problem) if row.problem else self._rejected(row)
+        fields = {} if row.problem else self._fields(row)
+        rejected = Rejected(_ROW, row.problem) if row.problem else self._rejected(row, fields)
         if rejected:
             self.counts.rejected += 1
             self.counts.fields_at_fault[rejected] += 1
             return PlacedRow(row, rejected=rejected)
-        number = seen.setdefault(_key(self._fields(row), self.preset), len(seen))
+        number = seen.setdefault(_key(fields, self.preset), len(seen))
         is_new = number == self.counts.contacts
         self.counts.contacts += is_new
         self.counts.repeated += not is_new
         return PlacedRow(row, number, is_new)
 
     def _fields(self, row: Row) -> Contact:
-        return {name: _clean(name, row.cells[index]) for name, index in self.columns.fields.items()}
+        if self._read is None or self._read[0] is not row:
+            cells = row.cells
+            self._read = row, {name: _clean(name, cells[index]) for name, index in self.columns.fields.items()}
+        return self._read[1]
 
-    def _rejected(self, row: Row) -> Rejected | None:
-        fields = self._fields(row)
+    def _rejected(self, row: Row, fields: Contact) -> Rejected | None:
         return next(_faults(fields, self.preset), None) or self._oversized(row)
 
     def _oversized(self, row: Row) -> Rejected | None:
@@ -169,20 +173,19 @@ def check_columns(table: Table, columns: Columns, preset: str) -> None:
 
 
 def _clean(name: str, cell: str) -> str:
-    text = cell.strip().strip("\u200b\ufeff\u2060")
+    text = cell.strip()
+    if not text.isascii():
+        text = text.strip(_INVISIBLE).strip()
+    if not text:
+        return ""
     if is_nothing(text) and (name not in NAMES or not text.isalpha()):
         return ""
     if name == "email":
         return first_address(text)
     if name == "domain" and len(text) > ADDRESS.most:
         # A web address with a long path.
-        return _domain_in(text) or text
+        return domain_in(text) or text
     return text
-
-
-@lru_cache(1 << 16)
-def _domain_in(text: str) -> str | None:
-    return normalise_domain(text)
 
 
 def _faults(fields: Mapping[str, str], preset: str) -> Iterator[Rejected]:
@@ -197,41 +200,27 @@ def _faults(fields: Mapping[str, str], preset: str) -> Iterator[Rejected]:
     if preset != "full_pipeline":
         yield Rejected("email", "it is missing: this preset verifies addresses that you bring")
         return
-    # Only the API knows whether the engine has a list of companies.
-    if not fields.get("company"):
-        if not fields.get("domain"):
-            yield Rejected("domain", "it is missing: give the company's domain, or an email")
-        elif _domain_in(fields["domain"]) is None:
-            yield Rejected("domain", "it holds no domain name: give one such as company.example, or an email")
+    yield from _faults_of_company(fields)
     if not fields.get("full_name"):
         for name in ("first_name", "last_name"):
             if not fields.get(name):
                 yield Rejected(name, "it is missing: give it, or full_name")
 
 
+def _faults_of_company(fields: Mapping[str, str]) -> Iterator[Rejected]:
+    if fields.get("company"):
+        # Only the API knows whether the engine has a list of companies.
+        return
+    if not fields.get("domain"):
+        yield Rejected("domain", "it is missing: give the company's domain, or an email")
+    elif domain_in(fields["domain"]) is None:
+        yield Rejected("domain", "it holds no domain name: give one such as company.example, or an email")
+
+
 def _key(fields: Mapping[str, str], preset: str) -> bytes:
-    """Rows with the same key are one person at one company, or for a preset that only verifies one address."""
-    email = fields.get("email", "")
-    same = _address_in(email) if email else ""
-    if preset == "full_pipeline":
-        words = same_words(*(fields.get(name, "") for name in NAMES)) or _plain(fields.get("full_name", ""))
-        company = "" if email else _company(fields)
-        same = f"{words}\x1f{same}\x1f{company}"
+    """Rows with the same key are one contact: the same person, or for a preset that only verifies the same address."""
+    same = same_contact(fields, by_address=preset != "full_pipeline")
     return blake2b(same.encode("utf-8", "replace"), digest_size=12).digest()
-
-
-def _address_in(email: str) -> str:
-    address = parse_address(email)
-    return _plain(str(address) if isinstance(address, Address) else email)
-
-
-def _company(fields: Mapping[str, str]) -> str:
-    domain = fields.get("domain", "")
-    return (_domain_in(domain) or _plain(domain)) if domain else _plain(fields.get("company", ""))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
 
 
 def _sent_names(columns: Columns) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""Files that are no tables, told by how they begin, whatever their names say. Each has a sentence that says what to do."""
+"""Refuses files that are no tables, told by how they begin, whatever their names say, and says what to do instead."""
 
 from pipeline.errors import UnusableFile
 

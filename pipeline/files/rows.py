@@ -26,7 +26,7 @@ NOT_TEXT = "a character is damaged or of another encoding: correct it, or name t
 class Dialect:
     """How a CSV file is written. `skipped_lines` stand above its first row: Excel's `sep=`.
 
-    `has_blanks` says that blanks follow the delimiters. `is_nested` says that each row is in quotes as a whole, as Excel
+    `has_blanks` says that blanks follow the delimiters, and `is_nested` that each row is in quotes as a whole, as Excel
     saves a file that it had not split.
     """
 
@@ -69,7 +69,8 @@ def read_rows(text: TextIO, dialect: Dialect, name: str) -> Iterator[Row]:
                 number += 1
                 problem = NOT_TEXT if lines.is_damaged else ""
                 lines.begin_row()
-                yield Row(number, cells, problem) if not dialect.is_nested else _unpacked(number, cells, problem, dialect)
+                row = Row(number, cells, problem)
+                yield _unpacked(row, dialect) if dialect.is_nested else row
             return
         except csv.Error:
             number += 1
@@ -77,15 +78,15 @@ def read_rows(text: TextIO, dialect: Dialect, name: str) -> Iterator[Row]:
             yield Row(number, [lines.give_up_first()], problem)
 
 
-def _unpacked(number: int, cells: list[str], problem: str, dialect: Dialect) -> Row:
-    """A row of rows that are in quotes as a whole."""
-    if problem or len(cells) != 1:
-        return Row(number, cells, problem)
+def _unpacked(row: Row, dialect: Dialect) -> Row:
+    """The row within a row that is in quotes as a whole."""
+    if row.problem or len(row.cells) != 1:
+        return row
     try:
-        rows = list(_reader(io.StringIO(cells[0], newline=""), dialect))
+        inner = list(_reader(io.StringIO(row.cells[0], newline=""), dialect))
     except csv.Error:
-        return Row(number, cells, STRAY_QUOTE)
-    return Row(number, rows[0] if rows else [], "" if len(rows) < 2 else STRAY_QUOTE)
+        return row._replace(problem=STRAY_QUOTE)
+    return row._replace(cells=inner[0] if inner else [], problem=STRAY_QUOTE if len(inner) > 1 else "")
 
 
 def _reader(lines: Iterator[str], dialect: Dialect) -> "Iterator[list[str]]":

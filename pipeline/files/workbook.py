@@ -1,15 +1,14 @@
 """Reads workbooks: the first sheet that is visible and not empty.
 
-A sheet is the one thing that does not stream: the library keeps all of it, so that its size is checked before.
+A sheet is the one thing that does not stream: the library keeps all of it, so that its size is checked before
+(`workbook_size`).
 """
 
-import re
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import python_calamine
 from python_calamine import CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
@@ -18,17 +17,13 @@ from pipeline.errors import UnusableFile
 from pipeline.files.headings import count_known
 from pipeline.files.layout import MOST_PREAMBLE
 from pipeline.files.rows import MAX_ROW_CHARS, TOO_LONG, Row
+from pipeline.files.workbook_size import check_size
 
-MOST_UNPACKED = 1 << 30
-MOST_CELLS = 25_000_000
-BLOCK = 1 << 20
-_CELL = re.compile(rb'<c\b[^>]{0,100}?\br="([A-Z]{1,3})([0-9]{1,7})"')
-_PART = re.compile(r"xl/|content\.xml")
-"""What the archive of a workbook has: XLSX and XLSB, or ODS."""
-_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 MOST_SHEETS = 20
 """Sheets that are looked at for headings."""
-_NOT_A_WORKBOOK = "{} is not a workbook, or is damaged or cut off: copy or download it again, or save it as XLSX or CSV."
+_NOT_A_WORKBOOK = (
+    "{} is not a workbook, or is damaged or cut off: copy or download it again, or save it as XLSX or CSV."
+)
 
 
 class Sheet(NamedTuple):
@@ -40,7 +35,7 @@ class Sheet(NamedTuple):
 
 def open_sheet(path: Path, name: str) -> Sheet:
     """Open the sheet that is read. Raises `UnusableFile`."""
-    _check_size(path, name)
+    check_size(path, name)
     try:
         workbook = CalamineWorkbook.from_path(path)
         return _chosen(workbook, name)
@@ -129,38 +124,3 @@ def _text(value: object) -> str:
     if isinstance(value, datetime) and value.time() == time():
         value = value.date()
     return value.isoformat() if isinstance(value, date | time) else str(value)
-
-
-def _check_size(path: Path, name: str) -> None:
-    """Refuse what would not fit into memory: a small file can hold a sheet of billions of cells."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        if not any(_PART.match(entry.filename) for entry in entries):
-            raise UnusableFile(f"{name} is not a workbook: unpack it, or save it as XLSX or CSV.")
-        if sum(entry.file_size for entry in entries) > MOST_UNPACKED:
-            raise UnusableFile(f"{name} unpacks to more than {MOST_UNPACKED >> 30} GB: save it as CSV.")
-        for entry in entries:
-            if _SHEET.fullmatch(entry.filename):
-                with archive.open(entry) as content:
-                    _check_cells(content, name)
-
-
-def _check_cells(content: IO[bytes], name: str) -> None:
-    column = row = 0
-    rest = b""
-    while block := content.read(BLOCK):
-        block = rest + block
-        for letters, number in _CELL.findall(block):
-            column, row = max(column, _column_number(letters)), max(row, int(number))
-        rest = block[-130:]
-    if column * row > MOST_CELLS:
-        raise UnusableFile(f"{name} has {row:,} rows of {column:,} columns: delete empty ones, or save it as CSV.")
-
-
-def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number

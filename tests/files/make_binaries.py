@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parent
 HEADER = ["First Name", "Last Name", "Company", "Website"]
 PEOPLE = [["Grace", "Hopfield", "Acme, Inc.", "acme.test"], ["Zoë", "Byrne", "Birch", "https://birch.test/"]]
 CSV = "\r\n".join(",".join(f'"{cell}"' for cell in row) for row in [HEADER, *PEOPLE]).encode() + b"\r\n"
+SEEN = datetime.fromisoformat("2026-01-15T10:01")
 Write = Callable[[xlsxwriter.Workbook], None]
 
 
@@ -61,7 +62,9 @@ def merged_cells(book: xlsxwriter.Workbook) -> None:
 
 def formulas(book: xlsxwriter.Workbook) -> None:
     sheet = rows(book, "Contacts", [["First", "Last", "Full Name", "Domain", "Phone"]])
-    for number, (first, last, domain) in enumerate([("Grace", "Hopfield", "acme.test"), ("Ada", "Byrne", "birch.test")]):
+    for number, (first, last, domain) in enumerate(
+        [("Grace", "Hopfield", "acme.test"), ("Ada", "Byrne", "birch.test")]
+    ):
         row = number + 2
         sheet.write_row(number + 1, 0, [first, last])
         sheet.write_formula(number + 1, 2, f'=A{row}&" "&B{row}', value=f"{first} {last}")
@@ -72,7 +75,7 @@ def formulas(book: xlsxwriter.Workbook) -> None:
 def values(book: xlsxwriter.Workbook) -> None:
     header = ["Name", "Domain", "Since", "Seen", "Phone", "Zip", "Share", "Active", "Id", "Linked", "Error"]
     sheet = rows(book, "Contacts", [header])
-    sheet.write_row(1, 0, ["Grace Hopfield", "acme.test", date(2026, 1, 15), datetime(2026, 1, 15, 10, 1)])
+    sheet.write_row(1, 0, ["Grace Hopfield", "acme.test", date(2026, 1, 15), SEEN])
     sheet.write_number(1, 4, 442079460011)
     sheet.write_string(1, 5, "01067")
     sheet.write_row(1, 6, [0.25, True])
@@ -96,8 +99,8 @@ def hidden_sheets(book: xlsxwriter.Workbook) -> None:
 
 def formatted_report(book: xlsxwriter.Workbook) -> None:
     """Salesforce's formatted report: titles above, a first column that is empty, totals below."""
-    sheet = rows(book, "Report", [[None, "Contacts & Accounts"], [None, "As of 2026-01-15 10:01"], [], [None, "Filtered By"],
-                                  [None, "Show: All accounts"], []])  # fmt: skip
+    titles = ["Contacts & Accounts", "As of 2026-01-15 10:01", "", "Filtered By", "Show: All accounts"]
+    sheet = rows(book, "Report", [[None, title or None] for title in titles])
     for number, row in enumerate([HEADER, *PEOPLE], start=6):
         sheet.write_row(number, 1, row)
     sheet.write_row(10, 0, ["Total", "Count", 2])
@@ -118,7 +121,9 @@ def formatted_to_the_end(book: xlsxwriter.Workbook) -> None:
 
 
 def rich_text(book: xlsxwriter.Workbook) -> None:
-    sheet = rows(book, "Contacts", [HEADER, ["", "Hopfield", "Acme", "acme.test"], ["Ada", "Byrne", "Birch\nOak", "birch.test "]])
+    sheet = rows(
+        book, "Contacts", [HEADER, ["", "Hopfield", "Acme", "acme.test"], ["Ada", "Byrne", "Birch\nOak", "birch.test "]]
+    )
     sheet.write_rich_string("A2", "Gr", book.add_format({"bold": True}), "ace")
     sheet.write_comment("A3", "a note beside the cell")
 
@@ -131,7 +136,9 @@ def ods(name: str) -> None:
     """A spreadsheet of LibreOffice's, as small as it can be."""
     cells = "".join(
         "<table:table-row>"
-        + "".join(f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in row)
+        + "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in row
+        )
         + "</table:table-row>"
         for row in [HEADER, *PEOPLE]
     )
@@ -168,7 +175,7 @@ def typed_parquet(name: str) -> None:
             "domain": ["acme.test", "birch.test", "cedar.test"],
             "employees": pyarrow.array([120, None, 3], pyarrow.int32()),
             "since": [date(2026, 1, 15), None, None],
-            "seen": pyarrow.array([datetime(2026, 1, 15, 10, 1), None, None], pyarrow.timestamp("ms")),
+            "seen": pyarrow.array([SEEN, None, None], pyarrow.timestamp("ms")),
             "revenue": [Decimal("1.50"), None, None],
             "tags": [["a", "b"], [], None],
             "active": [True, False, None],
@@ -199,7 +206,9 @@ def make() -> None:
     ods("workbooks/libreoffice.ods")
     typed_parquet("packed/typed.parquet")
     (FOLDER / "packed/gzip.csv.gz").write_bytes(gzip.compress(CSV, mtime=0))
-    (FOLDER / "packed/gzip-in-two-members.csv.gz").write_bytes(gzip.compress(CSV[:60], mtime=0) + gzip.compress(CSV[60:], mtime=0))
+    (FOLDER / "packed/gzip-in-two-members.csv.gz").write_bytes(
+        gzip.compress(CSV[:60], mtime=0) + gzip.compress(CSV[60:], mtime=0)
+    )
     (FOLDER / "packed/gzip-of-windows-1252").write_bytes(gzip.compress(CSV.decode().encode("cp1252"), mtime=0))
     zstd("packed/zstandard.csv.zst", CSV)
     archive("packed/zip-of-csv.zip", {"contacts.csv": CSV})
@@ -208,7 +217,9 @@ def make() -> None:
     cut_off("broken/cut-off-workbook.xlsx", "workbooks/plain.xlsx")
     cut_off("broken/cut-off.parquet", "packed/typed.parquet")
     # A photo: what a JPEG begins with, then anything.
-    photo = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00" + bytes(range(256)) * 3 + b"\xff\xd9"
+    photo = (
+        b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00" + bytes(range(256)) * 3 + b"\xff\xd9"
+    )
     (FOLDER / "broken/photo.csv").write_bytes(photo)
     (FOLDER / "broken/picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
 
