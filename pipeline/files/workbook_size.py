@@ -33,7 +33,7 @@ _CELL = re.compile(
     rb'<(?:\w{1,9}:)?c\b[^>]{0,99}?\br="([A-Z]{1,3})(\d{1,7})"([^>]{0,99})>(?:<(?:\w{1,9}:)?v>(\d{1,9})<)?'
 )
 _SHARED_TEXT = re.compile(rb"<(?:\w{1,9}:)?si\b")
-_ODS_TAG = re.compile(rb"<table:(table|table-row|(?:covered-)?table-cell)\b([^>]{0,250})>")
+_ODS_TAG = re.compile(rb"<table:(table-row|(?:covered-)?table-cell|table)(?=[\s/>])([^>]{0,250})>")
 _REPEATED = re.compile(rb'number-(?:rows|columns)-repeated="(\d{1,9})"')
 
 

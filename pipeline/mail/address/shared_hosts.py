@@ -30,8 +30,8 @@ _PAGES = frozenset(
     sites.google.com docs.google.com drive.google.com forms.office.com business.site wixsite.com wordpress.com
     blogspot.com blogger.com weebly.com webnode.page jimdosite.com jimdofree.com godaddysites.com strikingly.com
     mystrikingly.com site123.me yolasite.com square.site ueniweb.com over-blog.com myshopify.com mystore.no
-    webflow.io framer.website framer.app notion.site gitbook.io github.io gitlab.io pages.dev netlify.app vercel.app herokuapp.com web.app
-    firebaseapp.com azurewebsites.net amplifyapp.com onrender.com fly.dev surge.sh
+    webflow.io framer.website framer.app notion.site gitbook.io github.io gitlab.io pages.dev netlify.app
+    vercel.app herokuapp.com web.app firebaseapp.com azurewebsites.net amplifyapp.com onrender.com fly.dev surge.sh
     """.split()
 )
 """Hosts where customers have their sites, as a name below or a path: nobody but the host's owner has mail there."""
