@@ -4,6 +4,7 @@ The words may stand in other fields and another order, with or without titles an
 matter, since people leave them out. A middle name does: it may be somebody else's.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,6 +15,8 @@ from pipeline.mail.address.syntax import Address, normalise_domain, parse_addres
 
 _ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 """Combining marks. With letters of other scripts they make another letter, such as й of и."""
+_NUMBER = re.compile(r"\d+")
+"""No part of a name, but what tells `Reception 1` from `Reception 2`."""
 _AFFIXES = TITLES | SUFFIXES
 
 
@@ -24,7 +27,7 @@ def same_contact(fields: Mapping[str, str], *, by_address: bool = False) -> str:
     """
     email = fields.get("email", "")
     address = _address_in(email) if email else ""
-    if by_address:
+    if by_address and address:
         return address
     whole = fields.get("full_name", "")
     words = same_words(fields.get("first_name", ""), fields.get("last_name", ""), whole) or _in_one_spelling(whole)
@@ -70,7 +73,8 @@ def _words(text: str) -> tuple[str, ...]:
     if not text:
         return ()
     words = read_words(text)
-    return tuple(part for word in (*words.main, *words.after_comma) for part in _plain(word).split("-") if part)
+    numbers = _NUMBER.findall(text)
+    return (*numbers, *(part for word in (*words.main, *words.after_comma) for part in _plain(word).split("-") if part))
 
 
 def _plain(word: str) -> str:
