@@ -31,6 +31,7 @@ from pipeline.ledger import standing
 from pipeline.quotes.estimate import expect
 from pipeline.quotes.tokens import digest_of, issue
 from pipeline.runs.create import check_formats
+from pipeline.runs.work_order import WorkOrder
 from pipeline.stages import stages_of
 
 WORK_OF = {"full_pipeline": "enrichment", "verify_existing_emails": "verification"}
@@ -88,7 +89,8 @@ def _quoted(resources: Resources, body: bytes, account_id: UUID) -> Quote | NoQu
     except InvalidInput as error:
         return _invalid_plan(str(error))
     rates = RateCard.of(settings)
-    total = len(wanted.goal_plan.input_assets.contacts) * rates.per_contact
+    plan = wanted.goal_plan
+    total = WorkOrder.of(plan.input_assets.contacts, plan.preset).charged * rates.per_contact
     if wanted.max_external_spend_credits is not None and total > wanted.max_external_spend_credits:
         return _too_expensive(total, wanted.max_external_spend_credits)
     return _priced(resources, account_id, wanted, rates, total)

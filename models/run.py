@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schema import Base, BigCounter, CreatedAt, IdKey, not_negative, one_of
@@ -27,8 +28,9 @@ class Run(Base):
     pause lasts. It counts instead of `resend_at` then, and the next checkpoint clears it.
 
     The rate card is copied when the run is created, so that a new price does not change an old run. `charged_contacts`
-    are the contacts that it pays for: a retry does not pay for what the run before it delivered. `fresh` runs use no
-    verdict of earlier ones. Columns that clients see are `json`, since `jsonb` would reorder their keys.
+    are the contacts that it pays for: a retry does not pay for what the run before it delivered. Nothing is paid for
+    `repeats`, the positions of contacts that repeat a person. `fresh` runs use no verdict of earlier ones. Columns that
+    clients see are `json`, since `jsonb` would reorder their keys.
 
     `quote_id` is the quote that the run used, which no other run can use.
 
@@ -99,6 +101,7 @@ class Run(Base):
     retry_of: Mapped[UUID | None] = mapped_column(ForeignKey("runs.id"))
     contact_count: Mapped[int]
     charged_contacts: Mapped[int]
+    repeats: Mapped[list[int]] = mapped_column(JSONB, server_default="[]", deferred=True)
     extra_columns: Mapped[list[str]]
     required_fields: Mapped[list[str]]
     preview_rows: Mapped[int]

@@ -64,6 +64,15 @@ class Delivered:
     verified: int
     suppressed: int = 0
 
+    def without(self, others: "Delivered") -> "Delivered":
+        """What is left without these of its contacts."""
+        return Delivered(
+            self.contacts - others.contacts,
+            self.with_email - others.with_email,
+            self.verified - others.verified,
+            self.suppressed - others.suppressed,
+        )
+
 
 def grant(session: Session, account_id: UUID, credits_granted: int) -> None:
     """Add credits to an account."""

@@ -105,7 +105,7 @@ def _load(worklist: Worklist, file: AddressList) -> None:
 
 def _addresses(file: AddressList) -> Iterator[Address]:
     for row in file.rows():
-        address = parse_address(row[file.column])
+        address = parse_address(file.address(row))
         if isinstance(address, Address):
             yield address
 

@@ -50,11 +50,11 @@ def no_address(problem: SyntaxProblem) -> Outcome:
 def _judged(file: AddressList, worklist: Worklist) -> Judged:
     rows = file.rows()
     while some := list(islice(rows, ROWS_AT_ONCE)):
-        texts = [row[file.column] for row in some]
+        texts = [file.address(row) for row in some]
         known = worklist.outcomes(texts)
         others = {text: parse_address(text) for text in texts if text not in known}
         known |= worklist.outcomes([str(other) for other in others.values() if isinstance(other, Address)])
-        yield from ((row, _outcome(row[file.column], others, known)) for row in some)
+        yield from ((row, _outcome(file.address(row), others, known)) for row in some)
 
 
 def _counted(judged: Judged, counts: VerdictCounts) -> Judged:
@@ -82,7 +82,7 @@ def _write_csv(stream: TextIO, file: AddressList, judged: Judged) -> None:
 def _write_json_lines(as_json: Callable[[str, Outcome], dict[str, Any]]) -> Writer:
     def write(stream: TextIO, file: AddressList, judged: Judged) -> None:
         for row, outcome in judged:
-            stream.write(json.dumps(as_json(row[file.column], outcome), ensure_ascii=False) + "\n")
+            stream.write(json.dumps(as_json(file.address(row), outcome), ensure_ascii=False) + "\n")
 
     return write
 

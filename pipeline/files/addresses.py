@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UnusableFile
+from pipeline.files.cells import first_address
 from pipeline.files.columns import nearest, recognise
 from pipeline.files.table import Table, open_table
 
@@ -20,6 +21,10 @@ class AddressList:
     @property
     def path(self) -> Path:
         return self.table.path
+
+    def address(self, row: Sequence[str]) -> str:
+        """The address of a row as it is written; the first one if the cell has several."""
+        return first_address(row[self.column])
 
     @property
     def notices(self) -> Sequence[str]:

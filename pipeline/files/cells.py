@@ -3,25 +3,39 @@
 import re
 
 from pipeline.mail.address.shared_hosts import is_shared_host
-from pipeline.mail.address.syntax import Address, normalise_domain, parse_address
+from pipeline.mail.address.syntax import LONGEST_TEXT, Address, normalise_domain, parse_address
 
 _LIKE_DOMAIN = re.compile(r"(?:https?:?/+)?(?:[^\s@/]+@)?[\w-]+(?:\.[\w-]+)+\.?(?::\d+)?(?:[/?#]\S*)?", re.IGNORECASE)
 _LETTERS_AT_END = re.compile(r"\.[^\W\d_][\w-]+\.?(?::\d+)?(?:[/?#]|$)")
 
 
+_BETWEEN = r"\s,;:|<>()\[\]\"'"
+_ADDRESS_INSIDE = re.compile(rf"(?<![^{_BETWEEN}])[^{_BETWEEN}@]++@[^{_BETWEEN}@]++")
 _NOTHING = frozenset(
-    {"", "-", "--", "n/a", "#n/a", "n.a.", "none", "null", "nan", "unknown", "?", "(none)", "(not set)"}
-)
+    {
+        "", "-", "--", "–", "—", "n/a", "n.a.", "none", "null", "nan", "unknown", "?", "(none)", "(not set)", "(blank)",
+        "#n/a", "#ref!", "#value!", "#name?", "#null!", "#div/0!", "#num!", "#error!", "#nv", "#wert!", "#bezug!",
+    }
+)  # fmt: skip
+"""What people and programs write where there is nothing; Excel's errors, too, also in German."""
+_LONGEST_NOTHING = 20
 
 
 def is_nothing(cell: str) -> bool:
     """Whether a cell is empty, or says so in a word."""
-    return cell.strip().lower() in _NOTHING
+    return len(cell) < _LONGEST_NOTHING and cell.strip().lower() in _NOTHING
 
 
 def is_address(cell: str) -> bool:
     """Whether a cell is an e-mail address; a handle such as `@grace` is none."""
     return "@" in cell[1:] and isinstance(parse_address(cell), Address)
+
+
+def first_address(cell: str) -> str:
+    """The first address in a cell that has several, or one within a link; the cell as it is if that is an address."""
+    if "@" not in cell or isinstance(parse_address(cell), Address):
+        return cell
+    return next(filter(is_address, _ADDRESS_INSIDE.findall(cell[:LONGEST_TEXT])), cell)
 
 
 def is_domain(cell: str) -> bool:

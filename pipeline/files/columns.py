@@ -10,6 +10,7 @@ from pipeline.files.headings import FIELDS, meaning_of, plain_heading
 
 AT_LEAST = 0.5
 """The share of a column's filled cells that must look like a field for the column to be taken for it."""
+NEARLY_ALL = 0.9
 FEW = 3
 _OF_OTHERS = ("owner", "besitzer", "proprietaire", "propietario", "proprietario", "eigenaar", "wlasciciel", "sales rep",
               "assistant", "manager", "created by", "referred by", "betreuer", "zustandig")  # fmt: skip
@@ -49,6 +50,9 @@ class _Recognition:
     def share(self, index: int, looks_so: Callable[[str], bool]) -> float:
         cells = self.cells(index)
         return sum(map(looks_so, cells)) / len(cells) if cells else 0.0
+
+    def holds_profiles(self, index: int) -> bool:
+        return self.share(index, is_profile) > AT_LEAST
 
     def is_free(self, index: int) -> bool:
         return index not in self.fields.values()
@@ -107,7 +111,7 @@ def _take_by_heading(known: _Recognition) -> None:
             continue
         columns = [index for index, meaning in enumerate(meanings) if meaning and meaning.field == name]
         ranked = sorted(columns, key=lambda index: (_rank(meanings[index]), -len(known.cells(index))))
-        ranked.sort(key=lambda index: not known.cells(index))
+        ranked.sort(key=lambda index: (not known.cells(index), name == "domain" and known.holds_profiles(index)))
         taken = next((index for index in ranked if known.is_free(index) and _fits(known, name, index)), None)
         if taken is not None:
             known.fields[name] = taken
@@ -120,11 +124,13 @@ def _rank(meaning: object) -> int:
 def _fits(known: _Recognition, name: str, index: int) -> bool:
     """Whether the cells are not plainly something else than what the heading says."""
     cells, title = known.cells(index), known.header[index]
-    if name == "domain" and known.share(index, is_profile) > AT_LEAST:
+    if name == "domain" and known.share(index, is_profile) > NEARLY_ALL:
         known.notices.append(f"Column {title} holds pages of profiles or short links: it is not taken for a domain.")
         return False
     if name == "domain" and len(cells) >= FEW and not any("." in cell for cell in cells):
         known.notices.append(f"Column {title} holds no domains: it is not taken for one.")
+        return False
+    if name in ("first_name", "last_name", "full_name", "company") and known.share(index, is_address) > AT_LEAST:
         return False
     if name == "email" and len(cells) >= FEW and not any("@" in cell[1:] for cell in cells):
         known.notices.append(f"Column {title} holds no addresses: it is not taken for email.")

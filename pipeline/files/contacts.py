@@ -10,15 +10,17 @@ from typing import NamedTuple
 
 from models.bounds import ADDRESS, COLUMN_CHARS, COLUMN_NAME, COLUMNS_OF_CONTACT, NAME
 from pipeline.errors import UnusableFile
-from pipeline.files.cells import is_nothing
+from pipeline.files.cells import first_address, is_nothing
 from pipeline.files.columns import Columns, nearest, recognise
 from pipeline.files.headings import FIELDS
 from pipeline.files.rows import Row
 from pipeline.files.table import Table, open_table
+from pipeline.lookup.names.same_person import domain_in, same_contact
 
 NAMES = ("first_name", "last_name", "full_name")
 _MOST = {"domain": ADDRESS, "email": ADDRESS}
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_INVISIBLE = "\u200b\ufeff\u2060"
 _ROW = "row"
 """What the column `field` says where no one cell is at fault."""
 
@@ -68,6 +70,8 @@ class ContactReader:
     preset: str
     counts: Counts = field(default_factory=Counts)
     _names: dict[int, str] = field(init=False, repr=False)
+    _read: tuple[Row, Contact] | None = field(default=None, init=False, repr=False)
+    """The row that was read last, with its fields."""
 
     def __post_init__(self) -> None:
         check_columns(self.table, self.columns, self.preset)
@@ -96,29 +100,32 @@ class ContactReader:
     def contact(self, row: Row) -> Contact:
         """The contact of a row: our fields, then the other columns that are filled."""
         cells = row.cells
-        contact = {name: _clean(name, cells[index]) for name, index in self.columns.fields.items()}
+        contact = dict(self._fields(row))
         for index, name in self._names.items():
             if cells[index].strip():
                 contact[name] = cells[index].strip()
         return contact
 
     def _placed(self, row: Row, seen: dict[bytes, int]) -> PlacedRow:
-        rejected = Rejected(_ROW, row.problem) if row.problem else self._rejected(row)
+        fields = {} if row.problem else self._fields(row)
+        rejected = Rejected(_ROW, row.problem) if row.problem else self._rejected(row, fields)
         if rejected:
             self.counts.rejected += 1
             self.counts.fields_at_fault[rejected] += 1
             return PlacedRow(row, rejected=rejected)
-        number = seen.setdefault(_key(self._fields(row)), len(seen))
+        number = seen.setdefault(_key(fields, self.preset), len(seen))
         is_new = number == self.counts.contacts
         self.counts.contacts += is_new
         self.counts.repeated += not is_new
         return PlacedRow(row, number, is_new)
 
     def _fields(self, row: Row) -> Contact:
-        return {name: _clean(name, row.cells[index]) for name, index in self.columns.fields.items()}
+        if self._read is None or self._read[0] is not row:
+            cells = row.cells
+            self._read = row, {name: _clean(name, cells[index]) for name, index in self.columns.fields.items()}
+        return self._read[1]
 
-    def _rejected(self, row: Row) -> Rejected | None:
-        fields = self._fields(row)
+    def _rejected(self, row: Row, fields: Contact) -> Rejected | None:
         return next(_faults(fields, self.preset), None) or self._oversized(row)
 
     def _oversized(self, row: Row) -> Rejected | None:
@@ -156,16 +163,28 @@ def check_columns(table: Table, columns: Columns, preset: str) -> None:
         needed = "first_name and last_name (or full_name) with domain, or email"
         words = ["domain", "email", *NAMES]
     missing = [word for word in words if word not in fields]
-    raise UnusableFile(
-        f"{table.name} has no usable columns: it needs {needed}. {nearest(table.header, missing)} "
-        f"Say which is which, such as --map {missing[0]}=COLUMN."
-    )
+    sentences = [
+        f"{table.name} has no usable columns: it needs {needed}.",
+        *columns.notices,
+        nearest(table.header, missing),
+        f"Say which is which, such as --map {missing[0]}=COLUMN.",
+    ]
+    raise UnusableFile(" ".join(sentences))
 
 
 def _clean(name: str, cell: str) -> str:
-    text = cell.strip().strip("\u200b\ufeff\u2060")
+    text = cell.strip()
+    if not text.isascii():
+        text = text.strip(_INVISIBLE).strip()
+    if not text:
+        return ""
     if is_nothing(text) and (name not in NAMES or not text.isalpha()):
         return ""
+    if name == "email":
+        return first_address(text)
+    if name == "domain" and len(text) > ADDRESS.most:
+        # A web address with a long path.
+        return domain_in(text) or text
     return text
 
 
@@ -181,18 +200,26 @@ def _faults(fields: Mapping[str, str], preset: str) -> Iterator[Rejected]:
     if preset != "full_pipeline":
         yield Rejected("email", "it is missing: this preset verifies addresses that you bring")
         return
-    # Only the API knows whether the engine has a list of companies.
-    if not fields.get("domain") and not fields.get("company"):
-        yield Rejected("domain", "it is missing: give the company's domain, or an email")
+    yield from _faults_of_company(fields)
     if not fields.get("full_name"):
         for name in ("first_name", "last_name"):
             if not fields.get(name):
                 yield Rejected(name, "it is missing: give it, or full_name")
 
 
-def _key(fields: Mapping[str, str]) -> bytes:
-    """Rows with the same key are one contact: all fields are the same but for capitals and spaces."""
-    same = "\x1f".join(" ".join(fields.get(name, "").split()).casefold() for name in FIELDS)
+def _faults_of_company(fields: Mapping[str, str]) -> Iterator[Rejected]:
+    if fields.get("company"):
+        # Only the API knows whether the engine has a list of companies.
+        return
+    if not fields.get("domain"):
+        yield Rejected("domain", "it is missing: give the company's domain, or an email")
+    elif domain_in(fields["domain"]) is None:
+        yield Rejected("domain", "it holds no domain name: give one such as company.example, or an email")
+
+
+def _key(fields: Mapping[str, str], preset: str) -> bytes:
+    """Rows with the same key are one contact: the same person, or for a preset that only verifies the same address."""
+    same = same_contact(fields, by_address=preset != "full_pipeline")
     return blake2b(same.encode("utf-8", "replace"), digest_size=12).digest()
 
 

@@ -16,6 +16,7 @@ SAMPLE_ROWS = 200
 CONSISTENT = 0.6
 _SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?[\t,; ]*\r?\n?', re.IGNORECASE)
 _LINE_ENDS = re.compile(r"[\r\n]+")
+_QUOTED_AS_A_WHOLE = re.compile(r'\ufeff?"[^"]*[,;\t|]')
 _QUOTED_LINE = re.compile(r"'[^\"]*'")
 
 
@@ -32,6 +33,16 @@ def find_dialect(sample: str) -> Dialect:
     """Find out how a text is written whose first characters are these."""
     if (stated := _SEPARATOR_LINE.match(sample)) is not None:
         return replace(_quoting(sample[stated.end() :], stated[1]), skipped_lines=1)
+    best = _best(sample)
+    rows = sample_rows(sample, best)
+    if usual_width(rows) == 1 and _QUOTED_AS_A_WHOLE.match(sample):
+        inner = _best("\n".join(row[0] for row in rows if row))
+        if inner.quote == best.quote and usual_width(sample_rows(sample, nested := replace(inner, is_nested=True))) > 1:
+            return nested
+    return best
+
+
+def _best(sample: str) -> Dialect:
     dialects = [_quoting(sample, delimiter) for delimiter in DELIMITERS if delimiter in sample]
     return max(dialects, key=lambda dialect: _fit(sample, dialect), default=Dialect())
 
@@ -57,7 +68,10 @@ def _quoting(sample: str, delimiter: str) -> Dialect:
     first = next((line for line in _LINE_ENDS.split(sample) if line.strip()), "")
     quote = "'" if _QUOTED_LINE.fullmatch(first.strip()) else '"'
     plain = Dialect(delimiter, quote)
-    escaped = Dialect(delimiter, quote, "\\")
+    if f"{delimiter} {quote}" in sample and delimiter != " ":
+        spaced = replace(plain, has_blanks=True)
+        plain = spaced if _fit(sample, spaced)[:3] >= _fit(sample, plain)[:3] else plain
+    escaped = replace(plain, escape="\\")
     if f"\\{quote}" in sample and _fit(sample, escaped)[:3] > _fit(sample, plain)[:3]:
         return escaped
     return plain

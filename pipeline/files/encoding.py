@@ -63,9 +63,10 @@ def find_encoding(source: Source) -> Encoding:
         return Encoding(marked)
     if wide := _utf_16_without_mark(start):
         return Encoding(wide)
-    if _is_utf_8(source):
-        return Encoding("utf-8")
-    return _guess(source)
+    valid, is_cut_off = _read_as_utf_8(source)
+    if is_cut_off:
+        return Encoding("utf-8", _damaged(source.name))
+    return Encoding("utf-8") if valid else _guess(source)
 
 
 def named_encoding(name: str) -> Encoding:
@@ -93,19 +94,25 @@ def _utf_16_without_mark(start: bytes) -> str | None:
     return name if "\0" not in text and any(end in text for end in "\r\n,;\t") else None
 
 
-def _is_utf_8(source: Source) -> bool:
-    decoder, is_valid = codecs.getincrementaldecoder("utf-8")(), True
+def _read_as_utf_8(source: Source) -> tuple[bool, bool]:
+    """Whether a file is UTF-8, and whether it is but for its very end, which is within a letter."""
+    decoder, is_valid, has_letters = codecs.getincrementaldecoder("utf-8")(), True, False
     with source.open() as file:
         for block in _checked_blocks(file, source.name):
             try:
-                is_valid = is_valid and decoder.decode(block) is not None
+                has_letters |= is_valid and not decoder.decode(block).isascii()
             except UnicodeDecodeError:
                 is_valid = False
     try:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return False
-    return is_valid
+        # Without letters before, it may as well be the last letter of another encoding.
+        return False, is_valid and has_letters
+    return is_valid, False
+
+
+def _damaged(name: str) -> str:
+    return f"{name} is UTF-8 with damaged characters in it: those rows are left out."
 
 
 def _checked_blocks(file: BinaryIO, name: str) -> Iterator[bytes]:
@@ -126,7 +133,7 @@ def _checked_blocks(file: BinaryIO, name: str) -> Iterator[bytes]:
 def _guess(source: Source) -> Encoding:
     sample = b"\n".join(_lines_beyond_ascii(source))
     if _is_nearly_utf_8(sample):
-        return Encoding("utf-8", f"{source.name} is UTF-8 with damaged characters in it: those rows are left out.")
+        return Encoding("utf-8", _damaged(source.name))
     readings = _readings(sample)
     strange = {name: sum(strangeness(word, name) for word in words) for name, words in readings.items()}
     ranked = sorted(readings, key=lambda name: strange[name])

@@ -12,7 +12,9 @@ from pipeline.files.rows import Row
 FIRST_ROWS = 100
 MOST_PREAMBLE = 30
 MOST_FOOTER = 30
-_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
+_AROUND = " \t\r\n\xa0\ufeff\u200b\u200c\u200d\u2060"
+"""What may stand around a title and does not belong to it."""
+HEADER_AGAIN = "it is the header again: this file was put together of several"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def _is_data(row: Row, known: frozenset[str]) -> bool:
 
 def _titles(cells: Sequence[str], below: Sequence[Sequence[str]]) -> list[str]:
     """The titles, without empty columns on the right."""
-    titles = [cell.strip().strip(_INVISIBLE).strip() for cell in cells]
+    titles = [cell.strip(_AROUND) for cell in cells]
     while titles and not titles[-1] and not any(row[len(titles) - 1 : len(titles)] not in ([], [""]) for row in below):
         titles.pop()
     return titles
@@ -79,11 +81,14 @@ def _preamble(header: int, first: int, name: str) -> tuple[str, ...]:
 def table_rows(rows: Iterable[Row], layout: Layout) -> Iterator[Row]:
     """Yield the rows below the header, each as long as the header unless it has a problem; notes below are marked."""
     behind = (row for row in rows if row.number > layout.header_row)
-    fitted = (_fitted(row, layout.width) for row in behind)
+    fitted = (_fitted(row, layout) for row in behind)
     return fitted if layout.width < 2 else _footer_marked(fitted)
 
 
-def _fitted(row: Row, width: int) -> Row:
+def _fitted(row: Row, layout: Layout) -> Row:
+    width = layout.width
+    if layout.header_row and _repeats(row, layout):
+        return row._replace(problem=HEADER_AGAIN)
     if row.problem or len(row.cells) == width:
         return row
     if len(row.cells) < width:
@@ -92,6 +97,14 @@ def _fitted(row: Row, width: int) -> Row:
         problem = f"it has {len(row.cells)} cells, the header {width}: quote what holds the delimiter"
         return row._replace(problem=problem)
     return row._replace(cells=row.cells[:width])
+
+
+def _repeats(row: Row, layout: Layout) -> bool:
+    """Whether it is the header once more, since files were put together."""
+    cells, header = row.cells, layout.header
+    if not cells or cells[0].strip(_AROUND) != header[0]:
+        return False
+    return [cell.strip(_AROUND) for cell in cells[: layout.width]] == header
 
 
 def _footer_marked(rows: Iterable[Row]) -> Iterator[Row]:
@@ -111,5 +124,6 @@ def _footer_marked(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def _is_note(row: Row) -> bool:
-    """Whether only its first cell is filled, with something that is no address."""
-    return not row.problem and not any(cell.strip() for cell in row.cells[1:]) and not is_address(row.cells[0])
+    """Whether only one cell is filled, with something that is neither an address nor a domain."""
+    filled = [cell for cell in row.cells if cell.strip()]
+    return not row.problem and len(filled) == 1 and not (is_address(filled[0]) or is_domain(filled[0]))

@@ -9,6 +9,8 @@ from pipeline.errors import UnusableFile
 from pipeline.files.rows import MAX_ROW_CHARS, NOT_TEXT, TOO_LONG, Row
 
 MAX_COLUMNS = 1_000
+MOST_DEPTH = 3
+"""Objects within each other that are taken apart into columns; deeper ones stay JSON."""
 NO_OBJECT = "it is not a JSON object: write one on each line"
 _decode = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str).decode
 """Numbers stay as they are written: a long one would lose digits."""
@@ -26,7 +28,7 @@ def read_header(open_text: Text, name: str) -> list[str]:
     """The names of all objects, in the order in which they occur. Raises `UnusableFile` if there are too many."""
     names: dict[str, None] = {}
     for _, line in _lines(open_text):
-        names |= dict.fromkeys(_object(line) or ())
+        names |= dict.fromkeys(_flat(_object(line) or {}))
         if len(names) > MAX_COLUMNS:
             raise UnusableFile(f"{name} has more than {MAX_COLUMNS:,} different columns: leave some out.")
     return list(names)
@@ -42,7 +44,8 @@ def read_objects(open_text: Text, header: list[str]) -> Iterator[Row]:
         elif (found := _object(line)) is None:
             yield Row(number, [line[:200].strip()], NO_OBJECT)
         else:
-            yield Row(number, [cell(found.get(name)) for name in header], NOT_TEXT if "\ufffd" in line else "")
+            values = _flat(found)
+            yield Row(number, [cell(values.get(name)) for name in header], NOT_TEXT if "\ufffd" in line else "")
 
 
 def cell(value: Any) -> str:
@@ -50,6 +53,19 @@ def cell(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _flat(found: dict[str, Any], above: str = "", depth: int = 0) -> dict[str, Any]:
+    """An object whose objects are taken apart: `{"company": {"name": …}}` has a column `company.name`."""
+    if not any(isinstance(value, dict) for value in found.values()) and not above:
+        return found
+    flat: dict[str, Any] = {}
+    for name, value in found.items():
+        if isinstance(value, dict) and value and depth < MOST_DEPTH:
+            flat |= _flat(value, f"{above}{name}.", depth + 1)
+        else:
+            flat[above + name] = value
+    return flat
 
 
 def _object(line: str) -> dict[str, Any] | None:

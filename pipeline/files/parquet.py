@@ -33,9 +33,20 @@ def _records(file: Any, name: str) -> Iterator[tuple[Any, ...]]:
 
     try:
         for batch in file.iter_batches(ROWS_AT_ONCE, use_threads=False):
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            yield from zip(*map(_values, batch.columns), strict=True)
     except (pyarrow.ArrowException, OSError) as error:
         raise UnusableFile(f"{name} is a damaged Parquet file: copy or download it again.") from error
+
+
+def _values(column: Any) -> list[Any]:
+    import pyarrow
+
+    if not isinstance(column, pyarrow.DictionaryArray):
+        values: list[Any] = column.to_pylist()
+        return values
+    # One copy of each different value: a small file may repeat a long one a million times.
+    different = [*column.dictionary.to_pylist(), None]
+    return [different[-1 if index is None else index] for index in column.indices.to_pylist()]
 
 
 def _opened(path: Path, name: str) -> Any:
@@ -44,9 +55,18 @@ def _opened(path: Path, name: str) -> Any:
 
     try:
         # Without a buffer for whole row groups, of which a file may have only one.
-        return parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+        options = {"pre_buffer": False, "buffer_size": 1 << 20}
+        with parquet.ParquetFile(path, **options) as file:
+            texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
+        return parquet.ParquetFile(path, read_dictionary=texts, **options)
     except (pyarrow.ArrowException, OSError) as error:
         raise UnusableFile(f"{name} is a damaged Parquet file: copy or download it again.") from error
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow
+
+    return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_binary(kind))
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ the next line, so that one bad row never takes others with it.
 """
 
 import csv
+import io
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,17 +19,23 @@ MOST_READ_AGAIN = 1_000_000
 """Lines that are read again behind stray quotes, in a whole file: with more of them it would take for ever."""
 STRAY_QUOTE = "a quotation mark is open, or stands inside a value: double it, or close it"
 TOO_LONG = f"the row is longer than {MAX_ROW_CHARS:,} characters"
-NOT_TEXT = "a character is damaged or of another encoding: correct it"
+NOT_TEXT = "a character is damaged or of another encoding: correct it, or name the encoding with --encoding"
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a CSV file is written. `skipped_lines` stand above its first row: Excel's `sep=`."""
+    """How a CSV file is written. `skipped_lines` stand above its first row: Excel's `sep=`.
+
+    `has_blanks` says that blanks follow the delimiters, and `is_nested` that each row is in quotes as a whole, as Excel
+    saves a file that it had not split.
+    """
 
     delimiter: str = ","
     quote: str = '"'
     escape: str | None = None
     skipped_lines: int = 0
+    has_blanks: bool = False
+    is_nested: bool = False
 
 
 class Row(NamedTuple):
@@ -62,7 +69,8 @@ def read_rows(text: TextIO, dialect: Dialect, name: str) -> Iterator[Row]:
                 number += 1
                 problem = NOT_TEXT if lines.is_damaged else ""
                 lines.begin_row()
-                yield Row(number, cells, problem)
+                row = Row(number, cells, problem)
+                yield _unpacked(row, dialect) if dialect.is_nested else row
             return
         except csv.Error:
             number += 1
@@ -70,12 +78,24 @@ def read_rows(text: TextIO, dialect: Dialect, name: str) -> Iterator[Row]:
             yield Row(number, [lines.give_up_first()], problem)
 
 
-def _reader(lines: "_Lines", dialect: Dialect) -> "Iterator[list[str]]":
+def _unpacked(row: Row, dialect: Dialect) -> Row:
+    """The row within a row that is in quotes as a whole."""
+    if row.problem or len(row.cells) != 1:
+        return row
+    try:
+        inner = list(_reader(io.StringIO(row.cells[0], newline=""), dialect))
+    except csv.Error:
+        return row._replace(problem=STRAY_QUOTE)
+    return row._replace(cells=inner[0] if inner else [], problem=STRAY_QUOTE if len(inner) > 1 else "")
+
+
+def _reader(lines: Iterator[str], dialect: Dialect) -> "Iterator[list[str]]":
     return csv.reader(
         lines,
         delimiter=dialect.delimiter,
         quotechar=dialect.quote,
         escapechar=dialect.escape,
+        skipinitialspace=dialect.has_blanks,
         doublequote=True,
         strict=True,
     )

@@ -13,10 +13,13 @@ from shutil import copyfileobj
 from typing import BinaryIO, cast
 
 from pipeline.errors import UnusableFile
+from pipeline.files import foreign
 
 BLOCK = 1 << 20
 MOST_UNPACKED = 8 << 30
 """Bytes that a compressed file may hold: more than a million rows need, and less than fills a disk for nothing."""
+MOST_TIMES, HARMLESS = 200, 64 << 20
+"""How many times its size a file may unpack to beyond so many bytes. Lists of people shrink to a tenth."""
 GZIP, ZSTD, ZIP, OLE, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"PAR1"
 
 
@@ -44,9 +47,12 @@ class Source:
             with self.path.open("rb") as packed:
                 yield _unpacked(packed, self.name)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UnusableFile(f"{self.name} is damaged or cut off: copy or download it again.") from error
+            raise damaged(self.name) from error
         except OSError as error:
-            raise UnusableFile(f"{self.name} can't be read: {_reason(error)}.") from error
+            if error.errno is None:
+                # What is compressed with zstd, and not to the end.
+                raise damaged(self.name) from error
+            raise UnusableFile(f"{self.name} can't be read: {error.strerror}.") from error
 
     def plain_path(self) -> Path:
         """Where the file is, for a library that must jump about in it. Raises `UnusableFile` if it is compressed."""
@@ -58,8 +64,14 @@ class Source:
     def kind(self) -> Kind:
         """Find out what kind of file it is. Raises `UnusableFile`."""
         with self.open() as file:
-            start = file.read(4)
-        return {ZIP: Kind.WORKBOOK, OLE: Kind.WORKBOOK, PARQUET: Kind.PARQUET}.get(start, Kind.TEXT)
+            start = file.read(foreign.LONGEST)
+        foreign.refuse_bytes(start, self.name)
+        return {ZIP: Kind.WORKBOOK, OLE: Kind.WORKBOOK, PARQUET: Kind.PARQUET}.get(start[:4], Kind.TEXT)
+
+
+def damaged(name: str) -> UnusableFile:
+    """The refusal of a file whose end is missing, or whose content is not what was packed."""
+    return UnusableFile(f"{name} is damaged or cut off: copy or download it again.")
 
 
 def open_source(path: Path) -> Source:
@@ -84,36 +96,36 @@ def _unpacked(packed: BinaryIO, name: str) -> BinaryIO:
     start = packed.read(4)
     packed.seek(0)
     if start.startswith(GZIP):
-        return _limited(gzip.GzipFile(fileobj=packed), name)
+        return _limited(gzip.GzipFile(fileobj=packed), packed, name)
     if start == ZSTD:
         # It takes a tenth of a second to load, and few files need it.
         import pyarrow
 
-        return _limited(pyarrow.CompressedInputStream(packed, "zstd"), name)
+        return _limited(pyarrow.CompressedInputStream(packed, "zstd"), packed, name)
     return packed
 
 
-def _limited(content: io.BufferedIOBase | io.RawIOBase, name: str) -> BinaryIO:
-    return cast("BinaryIO", io.BufferedReader(_Limited(content, name), BLOCK))
+def _limited(content: io.BufferedIOBase | io.RawIOBase, packed: BinaryIO, name: str) -> BinaryIO:
+    return cast("BinaryIO", io.BufferedReader(_Limited(content, packed, name), BLOCK))
 
 
 class _Limited(io.RawIOBase):
-    """Refuses a file that unpacks to more than `MOST_UNPACKED` bytes: it may be a trap."""
+    """Refuses a file that unpacks to more than `MOST_UNPACKED` bytes, or `MOST_TIMES` its size: it may be a trap."""
 
-    def __init__(self, content: io.BufferedIOBase | io.RawIOBase, name: str) -> None:
-        self._content, self._name, self._left = content, name, MOST_UNPACKED
+    def __init__(self, content: io.BufferedIOBase | io.RawIOBase, packed: BinaryIO, name: str) -> None:
+        self._content, self._packed, self._name, self._unpacked = content, packed, name, 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
         some = self._content.read(len(buffer)) or b""
-        self._left -= len(some)
-        if self._left < 0:
+        self._unpacked += len(some)
+        if self._unpacked > MOST_UNPACKED:
             raise UnusableFile(f"{self._name} unpacks to more than {MOST_UNPACKED >> 30} GB: unpack and split it.")
+        if self._unpacked > HARMLESS and self._unpacked > MOST_TIMES * self._packed.tell():
+            raise UnusableFile(
+                f"{self._name} unpacks to more than {MOST_TIMES} times its size: unpack it, and look at what it holds."
+            )
         buffer[: len(some)] = some
         return len(some)
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or "its content is damaged"

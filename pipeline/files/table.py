@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pipeline.errors import UnusableFile
-from pipeline.files import ndjson, parquet
+from pipeline.files import foreign, ndjson, parquet
 from pipeline.files.dialect import SAMPLE_CHARS, find_dialect
 from pipeline.files.encoding import Encoding, find_encoding, named_encoding
 from pipeline.files.layout import Layout, find_layout, table_rows
@@ -108,6 +108,7 @@ def _text(source: Source, named: str | None) -> RawRows:
         sample = text.read(SAMPLE_CHARS)
     if "\0" in sample:
         raise UnusableFile(f"{source.name} is not a text file: save it as CSV.")
+    foreign.refuse_text(sample, source.name)
     if is_ndjson(sample):
         return _ndjson(source, encoding)
     if sample.lstrip("\ufeff \r\n\t")[:1] in ("[", "{"):

@@ -8,15 +8,24 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.run import Run
 from pipeline.credits import Delivered
 from pipeline.outcomes import OutcomeStatus, Reason
-from pipeline.stages import AddressStages
+from pipeline.stages import AddressStages, address_stages
 
 # One pass over the outcomes. There are at most a few hundred groups, however large the run is.
 GROUPS = text("""
 SELECT stage, status, reason, source, email IS NOT NULL AS has_email, count(*) AS contacts
 FROM outcomes WHERE run_id = :run_id
 GROUP BY stage, status, reason, source, has_email
+""")
+
+
+GROUPS_OF_SOME = text("""
+SELECT o.stage, o.status, o.reason, o.source, o.email IS NOT NULL AS has_email, count(*) AS contacts
+FROM unnest(CAST(:positions AS bigint[])) AS wanted(position)
+JOIN outcomes o ON o.run_id = :run_id AND o.position = wanted.position
+GROUP BY o.stage, o.status, o.reason, o.source, has_email
 """)
 
 
@@ -35,6 +44,15 @@ class OutcomeGroup:
 def count_outcomes(session: Session, run_id: UUID) -> list[OutcomeGroup]:
     """A run's outcomes, grouped."""
     return [OutcomeGroup(**row._asdict()) for row in session.execute(GROUPS, {"run_id": run_id})]
+
+
+def charged(session: Session, run: Run, counts: Delivered) -> Delivered:
+    """Of what a run delivered, that which is charged: each person once."""
+    if run.charged_contacts == run.contact_count or not run.repeats:
+        return counts
+    rows = session.execute(GROUPS_OF_SOME, {"run_id": run.id, "positions": run.repeats})
+    groups = [OutcomeGroup(**row._asdict()) for row in rows]
+    return counts.without(delivered(len(run.repeats), address_stages(run.preset), groups))
 
 
 def delivered(contacts: int, stages: AddressStages, groups: list[OutcomeGroup]) -> Delivered:

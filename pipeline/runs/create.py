@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -23,9 +23,9 @@ from models.schema import new_id
 from models.wire import ContactIn, GoalPlan, IdempotencyKey
 from pipeline.credits import RateCard, charge, require_credits
 from pipeline.errors import IdempotencyConflict, InvalidInput, QuoteRefused, UnknownAccount
-from pipeline.mail.address.syntax import normalise_domain
 from pipeline.quotes.tokens import digest_of, read
 from pipeline.results.formats import check_size
+from pipeline.runs.work_order import WorkOrder
 from pipeline.stages import stages_of
 
 NEVER_SENT_AFTER_S = 5
@@ -67,12 +67,15 @@ def create_run(
     check_formats(plan)
     # Before the first statement: for a large plan this takes seconds, in which the transaction would be idle.
     extra_columns, plan_digest = _extra_columns(plan.input_assets.contacts), b""
+    order = WorkOrder.of(plan.input_assets.contacts, plan.preset)
     if idempotency_key or quote_token:
         plan_digest = digest_of(plan)
     digest = _request_digest(plan_digest, quote_token) if idempotency_key else None
     _check_account(session, account_id)
     columns: dict[str, Any] = {
         "extra_columns": extra_columns,
+        "charged_contacts": order.charged,
+        "repeats": order.repeats,
         "idempotency_key": idempotency_key,
         "request_digest": digest,
     }
@@ -90,7 +93,7 @@ def create_run(
     allow_time_for(session, run.contact_count)
     require_credits(session, run)
     _insert_stages(session, run)
-    _copy_contacts(session, run.id, plan.input_assets.contacts)
+    _copy_contacts(session, run.id, plan.input_assets.contacts, order)
     add_event(session, run.id, EventKind.CREATED, contacts=run.contact_count, preset=run.preset)
     charge(session, run)
     return CreatedRun(run.id, run.preset, is_new=True)
@@ -136,7 +139,6 @@ def _insert_run(
             pipeline_id=plan.pipeline_id,
             preset=plan.preset,
             contact_count=len(contacts),
-            charged_contacts=len(contacts),
             required_fields=plan.output.required_fields,
             preview_rows=plan.output.preview_rows,
             export_formats=plan.output.export_formats,
@@ -181,18 +183,17 @@ def _insert_stages(session: Session, run: Run) -> None:
     session.flush()
 
 
-def _copy_contacts(session: Session, run_id: UUID, contacts: Iterable[ContactIn]) -> None:
-    copy_rows(session, f"COPY contacts ({CONTACT_COLUMNS}) FROM STDIN", _contact_rows(run_id, contacts))
+def _copy_contacts(session: Session, run_id: UUID, contacts: Sequence[ContactIn], order: WorkOrder) -> None:
+    copy_rows(session, f"COPY contacts ({CONTACT_COLUMNS}) FROM STDIN", _contact_rows(run_id, contacts, order))
 
 
-def _contact_rows(run_id: UUID, contacts: Iterable[ContactIn]) -> Iterator[tuple[Any, ...]]:
-    """Rows in the order of work. Contacts of one domain are neighbours, so that a chunk shares its SMTP sessions."""
-    by_domain = sorted(enumerate(contacts), key=lambda numbered: _neighbours(numbered[1]))
-    for position, (input_row, contact) in enumerate(by_domain):
+def _contact_rows(run_id: UUID, contacts: Sequence[ContactIn], order: WorkOrder) -> Iterator[tuple[Any, ...]]:
+    for position, place in enumerate(order.places):
+        contact = contacts[place.row]
         yield (
             run_id,
             position,
-            input_row,
+            place.row,
             contact.first_name,
             contact.last_name,
             contact.full_name,
@@ -201,9 +202,3 @@ def _contact_rows(run_id: UUID, contacts: Iterable[ContactIn]) -> Iterator[tuple
             contact.email or None,
             json.dumps(contact.model_extra, ensure_ascii=False) if contact.model_extra else "{}",
         )
-
-
-def _neighbours(contact: ContactIn) -> tuple[str, str]:
-    """A sort key that groups contacts by domain, or by company if the domain is unknown."""
-    domain = normalise_domain(contact.domain or contact.email.rpartition("@")[2])
-    return (domain, "") if domain else ("", contact.company.casefold())

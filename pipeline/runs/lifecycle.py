@@ -26,7 +26,7 @@ from models.transitions import (
 from pipeline.credits import Delivered, at_most_charged, rebate, rebate_of_completed, rebate_of_stopped
 from pipeline.errors import LeaseLost, RunStateConflict, UnknownRun
 from pipeline.results.artifacts import add_artifacts, artifacts_of, summary_of
-from pipeline.results.counts import OutcomeGroup, count_outcomes, delivered
+from pipeline.results.counts import OutcomeGroup, charged, count_outcomes, delivered
 from pipeline.results.export_lease import ask_for_exports
 from pipeline.results.exports import ExportFile
 from pipeline.results.reports import data_source_mix, gap_report, preview
@@ -86,7 +86,7 @@ def complete(session: Session, lease: Lease, exports: Sequence[ExportFile]) -> R
         raise LeaseLost(f"run {lease.run_id}: there is no such run")
     chunks.end(session, lease)
     groups, counts = _counted(session, run)
-    credits_back = at_most_charged(run, rebate_of_completed(run, counts))
+    credits_back = at_most_charged(run, rebate_of_completed(run, charged(session, run, counts)))
     add_artifacts(session, run.id, artifacts_of(counts, exports))
     rebate(session, run, credits_back)
     complete_run(session, run.id, lease.worker, **_results(run, counts, groups, credits_back))
@@ -130,7 +130,7 @@ def refreshed(session: Session, run_id: UUID) -> Run:
 def _stop(session: Session, run: Run, transition: Callable[..., bool]) -> bool:
     """End a run before it is complete; return whether the transition took effect."""
     groups, counts = _counted(session, run)
-    credits_back = at_most_charged(run, rebate_of_stopped(run, counts))
+    credits_back = at_most_charged(run, rebate_of_stopped(run, charged(session, run, counts)))
     landed = transition(**_results(run, counts, groups, credits_back))
     if landed:
         rebate(session, run, credits_back)

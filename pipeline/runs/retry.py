@@ -21,13 +21,13 @@ from models.transitions import lock_run
 from pipeline.credits import charge
 from pipeline.errors import RunStateConflict, UnknownRun
 from pipeline.outcomes import Reason
-from pipeline.results.counts import count_outcomes, delivered
+from pipeline.results.counts import charged, count_outcomes, delivered
 from pipeline.runs.create import NEVER_SENT_AFTER_S, CreatedRun
 from pipeline.stages import address_stages, stages_of
 
 COPIED_COLUMNS = (
-    "account_id", "pipeline_id", "preset", "contact_count", "extra_columns", "required_fields", "preview_rows",
-    "export_formats", "fresh", "charge_per_contact", "rebate_per_unresolved", "rebate_per_unverified",
+    "account_id", "pipeline_id", "preset", "contact_count", "repeats", "extra_columns", "required_fields",
+    "preview_rows", "export_formats", "fresh", "charge_per_contact", "rebate_per_unresolved", "rebate_per_unverified",
 )  # fmt: skip
 
 SLICE = 10_000
@@ -118,4 +118,5 @@ def _copy(session: Session, old: Run, new: Run) -> None:
             session.execute(COPY_OUTCOMES, span | up_to_it)
     session.execute(COUNT_DONE, {"new_id": new.id})
     counts = delivered(new.contact_count, address_stages(new.preset), count_outcomes(session, new.id))
-    session.execute(update(Run).where(Run.id == new.id).values(charged_contacts=counts.contacts - counts.with_email))
+    missing = charged(session, new, counts)
+    session.execute(update(Run).where(Run.id == new.id).values(charged_contacts=missing.contacts - missing.with_email))

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from pipeline.contacts import Contact, KnownPerson, PatternCount
 from pipeline.lookup.names.parse import Name
+from pipeline.lookup.patterns.candidates import Candidate
 from pipeline.lookup.patterns.model import PatternModel
 from pipeline.lookup.patterns.patterns import count_patterns
 from pipeline.lookup.search.conclusions import Finding
@@ -38,12 +39,14 @@ class SuppliedAddress:
 class DomainLookup:
     """The people of one domain who have no address, and what is known about the domain.
 
-    `suppressed` holds, by person, the local parts that are on the suppression list: these are not probed. `taken` are
-    addresses of others. `known_patterns` and `known_people` come from earlier runs.
+    `people` holds the contacts of each person, `names` the name of each contact as it is written. `suppressed` holds,
+    by person, the local parts that are on the suppression list: these are not probed. `taken` are addresses of others.
+    `known_patterns` and `known_people` come from earlier runs.
     """
 
     domain: str
     people: Mapping[Name, Sequence[Contact]]
+    names: Mapping[int, Name]
     colleagues: Colleagues
     supplied: Sequence[SuppliedAddress]
     suppressed: Mapping[Name, set[str]]
@@ -95,17 +98,26 @@ class DomainLookup:
         if finding.name in self.suppressed and (not finding.candidate or bool(finding.catch_all)):
             # The address on the list may be this person's.
             return suppressed(contact.position)
-        return found_out(contact, self.domain, finding)
+        return found_out(contact, self.domain, replace(finding, name=self.names[contact.position]))
 
     def _recall(self, people: dict[Name, Sequence[Contact]], taken: set[str]) -> Iterator[Outcome]:
         """Yield what an earlier run found out, and drop these people from the search."""
         for name in list(people):
-            known = self.known_people.get(person_digest(self.domain, name))
-            candidate = recall(known, self.domain, name) if known else None
+            known, candidate = self._known(people[name])
             if known and (candidate or known.mailbox is None):
                 taken |= {candidate.local_part} if candidate else set()
                 for contact in people.pop(name):
                     yield remembered(contact, self.domain, known, candidate)
+
+    def _known(self, contacts: Sequence[Contact]) -> tuple[KnownPerson | None, Candidate | None]:
+        """What is known of a person by any way in which the name is written."""
+        found: KnownPerson | None = None
+        for name in dict.fromkeys(self.names[contact.position] for contact in contacts):
+            known = self.known_people.get(person_digest(self.domain, name))
+            if known and (candidate := recall(known, self.domain, name)):
+                return known, candidate
+            found = found or known
+        return found, None
 
     def _taken(self) -> set[str]:
         """Return the local parts that are not to be probed: those of others, and those on the suppression list."""

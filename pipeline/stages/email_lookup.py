@@ -3,15 +3,17 @@
 The cheapest way comes first. An address that the contact supplied is taken as it is: `email_verify` judges it. What an
 earlier run found out recently is used again. Otherwise the domain's own mail server is probed for ranked candidates,
 and other sources are asked about what it leaves open. A contact with a company and no domain gets that company's
-domain. Contacts of the same name at the same domain count as one person and get the same address.
+domain. Contacts of the same name at the same domain, in whatever order and with whatever titles, count as one person
+and get the same address.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from pipeline.contacts import Batch, Contact, PatternCount
-from pipeline.lookup.names.parse import Name, parse_name
+from pipeline.lookup.names.parse import Name, of_one_person, parse_name
+from pipeline.lookup.names.same_person import same_words
 from pipeline.lookup.patterns.patterns import recognise
 from pipeline.lookup.providers.source import Person
 from pipeline.lookup.providers.waterfall import NO_SOURCES, Waterfall
@@ -39,7 +41,8 @@ class EmailLookup:
         """Yield `found` or `not_found` for each contact, or its deferral."""
         intake = await _take_in(batch, network, sources)
         contacts = {contact.position: contact for contact in batch.contacts}
-        fallback = Fallback(sources, contacts, intake.domain_of, network.config)
+        asked_as = intake.asked_as(contacts) if sources.steps else contacts
+        fallback = Fallback(sources, asked_as, intake.domain_of, network.config)
         results = then_in_parallel(_without_sources(intake, batch, network, sources.suppression_list), fallback.step)
         async with aclosing(results):
             async for result in results:
@@ -78,6 +81,7 @@ async def _without_sources(
         return DomainLookup(
             domain,
             people,
+            names=intake.names(contacts),
             colleagues=Colleagues(colleagues.get(domain, {}), suppression_list),
             supplied=intake.supplied.get(domain, ()),
             suppressed=intake.suppressed.local_parts(people, domain),
@@ -111,6 +115,7 @@ class _Intake:
     suppressed: Suppressed = field(default_factory=Suppressed)
     _people: dict[int, Person] = field(default_factory=dict)
     _names: dict[int, Name] = field(default_factory=dict)
+    _words: dict[int, str] = field(default_factory=dict)
     _domain_names: dict[str, str | None] = field(default_factory=dict)
 
     def add(self, contact: Contact) -> None:
@@ -134,6 +139,7 @@ class _Intake:
             person = self._names[position], domain, self._people[position].digest, patterns[domain]
             if listed.has_person(*person):
                 positions.add(position)
+        positions |= self._same_people(positions)
         self.outcomes |= {position: suppressed(position) for position in positions}
         left = {
             domain: [contact for contact in contacts if contact.position not in positions]
@@ -151,11 +157,35 @@ class _Intake:
                 self._people[contact.position] = person_of(contact, other)
 
     def people(self, contacts: Sequence[Contact]) -> dict[Name, list[Contact]]:
-        """Group contacts by person."""
-        people: dict[Name, list[Contact]] = {}
+        """Group contacts of one domain by person."""
+        same: dict[str, list[Contact]] = {}
         for contact in contacts:
-            people.setdefault(self._names[contact.position], []).append(contact)
+            same.setdefault(self._words[contact.position], []).append(contact)
+        people: dict[Name, list[Contact]] = {}
+        for group in same.values():
+            name = of_one_person([self._names[contact.position] for contact in group])
+            people.setdefault(name, []).extend(group)
         return people
+
+    def names(self, contacts: Sequence[Contact]) -> Mapping[int, Name]:
+        """The name of each contact as it is written."""
+        return {contact.position: self._names[contact.position] for contact in contacts}
+
+    def asked_as(self, contacts: Mapping[int, Contact]) -> Mapping[int, Contact]:
+        """The contacts with the names by which other sources are asked: those of the first one of the same person."""
+        first: dict[tuple[str, str], Contact] = {}
+        asked = dict(contacts)
+        for position, domain in self.domain_of.items():
+            other = first.setdefault((domain, self._words[position]), contacts[position])
+            asked[position] = contacts[position]._replace(
+                first_name=other.first_name, last_name=other.last_name, full_name=other.full_name, company=other.company
+            )
+        return asked
+
+    def _same_people(self, positions: Collection[int]) -> set[int]:
+        """The contacts of the people of these."""
+        people = {(self.domain_of[each], self._words[each]) for each in positions if each in self.domain_of}
+        return {each for each, domain in self.domain_of.items() if (domain, self._words[each]) in people}
 
     def _sort(self, contact: Contact) -> Outcome | None:
         """Return the outcome of a contact that needs no look-up; None if it is to be looked up."""
@@ -172,6 +202,7 @@ class _Intake:
             return not_found(contact, Reason.NAME_UNUSABLE)
         self.domain_of[contact.position] = domain
         self._names[contact.position] = name
+        self._words[contact.position] = same_words(contact.first_name, contact.last_name, contact.full_name)
         self._people[contact.position] = person_of(contact, domain)
         if came_back_for_sources(contact):
             return unknown_so_far(contact)

@@ -59,6 +59,20 @@ def parse_name(*, first_name: str = "", last_name: str = "", full_name: str = ""
     return _of_one_field(whole) if whole else None
 
 
+def of_one_person(names: Sequence[Name]) -> Name:
+    """Return the name of a person whose name is written in several ways; each counts as often as it occurs."""
+    if len(set(names)) == 1:
+        return names[0]
+    readings: dict[tuple[str, str, str], Reading] = {}
+    for reading in (reading for name in names for reading in name.readings):
+        key = reading.first, reading.last, reading.initials
+        known = readings.get(key)
+        readings[key] = replace(known, weight=known.weight + reading.weight) if known else reading
+    kept = sorted(readings.values(), key=lambda reading: -reading.weight)[:MAX_READINGS]
+    total = sum(reading.weight for reading in kept)
+    return Name(tuple(replace(each, weight=each.weight / total) for each in kept), names[0].culture)
+
+
 def _of_fields(first: Words, last: Words) -> Name | None:
     words = replace(first, called=[*first.called, *last.called], formerly=last.formerly)
     culture = culture_of([*first.main, *last.main])

@@ -22,10 +22,20 @@ _SHORT_LINKS = frozenset(
     """
     bit.ly bitly.com goo.gl g.co g.page maps.app.goo.gl tinyurl.com ow.ly buff.ly is.gd v.gd cutt.ly rb.gy rebrand.ly
     shorturl.at short.io tiny.cc t.ly s.id lnk.to hubs.ly hubs.la linktr.ee lnk.bio beacons.ai bio.link campsite.bio
-    carrd.co taplink.cc calendly.com forms.gle
+    carrd.co taplink.cc calendly.com forms.gle maps.google.com
     """.split()
 )
-SHARED_HOSTS = _PROFILES | _SHORT_LINKS
+_PAGES = frozenset(
+    """
+    sites.google.com docs.google.com drive.google.com forms.office.com business.site wixsite.com wordpress.com
+    blogspot.com blogger.com weebly.com webnode.page jimdosite.com jimdofree.com godaddysites.com strikingly.com
+    mystrikingly.com site123.me yolasite.com square.site ueniweb.com over-blog.com myshopify.com mystore.no
+    webflow.io framer.website framer.app notion.site gitbook.io github.io gitlab.io pages.dev netlify.app
+    vercel.app herokuapp.com web.app firebaseapp.com azurewebsites.net amplifyapp.com onrender.com fly.dev surge.sh
+    """.split()
+)
+"""Hosts where customers have their sites, as a name below or a path: nobody but the host's owner has mail there."""
+SHARED_HOSTS = _PROFILES | _SHORT_LINKS | _PAGES
 
 
 def is_shared_host(domain: str) -> bool:

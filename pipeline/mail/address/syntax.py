@@ -20,9 +20,10 @@ _QUOTES = ("'", '"')
 _SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|https?:?/{1,3}|mailto:|//)", re.IGNORECASE)
 _MOST_SCHEMES = 3
 _MARKDOWN_LINK = re.compile(r"\[[^\[\]]*\]\(\s*([^()\s]+)[^()]*\)")
+_HTML_LINK = re.compile(r"\bhref=[\"']?([^\"'\s<>]+)", re.IGNORECASE)
 _BETWEEN_DOMAINS = re.compile(r"[,;|\s]+")
 _MOST_DOMAINS = 10
-_AFTER_THE_HOST = re.compile(r"[/?#\\\s]")
+_AFTER_THE_HOST = re.compile(r"[/?#\s]")
 _PORT = re.compile(r":\d*$")
 # The common case: lower-case letter-digit-hyphen labels (RFC 5321 2.3.5) that need no normalising. Two hyphens in a
 # row may start an A-label, which the library validates.
@@ -83,12 +84,12 @@ def normalise_domain(text: str) -> str | None:
     """Return the domain name in what a CSV file calls a domain or a website; None if there is none.
 
     Schemes, user, port, path and a leading `www.` are removed: `https://www.Example.com/about` becomes `example.com`.
-    Of a Markdown link its target counts, of several domains the first.
+    Of a link in Markdown or HTML its target counts, of several domains the first.
     International names become A-labels (RFC 5890).
     """
     if _PLAIN_NAME.fullmatch(text) and not text.startswith("www."):
         return text
-    linked = _MARKDOWN_LINK.search(text[:LONGEST_TEXT])
+    linked = _MARKDOWN_LINK.search(text[:LONGEST_TEXT]) or _HTML_LINK.search(text[:LONGEST_TEXT])
     found = _domain_of(linked[1] if linked else text)
     if found is None and len(several := _BETWEEN_DOMAINS.split(text[:LONGEST_TEXT].strip(), _MOST_DOMAINS)) > 1:
         return next(filter(None, map(_domain_of, several)), None)
@@ -96,7 +97,8 @@ def normalise_domain(text: str) -> str | None:
 
 
 def _domain_of(text: str) -> str | None:
-    cleaned = text.strip(_AROUND_A_DOMAIN)
+    # Google's contacts have `http\://`; others have backslashes for slashes.
+    cleaned = text.strip(_AROUND_A_DOMAIN).replace("\\:", ":").replace("\\", "/")
     for _ in range(_MOST_SCHEMES):
         cleaned = _SCHEME.sub("", cleaned)
     host = _AFTER_THE_HOST.split(cleaned.strip(), maxsplit=1)[0].rpartition("@")[2]
