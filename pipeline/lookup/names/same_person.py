@@ -34,7 +34,7 @@ def same_contact(fields: Mapping[str, str], *, by_address: bool = False) -> str:
     return f"{words}\x1f{address}\x1f{'' if email else _company(fields)}"
 
 
-@lru_cache(1 << 16)
+@lru_cache(1 << 14)
 def domain_in(text: str) -> str | None:
     """`normalise_domain`, for texts of which many are the same."""
     return normalise_domain(text)
@@ -68,7 +68,7 @@ def same_words(first_name: str, last_name: str, full_name: str) -> str:
     return " ".join(sorted(words))
 
 
-@lru_cache(1 << 16)
+@lru_cache(1 << 14)
 def _words(text: str) -> tuple[str, ...]:
     if not text:
         return ()
