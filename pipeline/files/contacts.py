@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -73,6 +73,11 @@ class ContactReader:
         check_columns(self.table, self.columns, self.preset)
         self._names = _sent_names(self.columns)
 
+    @property
+    def sent_columns(self) -> Sequence[str]:
+        """The names of the columns that are sent beside our fields, in the order of the file."""
+        return [self._names[index] for index in sorted(self._names)]
+
     def place(self) -> Iterator[PlacedRow]:
         """Yield each row with what becomes of it, always the same for the same file. Notes below are left out."""
         self.counts = counts = Counts()
@@ -133,14 +138,20 @@ class ContactReader:
 
 
 def open_contacts(
-    path: Path, preset: str = "full_pipeline", mapping: Mapping[str, str] | None = None, encoding: str | None = None
+    path: Path,
+    preset: str = "full_pipeline",
+    mapping: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+    *,
+    called: str | None = None,
 ) -> ContactReader:
     """Find out how to read a file of contacts. `mapping` gives fields the headings of their columns.
 
-    Raises `UnusableFile`.
+    Messages have the name of the path, unless the file is `called` otherwise. Raises `UnusableFile`.
     """
     chosen = mapping or {}
-    table = open_table(path, encoding, frozenset(heading.strip() for heading in chosen.values()))
+    known = frozenset(heading.strip() for heading in chosen.values())
+    table = open_table(path, encoding, known, called=called)
     return ContactReader(table, recognise(table.header, table.sample(), chosen), preset)
 
 

@@ -62,10 +62,13 @@ class Source:
         return {ZIP: Kind.WORKBOOK, OLE: Kind.WORKBOOK, PARQUET: Kind.PARQUET}.get(start, Kind.TEXT)
 
 
-def open_source(path: Path) -> Source:
-    """Open a file, or keep what comes from a pipe in a temporary one. Raises `UnusableFile`."""
+def open_source(path: Path, name: str | None = None) -> Source:
+    """Open a file, or keep what comes from a pipe in a temporary one. Raises `UnusableFile`.
+
+    `name` is how messages call it, unless that is the name of the path.
+    """
     if not _is_pipe(path):
-        return Source(path, path.name)
+        return Source(path, name or path.name)
     try:
         spool = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it lives as long as the source
         with path.open("rb") as pipe:
@@ -73,7 +76,7 @@ def open_source(path: Path) -> Source:
         spool.flush()
     except OSError as error:
         raise UnusableFile(f"{path} can't be read: {error.strerror}.") from error
-    return Source(Path(spool.name), path.name, spool)
+    return Source(Path(spool.name), name or path.name, spool)
 
 
 def _is_pipe(path: Path) -> bool:
