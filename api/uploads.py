@@ -14,6 +14,7 @@ from uuid import UUID
 from anyio import to_thread
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import WithJsonSchema
 from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
 
@@ -49,7 +50,9 @@ from settings import Settings
 
 TUS_VERSION = "1.0.0"
 TUS_EXTENSIONS = "creation,creation-with-upload,expiration,termination"
-TUS_BYTES = "application/offset+octet-stream"
+PLAIN_BYTES = "application/octet-stream"
+BYTES = ("application/offset+octet-stream", PLAIN_BYTES)
+"""The media types of a part of a file; the first is that of the tus protocol."""
 FORM = "multipart/form-data"
 PIECE_BYTES = 1 << 20
 """So many bytes of a request are held in memory, and stored in one transaction."""
@@ -60,17 +63,16 @@ TUS: Mapping[str, str] = {"Tus-Resumable": TUS_VERSION, "Cache-Control": "no-sto
 FILE: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {PLAIN_BYTES: {"schema": {"type": "string", "format": "binary"}}},
     }
-}
-PART: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {TUS_BYTES: {"schema": {"type": "string", "format": "binary"}}}}
 }
 OF_TUS: dict[int | str, dict[str, Any]] = {412: {"model": ErrorBody}, 415: {"model": ErrorBody}}
 
 uploads = APIRouter(prefix="/api/v1/growth/uploads", responses=ERRORS)  # type: ignore[arg-type]
 
-TusVersion = Annotated[str | None, Header(alias="Tus-Resumable")]
+TusVersion = Annotated[
+    str | None, Header(alias="Tus-Resumable"), WithJsonSchema({"type": "string", "const": TUS_VERSION})
+]
 Offset = Annotated[int, Header(alias="Upload-Offset", ge=0, lt=1 << 53)]
 Length = Annotated[int | None, Header(alias="Upload-Length", ge=0, lt=1 << 53)]
 
@@ -106,7 +108,7 @@ async def create(
     is_tus = _check_version(tus_resumable)
     _check_media_type(request)
     if is_tus and upload_length is None:
-        raise HTTPException(400, "Upload-Length is missing: say how many bytes the file has.")
+        raise InvalidInput("header Upload-Length is missing: say how many bytes the file has.")
     metadata = _metadata(upload_metadata)
     new = NewUpload(
         name=name or metadata.get("filename", ""),
@@ -150,7 +152,7 @@ def offset(request: Request, account_id: AccountId, upload_id: str, tus_resumabl
     "/{upload_id}",
     status_code=204,
     dependencies=[UPLOAD],
-    openapi_extra=PART,
+    openapi_extra=FILE,
     responses=OF_TUS,
     response_class=Response,
 )
@@ -159,8 +161,8 @@ async def append(
 ) -> Response:
     """Send more bytes of an upload. `Upload-Offset` is how many have arrived, which HEAD says."""
     _check_version(tus_resumable)
-    if request.headers.get("content-type", "") != TUS_BYTES:
-        raise HTTPException(415, f"The Content-Type must be {TUS_BYTES}.")
+    if request.headers.get("content-type", "") not in BYTES:
+        raise HTTPException(415, f"The Content-Type must be one of {', '.join(BYTES)}.")
     received = await _receive(request, account_id, upload_id_of(upload_id), upload_offset)
     return Response(status_code=204, headers={**TUS, "Upload-Offset": str(received)})
 
@@ -385,11 +387,9 @@ def _metadata(header: str) -> dict[str, str]:
         try:
             pairs[key] = base64.b64decode(value, validate=True).decode()
         except (binascii.Error, ValueError):
-            raise HTTPException(
-                400, "Upload-Metadata must be keys with values in base64, separated by commas."
-            ) from None
+            raise InvalidInput("header Upload-Metadata: it must be keys with values in base64, separated by commas.") from None
     if "sha256" in pairs and not _is_sha256(pairs["sha256"]):
-        raise InvalidInput("Upload-Metadata, sha256: it must have 64 hexadecimal digits.")
+        raise InvalidInput("header Upload-Metadata, sha256: it must have 64 hexadecimal digits.")
     return pairs
 
 

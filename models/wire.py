@@ -118,6 +118,11 @@ class ContactIn(BaseModel):
         return self
 
 
+def _without_default(schema: JsonDict) -> None:
+    """For a field of which another one is an alternative: its default can't be sent."""
+    schema.pop("default", None)
+
+
 class InputAssets(BaseModel):
     """What a run works on: contacts, or those of an upload."""
 
@@ -129,8 +134,12 @@ class InputAssets(BaseModel):
     )
 
     # What is not given is left out of the request's hash: keys and quotes from before uploads existed stay valid.
-    contacts: list[ContactIn] = Field([], min_length=1, exclude_if=lambda contacts: not contacts)
-    upload_id: UUID | None = Field(None, exclude_if=lambda upload_id: upload_id is None)
+    contacts: list[ContactIn] = Field(
+        [], min_length=1, exclude_if=lambda contacts: not contacts, json_schema_extra=_without_default
+    )
+    upload_id: UUID | None = Field(
+        None, exclude_if=lambda upload_id: upload_id is None, json_schema_extra=_without_default
+    )
 
     @model_validator(mode="after")
     def _contacts_come_from_one_place(self) -> Self:

@@ -14,15 +14,22 @@ ROWS = 10_000
 PIECES = 20
 """Deleted in one transaction: some 40 MB of pieces."""
 
+# Each batch begins behind the one before: the index still has the entries of rows that are just deleted.
 DELETE_ROWS = text("""
-DELETE FROM upload_rows WHERE upload_id = :upload_id AND row IN (
-  SELECT row FROM upload_rows WHERE upload_id = :upload_id ORDER BY row LIMIT :count
-) RETURNING row
+WITH gone AS (
+  DELETE FROM upload_rows WHERE upload_id = :upload_id AND row IN (
+    SELECT row FROM upload_rows WHERE upload_id = :upload_id AND row > :after ORDER BY row LIMIT :count
+  ) RETURNING row
+)
+SELECT max(row) FROM gone
 """)
 DELETE_PIECES = text("""
-DELETE FROM upload_pieces WHERE upload_id = :upload_id AND start IN (
-  SELECT start FROM upload_pieces WHERE upload_id = :upload_id ORDER BY start LIMIT :count
-) RETURNING start
+WITH gone AS (
+  DELETE FROM upload_pieces WHERE upload_id = :upload_id AND start IN (
+    SELECT start FROM upload_pieces WHERE upload_id = :upload_id AND start > :after ORDER BY start LIMIT :count
+  ) RETURNING start
+)
+SELECT max(start) FROM gone
 """)
 
 _RUN = exists().where(Run.upload_id == Upload.id, Run.expired_at.is_(None))
@@ -50,14 +57,14 @@ def note_deleted_bytes(session: Session, upload_id: UUID) -> None:
     changed_rows(session, update(Upload).where(Upload.id == upload_id).values(has_bytes=False))
 
 
-def delete_pieces(session: Session, upload_id: UUID) -> int:
-    """Delete some pieces of an upload; return how many."""
-    return len(session.execute(DELETE_PIECES, {"upload_id": upload_id, "count": PIECES}).all())
+def delete_pieces(session: Session, upload_id: UUID, after: int) -> int | None:
+    """Delete some pieces of an upload behind `after`; return the start of the last one, None if there was none."""
+    return session.scalar(DELETE_PIECES, {"upload_id": upload_id, "after": after, "count": PIECES})
 
 
-def delete_rows(session: Session, upload_id: UUID) -> int:
-    """Delete some rows of a discarded upload; return how many."""
-    return len(session.execute(DELETE_ROWS, {"upload_id": upload_id, "count": ROWS}).all())
+def delete_rows(session: Session, upload_id: UUID, after: int) -> int | None:
+    """Delete some rows of a discarded upload behind `after`; return the number of the last one, as `delete_pieces`."""
+    return session.scalar(DELETE_ROWS, {"upload_id": upload_id, "after": after, "count": ROWS})
 
 
 def delete_upload(session: Session, upload_id: UUID) -> bool:

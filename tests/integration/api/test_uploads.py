@@ -256,10 +256,10 @@ def test_a_file_without_a_stated_length_is_taken(client: Client) -> None:
     [
         ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
         ({"Content-Encoding": "gzip"}, 400),
-        ({"Tus-Resumable": "1.0.0"}, 400),
+        ({"Tus-Resumable": "1.0.0"}, 422),
         ({"Tus-Resumable": "1.0.0", "Upload-Length": "1" * 15}, 422),
         ({"Tus-Resumable": "1.0.0", "Upload-Length": "-1"}, 422),
-        ({"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": "filename ***"}, 400),
+        ({"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": "filename ***"}, 422),
     ],
 )
 def test_a_creation_that_makes_no_sense_is_refused(client: Client, headers: dict[str, str], status: int) -> None:
