@@ -3,14 +3,14 @@
 import asyncio
 import base64
 import binascii
-import csv
-import io
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
+import redis
 from anyio import to_thread
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -22,7 +22,7 @@ from api.access import AccountId
 from api.bodies import SILENCE_S, Body, parse_reading
 from api.document import body_of
 from api.process_pool import read_in_process
-from api.resources import Resources, database_of, resources_of, settings_of
+from api.resources import Resources, database_of, redis_of, resources_of, settings_of
 from api.runs import ERRORS
 from api.slots import LIST, UPLOAD
 from models.database import Database
@@ -34,6 +34,7 @@ from models.upload_wire import (
     Sha256,
     UploadColumn,
     UploadCounts,
+    UploadProgress,
     Uploads,
     UploadShown,
     UploadStatus,
@@ -41,6 +42,7 @@ from models.upload_wire import (
 from models.wire import ErrorBody, Preset
 from pipeline.errors import InvalidInput, UnknownUpload, UploadConflict
 from pipeline.files.headings import FIELDS
+from pipeline.results.own_rows import RejectedFormat
 from pipeline.uploads import receiving
 from pipeline.uploads.contacts import first_contacts
 from pipeline.uploads.reading import Reading, ReadingLimits, is_being_read, read_upload
@@ -57,6 +59,7 @@ FORM = "multipart/form-data"
 PIECE_BYTES = 1 << 20
 """So many bytes of a request are held in memory, and stored in one transaction."""
 PREVIEW = 10
+PROGRESS_EVERY_S, PROGRESS_KEPT_S = 0.25, 60
 NO_ROOM = "This machine has no room for a copy of the file while it is read: try again later."
 
 TUS: Mapping[str, str] = {"Tus-Resumable": TUS_VERSION, "Cache-Control": "no-store"}
@@ -181,11 +184,22 @@ def read(request: Request, account_id: AccountId, upload_id: str) -> UploadShown
     return _show(resources_of(request), account_id, known_id)
 
 
+@uploads.get("/{upload_id}/progress", dependencies=[LIST])
+def progress(request: Request, account_id: AccountId, upload_id: str) -> UploadProgress:
+    """How much of an upload has arrived, and how many rows of it have been read while it is read."""
+    known_id = upload_id_of(upload_id)
+    with database_of(request).transaction() as session:
+        upload = receiving.find_upload(session, account_id, known_id)
+        status = _status(session, upload)
+    rows = upload.counts.get("rows", 0) if upload.counts else ReadingProgress(redis_of(request), known_id).rows()
+    return UploadProgress(status=status, bytes=upload.size, received=upload.received, rows_read=rows)
+
+
 @uploads.put("/{upload_id}/reading", dependencies=[UPLOAD], openapi_extra=body_of(ReadingRequest))
 def read_anew(request: Request, account_id: AccountId, upload_id: str, body: Body) -> UploadShown:
     """Have an upload read in another way: other columns, another encoding, another preset. Not once a run uses it."""
     known_id, wanted = upload_id_of(upload_id), parse_reading(body)
-    anew = Reading(wanted.preset, {**wanted.mapping}, wanted.encoding)
+    anew = Reading(wanted.preset, wanted.chosen, wanted.encoding)
     _read(request, account_id, known_id, anew)
     return _show(resources_of(request), account_id, known_id)
 
@@ -210,6 +224,27 @@ def delete(request: Request, account_id: AccountId, upload_id: str, tus_resumabl
     with database_of(request).transaction() as session:
         receiving.discard(session, account_id, upload_id_of(upload_id))
     return Response(status_code=204, headers=dict(TUS))
+
+
+class ReadingProgress:
+    """How many rows of an upload have been read, for who looks on. It is kept in Redis, and may be lost."""
+
+    def __init__(self, client: redis.Redis, upload_id: UUID) -> None:
+        self._redis, self._key = client, f"growth:upload:{upload_id}:rows"
+        self._next = 0.0
+
+    def note(self, rows: int) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + PROGRESS_EVERY_S
+        with suppress(redis.RedisError):
+            self._redis.set(self._key, rows, ex=PROGRESS_KEPT_S)
+
+    def rows(self) -> int:
+        with suppress(redis.RedisError):
+            return int(cast("Any", self._redis.get(self._key)) or 0)
+        return 0
 
 
 def upload_id_of(text: str) -> UUID:
@@ -293,7 +328,7 @@ def _read_here(
     limits = ReadingLimits(settings.max_upload_rows, settings.max_upload_bytes, settings.companies_file is not None)
     try:
         with resources.database.transaction() as session:
-            read_upload(session, account_id, upload_id, limits, anew)
+            read_upload(session, account_id, upload_id, limits, anew, ReadingProgress(resources.redis, upload_id).note)
     except OSError:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, NO_ROOM, {"Retry-After": "60"}) from None
 
@@ -322,9 +357,10 @@ def _shown(upload: Upload, status: UploadStatus, contacts: Sequence[Mapping[str,
         name=upload.name,
         bytes=upload.size,
         received=upload.received,
-        sha256=upload.sha256,
+        sha256=upload.sha256 or upload.expected_sha256,
         expires_at=upload.expires_at,
         preset=upload.preset,
+        mapping=upload.mapping,
         encoding=upload.encoding,
         description=known.get("description", ""),
         notices=known.get("notices", []),
@@ -340,9 +376,10 @@ def _contact(row: Any) -> dict[str, Any]:
     return {**fields, **row.extra}
 
 
-def _rejected_csv(database: Database, upload_id: UUID, header: Sequence[str]) -> Iterator[str]:
+def _rejected_csv(database: Database, upload_id: UUID, header: Sequence[str]) -> Iterator[bytes]:
     """All pages. No transaction is open, and no connection taken, while the client receives one."""
-    yield _csv_line(header)
+    format_ = RejectedFormat(header)
+    yield format_.head()
     after = -1
     while True:
         with database.transaction() as session:
@@ -350,13 +387,7 @@ def _rejected_csv(database: Database, upload_id: UUID, header: Sequence[str]) ->
         if not page:
             return
         after = page[-1].row
-        yield "".join(f"{_csv_line([row.row, row.field, row.reason])[:-2]},{row.line}\r\n" for row in page)
-
-
-def _csv_line(cells: Sequence[object]) -> str:
-    written = io.StringIO()
-    csv.writer(written).writerow(cells)
-    return written.getvalue()
+        yield format_.rows(page)
 
 
 def _check_version(stated: str | None) -> bool:
@@ -387,7 +418,9 @@ def _metadata(header: str) -> dict[str, str]:
         try:
             pairs[key] = base64.b64decode(value, validate=True).decode()
         except (binascii.Error, ValueError):
-            raise InvalidInput("header Upload-Metadata: it must be keys with values in base64, separated by commas.") from None
+            raise InvalidInput(
+                "header Upload-Metadata: it must be keys with values in base64, separated by commas."
+            ) from None
     if "sha256" in pairs and not _is_sha256(pairs["sha256"]):
         raise InvalidInput("header Upload-Metadata, sha256: it must have 64 hexadecimal digits.")
     return pairs
@@ -404,7 +437,7 @@ def _mapping(options: Sequence[str]) -> dict[str, str]:
         if not equals or name not in FIELDS:
             raise InvalidInput(f"field map: it must be FIELD=heading, with a field of {', '.join(FIELDS)}.")
         pairs[name] = heading
-    return {**ReadingRequest.model_validate({"mapping": pairs}).mapping}
+    return ReadingRequest.model_validate({"mapping": pairs}).chosen
 
 
 def _limits(settings: Settings) -> Limits:

@@ -22,6 +22,12 @@ class ReadingRequest(BaseModel):
 
     preset: Preset = "full_pipeline"
     mapping: dict[ContactField, Heading] = {}
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """The mapping."""
+        return {str(name): heading for name, heading in self.mapping.items()}
+
     encoding: EncodingName | None = None
 
 
@@ -63,6 +69,7 @@ class UploadShown(BaseModel):
     sha256: str | None
     expires_at: datetime
     preset: str
+    mapping: dict[str, str]
     encoding: str | None
     description: str
     notices: list[str]
@@ -70,6 +77,15 @@ class UploadShown(BaseModel):
     counts: UploadCounts | None
     contacts: list[dict[str, Any]]
     rejected: list[RejectedRow]
+
+
+class UploadProgress(BaseModel):
+    """How much of an upload has arrived, and how many of its rows have been read."""
+
+    status: UploadStatus
+    bytes: int | None
+    received: int
+    rows_read: int
 
 
 class Uploads(BaseModel):

@@ -59,12 +59,14 @@ def note_deleted_bytes(session: Session, upload_id: UUID) -> None:
 
 def delete_pieces(session: Session, upload_id: UUID, after: int) -> int | None:
     """Delete some pieces of an upload behind `after`; return the start of the last one, None if there was none."""
-    return session.scalar(DELETE_PIECES, {"upload_id": upload_id, "after": after, "count": PIECES})
+    last: int | None = session.scalar(DELETE_PIECES, {"upload_id": upload_id, "after": after, "count": PIECES})
+    return last
 
 
 def delete_rows(session: Session, upload_id: UUID, after: int) -> int | None:
     """Delete some rows of a discarded upload behind `after`; return the number of the last one, as `delete_pieces`."""
-    return session.scalar(DELETE_ROWS, {"upload_id": upload_id, "after": after, "count": ROWS})
+    last: int | None = session.scalar(DELETE_ROWS, {"upload_id": upload_id, "after": after, "count": ROWS})
+    return last
 
 
 def delete_upload(session: Session, upload_id: UUID) -> bool:

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,9 +50,16 @@ class ReadingLimits:
 
 
 def read_upload(
-    session: Session, account_id: UUID, upload_id: UUID, limits: ReadingLimits, anew: Reading | None = None
+    session: Session,
+    account_id: UUID,
+    upload_id: UUID,
+    limits: ReadingLimits,
+    anew: Reading | None = None,
+    note_rows: Callable[[int], None] = lambda _: None,
 ) -> Upload:
     """Read an upload, if it was not read before; `anew` has it read in another way. Returns its fresh row.
+
+    `note_rows` is called often with the number of rows so far.
 
     Call it in a transaction that does nothing else. A file that can't be used is no error: `refusal` says why. Raises
     `UnknownUpload`, `UploadConflict`, and `OSError` if there is no room for a copy on this machine's disk.
@@ -72,7 +79,7 @@ def read_upload(
     upload.refusal = None
     session.flush()
     with idle_transaction_allowed(session):
-        _read(session, upload, limits)
+        _read(session, upload, limits, note_rows)
     session.flush()
     return upload
 
@@ -94,11 +101,11 @@ def _check_readable_anew(session: Session, upload: Upload) -> None:
         )
 
 
-def _read(session: Session, upload: Upload, limits: ReadingLimits) -> None:
+def _read(session: Session, upload: Upload, limits: ReadingLimits, note_rows: Callable[[int], None]) -> None:
     try:
         with _spooled(session, upload, limits.most_bytes) as path:
             reader = open_contacts(path, upload.preset, upload.mapping, upload.encoding, called=upload.name)
-            maker = RowMaker(upload.id, reader, limits.most_rows, limits.knows_companies)
+            maker = RowMaker(upload.id, reader, limits.most_rows, limits.knows_companies, note_rows)
             # A file may turn out to be unusable when half of its rows are written.
             with session.begin_nested():
                 copy_blocks(session, COPY, maker.blocks())

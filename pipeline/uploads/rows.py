@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -62,6 +62,7 @@ class RowMaker:
     reader: ContactReader
     most_rows: int
     knows_companies: bool
+    note_rows: Callable[[int], None] = lambda _: None
     rejected_kept: int = 20
     found: Found = field(default_factory=Found)
     _numbers: list[int | None] = field(default_factory=list)
@@ -77,6 +78,7 @@ class RowMaker:
                     f"{self.reader.table.name} has more than {self.most_rows:,} rows, the most of one upload: split it."
                 )
             yield "".join(map(self._line, some)).encode()
+            self.note_rows(seen)
         self.found.notes = self.reader.counts.footer
 
     def _line(self, placed: PlacedRow) -> str:

@@ -69,7 +69,8 @@ def values_of(ids: Mapping[str, Any], edge: int) -> dict[str, list[Any]]:
     outcome = {"position": position, "status": "found", "reason": "input", "email": "a@alpha.test", "score": 1}
     known = {"address": "00" * 32, "person": "00" * 32, "status": "valid", "reason": "", "score": 1}
     one = dict(ids) | {
-        "upload_id": ids["run_id"], "start": edge, "content": b"x", "stage": LOOKUP, "earlier_stage": VERIFY, "finding": LOOKUP, "judging": VERIFY,
+        "upload_id": ids["run_id"], "start": edge, "content": b"x",
+        "stage": LOOKUP, "earlier_stage": VERIFY, "finding": LOOKUP, "judging": VERIFY,
         "stages": [LOOKUP], "statuses": "{}", "reason": "suppressed", "kind": "resent",
         "positions": [position], "domains": ["alpha.test"], "may_pass": ["greylisted"], "lock": edge, "days": 30,
         "milliseconds": edge, "statement_ms": position, "lock_ms": position, "idle_timeout": "5s",
