@@ -1,6 +1,7 @@
 """What a cell holds: an address, a domain, a page of a profile."""
 
 import re
+from collections.abc import Iterable
 
 from pipeline.mail.address.shared_hosts import is_shared_host
 from pipeline.mail.address.syntax import Address, normalise_domain, parse_address
@@ -12,11 +13,17 @@ _LETTERS_AT_END = re.compile(r"\.[^\W\d_][\w-]+\.?(?::\d+)?(?:[/?#]|$)")
 _NOTHING = frozenset(
     {"", "-", "--", "n/a", "#n/a", "n.a.", "none", "null", "nan", "unknown", "?", "(none)", "(not set)"}
 )
+_WORDS_FOR_NOTHING = _NOTHING - {""}
 
 
 def is_nothing(cell: str) -> bool:
     """Whether a cell is empty, or says so in a word."""
     return cell.strip().lower() in _NOTHING
+
+
+def holds_words_for_nothing(cells: Iterable[str]) -> bool:
+    """Whether any of these cells, which have no spaces around them, says in a word that it is empty."""
+    return not _WORDS_FOR_NOTHING.isdisjoint(map(str.lower, cells))
 
 
 def is_address(cell: str) -> bool:

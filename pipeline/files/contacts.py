@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -17,8 +17,8 @@ from pipeline.files.rows import Row
 from pipeline.files.table import Table, open_table
 
 NAMES = ("first_name", "last_name", "full_name")
-_MOST = {"domain": ADDRESS, "email": ADDRESS}
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+MOST_CHARS = {"domain": ADDRESS, "email": ADDRESS}
+CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ROW = "row"
 """What the column `field` says where no one cell is at fault."""
 
@@ -74,9 +74,9 @@ class ContactReader:
         self._names = _sent_names(self.columns)
 
     @property
-    def sent_columns(self) -> Sequence[str]:
-        """The names of the columns that are sent beside our fields, in the order of the file."""
-        return [self._names[index] for index in sorted(self._names)]
+    def sent_columns(self) -> Mapping[int, str]:
+        """The columns that are sent beside our fields, by index, and their names."""
+        return self._names
 
     def place(self) -> Iterator[PlacedRow]:
         """Yield each row with what becomes of it, always the same for the same file. Notes below are left out."""
@@ -101,26 +101,30 @@ class ContactReader:
     def contact(self, row: Row) -> Contact:
         """The contact of a row: our fields, then the other columns that are filled."""
         cells = row.cells
-        contact = {name: _clean(name, cells[index]) for name, index in self.columns.fields.items()}
+        contact = {name: clean(name, cells[index]) for name, index in self.columns.fields.items()}
         for index, name in self._names.items():
             if cells[index].strip():
                 contact[name] = cells[index].strip()
         return contact
 
+    def fault(self, row: Row) -> Rejected | None:
+        """Why a row that is not blank can't be used; None if it can."""
+        return Rejected(_ROW, row.problem) if row.problem else self._rejected(row)
+
     def _placed(self, row: Row, seen: dict[bytes, int]) -> PlacedRow:
-        rejected = Rejected(_ROW, row.problem) if row.problem else self._rejected(row)
+        rejected = self.fault(row)
         if rejected:
             self.counts.rejected += 1
             self.counts.fields_at_fault[rejected] += 1
             return PlacedRow(row, rejected=rejected)
-        number = seen.setdefault(_key(self._fields(row)), len(seen))
+        number = seen.setdefault(key_of(self._fields(row)), len(seen))
         is_new = number == self.counts.contacts
         self.counts.contacts += is_new
         self.counts.repeated += not is_new
         return PlacedRow(row, number, is_new)
 
     def _fields(self, row: Row) -> Contact:
-        return {name: _clean(name, row.cells[index]) for name, index in self.columns.fields.items()}
+        return {name: clean(name, row.cells[index]) for name, index in self.columns.fields.items()}
 
     def _rejected(self, row: Row) -> Rejected | None:
         fields = self._fields(row)
@@ -173,7 +177,8 @@ def check_columns(table: Table, columns: Columns, preset: str) -> None:
     )
 
 
-def _clean(name: str, cell: str) -> str:
+def clean(name: str, cell: str) -> str:
+    """A cell as the value of a field: without what is around it; empty if it says that there is nothing."""
     text = cell.strip().strip("\u200b\ufeff\u2060")
     if is_nothing(text) and (name not in NAMES or not text.isalpha()):
         return ""
@@ -182,10 +187,10 @@ def _clean(name: str, cell: str) -> str:
 
 def _faults(fields: Mapping[str, str], preset: str) -> Iterator[Rejected]:
     for name, value in fields.items():
-        most = _MOST.get(name, NAME).most
+        most = MOST_CHARS.get(name, NAME).most
         if len(value) > most:
             yield Rejected(name, f"it has more than {most} characters: shorten it")
-        if not value.isprintable() and _CONTROLS.search(value):
+        if not value.isprintable() and CONTROLS.search(value):
             yield Rejected(name, "it holds control characters: remove them")
     if fields.get("email"):
         return
@@ -201,9 +206,14 @@ def _faults(fields: Mapping[str, str], preset: str) -> Iterator[Rejected]:
                 yield Rejected(name, "it is missing: give it, or full_name")
 
 
-def _key(fields: Mapping[str, str]) -> bytes:
+def key_of(fields: Mapping[str, str]) -> bytes:
     """Rows with the same key are one contact: all fields are the same but for capitals and spaces."""
     same = "\x1f".join(" ".join(fields.get(name, "").split()).casefold() for name in FIELDS)
+    return digest_of(same)
+
+
+def digest_of(same: str) -> bytes:
+    """The digest under which what is the same is found again."""
     return blake2b(same.encode("utf-8", "replace"), digest_size=12).digest()
 
 

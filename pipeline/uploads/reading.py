@@ -129,8 +129,7 @@ def _note(upload: Upload, reader: ContactReader, found: Found) -> None:
     }
     upload.counts = {name: getattr(found, name) for name in NAMES_OF_COUNTS}
     upload.contact_count = found.contacts
-    sent = [*dict.fromkeys(reader.sent_columns)]
-    upload.extra_columns = [name for name in sent if name in found.columns]
+    upload.extra_columns = [name for name in reader.sent_columns.values() if name in found.columns]
 
 
 def _why_no_contacts(reader: ContactReader, found: Found) -> str:
