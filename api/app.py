@@ -18,6 +18,7 @@ from api.resources import open_resources
 from api.runs import runs
 from api.slots import new_slots
 from api.suppressions import suppressions
+from api.uploads import uploads
 from models.database import check_at_start
 from settings import load_settings, required
 
@@ -37,10 +38,12 @@ def create_app() -> FastAPI:
     )
     app.state.resources = open_resources(settings, CONNECTIONS)
     app.state.process_limiter = process_limiter()
+    app.state.reading_limiter = process_limiter()
     app.state.slots = new_slots()
     app.state.last_check = LastCheck()
     app.include_router(runs)
     app.include_router(downloads)
+    app.include_router(uploads)
     app.include_router(quotes)
     app.include_router(credits_of_account)
     app.include_router(suppressions)

@@ -16,6 +16,7 @@ from api.resources import settings_of
 from models.bounds import ENTRIES, PEOPLE, ColumnsOfRun
 from models.privacy_wire import ErasureRequest, PersonToErase, SuppressionEntries
 from models.quote_wire import QuoteRequest
+from models.upload_wire import ReadingRequest
 from models.wire import KNOWS_COMPANIES, ContactIn, RunRequest, Text320
 from pipeline.errors import InvalidInput
 
@@ -121,6 +122,11 @@ def parse_quote_request(body: bytes, max_contacts: int, *, knows_companies: bool
     """The plan to quote in a body. Answers 400, and raises `InvalidInput`, as `parse_run_request`."""
     contacts = _LongList(CONTACTS, "contact", TypeAdapter(ContactIn), max_contacts, _TOO_MANY.format(max_contacts))
     return _parse(QuoteRequest, body, contacts, {KNOWS_COMPANIES: knows_companies})
+
+
+def parse_reading(body: bytes) -> ReadingRequest:
+    """How an upload is to be read. Answers 400, and raises `InvalidInput`, as `parse_run_request`."""
+    return _parse(ReadingRequest, body, _LongList(("",), "", TypeAdapter(Any), 0, ""))
 
 
 def parse_entries(body: bytes) -> SuppressionEntries:

@@ -14,9 +14,10 @@ from pydantic.json_schema import models_json_schema
 
 from models.privacy_wire import ErasureRequest, SuppressionEntries
 from models.quote_wire import QuoteRequest
+from models.upload_wire import ReadingRequest
 from models.wire import RunRequest
 
-BODIES: Sequence[type[BaseModel]] = (RunRequest, QuoteRequest, SuppressionEntries, ErasureRequest)
+BODIES: Sequence[type[BaseModel]] = (RunRequest, QuoteRequest, ReadingRequest, SuppressionEntries, ErasureRequest)
 """The models of request bodies. Routes receive bytes and parse them piece by piece, so FastAPI can't derive these."""
 
 ASSETS = "docs/assets"

@@ -23,6 +23,8 @@ from pipeline.errors import (
     RunStateConflict,
     UnknownAccount,
     UnknownRun,
+    UnknownUpload,
+    UploadConflict,
     traced,
 )
 
@@ -34,6 +36,8 @@ STATUS_CODES: Mapping[type[GrowthError], int] = {
     RunStateConflict: 409,
     UnknownAccount: 404,
     UnknownRun: 404,
+    UnknownUpload: 404,
+    UploadConflict: 409,
 }
 FAULT = "Something went wrong on our side and was logged. Try again; if it stays, contact support."
 MOST_PROBLEMS = 10

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def process_limiter() -> CapacityLimiter:
-    """How many worker processes an application may have."""
+    """How many worker processes an application may have for bodies, and as many for uploads."""
     return CapacityLimiter(PROCESSES)
 
 
@@ -65,9 +65,26 @@ def run_in_process(
 
     What the task receives, returns and raises must be picklable. Answers 503 if the process is killed.
     """
+    return _run_within(request, request.app.state.process_limiter, task, body, *args, **kwargs)
 
+
+def read_in_process(
+    request: Request, task: Callable[Concatenate[Resources, bytes, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """`run_in_process` for reading uploads, which takes minutes: large bodies do not wait for it."""
+    return _run_within(request, request.app.state.reading_limiter, task, b"", *args, **kwargs)
+
+
+def _run_within(
+    request: Request,
+    limiter: CapacityLimiter,
+    task: Callable[Concatenate[Resources, bytes, P], T],
+    body: bytes,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
     async def run() -> _Done[T]:
-        settings, limiter = resources_of(request).settings, request.app.state.process_limiter
+        settings = resources_of(request).settings
         return await to_process.run_sync(_run_here, settings, task, body, args, kwargs, limiter=limiter)
 
     try:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic_core import ErrorDetails
+from sqlalchemy.orm import Session
 
 from api.access import AccountId
 from api.bodies import CONTACTS, Body, NotValid, parse_quote_request
@@ -26,13 +27,15 @@ from models.quote_wire import (
 from models.run import PRESETS
 from models.wire import NAMED
 from pipeline.credits import RateCard
-from pipeline.errors import InvalidInput
+from pipeline.errors import InvalidInput, UnknownUpload, UploadConflict
 from pipeline.ledger import standing
 from pipeline.quotes.estimate import expect
-from pipeline.quotes.tokens import digest_of, issue
+from pipeline.quotes.tokens import digest_of, digest_with_upload, issue
 from pipeline.runs.create import check_formats
 from pipeline.runs.work_order import WorkOrder
 from pipeline.stages import stages_of
+from pipeline.uploads.contacts import usable_upload
+from settings import Settings
 
 WORK_OF = {"full_pipeline": "enrichment", "verify_existing_emails": "verification"}
 """What `cost_breakdown` calls the work of each preset."""
@@ -83,26 +86,35 @@ def _quoted(resources: Resources, body: bytes, account_id: UUID) -> Quote | NoQu
     settings = resources.settings
     try:
         wanted = parse_quote_request(body, settings.max_contacts, knows_companies=settings.companies_file is not None)
-        check_formats(wanted.goal_plan)
+        # Before the transaction: for a large plan it takes seconds.
+        digest = digest_of(wanted.goal_plan)
+        with resources.database.transaction() as session:
+            return _priced(session, settings, account_id, wanted, digest)
     except NotValid as error:
         return _not_quotable(str(error), error.problems)
     except InvalidInput as error:
         return _invalid_plan(str(error))
-    rates = RateCard.of(settings)
-    plan = wanted.goal_plan
-    total = WorkOrder.of(plan.input_assets.contacts, plan.preset).charged * rates.per_contact
+    except (UnknownUpload, UploadConflict) as error:
+        return _upload_missing(str(error))
+
+
+def _priced(
+    session: Session, settings: Settings, account_id: UUID, wanted: QuoteRequest, digest: bytes
+) -> Quote | NoQuote:
+    plan, rates = wanted.goal_plan, RateCard.of(settings)
+    upload_id = plan.input_assets.upload_id
+    upload = usable_upload(session, account_id, upload_id, plan.preset) if upload_id else None
+    check_formats(plan, upload.contact_count if upload else len(plan.input_assets.contacts))
+    # An upload holds each person once.
+    charged = upload.contact_count if upload else WorkOrder.of(plan.input_assets.contacts, plan.preset).charged
+    total = charged * rates.per_contact
     if wanted.max_external_spend_credits is not None and total > wanted.max_external_spend_credits:
         return _too_expensive(total, wanted.max_external_spend_credits)
-    return _priced(resources, account_id, wanted, rates, total)
-
-
-def _priced(resources: Resources, account_id: UUID, wanted: QuoteRequest, rates: RateCard, total: int) -> Quote:
-    plan = wanted.goal_plan
-    digest = digest_of(plan)
-    with resources.database.transaction() as session:
-        expected = expect(session, account_id, plan)
-        balance = standing(session, account_id).balance
-        token, expiry = issue(session, account_id, digest, rates, resources.settings.quote_minutes)
+    if upload:
+        digest = digest_with_upload(digest, upload)
+    expected = expect(session, account_id, plan, upload)
+    balance = standing(session, account_id).balance
+    token, expiry = issue(session, account_id, digest, rates, settings.quote_minutes)
     return Quote(
         quote_token=token,
         expiry=expiry,
@@ -155,6 +167,15 @@ def _invalid_plan(detail: str, missing: Sequence[str] = ()) -> NoQuote:
         error_code=code,
         detail=detail,
         suggested_next_action="Correct the goal_plan where `detail` says, and ask again.",
+    )
+
+
+def _upload_missing(detail: str) -> NoQuote:
+    return NoQuote(
+        missing_requirements=[".".join((*CONTACTS[:2], "upload_id"))],
+        error_code="missing_input_assets",
+        detail=detail,
+        suggested_next_action="Upload the file, and wait until it is ready.",
     )
 
 

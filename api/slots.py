@@ -45,7 +45,18 @@ async def list_slot(request: Request, account_id: AccountId) -> AsyncIterator[No
         yield
 
 
-CHANGE, CANCEL, LIST = Depends(change_slot), Depends(cancel_slot), Depends(list_slot)
+async def upload_slot(request: Request, account_id: AccountId) -> AsyncIterator[None]:
+    """Hold a slot for an upload, as `change_slot`: a file may come over a slow line for hours."""
+    async with _slot(request, (account_id, "uploads")):
+        yield
+
+
+CHANGE, CANCEL, LIST, UPLOAD = (
+    Depends(change_slot),
+    Depends(cancel_slot),
+    Depends(list_slot),
+    Depends(upload_slot),
+)
 
 
 @asynccontextmanager

@@ -22,6 +22,9 @@ ERASING_TIMEOUT_S = 1800.0
 CREDENTIALS_FILE = "credentials.json"
 COME_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers after which the same request may well succeed."""
+UPLOADS = "/api/v1/growth/uploads"
+TUS = {"Tus-Resumable": "1.0.0"}
+TUS_BYTES = "application/offset+octet-stream"
 STATE_KEYS = ("run_id", "status", "stage_status", "progress", "preview", "export_handles")
 
 
@@ -144,15 +147,24 @@ class ApiClient:
         idempotency_key: str | None = None,
     ) -> str:
         """Create a run and return its id. Raises `ApiError`."""
+        return self._create({"contacts": list(contacts)}, preset, preview_rows, idempotency_key)
+
+    def _create(self, assets: Mapping[str, Any], preset: str, preview_rows: int, idempotency_key: str | None) -> str:
         plan = {
             "pipeline_id": "email_discovery_v1",
             "preset": preset,
-            "input_assets": {"contacts": list(contacts)},
+            "input_assets": assets,
             "output": {"required_fields": ["email"], "preview_rows": preview_rows},
         }
         headers = {} if idempotency_key is None else {"Idempotency-Key": _usable_header(idempotency_key)}
         options = {"json": {"goal_plan": plan}, "headers": headers, "timeout": CREATING_TIMEOUT_S}
         return str(self._object("POST", "/api/v1/growth/run", "run_id", **options)["run_id"])
+
+    def create_run_from(
+        self, upload_id: str, preset: str, preview_rows: int = 0, idempotency_key: str | None = None
+    ) -> str:
+        """Create a run from an upload and return its id. Raises `ApiError`."""
+        return self._create({"upload_id": upload_id}, preset, preview_rows, idempotency_key)
 
     def read_run(self, run_id: str) -> dict[str, Any]:
         """Return the state of a run. Raises `ApiError`."""
@@ -195,9 +207,52 @@ class ApiClient:
         url = "/api/v1/growth/erasures"
         return self._object("POST", url, "erasure_id", json=body, timeout=ERASING_TIMEOUT_S)
 
+    def create_upload(self, name: str, size: int, sha256: str) -> str:
+        """Announce a file and return the id of its upload. Raises `ApiError`."""
+        parameters = {"name": name, "sha256": sha256}
+        headers = {**TUS, "Upload-Length": str(size)}
+        return str(self._object("POST", UPLOADS, "upload_id", params=parameters, headers=headers)["upload_id"])
+
+    def uploads(self) -> list[dict[str, Any]]:
+        """Return the uploads of the account, newest first. Raises `ApiError`."""
+        found: list[dict[str, Any]] = self._object("GET", UPLOADS, "uploads")["uploads"]
+        return found
+
+    def upload_offset(self, upload_id: str) -> int:
+        """Return how many bytes of an upload have arrived. Raises `ApiError`."""
+        response = self._request("HEAD", f"{UPLOADS}/{upload_id}", headers=TUS)
+        self._check(response)
+        return int(response.headers.get("upload-offset", "0"))
+
+    def send_bytes(self, upload_id: str, start: int, pieces: Iterator[bytes], size: int) -> None:
+        """Send `size` bytes of an upload from `start` on. Raises `ApiError`."""
+        headers = {**TUS, "Upload-Offset": str(start), "Content-Length": str(size), "Content-Type": TUS_BYTES}
+        self._check(self._request("PATCH", f"{UPLOADS}/{upload_id}", headers=headers, content=pieces))
+
+    def read_upload(self, upload_id: str, reading: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Have an upload read, in this way if one is given, and return how it was read. Raises `ApiError`."""
+        if reading is None:
+            return self._object("GET", f"{UPLOADS}/{upload_id}", "status", timeout=CREATING_TIMEOUT_S)
+        url = f"{UPLOADS}/{upload_id}/reading"
+        return self._object("PUT", url, "status", json=reading, timeout=CREATING_TIMEOUT_S)
+
+    def rows_read(self, upload_id: str) -> int:
+        """Return how many rows of an upload that is being read have been. Raises `ApiError`."""
+        return int(self._object("GET", f"{UPLOADS}/{upload_id}/progress", "rows_read")["rows_read"])
+
+    def rejected_rows(self, upload_id: str) -> Iterator[bytes]:
+        """Yield the file of an upload's rejected rows as it arrives. Raises `ApiError`."""
+        return self._pieces(f"{UPLOADS}/{upload_id}/rejected.csv")
+
+    def delete_upload(self, upload_id: str) -> None:
+        """Delete an upload that no run uses. Raises `ApiError`."""
+        self._check(self._request("DELETE", f"{UPLOADS}/{upload_id}", headers=TUS))
+
     def export_pieces(self, run_id: str, asset_id: str) -> Iterator[bytes]:
         """Yield an export file as it arrives; the caller checks that it is complete. Raises `ApiError`."""
-        url = f"{_path_of(run_id)}/exports/{quote(asset_id, safe='')}"
+        return self._pieces(f"{_path_of(run_id)}/exports/{quote(asset_id, safe='')}")
+
+    def _pieces(self, url: str) -> Iterator[bytes]:
         try:
             with self._http.stream("GET", url) as response:
                 if not response.is_success:
@@ -209,10 +264,7 @@ class ApiClient:
 
     def _object(self, method: str, url: str, *keys: str, **options: Any) -> dict[str, Any]:
         """Send a request and return the JSON object of the response, which must have these keys."""
-        try:
-            response = self._http.request(method, url, **options)
-        except httpx.HTTPError as error:
-            raise self._away(error) from error
+        response = self._request(method, url, **options)
         self._check(response)
         body = _json_of(response)
         if not isinstance(body, dict) or any(key not in body for key in keys):
@@ -220,6 +272,12 @@ class ApiClient:
                 f"What answers at {self.api_url} is no growth engine, or a proxy before it: check GROWTH_API_URL."
             )
         return body
+
+    def _request(self, method: str, url: str, **options: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, url, **options)
+        except httpx.HTTPError as error:
+            raise self._away(error) from error
 
     def _check(self, response: httpx.Response) -> None:
         """Raise `ApiError` unless the request was successful."""

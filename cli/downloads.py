@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,13 +14,22 @@ from cli.client import ApiAway, ApiClient, ApiError
 from cli.terminal import leave_closed_pipe
 from cli.whole_file import Unwritable, sentence_of, whole_file
 
+OWN_ROWS = "own_rows"
+"""The asset of an uploaded run that has all rows of its file, with their results."""
 STATED = {"asset_id", "rows", "bytes", "sha256"}
 LOOK_EVERY_S = 0.3
 STDOUT = (Path("-"), Path("/dev/stdout"), Path("/dev/fd/1"))
 
 
 def choose_export(state: Mapping[str, Any], export_format: str) -> Mapping[str, Any]:
-    """Return the handle of an export. Raises `ApiError` if the run has none in this format."""
+    """Return the handle of an export. Raises `ApiError` if the run has none in this format.
+
+    As CSV, the rows of the file are returned if the run was uploaded.
+    """
+    artifacts: Sequence[Mapping[str, Any]] = state.get("artifact_handles", ())
+    own_rows = next((each for each in artifacts if each["asset_id"] == OWN_ROWS), {})
+    if export_format == "csv" and own_rows.keys() >= STATED:
+        return own_rows
     handles: dict[str, Mapping[str, Any]] = {handle["format"]: handle for handle in state["export_handles"]}
     if export_format in handles:
         if not handles[export_format].keys() >= STATED:

@@ -7,14 +7,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
 
 import typer
 from rich.console import Console
 
 from cli.client import ApiAway, ApiClient, ApiError, find_credentials
-from cli.downloads import STDOUT, name_of, save_export, wait_for_export
+from cli.downloads import OWN_ROWS, STDOUT, name_of, save_export, wait_for_export
 from cli.exit_codes import run_to_its_end
 from cli.operators import account, ledger
 from cli.options import HOME, Home
@@ -26,6 +26,9 @@ from cli.verify.verdict_format import Shown, VerdictFormat
 from cli.watching import Patience, going_on_with, watch
 from pipeline.errors import UnusableFile
 from pipeline.lookup.patterns.priors import Size
+
+if TYPE_CHECKING:
+    from cli.submission import Reading
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -122,8 +125,16 @@ def submit(
         say_how_it_is_read,
     )
     from cli.submitted import remember
+    from cli.uploading import is_large
 
     reading = Reading(preset, parse_mapping(mapping or []), encoding)
+    aside = None if strict else rejected or rejects_beside(contacts)
+    # With a key, repeating the request after a lost response returns the same run.
+    key = str(uuid4()) if idempotency_key is None else idempotency_key
+    if is_large(contacts) and not dry_run:
+        run_id = _submit_large(contacts, reading, aside, home, preview_rows, key)
+        _follow(run_id, home, watching=watching)
+        return
     reader = open_submission(contacts, reading)
     say_how_it_is_read(reader)
     if dry_run:
@@ -132,11 +143,8 @@ def submit(
         say_counts(reader, None)
         say_dry_run(reader)
         return
-    aside = None if strict else rejected or rejects_beside(contacts)
     to_send = collect(reader, aside)
     say_counts(reader, aside)
-    # With a key, repeating the request after a lost response returns the same run.
-    key = str(uuid4()) if idempotency_key is None else idempotency_key
     again = f"The same command with `--idempotency-key {key}` gives this run, if it was created."
 
     def create_run(client: ApiClient) -> str:
@@ -150,12 +158,7 @@ def submit(
             raise ApiError(f"{away} {again}", away.status) from away
         remember(home, run_id, contacts, reading)
         say(f"Run {run_id}: {len(to_send)} contacts queued.")
-        if not watching:
-            say(f"Follow it with: {_following(run_id, home)}")
-            return
-        state = _watched(client, run_id, home, console)
-    print_summary(console, state)
-    _end_as(state)
+    _follow(run_id, home, watching=watching)
 
 
 @app.command()
@@ -307,10 +310,47 @@ def migrate(home: Home = HOME) -> None:
 app.command("erase")(erase)
 
 
+def _submit_large(path: Path, reading: "Reading", aside: Path | None, home: Path, preview_rows: int, key: str) -> str:
+    """Upload a file and create a run from it; return the run's id."""
+    from cli.submitted import remember
+    from cli.uploading import LONGEST_S, put_rejected_aside, say_how_it_was_read, upload
+
+    again = f"The same command with `--idempotency-key {key}` goes on where this one stopped."
+    with ApiClient(find_credentials(home)) as client:
+        try:
+            with going_on_with(f"Stopped. {again}"):
+                shown = upload(client, path, reading, errors)
+                say_how_it_was_read(shown)
+                put_rejected_aside(client, shown, aside)
+                patiently = Patience(errors, longest_s=LONGEST_S)
+                run_id = patiently(
+                    lambda: client.create_run_from(shown["upload_id"], reading.preset, preview_rows, key)
+                )
+        except ApiAway as away:
+            raise ApiError(f"{away} {again}", away.status) from away
+    remember(home, run_id, path, reading)
+    say(f"Run {run_id}: {shown['counts']['contacts']} contacts queued.")
+    return run_id
+
+
+def _follow(run_id: str, home: Path, *, watching: bool) -> None:
+    """Say how to follow a run, or follow it to its end."""
+    if not watching:
+        say(f"Follow it with: {_following(run_id, home)}")
+        return
+    with ApiClient(find_credentials(home)) as client:
+        state = _watched(client, run_id, home, console)
+    print_summary(console, state)
+    _end_as(state)
+
+
 def _saved_rows(client: ApiClient, run_id: str, handle: Mapping[str, Any], path: Path, home: Path) -> str:
     """Save an export and return a sentence about it."""
     from cli.submitted import recall, save_own_rows
 
+    if handle["asset_id"] == OWN_ROWS:
+        save_export(client, run_id, handle, path)
+        return f"{handle['rows']} rows in {path}, as they were uploaded, with their results"
     submitted = recall(home, run_id) if handle["format"] == "csv" else None
     if submitted:
         try:

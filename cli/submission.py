@@ -79,19 +79,19 @@ def say_counts(reader: ContactReader, rejects: Path | None) -> None:
     """Print on stderr what became of the rows, where that is more than each of them sent."""
     counts = reader.counts
     if counts.footer:
-        say(f"{_rows(counts.footer)} below the table: left out as notes.", style="yellow", to=errors)
+        say(f"{rows_are(counts.footer)} below the table: left out as notes.", style="yellow", to=errors)
     if counts.blank:
-        say(f"{_rows(counts.blank)} empty: left out.", style="yellow", to=errors)
+        say(f"{rows_are(counts.blank)} empty: left out.", style="yellow", to=errors)
     if counts.repeated:
         say(
-            f"{_rows(counts.repeated)} repeated: worked and charged once, and delivered to each.",
+            f"{rows_are(counts.repeated)} repeated: worked and charged once, and delivered to each.",
             style="yellow",
             to=errors,
         )
     if counts.rejected:
         where = f": see {rejects}, which has the reasons" if rejects else ""
         verb = "costs" if counts.rejected == 1 else "cost"
-        say(f"{_rows(counts.rejected)} not usable and {verb} nothing{where}.", style="yellow", to=errors)
+        say(f"{rows_are(counts.rejected)} not usable and {verb} nothing{where}.", style="yellow", to=errors)
 
 
 def say_dry_run(reader: ContactReader) -> None:
@@ -105,7 +105,7 @@ def say_dry_run(reader: ContactReader) -> None:
     counts = reader.counts
     say(f"{counts.contacts} contacts would be sent, from {counts.rows} rows; nothing was sent.")
     for (name, reason), times in counts.fields_at_fault.most_common(EXPLAINED):
-        say(f"{_rows(times)} not usable: {name}: {reason}.")
+        say(f"{rows_are(times)} not usable: {name}: {reason}.")
 
 
 def _check(reader: ContactReader, contacts: Sequence[Contact], explained: list[str], rejects: Path | None) -> None:
@@ -125,7 +125,8 @@ def _explained(placed: PlacedRow) -> str:
     return f"Row {placed.row.number}, {where}{placed.rejected.reason}."
 
 
-def _rows(count: int) -> str:
+def rows_are(count: int) -> str:
+    """The beginning of a sentence about so many rows."""
     return "1 row is" if count == 1 else f"{count} rows are"
 
 

@@ -35,6 +35,8 @@ QUOTE_TOKEN = Bound(1_000, "characters of a `quote_token`")
 ENTRIES = Bound(10_000, "entries of one request for the suppression list, or of one page of it")
 RESULTS = Bound(1_000, "contacts of one page of results")
 STATEMENT = Bound(1_000, "entries of one page of a statement")
+HEADING = Bound(1_000, "characters of a heading in a `mapping`")
+FILE_NAME = Bound(200, "characters of the name of an upload; longer ones are cut")
 PEOPLE = Bound(1_000, "people in one erasure")
 
 BOUNDS = tuple(bound for bound in list(globals().values()) if isinstance(bound, Bound))

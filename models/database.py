@@ -182,6 +182,14 @@ def copy_rows(session: Session, statement: str, rows: Iterable[Sequence[Any]]) -
             copy.write_row(row)
 
 
+def copy_blocks(session: Session, statement: str, blocks: Iterable[bytes]) -> None:
+    """Run COPY … FROM STDIN with data in COPY's own format. Raises as `copy_rows`."""
+    connection = session.connection()
+    with _driver_of(connection, statement) as driver, driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for block in blocks:
+            copy.write(block)
+
+
 def stream_rows(
     session: Session, statement: TextClause, parameters: Mapping[str, Any], size: int
 ) -> Generator[Sequence[tuple[Any, ...]]]:

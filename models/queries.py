@@ -30,10 +30,10 @@ RESULT_COLUMNS = """
 SELECT c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email AS input_email, found.email,
        CASE WHEN found.email IS NULL THEN l.status ELSE coalesce(v.status, 'unverified') END AS email_status,
        CASE WHEN found.email IS NULL THEN coalesce(nullif(l.reason, ''), v.reason)
-            WHEN v.status IS NULL THEN l.reason ELSE v.reason END,
-       CASE WHEN found.email IS NULL THEN 0 WHEN v.status IS NULL THEN l.score ELSE v.score END,
+            WHEN v.status IS NULL THEN l.reason ELSE v.reason END AS email_reason,
+       CASE WHEN found.email IS NULL THEN 0 WHEN v.status IS NULL THEN l.score ELSE v.score END AS email_score,
        CASE WHEN found.email IS NULL THEN NULL WHEN v.status IS NULL THEN l.source
-            ELSE coalesce(nullif(l.source, ''), 'input') END,
+            ELSE coalesce(nullif(l.source, ''), 'input') END AS email_source,
        CAST(c.extra AS text)
 """
 
@@ -81,6 +81,26 @@ LEFT JOIN outcomes v ON v.run_id = :run_id AND v.stage = :judging AND v.position
 CROSS JOIN LATERAL (SELECT coalesce(l.email, v.email) AS email) found
 WHERE c.run_id = :run_id AND NOT c.erased
 ORDER BY c.input_row
+""")
+
+# For all rows of the upload that the run was started from: the row as CSV, the number of its contact, why it was
+# rejected, and the result of its contact.
+OWN_ROWS = text(f"""
+SELECT u.line, u.contact, u.field, u.reason, r.email, r.email_status, r.email_reason, r.email_score, r.email_source
+FROM upload_rows u LEFT JOIN (
+  {RESULT_COLUMNS}, c.input_row
+  FROM contacts c
+  LEFT JOIN outcomes l ON l.run_id = :run_id AND l.stage = :finding AND l.position = c.position
+  LEFT JOIN outcomes v ON v.run_id = :run_id AND v.stage = :judging AND v.position = c.position
+  CROSS JOIN LATERAL (SELECT coalesce(l.email, v.email) AS email) found
+  WHERE c.run_id = :run_id AND NOT c.erased
+) AS r ON r.input_row = u.contact
+WHERE u.upload_id = :upload_id ORDER BY u.row
+""")  # noqa: S608 - a constant of ours
+
+REJECTED_ROWS = text("""
+SELECT row, field, reason, line FROM upload_rows
+WHERE upload_id = :upload_id AND reason IS NOT NULL ORDER BY row
 """)
 
 # Numbers beyond what a type holds exactly are text, and so is a column that has several types.
@@ -246,6 +266,21 @@ def stream_results(
     """
     session.execute(READ_ALL)
     return stream_rows(session, ALL_RESULTS, _of_stages(run_id, finding, judging), ROWS_AT_ONCE)
+
+
+def stream_own_rows(
+    session: Session, run_id: UUID, upload_id: UUID, finding: str | None, judging: str | None
+) -> Generator[Sequence[tuple[Any, ...]]]:
+    """Stream all rows of a run's upload with their results, as `stream_results` does."""
+    session.execute(READ_ALL)
+    of_upload = {"upload_id": upload_id, **_of_stages(run_id, finding, judging)}
+    return stream_rows(session, OWN_ROWS, of_upload, ROWS_AT_ONCE)
+
+
+def stream_rejected_rows(session: Session, upload_id: UUID) -> Generator[Sequence[tuple[Any, ...]]]:
+    """Stream the rows of an upload that could not be used, as `stream_results` does."""
+    session.execute(READ_ALL)
+    return stream_rows(session, REJECTED_ROWS, {"upload_id": upload_id}, ROWS_AT_ONCE)
 
 
 def types_of_columns(session: Session, run_id: UUID) -> dict[str, Any]:

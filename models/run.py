@@ -32,7 +32,8 @@ class Run(Base):
     `repeats`, the positions of contacts that repeat a person. `fresh` runs use no verdict of earlier ones. Columns that
     clients see are `json`, since `jsonb` would reorder their keys.
 
-    `quote_id` is the quote that the run used, which no other run can use.
+    `quote_id` is the quote that the run used, which no other run can use. `upload_id` is the upload that its contacts
+    came from; the upload may be gone before the run.
 
     `retracted_at` is when clients lost access to the data of a run whose retention has ended, `expired_at` when its
     contacts and results were deleted. Its counts stay.
@@ -76,6 +77,7 @@ class Run(Base):
         Index("uq_runs_idempotency_key", "account_id", "idempotency_key", unique=True),
         Index("uq_runs_retry_of", "retry_of", unique=True),
         Index("uq_runs_quote_id", "quote_id", unique=True, postgresql_where=text("quote_id IS NOT NULL")),
+        Index("ix_runs_upload_id", "upload_id", postgresql_where=text("upload_id IS NOT NULL")),
         Index("ix_runs_account_id_created_at", "account_id", "created_at"),
         Index(
             "ix_runs_unexpired", "finished_at", postgresql_where=text("expired_at IS NULL AND finished_at IS NOT NULL")
@@ -110,6 +112,7 @@ class Run(Base):
     idempotency_key: Mapped[str | None]
     request_digest: Mapped[bytes | None]
     quote_id: Mapped[UUID | None]
+    upload_id: Mapped[UUID | None]
     charge_per_contact: Mapped[int]
     rebate_per_unresolved: Mapped[int]
     rebate_per_unverified: Mapped[int]

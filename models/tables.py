@@ -17,6 +17,7 @@ from models.run_stage import RunStage
 from models.schema import Base
 from models.signing_key import SigningKey
 from models.suppression import Suppression
+from models.upload import Upload, UploadPiece, UploadRow
 from models.verification import Verification
 
 __all__ = [
@@ -38,5 +39,8 @@ __all__ = [
     "RunStage",
     "SigningKey",
     "Suppression",
+    "Upload",
+    "UploadPiece",
+    "UploadRow",
     "Verification",
 ]

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
 
 from models import bounds
 from models.bounds import ColumnsOfRun, check_columns
@@ -117,12 +118,36 @@ class ContactIn(BaseModel):
         return self
 
 
+def _without_default(schema: JsonDict) -> None:
+    """For a field of which another one is an alternative: its default can't be sent."""
+    schema.pop("default", None)
+
+
 class InputAssets(BaseModel):
-    """What a run works on."""
+    """What a run works on: contacts, or those of an upload."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra={"oneOf": [{"required": ["contacts"]}, {"required": ["upload_id"]}]},
+    )
 
-    contacts: list[ContactIn] = Field(min_length=1)
+    # What is not given is left out of the request's hash: keys and quotes from before uploads existed stay valid.
+    contacts: list[ContactIn] = Field(
+        [], min_length=1, exclude_if=lambda contacts: not contacts, json_schema_extra=_without_default
+    )
+    upload_id: UUID | None = Field(
+        None, exclude_if=lambda upload_id: upload_id is None, json_schema_extra=_without_default
+    )
+
+    @model_validator(mode="after")
+    def _contacts_come_from_one_place(self) -> Self:
+        if not self.contacts and self.upload_id is None:
+            raise PydanticCustomError("missing", "contacts or upload_id is needed: give one of them")
+        if self.contacts and self.upload_id is not None:
+            raise ValueError("contacts and upload_id are both given: give one of them")
+        return self
 
     @model_validator(mode="after")
     def _columns_are_few(self) -> Self:

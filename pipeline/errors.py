@@ -12,6 +12,8 @@ GrowthError
 ├── IdempotencyConflict      the key was used before with another body
 ├── UnknownRun               no such run, or another account's
 ├── RunStateConflict         the action does not fit the run's state
+├── UnknownUpload            no such upload, or another account's
+├── UploadConflict           the action does not fit the upload's state
 ├── StageFault               a stage did not yield one outcome per contact
 ├── StorageFailed            the suppression list or the journal can't be read or written
 ├── TotalOutage              no mail server, or no name server, can be reached at all
@@ -74,6 +76,19 @@ class UnknownRun(GrowthError):
 
 class RunStateConflict(GrowthError):
     """Raised when an action does not fit the run's state, such as cancelling a finished run."""
+
+
+class UnknownUpload(GrowthError):
+    """Raised when the account has no such upload. Those of other accounts can't be told from missing ones."""
+
+    @classmethod
+    def with_this_id(cls) -> Self:
+        """Create the error with the sentence that is the same for missing uploads and those of other accounts."""
+        return cls("There is no upload with this id for your account: check the id; unused uploads expire.")
+
+
+class UploadConflict(GrowthError):
+    """Raised when an action does not fit an upload's state: bytes for another place, or a run before it is read."""
 
 
 class LeaseLost(GrowthError):

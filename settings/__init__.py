@@ -168,7 +168,18 @@ class Settings(BaseSettings):
     quote_minutes: float = Field(15, gt=0, le=1440, description="How long a quote, and its price, is valid")
 
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest request body")
-    max_contacts: int = Field(250_000, ge=1, description="Maximum number of contacts in one run")
+    max_contacts: int = Field(250_000, ge=1, description="Maximum number of contacts in one request")
+    max_upload_bytes: int = Field(
+        2 * 1024**3, ge=1024, description="Largest file of an upload, also once it is unpacked"
+    )
+    max_upload_rows: int = Field(1_000_000, ge=1, description="Maximum number of rows in an upload")
+    max_uploads: int = Field(20, ge=1, description="Maximum number of unused uploads of one account")
+    upload_hours: float = Field(
+        24,
+        gt=0,
+        le=24 * 90,
+        description="Hours after its last byte for which an upload waits for a run; then it expires",
+    )
     requests_per_minute: int = Field(1200, ge=1, description="Maximum number of requests of one account per minute")
 
     @field_validator("dns_resolvers", "smtp_source_ips", "smtp_proxies", "defer_seconds", mode="before")

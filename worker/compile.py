@@ -16,11 +16,11 @@ from models.run import Run
 from models.run_chunk import COMPILE
 from models.transitions import forget_exports
 from pipeline.errors import LeaseLost
-from pipeline.results.export_lease import keep_turn, take_turn
+from pipeline.results.export_lease import artifacts_of_run, keep_turn, take_turn
 from pipeline.results.exports import ExportFile, FileSpec, discard, put_in_place, remove_exports
 from pipeline.results.links import Links
 from pipeline.results.rows import Table
-from pipeline.results.wanted import artifacts_in, exports_in
+from pipeline.results.wanted import exports_in
 from pipeline.runs import chunks, lifecycle, live_state, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.live_state import LiveState
@@ -65,10 +65,13 @@ def compile_run(process: Process, run_id: UUID, worker: str) -> None:
 
 
 def _load_small(session: Session, run: Run, _lease: Lease) -> SmallRun | None:
-    """The result rows of a small run; none for a large one, whose rows are streamed."""
-    if run.contact_count > SMALL:
+    """The result rows of a small run; none for a large one, and for one whose upload may have more rows than contacts.
+
+    Their rows are streamed.
+    """
+    if run.contact_count > SMALL or run.upload_id:
         return None
-    wanted = _wanted(run) if run.export_formats else []
+    wanted = _wanted(session, run) if run.export_formats else []
     rows = first_results(session, run.id, run.contact_count, *address_stages(run.preset)) if wanted else ()
     return SmallRun(wanted, table_of(session, run, wanted), rows)
 
@@ -114,11 +117,11 @@ def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> 
 
 def _stream(process: Process, lease: Lease, session: Session) -> list[ExportFile]:
     run = lifecycle.refreshed(session, lease.run_id)
-    return stream_files(process, session, run, _wanted(run), lambda: _renew(process, lease))
+    return stream_files(process, session, run, _wanted(session, run), lambda: _renew(process, lease))
 
 
-def _wanted(run: Run) -> list[FileSpec]:
-    return [*exports_in(run.export_formats), *artifacts_in(run.export_formats)]
+def _wanted(session: Session, run: Run) -> list[FileSpec]:
+    return [*exports_in(run.export_formats), *artifacts_of_run(session, run)]
 
 
 def _completed(process: Process, session: Session, lease: Lease, exports: Sequence[ExportFile]) -> LiveState:

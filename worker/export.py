@@ -4,7 +4,7 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from itertools import chain
@@ -14,7 +14,14 @@ from sqlalchemy.orm import Session
 
 from models.database import idle_transaction_allowed
 from models.postgres_errors import QUERY_CANCELED, PostgresUnavailable, StatementTimeout
-from models.queries import ResultRow, files_of_run, stream_results, types_of_columns
+from models.queries import (
+    ResultRow,
+    files_of_run,
+    stream_own_rows,
+    stream_rejected_rows,
+    stream_results,
+    types_of_columns,
+)
 from models.run import Run
 from pipeline.errors import LeaseLost, traced
 from pipeline.results import export_lease
@@ -22,6 +29,7 @@ from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease
 from pipeline.results.exports import ExportFile, FileSpec, discard, put_in_place, remove_exports, write_exports
 from pipeline.results.formats import TYPED
 from pipeline.results.links import Links
+from pipeline.results.own_rows import OWN, REJECTS
 from pipeline.results.rows import Table
 from pipeline.results.wanted import with_all_contacts
 from pipeline.runs import live_state
@@ -70,8 +78,29 @@ def stream_files(
     with idle_transaction_allowed(session):
         with _renewed_meanwhile(process, renew):
             table = table_of(session, run, wanted)
-        with closing(stream_results(session, run.id, *address_stages(run.preset))) as batches:
-            return write_files(process, run.id, wanted, table, _renewing(process, batches, renew))
+        written: list[ExportFile] = []
+        try:
+            for files, batches in _streams(session, run, wanted):
+                with closing(batches):
+                    written += write_files(process, run.id, files, table, _renewing(process, batches, renew))
+        except BaseException:
+            discard(process.settings.export_dir, written)
+            raise
+        return written
+
+
+def _streams(
+    session: Session, run: Run, wanted: Sequence[FileSpec]
+) -> Iterator[tuple[Sequence[FileSpec], Generator[Sequence[ResultRow]]]]:
+    """The files that are written from one stream of rows, and the stream, one after the other."""
+    others = {OWN, REJECTS}
+    if of_results := [file for file in wanted if file.asset_id not in others]:
+        yield of_results, stream_results(session, run.id, *address_stages(run.preset))
+    for file in wanted:
+        if file.asset_id == OWN and run.upload_id:
+            yield [file], stream_own_rows(session, run.id, run.upload_id, *address_stages(run.preset))
+        elif file.asset_id == REJECTS and run.upload_id:
+            yield [file], stream_rejected_rows(session, run.upload_id)
 
 
 def table_of(session: Session, run: Run, wanted: Sequence[FileSpec]) -> Table:

@@ -1,6 +1,7 @@
 """What a cell holds: an address, a domain, a page of a profile."""
 
 import re
+from collections.abc import Iterable
 
 from pipeline.mail.address.shared_hosts import is_shared_host
 from pipeline.mail.address.syntax import LONGEST_TEXT, Address, normalise_domain, parse_address
@@ -19,11 +20,17 @@ _NOTHING = frozenset(
 )  # fmt: skip
 """What people and programs write where there is nothing; Excel's errors, too, also in German."""
 _LONGEST_NOTHING = 20
+_WORDS_FOR_NOTHING = _NOTHING - {""}
 
 
 def is_nothing(cell: str) -> bool:
     """Whether a cell is empty, or says so in a word."""
     return len(cell) < _LONGEST_NOTHING and cell.strip().lower() in _NOTHING
+
+
+def holds_words_for_nothing(cells: Iterable[str]) -> bool:
+    """Whether any of these cells, which have no spaces around them, says in a word that it is empty."""
+    return not _WORDS_FOR_NOTHING.isdisjoint(map(str.lower, cells))
 
 
 def is_address(cell: str) -> bool:

@@ -18,8 +18,8 @@ from pipeline.files.table import Table, open_table
 from pipeline.lookup.names.same_person import domain_in, same_contact
 
 NAMES = ("first_name", "last_name", "full_name")
-_MOST = {"domain": ADDRESS, "email": ADDRESS}
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+MOST_CHARS = {"domain": ADDRESS, "email": ADDRESS}
+CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _INVISIBLE = "\u200b\ufeff\u2060"
 _ROW = "row"
 """What the column `field` says where no one cell is at fault."""
@@ -77,6 +77,11 @@ class ContactReader:
         check_columns(self.table, self.columns, self.preset)
         self._names = _sent_names(self.columns)
 
+    @property
+    def sent_columns(self) -> Mapping[int, str]:
+        """The columns that are sent beside our fields, by index, and their names."""
+        return self._names
+
     def place(self) -> Iterator[PlacedRow]:
         """Yield each row with what becomes of it, always the same for the same file. Notes below are left out."""
         self.counts = counts = Counts()
@@ -106,14 +111,18 @@ class ContactReader:
                 contact[name] = cells[index].strip()
         return contact
 
+    def fault(self, row: Row) -> Rejected | None:
+        """Why a row that is not blank can't be used; None if it can."""
+        return Rejected(_ROW, row.problem) if row.problem else self._rejected(row, self._fields(row))
+
     def _placed(self, row: Row, seen: dict[bytes, int]) -> PlacedRow:
         fields = {} if row.problem else self._fields(row)
-        rejected = Rejected(_ROW, row.problem) if row.problem else self._rejected(row, fields)
+        rejected = self.fault(row)
         if rejected:
             self.counts.rejected += 1
             self.counts.fields_at_fault[rejected] += 1
             return PlacedRow(row, rejected=rejected)
-        number = seen.setdefault(_key(fields, self.preset), len(seen))
+        number = seen.setdefault(key_of(fields, self.preset), len(seen))
         is_new = number == self.counts.contacts
         self.counts.contacts += is_new
         self.counts.repeated += not is_new
@@ -122,7 +131,7 @@ class ContactReader:
     def _fields(self, row: Row) -> Contact:
         if self._read is None or self._read[0] is not row:
             cells = row.cells
-            self._read = row, {name: _clean(name, cells[index]) for name, index in self.columns.fields.items()}
+            self._read = row, {name: clean(name, cells[index]) for name, index in self.columns.fields.items()}
         return self._read[1]
 
     def _rejected(self, row: Row, fields: Contact) -> Rejected | None:
@@ -140,14 +149,20 @@ class ContactReader:
 
 
 def open_contacts(
-    path: Path, preset: str = "full_pipeline", mapping: Mapping[str, str] | None = None, encoding: str | None = None
+    path: Path,
+    preset: str = "full_pipeline",
+    mapping: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+    *,
+    called: str | None = None,
 ) -> ContactReader:
     """Find out how to read a file of contacts. `mapping` gives fields the headings of their columns.
 
-    Raises `UnusableFile`.
+    Messages have the name of the path, unless the file is `called` otherwise. Raises `UnusableFile`.
     """
     chosen = mapping or {}
-    table = open_table(path, encoding, frozenset(heading.strip() for heading in chosen.values()))
+    known = frozenset(heading.strip() for heading in chosen.values())
+    table = open_table(path, encoding, known, called=called)
     return ContactReader(table, recognise(table.header, table.sample(), chosen), preset)
 
 
@@ -172,7 +187,8 @@ def check_columns(table: Table, columns: Columns, preset: str) -> None:
     raise UnusableFile(" ".join(sentences))
 
 
-def _clean(name: str, cell: str) -> str:
+def clean(name: str, cell: str) -> str:
+    """A cell as the value of a field: without what is around it; empty if it says that there is nothing."""
     text = cell.strip()
     if not text.isascii():
         text = text.strip(_INVISIBLE).strip()
@@ -190,10 +206,10 @@ def _clean(name: str, cell: str) -> str:
 
 def _faults(fields: Mapping[str, str], preset: str) -> Iterator[Rejected]:
     for name, value in fields.items():
-        most = _MOST.get(name, NAME).most
+        most = MOST_CHARS.get(name, NAME).most
         if len(value) > most:
             yield Rejected(name, f"it has more than {most} characters: shorten it")
-        if not value.isprintable() and _CONTROLS.search(value):
+        if not value.isprintable() and CONTROLS.search(value):
             yield Rejected(name, "it holds control characters: remove them")
     if fields.get("email"):
         return
@@ -217,7 +233,7 @@ def _faults_of_company(fields: Mapping[str, str]) -> Iterator[Rejected]:
         yield Rejected("domain", "it holds no domain name: give one such as company.example, or an email")
 
 
-def _key(fields: Mapping[str, str], preset: str) -> bytes:
+def key_of(fields: Mapping[str, str], preset: str) -> bytes:
     """Rows with the same key are one contact: the same person, or for a preset that only verifies the same address."""
     same = same_contact(fields, by_address=preset != "full_pipeline")
     return blake2b(same.encode("utf-8", "replace"), digest_size=12).digest()

@@ -74,10 +74,13 @@ def damaged(name: str) -> UnusableFile:
     return UnusableFile(f"{name} is damaged or cut off: copy or download it again.")
 
 
-def open_source(path: Path) -> Source:
-    """Open a file, or keep what comes from a pipe in a temporary one. Raises `UnusableFile`."""
+def open_source(path: Path, name: str | None = None) -> Source:
+    """Open a file, or keep what comes from a pipe in a temporary one. Raises `UnusableFile`.
+
+    `name` is how messages call it, unless that is the name of the path.
+    """
     if not _is_pipe(path):
-        return Source(path, path.name)
+        return Source(path, name or path.name)
     try:
         spool = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it lives as long as the source
         with path.open("rb") as pipe:
@@ -85,7 +88,7 @@ def open_source(path: Path) -> Source:
         spool.flush()
     except OSError as error:
         raise UnusableFile(f"{path} can't be read: {error.strerror}.") from error
-    return Source(Path(spool.name), path.name, spool)
+    return Source(Path(spool.name), name or path.name, spool)
 
 
 def _is_pipe(path: Path) -> bool:

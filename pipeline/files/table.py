@@ -72,12 +72,14 @@ class RawRows:
         return find_layout(self.stream(), self.source.name, known)
 
 
-def open_table(path: Path, encoding: str | None = None, known: frozenset[str] = frozenset()) -> Table:
+def open_table(
+    path: Path, encoding: str | None = None, known: frozenset[str] = frozenset(), *, called: str | None = None
+) -> Table:
     """Find out how to read a file. `encoding` and the headings in `known` are the user's word.
 
-    Raises `UnusableFile`.
+    Messages have the name of the path, unless the file is `called` otherwise. Raises `UnusableFile`.
     """
-    raw = open_rows(path, encoding)
+    raw = open_rows(path, encoding, called=called)
     name = raw.source.name
     layout = raw.layout(known)
     if layout is None:
@@ -96,9 +98,9 @@ def open_table(path: Path, encoding: str | None = None, known: frozenset[str] = 
     )
 
 
-def open_rows(path: Path, encoding: str | None = None) -> RawRows:
+def open_rows(path: Path, encoding: str | None = None, *, called: str | None = None) -> RawRows:
     """Find out how to read a file, not what its columns are. Raises `UnusableFile`."""
-    source = open_source(path)
+    source = open_source(path, called)
     return _READERS[source.kind()](source, encoding)
 
 

@@ -18,6 +18,7 @@ from pipeline.lookup.providers.source import Person
 from pipeline.mail.address.syntax import normalise_domain
 from pipeline.privacy import erasure, suppressions
 from pipeline.privacy.erasure import Wanted
+from pipeline.privacy.uploads import UploadErasure
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,10 @@ def erase_people(
     suppressed = erasing.suppress() if suppress else 0
     erasing.learn()
     suppressed += erasing.suppress() if suppress else 0
+    # Uploads first, so that no further run gets the people from there; and again for contacts that only runs showed.
+    erasing.erase_from_uploads()
     contacts = erasing.erase_contacts()
+    erasing.erase_from_uploads()
     with database.transaction() as session:
         return Erased(
             erasing.erasure_id,
@@ -86,6 +90,8 @@ class _Erasing:
         for run_id, first in self._batches():
             for contact in self._found(run_id, first):
                 self.wanted.learn(contact)
+        for row in self._uploads().found():
+            self.wanted.learn(row)
 
     def erase_contacts(self) -> int:
         """Erase the people from all runs; return the number of erased contacts."""
@@ -98,6 +104,14 @@ class _Erasing:
                 erased += contacts
                 self._note_change(run_id)
         return erased
+
+    def erase_from_uploads(self) -> None:
+        """Erase the people from all uploads, also the contacts that were erased from runs."""
+        for run_id in self._uploads().erase():
+            self._note_change(run_id)
+
+    def _uploads(self) -> UploadErasure:
+        return UploadErasure(self.database, self.account_id, self.wanted)
 
     def _note_change(self, run_id: UUID) -> None:
         if run_id not in self.run_ids:

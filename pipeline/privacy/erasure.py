@@ -177,7 +177,7 @@ def erase_contacts(
         statuses = json.dumps(retracted_statuses())
         session.execute(FINISH, of_them | {"reason": Reason.SUPPRESSED.value, "statuses": statuses})
     recount_waiting(session, run_id, of_them["positions"])
-    _void_exports(session, run)
+    void_files(session, run)
     add_event(session, run_id, EventKind.ERASED, erasure_id=str(erasure_id), contacts=len(positions))
     return touch_run(session, run_id, 0), len(positions)
 
@@ -242,7 +242,7 @@ def _answers_about(session: Session, account_id: UUID, wanted: Wanted) -> Iterat
             yield row.provider, row.question, row.answered_at is not None
 
 
-def _void_exports(session: Session, run: Run) -> None:
+def void_files(session: Session, run: Run) -> None:
     """Void the export files, which may contain erased data. A compile task that writes files has to start again."""
     void_exports(session, run)
     compiling = select(RunChunk.number, RunChunk.token).where(

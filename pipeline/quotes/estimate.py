@@ -9,10 +9,12 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.upload import Upload
 from models.wire import ContactIn, GoalPlan
 from pipeline.contacts import PatternCount
 from pipeline.mail.address.syntax import normalise_domain
 from pipeline.memory.domain_patterns import known_patterns
+from pipeline.uploads.contacts import contacts_by_domain
 
 RUNS = 20
 """The account's latest completed runs of the same preset count."""
@@ -60,18 +62,18 @@ class _Experience:
     contacts: int
 
 
-def expect(session: Session, account_id: UUID, plan: GoalPlan) -> Expectation:
-    """Estimate a plan. Contacts that bring an address have it already."""
-    contacts = plan.input_assets.contacts
+def expect(session: Session, account_id: UUID, plan: GoalPlan, upload: Upload | None = None) -> Expectation:
+    """Estimate a plan; `upload` has its contacts, if they are in one. Those that bring an address have it already."""
     experience = _experience(session, account_id, plan.preset)
-    domains = Counter(_domain(contact) for contact in contacts if not contact.email.strip())
-    supplied = len(contacts) - domains.total()
+    count = upload.contact_count if upload else len(plan.input_assets.contacts)
+    domains = contacts_by_domain(session, upload.id) if upload else _by_domain(plan.input_assets.contacts)
+    supplied = count - domains.total()
     with_email, verified = float(supplied), supplied * experience.verified
     for domain, patterns in _patterns(session, list(domains)):
         found, of_them_verified = shares(patterns, experience.found, experience.verified)
         with_email += domains[domain] * found
         verified += domains[domain] * found * of_them_verified
-    cost = round(len(contacts) * experience.cost, 4)
+    cost = round(count * experience.cost, 4)
     return Expectation(round(with_email), round(verified), cost, experience.contacts)
 
 
@@ -106,6 +108,10 @@ def _patterns(session: Session, domains: Sequence[str]) -> Iterator[tuple[str, S
         known = known_patterns(session, some)
         for domain in some:
             yield domain, known.get(domain, ())
+
+
+def _by_domain(contacts: Sequence[ContactIn]) -> Counter[str]:
+    return Counter(_domain(contact) for contact in contacts if not contact.email.strip())
 
 
 def _domain(contact: ContactIn) -> str:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from models.pauses import in_seconds
 from models.schema import new_id
 from models.signing_key import SigningKey
+from models.upload import Upload
 from models.wire import GoalPlan
 from pipeline.credits import RateCard
 from pipeline.errors import QuoteRefused
@@ -71,6 +72,11 @@ def read(session: Session, account_id: UUID, plan_digest: bytes, token: str) -> 
 def digest_of(plan: GoalPlan) -> bytes:
     """The SHA-256 of a plan, which is the same for a plan as it was sent and as it was returned."""
     return hashlib.sha256(plan.model_dump_json().encode()).digest()
+
+
+def digest_with_upload(plan_digest: bytes, upload: Upload) -> bytes:
+    """The digest of a plan whose contacts are in an upload: another one after it was read in another way."""
+    return hashlib.sha256(plan_digest + str(upload.reading).encode()).digest()
 
 
 def _key(session: Session) -> Row[bytes, datetime]:

@@ -23,10 +23,12 @@ from models.queries import exports_of_run
 from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import end_of_lease, forget_exports, lock_run, touch_run
+from models.upload import Upload
 from pipeline.errors import LeaseLost, RunStateConflict, UnknownRun
 from pipeline.results.artifacts import add_artifacts, retract_exports
 from pipeline.results.exports import ExportFile, FileSpec
 from pipeline.results.formats import check_size
+from pipeline.results.own_rows import files_of_upload
 from pipeline.results.wanted import ALL, artifacts_in, exports_in
 
 _Statement = TypeVar("_Statement", bound=Executable)
@@ -109,7 +111,14 @@ def missing_files(session: Session, run: Run) -> list[FileSpec]:
     """The files that a finished run is to have and has not: exports, and artifacts whose files became void."""
     all_contacts = session.get(Artifact, (run.id, ALL), populate_existing=True)
     is_void = all_contacts is not None and all_contacts.storage_key is None
-    return [*exports_in(missing_formats(session, run)), *(artifacts_in(run.export_formats) if is_void else ())]
+    return [*exports_in(missing_formats(session, run)), *(artifacts_of_run(session, run) if is_void else ())]
+
+
+def artifacts_of_run(session: Session, run: Run) -> list[FileSpec]:
+    """The files of a completed run beside its exports."""
+    upload = session.get(Upload, run.upload_id, populate_existing=True) if run.upload_id else None
+    of_upload = files_of_upload(upload, run.export_formats) if upload else []
+    return [*artifacts_in(run.export_formats), *of_upload]
 
 
 def lease_export(session: Session, run_id: UUID, worker: str, seconds: float) -> ExportLease | None:

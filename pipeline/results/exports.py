@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 from models.artifact import EXPORT
 from models.queries import ResultRow
-from pipeline.results.formats import FORMATS
+from pipeline.results.formats import FORMATS, Format
 from pipeline.results.rows import RESULT_COLUMNS, Table
 
 PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
@@ -33,6 +33,8 @@ class FileSpec(NamedTuple):
     format: str
     select: Callable[[Sequence[ResultRow]], Sequence[ResultRow]] | None = None
     result_columns: Sequence[str] = RESULT_COLUMNS
+    make: Callable[[Table], Format] | None = None
+    """Makes the bytes of a file of other rows than result rows."""
 
     @property
     def name(self) -> str:
@@ -147,7 +149,8 @@ class _UnfinishedFile:
 
     def __init__(self, directory: Path, run_id: UUID, spec: FileSpec, table: Table) -> None:
         self._run_id, self._spec = run_id, spec
-        self._format = FORMATS[spec.format].make(replace(table, result_columns=spec.result_columns))
+        make = spec.make or FORMATS[spec.format].make
+        self._format = make(replace(table, result_columns=spec.result_columns))
         self._unfinished = f"{run_id}/.{spec.name}.{uuid4().hex}"
         self._path = directory / self._unfinished
         self._digest = hashlib.sha256()

@@ -20,13 +20,15 @@ from models.pauses import in_seconds
 from models.run import Run
 from models.run_stage import RunStage
 from models.schema import new_id
+from models.upload import Upload
 from models.wire import ContactIn, GoalPlan, IdempotencyKey
 from pipeline.credits import RateCard, charge, require_credits
 from pipeline.errors import IdempotencyConflict, InvalidInput, QuoteRefused, UnknownAccount
-from pipeline.quotes.tokens import digest_of, read
+from pipeline.quotes.tokens import digest_of, digest_with_upload, read
 from pipeline.results.formats import check_size
 from pipeline.runs.work_order import WorkOrder
 from pipeline.stages import stages_of
+from pipeline.uploads.contacts import insert_contacts, usable_upload
 
 NEVER_SENT_AFTER_S = 5
 """Seconds until the sweeper sends a run's chain, if its creator did not."""
@@ -60,29 +62,30 @@ def create_run(
     is never done, the sweeper does it some seconds later. The operator's rate card is `RateCard.of(load_settings())`.
     A `quote_token` holds the rates of its quote instead.
 
-    Raises `InvalidInput`, `UnknownAccount`, `InsufficientCredits`, `QuoteRefused`,
+    Raises `InvalidInput`, `UnknownAccount`, `InsufficientCredits`, `QuoteRefused`, `UnknownUpload`, `UploadConflict`,
     and `IdempotencyConflict` when the key was used with another body.
     """
     _check_key(idempotency_key)
-    check_formats(plan)
+    check_formats(plan, len(plan.input_assets.contacts))
     # Before the first statement: for a large plan this takes seconds, in which the transaction would be idle.
-    extra_columns, plan_digest = _extra_columns(plan.input_assets.contacts), b""
     order = WorkOrder.of(plan.input_assets.contacts, plan.preset)
+    columns, plan_digest = _columns_of(plan.input_assets.contacts, order), b""
     if idempotency_key or quote_token:
         plan_digest = digest_of(plan)
     digest = _request_digest(plan_digest, quote_token) if idempotency_key else None
     _check_account(session, account_id)
-    columns: dict[str, Any] = {
-        "extra_columns": extra_columns,
-        "charged_contacts": order.charged,
-        "repeats": order.repeats,
-        "idempotency_key": idempotency_key,
-        "request_digest": digest,
-    }
+    columns |= {"idempotency_key": idempotency_key, "request_digest": digest}
+    upload_id = plan.input_assets.upload_id
+    # The answer to a repeated request is its run, whatever became of the quote and of the upload.
+    looks_first = quote_token or upload_id
+    if looks_first and (earlier := _earlier_run(session, account_id, idempotency_key, digest)):
+        return earlier
+    if upload_id:
+        upload = usable_upload(session, account_id, upload_id, plan.preset)
+        check_formats(plan, upload.contact_count)
+        columns |= _columns_of_upload(upload)
+        plan_digest = digest_with_upload(plan_digest, upload)
     if quote_token:
-        # Before the quote is looked at: the answer to a repeated request is its run, whatever became of the quote.
-        if earlier := _earlier_run(session, account_id, idempotency_key, digest):
-            return earlier
         quote = read(session, account_id, plan_digest, quote_token)
         rate_card, columns["quote_id"] = quote.rates, quote.id
     run = _insert_run(session, account_id, plan, rate_card, columns)
@@ -93,7 +96,10 @@ def create_run(
     allow_time_for(session, run.contact_count)
     require_credits(session, run)
     _insert_stages(session, run)
-    _copy_contacts(session, run.id, plan.input_assets.contacts, order)
+    if upload_id:
+        insert_contacts(session, run.id, upload_id)
+    else:
+        _copy_contacts(session, run.id, plan.input_assets.contacts, order)
     add_event(session, run.id, EventKind.CREATED, contacts=run.contact_count, preset=run.preset)
     charge(session, run)
     return CreatedRun(run.id, run.preset, is_new=True)
@@ -121,16 +127,15 @@ def _check_key(idempotency_key: str | None) -> None:
         raise InvalidInput(f"The Idempotency-Key must be 1 to {most} printable ASCII characters: change it.") from error
 
 
-def check_formats(plan: GoalPlan) -> None:
+def check_formats(plan: GoalPlan, contacts: int) -> None:
     """Raise `InvalidInput` if a format that the plan asks for can't hold so many contacts."""
     for name in plan.output.export_formats:
-        check_size(name, len(plan.input_assets.contacts))
+        check_size(name, contacts)
 
 
 def _insert_run(
     session: Session, account_id: UUID, plan: GoalPlan, rates: RateCard, columns: Mapping[str, Any]
 ) -> Run | None:
-    contacts = plan.input_assets.contacts
     statement = (
         insert(Run)
         .values(
@@ -138,7 +143,6 @@ def _insert_run(
             account_id=account_id,
             pipeline_id=plan.pipeline_id,
             preset=plan.preset,
-            contact_count=len(contacts),
             required_fields=plan.output.required_fields,
             preview_rows=plan.output.preview_rows,
             export_formats=plan.output.export_formats,
@@ -171,8 +175,23 @@ def _request_digest(plan_digest: bytes, quote_token: str | None) -> bytes:
     return hashlib.sha256(plan_digest + quote_token.encode()).digest() if quote_token else plan_digest
 
 
-def _extra_columns(contacts: Sequence[ContactIn]) -> list[str]:
-    return list(dict.fromkeys(name for contact in contacts for name in contact.model_extra or {}))
+def _columns_of(contacts: Sequence[ContactIn], order: WorkOrder) -> dict[str, Any]:
+    further = dict.fromkeys(name for contact in contacts for name in contact.model_extra or {})
+    return {
+        "extra_columns": list(further),
+        "contact_count": len(contacts),
+        "charged_contacts": order.charged,
+        "repeats": order.repeats,
+    }
+
+
+def _columns_of_upload(upload: Upload) -> dict[str, Any]:
+    return {
+        "upload_id": upload.id,
+        "extra_columns": upload.extra_columns,
+        "contact_count": upload.contact_count,
+        "charged_contacts": upload.contact_count,
+    }
 
 
 def _insert_stages(session: Session, run: Run) -> None:

@@ -36,6 +36,7 @@ from pipeline.results.exports import has_exports, remove_exports
 from pipeline.results.links import Links
 from pipeline.runs import live_state
 from pipeline.runs.trouble import fault_of, place_of
+from pipeline.uploads import expiry
 from settings import Settings
 from worker.process import REDIS_TIMEOUT_S, freshness_of
 
@@ -80,7 +81,36 @@ def expire_due(expirer: Expirer) -> bool:
     _delete_all(expirer, delete_answers, days)
     _delete_all(expirer, delete_verifications, min(days, freshness_of(expirer.settings).longest))
     _delete_all(expirer, delete_lookups, min(days, FRESH_DAYS))
+    _expire_uploads(expirer)
     return all(succeeded)
+
+
+def _expire_uploads(expirer: Expirer) -> None:
+    """After the runs: an upload that only they used expires with them."""
+    with expirer.database.transaction() as session:
+        discarded, used = expiry.discard_expired(session), expiry.with_needless_bytes(session)
+    for upload_id in used:
+        if _delete_of_upload(expirer, upload_id, expiry.delete_pieces):
+            with expirer.database.transaction() as session:
+                expiry.note_deleted_bytes(session, upload_id)
+    for upload_id in discarded:
+        if all(_delete_of_upload(expirer, upload_id, each) for each in (expiry.delete_pieces, expiry.delete_rows)):
+            with expirer.database.transaction() as session:
+                expiry.delete_upload(session, upload_id)
+            log.info("upload %s: it has expired and is deleted", upload_id)
+
+
+def _delete_of_upload(
+    expirer: Expirer, upload_id: UUID, delete_batch: Callable[[Session, UUID, int], int | None]
+) -> bool:
+    """Delete what an upload has, batch by batch; return whether all is gone."""
+    last: int | None = -1
+    while last is not None:
+        if expirer.stopping.is_set():
+            return False
+        with expirer.database.transaction() as session:
+            last = delete_batch(session, upload_id, last)
+    return True
 
 
 def _delete_all(expirer: Expirer, delete_batch: Callable[[Session, float], int], days: float) -> None:

@@ -69,6 +69,7 @@ def values_of(ids: Mapping[str, Any], edge: int) -> dict[str, list[Any]]:
     outcome = {"position": position, "status": "found", "reason": "input", "email": "a@alpha.test", "score": 1}
     known = {"address": "00" * 32, "person": "00" * 32, "status": "valid", "reason": "", "score": 1}
     one = dict(ids) | {
+        "upload_id": ids["run_id"], "start": edge, "content": b"x", "line": ",", "rows": [position],
         "stage": LOOKUP, "earlier_stage": VERIFY, "finding": LOOKUP, "judging": VERIFY,
         "stages": [LOOKUP], "statuses": "{}", "reason": "suppressed", "kind": "resent",
         "positions": [position], "domains": ["alpha.test"], "may_pass": ["greylisted"], "lock": edge, "days": 30,
