@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
+from anyio import from_thread
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
@@ -78,7 +79,7 @@ def download(
         else:
             export, owner = _owned(session, known_id, asset_id, account_id), None
     if owner:
-        count_request(request, owner)
+        from_thread.run(count_request, request, owner)
     return _answer(request, export)
 
 

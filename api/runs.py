@@ -6,7 +6,6 @@ import re
 from typing import Annotated
 from uuid import UUID
 
-import redis
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from api.access import AccountId
@@ -17,7 +16,6 @@ from api.resources import Resources, database_of, redis_of, settings_of
 from api.slots import CANCEL, CHANGE, LIST
 from models.bounds import RESULTS
 from models.queries import events_of_run, run_of_account
-from models.run import Run
 from models.wire import (
     EmailStatus,
     ErrorBody,
@@ -68,16 +66,6 @@ def create(
     return _accepted(run_by_size(request, body, _create, account_id, idempotency_key))
 
 
-@runs.get("/runs/{run_id}", response_model=RunState)
-def read(request: Request, account_id: AccountId, run_id: str) -> Response:
-    """The state of a run."""
-    with database_of(request).transaction() as session:
-        run = run_of_account(session, run_id_of(run_id), account_id)
-    if run is None:
-        raise UnknownRun.with_this_id()
-    return Response(_live_copy(request, run) or _from_rows(request, run), media_type="application/json")
-
-
 @runs.post("/runs/{run_id}/cancel", response_model=RunState, dependencies=[CANCEL])
 def cancel(request: Request, account_id: AccountId, run_id: str) -> Response:
     """Cancel a pending or running run. What was found is kept; the rest is credited back."""
@@ -119,9 +107,9 @@ def add_exports(
     return Response(state.body, 202, media_type="application/json")
 
 
-@runs.get("/runs/{run_id}/events", dependencies=[LIST])
-def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
-    """The events of a run, oldest first."""
+@runs.get("/runs/{run_id}/timeline", dependencies=[LIST])
+def timeline(request: Request, account_id: AccountId, run_id: str) -> Timeline:
+    """The whole history of a run, oldest event first."""
     known_id = run_id_of(run_id)
     with database_of(request).transaction() as session:
         if run_of_account(session, known_id, account_id) is None:
@@ -180,20 +168,3 @@ def run_id_of(text: str) -> UUID:
         return UUID(text)
     except ValueError as error:
         raise UnknownRun.with_this_id() from error
-
-
-def _live_copy(request: Request, run: Run) -> str | None:
-    try:
-        return live_state.fetch(redis_of(request), run)
-    except redis.RedisError as error:
-        log.warning("run %s: read from Postgres: %s", run.id, type(error).__name__)
-        return None
-
-
-def _from_rows(request: Request, run: Run) -> str:
-    """Build the state from its rows, and put the live copy back into Redis for later readers."""
-    with database_of(request).transaction() as session:
-        fresh = session.get_one(Run, run.id)
-        state = live_state.build(session, fresh, Links.of(settings_of(request)))
-    live_state.publish(redis_of(request), state, settings_of(request).live_state_seconds)
-    return state.body

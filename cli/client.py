@@ -173,7 +173,7 @@ class ApiClient:
 
     def read_events(self, run_id: str) -> list[dict[str, Any]]:
         """Return the timeline of a run, oldest event first. Raises `ApiError`."""
-        events: list[dict[str, Any]] = self._object("GET", f"{_path_of(run_id)}/events", "events")["events"]
+        events: list[dict[str, Any]] = self._object("GET", f"{_path_of(run_id)}/timeline", "events")["events"]
         return events
 
     def change_suppressions(self, action: str, entries: Sequence[str]) -> dict[str, Any]:
