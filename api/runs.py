@@ -1,4 +1,4 @@
-"""Routes for runs: create, read, cancel, retry, download."""
+"""Routes for runs: create, list, cancel, retry, export, and read what came of them."""
 
 import json
 import logging
@@ -7,6 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import AwareDatetime
 
 from api.access import AccountId
 from api.bodies import Body, parse_run_request
@@ -14,18 +15,22 @@ from api.document import body_of
 from api.process_pool import run_by_size
 from api.resources import Resources, database_of, redis_of, settings_of
 from api.slots import CANCEL, CHANGE, LIST
-from models.bounds import RESULTS
+from models.bounds import RESULTS, RUNS
 from models.queries import events_of_run, run_of_account
 from models.wire import (
     EmailStatus,
     ErrorBody,
     ExportFormat,
     IdempotencyKey,
+    Preset,
     ResultsPage,
     RunAccepted,
     RunAcceptedPreview,
+    RunInList,
     RunRequest,
+    RunsPage,
     RunState,
+    Status,
     Timeline,
     TimelineEvent,
 )
@@ -37,6 +42,7 @@ from pipeline.results.pages import as_json, read_page
 from pipeline.runs import live_state
 from pipeline.runs.create import CreatedRun, create_run
 from pipeline.runs.lifecycle import cancel as cancel_run
+from pipeline.runs.listing import ListedRun, Place, Wanted, list_runs
 from pipeline.runs.retry import retry_run
 from worker.dispatch import broker_may_be_away, send_chain, send_export
 
@@ -64,6 +70,25 @@ def create(
 ) -> RunAccepted:
     """Create and enqueue a run."""
     return _accepted(run_by_size(request, body, _create, account_id, idempotency_key))
+
+
+@runs.get("/runs", dependencies=[LIST])
+def list_of_runs(
+    request: Request,
+    account_id: AccountId,
+    status: Status | None = None,
+    preset: Preset | None = None,
+    since: Annotated[AwareDatetime | None, Query(description="Only runs that were created then or later")] = None,
+    after: Annotated[str, Query(pattern="^([0-9]{1,17}-[0-9a-f]{32})?$", description="`next` of a page")] = "",
+    limit: Annotated[int, Query(ge=1, le=RUNS.most)] = 100,
+) -> RunsPage:
+    """The account's runs, newest first, page by page."""
+    wanted, place = Wanted(status, preset, since), Place.parse(after) if after else None
+    with database_of(request).transaction() as session:
+        listed = list_runs(session, account_id, wanted, place, limit)
+    return RunsPage(
+        runs=[_in_list(each) for each in listed], next=str(listed[-1].place) if len(listed) == limit else None
+    )
 
 
 @runs.post("/runs/{run_id}/cancel", response_model=RunState, dependencies=[CANCEL])
@@ -136,6 +161,23 @@ def results(
         page = read_page(session, run, int(after) if after else -1, status, limit)
     head = json.dumps({"status": run.status, "next": None if page.next is None else str(page.next)})
     return Response(f'{head[:-1]}, "results": {as_json(page.rows, run.extra_columns)}}}', media_type="application/json")
+
+
+def _in_list(listed: ListedRun) -> RunInList:
+    run = listed.run
+    counts = run.preview.get("delivered_counts", {})
+    return RunInList(
+        run_id=run.id,
+        status=run.status,
+        preset=run.preset,
+        percent=listed.percent,
+        contacts=run.contact_count,
+        delivered_contacts=counts.get("delivered_contacts"),
+        verified_emails=counts.get("verified_emails"),
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+        retry_of=run.retry_of,
+    )
 
 
 def _accepted(created: CreatedRun) -> RunAccepted:

@@ -156,17 +156,17 @@ def test_each_answer_says_how_many_requests_are_left(client: Client, finished_ru
 def test_a_stream_tells_the_states_of_a_run_and_its_steps_to_the_end(client: Client, population: Population) -> None:
     run_id = client.create(population.crowd[30:90])
 
-    told = list(stream(client, run_id))
+    events = list(stream(client, run_id))
 
-    states = [event.data for event in told if event.kind == "state"]
+    states = [event.data for event in events if event.kind == "state"]
     percents = [state["progress"]["percent"] for state in states]
     assert percents == sorted(percents)
     assert states[-1] == client.api.read_run(run_id)
-    steps = [event.data["kind"] for event in told if event.kind == "timeline"]
+    steps = [event.data["kind"] for event in events if event.kind == "timeline"]
     assert steps[:2] == ["created", "started"]
     assert steps.count("stage_completed") == 2
     assert steps[-1] == "completed"
-    assert told[-1].kind == "end"
+    assert events[-1].kind == "end"
 
 
 def test_a_stream_goes_on_behind_the_last_step_that_was_seen(client: Client, finished_run: str) -> None:
@@ -189,11 +189,11 @@ def test_a_stream_of_which_all_was_seen_has_no_content_so_that_browsers_do_not_c
 
 
 def test_a_stream_shows_a_change_at_once(client: Client, waiting_run: str) -> None:
-    told = stream(client, waiting_run)
-    first = next(event for event in told if event.kind == "state")
+    events = stream(client, waiting_run)
+    first = next(event for event in events if event.kind == "state")
     canceller = soon(lambda: client.api.cancel_run(waiting_run))
 
-    second = next(event for event in told if event.kind == "state")
+    second = next(event for event in events if event.kind == "state")
 
     canceller.join()
     assert (first.data["status"], second.data["status"]) == ("pending", "cancelled")
@@ -202,15 +202,15 @@ def test_a_stream_shows_a_change_at_once(client: Client, waiting_run: str) -> No
 def test_a_stream_whose_key_is_revoked_ends_within_five_seconds(
     client: Client, waiting_run: str, stack_database: Database
 ) -> None:
-    told = stream(client, waiting_run)
-    next(event for event in told if event.kind == "state")
+    events = stream(client, waiting_run)
+    next(event for event in events if event.kind == "state")
     with stack_database.transaction() as session:
         session.execute(
             text("UPDATE api_keys SET revoked_at = now() WHERE account_id = :id"), {"id": client.account.account_id}
         )
 
     began = time.monotonic()
-    (refusal,) = list(told)
+    (refusal,) = list(events)
 
     assert refusal.kind == "refused"
     assert "not valid" in refusal.data["detail"]
