@@ -1,30 +1,20 @@
 """Who sends a request, and whether they may: API key, subscription, rate limit."""
 
-import logging
 from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
-import redis
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import APIKeyQuery, HTTPBearer
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.live import live_of
-from api.live.redis_batches import SECONDS
-from api.resources import settings_of
+from api.live.rate_limit import count_request
 from models.status import SubscriptionStatus
 
 NOT_PAID = "This account has no active paid subscription: renew it, then try again."
 REFUSALS: Mapping[str, str] = {
     SubscriptionStatus.SUSPENDED: "This account is suspended: ask its operator to resume it, then try again.",
 }
-
-RATE_LIMIT = "growth.rate_limit"
-"""Where a request's scope has the headers that say how many are left."""
-
-log = logging.getLogger(__name__)
 
 BEARER = HTTPBearer(description="An API key, as `growth account create` shows it", auto_error=False)
 """For the OpenAPI document only. `_bearer_key` reads the key, and its error says what to do without one."""
@@ -79,37 +69,3 @@ def _bearer_key(request: Request) -> str:
 
 def _unauthorized(sentence: str) -> HTTPException:
     return HTTPException(401, sentence, {"WWW-Authenticate": "Bearer"})
-
-
-async def count_request(request: Request, account_id: UUID) -> None:
-    """Count the requests of a minute, which begins with the account's first one. Without Redis nothing is limited."""
-    try:
-        counted = await live_of(request).batches.count(account_id)
-    except redis.RedisError as error:
-        log.warning("requests are not counted: %s", type(error).__name__)
-        return
-    most, wait = settings_of(request).requests_per_minute, max(1, counted.left)
-    request.scope[RATE_LIMIT] = {
-        "RateLimit-Policy": f'"requests";q={most};w={SECONDS}',
-        "RateLimit": f'"requests";r={max(0, most - counted.number)};t={wait}',
-    }
-    if counted.number > most:
-        sentence = f"More than {most} requests in a minute: wait {wait} seconds. `Retry-After` says when to try again."
-        raise HTTPException(429, sentence, {"Retry-After": str(wait)})
-
-
-class ShowRateLimit:
-    """Middleware that says in each answer how many requests are left (draft-ietf-httpapi-ratelimit-headers)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application, and add the headers if the request was counted."""
-
-        async def add_and_send(message: Message) -> None:
-            if message["type"] == "http.response.start" and RATE_LIMIT in scope:
-                MutableHeaders(scope=message).update(scope[RATE_LIMIT])
-            await send(message)
-
-        await self._app(scope, receive, add_and_send)

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api.access import ShowRateLimit
 from api.credits import credits_of_account
 from api.document import add_document
 from api.downloads import downloads
@@ -14,6 +13,8 @@ from api.erasures import erasures
 from api.errors import add_error_handlers
 from api.health import LastCheck, health
 from api.live import running_live
+from api.live.plain_reads import PlainReads
+from api.live.rate_limit import ShowRateLimit
 from api.process_pool import process_limiter
 from api.quotes import quotes
 from api.resources import open_resources
@@ -51,6 +52,7 @@ def create_app() -> FastAPI:
     app.include_router(erasures)
     app.include_router(health)
     add_document(app, settings.public_url)
+    app.add_middleware(PlainReads)
     add_error_handlers(app)
     app.add_middleware(ShowRateLimit)
     return app

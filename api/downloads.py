@@ -12,7 +12,8 @@ from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
-from api.access import AccountOrLink, count_request
+from api.access import AccountOrLink
+from api.live.rate_limit import count_request
 from api.resources import database_of, settings_of
 from api.runs import ERRORS, run_id_of
 from models.artifact import EXPORT, Artifact

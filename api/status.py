@@ -1,24 +1,22 @@
 """Routes that are read all the time: the state of a run, once, at its next change, or as a stream."""
 
 import asyncio
-import time
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from api.access import AccountId, Caller, count_request
+from api.access import AccountId, Caller
 from api.live import live_of
+from api.live.rate_limit import count_request
 from api.live.redis_batches import Copy
+from api.live.state_answers import etag_of, headers_of, is_final
 from api.runs import ERRORS, run_id_of
-from api.streams import is_final, steps_after, stream_of
+from api.streams import steps_after, stream_of
 from models.wire import RunState
 
 LONGEST_WAIT_S = 60
-SLOWEST_ADVICE_S = 15
-ADVICE_SHARE = 20
-"""A client that reads a twentieth of a run's age apart learns of its end early enough."""
 MOST_WATCHERS = 2_500
 """Streams, and requests that wait for a change, that an account may have open at a process."""
 
@@ -44,9 +42,7 @@ async def read(
     if wait and not is_final(state) and (has_it or not if_none_match):
         state = await _next_state(request, account_id, known_id, state, wait)
         has_it = etag_of(state) in if_none_match
-    headers = {"ETag": etag_of(state), "Cache-Control": "private, no-cache"}
-    if not is_final(state):
-        headers["Retry-After"] = str(advice(known_id))
+    headers = headers_of(known_id, state)
     return (
         Response(status_code=304, headers=headers) if has_it else Response(state.body, 200, headers, "application/json")
     )
@@ -103,14 +99,3 @@ def _check_place(request: Request, account_id: UUID) -> None:
     if live_of(request).watching.watchers_of(account_id) >= MOST_WATCHERS:
         sentence = f"{MOST_WATCHERS} streams and waiting requests of your account are open here: close some first."
         raise HTTPException(429, sentence, {"Retry-After": "5"})
-
-
-def etag_of(state: Copy) -> str:
-    """The validator of a state. It is a weak one: the bytes may differ between releases."""
-    return f'W/"{state.version}"'
-
-
-def advice(run_id: UUID) -> int:
-    """The seconds after which to read a run again: the older it is, the more. Its id has the time of its creation."""
-    age_s = time.time() - (run_id.int >> 80) / 1000
-    return max(1, min(SLOWEST_ADVICE_S, int(age_s / ADVICE_SHARE)))

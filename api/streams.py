@@ -13,12 +13,12 @@ from fastapi.sse import format_sse_event
 from api.access import known_account
 from api.live import live_of
 from api.live.redis_batches import Copy
+from api.live.state_answers import is_final
 from api.resources import database_of
 from models.events import EventKind
 from models.postgres_errors import PostgresUnavailable
 from models.queries import events_after
 from models.run_event import RunEvent
-from models.status import TERMINAL_RUN_STATUSES
 from models.wire import TimelineEvent
 
 CHECK_KEY_EACH_S = 2.0
@@ -31,12 +31,6 @@ STEPS = [
     if not kind.value.startswith("chunk_") and kind not in (EventKind.LEASE_LOST, EventKind.RESENT)
 ]
 """What a stream tells of a run's history. Chunks are for operators, who read the timeline."""
-
-
-def is_final(state: Copy) -> bool:
-    """Whether a state is that of a run that has ended."""
-    # A state begins {"run_id":"…","status":"…"
-    return state.body.split(b'"', 8)[7].decode() in TERMINAL_RUN_STATUSES
 
 
 async def steps_after(request: Request, run_id: UUID, seen: int) -> Sequence[RunEvent]:

@@ -43,6 +43,11 @@ class Accounts:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._looking: dict[bytes, asyncio.Task[KnownAccount | None]] = {}
 
+    def fresh(self, key: str) -> KnownAccount | None:
+        """The account of a key, if it is known well enough to ask nobody."""
+        known = self._known.get(hash_api_key(key))
+        return known.account if known and time.monotonic() - known.at < RENEW_S else None
+
     async def of_key(self, key: str) -> KnownAccount | None:
         """The account of a key that is valid. Raises `PostgresUnavailable`."""
         digest = hash_api_key(key)

@@ -47,19 +47,19 @@ class RedisBatches:
         self._next = _Batch()
         self._asking: asyncio.Task[None] | None = None
 
-    async def count(self, account_id: UUID) -> Counted:
-        """Count a request of an account. Raises `redis.RedisError`."""
+    def count(self, account_id: UUID) -> "asyncio.Future[Counted]":
+        """Count a request of an account. The future may raise `redis.RedisError`."""
         counted: asyncio.Future[Counted] = asyncio.get_running_loop().create_future()
         self._next.counts[account_id].append(counted)
         self._ask()
-        return await counted
+        return counted
 
-    async def copy_of(self, account_id: UUID, run_id: UUID) -> Copy | None:
-        """The live copy of an account's run; None if there is none. Raises `redis.RedisError`."""
+    def copy_of(self, account_id: UUID, run_id: UUID) -> "asyncio.Future[Copy | None]":
+        """The live copy of an account's run; None if there is none. The future may raise `redis.RedisError`."""
         copy: asyncio.Future[Copy | None] = asyncio.get_running_loop().create_future()
         self._next.copies[account_id, run_id].append(copy)
         self._ask()
-        return await copy
+        return copy
 
     def _ask(self) -> None:
         if self._asking is None:

@@ -59,6 +59,19 @@ class States:
         known.version = max(known.version, copy.version)
         return copy
 
+    def floor_of(self, account_id: UUID, run_id: UUID) -> int | None:
+        """The version below which no copy of a run is good; None if only Postgres can tell."""
+        known, now = self._known.get((account_id, run_id)), time.monotonic()
+        if known is None or now - known.read_at > FORGET_AFTER_S:
+            return None
+        known.read_at = now
+        return known.version
+
+    def saw(self, account_id: UUID, run_id: UUID, version: int) -> None:
+        """A reader was shown this version: none may be shown an older one."""
+        if known := self._known.get((account_id, run_id)):
+            known.version = max(known.version, version)
+
     async def keep_current(self) -> None:
         """Ask for the versions of the runs that are read, each second, until cancelled."""
         while True:

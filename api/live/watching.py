@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-import redis
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
@@ -137,12 +136,13 @@ class Watching:
         while True:
             try:
                 await self._listen_on_one_connection()
-            except* (redis.RedisError, OSError) as errors:
+            except* Exception as errors:  # noqa: BLE001 - whatever it is, those who watch look from time to time
                 log.warning("announcements of states are not heard: %s", type(errors.exceptions[0]).__name__)
             await asyncio.sleep(LISTEN_AGAIN_S)
 
     async def _listen_on_one_connection(self) -> None:
         async with self._server.pubsub() as announcements, asyncio.TaskGroup() as tasks:
+            await announcements.connect()
             subscribing = tasks.create_task(self._subscribe(announcements))
             try:
                 while True:

@@ -78,6 +78,26 @@ def test_a_state_that_did_not_change_is_not_sent_again(client: Client, finished_
     assert again.headers["ETag"] == first.headers["ETag"]
 
 
+@pytest.mark.parametrize("headers", [{}, {"If-None-Match": "known"}])
+def test_a_plain_read_is_answered_as_one_with_parameters_is(
+    client: Client, finished_run: str, waiting_run: str, headers: dict[str, str]
+) -> None:
+    for run_id in (finished_run, waiting_run):
+        known = client.http.get(path_of(run_id)).headers["ETag"]
+        given = {name: known for name in headers}
+
+        plain, with_parameters = (
+            client.http.get(path_of(run_id), params=parameters, headers=given) for parameters in ({}, {"wait": 0})
+        )
+
+        assert (plain.status_code, plain.content) == (with_parameters.status_code, with_parameters.content)
+        assert set(plain.headers) == set(with_parameters.headers)
+        differ = {"date", "ratelimit"}
+        assert {name: value for name, value in plain.headers.items() if name not in differ} == {
+            name: value for name, value in with_parameters.headers.items() if name not in differ
+        }
+
+
 def test_who_waits_is_answered_at_the_next_change(client: Client, waiting_run: str) -> None:
     before = client.http.get(path_of(waiting_run))
     canceller = soon(lambda: client.api.cancel_run(waiting_run))

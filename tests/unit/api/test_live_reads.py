@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,6 +12,7 @@ from sqlalchemy import event, text
 
 from api.live import Live, running_live
 from api.live import states as states_module
+from api.live import watching as watching_module
 from api.live.accounts import RENEW_S, SERVED_S
 from api.resources import Resources, open_resources
 from models.database import Database
@@ -226,5 +227,74 @@ def test_readers_with_the_same_new_key_share_one_look_at_it(resources: Resources
             found = await asyncio.gather(*(live.accounts.of_key(owner.api_key) for _ in range(50)))
         assert {each.id for each in found if each} == {owner.account_id}
         assert len(sent) == 1
+
+    play(resources, scene)
+
+
+def test_who_watches_a_run_is_shown_what_redis_announces(
+    resources: Resources, database: Database, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching_module, "LOOK_EACH_S", 60)
+    runs = [pending_run(database) for _ in range(3)]
+
+    async def scene(live: Live) -> None:
+        async with AsyncExitStack() as watched:
+            feeds = [
+                await watched.enter_async_context(live.watching.feed(owner_of(database, each), each)) for each in runs
+            ]
+            versions = [(await feed.newer_than(-1)).version for feed in feeds]
+            for _ in range(3):
+                for place, (run_id, feed) in enumerate(zip(runs, feeds, strict=True)):
+                    with database.transaction() as session:
+                        touch_run(session, run_id, 1)
+                    version = store(database, redis_client, run_id)
+                    async with asyncio.timeout(10):
+                        assert (await feed.newer_than(versions[place])).version == version
+                    versions[place] = version
+
+    play(resources, scene)
+
+
+def test_what_is_not_announced_is_seen_all_the_same(
+    resources: Resources, database: Database, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching_module, "LOOK_EACH_S", 0.05)
+    monkeypatch.setattr(states_module, "CHECK_EACH_S", 0.05)
+    run_id = pending_run(database)
+
+    async def scene(live: Live) -> None:
+        async with live.watching.feed(owner_of(database, run_id), run_id) as feed:
+            before = await feed.newer_than(-1)
+            with database.transaction() as session:
+                touch_run(session, run_id, 1)
+            redis_client.flushdb()
+            async with asyncio.timeout(10):
+                assert (await feed.newer_than(before.version)).version > before.version
+
+    play(resources, scene)
+
+
+def test_a_run_that_nobody_watches_any_more_is_read_no_more(
+    resources: Resources, database: Database, redis_client: redis.Redis
+) -> None:
+    run_id = pending_run(database)
+    owner = owner_of(database, run_id)
+
+    async def scene(live: Live) -> None:
+        async with live.watching.feed(owner, run_id) as one, live.watching.feed(owner, run_id) as other:
+            assert one is other
+            await one.newer_than(-1)
+            assert live.watching.watchers_of(owner) == 2
+            async with asyncio.timeout(10):
+                while True:
+                    if redis_client.pubsub_numsub(live_state.channel(run_id))[0][1] == 1:
+                        break
+                    await asyncio.sleep(0.01)
+        assert live.watching.watchers_of(owner) == 0
+        async with asyncio.timeout(10):
+            while True:
+                if redis_client.pubsub_numsub(live_state.channel(run_id))[0][1] == 0:
+                    break
+                await asyncio.sleep(0.01)
 
     play(resources, scene)
