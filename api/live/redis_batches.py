@@ -84,7 +84,7 @@ class RedisBatches:
             commands.hmget(key_of(account_id, run_id), ["version", "state"])
         try:
             answers = iter(await commands.execute(raise_on_error=False))
-        except (redis.RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it is
             answers = iter([error] * (3 * len(batch.counts) + len(batch.copies)))
         for counted in batch.counts.values():
             _number(counted, next(answers), next(answers), next(answers))

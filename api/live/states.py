@@ -6,6 +6,7 @@ process remembers the newest version of the runs that are read, and asks Postgre
 
 import asyncio
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ CHECK_EACH_S = 1.0
 FORGET_AFTER_S = 10.0
 """Versions of runs that nobody reads are not asked for."""
 MOST_RUNS = 20_000
+WARN_EACH_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +51,16 @@ class States:
         self._known: OrderedDict[tuple[UUID, UUID], _Known] = OrderedDict()
         self._building: dict[UUID, asyncio.Task[LiveState]] = {}
         self._publishing: set[asyncio.Future[None]] = set()
+        self._warned_at = -math.inf
 
     async def read(self, account_id: UUID, run_id: UUID) -> Copy:
         """The state of an account's run. Raises `UnknownRun`, `PostgresUnavailable`."""
         known = await self._known_run(account_id, run_id)
         copy = await self._live_copy(account_id, run_id)
         if copy is None or copy.version < known.version:
+            copy = await self._from_rows(run_id)
+        if copy.version < known.version:
+            # Another reader's look at the rows began before that version was there.
             copy = await self._from_rows(run_id)
         known.version = max(known.version, copy.version)
         return copy
@@ -79,7 +85,13 @@ class States:
             try:
                 await self._check()
             except PostgresUnavailable as error:
-                log.warning("states are not compared: Postgres is unavailable: %s", error)
+                self._warn(f"states are not compared: Postgres is unavailable: {error}")
+
+    def _warn(self, sentence: str) -> None:
+        """Log a warning, but not one for each reader."""
+        if time.monotonic() - self._warned_at > WARN_EACH_S:
+            self._warned_at = time.monotonic()
+            log.warning("%s", sentence)
 
     async def _known_run(self, account_id: UUID, run_id: UUID) -> _Known:
         key, now = (account_id, run_id), time.monotonic()
@@ -104,7 +116,7 @@ class States:
         try:
             return await self._batches.copy_of(account_id, run_id)
         except redis.RedisError as error:
-            log.warning("run %s: read from Postgres: %s", run_id, type(error).__name__)
+            self._warn(f"states are read from Postgres: Redis is unavailable: {type(error).__name__}")
             return None
 
     async def _from_rows(self, run_id: UUID) -> Copy:

@@ -77,9 +77,8 @@ class Feed:
     async def _read_once(self) -> None:
         try:
             copy = await self._states.read(self._account_id, self._run_id)
-        except PostgresUnavailable as error:
-            log.warning("run %s: those who watch it wait: Postgres is unavailable: %s", self._run_id, error)
-            return
+        except PostgresUnavailable:
+            return  # They wait. `States` says so in the log.
         if self._latest is None or copy.version > self._latest.version:
             self._latest = copy
             self._tell()

@@ -84,7 +84,7 @@ def test_a_plain_read_is_answered_as_one_with_parameters_is(
 ) -> None:
     for run_id in (finished_run, waiting_run):
         known = client.http.get(path_of(run_id)).headers["ETag"]
-        given = {name: known for name in headers}
+        given = dict.fromkeys(headers, known)
 
         plain, with_parameters = (
             client.http.get(path_of(run_id), params=parameters, headers=given) for parameters in ({}, {"wait": 0})
