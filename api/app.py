@@ -12,11 +12,15 @@ from api.downloads import downloads
 from api.erasures import erasures
 from api.errors import add_error_handlers
 from api.health import LastCheck, health
+from api.live import running_live
+from api.live.plain_reads import PlainReads
+from api.live.rate_limit import ShowRateLimit
 from api.process_pool import process_limiter
 from api.quotes import quotes
 from api.resources import open_resources
 from api.runs import runs
 from api.slots import new_slots
+from api.status import status
 from api.suppressions import suppressions
 from api.uploads import uploads
 from models.database import check_at_start
@@ -41,6 +45,7 @@ def create_app() -> FastAPI:
     app.state.reading_limiter = process_limiter()
     app.state.slots = new_slots()
     app.state.last_check = LastCheck()
+    app.include_router(status)
     app.include_router(runs)
     app.include_router(downloads)
     app.include_router(uploads)
@@ -50,11 +55,14 @@ def create_app() -> FastAPI:
     app.include_router(erasures)
     app.include_router(health)
     add_document(app, settings.public_url)
+    app.add_middleware(PlainReads)
     add_error_handlers(app)
+    app.add_middleware(ShowRateLimit)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    yield
+    async with running_live(app.state.resources) as app.state.live:
+        yield
     app.state.resources.close()

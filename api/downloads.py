@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
+from anyio import from_thread
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
-from api.access import AccountOrLink, count_request
+from api.access import AccountOrLink
+from api.live.rate_limit import count_request
 from api.resources import database_of, settings_of
 from api.runs import ERRORS, run_id_of
 from models.artifact import EXPORT, Artifact
@@ -78,7 +80,7 @@ def download(
         else:
             export, owner = _owned(session, known_id, asset_id, account_id), None
     if owner:
-        count_request(request, owner)
+        from_thread.run(count_request, request, owner)
     return _answer(request, export)
 
 

@@ -1,4 +1,4 @@
-"""Routes for runs: create, read, cancel, retry, download."""
+"""Routes for runs: create, list, cancel, retry, export, and read what came of them."""
 
 import json
 import logging
@@ -6,8 +6,8 @@ import re
 from typing import Annotated
 from uuid import UUID
 
-import redis
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import AwareDatetime
 
 from api.access import AccountId
 from api.bodies import Body, parse_run_request
@@ -15,19 +15,22 @@ from api.document import body_of
 from api.process_pool import run_by_size
 from api.resources import Resources, database_of, redis_of, settings_of
 from api.slots import CANCEL, CHANGE, LIST
-from models.bounds import RESULTS
+from models.bounds import RESULTS, RUNS
 from models.queries import events_of_run, run_of_account
-from models.run import Run
 from models.wire import (
     EmailStatus,
     ErrorBody,
     ExportFormat,
     IdempotencyKey,
+    Preset,
     ResultsPage,
     RunAccepted,
     RunAcceptedPreview,
+    RunInList,
     RunRequest,
+    RunsPage,
     RunState,
+    Status,
     Timeline,
     TimelineEvent,
 )
@@ -39,6 +42,7 @@ from pipeline.results.pages import as_json, read_page
 from pipeline.runs import live_state
 from pipeline.runs.create import CreatedRun, create_run
 from pipeline.runs.lifecycle import cancel as cancel_run
+from pipeline.runs.listing import ListedRun, Place, Wanted, list_runs
 from pipeline.runs.retry import retry_run
 from worker.dispatch import broker_may_be_away, send_chain, send_export
 
@@ -68,14 +72,23 @@ def create(
     return _accepted(run_by_size(request, body, _create, account_id, idempotency_key))
 
 
-@runs.get("/runs/{run_id}", response_model=RunState)
-def read(request: Request, account_id: AccountId, run_id: str) -> Response:
-    """The state of a run."""
+@runs.get("/runs", dependencies=[LIST])
+def list_of_runs(
+    request: Request,
+    account_id: AccountId,
+    status: Status | None = None,
+    preset: Preset | None = None,
+    since: Annotated[AwareDatetime | None, Query(description="Only runs that were created then or later")] = None,
+    after: Annotated[str, Query(pattern="^([0-9]{1,17}-[0-9a-f]{32})?$", description="`next` of a page")] = "",
+    limit: Annotated[int, Query(ge=1, le=RUNS.most)] = 100,
+) -> RunsPage:
+    """The account's runs, newest first, page by page."""
+    wanted, place = Wanted(status, preset, since), Place.parse(after) if after else None
     with database_of(request).transaction() as session:
-        run = run_of_account(session, run_id_of(run_id), account_id)
-    if run is None:
-        raise UnknownRun.with_this_id()
-    return Response(_live_copy(request, run) or _from_rows(request, run), media_type="application/json")
+        listed = list_runs(session, account_id, wanted, place, limit)
+    return RunsPage(
+        runs=[_in_list(each) for each in listed], next=str(listed[-1].place) if len(listed) == limit else None
+    )
 
 
 @runs.post("/runs/{run_id}/cancel", response_model=RunState, dependencies=[CANCEL])
@@ -119,9 +132,9 @@ def add_exports(
     return Response(state.body, 202, media_type="application/json")
 
 
-@runs.get("/runs/{run_id}/events", dependencies=[LIST])
-def events(request: Request, account_id: AccountId, run_id: str) -> Timeline:
-    """The events of a run, oldest first."""
+@runs.get("/runs/{run_id}/timeline", dependencies=[LIST])
+def timeline(request: Request, account_id: AccountId, run_id: str) -> Timeline:
+    """The whole history of a run, oldest event first."""
     known_id = run_id_of(run_id)
     with database_of(request).transaction() as session:
         if run_of_account(session, known_id, account_id) is None:
@@ -148,6 +161,23 @@ def results(
         page = read_page(session, run, int(after) if after else -1, status, limit)
     head = json.dumps({"status": run.status, "next": None if page.next is None else str(page.next)})
     return Response(f'{head[:-1]}, "results": {as_json(page.rows, run.extra_columns)}}}', media_type="application/json")
+
+
+def _in_list(listed: ListedRun) -> RunInList:
+    run = listed.run
+    counts = run.preview.get("delivered_counts", {})
+    return RunInList(
+        run_id=run.id,
+        status=run.status,
+        preset=run.preset,
+        percent=listed.percent,
+        contacts=run.contact_count,
+        delivered_contacts=counts.get("delivered_contacts"),
+        verified_emails=counts.get("verified_emails"),
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+        retry_of=run.retry_of,
+    )
 
 
 def _accepted(created: CreatedRun) -> RunAccepted:
@@ -180,20 +210,3 @@ def run_id_of(text: str) -> UUID:
         return UUID(text)
     except ValueError as error:
         raise UnknownRun.with_this_id() from error
-
-
-def _live_copy(request: Request, run: Run) -> str | None:
-    try:
-        return live_state.fetch(redis_of(request), run)
-    except redis.RedisError as error:
-        log.warning("run %s: read from Postgres: %s", run.id, type(error).__name__)
-        return None
-
-
-def _from_rows(request: Request, run: Run) -> str:
-    """Build the state from its rows, and put the live copy back into Redis for later readers."""
-    with database_of(request).transaction() as session:
-        fresh = session.get_one(Run, run.id)
-        state = live_state.build(session, fresh, Links.of(settings_of(request)))
-    live_state.publish(redis_of(request), state, settings_of(request).live_state_seconds)
-    return state.body

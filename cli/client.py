@@ -16,6 +16,7 @@ import httpx
 from cli.exit_codes import CommandFailed
 from cli.whole_file import whole_file
 
+RUNS_AT_ONCE = 500
 TIMEOUT_S = 60.0
 CREATING_TIMEOUT_S = 300.0
 ERASING_TIMEOUT_S = 1800.0
@@ -183,9 +184,20 @@ class ApiClient:
         """Have a finished run exported in a further format; return its state. Raises `ApiError`."""
         return self._object("POST", f"{_path_of(run_id)}/exports", *STATE_KEYS, params={"format": export_format})
 
+    def list_runs(self, most: int, **wanted: str) -> list[dict[str, Any]]:
+        """Return the newest runs that are `wanted`, at most so many, fetched page by page. Raises `ApiError`."""
+        runs: list[dict[str, Any]] = []
+        after: str | None = ""
+        while after is not None and len(runs) < most:
+            parameters = {**wanted, "after": after, "limit": min(RUNS_AT_ONCE, most - len(runs))}
+            page = self._object("GET", "/api/v1/growth/runs", "runs", "next", params=parameters)
+            runs += page["runs"]
+            after = page["next"]
+        return runs
+
     def read_events(self, run_id: str) -> list[dict[str, Any]]:
         """Return the timeline of a run, oldest event first. Raises `ApiError`."""
-        events: list[dict[str, Any]] = self._object("GET", f"{_path_of(run_id)}/events", "events")["events"]
+        events: list[dict[str, Any]] = self._object("GET", f"{_path_of(run_id)}/timeline", "events")["events"]
         return events
 
     def change_suppressions(self, action: str, entries: Sequence[str]) -> dict[str, Any]:

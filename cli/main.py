@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -17,7 +17,7 @@ from cli.client import ApiAway, ApiClient, ApiError, find_credentials
 from cli.downloads import OWN_ROWS, STDOUT, name_of, save_export, wait_for_export
 from cli.exit_codes import run_to_its_end
 from cli.operators import account, ledger
-from cli.options import HOME, Home
+from cli.options import HOME, AsJson, Home, Preset
 from cli.runs import runs
 from cli.summary import print_summary
 from cli.suppressions import erase, suppressions
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Find and verify work email addresses.",
 )
@@ -41,7 +40,13 @@ app.add_typer(ledger, name="ledger")
 app.add_typer(runs, name="runs")
 app.add_typer(suppressions, name="suppressions")
 
-Preset = Literal["full_pipeline", "verify_existing_emails"]
+
+def _say_version(wanted: bool) -> None:  # noqa: FBT001 - Typer passes it so
+    if wanted:
+        from importlib.metadata import version
+
+        say(f"growth {version('growth-engine')}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -49,6 +54,9 @@ def anywhere(
     home: Annotated[
         Path | None, typer.Option(help="The folder of `growth up` and its data; for every command.")
     ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Say which release this is.", callback=_say_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Find and verify work email addresses, on this machine or over an API."""
     if home is not None:
@@ -165,25 +173,22 @@ def submit(
 def status(
     run_id: str,
     home: Home = HOME,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the API's response.")] = False,
+    as_json: AsJson = False,
     watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
 ) -> None:
     """Show the state of a run. With --watch, exit code 1 unless it is completed."""
     with ApiClient(find_credentials(home)) as client:
         state = _watched(client, run_id, home, errors) if watching else client.read_run(run_id)
-    if as_json:
-        write_json(state)
-    else:
-        print_summary(console, state)
+    _show(state, as_json=as_json)
     if watching:
         _end_as(state)
 
 
 @app.command()
-def cancel(run_id: str, home: Home = HOME) -> None:
+def cancel(run_id: str, home: Home = HOME, as_json: AsJson = False) -> None:
     """Stop a run. Results so far are kept, the rest is refunded."""
     with ApiClient(find_credentials(home)) as client:
-        print_summary(console, client.cancel_run(run_id))
+        _show(client.cancel_run(run_id), as_json=as_json)
 
 
 @app.command()
@@ -191,17 +196,21 @@ def retry(
     run_id: str,
     home: Home = HOME,
     watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Continue a failed or cancelled run, as a new run."""
+    shown_on = errors if as_json else console
     with ApiClient(find_credentials(home)) as client:
         # Retrying twice returns the same new run.
         new_id = Patience(errors)(lambda: client.retry_run(run_id)) if watching else client.retry_run(run_id)
-        say(f"Run {new_id} goes on where {run_id} stopped.")
+        say(f"Run {new_id} goes on where {run_id} stopped.", to=shown_on)
         if not watching:
-            say(f"Follow it with: {_following(new_id, home)}")
+            say(f"Follow it with: {_following(new_id, home)}", to=shown_on)
+            if as_json:
+                write_json({"run_id": new_id})
             return
-        state = _watched(client, new_id, home, console)
-    print_summary(console, state)
+        state = _watched(client, new_id, home, shown_on)
+    _show(state, as_json=as_json)
     _end_as(state)
 
 
@@ -360,6 +369,13 @@ def _saved_rows(client: ApiClient, run_id: str, handle: Mapping[str, Any], path:
             say(f"{problem} The results are written without the rows of your file.", style="yellow", to=errors)
     save_export(client, run_id, handle, path)
     return f"{handle['rows']} contacts in {path}"
+
+
+def _show(state: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        write_json(state)
+    else:
+        print_summary(console, state)
 
 
 def _watched(client: ApiClient, run_id: str, home: Path, shown_on: Console) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.client import ApiError
-from cli.options import HOME, Home
+from cli.options import HOME, AsJson, Home
 from cli.terminal import console, say, say_error, write_json
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ ledger = typer.Typer(no_args_is_help=True, help="The ledger of credits.")
 account.add_typer(keys, name="keys")
 
 Who = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its id, or its name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 MOST_CREDITS = 10**15
 SHOWN = 20
 """Mistakes of the ledger that are printed."""

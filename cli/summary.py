@@ -1,13 +1,14 @@
-"""Prints the summary and the timeline of a run."""
+"""Prints runs: a list of them, the summary of one, its timeline."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
+ID_WIDTH = 36
 DETAILS = {
     "chunk": "chunk {}",
     "pieces": "into {} pieces",
@@ -34,6 +35,38 @@ def print_summary(console: Console, state: dict[str, Any]) -> None:
     console.print(f"\nRun {state['run_id']}: [bold]{state['status']}[/bold], {progress['percent']}%. {message}")
     if state["preview"]:
         console.print(_table(state))
+
+
+def print_runs(console: Console, runs: list[dict[str, Any]]) -> None:
+    """Print runs as a table, newest first."""
+    if not runs:
+        console.print("No runs.")
+        return
+    table = Table(box=None, padding=(0, 1))
+    for title in ("run", "status", "%", "contacts", "found", "verified", "created", "took", "preset"):
+        justify: JustifyMethod = "right" if title in ("%", "contacts", "found", "verified", "took") else "left"
+        # Ids are not cut off: users copy them.
+        table.add_column(title, justify=justify, overflow="fold", min_width=ID_WIDTH if title == "run" else None)
+    for run in runs:
+        counts = (_number(run[name]) for name in ("contacts", "delivered_contacts", "verified_emails"))
+        created = datetime.fromisoformat(run["created_at"])
+        took = _duration(created, run["finished_at"])
+        table.add_row(
+            run["run_id"], run["status"], str(run["percent"]), *counts, f"{created.astimezone():%Y-%m-%d %H:%M}", took,
+            run["preset"],
+        )  # fmt: skip
+    console.print(table)
+
+
+def _number(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
+
+
+def _duration(created: datetime, finished_at: str | None) -> str:
+    """Such as `1:02:03`, or nothing for a run that goes on."""
+    if finished_at is None:
+        return ""
+    return str(timedelta(seconds=round((datetime.fromisoformat(finished_at) - created).total_seconds())))
 
 
 def print_timeline(console: Console, events: list[dict[str, Any]]) -> None:

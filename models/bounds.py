@@ -34,6 +34,7 @@ IDEMPOTENCY_KEY = Bound(255, "characters of an `Idempotency-Key`, which are prin
 QUOTE_TOKEN = Bound(1_000, "characters of a `quote_token`")
 ENTRIES = Bound(10_000, "entries of one request for the suppression list, or of one page of it")
 RESULTS = Bound(1_000, "contacts of one page of results")
+RUNS = Bound(500, "runs of one page of a list")
 STATEMENT = Bound(1_000, "entries of one page of a statement")
 HEADING = Bound(1_000, "characters of a heading in a `mapping`")
 FILE_NAME = Bound(200, "characters of the name of an upload; longer ones are cut")

@@ -1,6 +1,6 @@
 """Named reads."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -149,6 +149,8 @@ SELECT number, attempts, waiting, first_position, last_position FROM (
 ORDER BY turn
 """)
 
+VERSIONS_OF_RUNS = text("SELECT id, version FROM runs WHERE id = ANY(CAST(:run_ids AS uuid[]))")
+
 HAS_FREE_CHUNKS = text("""
 SELECT EXISTS (
   SELECT FROM run_chunks WHERE run_id = :run_id AND stage = :stage AND status = 'open' AND not_before IS NULL
@@ -187,6 +189,12 @@ def run_of_account(session: Session, run_id: UUID, account_id: UUID) -> Run | No
     """
     run = session.get(Run, run_id, populate_existing=True)
     return run if run and run.account_id == account_id else None
+
+
+def versions_of_runs(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The versions of these runs."""
+    rows = session.execute(VERSIONS_OF_RUNS, {"run_ids": list(run_ids)})
+    return {row.id: row.version for row in rows}
 
 
 def preset_of_run(session: Session, run_id: UUID) -> str:
@@ -229,6 +237,12 @@ def file_of_account(session: Session, run_id: UUID, asset_id: str, account_id: U
 def events_of_run(session: Session, run_id: UUID) -> Sequence[RunEvent]:
     """A run's timeline, oldest first."""
     return session.scalars(select(RunEvent).where(RunEvent.run_id == run_id).order_by(RunEvent.id)).all()
+
+
+def events_after(session: Session, run_id: UUID, event_id: int, kinds: Collection[str]) -> Sequence[RunEvent]:
+    """The events of these kinds in a run's timeline after one of them, oldest first."""
+    later = select(RunEvent).where(RunEvent.run_id == run_id, RunEvent.id > event_id, RunEvent.kind.in_(kinds))
+    return session.scalars(later.order_by(RunEvent.id)).all()
 
 
 def first_results(

@@ -27,7 +27,7 @@ class Need(NamedTuple):
 LIVE_COPY_NEEDS = (
     *(Need((command, *rest), "~growth:*") for command, *rest in (
         ("HGET", "growth:run", "state"), ("HMGET", "growth:run", "state"), ("HSET", "growth:run", "version", "1"),
-        ("PEXPIRE", "growth:run", "1"), ("EXPIRE", "growth:requests", "60"), ("INCR", "growth:requests"),
+        ("PEXPIRE", "growth:run", "1"), ("EXPIRE", "growth:requests", "60"), ("INCRBY", "growth:requests", "1"),
         ("TTL", "growth:requests"), ("MGET", "growth:mail"), ("SET", "growth:mail", ""), ("DEL", "growth:run"),
         ("EVAL", "return 0", "1", "growth:run"), ("EVALSHA", "0" * 40, "1", "growth:{pacing}:host"),
         ("ZADD", "growth:{pacing}:host", "1", "a"), ("ZCOUNT", "growth:{pacing}:host", "0", "1"),

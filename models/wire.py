@@ -36,6 +36,7 @@ ExportFormat = Literal[
     "csv", "json", "ndjson", "xlsx", "parquet",
     "excel", "excel_de", "excel_es", "excel_fr", "excel_it", "excel_nl", "excel_pl", "excel_pt",
 ]  # fmt: skip
+Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 EmailStatus = Literal["valid", "risky", "invalid", "unknown", "unverified", "not_found"]
 ContactField = Literal["email", "first_name", "last_name", "full_name", "company", "domain"]
 
@@ -259,6 +260,28 @@ class RunState(BaseModel):
     preview: dict[str, Any]
     data_source_mix: dict[str, Any]
     gap_report: dict[str, Any]
+
+
+class RunInList(BaseModel):
+    """A run in the list of an account's runs. The counts are there once it is compiled."""
+
+    run_id: UUID
+    status: str
+    preset: str
+    percent: int
+    contacts: int
+    delivered_contacts: int | None
+    verified_emails: int | None
+    created_at: datetime
+    finished_at: datetime | None
+    retry_of: UUID | None
+
+
+class RunsPage(BaseModel):
+    """A page of runs, newest first. `next` is the `after` of the next page, if there is one."""
+
+    runs: list[RunInList]
+    next: str | None
 
 
 class ResultsPage(BaseModel):

@@ -44,6 +44,7 @@ from tests.factories import (
     owner_of,
     valid,
 )
+from tests.live_copies import live_copy
 from worker.at_work import AtWork
 from worker.event_loop import Heart, start_loop, stop_loop
 from worker.export import export_stopped_run
@@ -127,7 +128,7 @@ class OldRuns:
         """The status response, as readers see it: the copy in Redis if it is good, or what the rows say."""
         with self.database.transaction() as session:
             run = session.get_one(Run, run_id)
-            body = live_state.fetch(self.redis, run) or live_state.build(session, run).body
+            body = live_copy(self.redis, run) or live_state.build(session, run).body
         state: dict[str, Any] = json.loads(body)
         return state
 

@@ -36,7 +36,7 @@ local held = redis.call('HGET', KEYS[1], 'version')
 if held and tonumber(held) > tonumber(ARGV[1]) then return 0 end
 redis.call('HSET', KEYS[1], 'version', ARGV[1], 'state', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-if not held or tonumber(held) < tonumber(ARGV[1]) then redis.pcall('PUBLISH', ARGV[4], ARGV[2]) end
+if not held or tonumber(held) < tonumber(ARGV[1]) then redis.pcall('PUBLISH', ARGV[4], ARGV[1]) end
 return 1
 """
 
@@ -82,7 +82,7 @@ def build(session: Session, run: Run, links: Links = DEFAULT_LINKS) -> LiveState
 def store(server: redis.Redis, state: LiveState, live_seconds: float) -> None:
     """Copy a state to Redis unless a newer one is there, and publish it. Raises `redis.RedisError`."""
     seconds = FINISHED_STATE_SECONDS if state.finished else live_seconds
-    key = _key(state.account_id, state.run_id)
+    key = key_of(state.account_id, state.run_id)
     server.eval(STORE_IF_NEWER, 1, key, state.version, state.body, int(seconds * 1000), channel(state.run_id))
 
 
@@ -94,24 +94,13 @@ def publish(server: redis.Redis, state: LiveState, live_seconds: float) -> None:
         log.warning("run %s: the live copy was not written: %s", state.run_id, type(error).__name__)
 
 
-def fetch(server: redis.Redis, run: Run) -> str | None:
-    """The copy, unless it is missing or older than the run's row. Raises `redis.RedisError`.
-
-    A Redis that was unavailable returns with an old copy, which a reader who has seen a later state must not see.
-    """
-    held: Any
-    held, body = server.hmget(_key(run.account_id, run.id), ["version", "state"])
-    if held is None or int(held) < run.version:
-        return None
-    return body.decode() if isinstance(body, bytes) else body
-
-
 def channel(run_id: UUID) -> str:
-    """The Redis channel on which new states of a run are published."""
+    """The Redis channel on which the versions of a run's new states are announced."""
     return f"growth:run:{run_id}:states"
 
 
-def _key(account_id: UUID, run_id: UUID) -> str:
+def key_of(account_id: UUID, run_id: UUID) -> str:
+    """The key of a run's live copy: a hash of `version` and `state`."""
     # The account is part of the key: another account's copy can't even be asked for.
     return f"growth:run:{account_id}:{run_id}"
 

@@ -193,7 +193,7 @@ def test_an_unusable_idempotency_key_is_422(client: Client, stack_database: Data
 def test_odd_ids_are_404(client: Client, population: Population, odd: str) -> None:
     run_id = client.create(population.hundred[:1])
 
-    for path in (odd, f"{odd}/events", f"{run_id}/exports/{odd}", f"{run_id}{odd}"):
+    for path in (odd, f"{odd}/events", f"{odd}/timeline", f"{run_id}/exports/{odd}", f"{run_id}{odd}"):
         assert client.http.get(f"/api/v1/growth/runs/{path}").status_code == 404
     for path in (f"{odd}/cancel", f"{odd}/retry"):
         assert client.http.post(f"/api/v1/growth/runs/{path}").status_code == 404

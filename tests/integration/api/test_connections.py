@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.app import create_app
 from api.health import LastCheck
+from api.live import running_live
 from models.connections import IN_THE_BACKGROUND, Timeouts
 from models.database import Database, allow_time_for, copy_rows, open_database
 from models.migrate import migrate
@@ -276,7 +277,10 @@ def api(database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch, tmp
 def send(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
     async def request() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+        async with (
+            running_live(app.state.resources) as app.state.live,
+            httpx.AsyncClient(transport=transport, base_url="http://api.test") as client,
+        ):
             return await client.request(method, path, **options)
 
     return asyncio.run(request())

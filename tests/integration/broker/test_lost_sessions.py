@@ -19,9 +19,10 @@ from models.events import EventKind
 from models.queries import events_of_run
 from models.run import Run
 from models.run_chunk import COMPILE
-from pipeline.runs import lifecycle, live_state
+from pipeline.runs import lifecycle
 from tests.factories import LOOKUP, VERIFY, WORKER, count, finish_chunk, leased_chunk, not_found, pending_run, skipped
 from tests.integration.broker.worker_process import opened_process
+from tests.live_copies import live_copy
 from worker.chain import begin, load_batch
 from worker.chunk_task import ChunkTask
 from worker.compile import compile_run
@@ -199,7 +200,7 @@ def test_compiling_with_an_unconfirmed_commit_happens_once_and_readers_see_it(
     assert len(commits) == 3
     assert_compiled_once(database, verified_run)
     with database.transaction() as session:
-        copy = live_state.fetch(redis_client, session.get_one(Run, verified_run))
+        copy = live_copy(redis_client, session.get_one(Run, verified_run))
     assert copy is not None
     assert json.loads(copy)["status"] == "completed"
 

@@ -28,6 +28,7 @@ from tests.integration.runs.broken_steps import (
     refused,
     unreadable,
 )
+from tests.live_copies import live_copy
 from worker.chain import work_chain_step
 from worker.compile import compile_run
 from worker.process import Process
@@ -91,7 +92,7 @@ def state_of(database: Database, run_id: UUID) -> dict[str, Any]:
 
 
 def live_message(process: Process, database: Database, run_id: UUID) -> str:
-    copy = live_state.fetch(process.redis, read_run(database, run_id))
+    copy = live_copy(process.redis, read_run(database, run_id))
     assert copy is not None
     return str(json.loads(copy)["progress"]["message"])
 

@@ -83,7 +83,7 @@ def test_each_call_that_changes_something_takes_a_slot() -> None:
 @pytest.mark.parametrize(
     ("router", "path"),
     [
-        (runs, "/runs/{run_id}/events"),
+        (runs, "/runs/{run_id}/timeline"),
         (suppressions, ""),
         (credits_of_account, ""),
         (credits_of_account, "/statement.csv"),

@@ -11,6 +11,7 @@ from models.transitions import touch_run
 from pipeline.runs import live_state
 from pipeline.runs.live_state import LiveState
 from tests.factories import account, finish_chunk, found, leased_chunk, pending_run, started_run
+from tests.live_copies import live_copy
 
 KEYS = [
     "run_id",
@@ -60,7 +61,7 @@ def with_version(state: LiveState, version: int) -> LiveState:
 
 def fetched(redis_client: redis.Redis, database: Database, state: LiveState) -> str | None:
     with database.transaction() as session:
-        return live_state.fetch(redis_client, session.get_one(Run, state.run_id))
+        return live_copy(redis_client, session.get_one(Run, state.run_id))
 
 
 def test_a_copy_older_than_the_row_is_not_used(database: Database, redis_client: redis.Redis) -> None:
@@ -83,7 +84,7 @@ def test_an_older_state_never_replaces_a_newer_one(database: Database, redis_cli
     assert fetched(redis_client, database, state) == '{"version": 9}'
 
 
-def test_each_newer_state_is_published_once(database: Database, redis_client: redis.Redis) -> None:
+def test_each_newer_state_is_announced_once(database: Database, redis_client: redis.Redis) -> None:
     state = build(database, pending_run(database))
     with redis_client.pubsub(ignore_subscribe_messages=True) as listener:
         listener.subscribe(live_state.channel(state.run_id))
@@ -93,7 +94,7 @@ def test_each_newer_state_is_published_once(database: Database, redis_client: re
             live_state.store(redis_client, with_version(state, version), live_seconds=30)
 
         published = [listener.get_message(timeout=1) for _ in range(2)]
-        assert [json.loads(note["data"])["version"] for note in published if note] == [1, 2]
+        assert [int(note["data"]) for note in published if note] == [1, 2]
         assert listener.get_message(timeout=0.05) is None
 
 

@@ -1,0 +1,55 @@
+"""Reading states of runs: from memory and Redis, without a statement and without a thread for each request."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import Request
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from api.live.accounts import Accounts
+from api.live.redis_batches import RedisBatches
+from api.live.states import States
+from api.live.watching import Watching
+from api.resources import REDIS_TIMEOUT_S, Resources
+from models.redis_server import open_async_redis
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What reads keep in the memory of a process."""
+
+    accounts: Accounts
+    batches: RedisBatches
+    states: States
+    watching: Watching
+
+
+@asynccontextmanager
+async def running_live(resources: Resources) -> AsyncIterator[Live]:
+    """Keep what is read current, until the block ends."""
+    server = open_async_redis(
+        resources.settings.redis_url,
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
+    )
+    batches = RedisBatches(server)
+    states = States(resources, batches)
+    watching = Watching(states, server)
+    background = [asyncio.create_task(states.keep_current()), asyncio.create_task(watching.listen())]
+    try:
+        yield Live(Accounts(resources.database), batches, states, watching)
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await server.aclose()
+
+
+def live_of(request: Request) -> Live:
+    """What the process that received the request keeps."""
+    live: Live = request.app.state.live
+    return live
