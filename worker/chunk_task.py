@@ -27,7 +27,7 @@ from worker.turns import Bookkeeper, Entry, StageLeft, Turn
 MOST_LEASED = 64
 """Chunks that one turn leases at most."""
 FIRST_WINDOW = 2
-"""How many chunks a task works at first. While the event loop keeps up, they are doubled; when it is late, halved."""
+"""How many chunks a task begins at once, at first. While the event loop keeps up, they are doubled."""
 MOST_RECORDED = 2000
 """A turn ends no further chunk after so many outcomes."""
 WAKE_AT = 16
@@ -56,6 +56,8 @@ class ChunkTask:
         self._at_work: dict[ChunkAtWork, Future[None]] = {}
         self._changed = threading.Event()
         self._freed = 0
+        self._begun = 0
+        """Chunks that the last turn has begun."""
         self._left = StageLeft(complete=False, has_free_chunks=False)
         self._was_held = False
         self._failures_before = process.network.failures
@@ -134,14 +136,14 @@ class ChunkTask:
 
     def _work_on(self) -> None:
         """Take a turn; then start what it leased."""
-        began = time.monotonic()
+        began, self._begun = time.monotonic(), 0
         failed = self._collect()
         entries = self._entries([chunk for chunk in self._at_work if chunk not in failed])
         if entries:
             self._take_turn(entries, self._wanted())
         for chunk, error in failed.items():
             self._fail(chunk, error)
-        self._adapt_window()
+        self._adapt_window(self._begun)
         self._update_share()
         self._hand_on_or_invite()
         now = time.monotonic()
@@ -259,6 +261,7 @@ class ChunkTask:
         self._chunk_size += (chunk.conversations - self._chunk_size) / 8
         future = asyncio.run_coroutine_threadsafe(run_chunk(self._process, chunk, batch), self._process.loop)
         self._at_work[chunk] = future
+        self._begun += 1
         future.add_done_callback(lambda _: self._changed.set())
 
     def _on_freed(self) -> None:
@@ -290,15 +293,24 @@ class ChunkTask:
             return 0
         self._share.in_use = sum(chunk.conversations for chunk in self._at_work)
         room = self._process.at_work.room(self._share)
-        in_window = self._window - sum(not future.done() for future in self._at_work.values())
-        return max(0, min(MOST_LEASED, int(room / max(1.0, self._chunk_size)), in_window))
+        return max(0, min(MOST_LEASED, int(room / max(1.0, self._chunk_size)), self._window_now()))
 
-    def _adapt_window(self) -> None:
-        """More chunks than the processor can work would only wait for each other, and keep small runs waiting."""
+    def _window_now(self) -> int:
+        """How many chunks may begin now. Those that wait for slow servers keep no others from it.
+
+        But more than the processor can work would only wait for each other, and keep small runs waiting: while the
+        event loop is late, nothing begins beside what is at work.
+        """
         if self._process.heart.is_late():
-            self._window = max(1, self._window // 2)
-        elif len(self._at_work) >= self._window:
-            self._window *= 2
+            return 0 if any(not future.done() for future in self._at_work.values()) else 1
+        return self._window
+
+    def _adapt_window(self, begun: int) -> None:
+        """Begin with few chunks, and with more each time that the event loop keeps up with all that might begin."""
+        if self._process.heart.is_late():
+            self._window = 1
+        elif begun >= self._window:
+            self._window = min(MOST_LEASED, 2 * self._window)
 
     def _hand_on_or_invite(self) -> None:
         """While chunks wait, invite another process; when the task's time is up, have another task go on."""
