@@ -32,12 +32,13 @@ from pipeline.privacy.retention import (
     find_expired,
     retract,
 )
-from pipeline.results.exports import has_exports, remove_exports
 from pipeline.results.links import Links
 from pipeline.runs import live_state
 from pipeline.runs.trouble import fault_of, place_of
+from pipeline.storage import Bucket, Folder, Storage, open_storage
 from settings import Settings
 from worker.process import REDIS_TIMEOUT_S, freshness_of
+from worker.sweeper.bucket import delete_due
 
 LOOK_EVERY_S = 60.0
 LATER_S = 900.0
@@ -53,6 +54,7 @@ class Expirer:
     settings: Settings
     database: Database
     live_copies: redis.Redis
+    storage: Storage
     stopping: threading.Event
 
 
@@ -61,7 +63,9 @@ def keep_expiring(settings: Settings, stopping: threading.Event) -> None:
     database = open_database(
         settings.database_url, pool_size=1, application_name="growth-expirer", timeouts=IN_THE_BACKGROUND
     )
-    expirer = Expirer(settings, database, open_redis(settings.redis_url, REDIS_TIMEOUT_S), stopping)
+    live_copies = open_redis(settings.redis_url, REDIS_TIMEOUT_S)
+    storage = open_storage(settings.export_storage, settings.export_dir)
+    expirer = Expirer(settings, database, live_copies, storage, stopping)
     pause = 0.0
     while not stopping.wait(pause):
         pause = LOOK_EVERY_S if _look(expirer) else LATER_S
@@ -121,6 +125,8 @@ def _expire(expirer: Expirer, run_id: UUID) -> None:
     """Delete files first, then rows, and set `expired_at` last. Raises `OSError` and `redis.RedisError`."""
     if expirer.stopping.is_set() or (run := _retract(expirer, run_id)) is None:
         return
+    if isinstance(expirer.storage, Bucket):
+        delete_due(expirer.database, expirer.storage, run_id)
     for first_position in range(0, run.contact_count, BATCH):
         with expirer.database.transaction() as session:
             delete_contacts(session, run_id, first_position)
@@ -140,18 +146,19 @@ def _retract(expirer: Expirer, run_id: UUID) -> Run | None:
         if run is None or run.expired_at:
             return None
         # Under the lock: whoever is writing exports has recorded them already, or will find that none are wanted.
-        _remove_exports(expirer, session, run_id)
+        if isinstance(expirer.storage, Folder):
+            _remove_exports(expirer.storage, session, run_id)
         retract(session, run)
         state = live_state.build(session, touch_run(session, run_id, 0), Links.of(settings))
     live_state.store(expirer.live_copies, state, settings.live_state_seconds)
     return run
 
 
-def _remove_exports(expirer: Expirer, session: Session, run_id: UUID) -> None:
-    directory = expirer.settings.export_dir
+def _remove_exports(folder: Folder, session: Session, run_id: UUID) -> None:
+    directory = folder.directory
     wanted = any(artifact.kind == EXPORT for artifact in artifacts_of_run(session, run_id))
     if wanted and not directory.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "EXPORT_DIR is no directory here", str(directory))
-    if wanted and not has_exports(directory, run_id):
+    if wanted and not folder.has_files(run_id):
         log.warning("run %s: no export files in %s: is that the directory of the workers?", run_id, directory)
-    remove_exports(directory, run_id)
+    folder.remove_all_but((), run_id)
