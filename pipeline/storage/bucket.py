@@ -31,8 +31,14 @@ _CODE = re.compile(r"<Code>(\w+)</Code>|code: (\w+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
 _NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted"})
 _REFUSALS = frozenset({"403", "401"})
-_METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
-"""Where machines of a cloud get their keys: the library asks there when no key is set."""
+_KEYS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+"""The variables in which keys are usually given, by the scheme of the URL."""
+_ASKED_FOR_KEYS = re.compile(r"latest/(?:api/token|meta-data)|computeMetadata|metadata/identity|169\.254\.170\.2")
+"""Where machines of a cloud get their keys: the library asks there when none is set."""
 
 
 class StorageFault(OSError):
@@ -189,9 +195,9 @@ def _fault(url: str, text: str) -> StorageFault:
     status = found[1] if found else ""
     if code in _NO_BUCKET:
         return StorageFault(code, f"{url}: there is no such bucket ({code}): create it, or correct EXPORT_STORAGE.")
-    if any(host in text for host in _METADATA):
-        sentence = "no key is set, and this machine has none of its own: set AWS_ACCESS_KEY_ID and"
-        return StorageFault("no_key", f"{url}: {sentence} AWS_SECRET_ACCESS_KEY, or what your vendor calls them.")
+    if _ASKED_FOR_KEYS.search(text):
+        keys = _KEYS[url.partition("://")[0]]
+        return StorageFault("no_key", f"{url}: no key is set, and this machine has none of its own: set {keys}.")
     if status in _REFUSALS or code == "AccessDenied":
         why = code or f"HTTP {status}"
         advice = "it needs to read, write and delete objects there."
@@ -200,10 +206,10 @@ def _fault(url: str, text: str) -> StorageFault:
         why = code or f"HTTP {status}"
         return StorageFault(why, f"{url}: the storage answers {why}: see what it says about that code.")
     if "HTTP error" in text:
-        return StorageFault("unreachable", f"{url}: it can't be reached: check AWS_ENDPOINT_URL and the network.")
-    return StorageFault(
-        "not_usable", f"{url}: it can't be used as it is configured: {text.partition(chr(10))[0][:200]}"
-    )
+        what = "AWS_ENDPOINT_URL and the network" if url.startswith("s3:") else "the network"
+        return StorageFault("unreachable", f"{url}: it can't be reached: check {what}.")
+    first_line = text.partition("\n")[0][:200]
+    return StorageFault("not_usable", f"{url}: it can't be used as it is configured: {first_line}")
 
 
 def _code_in(text: str) -> str:

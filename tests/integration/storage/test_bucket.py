@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
 
 from cli.doctor.command import diagnose
@@ -19,6 +20,7 @@ from tests.seaweedfs import READER, READER_SECRET, SeaweedFS, running_seaweedfs
 
 LARGE = 3 * PART_BYTES + 17
 PIECE = 1_000_000
+MOST_MEMORY = 150_000_000
 IN_TIME_S = 90
 """Within this a storage that does not answer has failed an attempt."""
 
@@ -71,6 +73,23 @@ def test_a_file_of_several_parts_appears_when_it_is_finished_and_is_read_back_in
     assert asyncio.run(bucket.size(key))[0] == LARGE
     assert asyncio.run(bucket.read(key, 0, LARGE)) == content
     assert asyncio.run(bucket.read(key, PART_BYTES - 3, 6)) == content[PART_BYTES - 3 : PART_BYTES + 3]
+
+
+def test_memory_does_not_grow_with_the_size_of_files(own: OwnBucket) -> None:
+    """300 MB in five files at once, as a run with several formats has them."""
+    bucket, this_process = own.open(), psutil.Process()
+    files = [bucket.create(bucket.new_key(uuid4(), "contacts.csv"), "text/csv") for _ in range(5)]
+    before, most = this_process.memory_info().rss, 0
+
+    for piece in pieces(60 * PIECE):
+        for file in files:
+            file.write(piece[:-8] + os.urandom(8))
+        most = max(most, this_process.memory_info().rss)
+    for file in files:
+        file.finish()
+
+    assert len(own.files()) == 5
+    assert most - before < MOST_MEMORY
 
 
 def test_a_file_that_is_abandoned_leaves_nothing(own: OwnBucket) -> None:
@@ -134,6 +153,20 @@ def test_a_key_that_is_refused_is_called_so_and_never_shown(
     assert "refuses the key" in str(fault)
     assert exports_finding(own.url, tmp_path).sentence == str(fault)
     assert secret not in str(fault)
+
+
+def test_a_machine_without_a_key_is_told_which_variables_to_set(
+    own: OwnBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    # Where Amazon's machines get their keys.
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
+
+    fault = fault_of_write(own.open())
+
+    assert fault.reason == "no_key"
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY." in str(fault)
 
 
 def test_doctor_writes_reads_and_deletes_a_file(own: OwnBucket, tmp_path: Path) -> None:
