@@ -38,8 +38,8 @@ SELECT id, finished_at, kind, '{}' FROM runs, unnest(ARRAY['created', 'chunk_lea
 WHERE finished_at IS NOT NULL
 """
 FILES = """
-INSERT INTO stored_files (key, run_id, is_finished)
-SELECT id || '/' || name, id, true FROM runs, unnest(ARRAY['contacts.csv', 'contacts.json']) AS name
+INSERT INTO stored_files (key, run_id, may_appear_until)
+SELECT id || '/' || name, id, now() FROM runs, unnest(ARRAY['contacts.csv', 'contacts.json']) AS name
 WHERE finished_at IS NOT NULL
 """
 REMEMBERED = """

@@ -28,7 +28,7 @@ from pipeline.runs import live_state
 from pipeline.runs.lifecycle import refreshed
 from pipeline.runs.live_state import LiveState
 from pipeline.stages import address_stages
-from pipeline.storage import Bucket, Folder
+from pipeline.storage import Bucket, Folder, Storage
 from pipeline.storage.bucket import StorageFault
 from worker.commit_retry import retry_commit
 from worker.dispatch import broker_may_be_away, send_export
@@ -101,8 +101,11 @@ def write_files(
 
     try:
         with _renewed_while_sending(process, renew):
+            _try_out(process.storage)
             files = write_exports(process.storage, run_id, wanted, table, rows, intend)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(process.storage, Bucket):
+            process.storage.has_failed = isinstance(error, OSError)
         _drop(process, intended, are_finished=False)
         raise
     return with_all_contacts(files)
@@ -134,6 +137,13 @@ def storage_error(error: OSError) -> str:
     if isinstance(error, StorageFault):
         return error.reason
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
+
+
+def _try_out(storage: Storage) -> None:
+    """Find out with a small file whether a bucket that failed takes files again: without a row for each attempt."""
+    if isinstance(storage, Bucket) and storage.has_failed:
+        storage.try_out()
+        storage.has_failed = False
 
 
 def _renewed_while_sending(process: Process, renew: Callable[[], None]) -> AbstractContextManager[None]:

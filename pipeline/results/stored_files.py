@@ -7,7 +7,7 @@ erased or has expired, or when another worker has written the files. Nobody can 
 2. `hand_out` keeps the file, in the transaction that has an artifact name it. It fails if the writer lost its right;
 3. `let_go` takes that right away, for the next writer, an erasure, or expiry: the file is to be deleted at once;
 4. `take_due` finds what is to be deleted. A key whose writer may still live is found again, ever more rarely, for
-   `REMEMBERED_DAYS`; `forget` deletes the rows of the others once their files are gone.
+   `FROZEN_DAYS`; `forget` deletes the rows of the others once their files are gone.
 
 No key is used twice, so that a late deletion never meets another file.
 """
@@ -30,21 +30,25 @@ _Statement = TypeVar("_Statement", bound=Executable)
 WRITTEN_WITHIN_S = 86_400
 """No writer takes as long. What a writer leaves that nobody follows is deleted then."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60, 43_200
-REMEMBERED_DAYS = 30
+FROZEN_DAYS = 30
+"""For so long a writer may be frozen, and then complete its file."""
+UNDER_WAY_S = 600
+"""For so long a request that failed for its writer may be under way, and then be carried out by the storage."""
 BATCH = 1000
 
 
 def intend(session: Session, run_id: UUID, keys: Sequence[str]) -> None:
     """Note files that are about to be written. Commit it before the first of them is begun."""
-    by_then = in_seconds(WRITTEN_WITHIN_S)
-    rows = [{"key": key, "run_id": run_id, "delete_after": by_then} for key in keys]
-    session.execute(insert(StoredFile).values(rows))
+    times = {"delete_after": in_seconds(WRITTEN_WITHIN_S), "may_appear_until": in_seconds(86_400 * FROZEN_DAYS)}
+    session.execute(insert(StoredFile).values([{"key": key, "run_id": run_id, **times} for key in keys]))
 
 
 def hand_out(session: Session, run_id: UUID, keys: Collection[str]) -> None:
     """Keep files, in the transaction in which artifacts name them. Raises `LeaseLost` if one was let go."""
     mine = (StoredFile.key.in_(keys), StoredFile.delete_after > func.now(), StoredFile.deletions == 0)
-    kept = update(StoredFile).where(*mine).values(delete_after=None, is_finished=True).returning(StoredFile.key)
+    kept = (
+        update(StoredFile).where(*mine).values(delete_after=None, may_appear_until=func.now()).returning(StoredFile.key)
+    )
     if len(session.scalars(_quietly(kept)).all()) != len(keys):
         raise LeaseLost(f"run {run_id}: its files were let go while they were written")
 
@@ -56,9 +60,10 @@ def let_go(session: Session, run_id: UUID, handed_out: Iterable[str] = ()) -> No
 
 
 def drop(session: Session, keys: Collection[str], *, are_finished: bool) -> None:
-    """Have files deleted that their writer can't hand out. Those that were handed out all the same stay."""
+    """Have files deleted by whose writer they are not handed out. Those that were handed out all the same stay."""
     mine = update(StoredFile).where(StoredFile.key.in_(keys), StoredFile.delete_after.is_not(None))
-    session.execute(_quietly(mine.values(delete_after=func.now(), is_finished=are_finished)))
+    until = in_seconds(0 if are_finished else UNDER_WAY_S)
+    session.execute(_quietly(mine.values(delete_after=func.now(), may_appear_until=until)))
 
 
 def take_due(session: Session, run_id: UUID | None = None) -> Sequence[str]:
@@ -78,9 +83,12 @@ def take_due(session: Session, run_id: UUID | None = None) -> Sequence[str]:
 
 
 def forget(session: Session, keys: Collection[str]) -> None:
-    """Delete the rows of files that were deleted and can't appear again."""
-    is_old = StoredFile.created_at < in_seconds(-86_400 * REMEMBERED_DAYS)
-    gone = (StoredFile.key.in_(keys), StoredFile.deletions > 0, StoredFile.is_finished | is_old)
+    """Delete the rows of files that were deleted and can't appear again.
+
+    Not those that were let go or dropped once more meanwhile: their writer may have completed them.
+    """
+    is_deleted = StoredFile.delete_after > func.clock_timestamp()
+    gone = (StoredFile.key.in_(keys), StoredFile.deletions > 0, is_deleted, StoredFile.may_appear_until <= func.now())
     session.execute(_quietly(delete(StoredFile).where(*gone)))
 
 
@@ -89,11 +97,11 @@ def adopt(session: Session) -> None:
     known = exists().where(StoredFile.key == Artifact.storage_key)
     # Locked, so that no file is retracted before it is noted.
     named = (
-        select(Artifact.storage_key, Artifact.run_id, true())
+        select(Artifact.storage_key, Artifact.run_id, func.now())
         .where(Artifact.storage_key.is_not(None), ~known)
         .with_for_update(read=True)
     )
-    rows = upsert(StoredFile).from_select(["key", "run_id", "is_finished"], named)
+    rows = upsert(StoredFile).from_select(["key", "run_id", "may_appear_until"], named)
     session.execute(rows.on_conflict_do_nothing())
 
 

@@ -58,6 +58,8 @@ class Bucket:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.has_failed = False
+        """Whether the last file could not be written."""
 
     def __str__(self) -> str:
         return self.url
@@ -123,6 +125,14 @@ class Bucket:
 
     def find_write_trouble(self) -> str | None:
         """Why a file can't be written, read and deleted here."""
+        try:
+            self.try_out()
+        except StorageFault as fault:
+            return str(fault)
+        return None
+
+    def try_out(self) -> None:
+        """Write, read and delete a small file. Raises `StorageFault`."""
         key = f".doctor.{secrets.token_hex(8)}"
         try:
             with _faults(self.url):
@@ -131,10 +141,8 @@ class Bucket:
                 obstore.get(store, key).bytes()
                 obstore.delete(store, key)
         except FileNotFoundError:
-            return f"{self.url}: a file that was just written is not there: is this one bucket for all who use it?"
-        except StorageFault as fault:
-            return str(fault)
-        return None
+            why = "a file that was just written is not there: is this one bucket for all who use it?"
+            raise StorageFault("not_there", f"{self.url}: {why}") from None
 
 
 class BucketFile:

@@ -8,7 +8,7 @@ import errno
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import redis
@@ -36,6 +36,7 @@ from pipeline.results.links import Links
 from pipeline.runs import live_state
 from pipeline.runs.trouble import fault_of, place_of
 from pipeline.storage import Bucket, Folder, Storage, open_storage
+from pipeline.storage.bucket import StorageFault
 from settings import Settings
 from worker.process import REDIS_TIMEOUT_S, freshness_of
 from worker.sweeper.bucket import delete_due
@@ -56,6 +57,8 @@ class Expirer:
     live_copies: redis.Redis
     storage: Storage
     stopping: threading.Event
+    storage_failed: threading.Event = field(default_factory=threading.Event)
+    """Set for the rest of a look in which a bucket failed: no other run waits for it as long."""
 
 
 def keep_expiring(settings: Settings, stopping: threading.Event) -> None:
@@ -78,6 +81,7 @@ def expire_due(expirer: Expirer) -> bool:
     Raises `PostgresUnavailable`.
     """
     days = expirer.settings.retention_days
+    expirer.storage_failed.clear()
     with expirer.database.transaction() as session:
         due = find_expired(session, days)
     succeeded = [_expire_or_log(expirer, run_id) for run_id in due]
@@ -126,7 +130,7 @@ def _expire(expirer: Expirer, run_id: UUID) -> None:
     if expirer.stopping.is_set() or (run := _retract(expirer, run_id)) is None:
         return
     if isinstance(expirer.storage, Bucket):
-        delete_due(expirer.database, expirer.storage, run_id)
+        _delete_files(expirer, expirer.storage, run_id)
     for first_position in range(0, run.contact_count, BATCH):
         with expirer.database.transaction() as session:
             delete_contacts(session, run_id, first_position)
@@ -152,6 +156,17 @@ def _retract(expirer: Expirer, run_id: UUID) -> Run | None:
         state = live_state.build(session, touch_run(session, run_id, 0), Links.of(settings))
     live_state.store(expirer.live_copies, state, settings.live_state_seconds)
     return run
+
+
+def _delete_files(expirer: Expirer, bucket: Bucket, run_id: UUID) -> None:
+    """Delete a run's files, after it was retracted. Raises `StorageFault`."""
+    if expirer.storage_failed.is_set():
+        raise StorageFault("failed_before", f"{bucket} failed a moment ago")
+    try:
+        delete_due(expirer.database, bucket, run_id)
+    except StorageFault:
+        expirer.storage_failed.set()
+        raise
 
 
 def _remove_exports(folder: Folder, session: Session, run_id: UUID) -> None:

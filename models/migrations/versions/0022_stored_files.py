@@ -18,12 +18,10 @@ def upgrade() -> None:
         sa.Column("run_id", sa.Uuid(), nullable=False),
         sa.Column("delete_after", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deletions", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("is_finished", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("may_appear_until", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("deletions >= 0", name=op.f("ck_stored_files_not_negative")),
         sa.CheckConstraint(
-            "delete_after IS NOT NULL OR (is_finished AND deletions = 0)",
-            name=op.f("ck_stored_files_handed_out_is_finished"),
+            "delete_after IS NOT NULL OR deletions = 0", name=op.f("ck_stored_files_handed_out_is_not_deleted")
         ),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_stored_files")),
     )

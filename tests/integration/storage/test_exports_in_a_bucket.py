@@ -22,7 +22,8 @@ from pipeline.errors import LeaseLost
 from pipeline.privacy.erasure import Wanted, erase_contacts
 from pipeline.results import stored_files
 from pipeline.results.export_lease import add_formats, void_exports
-from pipeline.storage.bucket import PART_BYTES, BucketFile
+from pipeline.storage import Bucket
+from pipeline.storage.bucket import PART_BYTES, BucketFile, StorageFault
 from tests.factories import WORKER
 from tests.integration.runs.test_exporting import OF_COMPLETED, end_pauses, kinds, looked_up_run, stopping
 from tests.integration.storage.conftest import OwnBucket
@@ -123,19 +124,21 @@ def test_an_expired_run_has_no_file_left_and_no_row(runs: OldRuns, own: OwnBucke
     assert {key.partition("/")[0] for key in own.files()} == {str(kept)}
 
 
-def test_a_run_does_not_expire_while_its_files_can_not_be_deleted(
+def test_runs_do_not_expire_while_their_files_can_not_be_deleted_but_are_retracted(
     runs: OldRuns, own: OwnBucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run_id = runs.completed_run()
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
+    first, second = runs.completed_run(days_ago=92), runs.completed_run(days_ago=91)
+    with monkeypatch.context() as breaking:
+        breaking.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
 
-    assert not expire_due(runs.expirer())
+        assert not expire_due(runs.expirer())
 
-    assert f"run {run_id}: not expired, its export files can't be deleted" in caplog.text
-    assert "SignatureDoesNotMatch" in caplog.text
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example-secret")
+    assert f"run {first}: not expired, its export files can't be deleted: {own.url}: the storage refuses" in caplog.text
+    assert f"run {second}: not expired, its export files can't be deleted: {own.url} failed a moment" in caplog.text
+    assert [runs.state(run_id)["export_handles"] for run_id in (first, second)] == [[], []]
+    assert len(own.files()) == 4
     assert expire_due(runs.expirer())
-    assert own.files() == []
+    assert (own.files(), noted(runs.database)) == ([], {})
 
 
 def test_an_erasure_has_the_files_deleted_and_written_again_without_the_person(
@@ -286,9 +289,28 @@ def test_a_key_whose_writer_may_still_live_is_deleted_again_ever_more_rarely(run
 
     assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 720, 720, 720, 720]
     with runs.database.transaction() as session:
-        session.execute(text("UPDATE stored_files SET created_at = now() - interval '31 days'"))
+        session.execute(text("UPDATE stored_files SET may_appear_until = may_appear_until - interval '31 days'"))
     sweep(runs, own)
     assert (own.files(), noted(runs.database)) == ([], {})
+
+
+def test_a_file_that_its_writer_completes_while_it_is_deleted_is_deleted_again(runs: OldRuns, own: OwnBucket) -> None:
+    """The sweeper has deleted nothing yet when the object appears, and its writer then finds that it is nobody's."""
+    run_id, key = runs.unexported_run("cancelled"), "run/contacts.csv"
+    with runs.database.transaction() as session:
+        stored_files.intend(session, run_id, [key])
+        stored_files.let_go(session, run_id)
+    with runs.database.transaction() as session:
+        taken = stored_files.take_due(session)
+    own.open().delete(taken)
+    obstore.put(own.server.store(own.name), f"some/prefix/{key}", b"Given0 Family0")
+    with runs.database.transaction() as session:
+        stored_files.drop(session, [key], are_finished=True)
+    with runs.database.transaction() as session:
+        stored_files.forget(session, taken)
+
+    assert (own.files(), sweep(runs, own), own.files()) == ([key], 1, [])
+    assert noted(runs.database) == {}
 
 
 def test_a_writer_that_died_is_followed_by_one_that_has_its_files_deleted(
@@ -420,17 +442,45 @@ def test_a_run_waits_while_its_bucket_takes_no_files_and_says_why(
             compile_run(broken, run_id, WORKER)
     with runs.database.transaction() as session:
         status = session.get_one(Run, run_id).status
-        deferred = [e.detail["reasons"] for e in events_of_run(session, run_id) if e.kind == "chunk_deferred"]
     message = runs.state(run_id)["progress"]["message"]
     end_pauses(runs.database)
     with runs.process() as mended:
         compile_run(mended, run_id, OTHER)
     sweep(runs, own)
 
-    assert (status, deferred[-1]) == ("running", [reason])
+    assert (status, deferrals(runs.database, run_id)) == ("running", [reason])
     assert "The export files can't be written yet; the next try is at " in message
     assert runs.state(run_id)["status"] == "completed"
     assert own.files() == named(runs.database)
+
+
+def test_attempts_during_an_outage_leave_one_set_of_rows(
+    runs: OldRuns, own: OwnBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of runs may be tried every few seconds for days."""
+    run_id = looked_up_run(runs.database)
+    with runs.process() as process:
+        with monkeypatch.context() as breaking:
+            breaking.setattr(BucketFile, "finish", fails)
+            breaking.setattr(Bucket, "try_out", fails)
+            for _ in range(3):
+                compile_run(process, run_id, WORKER)
+                end_pauses(runs.database)
+        attempts, rows = len(deferrals(runs.database, run_id)), len(noted(runs.database))
+        compile_run(process, run_id, WORKER)
+
+    assert (attempts, rows) == (3, len(OF_COMPLETED))
+    assert runs.state(run_id)["status"] == "completed"
+
+
+def fails(_self: object) -> None:
+    raise StorageFault("unreachable", "it can't be reached")
+
+
+def deferrals(database: Database, run_id: UUID) -> list[str]:
+    with database.transaction() as session:
+        deferred = [event for event in events_of_run(session, run_id) if event.kind == "chunk_deferred"]
+    return [reason for event in deferred for reason in event.detail["reasons"]]
 
 
 def test_a_bucket_that_is_missing_fails_an_attempt_with_a_sentence(
