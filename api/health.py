@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api.resources import database_of, settings_of
+from api.resources import database_of, settings_of, storage_of
 from models.migrate import is_migrated
 from models.postgres_errors import PostgresUnavailable
 from models.redis_server import LIVE_COPY_NEEDS, find_trouble
@@ -43,6 +43,7 @@ class Readiness(BaseModel):
     postgres: str
     redis: str
     broker: str
+    storage: str
 
 
 @health.get("/healthz")
@@ -55,13 +56,18 @@ def alive() -> dict[str, str]:
 def ready(request: Request) -> JSONResponse:
     """The process can accept runs: Postgres answers, takes writes, and has this version's schema.
 
-    Redis and the broker are reported as well, with what is wrong and what to do. Without Redis, states are read from
-    Postgres; without the broker, runs wait.
+    Redis, the broker and the storage are reported as well, with what is wrong and what to do. Without Redis, states are
+    read from Postgres; without the broker, runs wait; without the storage, no file can be downloaded.
     """
     last: LastCheck = request.app.state.last_check
     with last.lock:
         if time.monotonic() - last.at > CACHE_S:
-            last.checks = {"postgres": _postgres(request), "redis": _redis(request), "broker": _broker(request)}
+            last.checks = {
+                "postgres": _postgres(request),
+                "redis": _redis(request),
+                "broker": _broker(request),
+                "storage": _storage(request),
+            }
             last.at = time.monotonic()
         checks = last.checks
     is_ready = checks["postgres"] == "ok"
@@ -94,3 +100,11 @@ def _broker(request: Request) -> str:
         return "ok"
     log.warning("the broker is %s", trouble)
     return f"{trouble} Runs wait until it is."
+
+
+def _storage(request: Request) -> str:
+    trouble = storage_of(request).find_trouble()
+    if trouble is None:
+        return "ok"
+    log.warning("the storage of files: %s", trouble)
+    return f"{trouble} No file can be downloaded until then."

@@ -1,4 +1,4 @@
-"""The resources that requests use: the settings, Postgres and Redis of this process."""
+"""The resources that requests use: the settings, Postgres, Redis and storage of this process."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from fastapi import Request
 
 from models.database import Database, open_database
 from models.redis_server import open_redis
+from pipeline.storage import Storage, open_storage
 from settings import Settings
 
 REDIS_TIMEOUT_S = 0.5
@@ -19,6 +20,7 @@ class Resources:
     settings: Settings
     database: Database
     redis: redis.Redis
+    storage: Storage
 
     def close(self) -> None:
         self.redis.close()
@@ -31,6 +33,7 @@ def open_resources(settings: Settings, connections: int) -> Resources:
         settings,
         open_database(settings.database_url, pool_size=connections, pool_timeout=5),
         open_redis(settings.redis_url, REDIS_TIMEOUT_S),
+        open_storage(settings.export_storage, settings.export_dir),
     )
 
 
@@ -53,3 +56,8 @@ def database_of(request: Request) -> Database:
 def redis_of(request: Request) -> redis.Redis:
     """The Redis client of this process."""
     return resources_of(request).redis
+
+
+def storage_of(request: Request) -> Storage:
+    """The storage of files of this process."""
+    return resources_of(request).storage

@@ -38,11 +38,12 @@ from models.migrate import migrate
 from models.queries import FIRST_RESULTS, READ_ALL, stream_results
 from models.run import Run
 from models.schema import new_id
-from pipeline.results.exports import discard, write_exports
+from pipeline.results.exports import write_exports
 from pipeline.results.rows import Table as RunTable
 from pipeline.results.rows import export_columns, our_columns, result_contact
 from pipeline.results.wanted import exports_in
 from pipeline.stages import address_stages
+from pipeline.storage import Folder
 
 RATE, PYTHON, POSTGRES = "rows/s", "Python: µs a row", "Postgres: µs a row"
 FURTHER = {"job title": "Head of Sales", "employees": 250, "city": "Zürich"}
@@ -137,7 +138,8 @@ def write(session: Session, place: Path, run_id: UUID, formats: Sequence[str]) -
     """Write these files of a run, as a worker does, but for the lease."""
     run = session.get_one(Run, run_id)
     with closing(stream_results(session, run_id, *address_stages(run.preset))) as rows:
-        discard(place, write_exports(place, run_id, exports_in(formats), RunTable(run.extra_columns), rows))
+        files = write_exports(Folder(place), run_id, exports_in(formats), RunTable(run.extra_columns), rows)
+    Folder(place).discard(file.unfinished for file in files)
 
 
 def copy(session: Session, place: Path, run_id: UUID) -> None:

@@ -16,6 +16,7 @@ from models.run_event import RunEvent
 from models.run_stage import RunStage
 from models.schema import Base
 from models.signing_key import SigningKey
+from models.stored_file import StoredFile
 from models.suppression import Suppression
 from models.upload import Upload, UploadPiece, UploadRow
 from models.verification import Verification
@@ -38,6 +39,7 @@ __all__ = [
     "RunEvent",
     "RunStage",
     "SigningKey",
+    "StoredFile",
     "Suppression",
     "Upload",
     "UploadPiece",

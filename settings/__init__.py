@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.redis_url import normal_url, with_another_database
+from pipeline.storage import check_url
 from settings.renamed import problems_with_names
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -53,6 +54,11 @@ class Settings(BaseSettings):
     export_dir: Path = Field(
         Path("exports"),
         description="Directory for export files, shared by API, workers and sweeper, which run as one user",
+    )
+    export_storage: str = Field(
+        "",
+        description="Where export files are kept instead: `s3://bucket/prefix`, `gs://…`, `az://…` or `file:///…`;"
+        " [keys and endpoint](how-to/run-in-production.md#files-in-a-bucket)",
     )
     public_url: str = Field("", description="Prefix of each `download_url`, such as `https://api.example.com`")
     download_url_hours: float = Field(
@@ -208,6 +214,11 @@ class Settings(BaseSettings):
 
             url_of(value)
         return value
+
+    @field_validator("export_storage")
+    @classmethod
+    def _check_export_storage(cls, value: str) -> str:
+        return check_url(value)
 
     @field_validator("redis_url")
     @classmethod

@@ -7,7 +7,7 @@ from models.schema import Base
 from tests.factories import account, pending_run, started_run
 
 ACCOUNTS = 3
-UNEXPORTED, OVERDUE, EXPIRED = 6, 2, 3
+UNEXPORTED, OVERDUE, EXPIRED, LET_GO = 6, 2, 3, 4
 
 RUNS = """
 INSERT INTO runs (id, account_id, pipeline_id, preset, status, contact_count, charged_contacts, extra_columns,
@@ -37,6 +37,11 @@ INSERT INTO run_events (run_id, at, kind, detail)
 SELECT id, finished_at, kind, '{}' FROM runs, unnest(ARRAY['created', 'chunk_leased', 'resent', 'completed']) AS kind
 WHERE finished_at IS NOT NULL
 """
+FILES = """
+INSERT INTO stored_files (key, run_id, may_appear_until)
+SELECT id || '/' || name, id, now() FROM runs, unnest(ARRAY['contacts.csv', 'contacts.json']) AS name
+WHERE finished_at IS NOT NULL
+"""
 REMEMBERED = """
 INSERT INTO lookups (account_id, person, reason, score, evidence)
 SELECT account_id, sha256(convert_to(id::text, 'UTF8')), 'every_candidate_refused', 95, '{}' FROM runs;
@@ -51,6 +56,8 @@ DUE = (
     f"(SELECT id FROM runs WHERE finished_at IS NULL LIMIT {OVERDUE})",
     "UPDATE runs SET finished_at = now() - interval '45 days' WHERE id IN "
     f"(SELECT id FROM runs WHERE finished_at IS NOT NULL AND expired_at IS NULL LIMIT {EXPIRED})",
+    "UPDATE stored_files SET delete_after = now() - interval '1 minute' WHERE key IN "
+    f"(SELECT key FROM stored_files LIMIT {LET_GO})",
 )
 
 
@@ -64,7 +71,7 @@ def finished_runs(database: Database, runs: int) -> None:
         # The rows are right; checking each reference would take longer than all the rest.
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(text(RUNS), {"runs": runs, "unexported": UNEXPORTED})
-        for statement in (STAGES, CHUNKS, EVENTS, *REMEMBERED.split(";")[:-1]):
+        for statement in (STAGES, CHUNKS, EVENTS, FILES, *REMEMBERED.split(";")[:-1]):
             connection.execute(text(statement))
     for owner in accounts:
         pending_run(database, account_id=owner)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,11 +26,13 @@ from models.transitions import RunError
 from models.wire import ContactIn
 from pipeline.credits import RateCard
 from pipeline.mail.network import MailNetwork
+from pipeline.results import stored_files
 from pipeline.results.exports import put_in_place, write_exports
 from pipeline.results.rows import Table
 from pipeline.results.wanted import exports_in
 from pipeline.runs import lifecycle, live_state
 from pipeline.runs.create import create_run
+from pipeline.storage import Storage, open_storage
 from settings import Settings
 from settings.mail import mail_network_config
 from tests.factories import (
@@ -64,13 +67,20 @@ class OldRuns:
     database: Database
     redis: redis.Redis
     exports: Path
+    url: str = ""
+    """Of a bucket for export files, instead of the directory."""
 
     @property
     def settings(self) -> Settings:
-        return Settings(export_dir=self.exports, retention_days=RETENTION_DAYS)
+        return Settings(export_dir=self.exports, export_storage=self.url, retention_days=RETENTION_DAYS)
+
+    @property
+    def storage(self) -> Storage:
+        return open_storage(self.url, self.exports)
 
     def expirer(self, database: Database | None = None, server: redis.Redis | None = None) -> Expirer:
-        return Expirer(self.settings, database or self.database, server or self.redis, threading.Event())
+        opened = (database or self.database, server or self.redis, self.storage)
+        return Expirer(self.settings, *opened, threading.Event())
 
     def completed_run(self, count: int = 3, days_ago: float = OLD_DAYS) -> UUID:
         run_id = self._worked_run(count)
@@ -80,11 +90,10 @@ class OldRuns:
         lease = leased_chunk(self.database, run_id, COMPILE)
         with self.database.transaction() as session:
             rows = first_results(session, run_id, count, LOOKUP, VERIFY)
-            exports = write_exports(
-                self.exports, run_id, exports_in(["csv", "json"]), Table(["private_column"]), [rows]
-            )
+            wanted, table = exports_in(["csv", "json"]), Table(["private_column"])
+            exports = write_exports(self.storage, run_id, wanted, table, [rows], partial(self._intend, run_id))
             lifecycle.complete(session, lease, exports)
-            put_in_place(self.exports, run_id, exports)
+            put_in_place(session, self.storage, run_id, exports)
         return self._ended(run_id, days_ago)
 
     def stopped_run(self, status: str, count: int = 3, days_ago: float = OLD_DAYS) -> UUID:
@@ -119,7 +128,8 @@ class OldRuns:
         loop = start_loop()
         opened = database or self.database
         try:
-            yield Process(self.settings, opened, self.redis, network, loop, threading.Event(), AtWork(400), Heart(loop))
+            services = (opened, self.redis, self.storage, network)
+            yield Process(self.settings, *services, loop, threading.Event(), AtWork(400), Heart(loop))
         finally:
             asyncio.run_coroutine_threadsafe(network.close(), loop).result()
             stop_loop(loop)
@@ -140,6 +150,10 @@ class OldRuns:
 
     def files(self) -> list[Path]:
         return sorted(path.relative_to(self.exports) for path in self.exports.rglob("*"))
+
+    def _intend(self, run_id: UUID, keys: Sequence[str]) -> None:
+        with self.database.transaction() as session:
+            stored_files.intend(session, run_id, keys)
 
     def _worked_run(self, count: int) -> UUID:
         people = [

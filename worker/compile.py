@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -17,7 +18,7 @@ from models.run_chunk import COMPILE
 from models.transitions import forget_exports
 from pipeline.errors import LeaseLost
 from pipeline.results.export_lease import artifacts_of_run, keep_turn, take_turn
-from pipeline.results.exports import ExportFile, FileSpec, discard, put_in_place, remove_exports
+from pipeline.results.exports import ExportFile, FileSpec, put_in_place, remove_exports
 from pipeline.results.links import Links
 from pipeline.results.rows import Table
 from pipeline.results.wanted import exports_in
@@ -26,11 +27,12 @@ from pipeline.runs.chunks import Lease
 from pipeline.runs.live_state import LiveState
 from pipeline.runs.trouble import Step, StepFailed
 from pipeline.stages import address_stages
+from pipeline.storage.bucket import StorageFault
 from worker.attempts import fail_attempt
 from worker.chain import begin
 from worker.commit_retry import retry_commit, retry_commit_of_end, work_under
 from worker.dispatch import broker_may_be_away, send_chain
-from worker.export import WorkerStops, disk_error, stream_files, table_of, write_files
+from worker.export import WorkerStops, handing_out, storage_error, stream_files, table_of, write_files
 from worker.process import Process
 
 PAUSE_S = 5.0
@@ -83,9 +85,9 @@ def _compile(process: Process, lease: Lease, small: SmallRun | None) -> None:
     except WorkerStops:
         _release(process, lease)
     except OSError as error:
-        name = disk_error(error)
-        log.error("run %s: its export files can't be written (%s); next try in %g s", lease.run_id, name, PAUSE_S)
-        _pause(process, lease, name)
+        why = error if isinstance(error, StorageFault) else storage_error(error)
+        log.error("run %s: its export files can't be written (%s); next try in %g s", lease.run_id, why, PAUSE_S)
+        _pause(process, lease, storage_error(error))
     else:
         if state is None:
             _pause(process, lease, "another_export_of_the_account")
@@ -94,8 +96,8 @@ def _compile(process: Process, lease: Lease, small: SmallRun | None) -> None:
 
 
 def _compile_small(process: Process, lease: Lease, small: SmallRun) -> LiveState:
-    wanted = small.wanted
-    exports = write_files(process, lease.run_id, wanted, small.table, [small.rows]) if wanted else []
+    wanted, renew = small.wanted, partial(_renew, process, lease)
+    exports = write_files(process, lease.run_id, wanted, small.table, [small.rows], renew) if wanted else []
     return _complete(process, lease, exports)
 
 
@@ -109,15 +111,13 @@ def _compile_in_turn(process: Process, lease: Lease) -> LiveState | None:
 
 def _complete(process: Process, lease: Lease, exports: Sequence[ExportFile]) -> LiveState:
     """Hand the files out. Those that are not handed out are deleted."""
-    try:
+    with handing_out(process, exports):
         return retry_commit_of_end(process, lease, lambda session: _completed(process, session, lease, exports))
-    finally:
-        discard(process.settings.export_dir, exports)
 
 
 def _stream(process: Process, lease: Lease, session: Session) -> list[ExportFile]:
     run = lifecycle.refreshed(session, lease.run_id)
-    return stream_files(process, session, run, _wanted(session, run), lambda: _renew(process, lease))
+    return stream_files(process, session, run, _wanted(session, run), partial(_renew, process, lease))
 
 
 def _wanted(session: Session, run: Run) -> list[FileSpec]:
@@ -127,7 +127,7 @@ def _wanted(session: Session, run: Run) -> list[FileSpec]:
 def _completed(process: Process, session: Session, lease: Lease, exports: Sequence[ExportFile]) -> LiveState:
     with trouble.step(Step.COMPLETE):
         run = lifecycle.complete(session, lease, exports)
-    put_in_place(process.settings.export_dir, run.id, exports)
+    put_in_place(session, process.storage, run.id, exports)
     return live_state.build(session, run, Links.of(process.settings))
 
 
@@ -142,7 +142,7 @@ def _begin_writing(process: Process, lease: Lease) -> bool:
         run = chunks.record(session, lease, (), settings.lease_seconds)
         if run.export_formats and not take_turn(session, run, lease.worker, settings.lease_seconds):
             return False
-        remove_exports(settings.export_dir, run.id)
+        remove_exports(session, process.storage, run.id)
         return True
 
     return retry_commit(process, work_under(lease), step)
@@ -164,8 +164,8 @@ def _end_early(process: Process, lease: Lease, leave: Callable[[Session], None])
     def end(session: Session) -> LiveState:
         chunks.record(session, lease, (), process.settings.lease_seconds)
         with suppress(OSError):
-            # What attempts that were killed have left: the disk may be full.
-            remove_exports(process.settings.export_dir, lease.run_id)
+            # What attempts that were killed have left: a disk may be full.
+            remove_exports(session, process.storage, lease.run_id)
         leave(session)
         forget_exports(session, lease.run_id)
         return live_state.build(session, lifecycle.refreshed(session, lease.run_id), Links.of(process.settings))

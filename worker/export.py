@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from itertools import chain
 from uuid import UUID
 
@@ -24,9 +24,9 @@ from models.queries import (
 )
 from models.run import Run
 from pipeline.errors import LeaseLost, traced
-from pipeline.results import export_lease
+from pipeline.results import export_lease, stored_files
 from pipeline.results.export_lease import MAX_ATTEMPTS, ExportLease
-from pipeline.results.exports import ExportFile, FileSpec, discard, put_in_place, remove_exports, write_exports
+from pipeline.results.exports import ExportFile, FileSpec, put_in_place, remove_exports, write_exports
 from pipeline.results.formats import TYPED
 from pipeline.results.links import Links
 from pipeline.results.own_rows import OWN, REJECTS
@@ -36,6 +36,8 @@ from pipeline.runs import live_state
 from pipeline.runs.lifecycle import refreshed
 from pipeline.runs.live_state import LiveState
 from pipeline.stages import address_stages
+from pipeline.storage import Bucket, Folder, Storage
+from pipeline.storage.bucket import StorageFault
 from worker.commit_retry import retry_commit
 from worker.dispatch import broker_may_be_away, send_export
 from worker.process import Process
@@ -68,10 +70,10 @@ def export_stopped_run(process: Process, run_id: UUID, worker: str) -> None:
 def stream_files(
     process: Process, session: Session, run: Run, wanted: Sequence[FileSpec], renew: Callable[[], None]
 ) -> list[ExportFile]:
-    """Write files of a run under temporary names, and call `renew` each `CHECKPOINT_SECONDS`.
+    """Write files of a run that nobody sees yet, and call `renew` each `CHECKPOINT_SECONDS`.
 
-    The transaction must do nothing else. Raises `OSError` for a disk error, `WorkerStops` when the worker stops, and
-    whatever `renew` raises. No file is left behind then.
+    The transaction must do nothing else. Raises `OSError` for an error of the storage, `WorkerStops` when the worker
+    stops, and whatever `renew` raises. No file is left behind then.
     """
     if not wanted:
         return []
@@ -82,9 +84,9 @@ def stream_files(
         try:
             for files, batches in _streams(session, run, wanted):
                 with closing(batches):
-                    written += write_files(process, run.id, files, table, _renewing(process, batches, renew))
+                    written += write_files(process, run.id, files, table, _renewing(process, batches, renew), renew)
         except BaseException:
-            discard(process.settings.export_dir, written)
+            discard(process, written)
             raise
         return written
 
@@ -111,16 +113,78 @@ def table_of(session: Session, run: Run, wanted: Sequence[FileSpec]) -> Table:
 
 
 def write_files(
-    process: Process, run_id: UUID, wanted: Sequence[FileSpec], table: Table, batches: Iterable[Sequence[ResultRow]]
+    process: Process,
+    run_id: UUID,
+    wanted: Sequence[FileSpec],
+    table: Table,
+    batches: Iterable[Sequence[ResultRow]],
+    renew: Callable[[], None],
 ) -> list[ExportFile]:
     """Write files of a run from its result rows. Raises as `stream_files` does."""
-    rows = _until_told_to_stop(process, batches)
-    return with_all_contacts(write_exports(process.settings.export_dir, run_id, wanted, table, rows))
+    rows, intended = _until_told_to_stop(process, batches), list[str]()
+
+    def intend(keys: Sequence[str]) -> None:
+        intended.extend(keys)
+        with process.database.transaction() as session:
+            stored_files.intend(session, run_id, keys)
+
+    try:
+        with _renewed_while_sending(process, renew):
+            _try_out(process.storage)
+            files = write_exports(process.storage, run_id, wanted, table, rows, intend)
+    except BaseException as error:
+        if isinstance(process.storage, Bucket):
+            process.storage.has_failed = isinstance(error, OSError)
+        _drop(process, intended, are_finished=False)
+        raise
+    return with_all_contacts(files)
 
 
-def disk_error(error: OSError) -> str:
-    """The symbolic name of a disk error, such as ENOSPC."""
+@contextmanager
+def handing_out(process: Process, exports: Sequence[ExportFile]) -> Iterator[None]:
+    """Delete the files unless the block hands them out."""
+    try:
+        yield
+    except BaseException:
+        discard(process, exports)
+        raise
+    finally:
+        if isinstance(process.storage, Folder):
+            process.storage.discard([export.unfinished for export in exports])
+
+
+def discard(process: Process, exports: Sequence[ExportFile]) -> None:
+    """Delete complete files that nobody is to see."""
+    keys = [export.unfinished for export in exports]
+    _drop(process, keys, are_finished=True)
+    if isinstance(process.storage, Folder):
+        process.storage.discard(keys)
+
+
+def _drop(process: Process, keys: Sequence[str], *, are_finished: bool) -> None:
+    """Have the sweeper delete files from a bucket. If this does not come about, the next writer of the run does so."""
+    if keys and isinstance(process.storage, Bucket):
+        with suppress(PostgresUnavailable), process.database.transaction() as session:
+            stored_files.drop(session, keys, are_finished=are_finished)
+
+
+def storage_error(error: OSError) -> str:
+    """A word for an error of the storage: the symbolic name of a disk error, such as ENOSPC, or a bucket's code."""
+    if isinstance(error, StorageFault):
+        return error.reason
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
+
+
+def _try_out(storage: Storage) -> None:
+    """Find out with a small file whether a bucket that failed takes files again: without a row for each attempt."""
+    if isinstance(storage, Bucket) and storage.has_failed:
+        storage.try_out()
+        storage.has_failed = False
+
+
+def _renewed_while_sending(process: Process, renew: Callable[[], None]) -> AbstractContextManager[None]:
+    """A part may be sent for longer than a lease lasts; a disk takes or refuses it at once."""
+    return _renewed_meanwhile(process, renew) if isinstance(process.storage, Bucket) else nullcontext()
 
 
 def _renewing(
@@ -135,6 +199,8 @@ def _renewing(
             renew()
             renewed = time.monotonic()
         yield rows
+    # Who was frozen, and has lost the lease, finishes no file.
+    renew()
 
 
 @contextmanager
@@ -178,10 +244,8 @@ def _export(process: Process, lease: ExportLease) -> None:
         return
     try:
         exports = _written(process, lease)
-        try:
+        with handing_out(process, exports):
             _hand_out(process, lease, exports)
-        finally:
-            discard(process.settings.export_dir, exports)
     except WorkerStops:
         log.info("run %s: the worker stops; another one writes its export files", lease.run_id)
         _end(process, lease, export_lease.release_export)
@@ -193,7 +257,7 @@ def _export(process: Process, lease: ExportLease) -> None:
         log.warning("run %s: its export files are not written yet: %s", lease.run_id, error)
         _end(process, lease, export_lease.release_export)
     except OSError as error:
-        _end_badly(process, lease, disk_error(error))
+        _end_badly(process, lease, storage_error(error), str(error) if isinstance(error, StorageFault) else "")
     except LeaseLost:
         raise
     except Exception as fault:  # noqa: BLE001 - any error is a failed attempt
@@ -209,7 +273,7 @@ def _written(process: Process, lease: ExportLease) -> Sequence[ExportFile]:
     with process.database.transaction() as session:
         export_lease.hold_export(session, lease)
         # Void files, and what a killed attempt has left.
-        remove_exports(process.settings.export_dir, lease.run_id, files_of_run(session, lease.run_id))
+        remove_exports(session, process.storage, lease.run_id, files_of_run(session, lease.run_id))
     with process.database.transaction() as session:
         run = refreshed(session, lease.run_id)
         return stream_files(process, session, run, export_lease.missing_files(session, run), renew)
@@ -218,7 +282,7 @@ def _written(process: Process, lease: ExportLease) -> Sequence[ExportFile]:
 def _hand_out(process: Process, lease: ExportLease, exports: Sequence[ExportFile]) -> None:
     def finish(session: Session, lease: ExportLease) -> Run:
         run = export_lease.finish_export(session, lease, exports)
-        put_in_place(process.settings.export_dir, run.id, exports, files_of_run(session, run.id))
+        put_in_place(session, process.storage, run.id, exports, files_of_run(session, run.id))
         return run
 
     def was_committed(session: Session, _state: LiveState) -> bool:
@@ -227,8 +291,9 @@ def _hand_out(process: Process, lease: ExportLease, exports: Sequence[ExportFile
     _end(process, lease, finish, was_committed)
 
 
-def _end_badly(process: Process, lease: ExportLease, reason: str) -> None:
-    log.error("run %s: its export files can't be written (%s), attempt %s", lease.run_id, reason, lease.attempt)
+def _end_badly(process: Process, lease: ExportLease, reason: str, advice: str = "") -> None:
+    why = advice or reason
+    log.error("run %s: its export files can't be written (%s), attempt %s", lease.run_id, why, lease.attempt)
     _end(process, lease, lambda session, lease: export_lease.fail_export(session, lease, reason))
 
 
@@ -251,12 +316,12 @@ def _delete_void_files(process: Process, run_id: UUID) -> None:
 
     def step(session: Session) -> None:
         if export_lease.is_void(session, run_id):
-            remove_exports(process.settings.export_dir, run_id)
+            remove_exports(session, process.storage, run_id)
 
     try:
         retry_commit(process, _of_exports(run_id), step)
     except OSError as error:
-        log.error("run %s: its void export files can't be deleted: %s", run_id, disk_error(error))
+        log.error("run %s: its void export files can't be deleted: %s", run_id, storage_error(error))
 
 
 def _send_next(process: Process, run_id: UUID) -> None:

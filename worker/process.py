@@ -18,6 +18,7 @@ from pipeline.mail.pacing.slots import PacingLimits
 from pipeline.memory.verifications import Freshness
 from pipeline.runs import live_state
 from pipeline.runs.live_state import LiveState
+from pipeline.storage import Storage, open_storage
 from settings import Settings, load_settings, required
 from settings.mail import mail_network_config
 from settings.sources import OpenSources, sources_or_exit
@@ -52,6 +53,7 @@ class Process:
     settings: Settings
     database: Database
     redis: redis.Redis
+    storage: Storage
     network: MailNetwork
     loop: asyncio.AbstractEventLoop
     """Runs in a thread of its own, until the process is closed."""
@@ -99,6 +101,7 @@ def open_process(draining: Flag) -> Process:
         settings=settings,
         database=open_database(settings.database_url, pool_size=POOL_SIZE, timeouts=IN_THE_BACKGROUND),
         redis=open_redis(settings.redis_url, REDIS_TIMEOUT_S),
+        storage=open_storage(settings.export_storage, settings.export_dir),
         network=MailNetwork(
             mail,
             RedisMemory(settings.redis_url),

@@ -17,6 +17,7 @@ from models.postgres_errors import PostgresUnavailable
 from models.redis_server import CHANNEL_NEEDS, LIVE_COPY_NEEDS, eviction_policy, find_trouble
 from models.redis_url import database_of
 from pipeline.errors import SourcesMisconfigured
+from pipeline.storage import open_storage
 from settings import Settings, load_settings
 from settings.sources import open_sources
 from worker.broker import find_broker_trouble, find_unseen, is_rabbitmq
@@ -39,7 +40,7 @@ def diagnose(settings: Settings, home: Path, mail_domain: str | None) -> Iterato
     yield _postgres(settings)
     yield _redis(settings)
     yield _broker(settings)
-    yield _export_dir(settings)
+    yield _exports(settings)
     yield from _sources(settings)
     yield _api(home)
     if mail_domain:
@@ -104,19 +105,11 @@ def _keeps_all(what: str, url: str, note: str) -> Finding:
     return warned(what, " ".join(["reachable.", *notes])) if notes else fine(what, "reachable.")
 
 
-def _export_dir(settings: Settings) -> Finding:
-    probe = settings.export_dir / ".doctor"
-    try:
-        settings.export_dir.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        return wrong(
-            "Exports",
-            f"no file can be written in {settings.export_dir} ({error.strerror}): set EXPORT_DIR to a directory that"
-            " the user of API, workers and sweeper owns.",
-        )
-    return fine("Exports", f"files can be written in {settings.export_dir}.")
+def _exports(settings: Settings) -> Finding:
+    storage = open_storage(settings.export_storage, settings.export_dir)
+    if trouble := storage.find_write_trouble():
+        return wrong("Exports", trouble)
+    return fine("Exports", f"files can be written in {storage}.")
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from models.run import Run
 from models.run_chunk import RunChunk
 from models.transitions import forget_exports, lock_run, retract_run
 from models.verification import Verification
+from pipeline.results import stored_files
 
 BATCH = 1000
 """Rows deleted in one transaction, not counting the outcomes and deferrals of contacts."""
@@ -39,6 +40,7 @@ def retract(session: Session, run: Run) -> None:
     retract_run(session, run.id)
     for table in (Artifact, RunChunk):
         session.execute(delete(table).where(table.run_id == run.id))
+    stored_files.let_go(session, run.id)
     forget_exports(session, run.id)
     session.refresh(run)
 

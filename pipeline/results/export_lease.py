@@ -25,6 +25,7 @@ from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import end_of_lease, forget_exports, lock_run, touch_run
 from models.upload import Upload
 from pipeline.errors import LeaseLost, RunStateConflict, UnknownRun
+from pipeline.results import stored_files
 from pipeline.results.artifacts import add_artifacts, retract_exports
 from pipeline.results.exports import ExportFile, FileSpec
 from pipeline.results.formats import check_size
@@ -206,6 +207,7 @@ def is_void(session: Session, run_id: UUID) -> bool:
 def void_exports(session: Session, run: Run) -> None:
     """Retract the run's files; those of a finished run are written again."""
     retract_exports(session, run.id)
+    stored_files.let_go(session, run.id)
     if run.status in TERMINAL_RUN_STATUSES:
         ask_for_exports(session, run)
     else:

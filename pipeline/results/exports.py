@@ -1,27 +1,24 @@
-"""Export files: streamed from the database to disk, complete or not there at all.
+"""Export files: streamed from the database to the storage, complete or not there at all.
 
-A file is written beside its place under a name of its own, flushed to disk, and renamed by who still holds the right to
-write it: a reader never sees half a file, and who lost that right never replaces a newer file. Nobody but this user can
-read what is in the directory: API, workers and sweeper run as one user.
+A reader never sees half a file, and a writer that lost the right to write never replaces a newer file: files are handed
+out in the transaction that has artifacts name them, under the run's lock. How that is done differs between a folder,
+where files are renamed, and a bucket, where each file has a row of its own (`pipeline.results.stored_files`).
 """
 
 import hashlib
-import os
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
-from uuid import UUID, uuid4
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from models.artifact import EXPORT
 from models.queries import ResultRow
+from pipeline.results import stored_files
 from pipeline.results.formats import FORMATS, Format
 from pipeline.results.rows import RESULT_COLUMNS, Table
-
-PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
-SYNC_EVERY = 4_000_000
-"""Bytes after which a file is flushed to disk: at its end alone, a slow disk would take longer than a lease."""
+from pipeline.storage import Bucket, Folder, Storage
 
 
 class FileSpec(NamedTuple):
@@ -47,7 +44,7 @@ class FileSpec(NamedTuple):
 class ExportFile:
     """A whole export: where it belongs, what is in it, and where it is until then (`unfinished`).
 
-    Both places are relative to the export directory.
+    Both are keys in the storage; in a bucket they are the same.
     """
 
     asset_id: str
@@ -63,24 +60,25 @@ class ExportFile:
 
 
 def write_exports(
-    directory: Path,
+    storage: Storage,
     run_id: UUID,
     wanted: Iterable[FileSpec],
     table: Table,
     batches: Iterable[Sequence[ResultRow]],
+    intend: Callable[[Sequence[str]], None] | None = None,
 ) -> list[ExportFile]:
     """Write files of a run beside their places, while its result rows are read once.
 
-    Raises `OSError` when the disk does not take them, and whatever `batches` does; then nothing is left.
+    For a bucket, `intend` notes and commits the keys first: without it, they can't be handed out. Raises `OSError` when
+    the storage does not take them, and whatever `batches` does; then nothing is left.
     """
-    # Each by itself: with `parents`, only the last would get this mode.
-    if not directory.exists():
-        directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-    (directory / str(run_id)).mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
     files: list[_UnfinishedFile] = []
+    keys = [_keys(storage, run_id, spec) for spec in wanted]
+    if isinstance(storage, Bucket) and intend:
+        intend([unfinished for _, unfinished, _ in keys])
     try:
         # One after the other: if the second can't be created, the first is deleted.
-        files += (_UnfinishedFile(directory, run_id, spec, table) for spec in wanted)
+        files += (_UnfinishedFile(storage, spec, unfinished, key, table) for spec, unfinished, key in keys)
         for file in files:
             file.write_head()
         for rows in batches:
@@ -94,68 +92,50 @@ def write_exports(
 
 
 def put_in_place(
-    directory: Path, run_id: UUID, exports: Collection[ExportFile], handed_out: Iterable[str] = ()
+    session: Session, storage: Storage, run_id: UUID, exports: Sequence[ExportFile], handed_out: Iterable[str] = ()
 ) -> None:
-    """Give the files their names, and delete what earlier attempts have left, but not what is `handed_out`.
+    """Keep the files, and none of what earlier attempts have left, but what is `handed_out`.
 
     Call it in the transaction that hands them out, under the run's lock. A second time does nothing. Raises `OSError`
-    when a file is gone.
+    when a file is gone, and `LeaseLost` when it was let go.
     """
-    names = {Path(key).name for key in (*handed_out, *(export.storage_key for export in exports))}
-    for export in exports:
-        try:
-            (directory / export.unfinished).replace(directory / export.storage_key)
-        except FileNotFoundError:
-            # An earlier try of the same transaction did it.
-            if not (directory / export.storage_key).exists():
-                raise
-    _remove_all_but(names, directory / str(run_id))
+    keys = {export.unfinished: export.storage_key for export in exports}
+    if isinstance(storage, Folder):
+        storage.put_in_place(run_id, keys, handed_out)
+    else:
+        stored_files.hand_out(session, run_id, list(keys))
+        stored_files.let_go(session, run_id, [*handed_out, *keys])
 
 
-def discard(directory: Path, exports: Iterable[ExportFile]) -> None:
-    """Delete files that are not put in their places any more."""
-    for export in exports:
-        with suppress(OSError):
-            (directory / export.unfinished).unlink()
+def remove_exports(session: Session, storage: Storage, run_id: UUID, handed_out: Iterable[str] = ()) -> None:
+    """Delete a run's files, also those never finished, but not those that are `handed_out`.
 
-
-def has_exports(directory: Path, run_id: UUID) -> bool:
-    """Whether anything of a run is in the export directory."""
-    return (directory / str(run_id)).exists()
-
-
-def remove_exports(directory: Path, run_id: UUID, handed_out: Iterable[str] = ()) -> None:
-    """Delete a run's export files, also those never finished, but not those that are `handed_out`.
-
-    Raises `OSError` when the disk does not let them go. A second time, or while somebody else does the same, does
-    nothing.
+    Files in a bucket are let go: they are deleted after the commit. Raises `OSError` when a disk does not let them go.
     """
-    place, names = directory / str(run_id), {Path(key).name for key in handed_out}
-    _remove_all_but(names, place)
-    if not names:
-        with suppress(FileNotFoundError):
-            place.rmdir()
+    if isinstance(storage, Folder):
+        storage.remove_all_but(handed_out, run_id)
+    else:
+        stored_files.let_go(session, run_id, handed_out)
 
 
-def _remove_all_but(names: Collection[str], place: Path) -> None:
-    with suppress(FileNotFoundError):
-        for path in place.iterdir():
-            if path.name not in names:
-                path.unlink(missing_ok=True)
+def _keys(storage: Storage, run_id: UUID, spec: FileSpec) -> tuple[FileSpec, str, str]:
+    if isinstance(storage, Folder):
+        return (spec, *storage.new_keys(run_id, spec.name))
+    key = storage.new_key(run_id, spec.name)
+    return spec, key, key
 
 
 class _UnfinishedFile:
     """One export while it is written."""
 
-    def __init__(self, directory: Path, run_id: UUID, spec: FileSpec, table: Table) -> None:
-        self._run_id, self._spec = run_id, spec
+    def __init__(self, storage: Storage, spec: FileSpec, unfinished: str, key: str, table: Table) -> None:
+        self._spec, self._unfinished, self._key = spec, unfinished, key
+        self._mime_type = FORMATS[spec.format].mime_type
         make = spec.make or FORMATS[spec.format].make
         self._format = make(replace(table, result_columns=spec.result_columns))
-        self._unfinished = f"{run_id}/.{spec.name}.{uuid4().hex}"
-        self._path = directory / self._unfinished
         self._digest = hashlib.sha256()
-        self._rows = self._bytes = self._unsynced = 0
-        self._file: BinaryIO = open(self._path, "xb", opener=_private)  # noqa: SIM115 - it stays open between batches
+        self._rows = self._bytes = 0
+        self._file = storage.create(unfinished, self._mime_type)
 
     def write_head(self) -> None:
         self._append(self._format.head())
@@ -166,44 +146,27 @@ class _UnfinishedFile:
         self._append(self._format.rows(selected))
 
     def finish(self) -> ExportFile:
-        """Write the rest, all of it to disk."""
+        """Write the rest, and have all of it stored."""
         self._append(self._format.tail())
-        with self._file:
-            _sync(self._file)
+        self._file.finish()
         return ExportFile(
             asset_id=self._spec.asset_id,
             kind=self._spec.kind,
             label=self._spec.label,
             format=self._spec.format,
-            mime_type=FORMATS[self._spec.format].mime_type,
+            mime_type=self._mime_type,
             rows=self._rows,
             bytes=self._bytes,
             sha256=self._digest.hexdigest(),
-            storage_key=f"{self._run_id}/{self._spec.name}",
+            storage_key=self._key,
             unfinished=self._unfinished,
         )
 
     def abandon(self) -> None:
-        """Close and delete it."""
-        with suppress(OSError):
-            # Closing writes what is left in the buffer, which a full disk refuses once more.
-            self._file.close()
-        with suppress(OSError):
-            self._path.unlink()
+        """Write no more of it, and delete what there is."""
+        self._file.abandon()
 
     def _append(self, data: bytes) -> None:
         self._digest.update(data)
         self._bytes += len(data)
-        self._unsynced += self._file.write(data)
-        if self._unsynced > SYNC_EVERY:
-            self._unsynced = _sync(self._file)
-
-
-def _sync(file: BinaryIO) -> int:
-    file.flush()
-    os.fsync(file.fileno())
-    return 0
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, PRIVATE_FILE)
+        self._file.write(data)

@@ -151,19 +151,19 @@ def send_chains(stack: Stack) -> Callable[[str, int], None]:
 
 @pytest.fixture
 def client(stack: Stack, stack_database: Database) -> Iterator[Client]:
-    with _client(stack, stack_database) as opened:
+    with opened_client(stack, stack_database) as opened:
         yield opened
 
 
 @pytest.fixture
 def stranger(stack: Stack, stack_database: Database) -> Iterator[Client]:
     """A client of another account."""
-    with _client(stack, stack_database) as opened:
+    with opened_client(stack, stack_database) as opened:
         yield opened
 
 
 @contextmanager
-def _client(stack: Stack, database: Database) -> Iterator[Client]:
+def opened_client(stack: Stack, database: Database) -> Iterator[Client]:
     account = create_account(database, "Example Account", 100_000)
     credentials = Credentials(stack.credentials.api_url, account.api_key)
     headers = {"Authorization": f"Bearer {account.api_key}"}

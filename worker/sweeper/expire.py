@@ -8,7 +8,7 @@ import errno
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import redis
@@ -32,13 +32,15 @@ from pipeline.privacy.retention import (
     find_expired,
     retract,
 )
-from pipeline.results.exports import has_exports, remove_exports
 from pipeline.results.links import Links
 from pipeline.runs import live_state
 from pipeline.runs.trouble import fault_of, place_of
+from pipeline.storage import Bucket, Folder, Storage, open_storage
+from pipeline.storage.bucket import StorageFault
 from pipeline.uploads import expiry
 from settings import Settings
 from worker.process import REDIS_TIMEOUT_S, freshness_of
+from worker.sweeper.bucket import delete_due
 
 LOOK_EVERY_S = 60.0
 LATER_S = 900.0
@@ -54,7 +56,10 @@ class Expirer:
     settings: Settings
     database: Database
     live_copies: redis.Redis
+    storage: Storage
     stopping: threading.Event
+    storage_failed: threading.Event = field(default_factory=threading.Event)
+    """Set for the rest of a look in which a bucket failed: no other run waits for it as long."""
 
 
 def keep_expiring(settings: Settings, stopping: threading.Event) -> None:
@@ -62,7 +67,9 @@ def keep_expiring(settings: Settings, stopping: threading.Event) -> None:
     database = open_database(
         settings.database_url, pool_size=1, application_name="growth-expirer", timeouts=IN_THE_BACKGROUND
     )
-    expirer = Expirer(settings, database, open_redis(settings.redis_url, REDIS_TIMEOUT_S), stopping)
+    live_copies = open_redis(settings.redis_url, REDIS_TIMEOUT_S)
+    storage = open_storage(settings.export_storage, settings.export_dir)
+    expirer = Expirer(settings, database, live_copies, storage, stopping)
     pause = 0.0
     while not stopping.wait(pause):
         pause = LOOK_EVERY_S if _look(expirer) else LATER_S
@@ -75,6 +82,7 @@ def expire_due(expirer: Expirer) -> bool:
     Raises `PostgresUnavailable`.
     """
     days = expirer.settings.retention_days
+    expirer.storage_failed.clear()
     with expirer.database.transaction() as session:
         due = find_expired(session, days)
     succeeded = [_expire_or_log(expirer, run_id) for run_id in due]
@@ -151,6 +159,8 @@ def _expire(expirer: Expirer, run_id: UUID) -> None:
     """Delete files first, then rows, and set `expired_at` last. Raises `OSError` and `redis.RedisError`."""
     if expirer.stopping.is_set() or (run := _retract(expirer, run_id)) is None:
         return
+    if isinstance(expirer.storage, Bucket):
+        _delete_files(expirer, expirer.storage, run_id)
     for first_position in range(0, run.contact_count, BATCH):
         with expirer.database.transaction() as session:
             delete_contacts(session, run_id, first_position)
@@ -170,18 +180,30 @@ def _retract(expirer: Expirer, run_id: UUID) -> Run | None:
         if run is None or run.expired_at:
             return None
         # Under the lock: whoever is writing exports has recorded them already, or will find that none are wanted.
-        _remove_exports(expirer, session, run_id)
+        if isinstance(expirer.storage, Folder):
+            _remove_exports(expirer.storage, session, run_id)
         retract(session, run)
         state = live_state.build(session, touch_run(session, run_id, 0), Links.of(settings))
     live_state.store(expirer.live_copies, state, settings.live_state_seconds)
     return run
 
 
-def _remove_exports(expirer: Expirer, session: Session, run_id: UUID) -> None:
-    directory = expirer.settings.export_dir
+def _delete_files(expirer: Expirer, bucket: Bucket, run_id: UUID) -> None:
+    """Delete a run's files, after it was retracted. Raises `StorageFault`."""
+    if expirer.storage_failed.is_set():
+        raise StorageFault("failed_before", f"{bucket} failed a moment ago")
+    try:
+        delete_due(expirer.database, bucket, run_id)
+    except StorageFault:
+        expirer.storage_failed.set()
+        raise
+
+
+def _remove_exports(folder: Folder, session: Session, run_id: UUID) -> None:
+    directory = folder.directory
     wanted = any(artifact.kind == EXPORT for artifact in artifacts_of_run(session, run_id))
     if wanted and not directory.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "EXPORT_DIR is no directory here", str(directory))
-    if wanted and not has_exports(directory, run_id):
+    if wanted and not folder.has_files(run_id):
         log.warning("run %s: no export files in %s: is that the directory of the workers?", run_id, directory)
-    remove_exports(directory, run_id)
+    folder.remove_all_but((), run_id)

@@ -29,9 +29,11 @@ from pipeline.runs.stalled import (
     unmark_resent,
 )
 from pipeline.runs.trouble import Step, StepFailed, fault_of, note_step, place_of, step
+from pipeline.storage import Bucket, open_storage
 from settings import Settings, load_settings, required
 from worker.dispatch import DispatchFailed, send_chain, send_export
 from worker.sweeper.broker_marker import BrokerMarker, open_broker_marker
+from worker.sweeper.bucket import keep_deleting
 from worker.sweeper.expire import keep_expiring
 
 STOP_S = 5.0
@@ -68,6 +70,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, stop)
     expiry = threading.Thread(target=keep_expiring, args=(settings, stopping), name="expiry", daemon=True)
     expiry.start()
+    storage = open_storage(settings.export_storage, settings.export_dir)
+    if isinstance(storage, Bucket):
+        threading.Thread(target=keep_deleting, args=(settings, storage, stopping), name="bucket", daemon=True).start()
     database = open_database(
         settings.database_url, pool_size=1, application_name="growth-sweeper", timeouts=IN_THE_BACKGROUND
     )

@@ -278,7 +278,7 @@ def test_void_files_are_deleted_even_if_no_new_ones_can_be_written(
     run_id = old_runs.completed_run(days_ago=0)
     with old_runs.database.transaction() as session:
         void_exports(session, session.get_one(Run, run_id))
-    monkeypatch.setattr("pipeline.results.exports._sync", disk_full)
+    monkeypatch.setattr("pipeline.storage.folder._sync", disk_full)
 
     old_runs.export(run_id)
 
@@ -383,7 +383,7 @@ def test_files_of_killed_writers_are_deleted_when_no_new_ones_can_be_written(
     place = old_runs.exports / str(run_id)
     place.mkdir(parents=True)
     (place / ".contacts.csv.0123").write_text("Given0 Family0")
-    monkeypatch.setattr("pipeline.results.exports._sync", disk_full)
+    monkeypatch.setattr("pipeline.storage.folder._sync", disk_full)
 
     compile_run(process, run_id, WORKER)
 

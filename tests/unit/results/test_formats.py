@@ -26,6 +26,7 @@ from pipeline.results.rows import Table, export_columns, our_columns, result_con
 from pipeline.results.text_formats import CsvFormat, JsonFormat
 from pipeline.results.wanted import exports_in
 from pipeline.runs.create import create_run
+from pipeline.storage import Folder
 from tests.factories import LOOKUP, VERIFY, account, order_of
 
 QUOTED = [
@@ -206,7 +207,7 @@ def test_files_hold_each_contact_with_the_outcomes_of_its_stages(
         run = worked_run(session, owner, contacts)
         first = first_results(session, run.id, len(contacts), LOOKUP, VERIFY)
         rows = stream_results(session, run.id, LOOKUP, VERIFY)
-        exports = write_exports(tmp_path, run.id, exports_in(["csv", "json"]), Table(run.extra_columns), rows)
+        exports = write_exports(Folder(tmp_path), run.id, exports_in(["csv", "json"]), Table(run.extra_columns), rows)
     files = [(tmp_path / export.unfinished).read_bytes().decode() for export in exports]
 
     ours = our_columns(run.extra_columns)

@@ -16,6 +16,7 @@ from pipeline.results.rows import Table, our_columns, result_contact
 from pipeline.results.wanted import exports_in
 from pipeline.runs.create import create_run
 from pipeline.stages import address_stages
+from pipeline.storage import Folder
 from tests.factories import account, order_of
 
 STAGES = address_stages("full_pipeline")
@@ -47,7 +48,7 @@ def exported(database: Database, directory: Path, *columns: dict[str, Any]) -> t
     with database.transaction() as session:
         columns_of_run = session.get_one(Run, run_id).extra_columns
         rows = stream_results(session, run_id, *STAGES)
-        exports = write_exports(directory, run_id, exports_in(["csv", "json"]), Table(columns_of_run), rows)
+        exports = write_exports(Folder(directory), run_id, exports_in(["csv", "json"]), Table(columns_of_run), rows)
     as_csv, as_json = ((directory / export.unfinished).read_bytes().decode() for export in exports)
     return list(csv.DictReader(io.StringIO(as_csv, newline=""))), json.loads(as_json)
 

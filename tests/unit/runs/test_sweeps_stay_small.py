@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from models.database import open_database
 from pipeline.privacy import retention
+from pipeline.results import stored_files
 from pipeline.results.export_lease import find_unexported, unmark_asked
 from pipeline.runs import stalled
 from tests.clones import Clones
@@ -32,12 +33,26 @@ def export_again(session: Session) -> None:
     unmark_asked(session, found)
 
 
+def delete_files(session: Session) -> None:
+    keys = stored_files.take_due(session)
+    assert len(keys) == 4
+    stored_files.forget(session, keys)
+
+
+def let_files_go(session: Session) -> None:
+    key, run_id = session.execute(text("SELECT key, run_id FROM stored_files WHERE delete_after IS NULL LIMIT 1")).one()
+    stored_files.let_go(session, run_id, [key])
+    assert len(stored_files.take_due(session, run_id)) == 1
+
+
 LOOKS: Mapping[str, Looks] = {
     "stalled": send_again,
     "all active": stalled.find_all_active,
     "overdue": lambda session: stalled.find_overdue(session, 48, 24),
     "unexported": export_again,
     "expired": lambda session: retention.find_expired(session, 30),
+    "due files": delete_files,
+    "files of a run": let_files_go,
     "old answers": lambda session: retention.delete_answers(session, 30),
     "old verdicts": lambda session: retention.delete_verifications(session, 30),
     "old look-ups": lambda session: retention.delete_lookups(session, 30),
