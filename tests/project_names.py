@@ -17,6 +17,8 @@ DEFINED = re.compile(r"^ *(?:async )?def (\w+)", re.MULTILINE)
 NOT_CODE = re.compile(r'^ *"""[\s\S]*?"""|(?:^|\s)#.*$', re.MULTILINE)
 LISTS_OF_NAMES = {Path("tests/test_architecture.py"), Path("tests/unit/test_proofs.py")}
 TEXTS = (".lua", ".toml", ".tsv", ".csv", ".yml", ".env", ".sh", ".txt", ".example")
+FILES_OF_OTHERS = ("tests", "files")
+"""As other systems export them, in any encoding."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -55,7 +57,7 @@ def words() -> frozenset[str]:
         if file not in LISTS_OF_NAMES:
             found.update(file.with_suffix("").parts, WORD.findall(NOT_CODE.sub("", text(file))))
     for file in files():
-        if file.suffix in TEXTS or not file.suffix:
+        if file.parts[:2] != FILES_OF_OTHERS and (file.suffix in TEXTS or not file.suffix):
             found.update(WORD.findall(text(file)))
     return frozenset(found)
 

@@ -1,7 +1,7 @@
 """Makes the workbooks, Parquet and packed files of this folder anew: `python -m tests.files.make_binaries`.
 
-They are committed; run it after a change here. `workbooks/excel-97.xls` and `workbooks/password.xlsx` were made with
-other programs.
+They are committed; run it after a change here. Two were made with other programs: `workbooks/excel-97.xls` and
+`workbooks/password.xlsx`.
 """
 
 import gzip

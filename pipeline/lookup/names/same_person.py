@@ -15,7 +15,7 @@ from pipeline.mail.address.syntax import Address, normalise_domain, parse_addres
 
 _ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 """Combining marks. With letters of other scripts they make another letter, such as й of и."""
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"\d++(?!(?:st|nd|rd|th)\b)", re.IGNORECASE)
 """No part of a name, but what tells `Reception 1` from `Reception 2`."""
 _AFFIXES = TITLES | SUFFIXES
 

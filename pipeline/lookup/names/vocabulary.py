@@ -9,6 +9,10 @@ _TABLES: Mapping[str, Any] = tomllib.loads(files(__package__).joinpath("vocabula
 
 TITLES = frozenset(_TABLES["titles"].split())
 SUFFIXES = frozenset(_TABLES["suffixes"].split())
+FACULTIES = frozenset(_TABLES["faculties"].split())
+"""Words behind the title of a doctor: Dr. med., Dr. rer. nat."""
+ROLES = frozenset(_TABLES["roles"].split())
+"""What people do: Grace Hopper, Head of Compilers."""
 PARTICLES = frozenset(_TABLES["particles"].split())
 JOINING = frozenset(_TABLES["joining"].split())
 """Particles that belong to the word that follows, within a given name too: Abdul Rahman, Mac Donald."""

@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.contacts import Contact
+from pipeline.lookup.names.parse import parse_name
 from pipeline.lookup.names.same_person import same_contact, same_words
 from tests.unit.lookup.looking_up import look_up, summary
 from tests.unit.mail.servers.scripted_servers import mail_host
@@ -58,9 +59,50 @@ def test_the_same_words_are_one_person(one: tuple[str, str, str], other: tuple[s
 
 
 @pytest.mark.parametrize(
+    "full_name",
+    [
+        "Dr. med. univ. Grace Hopper",
+        "Prof. Dr. h.c. Grace Hopper",
+        "Dr. rer. nat. Grace Hopper, MSc",
+        "Grace Hopper, M.D.",
+        "Grace Hopper LL.M.",
+        "Grace Hopper FCCA",
+        "Grace Hopper KC",
+        "Grace Hopper, RN, BSN",
+        "Grace Hopper CISSP, CISM",
+        "Grace Hopper, CEO",
+        "Grace Hopper, Head of Compilers",
+        "Grace Hopper she/her",
+        "Grace Hopper™",
+        "Grace Hopper 2nd",
+        "Dr. Grace Hopper Prof.",
+        "GRACE HOPPER, MD FACS",
+        "Hopper, Dr. Grace",
+        "Hopper, Grace, PhD",
+    ],
+)
+def test_titles_degrees_and_what_somebody_does_are_no_part_of_a_name(full_name: str) -> None:
+    assert same_words("", "", full_name) == "grace hopper"
+    reading = parse_name(full_name=full_name).readings[0]  # type: ignore[union-attr]
+    assert (reading.first, reading.last) == ("grace", "hopper")
+
+
+@pytest.mark.parametrize(
+    ("full_name", "words"),
+    [
+        ("Li Peng", "li peng"), ("García López, María", "garcia lopez maria"), ("J. R. Tolken", "j r tolken"),
+        ("Tolken, J. R.", "j r tolken"), ("Phil Dane", "dane phil"), ("Hopper, M. D.", "d hopper m"),
+    ],
+)  # fmt: skip
+def test_names_that_look_like_degrees_stay_names(full_name: str, words: str) -> None:
+    assert same_words("", "", full_name) == words
+
+
+@pytest.mark.parametrize(
     ("one", "other"),
     [
         (("Grace", "Hopper", ""), ("Grace", "Hopfer", "")),
+        (("", "", "Reception 1"), ("", "", "Reception 2")),
         (("Grace", "Hopper", ""), ("Grace M.", "Hopper", "")),
         (("", "", "王伟"), ("", "", "王威")),
         (("Андрей", "Май", ""), ("Андреи", "Маи", "")),
