@@ -51,12 +51,14 @@ async def upload_slot(request: Request, account_id: AccountId) -> AsyncIterator[
         yield
 
 
-CHANGE, CANCEL, LIST, UPLOAD = (
-    Depends(change_slot),
-    Depends(cancel_slot),
-    Depends(list_slot),
-    Depends(upload_slot),
-)
+async def reading_slot(request: Request, account_id: AccountId) -> AsyncIterator[None]:
+    """Hold a slot for having an upload read, as `change_slot`: it must not wait for other uploads of the account."""
+    async with _slot(request, (account_id, "readings")):
+        yield
+
+
+CHANGE, CANCEL, LIST = Depends(change_slot), Depends(cancel_slot), Depends(list_slot)
+UPLOAD, READ_UPLOAD = Depends(upload_slot), Depends(reading_slot)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,8 +25,9 @@ from api.document import body_of
 from api.process_pool import read_in_process
 from api.resources import Resources, database_of, redis_of, resources_of, settings_of
 from api.runs import ERRORS
-from api.slots import LIST, UPLOAD
+from api.slots import LIST, READ_UPLOAD, UPLOAD
 from models.database import Database
+from models.postgres_errors import PostgresUnavailable
 from models.upload import Upload
 from models.upload_wire import (
     EncodingName,
@@ -123,7 +125,13 @@ async def create(
     )
     resources, limits = resources_of(request), _limits(settings_of(request))
     upload_id = await to_thread.run_sync(_create, resources, account_id, new, limits)
-    received = await _receive(request, account_id, upload_id, 0)
+    try:
+        received = await _receive(request, account_id, upload_id, 0)
+    except Exception:
+        # Who does not speak tus does not know the upload, and sends the file again.
+        if not is_tus:
+            await to_thread.run_sync(_discard, resources, account_id, upload_id)
+        raise
     response.headers.update({**TUS, "Location": f"uploads/{upload_id}", "Upload-Offset": str(received)})
     if not is_tus:
         await to_thread.run_sync(_end, resources, account_id, upload_id)
@@ -135,10 +143,10 @@ async def create(
 
 @uploads.get("", dependencies=[LIST])
 def list_all(request: Request, account_id: AccountId) -> Uploads:
-    """The uploads of the account, newest first, at most a hundred, without their contacts."""
+    """The uploads of the account, newest first, at most a hundred, without what was read of them."""
     with database_of(request).transaction() as session:
         found = receiving.uploads_of(session, account_id, 100)
-        return Uploads(uploads=[_shown(each, _status(session, each), ()) for each in found])
+        return Uploads(uploads=[_shown(each, _status(session, each), (), {}) for each in found])
 
 
 @uploads.head("/{upload_id}", responses=OF_TUS, response_class=Response)
@@ -170,7 +178,7 @@ async def append(
     return Response(status_code=204, headers={**TUS, "Upload-Offset": str(received)})
 
 
-@uploads.get("/{upload_id}", dependencies=[UPLOAD])
+@uploads.get("/{upload_id}", dependencies=[READ_UPLOAD])
 def read(request: Request, account_id: AccountId, upload_id: str) -> UploadShown:
     """An upload, and how it was read. The first request after its last byte has it read, which may take a minute."""
     known_id = upload_id_of(upload_id)
@@ -195,7 +203,7 @@ def progress(request: Request, account_id: AccountId, upload_id: str) -> UploadP
     return UploadProgress(status=status, bytes=upload.size, received=upload.received, rows_read=rows)
 
 
-@uploads.put("/{upload_id}/reading", dependencies=[UPLOAD], openapi_extra=body_of(ReadingRequest))
+@uploads.put("/{upload_id}/reading", dependencies=[READ_UPLOAD], openapi_extra=body_of(ReadingRequest))
 def read_anew(request: Request, account_id: AccountId, upload_id: str, body: Body) -> UploadShown:
     """Have an upload read in another way: other columns, another encoding, another preset. Not once a run uses it."""
     known_id, wanted = upload_id_of(upload_id), parse_reading(body)
@@ -238,8 +246,11 @@ class ReadingProgress:
         if now < self._next:
             return
         self._next = now + PROGRESS_EVERY_S
-        with suppress(redis.RedisError):
+        try:
             self._redis.set(self._key, rows, ex=PROGRESS_KEPT_S)
+        except redis.RedisError:
+            # Each further try would hold the reading up.
+            self._next = math.inf
 
     def rows(self) -> int:
         with suppress(redis.RedisError):
@@ -312,6 +323,11 @@ def _create(resources: Resources, account_id: UUID, new: NewUpload, limits: Limi
         return receiving.create_upload(session, account_id, new, limits).id
 
 
+def _discard(resources: Resources, account_id: UUID, upload_id: UUID) -> None:
+    with suppress(UnknownUpload, PostgresUnavailable), resources.database.transaction() as session:
+        receiving.discard(session, account_id, upload_id)
+
+
 def _end(resources: Resources, account_id: UUID, upload_id: UUID) -> None:
     with resources.database.transaction() as session:
         receiving.end_upload(session, account_id, upload_id)
@@ -337,7 +353,7 @@ def _show(resources: Resources, account_id: UUID, upload_id: UUID) -> UploadShow
     with resources.database.transaction() as session:
         upload = receiving.find_upload(session, account_id, upload_id)
         first = first_contacts(session, upload_id, PREVIEW) if upload.is_ready else ()
-        return _shown(upload, _status(session, upload), [_contact(row) for row in first])
+        return _shown(upload, _status(session, upload), [_contact(row) for row in first], upload.recognised)
 
 
 def _status(session: Session, upload: Upload) -> UploadStatus:
@@ -348,8 +364,9 @@ def _status(session: Session, upload: Upload) -> UploadStatus:
     return "refused" if upload.refusal else "ready"
 
 
-def _shown(upload: Upload, status: UploadStatus, contacts: Sequence[Mapping[str, Any]]) -> UploadShown:
-    known = upload.recognised
+def _shown(
+    upload: Upload, status: UploadStatus, contacts: Sequence[Mapping[str, Any]], known: Mapping[str, Any]
+) -> UploadShown:
     return UploadShown(
         upload_id=upload.id,
         status=status,

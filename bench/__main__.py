@@ -35,6 +35,7 @@ BENCHMARKS = {
     "large_lists": Options(None, ()),
     "tarpits": Options(None, ("--rounds", "3")),
     "hostile": Options(None, ()),
+    "uploads": Options(None, ()),
     "large": Options(None, ()),
     "scale": Options(None, ()),
 }

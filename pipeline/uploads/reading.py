@@ -20,7 +20,7 @@ from pipeline.errors import UnusableFile, UploadConflict
 from pipeline.files.contacts import ContactReader, open_contacts
 from pipeline.files.source import BLOCK, GZIP, ZSTD
 from pipeline.uploads.receiving import find_upload, is_used, lock_upload
-from pipeline.uploads.rows import COLUMNS, Found, RowMaker
+from pipeline.uploads.rows import COLUMNS, Found, RowMaker, is_storable
 
 NAMES_OF_COUNTS = ("rows", "contacts", "repeated", "empty", "notes", "rejected")
 BYTES_PER_ROW = 100
@@ -105,6 +105,7 @@ def _read(session: Session, upload: Upload, limits: ReadingLimits, note_rows: Ca
     try:
         with _spooled(session, upload, limits.most_bytes) as path:
             reader = open_contacts(path, upload.preset, upload.mapping, upload.encoding, called=upload.name)
+            _check_header(reader)
             maker = RowMaker(upload.id, reader, limits.most_rows, limits.knows_companies, note_rows)
             # A file may turn out to be unusable when half of its rows are written.
             with session.begin_nested():
@@ -116,6 +117,13 @@ def _read(session: Session, upload: Upload, limits: ReadingLimits, note_rows: Ca
         upload.contact_count, upload.extra_columns = 0, []
         return
     _note(upload, reader, maker.found)
+
+
+def _check_header(reader: ContactReader) -> None:
+    """Raise `UnusableFile` for a heading that can't be stored; NDJSON can have such."""
+    for number, heading in enumerate(reader.table.header, start=1):
+        if "\0" in heading or not is_storable(heading):
+            raise UnusableFile(f"The heading of column {number} has a character that is no text: rename the column.")
 
 
 def _note(upload: Upload, reader: ContactReader, found: Found) -> None:

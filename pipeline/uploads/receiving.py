@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import Select, exists, func, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from models.account import Account
 from models.bounds import FILE_NAME
@@ -77,9 +77,10 @@ def find_upload(session: Session, account_id: UUID, upload_id: UUID) -> Upload:
 
 
 def uploads_of(session: Session, account_id: UUID, count: int) -> Sequence[Upload]:
-    """The uploads of an account, newest first."""
+    """The uploads of an account, newest first. What was recognised in them is loaded when it is asked for."""
     mine = select(Upload).where(Upload.account_id == account_id, Upload.discarded_at.is_(None))
-    return session.scalars(mine.order_by(Upload.created_at.desc()).limit(count)).all()
+    newest = mine.order_by(Upload.created_at.desc()).limit(count)
+    return session.scalars(newest.options(defer(Upload.recognised))).all()
 
 
 def lock_upload(session: Session, account_id: UUID, upload_id: UUID, *, skip_locked: bool = False) -> Upload:

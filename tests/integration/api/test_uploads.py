@@ -1,8 +1,10 @@
 """Uploads over HTTP, on a running engine: in one request or by tus, cut, repeated, hostile; and runs from them."""
 
 import base64
+import csv
 import gzip
 import hashlib
+import io
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ import pytest
 
 from models.database import Database
 from tests.factories import count
+from tests.faults.engine import wait_until
 from tests.integration.api.test_api import RUN, refusal
 from tests.integration.conftest import Client, Population, contacts_of
 
@@ -196,6 +199,68 @@ def test_what_arrived_before_a_cut_is_kept_and_the_rest_follows(client: Client) 
     assert sent.status_code == 204
     shown = client.http.get(url, timeout=60).json()
     assert (shown["counts"]["contacts"], shown["sha256"]) == (100_000, hashlib.sha256(data).hexdigest())
+
+
+def test_a_file_in_one_request_that_is_cut_leaves_no_upload(client: Client) -> None:
+    place = urlsplit(client.api.api_url)
+    head = (
+        f"POST {UPLOADS} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: 10000000\r\n"
+        f"Authorization: {client.http.headers['authorization']}\r\n\r\n"
+    )
+    with socket.create_connection((str(place.hostname), place.port or 80)) as connection:
+        connection.sendall(head.encode() + PEOPLE)
+        wait_until(lambda: len(client.http.get(UPLOADS).json()["uploads"]) == 1, "the upload", seconds=10)
+
+    wait_until(lambda: client.http.get(UPLOADS).json() == {"uploads": []}, "its end", seconds=10)
+
+
+def test_a_run_from_an_upload_delivers_the_rows_of_the_file_and_the_rejected_ones(
+    client: Client, population: Population
+) -> None:
+    ada = population.hundred[0]
+    lines = [
+        "Vorname,Nachname,Webseite,Email Status",
+        f"{ada.first_name},{ada.last_name},{ada.domain},old",
+        "Bo,,b.test,old",
+        f"{ada.first_name},{ada.last_name},{ada.domain},again",
+        ",,,",
+        "a,b,c.test,d,e",
+    ]
+    upload_id = str(uploaded(client, "\n".join(lines).encode())["upload_id"])
+    state = client.finished(client.http.post(RUN, json=plan(upload_id)).json()["run_id"])
+
+    files = {each["asset_id"]: each for each in state["artifact_handles"]}
+    own, rejects = (client.http.get(files[name]["download_url"]) for name in ("own_rows", "rejected_rows"))
+    assert hashlib.sha256(own.content).hexdigest() == files["own_rows"]["sha256"]
+    back = list(csv.reader(io.StringIO(own.text, newline="")))
+    assert [row[:4] for row in back] == [line.split(",")[:4] for line in lines]
+    assert back[0][4:] == ["email", "growth_email_status", "email_reason", "email_score", "email_source"]
+    assert back[1][4:] == back[3][4:] != [""] * 5
+    assert back[2][5:7] == ["rejected", "last_name: it is missing: give it, or full_name"]
+    assert back[4][4:] == [""] * 5
+    assert [line.split(",")[0] for line in rejects.text.splitlines()] == ["row", "3", "6"]
+    assert rejects.text.splitlines()[2].endswith("a,b,c.test,d,e")
+    assert (files["own_rows"]["rows"], files["rejected_rows"]["rows"]) == (5, 2)
+
+
+def test_an_erased_person_is_gone_from_the_rows_that_a_run_delivers(client: Client, population: Population) -> None:
+    ada, bea = population.hundred[:2]
+    rows = [f"{each.first_name},{each.last_name},{each.domain}" for each in (ada, bea)]
+    data = "\n".join(["first_name,last_name,domain", *rows, f"{ada.first_name},{ada.last_name},"]).encode()
+    run_id = client.http.post(RUN, json=plan(str(uploaded(client, data)["upload_id"]))).json()["run_id"]
+    client.finished(run_id)
+
+    person = {"first_name": ada.first_name, "last_name": ada.last_name, "domain": ada.domain}
+    client.http.post("/api/v1/growth/erasures", json={"people": [person]}, timeout=60).raise_for_status()
+
+    def files() -> dict[str, str]:
+        handles = client.api.read_run(run_id)["artifact_handles"]
+        return {each["asset_id"]: each.get("download_url", "") for each in handles}
+
+    wait_until(lambda: bool(files().get("own_rows")), "the files", seconds=30)
+    text = client.http.get(files()["own_rows"]).text
+    assert rows[0] not in text
+    assert rows[1] in text
 
 
 def test_of_several_requests_for_the_same_bytes_one_is_taken(client: Client, stack_database: Database) -> None:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import hashlib
 import io
+import resource
 import tempfile
 from pathlib import Path
 from uuid import UUID
@@ -150,6 +151,7 @@ UNUSABLE = {
     "a cut-off gzip": (packed(PEOPLE * 200)[:-20], "damaged or cut off"),
     "a cut-off workbook": (workbook()[:-200], "not a workbook"),
     "a cut-off Parquet": (table()[:-8], "damaged Parquet"),
+    "a heading that is no text": (b'{"full_name": "Ada", "domain": "a.test", "\\ud800": "x"}\n', "heading of column 3"),
     "binary": (b"full_name,domain\n" + bytes(range(256)) * 9, "not a text file"),
     "columns": ((",".join(f"c{n}" for n in range(10_000)) + "\n").encode() * 3, "has 10,000 columns"),
 }
@@ -179,6 +181,20 @@ def test_a_bomb_is_unpacked_up_to_the_limit_only(
 
     assert "unpacks to more than" in refusal(database, owner, bomb)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_room_for_a_copy_nothing_changes_and_it_is_read_later(database: Database, owner: UUID) -> None:
+    upload_id = received(database, owner, b"full_name,domain\n" + b"Ada Ex,a.test\n" * 1_000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            read(database, owner, upload_id)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert rows(database, "SELECT reading, refusal FROM uploads") == [(0, None)]
+    assert read(database, owner, upload_id).contact_count == 1
 
 
 def test_a_cell_of_megabytes_costs_its_row(database: Database, owner: UUID) -> None:

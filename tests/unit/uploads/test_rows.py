@@ -60,14 +60,16 @@ def test_each_row_is_what_the_reader_says(
 
     placed = list(open_contacts(path, preset, CHOSEN).place())
     assert len(made) == len(placed)
-    for row, said in zip(made, placed, strict=True):
-        assert row["row"] == str(said.row.number)
-        assert row["contact"] == (None if said.contact is None else str(said.contact))
-        assert row["is_first"] == ("t" if said.is_new else "f")
-        assert (row["field"], row["reason"]) == (said.rejected or (None, None))
-        assert next(csv.reader(io.StringIO(row["line"], newline="")), []) == said.row.cells or not any(said.row.cells)
-        if said.is_new:
-            contact = reader.contact(said.row)
+    for row, expected in zip(made, placed, strict=True):
+        assert row["row"] == str(expected.row.number)
+        assert row["contact"] == (None if expected.contact is None else str(expected.contact))
+        assert row["is_first"] == ("t" if expected.is_new else "f")
+        assert (row["field"], row["reason"]) == (expected.rejected or (None, None))
+        assert next(csv.reader(io.StringIO(row["line"], newline="")), []) == expected.row.cells or not any(
+            expected.row.cells
+        )
+        if expected.is_new:
+            contact = reader.contact(expected.row)
             assert {name: row[name] for name in FIELDS} == {name: contact.get(name, "") for name in FIELDS}
             further = {name: value for name, value in contact.items() if name not in FIELDS}
             assert json.loads(row["extra"] or "") == further
