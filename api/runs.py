@@ -7,7 +7,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import AwareDatetime
 
 from api.access import AccountId
 from api.bodies import Body, parse_run_request
@@ -22,6 +21,7 @@ from models.wire import (
     ErrorBody,
     ExportFormat,
     IdempotencyKey,
+    Moment,
     Preset,
     ResultsPage,
     RunAccepted,
@@ -78,7 +78,7 @@ def list_of_runs(
     account_id: AccountId,
     status: Status | None = None,
     preset: Preset | None = None,
-    since: Annotated[AwareDatetime | None, Query(description="Only runs that were created then or later")] = None,
+    since: Annotated[Moment | None, Query(description="Only runs that were created then or later")] = None,
     after: Annotated[str, Query(pattern="^([0-9]{1,17}-[0-9a-f]{32})?$", description="`next` of a page")] = "",
     limit: Annotated[int, Query(ge=1, le=RUNS.most)] = 100,
 ) -> RunsPage:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -220,6 +221,16 @@ class RunAccepted(BaseModel):
     status: Literal["running"] = "running"
     run_id: UUID
     preview: RunAcceptedPreview
+
+
+def _no_number(value: object) -> object:
+    if isinstance(value, str) and not value.strip("+-.0123456789"):
+        raise ValueError("it should be a time with its offset, such as 2026-11-30T08:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+"""A time as RFC 3339 has it; Pydantic takes the seconds since 1970, too."""
 
 
 class StageProgress(BaseModel):

@@ -100,6 +100,7 @@ def test_another_accounts_runs_are_not_listed(stranger: Client, five: Sequence[s
         {"preset": "all"},
         {"since": "yesterday"},
         {"since": "2026-01-01T00:00:00"},
+        {"since": "0.5"},
         {"limit": 0},
         {"limit": 501},
         {"after": "1"},

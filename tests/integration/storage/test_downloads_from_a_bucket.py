@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from api.app import create_app
 from api.errors import AnswerInterrupted
+from api.live import running_live
 from models.api_key import ApiKey, hash_api_key, new_api_key
 from models.artifact import Artifact
 from models.database import Database
@@ -60,7 +61,10 @@ def file_of(runs: OldRuns, run_id: UUID) -> Artifact:
 def request(app: FastAPI, key: str, url: str, method: str = "GET", headers: Mapping[str, str] = {}) -> httpx.Response:
     async def response() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+        async with (
+            running_live(app.state.resources) as app.state.live,
+            httpx.AsyncClient(transport=transport, base_url="http://api.test") as client,
+        ):
             bearer = {"Authorization": f"Bearer {key}"} if key else {}
             return await client.request(method, url, headers={**bearer, **headers})
 
@@ -197,8 +201,13 @@ def test_what_is_not_there_any_more_while_it_is_read_cuts_the_download(
         "root_path": "", "headers": [(b"authorization", f"Bearer {key}".encode())], "client": ("127.0.0.1", 1),
         "server": ("api.test", 80),
     }  # fmt: skip
+
+    async def download() -> None:
+        async with running_live(app.state.resources) as app.state.live:
+            await app(scope, receive, send)  # type: ignore[arg-type]
+
     with pytest.raises(AnswerInterrupted, match="FileNotFoundError"):
-        asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+        asyncio.run(download())
 
     assert sent[0]["status"] == 200
     assert all(message.get("more_body") for message in sent[1:])

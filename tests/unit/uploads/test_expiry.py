@@ -1,6 +1,7 @@
 """Uploads that nobody needs are deleted, with all that they have; those of runs are kept as long as the runs' data."""
 
 import threading
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -9,6 +10,7 @@ import redis
 from models.database import Database
 from pipeline.errors import UnknownUpload
 from pipeline.runs import lifecycle
+from pipeline.storage import open_storage
 from pipeline.uploads import expiry
 from pipeline.uploads.receiving import lock_upload
 from settings import Settings
@@ -17,8 +19,8 @@ from worker.sweeper.expire import Expirer, expire_due
 
 
 @pytest.fixture
-def expirer(database: Database, redis_client: redis.Redis) -> Expirer:
-    return Expirer(Settings(), database, redis_client, threading.Event())
+def expirer(database: Database, redis_client: redis.Redis, tmp_path: Path) -> Expirer:
+    return Expirer(Settings(), database, redis_client, open_storage("", tmp_path), threading.Event())
 
 
 def let_time_pass(database: Database) -> None:
