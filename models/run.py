@@ -79,7 +79,6 @@ class Run(Base):
         Index("uq_runs_quote_id", "quote_id", unique=True, postgresql_where=text("quote_id IS NOT NULL")),
         Index("ix_runs_upload_id", "upload_id", postgresql_where=text("upload_id IS NOT NULL")),
         Index("ix_runs_account_id_created_at", "account_id", "created_at"),
-        Index("ix_runs_account_id_status_created_at", "account_id", "status", "created_at"),
         Index(
             "ix_runs_unexpired", "finished_at", postgresql_where=text("expired_at IS NULL AND finished_at IS NOT NULL")
         ),

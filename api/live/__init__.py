@@ -44,9 +44,15 @@ async def running_live(resources: Resources) -> AsyncIterator[Live]:
         yield Live(Accounts(resources.database), batches, states, watching)
     finally:
         for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+            await _end(task)
         await server.aclose()
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    # redis-py mistakes a cancellation for a timeout when both come together.
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)
 
 
 def live_of(request: Request) -> Live:

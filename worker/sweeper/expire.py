@@ -169,6 +169,10 @@ def _expire(expirer: Expirer, run_id: UUID) -> None:
     with expirer.database.transaction() as session:
         lock_run(session, run_id)
         expire_run(session, run_id)
+        state = live_state.build(
+            session, session.get_one(Run, run_id, populate_existing=True), Links.of(expirer.settings)
+        )
+    live_state.publish(expirer.live_copies, state, expirer.settings.live_state_seconds)
     log.info("run %s: its data has expired and is deleted", run_id)
 
 

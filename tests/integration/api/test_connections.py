@@ -327,7 +327,7 @@ def test_a_server_that_became_read_only_is_a_503_and_reported_by_readyz(
 
 
 def test_repeated_readiness_probes_cost_no_connection(api: FastAPI) -> None:
-    seen = {"postgres": "ok", "redis": "as it was seen", "broker": "ok"}
+    seen = {"postgres": "ok", "redis": "as it was seen", "broker": "ok", "storage": "ok"}
     api.state.last_check = LastCheck(at=time.monotonic() + 60, checks=seen)
 
     assert send(api, "GET", "/readyz").json() == {"status": "ok", **seen}

@@ -16,6 +16,7 @@ from cli.local.stack import Stack
 from models.database import Database, idle_transaction_allowed
 from pipeline.privacy.retention import BATCH
 from tests.factories import count
+from tests.faults.engine import wait_until as wait_for
 from tests.integration.conftest import Client, Population, contacts_of
 from tests.old_runs import OldRuns, all_rows, personal_in, rows_of
 
@@ -107,6 +108,8 @@ def test_an_expired_run_still_answers_with_its_counts_and_nothing_else(
 
     expire(run_id)
 
+    # A process of the API that does not hear of it in Redis learns it within a second.
+    wait_for(lambda: "has expired" in client.api.read_run(run_id)["progress"]["message"], "the state", seconds=10)
     after = client.api.read_run(run_id)
     assert list(after) == list(before)
     for key in ("run_id", "status", "stage_status", "preview", "data_source_mix", "gap_report"):
