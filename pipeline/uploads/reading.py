@@ -1,5 +1,6 @@
 """Reads a complete upload: checks its checksum, recognises its columns, and writes its rows, all or none of them."""
 
+import gc
 import gzip
 import hashlib
 import tempfile
@@ -108,7 +109,7 @@ def _read(session: Session, upload: Upload, limits: ReadingLimits, note_rows: Ca
             _check_header(reader)
             maker = RowMaker(upload.id, reader, limits.most_rows, limits.knows_companies, note_rows)
             # A file may turn out to be unusable when half of its rows are written.
-            with session.begin_nested():
+            with session.begin_nested(), _without_collecting():
                 copy_blocks(session, COPY, maker.blocks())
                 if not maker.found.contacts:
                     raise UnusableFile(_why_no_contacts(reader, maker.found))
@@ -117,6 +118,18 @@ def _read(session: Session, upload: Upload, limits: ReadingLimits, note_rows: Ca
         upload.contact_count, upload.extra_columns = 0, []
         return
     _note(upload, reader, maker.found)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Rows hold no cycles, and there are millions: looking for some takes a tenth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _check_header(reader: ContactReader) -> None:
