@@ -24,6 +24,7 @@ from pipeline.errors import (
     UnknownAccount,
     UnknownRun,
     UnknownUpload,
+    UploadBusy,
     UploadConflict,
     traced,
 )
@@ -48,6 +49,8 @@ _WHY = {
 """Plainer messages than Pydantic's."""
 METHOD_NOT_ALLOWED = 405
 RETRY_AFTER_S = 5
+BUSY_FOR_S = 2
+"""When to ask again for an upload that is just being read."""
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +140,8 @@ def _why(problem: ErrorDetails) -> str:
 
 def _sentence_with(status: int):  # type: ignore[no-untyped-def]
     async def handler(_request: Request, error: Exception) -> JSONResponse:
-        return answer(status, str(error))
+        again = {"Retry-After": str(BUSY_FOR_S)} if isinstance(error, UploadBusy) else None
+        return answer(status, str(error), again)
 
     return handler
 

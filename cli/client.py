@@ -296,7 +296,7 @@ class ApiClient:
         if response.is_success:
             return
         status, sentence = response.status_code, self._sentence_of(response)
-        if status in COME_AGAIN:
+        if status in COME_AGAIN or "Retry-After" in response.headers:
             raise ApiAway(sentence, status, _retry_after(response))
         raise ApiError(sentence, status)
 

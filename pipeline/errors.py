@@ -14,6 +14,7 @@ GrowthError
 ├── RunStateConflict         the action does not fit the run's state
 ├── UnknownUpload            no such upload, or another account's
 ├── UploadConflict           the action does not fit the upload's state
+│   └── UploadBusy           it is just being read: some seconds later it does
 ├── StageFault               a stage did not yield one outcome per contact
 ├── StorageFailed            the suppression list or the journal can't be read or written
 ├── TotalOutage              no mail server, or no name server, can be reached at all
@@ -89,6 +90,10 @@ class UnknownUpload(GrowthError):
 
 class UploadConflict(GrowthError):
     """Raised when an action does not fit an upload's state: bytes for another place, or a run before it is read."""
+
+
+class UploadBusy(UploadConflict):
+    """Raised when an upload is just being read or used: the same request succeeds some seconds later."""
 
 
 class LeaseLost(GrowthError):

@@ -9,7 +9,7 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
 from models.upload import Upload
-from pipeline.errors import InvalidInput, UploadConflict
+from pipeline.errors import InvalidInput, UploadBusy, UploadConflict
 from pipeline.uploads.receiving import BUSY, find_upload
 
 # The order of work is that of `pipeline.runs.create`: contacts of one domain are neighbours.
@@ -42,7 +42,7 @@ def usable_upload(session: Session, account_id: UUID, upload_id: UUID, preset: s
     shared = select(Upload).where(Upload.id == upload_id).with_for_update(read=True, skip_locked=True)
     upload = session.scalar(shared.execution_options(populate_existing=True))
     if upload is None:
-        raise UploadConflict(BUSY)
+        raise UploadBusy(BUSY)
     upload = find_upload(session, account_id, upload_id)
     if upload.refusal:
         raise InvalidInput(f"The upload can't be used: {upload.refusal}")

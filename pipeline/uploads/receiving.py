@@ -13,7 +13,7 @@ from models.pauses import in_seconds
 from models.run import Run
 from models.schema import new_id
 from models.upload import Upload
-from pipeline.errors import InvalidInput, UnknownUpload, UploadConflict
+from pipeline.errors import InvalidInput, UnknownUpload, UploadBusy, UploadConflict
 
 UNNAMED = "upload"
 BUSY = "This upload is just being read: try again in some seconds."
@@ -91,7 +91,7 @@ def lock_upload(session: Session, account_id: UUID, upload_id: UUID, *, skip_loc
     locked = select(Upload).where(Upload.id == upload_id).with_for_update(key_share=True, skip_locked=skip_locked)
     upload = session.scalar(locked.execution_options(populate_existing=True))
     if upload is None and skip_locked:
-        raise UploadConflict(BUSY)
+        raise UploadBusy(BUSY)
     return _checked(upload, account_id)
 
 

@@ -9,16 +9,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 import redis
+from sqlalchemy import select
 
 from cli.accounts import NewAccount, create_account
 from cli.client import ApiClient, Credentials
 from cli.local.stack import Ports, Stack, running_stack
 from models.database import Database, open_database
+from models.run import Run
 from pipeline.mail.network import MailNetworkConfig
+from pipeline.runs.lifecycle import cancel
 from sandbox.domains import Domain, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_exactly, invent_people
@@ -70,6 +74,14 @@ class Client:
 def contacts_of(people: Sequence[Person]) -> list[Mapping[str, str]]:
     columns = ("first_name", "last_name", "company", "domain", "crm_id")
     return [{column: getattr(person, column) for column in columns} for person in people]
+
+
+def end_runs(database: Database, account_id: UUID) -> None:
+    """End what a test left open: others wait until nobody uses the mail servers."""
+    with database.transaction() as session:
+        open_runs = select(Run.id).where(Run.account_id == account_id, Run.finished_at.is_(None))
+        for run_id in session.scalars(open_runs).all():
+            cancel(session, account_id, run_id)
 
 
 def mail_config(internet: Internet, **settings: Any) -> MailNetworkConfig:

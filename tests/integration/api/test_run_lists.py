@@ -1,6 +1,6 @@
 """An account lists its runs, newest first, page by page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,13 +11,13 @@ from models.database import Database
 from pipeline.credits import RateCard
 from pipeline.runs.create import create_run
 from tests.factories import order
-from tests.integration.conftest import Client, Population
+from tests.integration.conftest import Client, Population, end_runs
 
 RUNS = "/api/v1/growth/runs"
 
 
 @pytest.fixture
-def five(client: Client, stack_database: Database) -> Sequence[str]:
+def five(client: Client, stack_database: Database) -> Iterator[Sequence[str]]:
     """Five runs that no worker is told of, the newest first."""
     made = []
     for _ in range(5):
@@ -27,7 +27,8 @@ def five(client: Client, stack_database: Database) -> Sequence[str]:
                 text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id"), {"id": run_id}
             )
         made.append(str(run_id))
-    return made[::-1]
+    yield made[::-1]
+    end_runs(stack_database, client.account.account_id)
 
 
 def listed(client: Client, **parameters: Any) -> dict[str, Any]:

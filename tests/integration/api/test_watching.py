@@ -55,7 +55,7 @@ def finished_run(client: Client, population: Population) -> str:
 
 
 @pytest.fixture
-def waiting_run(client: Client, stack_database: Database) -> str:
+def waiting_run(client: Client, stack_database: Database) -> Iterator[str]:
     """A run that waits for a worker: nobody is told of it for an hour."""
     with stack_database.transaction() as session:
         run_id = create_run(session, client.account.account_id, order(), rate_card=RateCard()).run_id
