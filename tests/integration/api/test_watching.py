@@ -15,7 +15,7 @@ from models.database import Database
 from pipeline.credits import RateCard
 from pipeline.runs.create import create_run
 from tests.factories import count, order
-from tests.integration.conftest import Client, Population
+from tests.integration.conftest import Client, Population, end_runs
 
 
 class Event(NamedTuple):
@@ -60,7 +60,8 @@ def waiting_run(client: Client, stack_database: Database) -> Iterator[str]:
     with stack_database.transaction() as session:
         run_id = create_run(session, client.account.account_id, order(), rate_card=RateCard()).run_id
         session.execute(text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id"), {"id": run_id})
-    return str(run_id)
+    yield str(run_id)
+    end_runs(stack_database, client.account.account_id)
 
 
 def soon(does: Callable[[], object]) -> threading.Thread:
