@@ -1,6 +1,7 @@
 """Rules that import-linter can't check: one place that commits, one that writes statuses, enums like the database's."""
 
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,3 +169,17 @@ def test_an_idea_has_one_name(old: str, new: str) -> None:
     ]
 
     assert found == [], f"this is now called: {new}"
+
+
+def test_each_package_is_installed_with_the_others() -> None:
+    """A wheel has only the packages that are listed: here they are all found, in a container they would be missing."""
+    listed = tomllib.loads((project_names.ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    roots = {name for name in listed if "." not in name}
+
+    there = {
+        ".".join(place.parent.relative_to(project_names.ROOT).parts)
+        for root in roots
+        for place in (project_names.ROOT / root).rglob("__init__.py")
+    }
+
+    assert there - set(listed) == set()
