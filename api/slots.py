@@ -29,19 +29,19 @@ def new_slots() -> Slots:
 
 async def change_slot(request: Request, account_id: AccountId) -> AsyncIterator[None]:
     """Hold a slot for a change. Answers 429 if none became free in time."""
-    async with _slot(request, (account_id, "changes")):
+    async with slot(request, (account_id, "changes")):
         yield
 
 
 async def cancel_slot(request: Request, account_id: AccountId) -> AsyncIterator[None]:
     """Hold a slot for cancelling, as `change_slot`."""
-    async with _slot(request, (account_id, "cancels")):
+    async with slot(request, (account_id, "cancels")):
         yield
 
 
 async def list_slot(request: Request, account_id: AccountId) -> AsyncIterator[None]:
     """Hold a slot for listing, as `change_slot`."""
-    async with _slot(request, (account_id, "lists")):
+    async with slot(request, (account_id, "lists")):
         yield
 
 
@@ -49,7 +49,8 @@ CHANGE, CANCEL, LIST = Depends(change_slot), Depends(cancel_slot), Depends(list_
 
 
 @asynccontextmanager
-async def _slot(request: Request, key: tuple[UUID, str]) -> AsyncIterator[None]:
+async def slot(request: Request, key: tuple[UUID, str]) -> AsyncIterator[None]:
+    """Hold a slot of an account and a kind. Answers 429 if none became free in time."""
     slots = _slots_for(request.app.state.slots, key)
     try:
         async with asyncio.timeout(MAX_WAIT_S):

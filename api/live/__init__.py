@@ -1,7 +1,7 @@
 """Reading states of runs: from memory and Redis, without a statement and without a thread for each request."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,10 @@ from api.live.redis_batches import RedisBatches
 from api.live.states import States
 from api.live.watching import Watching
 from api.resources import REDIS_TIMEOUT_S, Resources
+from models.queries import account_of_sign_in
 from models.redis_server import open_async_redis
+
+CANCEL_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Live:
     """What reads keep in the memory of a process."""
 
     accounts: Accounts
+    sign_ins: Accounts
     batches: RedisBatches
     states: States
     watching: Watching
@@ -36,17 +40,24 @@ async def running_live(resources: Resources) -> AsyncIterator[Live]:
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 1),
     )
-    batches = RedisBatches(server)
+    database, batches = resources.database, RedisBatches(server)
     states = States(resources, batches)
     watching = Watching(states, server)
     background = [asyncio.create_task(states.keep_current()), asyncio.create_task(watching.listen())]
     try:
-        yield Live(Accounts(resources.database), batches, states, watching)
+        yield Live(Accounts(database), Accounts(database, account_of_sign_in), batches, states, watching)
     finally:
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await _cancel(background)
         await server.aclose()
+
+
+async def _cancel(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancel tasks until they have ended: before Python 3.12 `asyncio.wait_for` in redis-py may lose a cancellation."""
+    while at_work := [task for task in tasks if not task.done()]:
+        for task in at_work:
+            task.cancel()
+        await asyncio.wait(at_work, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def live_of(request: Request) -> Live:
