@@ -3,8 +3,8 @@
 from sqlalchemy import text
 
 from models.database import Database
-from models.schema import Base
 from tests.factories import account, pending_run, started_run
+from tests.large_runs import stop_autovacuum
 
 ACCOUNTS = 3
 UNEXPORTED, OVERDUE, EXPIRED = 6, 2, 3
@@ -51,14 +51,16 @@ DUE = (
     f"(SELECT id FROM runs WHERE finished_at IS NULL LIMIT {OVERDUE})",
     "UPDATE runs SET finished_at = now() - interval '45 days' WHERE id IN "
     f"(SELECT id FROM runs WHERE finished_at IS NOT NULL AND expired_at IS NULL LIMIT {EXPIRED})",
+    # Of all others half: their rows wait for their partition.
+    "UPDATE runs SET retracted_at = now(), delete_rows_at = now() + interval '5 days', "
+    "finished_at = now() - interval '40 days' WHERE finished_at > now() - interval '2 days' AND expired_at IS NULL "
+    "AND export_retry_at IS NULL AND uuid_send(id) < '\\x80'",
 )
 
 
 def finished_runs(database: Database, runs: int) -> None:
     """Fill the tables; nothing analyses them."""
-    with database.engine.begin() as connection:
-        for table in Base.metadata.tables:
-            connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+    stop_autovacuum(database)
     accounts = [account(database).account_id for _ in range(ACCOUNTS)]
     with database.engine.begin() as connection:
         # The rows are right; checking each reference would take longer than all the rest.

@@ -8,11 +8,12 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database import open_database
+from models.partitions import PARTITIONED, missing_weeks, weeks_over
 from pipeline.privacy import retention
 from pipeline.results.export_lease import find_unexported, unmark_asked
 from pipeline.runs import stalled
 from tests.clones import Clones
-from tests.finished_runs import finished_runs
+from tests.finished_runs import EXPIRED, finished_runs
 from tests.meter import Meter
 
 FEW, MANY = 300, 30_000
@@ -32,12 +33,18 @@ def export_again(session: Session) -> None:
     unmark_asked(session, found)
 
 
+def expire(session: Session) -> None:
+    assert len(retention.find_expired(session, 30)) == EXPIRED
+
+
 LOOKS: Mapping[str, Looks] = {
     "stalled": send_again,
     "all active": stalled.find_all_active,
     "overdue": lambda session: stalled.find_overdue(session, 48, 24),
     "unexported": export_again,
-    "expired": lambda session: retention.find_expired(session, 30),
+    "expired": expire,
+    "weeks to make": missing_weeks,
+    "weeks to drop": lambda session: weeks_over(session, PARTITIONED, 30),
     "old answers": lambda session: retention.delete_answers(session, 30),
     "old verdicts": lambda session: retention.delete_verifications(session, 30),
     "old look-ups": lambda session: retention.delete_lookups(session, 30),
