@@ -180,7 +180,7 @@ def opened_client(stack: Stack, database: Database) -> Iterator[Client]:
     credentials = Credentials(stack.credentials.api_url, account.api_key)
     headers = {"Authorization": f"Bearer {account.api_key}"}
     with (
-        httpx.Client(base_url=credentials.api_url, headers=headers, trust_env=False) as http,
+        httpx.Client(base_url=credentials.api_url, headers=headers, trust_env=False, timeout=30) as http,
         ApiClient(credentials) as api,
     ):
         yield Client(api, http, account)
