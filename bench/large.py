@@ -16,13 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from bench.contenders.processes import peaks_mb
 from bench.reporting.results import publish
 from bench.reporting.turns import Table
 from cli.accounts import create_account
@@ -73,7 +72,7 @@ def main() -> None:
         if options.verify:
             figures |= _completed(stack, addresses)
         table = _table(figures)
-        figures["peak_mb"] = _peaks_mb(stack)
+        figures["peak_mb"] = peaks_mb(stack.engine)
         for process, megabytes in figures["peak_mb"].items():
             table.add(process, "peak: MB", [megabytes])
     publish("large", "Large runs, by the growth command", table, figures, vars(options))
@@ -188,26 +187,6 @@ def _is_finished(state: dict[str, Any]) -> bool:
 def _check(state: dict[str, Any]) -> None:
     if state["status"] != "completed" or not state["export_handles"]:
         raise SystemExit(f"run {state['run_id']} is {state['status']}: {state['progress']['message']}")
-
-
-def _peaks_mb(stack: Stack) -> dict[str, int]:
-    """The largest resident size that any process of a kind has had, in megabytes."""
-    peaks: dict[str, int] = {}
-    for process in stack.engine.processes:
-        for pid in _pids(process.popen.pid):
-            peaks[process.name] = max(peaks.get(process.name, 0), _peak_mb(pid))
-    return peaks
-
-
-def _pids(parent: int) -> Iterator[int]:
-    yield parent
-    yield from (child.pid for child in psutil.Process(parent).children(recursive=True))
-
-
-def _peak_mb(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) // 1024
 
 
 if __name__ == "__main__":

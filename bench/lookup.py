@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.memory import Knowledge
+from bench.contenders.knowledge import Knowledge
 from bench.reporting.results import publish
 from bench.reporting.turns import Table
 from pipeline.contacts import Batch, Contact

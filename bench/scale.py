@@ -22,14 +22,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import psycopg
 
-from bench.contenders.engine import APP, CONTACTS_A_DOMAIN, CREDITS
+from bench.contenders.engine import CONTACTS_A_DOMAIN, CREDITS
+from bench.contenders.processes import answers, instant_worker, is_ready, peaks_mb
 from bench.contenders.servers import Servers, running_servers
 from bench.reporting.curves import draw_curves
 from bench.reporting.machine import ROOT
@@ -38,7 +39,7 @@ from bench.reporting.turns import Table, report
 from cli.accounts import create_account
 from cli.client import Credentials
 from cli.local.ports import free_port
-from cli.local.processes import Engine, api_command, running_engine, sweeper_command, worker_command
+from cli.local.processes import Engine, api_command, running_engine, sweeper_command
 from models.database import open_database
 from models.migrate import migrate
 
@@ -110,13 +111,13 @@ def running_scene(servers: Servers, size: int) -> Iterator[Scene]:
         }
         engine = stack.enter_context(running_engine(settings, home / "logs"))
         port = free_port(0)
-        workers = [engine.start(f"worker-{number}", *_worker(number)) for number in range(1, WORKERS + 1)]
+        workers = [engine.start(f"worker-{number}", *instant_worker(number)) for number in range(1, WORKERS + 1)]
         engine.start("sweeper", *sweeper_command())
         engine.start("api", *api_command(port))
         credentials = Credentials(f"http://127.0.0.1:{port}", account.api_key)
         for worker in workers:
-            engine.wait_until(lambda worker=worker: " ready." in worker.log_path.read_text(), worker.name, seconds=60)  # type: ignore[misc]
-        engine.wait_until(lambda: _answers(f"{credentials.api_url}/readyz"), "the API")
+            engine.wait_until(partial(is_ready, worker), worker.name, seconds=60)
+        engine.wait_until(lambda: answers(f"{credentials.api_url}/readyz"), "the API")
         connection = stack.enter_context(psycopg.connect(url, autocommit=True))
         yield Scene(engine, credentials, connection, home)
 
@@ -204,16 +205,6 @@ def exports(scene: Scene, run_id: str) -> Mapping[str, float]:
     return seconds
 
 
-def peaks_mb(engine: Engine) -> dict[str, float]:
-    """The largest resident size that any process of a kind has had, in megabytes."""
-    peaks: dict[str, float] = {}
-    for process in engine.processes:
-        kind = process.name.partition("-")[0]
-        for each in (leader := psutil.Process(process.popen.pid), *leader.children(recursive=True)):
-            peaks[kind] = max(peaks.get(kind, 0), _peak_mb(each.pid))
-    return peaks
-
-
 def figures_of(measured: Mapping[int, Mapping[str, float]]) -> dict[str, object]:
     """The line of JSON: of the largest size, and by how much a contact costs more there than in a run of 10,000."""
     largest = measured[max(measured)]
@@ -238,25 +229,8 @@ def curves(measured: Mapping[int, Mapping[str, float]]) -> Mapping[str, Sequence
     return {column: [(size, figures[column]) for size, figures in measured.items()] for column in shown}
 
 
-def _worker(number: int) -> Sequence[str]:
-    return [APP if word == "worker.app" else word for word in worker_command(f"worker-{number}", 1)]
-
-
 def _handle(state: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     return next((handle for handle in state["export_handles"] if handle["format"] == name), None)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False, timeout=2).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
-
-
-def _peak_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ import psutil
 import redis
 import uvloop
 
-from bench.contenders.engine import APP, CREDITS
+from bench.contenders.engine import CREDITS
+from bench.contenders.processes import answers, instant_worker, is_ready
 from bench.contenders.servers import Servers, running_servers
 from bench.contenders.status_apps import BODY
 from bench.reporting.machine import ROOT
@@ -35,7 +36,7 @@ from bench.reporting.results import publish
 from bench.reporting.turns import report, significant, take_turns
 from cli.accounts import NewAccount, create_account
 from cli.local.ports import free_port
-from cli.local.processes import Engine, EngineProcess, api_command, running_engine, worker_command
+from cli.local.processes import Engine, api_command, running_engine
 from models.database import Database, open_database
 from models.migrate import migrate
 from models.run import Run
@@ -167,7 +168,7 @@ def plan_of(contacts: Sequence[Mapping[str, str]]) -> GoalPlan:
 @contextmanager
 def busy_workers(scene: Scene) -> Iterator[None]:
     """Two workers with more to do than the measurement takes."""
-    workers = [scene.engine.start(f"worker-{number}", *_worker(number)) for number in (1, 2)]
+    workers = [scene.engine.start(f"worker-{number}", *instant_worker(number)) for number in (1, 2)]
     for worker in workers:
         scene.engine.wait_until(partial(is_ready, worker), worker.name, seconds=60)
     contacts = [
@@ -199,7 +200,7 @@ def load(scene: Scene, name: str, rate: float) -> dict[str, float]:
     """Ask from a process of its own."""
     paths = [path_of(run_id) for run_id in scene.runs]
     given = ["127.0.0.1", scene.ports[name], scene.account.api_key, CONNECTIONS, scene.seconds, rate]
-    command = [sys.executable, "-m", "bench.load", *map(str, given), *paths]
+    command = [sys.executable, "-m", "bench.contenders.load", *map(str, given), *paths]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -271,23 +272,6 @@ def api_process(scene: Scene) -> psutil.Process:
 def path_of(run_id: UUID) -> str:
     """Where a run is read."""
     return f"/api/v1/growth/runs/{run_id}"
-
-
-def answers(url: str, headers: Mapping[str, str]) -> bool:
-    """Whether an application answers yet."""
-    try:
-        return httpx.get(url, headers=headers, trust_env=False, timeout=2).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
-
-
-def is_ready(worker: EngineProcess) -> bool:
-    """Whether a worker takes tasks yet."""
-    return " ready." in worker.log_path.read_text()
-
-
-def _worker(number: int) -> Sequence[str]:
-    return [APP if word == "worker.app" else word for word in worker_command(f"worker-{number}", 1)]
 
 
 if __name__ == "__main__":

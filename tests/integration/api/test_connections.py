@@ -1,6 +1,5 @@
 """Connections to Postgres as in production: roles with unusual defaults, poolers, several hosts, other encodings."""
 
-import asyncio
 import sys
 import time
 from collections.abc import Iterator
@@ -17,9 +16,7 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from api.app import create_app
 from api.health import LastCheck
-from api.live import running_live
 from models.connections import IN_THE_BACKGROUND, Timeouts
 from models.database import Database, allow_time_for, copy_rows, open_database
 from models.migrate import migrate
@@ -28,6 +25,7 @@ from models.queries import run_of_account
 from pipeline.credits import RateCard
 from pipeline.runs.create import create_run
 from settings import load_settings
+from tests.api_in_process import opened_api, send
 from tests.clones import run_on_server, url_of
 from tests.factories import account, contacts, finish_chunk, found, leased_chunk, order, started_run
 from tests.pgbouncer import IS_INSTALLED, NOT_INSTALLED, PgBouncer, running_pgbouncer
@@ -265,25 +263,8 @@ def test_a_copy_that_takes_too_long_counts_as_unavailable_postgres(database_url:
 @pytest.fixture
 def api(database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FastAPI]:
     settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_DIR": str(tmp_path)}
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    load_settings.cache_clear()
-    app = create_app()
-    yield app
-    app.state.resources.close()
-    load_settings.cache_clear()
-
-
-def send(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
-    async def request() -> httpx.Response:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with (
-            running_live(app.state.resources) as app.state.live,
-            httpx.AsyncClient(transport=transport, base_url="http://api.test") as client,
-        ):
-            return await client.request(method, path, **options)
-
-    return asyncio.run(request())
+    with opened_api(settings, monkeypatch) as app:
+        yield app
 
 
 def body(count: int = 2) -> dict[str, Any]:

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.proof
 
 
 def test_a_run_of_each_mode_is_completed_with_all_contacts_verified(project_root: Path) -> None:
-    command = [sys.executable, "-m", "bench.once", "Z:30", "R:30", "S:20", "T:10"]
+    command = [sys.executable, "-m", "bench.contenders.once", "Z:30", "R:30", "S:20", "T:10"]
 
     done = subprocess.run(command, cwd=project_root, capture_output=True, text=True, check=False)
 

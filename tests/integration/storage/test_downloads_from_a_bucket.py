@@ -10,13 +10,12 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 
-from api.app import create_app
 from api.errors import AnswerInterrupted
 from api.live import running_live
 from models.api_key import ApiKey, hash_api_key, new_api_key
 from models.artifact import Artifact
 from models.database import Database
-from settings import load_settings
+from tests.api_in_process import opened_api, send
 from tests.factories import account, owner_of
 from tests.integration.storage.conftest import OwnBucket
 from tests.old_runs import OldRuns
@@ -27,13 +26,8 @@ CSV = "contacts_csv"
 @pytest.fixture
 def app(own: OwnBucket, database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FastAPI]:
     settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "EXPORT_STORAGE": own.url}
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    load_settings.cache_clear()
-    app = create_app()
-    yield app
-    app.state.resources.close()
-    load_settings.cache_clear()
+    with opened_api(settings, monkeypatch) as app:
+        yield app
 
 
 @pytest.fixture
@@ -59,16 +53,8 @@ def file_of(runs: OldRuns, run_id: UUID) -> Artifact:
 
 
 def request(app: FastAPI, key: str, url: str, method: str = "GET", headers: Mapping[str, str] = {}) -> httpx.Response:
-    async def response() -> httpx.Response:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with (
-            running_live(app.state.resources) as app.state.live,
-            httpx.AsyncClient(transport=transport, base_url="http://api.test") as client,
-        ):
-            bearer = {"Authorization": f"Bearer {key}"} if key else {}
-            return await client.request(method, url, headers={**bearer, **headers})
-
-    return asyncio.run(response())
+    bearer = {"Authorization": f"Bearer {key}"} if key else {}
+    return send(app, method, url, headers={**bearer, **headers})
 
 
 def url_of(run_id: UUID) -> str:

@@ -1,4 +1,4 @@
-"""Single runs of the engine with stages that contact no server: `python -m bench.once Z:10000 S:10 T:1000`.
+"""Single runs of the engine with stages that contact no server: `python -m bench.contenders.once Z:10000 S:10 T:1000`.
 
 For a profile or a quick look: nothing is compared or kept. The modes are those of `bench.contenders.engine_stages`. The
 workers' process ids are printed before the first run. Ends in one line of JSON: the seconds of each run.

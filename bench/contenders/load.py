@@ -1,8 +1,8 @@
 """Asks a server over HTTP as fast as it answers, or at a given rate, from a process of its own.
 
-`python -m bench.load HOST PORT KEY CONNECTIONS SECONDS RATE PATH ...` prints one line of JSON: requests per second, and
-the median, 99th percentile and highest of the times of answers. RATE 0 is as fast as possible. With a rate, a request
-that had to wait for its turn has waited since it was due: a server that falls behind can't hide it.
+`python -m bench.contenders.load HOST PORT KEY CONNECTIONS SECONDS RATE PATH ...` prints one line of JSON: requests per
+second, and the median, 99th percentile and highest of the times of answers. RATE 0 is as fast as possible. With a rate,
+a request that had to wait for its turn has waited since it was due: a server that falls behind can't hide it.
 """
 
 import asyncio

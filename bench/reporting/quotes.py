@@ -1,4 +1,6 @@
-"""Keeps what README and docs quote equal to what lies in `bench/results/`: `python -m bench.quotes` writes it anew.
+"""Keeps what README and docs quote equal to what lies in `bench/results/`.
+
+`python -m bench.reporting.quotes` writes it anew.
 
 A quote stands between two comments, which Markdown does not show:
 
