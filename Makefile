@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+# The tests start some two hundred Python processes: without bytecode each would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo up test proof faults compose bench bench-full lint lock clean
 .DEFAULT_GOAL := help
@@ -27,8 +29,8 @@ up: install ## everything embedded, until Ctrl-C
 
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
-test: install ## the tests, on real servers that they start themselves, three files at a time
-	$(PYTEST) -n 3 -m "not proof"
+test: install ## the tests, on real servers that they start themselves, four files at a time
+	$(PYTEST) -n 4 -m "not proof"
 
 proof: install ## the long proofs: servers, workers and brokers that fail, large lists, events in any order
 	$(PYTEST) -n 2 -m proof

@@ -79,14 +79,14 @@ def test_runs_are_listed_by_status_preset_and_time(
     with stack_database.transaction() as session:
         session.execute(
             text("UPDATE runs SET created_at = created_at - CAST(:ago AS interval) WHERE id = :id"),
-            {"ago": timedelta(days=2), "id": five[4]},
+            {"ago": timedelta(hours=2), "id": five[4]},
         )
-        yesterday = session.execute(text("SELECT now() - interval '1 day'")).scalar_one()
+        an_hour_ago = session.execute(text("SELECT now() - interval '1 hour'")).scalar_one()
 
     assert ids(listed(client, status="cancelled")) == [five[1]]
     assert ids(listed(client, status="pending")) == [five[0], *five[2:]]
     assert ids(listed(client, preset="verify_existing_emails")) == []
-    assert ids(listed(client, since=yesterday.isoformat())) == list(five[:4])
+    assert ids(listed(client, since=an_hour_ago.isoformat())) == list(five[:4])
 
 
 def test_another_accounts_runs_are_not_listed(stranger: Client, five: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -25,7 +26,7 @@ from pipeline.results.export_lease import FIRST_PAUSE_S, LONGEST_PAUSE_S, MAX_AT
 from pipeline.runs import chunks, lifecycle, live_state
 from pipeline.runs.lifecycle import refreshed
 from pipeline.runs.trouble import Step, StepFailed
-from tests.factories import LEASE_S, WORKER, account, count, leased_chunk, pending_run
+from tests.factories import LEASE_S, WORKER, account, leased_chunk, pending_run
 from tests.meter import Meter
 
 OTHER = "worker-2@test/2"
@@ -270,14 +271,18 @@ def test_the_pauses_grow_to_ten_minutes_and_all_of_them_take_an_hour() -> None:
 
 def test_an_export_that_failed_pauses_and_readers_see_when_it_is_tried_again(database: Database) -> None:
     run_id = stopped_run(database)
-    fail(database, leased(database, run_id))
+    lease = leased(database, run_id)
+    with database.transaction() as session:
+        before = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    fail(database, lease)
     let_pass(database, "resend_at")
 
     assert lease_files(database, run_id) is None
     assert found(database) == []
     with database.transaction() as session:
         assert "The export files can't be written yet; the next try is at " in message_of(session, run_id)
-        assert count(session, "SELECT count(*) FROM runs WHERE export_retry_at > now() + interval '9 seconds'") == 1
+        retry_at = session.execute(text("SELECT export_retry_at FROM runs")).scalar_one()
+        assert retry_at - before >= timedelta(seconds=FIRST_PAUSE_S)
     let_pass(database)
     assert found(database) == [run_id]
 
