@@ -15,7 +15,7 @@ from api.json_pieces import NotJson, read_json
 from api.resources import settings_of
 from models.bounds import ENTRIES, PEOPLE, ColumnsOfRun
 from models.privacy_wire import ErasureRequest, PersonToErase, SuppressionEntries
-from models.quote_wire import QuoteRequest
+from models.quote_wire import QuoteRequest, UploadQuoteRequest
 from models.upload_wire import ReadingRequest
 from models.wire import KNOWS_COMPANIES, ContactIn, RunRequest, Text320
 from pipeline.errors import InvalidInput
@@ -118,10 +118,15 @@ def parse_run_request(body: bytes, max_contacts: int, *, knows_companies: bool =
     return _parse(RunRequest, body, contacts, {KNOWS_COMPANIES: knows_companies})
 
 
-def parse_quote_request(body: bytes, max_contacts: int, *, knows_companies: bool = False) -> QuoteRequest:
-    """The plan to quote in a body. Answers 400, and raises `InvalidInput`, as `parse_run_request`."""
+def parse_quote_request(
+    body: bytes, max_contacts: int, *, knows_companies: bool = False
+) -> QuoteRequest | UploadQuoteRequest:
+    """The plan or the upload to quote in a body. Answers 400, and raises `InvalidInput`, as `parse_run_request`."""
     contacts = _LongList(CONTACTS, "contact", TypeAdapter(ContactIn), max_contacts, _TOO_MANY.format(max_contacts))
-    return _parse(QuoteRequest, body, contacts, {KNOWS_COMPANIES: knows_companies})
+    read = _read(body, contacts)
+    if isinstance(read, dict) and "upload_id" in read and "goal_plan" not in read:
+        return _validated(UploadQuoteRequest, read)
+    return _validated(QuoteRequest, read, {KNOWS_COMPANIES: knows_companies})
 
 
 def parse_reading(body: bytes) -> ReadingRequest:
@@ -146,12 +151,20 @@ def parse_erasure(body: bytes) -> ErasureRequest:
 
 
 def _parse(shape: type[T], body: bytes, long_list: _LongList, context: Mapping[str, object] | None = None) -> T:
+    return _validated(shape, _read(body, long_list), context)
+
+
+def _read(body: bytes, long_list: _LongList) -> Any:
     try:
         read = read_json(body, long_list.path, long_list.noun, long_list.convert)
     except NotJson as error:
         raise HTTPException(400, f"The body is not JSON: {error}.") from error
     if long_list.problems:
         raise _not_valid(long_list.problems, long_list.further_problems)
+    return read
+
+
+def _validated(shape: type[T], read: Any, context: Mapping[str, object] | None = None) -> T:
     try:
         return shape.model_validate(read, context=context)
     except ValidationError as error:

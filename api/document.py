@@ -13,21 +13,29 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from models.privacy_wire import ErasureRequest, SuppressionEntries
-from models.quote_wire import QuoteRequest
+from models.quote_wire import QuoteRequest, UploadQuoteRequest
 from models.upload_wire import ReadingRequest
 from models.wire import RunRequest
 
-BODIES: Sequence[type[BaseModel]] = (RunRequest, QuoteRequest, ReadingRequest, SuppressionEntries, ErasureRequest)
+BODIES: Sequence[type[BaseModel]] = (
+    RunRequest,
+    QuoteRequest,
+    UploadQuoteRequest,
+    ReadingRequest,
+    SuppressionEntries,
+    ErasureRequest,
+)
 """The models of request bodies. Routes receive bytes and parse them piece by piece, so FastAPI can't derive these."""
 
 ASSETS = "docs/assets"
 _REF = "#/components/schemas/{model}"
 
 
-def body_of(shape: type[BaseModel]) -> dict[str, Any]:
-    """For a route's `openapi_extra`: the body is required and has this shape."""
-    content = {"application/json": {"schema": {"$ref": _REF.format(model=shape.__name__)}}}
-    return {"requestBody": {"required": True, "content": content}}
+def body_of(*shapes: type[BaseModel]) -> dict[str, Any]:
+    """For a route's `openapi_extra`: the body is required and has one of these shapes."""
+    schemas = [{"$ref": _REF.format(model=shape.__name__)} for shape in shapes]
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def add_document(app: FastAPI, public_url: str) -> None:

@@ -1,6 +1,7 @@
 """Routes for what can be run: presets, and quotes of what a plan would cost and find."""
 
 from collections.abc import Sequence
+from typing import cast
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -23,18 +24,21 @@ from models.quote_wire import (
     Quote,
     QuoteError,
     QuoteRequest,
+    UploadQuoteRequest,
 )
 from models.run import PRESETS
-from models.wire import NAMED
+from models.wire import NAMED, Preset
 from pipeline.credits import RateCard
 from pipeline.errors import InvalidInput, UnknownUpload, UploadConflict
 from pipeline.ledger import standing
+from pipeline.mail.address.lists import Lists
 from pipeline.quotes.estimate import expect
 from pipeline.quotes.tokens import digest_of, digest_with_upload, issue
 from pipeline.runs.create import check_formats
 from pipeline.runs.work_order import WorkOrder
 from pipeline.stages import stages_of
 from pipeline.uploads.contacts import usable_upload
+from pipeline.uploads.receiving import find_upload
 from settings import Settings
 
 WORK_OF = {"full_pipeline": "enrichment", "verify_existing_emails": "verification"}
@@ -50,7 +54,12 @@ OF_COMPANIES = [["company" if name == "domain" else name for name in names] for 
 quotes = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-type]
 
 
-@quotes.post("/quote", response_model=Quote | NoQuote, dependencies=[CHANGE], openapi_extra=body_of(QuoteRequest))
+@quotes.post(
+    "/quote",
+    response_model=Quote | NoQuote,
+    dependencies=[CHANGE],
+    openapi_extra=body_of(QuoteRequest, UploadQuoteRequest),
+)
 def quote(request: Request, account_id: AccountId, body: Body) -> Response:
     """The price of a plan, what it will probably find, and the token that confirms both. Nothing is charged."""
     # As JSON: a worker process has written it then, and the plan may have many contacts.
@@ -86,6 +95,8 @@ def _quoted(resources: Resources, body: bytes, account_id: UUID) -> Quote | NoQu
     settings = resources.settings
     try:
         wanted = parse_quote_request(body, settings.max_contacts, knows_companies=settings.companies_file is not None)
+        if isinstance(wanted, UploadQuoteRequest):
+            return _quoted_upload(resources, account_id, wanted)
         # Before the transaction: for a large plan it takes seconds.
         digest = digest_of(wanted.goal_plan)
         with resources.database.transaction() as session:
@@ -96,6 +107,14 @@ def _quoted(resources: Resources, body: bytes, account_id: UUID) -> Quote | NoQu
         return _invalid_plan(str(error))
     except (UnknownUpload, UploadConflict) as error:
         return _upload_missing(str(error))
+
+
+def _quoted_upload(resources: Resources, account_id: UUID, wanted: UploadQuoteRequest) -> Quote | NoQuote:
+    with resources.database.transaction() as session:
+        upload = find_upload(session, account_id, wanted.upload_id)
+        plan = wanted.plan(cast("Preset", upload.preset))
+        as_plan = QuoteRequest(goal_plan=plan, max_external_spend_credits=wanted.max_external_spend_credits)
+        return _priced(session, resources.settings, account_id, as_plan, digest_of(plan))
 
 
 def _priced(
@@ -112,7 +131,7 @@ def _priced(
         return _too_expensive(total, wanted.max_external_spend_credits)
     if upload:
         digest = digest_with_upload(digest, upload)
-    expected = expect(session, account_id, plan, upload)
+    expected = expect(session, account_id, plan, upload, Lists(settings.lists_dir))
     balance = standing(session, account_id).balance
     token, expiry = issue(session, account_id, digest, rates, settings.quote_minutes)
     return Quote(

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +16,7 @@ from cli.whole_file import Unwritable, sentence_of, whole_file
 
 OWN_ROWS = "own_rows"
 """The asset of an uploaded run that has all rows of its file, with their results."""
+OF_UPLOAD = (OWN_ROWS, "rejected_rows")
 STATED = {"asset_id", "rows", "bytes", "sha256"}
 LOOK_EVERY_S = 0.3
 STDOUT = (Path("-"), Path("/dev/stdout"), Path("/dev/fd/1"))
@@ -26,11 +27,10 @@ def choose_export(state: Mapping[str, Any], export_format: str) -> Mapping[str, 
 
     As CSV, the rows of the file are returned if the run was uploaded.
     """
-    artifacts: Sequence[Mapping[str, Any]] = state.get("artifact_handles", ())
-    own_rows = next((each for each in artifacts if each["asset_id"] == OWN_ROWS), {})
+    own_rows = _own_rows(state)
     if export_format == "csv" and own_rows.keys() >= STATED:
         return own_rows
-    handles: dict[str, Mapping[str, Any]] = {handle["format"]: handle for handle in state["export_handles"]}
+    handles = _contacts(state)
     if export_format in handles:
         if not handles[export_format].keys() >= STATED:
             raise ApiError("This API does not state size and checksum of its exports: update the engine behind it.")
@@ -60,7 +60,19 @@ def wait_for_export(client: ApiClient, run_id: str, export_format: str) -> Mappi
 
 
 def _has(state: Mapping[str, Any], export_format: str) -> bool:
-    return any(handle["format"] == export_format for handle in state["export_handles"])
+    return export_format in _contacts(state)
+
+
+def _own_rows(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The handle of the uploaded file's rows. A run that was stopped has it among its exports."""
+    handles = [*state.get("artifact_handles", ()), *state["export_handles"]]
+    return next((each for each in handles if each["asset_id"] == OWN_ROWS), {})
+
+
+def _contacts(state: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The handles of the exports, by their formats."""
+    exports = [handle for handle in state["export_handles"] if handle["asset_id"] not in OF_UPLOAD]
+    return {handle["format"]: handle for handle in exports}
 
 
 def name_of(run_id: str, export_format: str) -> str:

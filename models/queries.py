@@ -222,6 +222,12 @@ def exports_of_run(session: Session, run_id: UUID) -> Sequence[Artifact]:
     return session.scalars(select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == EXPORT)).all()
 
 
+def artifacts_with_files(session: Session, run_id: UUID) -> Sequence[Artifact]:
+    """The artifacts of a run that have a file, exports among them, as the database has them now."""
+    of_run = select(Artifact).where(Artifact.run_id == run_id, Artifact.sha256.is_not(None))
+    return session.scalars(of_run.execution_options(populate_existing=True)).all()
+
+
 def files_of_run(session: Session, run_id: UUID) -> Sequence[str]:
     """The storage keys of a run's files that are handed out."""
     files = select(Artifact.storage_key).where(Artifact.run_id == run_id, Artifact.storage_key.is_not(None))

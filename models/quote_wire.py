@@ -6,11 +6,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.wire import GoalPlan
+from models.wire import GoalPlan, InputAssets, Preset
 
 QuoteError = Literal[
     "invalid_goal_plan", "missing_input_assets", "max_external_spend_too_low", "quote_validation_failed"
 ]
+
+MostCredits = Annotated[int, Field(strict=True, ge=0)]
 
 
 class QuoteRequest(BaseModel):
@@ -19,7 +21,21 @@ class QuoteRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     goal_plan: GoalPlan
-    max_external_spend_credits: Annotated[int, Field(strict=True, ge=0)] | None = None
+    max_external_spend_credits: MostCredits | None = None
+
+
+class UploadQuoteRequest(BaseModel):
+    """The same for all contacts of an upload, with the preset that it was read for: the answer has the plan."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    upload_id: UUID
+    max_external_spend_credits: MostCredits | None = None
+
+    def plan(self, preset: Preset) -> GoalPlan:
+        """The plan that this stands for."""
+        assets = InputAssets(upload_id=self.upload_id)
+        return GoalPlan(pipeline_id="email_discovery_v1", preset=preset, input_assets=assets)
 
 
 class ProviderEstimate(BaseModel):

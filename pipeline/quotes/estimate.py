@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from models.upload import Upload
 from models.wire import ContactIn, GoalPlan
 from pipeline.contacts import PatternCount
+from pipeline.mail.address.lists import Lists
 from pipeline.mail.address.syntax import normalise_domain
 from pipeline.memory.domain_patterns import known_patterns
 from pipeline.uploads.contacts import contacts_by_domain
@@ -62,13 +63,20 @@ class _Experience:
     contacts: int
 
 
-def expect(session: Session, account_id: UUID, plan: GoalPlan, upload: Upload | None = None) -> Expectation:
-    """Estimate a plan; `upload` has its contacts, if they are in one. Those that bring an address have it already."""
+def expect(
+    session: Session, account_id: UUID, plan: GoalPlan, upload: Upload | None = None, lists: Lists | None = None
+) -> Expectation:
+    """Estimate a plan; `upload` has its contacts, if they are in one.
+
+    Those that bring an address have it already. Nobody is looked up at the domains that `lists` call anybody's.
+    """
     experience = _experience(session, account_id, plan.preset)
     count = upload.contact_count if upload else len(plan.input_assets.contacts)
     domains = contacts_by_domain(session, upload.id) if upload else _by_domain(plan.input_assets.contacts)
     supplied = count - domains.total()
     with_email, verified = float(supplied), supplied * experience.verified
+    for domain in [domain for domain in domains if lists and lists.is_anybodys(domain)]:
+        count -= domains.pop(domain)
     for domain, patterns in _patterns(session, list(domains)):
         found, of_them_verified = shares(patterns, experience.found, experience.verified)
         with_email += domains[domain] * found

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, aliased
 from models.artifact import Artifact
 from models.events import EventKind, add_event
 from models.pauses import doubling_pause, doubling_pause_sql, in_seconds
-from models.queries import exports_of_run
+from models.queries import artifacts_with_files, exports_of_run
 from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES
 from models.transitions import end_of_lease, forget_exports, lock_run, touch_run
@@ -109,17 +109,19 @@ def missing_formats(session: Session, run: Run) -> list[str]:
 
 
 def missing_files(session: Session, run: Run) -> list[FileSpec]:
-    """The files that a finished run is to have and has not: exports, and artifacts whose files became void."""
+    """The files that a finished run is to have and has not: exports, artifacts that became void, rows of its upload."""
     all_contacts = session.get(Artifact, (run.id, ALL), populate_existing=True)
     is_void = all_contacts is not None and all_contacts.storage_key is None
-    return [*exports_in(missing_formats(session, run)), *(artifacts_of_run(session, run) if is_void else ())]
+    return [
+        *exports_in(missing_formats(session, run)),
+        *(artifacts_in(run.export_formats) if is_void else ()),
+        *_missing_of_upload(session, run),
+    ]
 
 
 def artifacts_of_run(session: Session, run: Run) -> list[FileSpec]:
     """The files of a completed run beside its exports."""
-    upload = session.get(Upload, run.upload_id, populate_existing=True) if run.upload_id else None
-    of_upload = files_of_upload(upload, run.export_formats) if upload else []
-    return [*artifacts_in(run.export_formats), *of_upload]
+    return [*artifacts_in(run.export_formats), *_of_upload(session, run)]
 
 
 def lease_export(session: Session, run_id: UUID, worker: str, seconds: float) -> ExportLease | None:
@@ -254,6 +256,18 @@ def next_unexported(session: Session, run_id: UUID) -> UUID | None:
     return session.scalar(due.order_by(Run.export_retry_at).limit(1))
 
 
+def _of_upload(session: Session, run: Run) -> list[FileSpec]:
+    upload = session.get(Upload, run.upload_id, populate_existing=True) if run.upload_id else None
+    return files_of_upload(upload, run.export_formats) if upload else []
+
+
+def _missing_of_upload(session: Session, run: Run) -> list[FileSpec]:
+    """A run that was stopped has its rows back, too: with what was found of them."""
+    wanted = _of_upload(session, run)
+    there = {artifact.asset_id for artifact in artifacts_with_files(session, run.id)} if wanted else set()
+    return [file for file in wanted if file.asset_id not in there]
+
+
 def _why_not(session: Session, run: Run) -> str | None:
     if run.status not in TERMINAL_RUN_STATUSES:
         return f"This run is {run.status}: its export files are written when it ends."
@@ -261,7 +275,7 @@ def _why_not(session: Session, run: Run) -> str | None:
         return "The data of this run has expired and was deleted: there is nothing to export."
     if not run.export_formats:
         return "This run was created without export files."
-    if not missing_formats(session, run):
+    if not missing_files(session, run):
         return "The export files of this run are there: `growth export` downloads them."
     if session.scalar(select(_is_written()).where(Run.id == run.id)):
         return "The export files of this run are being written just now."

@@ -70,7 +70,7 @@ def build(session: Session, run: Run, links: Links = DEFAULT_LINKS) -> LiveState
         ),
         result_handles=_result_handles(session, run),
         artifact_handles=_artifact_handles(run, artifacts, links),
-        export_handles=[_export_handle(artifact, links) for artifact in artifacts if artifact.kind == EXPORT],
+        export_handles=[_export_handle(artifact, links) for artifact in _exports(run, artifacts)],
         preview=run.preview,
         data_source_mix=run.data_source_mix,
         gap_report=run.gap_report,
@@ -128,8 +128,17 @@ def _result_handles(session: Session, run: Run) -> Sequence[dict[str, Any]]:
     return [result_contact(row, ours) for row in rows]
 
 
+def _exports(run: Run, artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """The exports; behind them other files of a run that was stopped, which has no artifacts (the contract says so)."""
+    is_stopped = run.status != RunStatus.COMPLETED
+    others = [artifact for artifact in artifacts if artifact.kind != EXPORT and artifact.sha256 is not None]
+    return [*(artifact for artifact in artifacts if artifact.kind == EXPORT), *(others if is_stopped else ())]
+
+
 def _artifact_handles(run: Run, artifacts: Sequence[Artifact], links: Links) -> list[dict[str, Any]]:
-    """The verified contacts first, then by asset id."""
+    """The verified contacts first, then by asset id; none of a run that was stopped."""
+    if run.status != RunStatus.COMPLETED:
+        return []
     others = [artifact for artifact in artifacts if artifact.kind != EXPORT]
     others.sort(key=lambda artifact: artifact.asset_id != VERIFIED)
     return [_artifact_handle(run, artifact, links) for artifact in others]

@@ -175,8 +175,8 @@ def stranger(stack: Stack, stack_database: Database) -> Iterator[Client]:
 
 
 @contextmanager
-def opened_client(stack: Stack, database: Database) -> Iterator[Client]:
-    account = create_account(database, "Example Account", 100_000)
+def opened_client(stack: Stack, database: Database, credits_granted: int = 100_000) -> Iterator[Client]:
+    account = create_account(database, "Example Account", credits_granted)
     credentials = Credentials(stack.credentials.api_url, account.api_key)
     headers = {"Authorization": f"Bearer {account.api_key}"}
     with (

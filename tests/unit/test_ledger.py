@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +27,7 @@ from models.run_chunk import COMPILE
 from models.schema import new_id
 from models.transitions import RunError
 from pipeline.credits import RateCard, grant
-from pipeline.errors import InsufficientCredits, QuoteRefused, RunStateConflict
+from pipeline.errors import InsufficientCredits, LeaseLost, QuoteRefused, RunStateConflict
 from pipeline.ledger import Proof, Standing, prove, standing, statement_page
 from pipeline.outcomes import Outcome
 from pipeline.quotes.tokens import digest_of, issue
@@ -81,7 +83,7 @@ def work_to_the_end(database: Database, run_id: UUID, with_address: int) -> None
 
 
 class AnyMovements(RuleBasedStateMachine):
-    """Two accounts top up, ask for quotes, create, cancel and retry runs, which complete or fail, in any order."""
+    """Two accounts top up, quote, create, cancel and retry runs, which complete or fail: in any order, and at once."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -158,6 +160,40 @@ class AnyMovements(RuleBasedStateMachine):
             return
         if created.is_new:
             self.runs.append((owner, created.run_id))
+
+    @rule(
+        what=st.lists(st.sampled_from(["create", "work", "cancel", "fail", "retry"]), min_size=2, max_size=6),
+        data=st.data(),
+    )
+    def do_several_at_once(self, what: list[str], data: st.DataObject) -> None:
+        """Upon few runs, so that they get into each other's way."""
+        upon = data.draw(st.lists(st.sampled_from(self.runs), min_size=1, max_size=2)) if self.runs else []
+        with ThreadPoolExecutor(len(what)) as clients:
+            for each in clients.map(partial(self._do, upon), what, range(len(what))):
+                self.runs += each
+
+    def _do(self, upon: list[tuple[UUID, UUID]], what: str, number: int) -> list[tuple[UUID, UUID]]:
+        """Do one of these; return the runs that came of it."""
+        if what != "create" and not upon:
+            return []
+        owner, run_id = upon[number % len(upon)] if upon else (self.accounts[number % 2], None)
+        if what == "work" and run_id:
+            with suppress(LeaseLost):
+                work_to_the_end(self.database, run_id, with_address=number % (CONTACTS + 1))
+            return []
+        with suppress(RunStateConflict, InsufficientCredits), self.database.transaction() as session:
+            if what == "create":
+                created = create_run(session, owner, order(CONTACTS), rate_card=RateCard())
+            elif run_id and what == "retry":
+                created = retry_run(session, owner, run_id)
+            elif run_id and what == "cancel":
+                lifecycle.cancel(session, owner, run_id)
+                return []
+            elif run_id:
+                lifecycle.fail(session, run_id, RunError("stage_failed", "Again and again.", LOOKUP))
+                return []
+            return [(owner, created.run_id)] if created.is_new else []
+        return []
 
     @invariant()
     def all_sums_agree(self) -> None:

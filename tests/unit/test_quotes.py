@@ -12,6 +12,7 @@ from models.wire import ContactIn, GoalPlan
 from pipeline.contacts import PatternCount
 from pipeline.credits import RateCard
 from pipeline.errors import IdempotencyConflict, QuoteRefused
+from pipeline.mail.address.lists import Lists
 from pipeline.memory.domain_patterns import known_patterns
 from pipeline.quotes.estimate import USUALLY_FOUND, USUALLY_VERIFIED, expect, shares
 from pipeline.quotes.tokens import digest_of, issue
@@ -165,6 +166,20 @@ def test_an_estimate_knows_the_plans_domains_and_the_accounts_earlier_runs(datab
     )
     assert unknown.with_email < known.with_email <= 100
     assert unknown.verified < known.verified <= known.with_email
+
+
+def test_nobody_is_expected_to_be_found_or_paid_for_where_nobody_is_looked_up(database: Database, owner: UUID) -> None:
+    """At free-mail domains and hosts of profiles; the operator's lists count, too."""
+    domains = ["alpha.test", "gmail.com", "linkedin.com", "en.linkedin.com"]
+    plan = order_of([ContactIn(full_name=f"Ada Ex{n}", domain=domains[n % 4]) for n in range(400)])
+
+    with database.transaction() as session:
+        expected = expect(session, owner, plan, lists=Lists())
+
+    assert (expected.with_email, expected.verified) == (
+        round(100 * USUALLY_FOUND),
+        round(100 * USUALLY_FOUND * USUALLY_VERIFIED),
+    )
 
 
 def test_an_estimate_learns_from_completed_runs_of_the_same_preset(database: Database, owner: UUID) -> None:

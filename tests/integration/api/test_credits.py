@@ -2,13 +2,17 @@
 
 import csv
 import io
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.integration.conftest import Client, Population, contacts_of
+from cli.local.stack import Stack
+from models.database import Database
+from tests.integration.conftest import Client, Population, contacts_of, end_runs, opened_client
 
 API = "/api/v1/growth"
 
@@ -155,6 +159,26 @@ def test_balance_and_held_follow_a_run_from_its_start_to_its_end(
     assert (ended["balance"], ended["held"]) == (100_000 - price + back, 0)
     assert ended["statement"][0]["held"] == -price
     assert [entry["kind"] for entry in theirs["statement"]] == ["grant"]
+
+
+def test_of_fifty_submits_at_once_exactly_those_are_taken_that_the_credits_cover(
+    stack: Stack, stack_database: Database, population: Population
+) -> None:
+    plan = plan_of(population, 1)
+    with opened_client(stack, stack_database, credits_granted=40) as poor:
+
+        def submit(number: int) -> int:
+            # One in two has a token, whose price counts as well.
+            token = quote(poor, plan)["quote_token"] if number % 2 else None
+            return run(poor, plan, token).status_code
+
+        with ThreadPoolExecutor(50) as clients:
+            answers = Counter(clients.map(submit, range(50)))
+
+        assert answers == {202: 10, 402: 40}
+        statement = poor.http.get(f"{API}/credits").json()["statement"]
+        assert sum(entry["kind"] == "charge" for entry in statement) == 10
+        end_runs(stack_database, poor.account.account_id)
 
 
 def test_the_statement_comes_page_by_page_and_whole_as_csv(client: Client, population: Population) -> None:

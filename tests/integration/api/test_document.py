@@ -1,5 +1,6 @@
 """The OpenAPI document is valid and true, and its page loads nothing from elsewhere."""
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from tests.integration.conftest import Client
 
 EXAMPLES = 6
 SEED = 1
+HOOKS = "tests.integration.api.schemathesis_hooks"
 
 
 def test_the_document_is_valid_openapi(client: Client) -> None:
@@ -61,7 +63,9 @@ def test_schemathesis_finds_no_failure(client: Client, project_root: Path, tmp_p
         "--seed", str(SEED), "--max-examples", str(EXAMPLES), "--generation-database", "none",
     ]  # fmt: skip
 
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110)
+    environment = {**os.environ, "PYTHONPATH": str(project_root), "SCHEMATHESIS_HOOKS": HOOKS}
+
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110)
 
     assert done.returncode == 0, done.stdout[-6000:]
     assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 200

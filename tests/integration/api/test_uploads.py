@@ -21,6 +21,7 @@ from tests.integration.api.test_api import RUN, refusal
 from tests.integration.conftest import Client, Population, contacts_of
 
 UPLOADS = "/api/v1/growth/uploads"
+QUOTE = "/api/v1/growth/quote"
 TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = {**TUS, "Content-Type": "application/offset+octet-stream"}
 PEOPLE = (
@@ -105,6 +106,40 @@ def test_a_quote_of_an_upload_confirms_a_run(client: Client) -> None:
     assert (quoted["quotable"], quoted["credits_total"]) == (True, 8)
     confirmed = {"goal_plan": quoted["goal_plan"], "quote_token": quoted["quote_token"]}
     assert client.http.post(RUN, json=confirmed).status_code == 202
+
+
+def test_an_upload_is_quoted_by_its_id_alone_and_the_answer_has_the_plan_to_run(client: Client) -> None:
+    upload_id = str(uploaded(client)["upload_id"])
+
+    quoted = client.http.post(QUOTE, json={"upload_id": upload_id, "max_external_spend_credits": 8}).json()
+
+    assert (quoted["quotable"], quoted["credits_total"]) == (True, 8)
+    assert quoted["goal_plan"]["input_assets"] == {"upload_id": upload_id}
+    confirmed = {"goal_plan": quoted["goal_plan"], "quote_token": quoted["quote_token"]}
+    assert client.http.post(RUN, json=confirmed).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"upload_id": str(uuid4())}, "missing_input_assets"),
+        ({"upload_id": "mine"}, "quote_validation_failed"),
+        ({"upload_id": str(uuid4()), "goal_plan": plan(str(uuid4()))["goal_plan"]}, "quote_validation_failed"),
+        ({"upload_id": str(uuid4()), "preset": "full_pipeline"}, "quote_validation_failed"),
+    ],
+    ids=["unknown", "no id", "beside a plan", "with more"],
+)
+def test_an_upload_that_can_not_be_quoted_says_why(client: Client, body: dict[str, object], code: str) -> None:
+    refused = client.http.post(QUOTE, json=body).json()
+
+    assert (refused["quotable"], refused["error_code"]) == (False, code)
+
+
+def test_an_upload_that_costs_more_than_may_be_spent_is_not_quoted(client: Client, stranger: Client) -> None:
+    body = {"upload_id": str(uploaded(client)["upload_id"]), "max_external_spend_credits": 7}
+
+    assert client.http.post(QUOTE, json=body).json()["error_code"] == "max_external_spend_too_low"
+    assert stranger.http.post(QUOTE, json=body).json()["error_code"] == "missing_input_assets"
 
 
 def test_a_quote_of_no_upload_says_what_is_missing(client: Client) -> None:

@@ -16,9 +16,10 @@ from pipeline.errors import UnknownRun
 from pipeline.privacy import erasure
 from pipeline.privacy.erasure import Wanted
 from pipeline.privacy.retention import retract
-from pipeline.results.pages import as_json, read_page
+from pipeline.results.pages import Page, as_json, read_page
 from pipeline.results.rows import our_columns, result_contact
 from pipeline.runs import lifecycle
+from pipeline.runs.chunks import Lease
 from tests.factories import (
     LOOKUP,
     VERIFY,
@@ -117,3 +118,26 @@ def test_a_page_as_json_is_what_the_json_export_has(database: Database) -> None:
 
     assert json.loads(as_json(page, [])) == [result_contact(row, our_columns([])) for row in page]
     assert json.loads(as_json([], [])) == []
+
+
+def test_a_cursor_holds_its_place_while_contacts_are_added_on_either_side_of_it(database: Database) -> None:
+    run_id = started_run(database, count=12, chunk_size=3)
+    leases = [leased_chunk(database, run_id) for _ in range(4)]
+
+    def work(lease: Lease) -> None:
+        finish_chunk(database, lease, [found(n) for n in range(lease.first_position, lease.last_position + 1)])
+
+    def page_after(after: int) -> Page:
+        with database.transaction() as session:
+            return read_page(session, session.get_one(Run, run_id), after, (), 4)
+
+    work(leases[1])
+    work(leases[3])
+    first = page_after(-1)
+    assert first.next is not None
+    work(leases[0])
+    second = page_after(first.next)
+    work(leases[2])
+
+    assert [row[0] for page in (first, second) for row in page.rows] == [f"Given{n}" for n in (3, 4, 5, 9, 10, 11)]
+    assert [row[0] for page in pages(database, run_id, 4) for row in page] == [f"Given{n}" for n in range(12)]

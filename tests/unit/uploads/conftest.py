@@ -1,0 +1,3 @@
+from tests.old_runs import old_runs
+
+__all__ = ["old_runs"]
