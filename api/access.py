@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import APIKeyQuery, HTTPBearer
 
-from api.live import live_of
+from api.live import Live, live_of
 from api.live.rate_limit import count_request
 from models.status import SubscriptionStatus
 
@@ -22,7 +22,12 @@ BEARER = HTTPBearer(description="An API key, as `growth account create` shows it
 
 async def known_account(request: Request, _key: Annotated[object, Security(BEARER)]) -> UUID:
     """The account whose API key came with the request. Answers 401 or 403 if it may not be served."""
-    account = await live_of(request).accounts.of_key(_bearer_key(request))
+    return await served_account(live_of(request), request.headers.get("authorization", ""))
+
+
+async def served_account(live: Live, authorization: str) -> UUID:
+    """The account of the key in a header `Authorization`. Raises `HTTPException` if it may not be served."""
+    account = await live.accounts.of_key(_bearer_key(authorization))
     if account is None:
         raise _unauthorized("This API key is not valid: check it, or create one with `growth account create`.")
     if account.subscription_status != SubscriptionStatus.ACTIVE:
@@ -60,8 +65,8 @@ async def account_or_link(
 AccountOrLink = Annotated[UUID | None, Depends(account_or_link)]
 
 
-def _bearer_key(request: Request) -> str:
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+def _bearer_key(authorization: str) -> str:
+    scheme, _, key = authorization.partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise _unauthorized("An API key is needed: send it as `Authorization: Bearer <api key>`.")
     return key.strip()

@@ -1,5 +1,6 @@
 """The HTTP application. Start it with `uvicorn --factory api.app:create_app`."""
 
+import resource
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,12 +22,16 @@ from api.resources import open_resources
 from api.runs import runs
 from api.slots import new_slots
 from api.status import status
+from api.streams import SendStreams
 from api.suppressions import suppressions
 from api.uploads import uploads
 from models.database import check_at_start
 from settings import load_settings, required
 
 CONNECTIONS = 10
+FILES = 65_536
+"""Connections, and files in all, that the process may have open, if its environment allows so many. Shells and systemd
+begin with 1,024, which is less than the streams of one account."""
 SWITCH_S = 0.0005
 """How long a thread may hold the interpreter while others wait for it. A small request waits that long after each
 answer from Postgres while large bodies are parsed: with Python's default of 5 ms that adds up to half a second."""
@@ -35,6 +40,7 @@ answer from Postgres while large bodies are parsed: with Python's default of 5 m
 def create_app() -> FastAPI:
     """Create the application from the settings of this process."""
     sys.setswitchinterval(SWITCH_S)
+    _allow_many_connections()
     settings = required(load_settings(), "database_url", "redis_url")
     check_at_start(settings.database_url)
     app = FastAPI(
@@ -55,10 +61,18 @@ def create_app() -> FastAPI:
     app.include_router(erasures)
     app.include_router(health)
     add_document(app, settings.public_url)
+    app.add_middleware(SendStreams)
     app.add_middleware(PlainReads)
     add_error_handlers(app)
     app.add_middleware(ShowRateLimit)
     return app
+
+
+def _allow_many_connections() -> None:
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    if allowed != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(allowed, wanted), most))
 
 
 @asynccontextmanager

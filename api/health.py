@@ -11,9 +11,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from api.resources import database_of, settings_of, storage_of
-from models.migrate import is_migrated
 from models.postgres_errors import PostgresUnavailable
 from models.redis_server import LIVE_COPY_NEEDS, find_trouble
+from models.revision import is_migrated
 from worker.dispatch import find_broker_trouble
 
 log = logging.getLogger(__name__)

@@ -1,24 +1,25 @@
 """Routes that are read all the time: the state of a run, once, at its next change, or as a stream."""
 
 import asyncio
+import resource
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
 from api.access import AccountId, Caller
 from api.live import live_of
 from api.live.rate_limit import count_request
 from api.live.redis_batches import Copy
 from api.live.state_answers import etag_of, headers_of, is_final
+from api.resources import database_of
 from api.runs import ERRORS, run_id_of
-from api.streams import steps_after, stream_of
+from api.streams import StreamAnswer, steps_after
 from models.wire import RunState
 
 LONGEST_WAIT_S = 60
 MOST_WATCHERS = 2_500
-"""Streams, and requests that wait for a change, that an account may have open at a process."""
+"""Streams, and requests that wait for a change, that an account may have open at a process with enough files."""
 
 ETAGS = {304: {"description": "The state is the one that `If-None-Match` names"}}
 
@@ -50,7 +51,7 @@ async def read(
 
 @status.get(
     "/runs/{run_id}/events",
-    response_class=StreamingResponse,
+    response_class=Response,
     responses={
         200: {"description": "Events, as they come", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
         204: {"description": "The run has ended, and `Last-Event-ID` names its last event: there is no more"},
@@ -68,11 +69,10 @@ async def events(
         int(last_event_id) if last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) < 19 else 0
     )
     state = await live.states.read(account_id, known_id)
-    if seen and is_final(state) and not await steps_after(request, known_id, seen):
+    if seen and is_final(state) and not await steps_after(live, database_of(request), known_id, seen):
         return Response(status_code=204)
     _check_place(request, account_id)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(stream_of(request, account_id, known_id, seen), 200, headers, "text/event-stream")
+    return StreamAnswer(request, account_id, known_id, seen)
 
 
 async def _counted_state(request: Request, account_id: UUID, run_id: UUID) -> Copy:
@@ -87,7 +87,7 @@ async def _counted_state(request: Request, account_id: UUID, run_id: UUID) -> Co
 async def _next_state(request: Request, account_id: UUID, run_id: UUID, state: Copy, seconds: float) -> Copy:
     """The next state, or the same one if none comes in time."""
     _check_place(request, account_id)
-    async with live_of(request).watching.feed(account_id, run_id) as feed:
+    with live_of(request).watching.feed(account_id, run_id) as feed:
         try:
             async with asyncio.timeout(seconds):
                 return await feed.newer_than(state.version)
@@ -95,7 +95,15 @@ async def _next_state(request: Request, account_id: UUID, run_id: UUID, state: C
             return state
 
 
+def most_watchers() -> int:
+    """How many of an account's streams and waiting requests a process keeps open: never most of its connections."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_WATCHERS if files == resource.RLIM_INFINITY else min(MOST_WATCHERS, files // 4)
+
+
 def _check_place(request: Request, account_id: UUID) -> None:
-    if live_of(request).watching.watchers_of(account_id) >= MOST_WATCHERS:
-        sentence = f"{MOST_WATCHERS} streams and waiting requests of your account are open here: close some first."
+    """Answer 429 if the account has no place left. Whoever calls this takes the place without waiting for anything."""
+    most = most_watchers()
+    if live_of(request).watching.watchers_of(account_id) >= most:
+        sentence = f"{most} streams and waiting requests of your account are open here: close some first."
         raise HTTPException(429, sentence, {"Retry-After": "5"})

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from uuid import uuid4
 
 import typer
@@ -21,7 +21,7 @@ from cli.options import HOME, AsJson, Home, Preset
 from cli.runs import runs
 from cli.summary import print_summary
 from cli.suppressions import erase, suppressions
-from cli.terminal import console, errors, say, write_json
+from cli.terminal import console, errors, say, write_json, write_text
 from cli.verify.verdict_format import Shown, VerdictFormat
 from cli.watching import Patience, going_on_with, watch
 from pipeline.errors import UnusableFile
@@ -117,6 +117,7 @@ def submit(
     preview_rows: Annotated[int, typer.Option(min=0, max=100, help="How many contacts to include in the status.")] = 0,
     idempotency_key: Annotated[str | None, typer.Option(help="Repeating a key returns the first run.")] = None,
     watching: Annotated[bool, typer.Option("--watch", help="Show progress until the run is finished.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Create a run from a file of contacts, and show first how it was read.
 
@@ -125,6 +126,7 @@ def submit(
     from cli.submission import (
         Reading,
         collect,
+        dry_run_of,
         open_submission,
         parse_mapping,
         rejects_beside,
@@ -140,8 +142,8 @@ def submit(
     # With a key, repeating the request after a lost response returns the same run.
     key = str(uuid4()) if idempotency_key is None else idempotency_key
     if is_large(contacts) and not dry_run:
-        run_id = _submit_large(contacts, reading, aside, home, preview_rows, key)
-        _follow(run_id, home, watching=watching)
+        queued = _submit_large(contacts, reading, aside, home, preview_rows, key)
+        _follow(queued, home, watching=watching, as_json=as_json)
         return
     reader = open_submission(contacts, reading)
     say_how_it_is_read(reader)
@@ -149,7 +151,10 @@ def submit(
         for _ in reader.place():
             pass
         say_counts(reader, None)
-        say_dry_run(reader)
+        if as_json:
+            write_json(dry_run_of(reader))
+        else:
+            say_dry_run(reader)
         return
     to_send = collect(reader, aside)
     say_counts(reader, aside)
@@ -165,8 +170,7 @@ def submit(
         except ApiAway as away:
             raise ApiError(f"{away} {again}", away.status) from away
         remember(home, run_id, contacts, reading)
-        say(f"Run {run_id}: {len(to_send)} contacts queued.")
-    _follow(run_id, home, watching=watching)
+    _follow(_Queued(run_id, len(to_send)), home, watching=watching, as_json=as_json)
 
 
 @app.command()
@@ -224,13 +228,18 @@ def export(
     output: Annotated[
         Path | None, typer.Option(help="The file to write, - for stdout; RUN.csv, or as the format is, if not given.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Download the results of a finished run; as CSV behind the rows of the file that was submitted from here."""
     path = output or Path(name_of(run_id, export_format))
+    if as_json and path in STDOUT:
+        raise typer.BadParameter("give --output a file: with --json, stdout has JSON only.")
     with ApiClient(find_credentials(home)) as client:
         handle = wait_for_export(client, run_id, export_format)
         rows = _saved_rows(client, run_id, handle, path, home)
-    say(rows, to=errors if path in STDOUT else console)
+    say(rows, to=errors if as_json or path in STDOUT else console)
+    if as_json:
+        write_json({"path": str(path), "rows": handle["rows"], "asset_id": handle["asset_id"]})
 
 
 @app.command("candidates")
@@ -294,14 +303,15 @@ def verify(
 def doctor(
     home: Home = HOME,
     mail_domain: Annotated[str | None, typer.Option(help="Your own domain: also check DNS and SMTP with it.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check what the engine needs, and say what to do."""
     from cli.doctor.command import print_diagnosis
     from cli.home import adopt_settings
 
     if (notice := adopt_settings(home)) and mail_domain:
-        say(notice, style="yellow")
-    if not print_diagnosis(console, home, mail_domain):
+        say(notice, style="yellow", to=errors if as_json else console)
+    if not print_diagnosis(console, home, mail_domain, as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -316,11 +326,31 @@ def migrate(home: Home = HOME) -> None:
     console.print("The database has the schema of this version.")
 
 
+@app.command()
+def completion(shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="The shell.")]) -> None:
+    """Print a script that completes commands and options in a shell.
+
+    For bash: growth completion bash > ~/.local/share/bash-completion/completions/growth
+    """
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    write_text(get_completion_script(prog_name="growth", complete_var="_GROWTH_COMPLETE", shell=shell))
+
+
 app.command("erase")(erase)
 
 
-def _submit_large(path: Path, reading: "Reading", aside: Path | None, home: Path, preview_rows: int, key: str) -> str:
-    """Upload a file and create a run from it; return the run's id."""
+class _Queued(NamedTuple):
+    """A run that was created, and how many contacts it has."""
+
+    run_id: str
+    contacts: int
+
+
+def _submit_large(
+    path: Path, reading: "Reading", aside: Path | None, home: Path, preview_rows: int, key: str
+) -> _Queued:
+    """Upload a file and create a run from it."""
     from cli.submitted import remember
     from cli.uploading import LONGEST_S, put_rejected_aside, say_how_it_was_read, upload
 
@@ -338,18 +368,21 @@ def _submit_large(path: Path, reading: "Reading", aside: Path | None, home: Path
         except ApiAway as away:
             raise ApiError(f"{away} {again}", away.status) from away
     remember(home, run_id, path, reading)
-    say(f"Run {run_id}: {shown['counts']['contacts']} contacts queued.")
-    return run_id
+    return _Queued(run_id, shown["counts"]["contacts"])
 
 
-def _follow(run_id: str, home: Path, *, watching: bool) -> None:
+def _follow(queued: _Queued, home: Path, *, watching: bool, as_json: bool) -> None:
     """Say how to follow a run, or follow it to its end."""
+    shown_on = errors if as_json else console
+    say(f"Run {queued.run_id}: {queued.contacts} contacts queued.", to=shown_on)
     if not watching:
-        say(f"Follow it with: {_following(run_id, home)}")
+        say(f"Follow it with: {_following(queued.run_id, home)}", to=shown_on)
+        if as_json:
+            write_json(queued._asdict())
         return
     with ApiClient(find_credentials(home)) as client:
-        state = _watched(client, run_id, home, console)
-    print_summary(console, state)
+        state = _watched(client, queued.run_id, home, shown_on)
+    _show(state, as_json=as_json)
     _end_as(state)
 
 

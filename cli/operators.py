@@ -39,6 +39,7 @@ def create(
         int, typer.Option("--credits", min=0, max=MOST_CREDITS, help="Credits to begin with.")
     ] = 0,
     home: Home = HOME,
+    as_json: AsJson = False,
 ) -> None:
     """Open an account and print its API key, once."""
     from cli.accounts import create_account
@@ -46,6 +47,9 @@ def create(
 
     with database_of_operator(home) as database:
         created = create_account(database, name, credits_granted)
+    if as_json:
+        write_json({"id": str(created.account_id), "credits": credits_granted, "api_key": created.api_key})
+        return
     say(f"Account {created.account_id}, {credits_granted} credits.")
     _say_key(created.api_key)
 
@@ -71,12 +75,16 @@ def add_credits(
     who: Who,
     credits_granted: Annotated[int, typer.Argument(metavar="CREDITS", min=1, max=MOST_CREDITS)],
     home: Home = HOME,
+    as_json: AsJson = False,
 ) -> None:
     """Add credits to an account."""
     from cli.accounts import top_up
 
     with _session(home) as session:
         now = top_up(session, who, credits_granted)
+    if as_json:
+        write_json({"balance": now.balance, "held": now.held})
+        return
     say(f"{credits_granted} credits were added: the balance is {now.balance}, and runs hold {now.held}.")
 
 
@@ -120,13 +128,16 @@ def show_keys(who: Who, home: Home = HOME, as_json: AsJson = False) -> None:
 
 
 @keys.command("create")
-def add_key(who: Who, home: Home = HOME) -> None:
+def add_key(who: Who, home: Home = HOME, as_json: AsJson = False) -> None:
     """Give an account one more key, and print it, once."""
     from cli.accounts import create_key
 
     with _session(home) as session:
         key = create_key(session, who)
-    _say_key(key)
+    if as_json:
+        write_json({"api_key": key})
+    else:
+        _say_key(key)
 
 
 @keys.command("revoke")
@@ -148,12 +159,16 @@ def of_ledger() -> None:
 
 
 @ledger.command("check")
-def check(home: Home = HOME) -> None:
+def check(home: Home = HOME, as_json: AsJson = False) -> None:
     """Prove that all sums of the ledger agree. Exit code 1 if one does not."""
     from pipeline.ledger import prove
 
     with _session(home) as session:
         proof = prove(session)
+    if as_json:
+        cost = str(proof.totals.provider_cost)
+        write_json({"totals": {**proof.totals._asdict(), "provider_cost": cost}, "mistakes": list(proof.mistakes)})
+        raise typer.Exit(1 if proof.mistakes else 0)
     _say_totals(proof.totals)
     for mistake in proof.mistakes[:SHOWN]:
         say_error(f"{mistake}.")

@@ -11,7 +11,7 @@ import typer
 from cli.client import ApiClient, ApiError, find_credentials, parse_run_id
 from cli.options import HOME, AsJson, Home, Preset
 from cli.summary import print_runs, print_timeline
-from cli.terminal import console, write_json
+from cli.terminal import console, say, write_json
 
 runs = typer.Typer(no_args_is_help=True, help="Lists, timelines and exports of runs.")
 
@@ -40,8 +40,9 @@ def list_runs(
         print_runs(console, found)
 
 
-@runs.command("show")
-def show(run_id: str, home: Home = HOME, as_json: AsJson = False) -> None:
+@runs.command("timeline")
+@runs.command("show", hidden=True, deprecated=True)
+def timeline(run_id: str, home: Home = HOME, as_json: AsJson = False) -> None:
     """Print a run's timeline: every transition, lease, lost lease, resend and deferral."""
     with ApiClient(find_credentials(home)) as client:
         events = client.read_events(run_id)
@@ -64,4 +65,4 @@ def export_again(run_id: str, home: Home = HOME) -> None:
                 request_exports(session, parse_run_id(run_id))
         except GrowthError as error:
             raise ApiError(str(error)) from error
-    console.print(f"A worker writes them within seconds; what comes of it: growth runs show {run_id}", soft_wrap=True)
+    say(f"A worker writes them within seconds; what comes of it: growth runs timeline {run_id}")

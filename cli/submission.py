@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -106,6 +107,20 @@ def say_dry_run(reader: ContactReader) -> None:
     say(f"{counts.contacts} contacts would be sent, from {counts.rows} rows; nothing was sent.")
     for (name, reason), times in counts.fields_at_fault.most_common(EXPLAINED):
         say(f"{rows_are(times)} not usable: {name}: {reason}.")
+
+
+def dry_run_of(reader: ContactReader) -> dict[str, Any]:
+    """What would be sent, for a program."""
+    counts = reader.counts
+    faults = counts.fields_at_fault.most_common()
+    return {
+        "columns": dict(reader.columns.described()),
+        "rows": counts.rows,
+        "contacts": counts.contacts,
+        "repeated": counts.repeated,
+        "rejected": counts.rejected,
+        "reasons": [{"field": name, "reason": reason, "rows": times} for (name, reason), times in faults],
+    }
 
 
 def _check(reader: ContactReader, contacts: Sequence[Contact], explained: list[str], rejects: Path | None) -> None:

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from cli.client import ApiClient, ApiError, find_credentials
-from cli.options import HOME, Home
-from cli.terminal import console, errors, say, say_error
+from cli.options import HOME, AsJson, Home
+from cli.terminal import console, errors, say, say_error, write_json
 from cli.watching import Patience
 from pipeline.errors import UnusableFile
 
@@ -31,24 +31,27 @@ Entries = Annotated[list[str], typer.Argument(help="Addresses, domains, or their
 
 
 @suppressions.command("add")
-def add(entries: Entries, home: Home = HOME) -> None:
+def add(entries: Entries, home: Home = HOME, as_json: AsJson = False) -> None:
     """Put addresses, domains or hashes on the list."""
     with ApiClient(find_credentials(home)) as client:
-        _say(client.change_suppressions("", entries), "new on the list", "on it already")
+        _say(client.change_suppressions("", entries), "new on the list", "on it already", as_json=as_json)
 
 
 @suppressions.command("remove")
-def remove(entries: Entries, home: Home = HOME) -> None:
+def remove(entries: Entries, home: Home = HOME, as_json: AsJson = False) -> None:
     """Take entries off the list."""
     with ApiClient(find_credentials(home)) as client:
-        _say(client.change_suppressions("/remove", entries), "taken off the list", "were not on it")
+        _say(client.change_suppressions("/remove", entries), "taken off the list", "were not on it", as_json=as_json)
 
 
 @suppressions.command("check")
-def check(entries: Entries, home: Home = HOME) -> None:
+def check(entries: Entries, home: Home = HOME, as_json: AsJson = False) -> None:
     """Say whether each entry is on the list. Exit code 1 if one is not."""
     with ApiClient(find_credentials(home)) as client:
         suppressed = client.change_suppressions("/check", entries)["suppressed"]
+    if as_json:
+        write_json(dict(zip(entries, suppressed, strict=True)))
+        raise typer.Exit(0 if all(suppressed) else 1)
     for entry, is_suppressed in zip(entries, suppressed, strict=True):
         words = "suppressed" if is_suppressed else "not suppressed"
         say(f"{entry}: {words}")
@@ -69,6 +72,7 @@ def show(home: Home = HOME) -> None:
 def import_file(
     file: Annotated[Path, typer.Argument(help="A CSV of addresses, domains or SHA-256 hashes, one a row.")],
     home: Home = HOME,
+    as_json: AsJson = False,
 ) -> None:
     """Put a file on the list. Lines that can't be used are reported; the others are added. Exit code 1 then."""
     refused: list[int] = []
@@ -86,7 +90,7 @@ def import_file(
         raise UnusableFile(
             f"Nothing was put on the list: {file.name} has no address, domain or SHA-256 hash that can be used."
         )
-    _say(totals, "new on the list", "on it already")
+    _say(totals, "new on the list", "on it already", as_json=as_json)
     if refused:
         raise UnusableFile(f"{len(refused)} lines of {file.name} were not usable: correct them and import it again.")
 
@@ -126,6 +130,7 @@ def erase(
     ] = True,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     home: Home = HOME,
+    as_json: AsJson = False,
 ) -> None:
     """Erase people from all runs and all kept data. This can't be undone."""
     from models.bounds import PEOPLE
@@ -134,8 +139,12 @@ def erase(
     if not yes:
         typer.confirm(f"Erase {len(people)} people for good?", abort=True, err=True)
     with ApiClient(find_credentials(home)) as client:
-        for start in range(0, len(people), PEOPLE.most):
-            done = client.erase(people[start : start + PEOPLE.most], suppress=suppress)
+        starts = range(0, len(people), PEOPLE.most)
+        erased = (client.erase(people[start : start + PEOPLE.most], suppress=suppress) for start in starts)
+        if as_json:
+            write_json(list(erased))
+            return
+        for done in erased:
             console.print(
                 f"Erased {done['contacts']} contacts in {len(done['run_ids'])} runs, {done['verdicts']} kept verdicts, "
                 f"{done['provider_answers']} providers' answers; {done['suppressed']} new entries on the "
@@ -206,5 +215,8 @@ def _column(first: Sequence[str]) -> tuple[int, bool]:
     return 0, False
 
 
-def _say(answer: dict[str, Any], changed: str, unchanged: str) -> None:
+def _say(answer: dict[str, Any], changed: str, unchanged: str, *, as_json: bool) -> None:
+    if as_json:
+        write_json(answer)
+        return
     say(f"{answer['changed']} {changed}, {answer['unchanged']} {unchanged}; entries on it now: {answer['total']}.")

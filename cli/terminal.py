@@ -39,6 +39,11 @@ def write_json(value: object, *, indent: int | None = 2) -> None:
     sys.stdout.write(json.dumps(value, indent=indent, ensure_ascii=not is_utf8) + "\n")
 
 
+def write_text(text: str) -> None:
+    """Write lines as they are, whatever the width of the terminal."""
+    sys.stdout.write(f"{text}\n")
+
+
 def prepare_streams() -> None:
     """Survive closed streams, and characters that the locale lacks."""
     for name in ("stdout", "stderr"):

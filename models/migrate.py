@@ -6,8 +6,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from models.database import Database, allow_any_time
@@ -77,14 +75,6 @@ def _holder(database: Database) -> str:
         return "by a transaction that has ended meanwhile"
     since = f", open since {holder.xact_start:%Y-%m-%d %H:%M:%S} UTC" if holder.xact_start else ""
     return f"by a transaction of {holder.name}{since}"
-
-
-def is_migrated(database: Database) -> bool:
-    """Whether the database has the schema that this version of the code needs."""
-    with database.transaction() as session:
-        connection = session.connection()
-        current = MigrationContext.configure(connection).get_current_revision()
-        return current == ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
 
 
 def alembic_config(connection: Connection) -> Config:

@@ -18,6 +18,7 @@ from pipeline.mail.pacing.slots import PacingLimits
 from pipeline.memory.verifications import Freshness
 from pipeline.runs import live_state
 from pipeline.runs.live_state import LiveState
+from pipeline.stages import STAGES
 from pipeline.storage import Storage, open_storage
 from settings import Settings, load_settings, required
 from settings.mail import mail_network_config
@@ -96,6 +97,8 @@ def open_process(draining: Flag) -> Process:
     """Open a process's connections, contacting nothing yet. Chunk tasks release their chunks once `draining` is set."""
     settings = required(load_settings(), "database_url", "redis_url")
     mail = mail_network_config(settings)
+    for stage in STAGES:
+        stage.load()  # or the first chunk would wait for it
     loop = start_loop()
     return Process(
         settings=settings,

@@ -12,9 +12,15 @@ from redis.backoff import NoBackoff
 from api.live.accounts import Accounts
 from api.live.redis_batches import RedisBatches
 from api.live.states import States
+from api.live.threads import Threads
 from api.live.watching import Watching
 from api.resources import REDIS_TIMEOUT_S, Resources
 from models.redis_server import open_async_redis
+
+THREADS = 40
+"""More than connections: when Postgres does not answer, who waits for one is told so."""
+STEP_THREADS = 4
+"""Whoever opens many streams at once waits for himself: connections are left for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,8 @@ class Live:
     batches: RedisBatches
     states: States
     watching: Watching
+    step_threads: Threads
+    """What reads the steps that streams tell."""
 
 
 @asynccontextmanager
@@ -37,14 +45,17 @@ async def running_live(resources: Resources) -> AsyncIterator[Live]:
         retry=Retry(NoBackoff(), 1),
     )
     batches = RedisBatches(server)
-    states = States(resources, batches)
+    threads, step_threads = Threads(THREADS), Threads(STEP_THREADS)
+    states = States(resources, batches, threads)
     watching = Watching(states, server)
     background = [asyncio.create_task(states.keep_current()), asyncio.create_task(watching.listen())]
     try:
-        yield Live(Accounts(resources.database), batches, states, watching)
+        yield Live(Accounts(resources.database, threads), batches, states, watching, step_threads)
     finally:
         for task in background:
             await _end(task)
+        await threads.finish()
+        await step_threads.finish()
         await server.aclose()
 
 

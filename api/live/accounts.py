@@ -7,8 +7,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 from uuid import UUID
 
-from anyio.to_thread import run_sync
-
+from api.live.threads import Threads
 from models.api_key import hash_api_key
 from models.database import Database
 from models.postgres_errors import PostgresUnavailable
@@ -38,8 +37,8 @@ class _Known(NamedTuple):
 class Accounts:
     """The accounts of API keys. Used from the event loop only."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, threads: Threads) -> None:
+        self._database, self._threads = database, threads
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._looking: dict[bytes, asyncio.Task[KnownAccount | None]] = {}
 
@@ -70,7 +69,7 @@ class Accounts:
 
     async def _look(self, digest: bytes, key: str) -> KnownAccount | None:
         asked_at = time.monotonic()
-        account = await run_sync(self._read, key)
+        account = await self._threads.run(self._read, key)
         self._known[digest] = _Known(account, asked_at)
         self._known.move_to_end(digest)
         while len(self._known) > MOST_KEYS:

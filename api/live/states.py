@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import redis
-from anyio.to_thread import run_sync
 
 from api.live.redis_batches import Copy, RedisBatches
+from api.live.threads import Threads
 from api.resources import Resources
 from models.postgres_errors import PostgresUnavailable
 from models.queries import run_of_account, versions_of_runs
@@ -46,11 +46,11 @@ class _Known:
 class States:
     """Reads states. Used from the event loop only."""
 
-    def __init__(self, resources: Resources, batches: RedisBatches) -> None:
-        self._resources, self._batches = resources, batches
+    def __init__(self, resources: Resources, batches: RedisBatches, threads: Threads) -> None:
+        self._resources, self._batches, self._threads = resources, batches, threads
         self._known: OrderedDict[tuple[UUID, UUID], _Known] = OrderedDict()
         self._building: dict[UUID, asyncio.Task[LiveState]] = {}
-        self._publishing: set[asyncio.Future[None]] = set()
+        self._publishing: set[asyncio.Task[None]] = set()
         self._warned_at = -math.inf
 
     async def read(self, account_id: UUID, run_id: UUID) -> Copy:
@@ -97,7 +97,7 @@ class States:
         key, now = (account_id, run_id), time.monotonic()
         known = self._known.get(key)
         if known is None or now - known.read_at > FORGET_AFTER_S:
-            version = await run_sync(self._version_of, account_id, run_id)
+            version = await self._threads.run(self._version_of, account_id, run_id)
             known = self._known[key] = _Known(version, now)
         known.read_at = now
         self._known.move_to_end(key)
@@ -123,7 +123,7 @@ class States:
         """Build the state from its rows; many readers that ask at once share it."""
         building = self._building.get(run_id)
         if building is None:
-            building = self._building[run_id] = asyncio.create_task(run_sync(self._build, run_id))
+            building = self._building[run_id] = asyncio.create_task(self._threads.run(self._build, run_id))
             building.add_done_callback(lambda done: self._publish(run_id, done))
         state = await asyncio.shield(building)
         return Copy(state.version, state.body.encode())
@@ -138,7 +138,9 @@ class States:
         if built.cancelled() or built.exception():
             return
         seconds = self._resources.settings.live_state_seconds
-        publishing = asyncio.ensure_future(run_sync(live_state.publish, self._resources.redis, built.result(), seconds))
+        publishing = asyncio.create_task(
+            self._threads.run(live_state.publish, self._resources.redis, built.result(), seconds)
+        )
         self._publishing.add(publishing)
         publishing.add_done_callback(self._publishing.discard)
 
@@ -146,7 +148,7 @@ class States:
         read_since = time.monotonic() - FORGET_AFTER_S
         read = {run_id: known for (_, run_id), known in self._known.items() if known.read_at > read_since}
         if read:
-            for run_id, version in (await run_sync(self._versions_of, [*read])).items():
+            for run_id, version in (await self._threads.run(self._versions_of, [*read])).items():
                 read[run_id].version = max(read[run_id].version, version)
 
     def _versions_of(self, run_ids: Sequence[UUID]) -> dict[UUID, int]:

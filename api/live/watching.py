@@ -7,8 +7,8 @@ also looks from time to time: an announcement may get lost, and Redis may be awa
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -32,8 +32,10 @@ log = logging.getLogger(__name__)
 class Feed:
     """The states of one run, for all who watch it."""
 
-    def __init__(self, states: States, account_id: UUID, run_id: UUID) -> None:
-        self._states, self._account_id, self._run_id = states, account_id, run_id
+    def __init__(self, states: States, key: tuple[UUID, UUID]) -> None:
+        self._states = states
+        self.key = key
+        """The run's account and the run."""
         self._announced = asyncio.Event()
         self._changed = asyncio.Event()
         self._latest: Copy | None = None
@@ -76,7 +78,7 @@ class Feed:
 
     async def _read_once(self) -> None:
         try:
-            copy = await self._states.read(self._account_id, self._run_id)
+            copy = await self._states.read(*self.key)
         except PostgresUnavailable:
             return  # They wait. `States` says so in the log.
         if self._latest is None or copy.version > self._latest.version:
@@ -102,32 +104,41 @@ class Watching:
         """How many watch runs of an account."""
         return self._watchers[account_id]
 
-    @asynccontextmanager
-    async def feed(self, account_id: UUID, run_id: UUID) -> AsyncIterator[Feed]:
+    @contextmanager
+    def feed(self, account_id: UUID, run_id: UUID) -> Iterator[Feed]:
         """The states of a run, until the block ends."""
-        key = (account_id, run_id)
-        feed = self._feeds.get(key) or self._open(key)
-        feed.watchers += 1
-        self._watchers[account_id] += 1
+        feed = self.join(account_id, run_id)
         try:
             yield feed
         finally:
-            feed.watchers -= 1
-            self._watchers[account_id] -= 1
-            if not self._watchers[account_id]:
-                del self._watchers[account_id]
-            if not feed.watchers and self._feeds.get(key) is feed:
-                self._end(key, feed)
+            self.leave(feed)
+
+    def join(self, account_id: UUID, run_id: UUID) -> Feed:
+        """The states of a run, until `leave` is called."""
+        feed = self._feeds.get((account_id, run_id)) or self._open((account_id, run_id))
+        feed.watchers += 1
+        self._watchers[account_id] += 1
+        return feed
+
+    def leave(self, feed: Feed) -> None:
+        """One of those who joined watches no more."""
+        account_id, _ = feed.key
+        feed.watchers -= 1
+        self._watchers[account_id] -= 1
+        if not self._watchers[account_id]:
+            del self._watchers[account_id]
+        if not feed.watchers and self._feeds.get(feed.key) is feed:
+            self._end(feed)
 
     def _open(self, key: tuple[UUID, UUID]) -> Feed:
-        feed = self._feeds[key] = Feed(self._states, *key)
+        feed = self._feeds[key] = Feed(self._states, key)
         self._channels[channel(key[1]).encode()] = feed
         self._wanted.set()
         return feed
 
-    def _end(self, key: tuple[UUID, UUID], feed: Feed) -> None:
+    def _end(self, feed: Feed) -> None:
         feed.close()
-        del self._feeds[key], self._channels[channel(key[1]).encode()]
+        del self._feeds[feed.key], self._channels[channel(feed.key[1]).encode()]
         self._wanted.set()
 
     async def listen(self) -> None:

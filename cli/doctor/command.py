@@ -11,11 +11,12 @@ from cli.client import ApiClient, ApiError, find_credentials
 from cli.database import sentence_of
 from cli.doctor.finding import Finding, Mark, fine, not_tried, warned, wrong
 from cli.doctor.mail import look_at_mail
+from cli.terminal import write_json
 from models.database import open_database
-from models.migrate import is_migrated
 from models.postgres_errors import PostgresUnavailable
 from models.redis_server import CHANNEL_NEEDS, LIVE_COPY_NEEDS, eviction_policy, find_trouble
 from models.redis_url import database_of
+from models.revision import is_migrated
 from pipeline.errors import SourcesMisconfigured
 from pipeline.storage import open_storage
 from settings import Settings, load_settings
@@ -26,10 +27,14 @@ TIMEOUT_S = 3.0
 COLOURS = {Mark.OK: "green", Mark.WARNING: "yellow", Mark.WRONG: "red", Mark.NOT_TRIED: "yellow"}
 
 
-def print_diagnosis(console: Console, home: Path, mail_domain: str | None) -> bool:
+def print_diagnosis(console: Console, home: Path, mail_domain: str | None, *, as_json: bool = False) -> bool:
     """Print every finding; return whether no check failed."""
     findings = list(diagnose(load_settings(), home, mail_domain))
-    for finding in findings:
+    if as_json:
+        write_json(
+            [{"what": each.what, "result": each.mark.name.lower(), "detail": each.sentence} for each in findings]
+        )
+    for finding in [] if as_json else findings:
         mark = f"[{COLOURS[finding.mark]}]{finding.mark:<4}[/]"
         console.print(f"{mark} {finding.what}: {escape(finding.sentence)}", soft_wrap=True, highlight=False)
     return all(finding.mark is not Mark.WRONG for finding in findings)

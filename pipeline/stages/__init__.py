@@ -4,11 +4,10 @@ A stage that remembers what earlier runs found has an entry in `pipeline.memory.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import NamedTuple
 
 from pipeline.outcomes import OutcomeStatus
-from pipeline.stages.email_lookup import EmailLookup
-from pipeline.stages.email_verify import EmailVerify
 from pipeline.stages.protocol import Stage, StageSpec
 
 __all__ = [
@@ -22,10 +21,25 @@ __all__ = [
     "stages_of",
 ]
 
+
+@cache
+def _email_lookup() -> Stage:
+    from pipeline.stages.email_lookup import EmailLookup
+
+    return EmailLookup()
+
+
+@cache
+def _email_verify() -> Stage:
+    from pipeline.stages.email_verify import EmailVerify
+
+    return EmailVerify()
+
+
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         "email_lookup",
-        EmailLookup(),
+        _email_lookup,
         presets=("full_pipeline",),
         weight=60,
         message="Discovering email addresses...",
@@ -35,7 +49,7 @@ STAGES: tuple[StageSpec, ...] = (
     ),
     StageSpec(
         "email_verify",
-        EmailVerify(),
+        _email_verify,
         presets=("full_pipeline", "verify_existing_emails"),
         weight=40,
         message="Verifying email addresses...",

@@ -3,19 +3,24 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import islice
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import httpx
 import pytest
+import redis
 from sqlalchemy import text
 
+from cli.local.stack import Stack
 from models.database import Database
 from pipeline.credits import RateCard
+from pipeline.runs import live_state
 from pipeline.runs.create import create_run
 from tests.factories import count, order
-from tests.integration.conftest import Client, Population, end_runs
+from tests.integration.conftest import Client, Population, end_runs, opened_client
 
 
 class Event(NamedTuple):
@@ -47,7 +52,14 @@ def stream(client: Client, run_id: str, last_event_id: str = "") -> Iterator[Eve
                 fields = {}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def client(stack: Stack, stack_database: Database) -> Iterator[Client]:
+    """The client of all these tests: most of them read one finished run."""
+    with opened_client(stack, stack_database) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
 def finished_run(client: Client, population: Population) -> str:
     run_id = client.create(population.crowd[:20])
     client.finished(run_id)
@@ -57,18 +69,31 @@ def finished_run(client: Client, population: Population) -> str:
 @pytest.fixture
 def waiting_run(client: Client, stack_database: Database) -> Iterator[str]:
     """A run that waits for a worker: nobody is told of it for an hour."""
-    with stack_database.transaction() as session:
-        run_id = create_run(session, client.account.account_id, order(), rate_card=RateCard()).run_id
-        session.execute(text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id"), {"id": run_id})
-    yield str(run_id)
+    yield new_waiting_run(stack_database, client)
     end_runs(stack_database, client.account.account_id)
 
 
-def soon(does: Callable[[], object]) -> threading.Thread:
-    """Have something done a little later, by somebody else."""
-    thread = threading.Timer(0.3, does)
+def new_waiting_run(database: Database, client: Client) -> str:
+    with database.transaction() as session:
+        run_id = create_run(session, client.account.account_id, order(), rate_card=RateCard()).run_id
+        session.execute(text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id"), {"id": run_id})
+    return str(run_id)
+
+
+@pytest.fixture
+def canceller(stack_redis: redis.Redis, client: Client, waiting_run: str) -> Iterator[None]:
+    """Somebody else, who cancels the run as soon as the API listens for its changes."""
+
+    def cancel() -> None:
+        while not stack_redis.pubsub_numsub(live_state.channel(UUID(waiting_run)))[0][1]:
+            time.sleep(0.005)
+        client.api.cancel_run(waiting_run)
+
+    thread = threading.Thread(target=cancel, daemon=True)
     thread.start()
-    return thread
+    yield
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_a_state_that_did_not_change_is_not_sent_again(client: Client, finished_run: str) -> None:
@@ -99,26 +124,23 @@ def test_a_plain_read_is_answered_as_one_with_parameters_is(
         }
 
 
+@pytest.mark.usefixtures("canceller")
 def test_who_waits_is_answered_at_the_next_change(client: Client, waiting_run: str) -> None:
     before = client.http.get(path_of(waiting_run))
-    canceller = soon(lambda: client.api.cancel_run(waiting_run))
 
     began = time.monotonic()
     after = client.http.get(
         path_of(waiting_run), params={"wait": 20}, headers={"If-None-Match": before.headers["ETag"]}, timeout=30
     )
 
-    canceller.join()
     assert (before.json()["status"], after.json()["status"]) == ("pending", "cancelled")
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.usefixtures("canceller")
 def test_who_waits_without_a_state_waits_for_one_after_the_present_one(client: Client, waiting_run: str) -> None:
-    canceller = soon(lambda: client.api.cancel_run(waiting_run))
-
     answer = client.http.get(path_of(waiting_run), params={"wait": 20}, timeout=30)
 
-    canceller.join()
     assert answer.json()["status"] == "cancelled"
 
 
@@ -209,33 +231,31 @@ def test_a_stream_of_which_all_was_seen_has_no_content_so_that_browsers_do_not_c
     assert (again.status_code, again.content) == (204, b"")
 
 
+@pytest.mark.usefixtures("canceller")
 def test_a_stream_shows_a_change_at_once(client: Client, waiting_run: str) -> None:
     events = stream(client, waiting_run)
-    first = next(event for event in events if event.kind == "state")
-    canceller = soon(lambda: client.api.cancel_run(waiting_run))
 
-    second = next(event for event in events if event.kind == "state")
+    first, second = islice((event for event in events if event.kind == "state"), 2)
 
-    canceller.join()
     assert (first.data["status"], second.data["status"]) == ("pending", "cancelled")
 
 
-def test_a_stream_whose_key_is_revoked_ends_within_five_seconds(
-    client: Client, waiting_run: str, stack_database: Database
-) -> None:
-    events = stream(client, waiting_run)
-    next(event for event in events if event.kind == "state")
-    with stack_database.transaction() as session:
-        session.execute(
-            text("UPDATE api_keys SET revoked_at = now() WHERE account_id = :id"), {"id": client.account.account_id}
-        )
+def test_a_stream_whose_key_is_revoked_ends_within_five_seconds(stack: Stack, stack_database: Database) -> None:
+    with opened_client(stack, stack_database) as client:
+        events = stream(client, new_waiting_run(stack_database, client))
+        next(event for event in events if event.kind == "state")
+        with stack_database.transaction() as session:
+            session.execute(
+                text("UPDATE api_keys SET revoked_at = now() WHERE account_id = :id"), {"id": client.account.account_id}
+            )
 
-    began = time.monotonic()
-    (refusal,) = list(events)
+        began = time.monotonic()
+        (refusal,) = list(events)
 
-    assert refusal.kind == "refused"
-    assert "not valid" in refusal.data["detail"]
-    assert time.monotonic() - began < 5
+        assert refusal.kind == "refused"
+        assert "not valid" in refusal.data["detail"]
+        assert time.monotonic() - began < 5
+        end_runs(stack_database, client.account.account_id)
 
 
 @pytest.mark.parametrize("what", ["", "?wait=1", "/events", "/timeline"])
@@ -246,13 +266,13 @@ def test_another_accounts_run_can_not_be_watched(stranger: Client, waiting_run: 
 def test_a_hundred_streams_of_an_account_beside_each_other_cost_no_connection_to_postgres(
     client: Client, waiting_run: str, stack_database: Database
 ) -> None:
+    many = httpx.Client(
+        base_url=client.http.base_url, headers=client.http.headers, trust_env=False, limits=httpx.Limits(), timeout=30
+    )
     with ExitStack() as open_streams:
+        open_streams.enter_context(many)
         for _ in range(100):
-            response = open_streams.enter_context(
-                httpx.Client(base_url=client.http.base_url, headers=client.http.headers, trust_env=False).stream(
-                    "GET", f"{path_of(waiting_run)}/events", timeout=30
-                )
-            )
+            response = open_streams.enter_context(many.stream("GET", f"{path_of(waiting_run)}/events"))
             next(line for line in response.iter_lines() if line == "event: state")
 
         with stack_database.transaction() as session:

@@ -47,7 +47,7 @@ class SecondOpinion:
 
 SPEC = StageSpec(
     NAME,
-    SecondOpinion(),
+    SecondOpinion,
     presets=("full_pipeline",),
     weight=100,
     message="Asking for a second opinion...",

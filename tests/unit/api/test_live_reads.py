@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -243,10 +243,8 @@ def test_who_watches_a_run_is_shown_what_redis_announces(
     runs = [pending_run(database) for _ in range(3)]
 
     async def scene(live: Live) -> None:
-        async with AsyncExitStack() as watched:
-            feeds = [
-                await watched.enter_async_context(live.watching.feed(owner_of(database, each), each)) for each in runs
-            ]
+        with ExitStack() as watched:
+            feeds = [watched.enter_context(live.watching.feed(owner_of(database, each), each)) for each in runs]
             versions = [(await feed.newer_than(-1)).version for feed in feeds]
             for _ in range(3):
                 for place, (run_id, feed) in enumerate(zip(runs, feeds, strict=True)):
@@ -268,7 +266,7 @@ def test_what_is_not_announced_is_seen_all_the_same(
     run_id = pending_run(database)
 
     async def scene(live: Live) -> None:
-        async with live.watching.feed(owner_of(database, run_id), run_id) as feed:
+        with live.watching.feed(owner_of(database, run_id), run_id) as feed:
             before = await feed.newer_than(-1)
             with database.transaction() as session:
                 touch_run(session, run_id, 1)
@@ -286,7 +284,7 @@ def test_a_run_that_nobody_watches_any_more_is_read_no_more(
     owner = owner_of(database, run_id)
 
     async def scene(live: Live) -> None:
-        async with live.watching.feed(owner, run_id) as one, live.watching.feed(owner, run_id) as other:
+        with live.watching.feed(owner, run_id) as one, live.watching.feed(owner, run_id) as other:
             assert one is other
             await one.newer_than(-1)
             assert live.watching.watchers_of(owner) == 2

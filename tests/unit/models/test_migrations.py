@@ -7,11 +7,13 @@ from importlib import import_module
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from models.database import Database, idle_transaction_allowed, open_database
-from models.migrate import alembic_config, is_migrated, migrate
+from models.migrate import alembic_config, migrate
 from models.postgres_errors import DatabaseInUse
+from models.revision import is_migrated, newest_revision
 from pipeline.ledger import prove
 from pipeline.runs import lifecycle
 from tests.factories import count, leased_chunk, owner_of, pending_run, started_run
@@ -43,6 +45,20 @@ def test_a_database_without_the_schema_is_recognised(database: Database) -> None
         connection.execute(text("DELETE FROM alembic_version"))
 
     assert not is_migrated(database)
+
+
+def test_a_database_without_any_table_is_recognised(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+
+    assert not is_migrated(database)
+
+
+def test_the_newest_revision_is_the_one_that_migrating_leads_to(database: Database) -> None:
+    with database.engine.begin() as connection:
+        script = ScriptDirectory.from_config(alembic_config(connection))
+
+    assert newest_revision() == script.get_current_head()
 
 
 def test_a_migration_that_waits_for_a_table_blocks_no_other_transaction(database: Database) -> None:
