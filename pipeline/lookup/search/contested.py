@@ -5,12 +5,14 @@ the address is *contested*: its contenders are probed by their other candidates,
 elsewhere is removed.
 """
 
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.lookup.names.parse import Name
 from pipeline.lookup.patterns.candidates import Candidate
-from pipeline.lookup.patterns.patterns import local_parts
+from pipeline.lookup.patterns.patterns import all_local_parts
 from pipeline.lookup.search.target import USUAL
 from pipeline.mail.replies.answer import Answer
 
@@ -22,6 +24,9 @@ STRANGERS = 0.08
 """The chance that an address of such a pattern belongs to a stranger, at a large domain."""
 CERTAIN = 0.95
 """From this share on, a contender gets the address."""
+_PLACES = 1 << 24
+_HASH = (1 << 64) - _PLACES
+"""The bits of a hash that are kept; those below say which of at most 16 million names it is."""
 
 
 @dataclass(slots=True)
@@ -57,15 +62,12 @@ class ContestedAddress:
 
 
 class ContestedAddresses:
-    """The contested addresses of one domain, and for each local part the contacts who may have it."""
+    """The contested addresses of one domain, and the contacts who may have them."""
 
     def __init__(self, names: Collection[Name]) -> None:
         self._addresses: dict[str, ContestedAddress] = {}
         self._is_crowd = len(names) >= CROWD
-        self._possible: dict[str, list[Name]] = {}
-        for name in names:
-            for local_part in local_parts(name):
-                self._possible.setdefault(local_part, []).append(name)
+        self._possible = _PossibleOwners(names)
 
     def add(self, local_part: str, address: ContestedAddress) -> None:
         """Add an address. At a large domain, a first name alone is the address of many people, also of strangers."""
@@ -81,7 +83,7 @@ class ContestedAddresses:
 
     def rivals(self, local_part: str, found: Container[Name]) -> Sequence[Name]:
         """Return everybody who may have this local part and has not been found."""
-        return [name for name in self._possible.get(local_part, ()) if name not in found]
+        return [name for name in self._possible.of(local_part) if name not in found]
 
     @property
     def contenders(self) -> Sequence[Name]:
@@ -101,3 +103,32 @@ class ContestedAddresses:
         for local_part, address in list(self._addresses.items()):
             if address.winner is not None and address.winner in names:
                 yield local_part, self._addresses.pop(local_part), address.winner
+
+
+class _PossibleOwners:
+    """For each local part the contacts who may have it.
+
+    A name has some forty local parts, and a worker process searches at hundreds of domains at once: as texts in a
+    dictionary they took ten kilobytes a name, most of the memory of such a process. So there are eight bytes for each:
+    the upper ones of the text's hash, and below them whose it is. Who is found by a hash is looked at again.
+    """
+
+    def __init__(self, names: Iterable[Name]) -> None:
+        self._names = list(names)
+        self._sorted: array[int] | None = None
+
+    def of(self, local_part: str) -> Iterator[Name]:
+        """Yield those who may have a local part, in their order."""
+        if self._sorted is None:
+            # Only now: a server that does not answer has no address to be contested.
+            self._sorted = array("Q", sorted(self._hashes()))
+        first = hash(local_part) & _HASH
+        for place in range(bisect_left(self._sorted, first), bisect_left(self._sorted, first + _PLACES)):
+            name = self._names[self._sorted[place] - first]
+            if local_part in all_local_parts(name):
+                yield name
+
+    def _hashes(self) -> Iterator[int]:
+        for place, name in enumerate(self._names):
+            for local_part in all_local_parts(name):
+                yield hash(local_part) & _HASH | place
