@@ -3,8 +3,8 @@
 from sqlalchemy import text
 
 from models.database import Database
-from models.schema import Base
 from tests.factories import account, pending_run, started_run
+from tests.large_runs import stop_autovacuum
 
 ACCOUNTS = 3
 UNEXPORTED, OVERDUE, EXPIRED, LET_GO = 6, 2, 3, 4
@@ -58,14 +58,16 @@ DUE = (
     f"(SELECT id FROM runs WHERE finished_at IS NOT NULL AND expired_at IS NULL LIMIT {EXPIRED})",
     "UPDATE stored_files SET delete_after = now() - interval '1 minute' WHERE key IN "
     f"(SELECT key FROM stored_files LIMIT {LET_GO})",
+    # Of all others half: their rows wait for their partition.
+    "UPDATE runs SET retracted_at = now(), delete_rows_at = now() + interval '5 days', "
+    "finished_at = now() - interval '40 days' WHERE finished_at > now() - interval '2 days' AND expired_at IS NULL "
+    "AND export_retry_at IS NULL AND uuid_send(id) < '\\x80'",
 )
 
 
 def finished_runs(database: Database, runs: int) -> None:
     """Fill the tables; nothing analyses them."""
-    with database.engine.begin() as connection:
-        for table in Base.metadata.tables:
-            connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+    stop_autovacuum(database)
     accounts = [account(database).account_id for _ in range(ACCOUNTS)]
     with database.engine.begin() as connection:
         # The rows are right; checking each reference would take longer than all the rest.
