@@ -26,6 +26,12 @@ BEFORE_PARTITIONS = "before_partitions"
 WITHOUT_KEYS = "INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY"
 INDEXES = "SELECT relname FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = CAST(:name AS regclass)"
 OWN_TRIGGERS = "SELECT tgname FROM pg_trigger WHERE tgrelid = CAST(:name AS regclass) AND NOT tgisinternal"
+PRIVILEGES = """
+SELECT format('%s ON %I TO %s%s', privilege_type, CAST(:to AS text),
+  CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
+  CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+FROM pg_class, aclexplode(relacl) WHERE oid = CAST(:name AS regclass) AND grantee <> relowner
+"""
 NEXT_ID = """
 SELECT coalesce(pg_sequence_last_value(seqrelid) + 1, seqstart)
 FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('run_events', 'id')::regclass
@@ -61,21 +67,30 @@ TRIGGERS = {
 }
 
 # As before, but for one run at a time, whose id is a parameter: so only its partition is planned, locked and read. A
-# statement that adds rows of a run that does not exist has no id to go through, or comes to the ELSE. The contact is the
-# first from its position on: in that order only the primary key reads them, whatever the planner knows of the tables.
+# chunk's rows lie close together: if their run has a contact at each position from the first to the last, one look has
+# found all of them. Otherwise each row is looked up. Both read in the order of positions, which only the primary key
+# has, whatever the planner knows of the tables.
 REQUIRE = """
 CREATE OR REPLACE FUNCTION require_contacts() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  locked uuid[];
-  run uuid;
+  of_run record;
+  present bigint;
   missing boolean;
 BEGIN
-  EXECUTE 'SELECT array_agg(id) FROM (
-    SELECT id FROM runs WHERE id IN (SELECT run_id FROM added) ORDER BY id FOR KEY SHARE) AS r' INTO locked;
-  FOREACH run IN ARRAY coalesce(locked, ARRAY[NULL::uuid]) LOOP
-    EXECUTE 'SELECT EXISTS (SELECT FROM added a WHERE CASE WHEN a.run_id = $1 THEN (
+  FOR of_run IN
+    SELECT run_id AS id, CAST(min(position) AS bigint) AS first, CAST(max(position) AS bigint) AS last, count(*) AS rows
+    FROM added GROUP BY run_id ORDER BY run_id
+  LOOP
+    EXECUTE 'SELECT FROM runs WHERE id = $1 FOR KEY SHARE' USING of_run.id;
+    IF of_run.last - of_run.first < 4 * of_run.rows THEN
+      EXECUTE 'SELECT count(*) FROM (
+        SELECT FROM contacts WHERE run_id = $1 AND position BETWEEN $2 AND $3 ORDER BY position) AS c'
+        INTO present USING of_run.id, of_run.first, of_run.last;
+      CONTINUE WHEN present = of_run.last - of_run.first + 1;
+    END IF;
+    EXECUTE 'SELECT EXISTS (SELECT FROM added a WHERE a.run_id = $1 AND (
         SELECT c.position FROM contacts c WHERE c.run_id = $1 AND c.position >= a.position ORDER BY c.position LIMIT 1
-      ) = a.position ELSE a.run_id = ANY($2) END IS NOT TRUE)' INTO missing USING run, locked;
+      ) IS DISTINCT FROM a.position)' INTO missing USING of_run.id;
     IF missing THEN
       RAISE foreign_key_violation USING TABLE = TG_TABLE_NAME, CONSTRAINT = TG_NAME,
         MESSAGE = format('a row of "%s" is about a contact that does not exist', TG_TABLE_NAME);
@@ -152,6 +167,7 @@ def _partition(table: str, this_week: datetime) -> None:
     op.execute(f"CREATE TABLE {table} (LIKE {before} {WITHOUT_KEYS}) PARTITION BY RANGE (run_id)")
     op.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {BEFORE_PARTITIONS}")
     _add_keys(table, KEYS[table], next_id)
+    _give_rights(before, table)
     op.execute(f"CREATE TABLE {table}_default PARTITION OF {table} DEFAULT")
     first_week = this_week
     if _scalar(f"SELECT EXISTS (SELECT FROM {before})"):  # noqa: S608
@@ -200,6 +216,7 @@ def _put_in_one_table(table: str) -> None:
     _add_keys(table, ("id",) if table == "run_events" else KEYS[table], next_id)
     if table == "run_events":
         op.create_index("ix_run_events_run_id_id", table, ["run_id", "id"])
+    _give_rights(aside, table)
     op.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM {aside}")  # noqa: S608
     op.execute(f"DROP TABLE {aside}")
     for trigger in TRIGGERS.get(table, ()):
@@ -225,6 +242,13 @@ def _add_keys(table: str, key: tuple[str, ...], next_id: int) -> None:
         op.create_index("uq_contacts_input_row", table, ["run_id", "input_row"], unique=True)
     if table == "run_events":
         op.execute(f"ALTER TABLE {table} ALTER id ADD GENERATED ALWAYS AS IDENTITY (START {next_id})")
+
+
+def _give_rights(of: str, to: str) -> None:
+    """Give a table the privileges of another one. They are asked of the table alone, not of its partitions."""
+    granted = sa.text(PRIVILEGES).bindparams(name=of, to=to)
+    for privilege in op.get_bind().execute(granted).scalars().all():
+        op.execute(f"GRANT {privilege}")
 
 
 def _next_id(table: str) -> int:

@@ -17,6 +17,7 @@ from models.migrate import alembic_config, is_migrated, migrate
 from models.partitions import WEEK, week_of
 from models.postgres_errors import DatabaseInUse
 from models.queries import events_of_run
+from models.schema import new_id
 from pipeline.ledger import prove
 from pipeline.runs import lifecycle
 from pipeline.runs.lifecycle import cancel
@@ -206,6 +207,28 @@ def test_what_an_operator_did_beforehand_is_used_by_the_migration_to_weeks(
         left = "SELECT count(*) FROM pg_constraint WHERE conname = 'before_partitions'"
         assert connection.scalar(text(left)) == 0
     assert homes_of(database, pending_run(database)) == {"before"}
+
+
+def test_who_may_read_and_write_a_table_may_do_so_when_it_has_weeks(database: Database) -> None:
+    role = f"role_{new_id().hex}"
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0024")
+        connection.execute(text(f"CREATE ROLE {role}"))
+        connection.execute(text(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}"))
+
+    migrate(database)
+
+    run_id = pending_run(database)
+    try:
+        with database.transaction() as session:
+            session.execute(text(f"SET LOCAL ROLE {role}"))
+            for table in TABLES_BEFORE_WEEKS:
+                count(session, f"SELECT count(*) FROM {table}")
+            session.execute(text("INSERT INTO run_events (run_id, kind) VALUES (:id, 'noted')"), {"id": run_id})
+    finally:
+        with database.engine.begin() as connection:
+            connection.execute(text(f"DROP OWNED BY {role}"))
+            connection.execute(text(f"DROP ROLE {role}"))
 
 
 TABLES_BEFORE_WEEKS = {
