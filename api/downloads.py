@@ -157,7 +157,7 @@ def _owned(session: Session, run_id: UUID, asset_id: str, account_id: UUID) -> A
     if export:
         return export
     run = run_of_account(session, run_id, account_id)
-    if run and run.expired_at:
+    if run and run.retracted_at:
         raise UnknownRun("The data of this run has expired and its exports were deleted: create a new run.")
     raise UnknownRun(NO_SUCH_EXPORT)
 

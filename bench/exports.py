@@ -51,6 +51,10 @@ STEP = 7919
 """The client's order is far from the order of work, in which contacts are stored. It has no factor in common with any
 number of contacts but its own multiples."""
 
+TABLES = text("""
+SELECT tree.relid::regclass::text
+FROM unnest(ARRAY['contacts', 'outcomes']) AS parent, pg_partition_tree(parent) AS tree WHERE tree.isleaf
+""")
 RUN = text("""
 INSERT INTO runs (id, account_id, pipeline_id, preset, status, contact_count, charged_contacts, extra_columns,
   required_fields, preview_rows, export_formats, charge_per_contact, rebate_per_unresolved, rebate_per_unverified,
@@ -117,7 +121,7 @@ def filled_database(home: Path) -> Iterator[Database]:
     with embedded_postgres(home / "postgres") as url, closing(open_database(url, pool_size=2)) as database:
         migrate(database)
         with database.transaction() as session:
-            for table in ("contacts", "outcomes"):
+            for table in session.scalars(TABLES).all():
                 session.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
         yield database
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import JSON, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.schema import Base, not_negative
+from models.schema import BY_RUN, Base, not_negative
 
 
 class Contact(Base):
@@ -21,6 +21,7 @@ class Contact(Base):
     __table_args__ = (
         not_negative("position", "input_row"),
         Index("uq_contacts_input_row", "run_id", "input_row", unique=True),
+        BY_RUN,
     )
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)

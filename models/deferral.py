@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.schema import Base
+from models.schema import BY_RUN, Base
 
 
 class DeferralRow(Base):
@@ -16,7 +16,7 @@ class DeferralRow(Base):
     """
 
     __tablename__ = "deferrals"
-    __table_args__ = (CheckConstraint("times > 0", name="times"),)
+    __table_args__ = (CheckConstraint("times > 0", name="times"), BY_RUN)
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)

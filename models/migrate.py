@@ -9,6 +9,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from models.database import Database, allow_any_time
+from models.partitions import make_weeks
 from models.postgres_errors import DEADLOCK, LOCK_NOT_AVAILABLE, DatabaseInUse, PostgresUnavailable
 
 # Any number will do, as long as all who migrate use the same: two at once take turns.
@@ -36,7 +37,9 @@ log = logging.getLogger(__name__)
 
 
 def migrate(database: Database, patience_s: float = PATIENCE_S) -> None:
-    """Run the missing migrations. Safe when several processes do it at once, and while others are at work.
+    """Run the missing migrations, and make the partitions of the weeks to come.
+
+    Safe when several processes do it at once, and while others are at work.
 
     A transaction that uses a table for minutes, as an export's does, blocks a migration. The migration is then tried
     each second, and lets others through in between. Raises `DatabaseInUse` if it is still blocked after `patience_s`
@@ -50,6 +53,7 @@ def migrate(database: Database, patience_s: float = PATIENCE_S) -> None:
         if time.monotonic() > deadline:
             raise DatabaseInUse(f"The tables are in use {holder}. End it, or migrate again when it has ended.")
         time.sleep(AGAIN_AFTER_S)
+    make_weeks(database)
 
 
 def _migrate_unless_in_use(database: Database) -> bool:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.schema import Base, one_of
+from models.schema import BY_RUN, Base, one_of
 
 OUTCOME_STATUSES = ("found", "not_found", "valid", "risky", "invalid", "unknown", "skipped")
 
@@ -24,6 +24,7 @@ class OutcomeRow(Base):
         one_of("status", OUTCOME_STATUSES),
         CheckConstraint("score BETWEEN 0 AND 100", name="score"),
         CheckConstraint("status NOT IN ('found', 'valid', 'risky') OR email IS NOT NULL", name="email"),
+        BY_RUN,
     )
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -36,6 +36,8 @@ DEADLOCK, LOCK_NOT_AVAILABLE, QUERY_CANCELED = "40P01", "55P03", "57014"
 OF_ONE_STATEMENT = {DEADLOCK, LOCK_NOT_AVAILABLE, QUERY_CANCELED}
 """SQLSTATEs after which other statements may well succeed."""
 
+INSUFFICIENT_PRIVILEGE = "42501"
+
 OF_THE_VALUES = (
     "22001",  # too long
     "22021",  # a character that the encoding does not have, such as NUL

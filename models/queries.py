@@ -43,10 +43,10 @@ FIRST_RESULTS = text(f"""
 {RESULT_COLUMNS}
 FROM contacts c
 LEFT JOIN LATERAL (
-  SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :finding AND o.position = c.position LIMIT 1
+  SELECT * FROM outcomes o WHERE o.run_id = :run_id AND o.stage = :finding AND o.position = c.position LIMIT 1
 ) l ON true
 LEFT JOIN LATERAL (
-  SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :judging AND o.position = c.position LIMIT 1
+  SELECT * FROM outcomes o WHERE o.run_id = :run_id AND o.stage = :judging AND o.position = c.position LIMIT 1
 ) v ON true
 CROSS JOIN LATERAL (SELECT coalesce(l.email, v.email) AS email) found
 WHERE c.run_id = :run_id AND NOT c.erased AND c.input_row < :count
@@ -59,10 +59,10 @@ SELECT * FROM (
   {RESULT_COLUMNS}, c.input_row
   FROM contacts c
   LEFT JOIN LATERAL (
-    SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :finding AND o.position = c.position LIMIT 1
+    SELECT * FROM outcomes o WHERE o.run_id = :run_id AND o.stage = :finding AND o.position = c.position LIMIT 1
   ) l ON true
   LEFT JOIN LATERAL (
-    SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :judging AND o.position = c.position LIMIT 1
+    SELECT * FROM outcomes o WHERE o.run_id = :run_id AND o.stage = :judging AND o.position = c.position LIMIT 1
   ) v ON true
   CROSS JOIN LATERAL (SELECT coalesce(l.email, v.email) AS email) found
   WHERE c.run_id = :run_id AND NOT c.erased AND c.input_row > :after AND c.input_row <= :last

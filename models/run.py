@@ -36,7 +36,8 @@ class Run(Base):
     came from; the upload may be gone before the run.
 
     `retracted_at` is when clients lost access to the data of a run whose retention has ended, `expired_at` when its
-    contacts and results were deleted. Its counts stay.
+    contacts and results were deleted. In between they wait for the end of their partition; `delete_rows_at` is when
+    they are deleted one by one if that has not come. The run's counts stay.
 
     `export_retry_at` is set while export files are still to be written: when they may be tried next. `exporter` is the
     worker that writes them, and then `export_retry_at` is the end of its lease. `export_attempts` counts the failed
@@ -70,6 +71,7 @@ class Run(Base):
         ),
         CheckConstraint("retracted_at IS NULL OR finished_at IS NOT NULL", name="retracted_at"),
         CheckConstraint("expired_at IS NULL OR retracted_at IS NOT NULL", name="expired_at"),
+        CheckConstraint("delete_rows_at IS NULL OR retracted_at IS NOT NULL", name="delete_rows_at"),
         CheckConstraint("status NOT IN ('running', 'completed') OR started_at IS NOT NULL", name="started_at"),
         CheckConstraint("(status = 'failed') = (error_code IS NOT NULL)", name="error_code"),
         CheckConstraint("(error_code IS NULL) = (error_message IS NULL)", name="error_message"),
@@ -80,7 +82,10 @@ class Run(Base):
         Index("ix_runs_upload_id", "upload_id", postgresql_where=text("upload_id IS NOT NULL")),
         Index("ix_runs_account_id_created_at", "account_id", "created_at"),
         Index(
-            "ix_runs_unexpired", "finished_at", postgresql_where=text("expired_at IS NULL AND finished_at IS NOT NULL")
+            "ix_runs_unexpired",
+            "delete_rows_at",
+            "finished_at",
+            postgresql_where=text("expired_at IS NULL AND finished_at IS NOT NULL"),
         ),
         # Not on `resend_at`, which changes with each checkpoint: with it no checkpoint would be a cheap (HOT) update.
         Index("ix_runs_active", "id", postgresql_where=text("status IN ('pending', 'running')")),
@@ -126,6 +131,7 @@ class Run(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     retracted_at: Mapped[datetime | None]
+    delete_rows_at: Mapped[datetime | None]
     expired_at: Mapped[datetime | None]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     resend_at: Mapped[datetime] = mapped_column(server_default=func.now())

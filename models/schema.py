@@ -42,6 +42,10 @@ BigCounter = Annotated[int, mapped_column(BigInteger, server_default="0")]
 CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
 
 
+BY_RUN = {"postgresql_partition_by": "RANGE (run_id)"}
+"""For a table that is partitioned by time: ids of runs are ordered by it (`models.partitions`)."""
+
+
 def one_of(column: str, choices: type[StrEnum] | tuple[str, ...]) -> CheckConstraint:
     """A CHECK that `column` holds one of the given words."""
     words = ", ".join(f"'{choice}'" for choice in choices)

@@ -65,6 +65,21 @@ WITH held AS (
 SELECT number FROM held
 """)
 
+# A run that somebody has just locked is left out, and found again when its rows have waited for too long.
+EXPIRE_WAITING = text("""
+WITH waiting AS (
+  SELECT id FROM runs
+  WHERE id >= :from_id AND id < :beyond_id AND expired_at IS NULL AND delete_rows_at > now()
+  ORDER BY id LIMIT :count FOR NO KEY UPDATE SKIP LOCKED
+), expired AS (
+  UPDATE runs SET expired_at = now(), extra_columns = '[]', version = version + 1, updated_at = now()
+  WHERE id IN (SELECT id FROM waiting)
+), told AS (
+  INSERT INTO run_events (run_id, kind) SELECT id, 'expired' FROM waiting
+)
+SELECT id FROM waiting ORDER BY id DESC LIMIT 1
+""")
+
 NO_EXPORTS: Mapping[str, int | None] = {"export_retry_at": None, "exporter": None, "export_attempts": 0}
 """The columns of a run that has no export files to write."""
 
@@ -78,9 +93,9 @@ WITH chunks AS (
 ), recounted AS (
   UPDATE run_chunks c SET waiting = (
     SELECT count(*) FROM deferrals d
-    WHERE d.run_id = c.run_id AND d.stage = c.stage AND d.position BETWEEN c.first_position AND c.last_position
+    WHERE d.run_id = :run_id AND d.stage = c.stage AND d.position BETWEEN c.first_position AND c.last_position
       AND NOT EXISTS (
-        SELECT FROM outcomes o WHERE o.run_id = d.run_id AND o.position = d.position AND o.stage = d.stage
+        SELECT FROM outcomes o WHERE o.run_id = :run_id AND o.position = d.position AND o.stage = d.stage
       )
   )
   FROM chunks WHERE c.run_id = :run_id AND c.stage = chunks.stage AND c.number = chunks.number
@@ -268,6 +283,26 @@ def forget_exports(session: Session, run_id: UUID) -> None:
     """End the writing of export files, so that another run of the account gets its turn."""
     session.execute(
         update(Run).where(Run.id == run_id).values(**NO_EXPORTS).execution_options(synchronize_session=False)
+    )
+
+
+def expire_waiting_runs(session: Session, first: UUID, beyond: UUID, count: int) -> UUID | None:
+    """`expire_run` for the next `count` runs with ids from `first` up to `beyond` whose rows were left to a partition.
+
+    Returns the last of them; None if there is none left.
+    """
+    of_week = {"from_id": first, "beyond_id": beyond, "count": count}
+    last: UUID | None = session.scalar(EXPIRE_WAITING, of_week)
+    return last
+
+
+def leave_rows(session: Session, run_id: UUID, days: float) -> None:
+    """Leave the rows of a retracted run to the partition of its week, for so many days at most."""
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.expired_at.is_(None), Run.delete_rows_at.is_(None))
+        .values(delete_rows_at=in_seconds(86_400 * days))
+        .execution_options(synchronize_session=False)
     )
 
 

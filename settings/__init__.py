@@ -155,7 +155,17 @@ class Settings(BaseSettings):
         24, gt=0, le=24 * 90, description="Time after which a run with an unfinished stage is failed"
     )
     retention_days: float = Field(
-        90, gt=0, le=36_500, description="Days after which the data of a finished run is deleted; its counts are kept"
+        90,
+        gt=0,
+        le=36_500,
+        description="Days after which the data of a finished run is deleted; its counts are kept. Clients lose access "
+        "and files are deleted at once, rows within 10 days more (at once if this is below 30)",
+    )
+    timeline_days: float = Field(
+        730,
+        gt=0,
+        le=36_500,
+        description="Days after which the timelines of the runs of a week are deleted, if their data is deleted",
     )
     fresh_days_valid: FreshDays = Field(30, description="Days for which a `valid` verdict is reused; 0: never")
     fresh_days_risky: FreshDays = Field(7, description="Days for which a `risky` verdict is reused; 0: never")

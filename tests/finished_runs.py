@@ -3,22 +3,26 @@
 from sqlalchemy import text
 
 from models.database import Database
-from models.schema import Base
 from tests.factories import account, pending_run, started_run
+from tests.large_runs import stop_autovacuum
 
 ACCOUNTS = 3
 UNEXPORTED, OVERDUE, EXPIRED, LET_GO = 6, 2, 3, 4
 
+# Of those that are finished half have expired, and of the others half are retracted: their rows wait for their week.
 RUNS = """
 INSERT INTO runs (id, account_id, pipeline_id, preset, status, contact_count, charged_contacts, extra_columns,
   required_fields, preview_rows, export_formats, charge_per_contact, rebate_per_unresolved, rebate_per_unverified,
-  created_at, started_at, finished_at, retracted_at, expired_at, resend_at, export_retry_at)
+  created_at, started_at, finished_at, retracted_at, delete_rows_at, expired_at, resend_at, export_retry_at)
 SELECT gen_random_uuid(), a.ids[1 + n % array_length(a.ids, 1)], 'email_discovery_v1', 'full_pipeline', 'completed',
-  10, 10, '[]', '[]', 20, '["csv"]', 4, 4, 0, r.at, r.at, r.at, r.expired_at, r.expired_at, r.at,
+  10, 10, '[]', '[]', 20, '["csv"]', 4, 4, 0, r.at, r.at, r.at,
+  r.retracted_at, r.retracted_at + interval '10 days', r.expired_at, r.at,
   CASE WHEN n <= :unexported THEN now() - interval '1 minute' END
 FROM (SELECT array_agg(id) AS ids FROM accounts) a, generate_series(1, CAST(:runs AS int)) n,
-  LATERAL (SELECT CASE WHEN n % 2 = 0 AND n > :unexported THEN now() - interval '60 days' END AS expired_at) e,
-  LATERAL (SELECT coalesce(e.expired_at - interval '30 days', now() - interval '1 day') AS at, e.expired_at) r
+  LATERAL (SELECT CASE WHEN n <= :unexported OR n % 4 = 1 THEN NULL WHEN n % 4 = 3 THEN now() - interval '5 days'
+    ELSE now() - interval '60 days' END AS retracted_at) w,
+  LATERAL (SELECT coalesce(w.retracted_at - interval '30 days', now() - interval '1 day') AS at, w.retracted_at,
+    CASE WHEN n % 2 = 0 THEN w.retracted_at END AS expired_at) r
 """
 STAGES = """
 INSERT INTO run_stages (run_id, stage, ordinal, status, done, total, started_at, finished_at)
@@ -63,9 +67,7 @@ DUE = (
 
 def finished_runs(database: Database, runs: int) -> None:
     """Fill the tables; nothing analyses them."""
-    with database.engine.begin() as connection:
-        for table in Base.metadata.tables:
-            connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+    stop_autovacuum(database)
     accounts = [account(database).account_id for _ in range(ACCOUNTS)]
     with database.engine.begin() as connection:
         # The rows are right; checking each reference would take longer than all the rest.

@@ -143,6 +143,14 @@ def large_runs(database: Database, contacts: int) -> LargeRuns:
     return runs
 
 
+def stop_autovacuum(database: Database) -> None:
+    """Keep the tables as they were filled: nothing analyses them."""
+    tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    with database.engine.begin() as connection:
+        for table in connection.execute(text(tables)).scalars().all():
+            connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+
+
 def _fill(
     connection: Connection,
     run_id: UUID,

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from sqlalchemy.orm import Session
 
 from models.account import Account
 from models.database import Database
+from models.partitions import PARTITIONED, first_id
 from models.queries import first_results
 from models.run import Run
 from models.run_chunk import COMPILE
+from models.schema import new_id
 from models.tables import Base
 from models.transitions import RunError
 from models.wire import ContactIn
@@ -277,3 +280,29 @@ class OvertakenDatabase(Database):
             self._overtake()
         with super().transaction() as session:
             yield session
+
+
+@contextmanager
+def clock_shows(time: datetime) -> Iterator[None]:
+    """Runs are created as by a client whose clock shows this time. Only their ids tell it: Postgres has its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.runs.create.new_id", lambda: id_made_at(time))
+        yield
+
+
+def id_made_at(time: datetime) -> UUID:
+    """A UUIDv7 of this time."""
+    return UUID(int=first_id(time).int | new_id().int & ((1 << 80) - 1))
+
+
+def homes_of(database: Database, run_id: UUID) -> set[str]:
+    """The partitions in which there is something of a run."""
+    with database.transaction() as session:
+        return {
+            home.removeprefix(f"{table}_")
+            for table in PARTITIONED
+            for home in session.scalars(
+                text(f"SELECT DISTINCT tableoid::regclass::text FROM {table} WHERE run_id = :run_id"),
+                {"run_id": run_id},
+            )
+        }

@@ -71,7 +71,7 @@ WHERE c.run_id = :run_id AND c.position
   AND c.position NOT BETWEEN :first AND :last AND lower(c.domain) = ANY(:domains)
   AND NOT EXISTS (
     SELECT FROM outcomes o
-    WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position AND o.email IS NOT NULL
+    WHERE o.run_id = :run_id AND o.stage = :stage AND o.position = c.position AND o.email IS NOT NULL
   )
 ORDER BY c.position
 """)

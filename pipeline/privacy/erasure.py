@@ -45,9 +45,9 @@ _DOMAIN = re.compile(r"[\w.-]++")
 CONTACTS = text("""
 SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain, c.email, c.extra,
        ARRAY(SELECT o.email FROM outcomes o
-             WHERE o.run_id = c.run_id AND o.position = c.position AND o.email IS NOT NULL) AS emails,
+             WHERE o.run_id = :run_id AND o.position = c.position AND o.email IS NOT NULL) AS emails,
        ARRAY(SELECT decode(o.evidence->>'person', 'hex') FROM outcomes o
-             WHERE o.run_id = c.run_id AND o.position = c.position AND o.evidence ? 'person') AS looked_up
+             WHERE o.run_id = :run_id AND o.position = c.position AND o.evidence ? 'person') AS looked_up
 FROM contacts c
 WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last AND NOT c.erased
 """)

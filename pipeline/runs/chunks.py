@@ -78,15 +78,15 @@ SELECT c.position, c.first_name, c.last_name, c.full_name, c.company, c.domain,
 FROM contacts c
 LEFT JOIN LATERAL (
   SELECT d.times, d.reason FROM deferrals d
-  WHERE d.run_id = c.run_id AND d.stage = :stage AND d.position = c.position LIMIT 1
+  WHERE d.run_id = :run_id AND d.stage = :stage AND d.position = c.position LIMIT 1
 ) d ON true
 LEFT JOIN LATERAL (
   SELECT o.position FROM outcomes o
-  WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position LIMIT 1
+  WHERE o.run_id = :run_id AND o.stage = :stage AND o.position = c.position LIMIT 1
 ) done ON true
 LEFT JOIN LATERAL (
   SELECT e.email, e.evidence FROM outcomes e
-  WHERE e.run_id = c.run_id AND e.stage = :earlier_stage AND e.position = c.position LIMIT 1
+  WHERE e.run_id = :run_id AND e.stage = :earlier_stage AND e.position = c.position LIMIT 1
 ) earlier ON true
 WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last AND done.position IS NULL
 ORDER BY c.position

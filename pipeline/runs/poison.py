@@ -32,7 +32,7 @@ UNDONE_POSITIONS = text("""
 SELECT c.position FROM contacts c
 LEFT JOIN LATERAL (
   SELECT o.position FROM outcomes o
-  WHERE o.run_id = c.run_id AND o.stage = :stage AND o.position = c.position LIMIT 1
+  WHERE o.run_id = :run_id AND o.stage = :stage AND o.position = c.position LIMIT 1
 ) done ON true
 WHERE c.run_id = :run_id AND c.position BETWEEN :first AND :last AND done.position IS NULL
 ORDER BY c.position

@@ -54,7 +54,7 @@ def message(
 ) -> str:
     """What the run is doing, and what is wrong with it, in sentences for people."""
     status = RunStatus(run.status)
-    if run.expired_at:
+    if run.retracted_at:
         return f"{ENDINGS[status]} {EXPIRED_MESSAGE}"
     if status is RunStatus.PENDING:
         return PENDING_MESSAGE + _trouble_message(run)

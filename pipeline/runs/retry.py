@@ -50,13 +50,13 @@ FROM outcomes o
 WHERE o.run_id = :old_id AND o.position BETWEEN :first AND :last AND o.stage = :stage
   AND (
     SELECT bool_or(e.reason = ANY(:may_pass)) FROM outcomes e
-    WHERE e.run_id = o.run_id AND e.position = o.position AND e.stage = ANY(:stages)
+    WHERE e.run_id = :old_id AND e.position = o.position AND e.stage = ANY(:stages)
   ) IS NOT TRUE
 """)
 
 COUNT_DONE = text("""
 UPDATE run_stages SET done = (
-  SELECT count(*) FROM outcomes o WHERE o.run_id = run_stages.run_id AND o.stage = run_stages.stage
+  SELECT count(*) FROM outcomes o WHERE o.run_id = :new_id AND o.stage = run_stages.stage
 )
 WHERE run_id = :new_id
 """)

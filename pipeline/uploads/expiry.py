@@ -32,7 +32,7 @@ WITH gone AS (
 SELECT max(start) FROM gone
 """)
 
-_RUN = exists().where(Run.upload_id == Upload.id, Run.expired_at.is_(None))
+_RUN = exists().where(Run.upload_id == Upload.id, Run.retracted_at.is_(None))
 
 
 def discard_expired(session: Session, limit: int = 1_000) -> Sequence[UUID]:

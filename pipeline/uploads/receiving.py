@@ -133,7 +133,7 @@ def discard(session: Session, account_id: UUID, upload_id: UUID) -> None:
 
 def is_used(session: Session, upload_id: UUID) -> bool:
     """Whether a run was started from an upload whose data has not expired."""
-    return bool(session.scalar(select(exists().where(Run.upload_id == upload_id, Run.expired_at.is_(None)))))
+    return bool(session.scalar(select(exists().where(Run.upload_id == upload_id, Run.retracted_at.is_(None)))))
 
 
 def shown_name(name: str) -> str:

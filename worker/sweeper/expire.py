@@ -7,6 +7,7 @@ sweepers may expire the same run at once, and each may be killed at any point: w
 import errno
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -21,15 +22,17 @@ from models.postgres_errors import OF_ONE_STATEMENT, PostgresUnavailable
 from models.queries import artifacts_of_run
 from models.redis_server import open_redis
 from models.run import Run
-from models.transitions import expire_run, lock_run, touch_run
+from models.transitions import expire_run, leave_rows, lock_run, touch_run
 from pipeline.memory.lookups import FRESH_DAYS
 from pipeline.privacy.retention import (
     BATCH,
+    WAITING_DAYS,
     delete_answers,
     delete_contacts,
     delete_lookups,
     delete_verifications,
     find_expired,
+    may_wait,
     retract,
 )
 from pipeline.results.links import Links
@@ -41,8 +44,10 @@ from pipeline.uploads import expiry
 from settings import Settings
 from worker.process import REDIS_TIMEOUT_S, freshness_of
 from worker.sweeper.bucket import delete_due
+from worker.sweeper.weeks import keep_weeks
 
 LOOK_EVERY_S = 60.0
+WEEKS_EVERY_S = 3600.0
 LATER_S = 900.0
 """The pause after a look in which a run could not be expired. Each failure is logged each time."""
 
@@ -63,16 +68,18 @@ class Expirer:
 
 
 def keep_expiring(settings: Settings, stopping: threading.Event) -> None:
-    """Look at once, then each minute, until `stopping` is set."""
+    """Look at once, then each minute, until `stopping` is set; after the weeks each hour."""
     database = open_database(
         settings.database_url, pool_size=1, application_name="growth-expirer", timeouts=IN_THE_BACKGROUND
     )
     live_copies = open_redis(settings.redis_url, REDIS_TIMEOUT_S)
     storage = open_storage(settings.export_storage, settings.export_dir)
     expirer = Expirer(settings, database, live_copies, storage, stopping)
-    pause = 0.0
+    pause, weeks_due_at = 0.0, 0.0
     while not stopping.wait(pause):
-        pause = LOOK_EVERY_S if _look(expirer) else LATER_S
+        pause = LOOK_EVERY_S if _succeeds(expire_due, expirer) else LATER_S
+        if time.monotonic() >= weeks_due_at and _succeeds(expire_weeks, expirer):
+            weeks_due_at = time.monotonic() + WEEKS_EVERY_S
     database.close()
 
 
@@ -121,6 +128,15 @@ def _delete_of_upload(
     return True
 
 
+def expire_weeks(expirer: Expirer) -> bool:
+    """Drop the weeks whose runs have expired, and make those to come. False if tables were in use.
+
+    Raises `PostgresUnavailable`.
+    """
+    settings = expirer.settings
+    return keep_weeks(expirer.database, settings.retention_days, settings.timeline_days)
+
+
 def _delete_all(expirer: Expirer, delete_batch: Callable[[Session, float], int], days: float) -> None:
     while not expirer.stopping.is_set():
         with expirer.database.transaction() as session:
@@ -128,9 +144,9 @@ def _delete_all(expirer: Expirer, delete_batch: Callable[[Session, float], int],
                 return
 
 
-def _look(expirer: Expirer) -> bool:
+def _succeeds(look: Callable[[Expirer], bool], expirer: Expirer) -> bool:
     try:
-        return expire_due(expirer)
+        return look(expirer)
     except PostgresUnavailable as error:
         log.warning("nothing expires: Postgres is unavailable: %s", error)
     except Exception as error:  # noqa: BLE001 - a bug of ours must not end the thread
@@ -156,11 +172,23 @@ def _expire_or_log(expirer: Expirer, run_id: UUID) -> bool:
 
 
 def _expire(expirer: Expirer, run_id: UUID) -> None:
-    """Delete files first, then rows, and set `expired_at` last. Raises `OSError` and `redis.RedisError`."""
-    if expirer.stopping.is_set() or (run := _retract(expirer, run_id)) is None:
+    """Delete files first, then rows, and set `expired_at` last. Raises `OSError` and `redis.RedisError`.
+
+    Rows that can wait for their partition are left to it.
+    """
+    if expirer.stopping.is_set():
+        return
+    run, waits = _retract(expirer, run_id)
+    if run is None:
         return
     if isinstance(expirer.storage, Bucket):
         _delete_files(expirer, expirer.storage, run_id)
+    if waits:
+        with expirer.database.transaction() as session:
+            lock_run(session, run_id)
+            leave_rows(session, run_id, WAITING_DAYS)
+        log.info("run %s: its data has expired, and is deleted with its week", run_id)
+        return
     for first_position in range(0, run.contact_count, BATCH):
         with expirer.database.transaction() as session:
             delete_contacts(session, run_id, first_position)
@@ -176,20 +204,21 @@ def _expire(expirer: Expirer, run_id: UUID) -> None:
     log.info("run %s: its data has expired and is deleted", run_id)
 
 
-def _retract(expirer: Expirer, run_id: UUID) -> Run | None:
-    """Retract exports, results and the live copy; none if the run has expired already."""
+def _retract(expirer: Expirer, run_id: UUID) -> tuple[Run | None, bool]:
+    """Retract exports, results and the live copy; none if the run has expired already. Says whether its rows wait."""
     settings = expirer.settings
     with expirer.database.transaction() as session:
         run = lock_run(session, run_id)
         if run is None or run.expired_at:
-            return None
+            return None, False
         # Under the lock: whoever is writing exports has recorded them already, or will find that none are wanted.
         if isinstance(expirer.storage, Folder):
             _remove_exports(expirer.storage, session, run_id)
         retract(session, run)
+        waits = may_wait(session, run, settings.retention_days)
         state = live_state.build(session, touch_run(session, run_id, 0), Links.of(settings))
     live_state.store(expirer.live_copies, state, settings.live_state_seconds)
-    return run
+    return run, waits
 
 
 def _delete_files(expirer: Expirer, bucket: Bucket, run_id: UUID) -> None:

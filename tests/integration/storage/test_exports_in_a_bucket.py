@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -14,6 +15,7 @@ from sqlalchemy import select, text
 from models.artifact import Artifact
 from models.database import Database
 from models.events import EventKind
+from models.partitions import make_week, week_of
 from models.queries import events_of_run, files_of_run
 from models.run import Run
 from models.schema import new_id
@@ -27,7 +29,7 @@ from pipeline.storage.bucket import PART_BYTES, BucketFile, StorageFault
 from tests.factories import WORKER
 from tests.integration.runs.test_exporting import OF_COMPLETED, end_pauses, kinds, looked_up_run, stopping
 from tests.integration.storage.conftest import OwnBucket
-from tests.old_runs import OldRuns
+from tests.old_runs import OldRuns, clock_shows, rows_of
 from tests.seaweedfs import SeaweedFS, running_seaweedfs
 from worker.compile import compile_run
 from worker.export import export_stopped_run
@@ -122,6 +124,20 @@ def test_an_expired_run_has_no_file_left_and_no_row(runs: OldRuns, own: OwnBucke
     assert {key.partition("/")[0] for key in before} == {str(run_id), str(kept)}
     assert own.files() == named(runs.database) == sorted(noted(runs.database))
     assert {key.partition("/")[0] for key in own.files()} == {str(kept)}
+
+
+def test_files_are_deleted_while_the_rows_wait_for_the_end_of_their_week(runs: OldRuns, own: OwnBucket) -> None:
+    made = datetime.now(UTC) - timedelta(days=100)
+    with runs.database.transaction() as session:
+        assert make_week(session, week_of(made))
+    with clock_shows(made):
+        run_id = runs.completed_run(days_ago=99)
+    assert own.files() != []
+
+    assert expire_due(runs.expirer())
+
+    assert (own.files(), noted(runs.database)) == ([], {})
+    assert rows_of(runs.database, run_id)["contacts"] == 3
 
 
 def test_runs_do_not_expire_while_their_files_can_not_be_deleted_but_are_retracted(

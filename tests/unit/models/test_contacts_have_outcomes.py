@@ -1,5 +1,6 @@
 """An outcome, like a deferral, has a contact: none can be written without one, and it is deleted with it."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -9,14 +10,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.database import Database
+from models.schema import new_id
 from tests.factories import count, pending_run
 from tests.faults.engine import wait_until
 
 OF_CONTACT = {
     "outcomes": "INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence)"
-    " SELECT :run_id, 'email_lookup', p, 'not_found', 'syntax', 0, '{}' FROM unnest(CAST(:positions AS int[])) p",
+    " SELECT run, 'email_lookup', p, 'not_found', 'syntax', 0, '{}' "
+    "FROM unnest(CAST(:runs AS uuid[])) run, unnest(CAST(:positions AS int[])) p",
     "deferrals": "INSERT INTO deferrals (run_id, stage, position, times, until, reason)"
-    " SELECT :run_id, 'email_lookup', p, 1, now(), 'greylisted' FROM unnest(CAST(:positions AS int[])) p",
+    " SELECT run, 'email_lookup', p, 1, now(), 'greylisted' "
+    "FROM unnest(CAST(:runs AS uuid[])) run, unnest(CAST(:positions AS int[])) p",
 }
 DELETE = "DELETE FROM contacts WHERE run_id = :run_id AND position = ANY(:positions)"
 
@@ -24,7 +28,12 @@ every_table = pytest.mark.parametrize("table", OF_CONTACT)
 
 
 def add(session: Session, table: str, run_id: UUID, *positions: int) -> None:
-    session.execute(text(OF_CONTACT[table]), {"run_id": run_id, "positions": list(positions)})
+    add_to_each(session, table, [run_id], *positions)
+
+
+def add_to_each(session: Session, table: str, runs: Sequence[UUID], *positions: int) -> None:
+    """In one statement."""
+    session.execute(text(OF_CONTACT[table]), {"runs": list(runs), "positions": list(positions)})
 
 
 def left(database: Database, table: str) -> list[int]:
@@ -40,6 +49,48 @@ def test_one_contact_that_is_missing_refuses_the_whole_statement(database: Datab
         add(session, table, run_id, 0, 1, 3)
 
     assert left(database, table) == []
+
+
+@every_table
+@pytest.mark.parametrize("positions", [(1, 2), (3,), (0, 3), (1, 90), (-1, 0), (-(2**31), 2**31 - 1)])
+def test_a_contact_that_was_deleted_or_never_was_is_missing_wherever_it_is(
+    database: Database, table: str, positions: tuple[int, ...]
+) -> None:
+    """Whether the rows lie close together, which one look checks, or not."""
+    run_id = pending_run(database, count=5)
+    with database.transaction() as session:
+        session.execute(text(DELETE), {"run_id": run_id, "positions": [2, 3]})
+
+    with pytest.raises(IntegrityError, match="contacts_exist"), database.transaction() as session:
+        add(session, table, run_id, *positions)
+
+    assert left(database, table) == []
+
+
+@every_table
+@pytest.mark.parametrize("positions", [(0, 1), (0, 4), (1, 4, 0), (0, 39), (4,)])
+def test_rows_of_contacts_that_exist_are_added_wherever_they_are(
+    database: Database, table: str, positions: tuple[int, ...]
+) -> None:
+    run_id = pending_run(database, count=40)
+    with database.transaction() as session:
+        session.execute(text(DELETE), {"run_id": run_id, "positions": [2, 3]})
+        add(session, table, run_id, *positions)
+
+    assert left(database, table) == sorted(positions)
+
+
+@every_table
+def test_one_run_without_a_contact_refuses_the_rows_of_several(database: Database, table: str) -> None:
+    runs = [pending_run(database, count=contacts) for contacts in (2, 1, 2)]
+
+    for wanted in (runs, [runs[0], new_id()]):
+        with pytest.raises(IntegrityError, match="contacts_exist"), database.transaction() as session:
+            add_to_each(session, table, wanted, 0, 1)
+
+    with database.transaction() as session:
+        add_to_each(session, table, [runs[0], runs[2]], 0, 1)
+    assert left(database, table) == [0, 1, 0, 1]
 
 
 @every_table

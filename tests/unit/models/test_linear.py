@@ -18,7 +18,7 @@ from models.database import Database, open_database
 from models.queries import events_of_run, first_results, free_chunks, has_free_chunks, run_of_account, stream_results
 from models.run import Run
 from models.run_chunk import COMPILE
-from models.schema import Base, new_id
+from models.schema import new_id
 from models.transitions import RunError, expire_run, lock_run, touch_run
 from pipeline.credits import RateCard
 from pipeline.evidence import Evidence, ReplyEvidence
@@ -50,7 +50,7 @@ from tests.factories import (
     searched,
     valid,
 )
-from tests.large_runs import CHUNK, LargeRuns, large_runs
+from tests.large_runs import CHUNK, LargeRuns, large_runs, stop_autovacuum
 from tests.meter import Meter
 
 SMALL, LARGE = 1_000, 30_000
@@ -239,9 +239,7 @@ def meters(clones: Clones) -> Iterator[tuple[Meter, Meter]]:
 
 def measured(clones: Clones, contacts: int) -> Meter:
     with clones.new() as url, closing(open_database(url, pool_size=1)) as database:
-        with database.engine.begin() as connection:
-            for table in Base.metadata.tables:
-                connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+        stop_autovacuum(database)
         large = large_runs(database, contacts)
         meter = Meter(database)
         for step, does in (SAME | LINEAR).items():
@@ -296,9 +294,7 @@ def test_a_session_that_began_with_small_runs_does_no_more_for_a_large_one(
     new_database: Database, does: Callable[[Session, UUID, UUID], None]
 ) -> None:
     """Nothing analyses the tables: what such a session knows of them is from when they were nearly empty."""
-    with new_database.engine.begin() as connection:
-        for table in Base.metadata.tables:
-            connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+    stop_autovacuum(new_database)
     owner = account(new_database, credits_granted=100_000).account_id
     small = [worked_run(new_database, owner, contacts=2) for _ in range(12)]
     for run_id in small:

@@ -3,21 +3,29 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from models.database import Database, idle_transaction_allowed, open_database
 from models.migrate import alembic_config, migrate
+from models.partitions import WEEK, week_of
 from models.postgres_errors import DatabaseInUse
+from models.queries import events_of_run
 from models.revision import is_migrated, newest_revision
+from models.schema import new_id
 from pipeline.ledger import prove
 from pipeline.runs import lifecycle
+from pipeline.runs.lifecycle import cancel
 from tests.factories import count, leased_chunk, owner_of, pending_run, started_run
 from tests.faults.engine import wait_until
+from tests.old_runs import clock_shows, homes_of
 
 
 def test_the_migrated_schema_is_what_the_tables_say(database: Database) -> None:
@@ -154,6 +162,142 @@ def test_stored_words_and_states_get_their_new_names(database: Database) -> None
     ]
     assert trouble == "lease"
     assert gone == [retracted]
+
+
+def test_a_migration_to_weeks_copies_no_row_and_keeps_all_of_them(database: Database) -> None:
+    """But for those whose clock was ahead: they are few."""
+    runs = old_runs_of_one_table(database)
+    with database.engine.begin() as connection:
+        files = files_of(connection, "")
+        rows = rows_in_order(connection)
+
+    migrate(database)
+
+    with database.engine.begin() as connection:
+        assert files_of(connection, "_before") == files
+        assert rows_in_order(connection) == rows
+    assert [homes_of(database, run_id) for run_id in runs] == [{"before"}, {"default"}]
+    assert homes_of(database, pending_run(database)) == {"before"}
+    with clock_shows(datetime.now(UTC) + timedelta(weeks=2)):
+        assert homes_of(database, pending_run(database)) == {f"{week_of(datetime.now(UTC)) + 2 * WEEK:%Y_%m_%d}"}
+    with database.transaction() as session:
+        cancel(session, owner_of(database, runs[0]), runs[0])
+        assert [event.kind for event in events_of_run(session, runs[0])] == ["created", "cancelled"]
+
+
+def test_weeks_are_put_into_one_table_again_and_taken_apart(database: Database) -> None:
+    runs = old_runs_of_one_table(database)
+    with database.engine.begin() as connection:
+        rows = rows_in_order(connection)
+    for _ in range(2):
+        migrate(database)
+        with database.engine.begin() as connection:
+            assert rows_in_order(connection) == rows
+            command.downgrade(alembic_config(connection), "0024")
+            assert rows_in_order(connection) == rows
+            for table, (kind, triggers) in TABLES_BEFORE_WEEKS.items():
+                assert shape_of(connection, table) == (kind, triggers)
+
+    migrate(database)
+    with database.transaction() as session:
+        cancel(session, owner_of(database, runs[1]), runs[1])
+        assert [event.kind for event in events_of_run(session, runs[1])] == ["created", "cancelled"]
+
+
+def test_what_an_operator_did_beforehand_is_used_by_the_migration_to_weeks(
+    database: Database, project_root: Path
+) -> None:
+    old_runs_of_one_table(database, days_ahead=0)
+    page = (project_root / "docs/how-to/run-in-production.md").read_text()
+    (beforehand,) = re.findall(r"```sql\n(DO .+?)```", page, re.DOTALL)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in re.split(r"\n(?=[A-Z]+ (?:TABLE|UNIQUE))", beforehand.strip()):
+            connection.exec_driver_sql(statement.replace("%", "%%"))
+        key = connection.scalar(text("SELECT CAST('before_partitions' AS regclass)::oid"))
+        assert key is not None
+
+    migrate(database)
+
+    with database.engine.begin() as connection:
+        assert connection.scalar(text("SELECT conindid FROM pg_constraint WHERE conindid = :key"), {"key": key}) == key
+        left = "SELECT count(*) FROM pg_constraint WHERE conname = 'before_partitions'"
+        assert connection.scalar(text(left)) == 0
+    assert homes_of(database, pending_run(database)) == {"before"}
+
+
+def test_who_may_read_and_write_a_table_may_do_so_when_it_has_weeks(database: Database) -> None:
+    role = f"role_{new_id().hex}"
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0024")
+        connection.execute(text(f"CREATE ROLE {role}"))
+        connection.execute(text(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}"))
+
+    migrate(database)
+
+    run_id = pending_run(database)
+    try:
+        with database.transaction() as session:
+            session.execute(text(f"SET LOCAL ROLE {role}"))
+            for table in TABLES_BEFORE_WEEKS:
+                count(session, f"SELECT count(*) FROM {table}")
+            session.execute(text("INSERT INTO run_events (run_id, kind) VALUES (:id, 'noted')"), {"id": run_id})
+    finally:
+        with database.engine.begin() as connection:
+            connection.execute(text(f"DROP OWNED BY {role}"))
+            connection.execute(text(f"DROP ROLE {role}"))
+
+
+TABLES_BEFORE_WEEKS = {
+    "contacts": ("r", {"delete_with_contacts", "truncate_with_contacts", "same_contact"}),
+    "outcomes": ("r", {"contacts_exist", "same_contact"}),
+    "deferrals": ("r", {"contacts_exist", "same_contact"}),
+    "run_events": ("r", set()),
+}
+
+
+def old_runs_of_one_table(database: Database, days_ahead: int = 400) -> list[UUID]:
+    """A database of the release before, with a run of its own and one whose clock was ahead."""
+    runs = [worked_run(database)]
+    with clock_shows(datetime.now(UTC) + timedelta(days=days_ahead)):
+        runs.append(worked_run(database))
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0024")
+    return runs
+
+
+def worked_run(database: Database) -> UUID:
+    run_id = pending_run(database)
+    with database.transaction() as session:
+        for statement in (
+            "INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence) "
+            "SELECT run_id, 'email_lookup', position, 'not_found', 'syntax', 0, '{}' FROM contacts WHERE run_id = :id",
+            "INSERT INTO deferrals (run_id, stage, position, times, until, reason) "
+            "SELECT run_id, 'email_verify', position, 1, now(), 'greylisted' FROM contacts WHERE run_id = :id",
+        ):
+            session.execute(text(statement), {"id": run_id})
+    return run_id
+
+
+def files_of(connection: Connection, suffix: str) -> list[int]:
+    """The files of the tables and of their keys: others if rows were copied."""
+    files = "SELECT pg_relation_filenode(CAST(:name AS regclass))"
+    return [connection.execute(text(files), {"name": f"{name}{suffix}"}).scalar_one() for name in TABLES_BEFORE_WEEKS]
+
+
+def rows_in_order(connection: Connection) -> list[list[str]]:
+    return [
+        list(connection.scalars(text(f"SELECT CAST(t AS text) AS row FROM {table} t ORDER BY row")))
+        for table in TABLES_BEFORE_WEEKS
+    ]
+
+
+def shape_of(connection: Connection, table: str) -> tuple[str, set[str]]:
+    kind = "SELECT relkind FROM pg_class WHERE oid = CAST(:name AS regclass)"
+    triggers = "SELECT tgname FROM pg_trigger WHERE tgrelid = CAST(:name AS regclass) AND NOT tgisinternal"
+    return (
+        connection.execute(text(kind), {"name": table}).scalar_one(),
+        set(connection.scalars(text(triggers), {"name": table})),
+    )
 
 
 def test_entries_of_one_side_get_their_other_side_and_no_balance_changes(database: Database) -> None:

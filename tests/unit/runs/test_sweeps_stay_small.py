@@ -8,12 +8,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database import open_database
+from models.partitions import PARTITIONED, missing_weeks, weeks_over
 from pipeline.privacy import retention
 from pipeline.results import stored_files
 from pipeline.results.export_lease import find_unexported, unmark_asked
 from pipeline.runs import stalled
 from tests.clones import Clones
-from tests.finished_runs import finished_runs
+from tests.finished_runs import EXPIRED, finished_runs
 from tests.meter import Meter
 
 FEW, MANY = 300, 30_000
@@ -45,14 +46,20 @@ def let_files_go(session: Session) -> None:
     assert len(stored_files.take_due(session, run_id)) == 1
 
 
+def expire(session: Session) -> None:
+    assert len(retention.find_expired(session, 30)) == EXPIRED
+
+
 LOOKS: Mapping[str, Looks] = {
     "stalled": send_again,
     "all active": stalled.find_all_active,
     "overdue": lambda session: stalled.find_overdue(session, 48, 24),
     "unexported": export_again,
-    "expired": lambda session: retention.find_expired(session, 30),
+    "expired": expire,
     "due files": delete_files,
     "files of a run": let_files_go,
+    "weeks to make": missing_weeks,
+    "weeks to drop": lambda session: weeks_over(session, PARTITIONED, 30),
     "old answers": lambda session: retention.delete_answers(session, 30),
     "old verdicts": lambda session: retention.delete_verifications(session, 30),
     "old look-ups": lambda session: retention.delete_lookups(session, 30),

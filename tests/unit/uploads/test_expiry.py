@@ -1,6 +1,7 @@
 """Uploads that nobody needs are deleted, with all that they have; those of runs are kept as long as the runs' data."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -8,12 +9,14 @@ import pytest
 import redis
 
 from models.database import Database
+from models.partitions import make_week, week_of
 from pipeline.errors import UnknownUpload
 from pipeline.runs import lifecycle
 from pipeline.storage import open_storage
 from pipeline.uploads import expiry
 from pipeline.uploads.receiving import lock_upload
 from settings import Settings
+from tests.old_runs import clock_shows
 from tests.unit.uploads.uploading import PEOPLE, ready, received, rows, run_from
 from worker.sweeper.expire import Expirer, expire_due
 
@@ -65,6 +68,23 @@ def test_it_expires_with_the_data_of_its_last_run(database: Database, owner: UUI
     expire_due(expirer)
 
     assert left(database) == (0, 0, 0)
+
+
+def test_it_does_not_wait_with_the_rows_of_its_last_run(database: Database, owner: UUID, expirer: Expirer) -> None:
+    made = datetime.now(UTC) - timedelta(days=100)
+    with database.transaction() as session:
+        assert make_week(session, week_of(made))
+    with clock_shows(made):
+        run_id = run_from(database, owner, ready(database, owner)).run_id
+    with database.transaction() as session:
+        lifecycle.cancel(session, owner, run_id)
+    let_time_pass(database)
+    rows(database, "UPDATE runs SET finished_at = now() - interval '99 days' RETURNING 1")
+
+    expire_due(expirer)
+
+    assert left(database) == (0, 0, 0)
+    assert rows(database, "SELECT expired_at FROM runs") == [(None,)]
 
 
 def test_one_that_is_just_being_read_or_used_is_left_alone(database: Database, owner: UUID, expirer: Expirer) -> None:
