@@ -70,7 +70,7 @@ async def events(
     state = await live.states.read(account_id, known_id)
     if seen and is_final(state) and not await steps_after(request, known_id, seen):
         return Response(status_code=204)
-    _check_place(request, account_id)
+    check_place(request, account_id)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream_of(request, account_id, known_id, seen), 200, headers, "text/event-stream")
 
@@ -86,7 +86,7 @@ async def _counted_state(request: Request, account_id: UUID, run_id: UUID) -> Co
 
 async def _next_state(request: Request, account_id: UUID, run_id: UUID, state: Copy, seconds: float) -> Copy:
     """The next state, or the same one if none comes in time."""
-    _check_place(request, account_id)
+    check_place(request, account_id)
     async with live_of(request).watching.feed(account_id, run_id) as feed:
         try:
             async with asyncio.timeout(seconds):
@@ -95,7 +95,8 @@ async def _next_state(request: Request, account_id: UUID, run_id: UUID, state: C
             return state
 
 
-def _check_place(request: Request, account_id: UUID) -> None:
+def check_place(request: Request, account_id: UUID) -> None:
+    """Answer 429 if so many streams and waiting requests of the account are open that one more has no place."""
     if live_of(request).watching.watchers_of(account_id) >= MOST_WATCHERS:
         sentence = f"{MOST_WATCHERS} streams and waiting requests of your account are open here: close some first."
         raise HTTPException(429, sentence, {"Retry-After": "5"})

@@ -14,6 +14,7 @@ from api.live.redis_batches import RedisBatches
 from api.live.states import States
 from api.live.watching import Watching
 from api.resources import REDIS_TIMEOUT_S, Resources
+from models.queries import account_of_sign_in
 from models.redis_server import open_async_redis
 
 
@@ -22,6 +23,7 @@ class Live:
     """What reads keep in the memory of a process."""
 
     accounts: Accounts
+    sign_ins: Accounts
     batches: RedisBatches
     states: States
     watching: Watching
@@ -36,12 +38,12 @@ async def running_live(resources: Resources) -> AsyncIterator[Live]:
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 1),
     )
-    batches = RedisBatches(server)
+    database, batches = resources.database, RedisBatches(server)
     states = States(resources, batches)
     watching = Watching(states, server)
     background = [asyncio.create_task(states.keep_current()), asyncio.create_task(watching.listen())]
     try:
-        yield Live(Accounts(resources.database), batches, states, watching)
+        yield Live(Accounts(database), Accounts(database, account_of_sign_in), batches, states, watching)
     finally:
         for task in background:
             await _end(task)

@@ -140,19 +140,23 @@ class Watching:
             await asyncio.sleep(LISTEN_AGAIN_S)
 
     async def _listen_on_one_connection(self) -> None:
+        ending = asyncio.Event()
         async with self._server.pubsub() as announcements, asyncio.TaskGroup() as tasks:
             await announcements.connect()
-            subscribing = tasks.create_task(self._subscribe(announcements))
+            subscribing = tasks.create_task(self._subscribe(announcements, ending))
             try:
                 while True:
                     self._hear(await announcements.get_message(timeout=LISTEN_S))
             finally:
+                # Before Python 3.12 `asyncio.wait_for`, with which redis-py sends, may lose a cancellation.
+                ending.set()
+                self._wanted.set()
                 subscribing.cancel()
 
-    async def _subscribe(self, announcements: PubSub) -> None:
+    async def _subscribe(self, announcements: PubSub, ending: asyncio.Event) -> None:
         """Subscribe to what is watched, as it changes."""
         subscribed: set[bytes] = set()
-        while True:
+        while not ending.is_set():
             self._wanted.clear()
             wanted = set(self._channels)
             if new := wanted - subscribed:
