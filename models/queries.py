@@ -260,6 +260,11 @@ def retry_of_run(session: Session, run_id: UUID) -> UUID | None:
     return session.scalar(select(Run.id).where(Run.retry_of == run_id))
 
 
+def run_of_upload(session: Session, upload_id: UUID) -> UUID | None:
+    """A run that was started from an upload, the newest if there are several."""
+    return session.scalar(select(Run.id).where(Run.upload_id == upload_id).order_by(Run.id.desc()).limit(1))
+
+
 def events_after(session: Session, run_id: UUID, event_id: int, kinds: Collection[str]) -> Sequence[RunEvent]:
     """The events of these kinds in a run's timeline after one of them, oldest first."""
     later = select(RunEvent).where(RunEvent.run_id == run_id, RunEvent.id > event_id, RunEvent.kind.in_(kinds))

@@ -7,11 +7,13 @@ from api.errors import AnswerFaults
 from web.account import account
 from web.assets import assets
 from web.faults import FaultPage, add_fault_pages
+from web.new_run import new_run
 from web.run import run
 from web.runs import runs
 from web.security import Guarded
 from web.sign_in import sign_in_and_out
 from web.streams import streams
+from web.uploads import uploads
 from web.views.memory import new_memory
 
 NOT_OURS = "/api/"
@@ -23,7 +25,7 @@ def add_pages(app: FastAPI) -> None:
     pages = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     pages.state = app.state
     pages.state.web_memory = new_memory()
-    for router in (assets, sign_in_and_out, streams, runs, run, account):
+    for router in (assets, sign_in_and_out, streams, runs, run, new_run, uploads, account):
         pages.include_router(router)
     add_fault_pages(pages)
     pages.add_middleware(AnswerFaults, faulty=FaultPage(pages))

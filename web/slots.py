@@ -26,4 +26,17 @@ async def cancel_slot(request: Request, member: SignedIn) -> AsyncIterator[None]
         yield
 
 
+async def upload_slot(request: Request, member: SignedIn) -> AsyncIterator[None]:
+    """Hold a slot for a piece of a file."""
+    async with slot(request, (member.account_id, "uploads")):
+        yield
+
+
+async def reading_slot(request: Request, member: SignedIn) -> AsyncIterator[None]:
+    """Hold a slot for having a file read."""
+    async with slot(request, (member.account_id, "readings")):
+        yield
+
+
 LIST, CHANGE, CANCEL = Depends(list_slot), Depends(change_slot), Depends(cancel_slot)
+UPLOAD, READ_UPLOAD = Depends(upload_slot), Depends(reading_slot)

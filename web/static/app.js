@@ -52,3 +52,17 @@ function showLost(isLost) {
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.target.id === "main") event.target.focus({ preventScroll: true });
 });
+
+// What an action was refused for, where htmx would show nothing.
+document.addEventListener("htmx:responseError", (event) => {
+  const note = document.getElementById("refusal");
+  if (!note || event.detail.xhr.getResponseHeader("HX-Redirect")) return;
+  let why = "This did not work: reload the page, and try again.";
+  try { why = JSON.parse(event.detail.xhr.responseText).detail; } catch { /* no JSON */ }
+  note.querySelector("span").textContent = why;
+  note.hidden = false;
+});
+document.addEventListener("htmx:beforeRequest", () => {
+  const note = document.getElementById("refusal");
+  if (note) note.hidden = true;
+});

@@ -5,6 +5,26 @@ from typing import Any
 
 PRESETS = {"full_pipeline": "Find and verify", "verify_existing_emails": "Verify only"}
 STAGES = {"email_lookup": "Find addresses", "email_verify": "Verify addresses", "compile": "Write the results"}
+ENCODINGS = {
+    "utf-8": "UTF-8",
+    "utf-16": "UTF-16",
+    "cp1252": "Windows-1252, Western Europe",
+    "mac_roman": "Mac Roman",
+    "cp1250": "Windows-1250, Central Europe",
+    "cp1251": "Windows-1251, Cyrillic",
+    "koi8_r": "KOI8-R, Cyrillic",
+    "shift_jis": "Shift-JIS, Japanese",
+    "gbk": "GBK, simplified Chinese",
+    "big5": "Big5, traditional Chinese",
+}
+FIELDS = {
+    "first_name": "First name",
+    "last_name": "Last name",
+    "full_name": "Full name",
+    "domain": "Domain",
+    "company": "Company",
+    "email": "E-mail address",
+}
 STATES = {
     "pending": "Pending",
     "running": "Running",
@@ -43,6 +63,8 @@ def named(names: Mapping[str, str], word: str) -> str:
 GLOBALS: Mapping[str, Any] = {
     "PRESETS": PRESETS,
     "STAGES": STAGES,
+    "ENCODINGS": ENCODINGS,
+    "FIELDS": FIELDS,
     "STATES": STATES,
     "VERDICTS": VERDICTS,
     "SIGNS": SIGNS,
