@@ -4,7 +4,7 @@ from collections.abc import Collection, Generator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, distinct, func, select, text
 from sqlalchemy.orm import Session
 
 from models.account import Account
@@ -263,6 +263,12 @@ def retry_of_run(session: Session, run_id: UUID) -> UUID | None:
 def run_of_upload(session: Session, upload_id: UUID) -> UUID | None:
     """A run that was started from an upload, the newest if there are several."""
     return session.scalar(select(Run.id).where(Run.upload_id == upload_id).order_by(Run.id.desc()).limit(1))
+
+
+def workers_of_run(session: Session, run_id: UUID) -> int:
+    """How many workers hold chunks of a run."""
+    leased = (RunChunk.run_id == run_id, RunChunk.status == ChunkStatus.LEASED.value)
+    return session.scalar(select(func.count(distinct(RunChunk.worker))).where(*leased)) or 0
 
 
 def events_after(session: Session, run_id: UUID, event_id: int, kinds: Collection[str]) -> Sequence[RunEvent]:

@@ -6,13 +6,14 @@ from uuid import UUID
 from fastapi import Request
 
 from api.resources import database_of
-from models.queries import run_of_account
+from models.queries import run_of_account, workers_of_run
 from pipeline.errors import UnknownRun
 from web.rendering import html
 from web.views.events import timeline_of
 from web.views.memory import Memory
 from web.views.progress import progress_of
 from web.views.results import counts_of, price_if_stopped
+from web.views.speed import speed_of
 
 
 def fragments_of_run(request: Request, account_id: UUID, run_id: UUID, *, with_timeline: bool) -> Mapping[str, str]:
@@ -34,13 +35,15 @@ def fragments_of_run(request: Request, account_id: UUID, run_id: UUID, *, with_t
             "progress": progress,
             "counts": counts,
             "price": price_if_stopped(run, groups),
+            "speed": speed_of(session, run, memory),
+            "workers": workers_of_run(session, run.id),
             "timeline": timeline_of(session, run.id) if with_timeline else (),
         }
     names = (*PARTS, "timeline") if with_timeline else PARTS
     return {name: html(request, f"run_{name}.html", **values) for name in names}
 
 
-PARTS = ("progress", "stages", "counts", "price")
+PARTS = ("progress", "stages", "counts", "speed", "price")
 
 
 def memory_of(request: Request) -> Memory:

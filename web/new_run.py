@@ -118,7 +118,11 @@ def read_anew(request: Request, member: SignedIn, upload_id: str, form: Form) ->
         upload = receiving.find_upload(session, member.account_id, known_id)
         headings = [heading for heading, _ in upload.recognised.get("columns", [])]
     mapping = mapping_of(form, headings, request.headers.get("hx-trigger-name", ""))
-    wanted = {"preset": form.get("preset") or upload.preset, "mapping": mapping, "encoding": (form["encoding"] or None) if "encoding" in form else upload.encoding}
+    wanted = {
+        "preset": form.get("preset") or upload.preset,
+        "mapping": mapping,
+        "encoding": (form["encoding"] or None) if "encoding" in form else upload.encoding,
+    }
     body = json.dumps(wanted).encode()
     api_uploads.read_anew(request, member.account_id, upload_id, body)
     return go_to(request, f"/new/{known_id}", {"fresh": "true"} if form.get("fresh") else None)
@@ -156,7 +160,9 @@ def _page(
         values: dict[str, Any] = {"frame": frame_of(session, member.account_id), "here": "new", "upload": upload}
         if not upload.reading:
             rows = _rows_read(request, upload_id) if upload.is_complete else 0
-            return page(request, "new_reading.html", rows=rows, most_bytes=settings_of(request).max_upload_bytes, **values)
+            return page(
+                request, "new_reading.html", rows=rows, most_bytes=settings_of(request).max_upload_bytes, **values
+            )
         values |= {
             "file": file_view(session, upload),
             "used_by": run_of_upload(session, upload_id),

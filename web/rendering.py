@@ -42,9 +42,12 @@ def html(request: Request, template: str, **values: Any) -> str:
     return environment().get_template(template).render(shared | values)
 
 
-def go_to(request: Request, path: str, query: Mapping[str, str] | None = None) -> RedirectResponse:
-    """Send the browser to one of our own pages."""
-    return RedirectResponse(base_of(request) + path + (f"?{urlencode(query)}" if query else ""), 303)
+def go_to(
+    request: Request, path: str, query: Mapping[str, str] | None = None, *, fragment: str = ""
+) -> RedirectResponse:
+    """Send the browser to one of our own pages, or to a part of it."""
+    more = (f"?{urlencode(query)}" if query else "") + (f"#{fragment}" if fragment else "")
+    return RedirectResponse(base_of(request) + path + more, 303)
 
 
 def base_of(request: Request) -> str:

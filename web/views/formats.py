@@ -32,6 +32,11 @@ def width(part: float, whole: float) -> str:
     return f"{100 * part / whole if whole else 0:.2f}%"
 
 
+def rate(value: float) -> str:
+    """Contacts a second: `0.4`, `18.4`, `1,240`."""
+    return f"{value:,.0f}" if value >= 100 or value == 0 else f"{value:.1f}" if value >= 0.1 else f"{value:.2f}"
+
+
 def duration(seconds: float) -> str:
     """`0.3 s`, `41 s`, `6 min 12 s`, `2 h 5 min`, `3 days`."""
     whole = round(seconds)
@@ -116,6 +121,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
         signed,
         share,
         width,
+        rate,
         duration,
         age,
         day,

@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -25,11 +25,14 @@ WINDOW_S = 30.0
 SHORTEST_SPAN_S = 2.0
 
 
+T = TypeVar("T")
+
+
 class _Counted(NamedTuple):
     version: int
     at: float
     cost_s: float
-    groups: Sequence[OutcomeGroup]
+    found: Any
 
 
 class _Sample(NamedTuple):
@@ -43,24 +46,29 @@ class Memory:
 
     clock: Callable[[], float] = time.monotonic
     lock: Lock = field(default_factory=Lock)
-    counted: OrderedDict[UUID, _Counted] = field(default_factory=OrderedDict)
+    counted: OrderedDict[tuple[UUID, str], _Counted] = field(default_factory=OrderedDict)
     samples: OrderedDict[tuple[UUID, str], deque[_Sample]] = field(default_factory=OrderedDict)
 
     def groups_of(self, session: Session, run: Run) -> Sequence[OutcomeGroup]:
         """The run's outcomes, grouped: as they are, or for an active run as they were a moment ago."""
+        return self.counted_of(run, "outcomes", lambda: count_outcomes(session, run.id))
+
+    def counted_of(self, run: Run, what: str, count: Callable[[], T]) -> T:
+        """What `count` found for a run: now, or for an active run a moment ago."""
+        key = (run.id, what)
         with self.lock:
-            known = self.counted.get(run.id)
+            known = self.counted.get(key)
         if known and self._is_good(known, run):
-            return known.groups
+            return cast("T", known.found)
         began = self.clock()
-        groups = count_outcomes(session, run.id)
+        found = count()
         now = self.clock()
         with self.lock:
-            self.counted[run.id] = _Counted(run.version, now, now - began, groups)
-            self.counted.move_to_end(run.id)
+            self.counted[key] = _Counted(run.version, now, now - began, found)
+            self.counted.move_to_end(key)
             if len(self.counted) > MOST_RUNS:
                 self.counted.popitem(last=False)
-        return groups
+        return found
 
     def rate_of(self, run_id: UUID, stage: str, done: int) -> float | None:
         """Contacts a second of a stage over the last half minute; None until it was seen for two seconds.

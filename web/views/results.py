@@ -15,6 +15,7 @@ from pipeline.outcomes import OutcomeStatus, Reason
 from pipeline.results.counts import OutcomeGroup, delivered, tally
 from pipeline.stages import address_stages
 
+MOST_SHOWN = 6
 VERDICTS = ("valid", "risky", "invalid", "unknown")
 
 
@@ -105,6 +106,12 @@ def contacts_to_retry(run: Run, groups: Sequence[OutcomeGroup]) -> int:
 def gaps_in(reasons: Mapping[str, Any]) -> Sequence[Gap]:
     """The reasons of a gap report. Their sentences are those of this release."""
     return [_gap(reason, entry) for reason, entry in reasons.items()]
+
+
+def folded(gaps: Sequence[Gap]) -> tuple[Sequence[Gap], Sequence[Gap]]:
+    """The frequent reasons, which are shown, and the rare ones, which are folded away."""
+    frequent = gaps[:MOST_SHOWN]
+    return (gaps, ()) if len(gaps) <= MOST_SHOWN + 1 else (frequent, gaps[MOST_SHOWN:])
 
 
 def _gap(reason: str, entry: Mapping[str, Any]) -> Gap:
