@@ -122,6 +122,11 @@ def change_status(session: Session, who: str, before: SubscriptionStatus, after:
         raise AccountStateConflict(f"This account is {account.subscription_status}, not {before}: nothing was changed.")
 
 
+def set_operator(session: Session, who: str, *, is_operator: bool) -> None:
+    """Give an account the operator's role, or take it away."""
+    find_account(session, who).is_operator = is_operator
+
+
 def list_keys(session: Session, who: str) -> Sequence[ApiKey]:
     """The keys of an account, oldest first."""
     return keys.keys_of(session, find_account(session, who).id)

@@ -28,6 +28,7 @@ class Member:
 
     account_id: UUID
     token: str
+    is_operator: bool
 
 
 async def signed_in(request: Request) -> Member:
@@ -38,7 +39,7 @@ async def signed_in(request: Request) -> Member:
         raise NotSignedIn
     if account.subscription_status != SubscriptionStatus.ACTIVE:
         raise HTTPException(403, REFUSALS.get(account.subscription_status, NOT_PAID))
-    return Member(account.id, token)
+    return Member(account.id, token, account.is_operator)
 
 
 async def counted_member(request: Request) -> Member:
@@ -49,6 +50,16 @@ async def counted_member(request: Request) -> Member:
 
 
 SignedIn = Annotated[Member, Depends(counted_member)]
+
+
+async def operating_member(member: SignedIn) -> Member:
+    """`counted_member`, with the operator's role. For others the page is not there."""
+    if not member.is_operator:
+        raise HTTPException(404)
+    return member
+
+
+Operator = Annotated[Member, Depends(operating_member)]
 
 
 def token_of(request: Request) -> str:

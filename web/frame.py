@@ -16,12 +16,13 @@ class Frame(NamedTuple):
     name: str
     balance: int
     version: str
+    is_operator: bool
 
 
 def frame_of(session: Session, account_id: UUID) -> Frame:
     """The frame of an account's pages."""
     account = session.get_one(Account, account_id, populate_existing=True)
-    return Frame(account.name, account.credit_balance, _release())
+    return Frame(account.name, account.credit_balance, _release(), account.is_operator)
 
 
 @cache

@@ -37,8 +37,6 @@ from web.slots import CANCEL, CHANGE, LIST
 from web.views.charts import funnel_of, mix_of
 from web.views.events import timeline_of
 from web.views.progress import progress_of
-from web.views.speed import speed_of
-from web.views.verdicts import by_provider
 from web.views.results import (
     VERDICTS,
     contacts_to_retry,
@@ -49,6 +47,8 @@ from web.views.results import (
     price_if_stopped,
     price_of_ended,
 )
+from web.views.speed import speed_of
+from web.views.verdicts import by_provider
 
 ROWS_ON_A_PAGE = 25
 SEARCH_S = 1.0

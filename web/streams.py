@@ -24,8 +24,9 @@ from models.postgres_errors import PostgresUnavailable
 from models.queries import versions_of_runs
 from models.status import TERMINAL_RUN_STATUSES
 from pipeline.runs.listing import listed
-from web.access import Member, NotSignedIn, SignedIn, signed_in
+from web.access import Member, NotSignedIn, Operator, SignedIn, signed_in
 from web.fragments import fragments_of_run
+from web.operator import parts_of
 from web.rendering import html
 from web.runs import RUNS_ON_A_PAGE, row_of
 
@@ -59,11 +60,18 @@ async def parts(
     return StreamingResponse(_parts(request, member, known_id), 200, HEADERS, EVENTS)
 
 
+@streams.get("/operator/live")
+async def operation(request: Request, member: Operator) -> Response:
+    """The parts of the operator's page, as they change."""
+    check_place(request, member.account_id)
+    return StreamingResponse(_operation(request), 200, HEADERS, EVENTS)
+
+
 class _Reader:
     """Who listens: whether they still may, and when they last heard anything."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def __init__(self, request: Request, *, must_operate: bool = False) -> None:
+        self._request, self._must_operate = request, must_operate
         self._checked_at = self._heard_at = time.monotonic()
 
     async def is_refused(self) -> bool:
@@ -72,12 +80,12 @@ class _Reader:
             return False
         self._checked_at = time.monotonic()
         try:
-            await signed_in(self._request)
+            member = await signed_in(self._request)
         except (NotSignedIn, HTTPException):
             return True
         except PostgresUnavailable:
             return False  # Nobody can tell now. It is asked again.
-        return False
+        return self._must_operate and not member.is_operator
 
     def heartbeat(self, pieces: Sequence[bytes]) -> Sequence[bytes]:
         """The pieces, or a comment if nothing was sent for long."""
@@ -133,6 +141,24 @@ async def _parts(request: Request, member: Member, run_id: UUID) -> AsyncIterato
                 return
             if state:
                 await asyncio.sleep(NOT_FASTER_THAN_S)
+
+
+async def _operation(request: Request) -> AsyncIterator[bytes]:
+    reader, sent = _Reader(request, must_operate=True), dict[str, str]()
+    yield format_sse_event(retry=RECONNECT_MS)
+    while True:
+        try:
+            parts = await run_sync(parts_of, request)
+        except PostgresUnavailable:
+            parts = {}
+        new = {name: part for name, part in parts.items() if sent.get(name) != part}
+        sent.update(new)
+        for piece in reader.heartbeat([format_sse_event(event=name, data_str=part) for name, part in new.items()]):
+            yield piece
+        if await reader.is_refused():
+            yield REFUSED
+            return
+        await asyncio.sleep(ROWS_EACH_S)
 
 
 async def _next_state(feed: Feed, version: int) -> Copy | None:

@@ -31,6 +31,7 @@ class KnownAccount(NamedTuple):
 
     id: UUID
     subscription_status: str
+    is_operator: bool = False
 
 
 class _Known(NamedTuple):
@@ -89,4 +90,4 @@ class Accounts:
     def _read(self, key: str) -> KnownAccount | None:
         with self._database.transaction() as session:
             account = self._find(session, key)
-            return KnownAccount(account.id, account.subscription_status) if account else None
+            return KnownAccount(account.id, account.subscription_status, account.is_operator) if account else None

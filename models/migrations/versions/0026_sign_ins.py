@@ -1,4 +1,4 @@
-"""Sign-ins: browsers that an API key has let in."""
+"""Sign-ins: browsers that an API key has let in; and accounts with the operator's role."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,7 @@ NOW = sa.text("now()")
 
 
 def upgrade() -> None:
+    op.add_column("accounts", sa.Column("is_operator", sa.Boolean(), server_default="false", nullable=False))
     op.create_table(
         "sign_ins",
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
@@ -28,3 +29,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("sign_ins")
+    op.drop_column("accounts", "is_operator")
