@@ -15,6 +15,7 @@ from pipeline.credits import RateCard
 from pipeline.runs.create import create_run
 from tests.factories import order
 from tests.integration.conftest import Client, Population
+from tests.integration.web.browser import Open, running_browser
 
 ADDRESSES = itertools.count(1)
 HTML = {"Accept": "text/html,application/xhtml+xml"}
@@ -109,3 +110,34 @@ def waiting_runs(client: Client, database: Database, count: int, contacts: int =
             session.execute(later, {"id": run_id})
         made.append(str(run_id))
     return made
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(chromium: Any, stack: Stack) -> Iterator[Open]:
+    """Opens a page of a new browser window. An error of its scripts or its policy fails the test."""
+    contexts, problems = [], []
+
+    def note(message: Any) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            problems.append(message.text)
+
+    def opened(path: str, *, loses_connections: bool = False) -> Any:
+        context = chromium.new_context(base_url=stack.credentials.api_url, viewport={"width": 1280, "height": 900})
+        contexts.append(context)
+        page = context.new_page()
+        if not loses_connections:
+            page.on("console", note)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert problems == []

@@ -1,87 +1,19 @@
-"""The page in a real browser: watched without a reload, worked by keyboard, and clean for screen readers.
-
-With `SCREENSHOTS=folder` in the environment, each page is also drawn: wide and narrow, light and dark.
-"""
+"""The page in a real browser: watched without a reload, and worked by keyboard."""
 
 import hashlib
-import os
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 from sqlalchemy import text
 
 from cli.local.stack import Stack
 from models.database import Database
 from tests.faults.machine.relay import running_relays, to_port
 from tests.integration.conftest import Client, Population
-from tests.integration.web.browser import needs_a_browser, running_browser, violations
+from tests.integration.web.browser import GREYLISTED, Open, execute, needs_a_browser, sign_in
 
 pytestmark = needs_a_browser
-
-WIDTHS = (1280, 390)
-SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
-
-Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def open_page(chromium: Any, stack: Stack) -> Iterator[Open]:
-    """Opens a page of a new browser window. An error of its scripts or its policy fails the test."""
-    contexts, problems = [], []
-
-    def note(message: Any) -> None:
-        if message.type == "error" and "Failed to load resource" not in message.text:
-            problems.append(message.text)
-
-    def opened(path: str, *, loses_connections: bool = False) -> Any:
-        context = chromium.new_context(base_url=stack.credentials.api_url, viewport={"width": 1280, "height": 900})
-        contexts.append(context)
-        page = context.new_page()
-        if not loses_connections:
-            page.on("console", note)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto(path)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert problems == []
-
-
-def sign_in(page: Any, client: Client) -> None:
-    page.get_by_label("API key").fill(client.account.api_key)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("heading", name="Runs", exact=True).wait_for()
-
-
-def draw(page: Any, name: str, scheme: str) -> None:
-    if SCREENSHOTS:
-        folder = Path(SCREENSHOTS)
-        folder.mkdir(exist_ok=True)
-        width = page.viewport_size["width"]
-        page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
-
-
-def check(page: Any, name: str) -> None:
-    """Both widths, light and dark: nothing is wider than the window, and axe finds nothing."""
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            draw(page, name, scheme)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width}"
-            assert violations(page) == [], f"{name}, {scheme}, {width}"
 
 
 def test_a_run_is_watched_to_its_end_without_a_reload(open_page: Open, client: Client, population: Population) -> None:
@@ -252,71 +184,3 @@ def test_the_chosen_theme_stays(open_page: Open, client: Client) -> None:
     page.reload()
 
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-
-
-def execute(database: Database, run_id: str, *statements: str) -> None:
-    with database.transaction() as session:
-        for statement in statements:
-            session.execute(text(statement), {"id": run_id})
-
-
-@pytest.mark.parametrize("name", ["login", "login-error", "runs-empty", "runs", "runs-filtered", "account", "fault"])
-def test_each_page_is_clean_and_fits(open_page: Open, client: Client, population: Population, name: str) -> None:
-    page = open_page("/login")
-    if name == "login":
-        check(page, name)
-        return
-    if name == "login-error":
-        page.get_by_label("API key").fill("growth_0000000")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_role("alert").wait_for()
-        check(page, name)
-        return
-    if name != "runs-empty":
-        for size in (30, 5):
-            client.finished(client.create(population.crowd[:size]))
-    sign_in(page, client)
-    path = {"runs-filtered": "/runs?status=failed", "account": "/account", "fault": "/runs/nothing"}.get(name, "/runs")
-    page.goto(path)
-    if name == "account":
-        page.get_by_role("button", name="Make a key").click()
-        page.locator("#new-key").wait_for()
-    check(page, name)
-
-
-@pytest.mark.parametrize(
-    "name", ["run-waiting", "run-running", "run-completed", "run-cancelled", "run-failed", "run-expired"]
-)
-def test_the_page_of_a_run_is_clean_and_fits_in_each_state(
-    open_page: Open, client: Client, population: Population, stack_database: Database, waiting_run: str, name: str
-) -> None:
-    run_id = waiting_run
-    execute(stack_database, run_id, *{"run-running": GREYLISTED, "run-failed": (FAILED,)}.get(name, ()))
-    if name == "run-cancelled":
-        client.api.cancel_run(run_id)
-    if name in ("run-completed", "run-expired"):
-        run_id = client.create(population.hundred)
-        client.finished(run_id)
-    if name == "run-expired":
-        execute(stack_database, run_id, "UPDATE runs SET retracted_at = now(), expired_at = now() WHERE id = :id")
-    page = open_page("/login")
-    sign_in(page, client)
-    page.goto(f"/runs/{run_id}")
-
-    check(page, name)
-
-
-GREYLISTED = (
-    "UPDATE runs SET status = 'running', started_at = now(), version = version + 1,"
-    " parked_until = now() + interval '20 minutes' WHERE id = :id",
-    "UPDATE run_stages SET status = 'running', started_at = now(), done = 1, waiting = 2"
-    " WHERE run_id = :id AND ordinal = 0",
-    "INSERT INTO run_chunks (run_id, stage, number, first_position, last_position, not_before, waiting)"
-    " VALUES (:id, 'email_lookup', 0, 0, 2, now() + interval '20 minutes', 2)",
-)
-FAILED = """
-UPDATE runs SET status = 'failed', finished_at = now(), error_code = 'no_mail_servers_reachable',
-  error_stage = 'email_lookup',
-  error_message = 'No mail server can be reached: check that port 25 is open (growth doctor), then retry the run.'
-WHERE id = :id
-"""
