@@ -130,6 +130,7 @@ def open_page(chromium: Any, stack: Stack) -> Iterator[Open]:
     def opened(path: str, *, loses_connections: bool = False) -> Any:
         context = chromium.new_context(base_url=stack.credentials.api_url, viewport={"width": 1280, "height": 900})
         contexts.append(context)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         if not loses_connections:
             page.on("console", note)

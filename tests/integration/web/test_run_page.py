@@ -6,6 +6,7 @@ from html import unescape
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from cli.local.stack import Stack
 from models.database import Database
@@ -95,6 +96,47 @@ def test_a_file_is_downloaded_by_its_link_alone_and_is_the_one_that_the_api_give
         got = httpx.get(f"{stack.credentials.api_url}{path}", trust_env=False)
         assert (got.status_code, hashlib.sha256(got.content).hexdigest()) == (200, handle["sha256"])
         assert handle["sha256"] in page
+
+
+def test_verdicts_are_shown_by_mail_provider_and_add_up(visitor: Visitor, client: Client, finished_run: str) -> None:
+    page = visitor.get(f"/runs/{finished_run}").text
+    verdicts = client.api.read_run(finished_run)["preview"]["verdicts"]
+
+    body = re.search(r'<table class="by-provider">.*?</table>', page, re.DOTALL)
+    assert body
+    rows = [
+        [int(number) for number in re.findall(r'<td class="num">(\d+)</td>', row)]
+        for row in re.findall(r"<tr><th scope=\"row\">.*?</tr>", body[0], re.DOTALL)
+    ]
+    sums = dict(zip(("all", "valid", "risky", "invalid", "unknown"), map(sum, zip(*rows, strict=True)), strict=True))
+    assert sums["all"] == sum(verdicts.values())
+    assert {word: sums[word] for word in verdicts} == verdicts
+
+
+def test_the_charts_of_a_large_run_come_after_its_page(
+    visitor: Visitor, finished_run: str, stack_database: Database
+) -> None:
+    whole = visitor.get(f"/runs/{finished_run}").text
+    with stack_database.transaction() as session:
+        session.execute(text("UPDATE runs SET contact_count = 20001 WHERE id = :id"), {"id": finished_run})
+    later, charts = visitor.get(f"/runs/{finished_run}").text, visitor.get(f"/runs/{finished_run}/charts").text
+    with stack_database.transaction() as session:
+        session.execute(text("UPDATE runs SET contact_count = 40 WHERE id = :id"), {"id": finished_run})
+
+    assert "by-provider" in whole
+    assert "by-provider" not in later
+    assert f'hx-get="/runs/{finished_run}/charts"' in later
+    assert "by-provider" in charts
+
+
+def test_a_further_format_is_asked_for_once(visitor: Visitor, client: Client, finished_run: str) -> None:
+    answer = visitor.post(f"/runs/{finished_run}/exports", {"format": "ndjson"})
+    refused = visitor.post(f"/runs/{finished_run}/exports", {"format": "../csv"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/runs/{finished_run}#downloads")
+    assert refused.status_code == 422
+    assert '<option value="ndjson">' not in visitor.get(f"/runs/{finished_run}").text
+    assert '<option value="xlsx">' in visitor.get(f"/runs/{finished_run}").text
 
 
 def test_a_waiting_run_says_that_nothing_is_known_of_its_time(visitor: Visitor, waiting_run: str) -> None:
