@@ -1,6 +1,6 @@
 // Sends a file in pieces, so that a lost connection or a restart of the server costs a piece at most.
-const PIECE = 4 * 1024 * 1024;
-const TRIES_S = [1, 2, 4, 8, 15, 15, 15];
+const PIECE = 16 * 1024 * 1024;
+const TRIES_S = [1, 2, 4, 8, 15, 15, 15, 15, 15];
 const IN_HEADERS = { "Content-Type": "application/offset+octet-stream" };
 
 class Refused extends Error {}
@@ -72,7 +72,7 @@ async function offset(at) {
 
 async function ask(at, options) {
   const answer = await fetch(at, { ...options, signal: stopped.signal });
-  await judge(answer.status, () => answer.json());
+  await judge(answer.status, () => answer.json(), [429]);
   return answer;
 }
 
@@ -96,13 +96,14 @@ function send(at, file, start, view) {
   });
 }
 
-// What trying again can't mend ends the sending. 400, 408 and 409 tell of a cut connection, and of another place to go on.
-async function judge(status, body) {
+// What trying again can't mend ends the sending. For a piece, 400, 408 and 409 tell of a cut connection, and of another
+// place to go on.
+async function judge(status, body, passing = [400, 408, 409, 429]) {
   if (status < 400) return;
   let detail = "The file could not be sent: try again.";
   try { detail = (await body()).detail; } catch { /* no JSON */ }
   if (status === 401) detail = "You are signed out: sign in again, then send the file again.";
-  const passes = [400, 408, 409, 429].includes(status) || status >= 500;
+  const passes = passing.includes(status) || status >= 500;
   throw passes ? new Error(detail) : new Refused(detail);
 }
 
@@ -112,7 +113,8 @@ async function patiently(view, attempt) {
       return await attempt(tries > 0);
     } catch (error) {
       if (error instanceof Refused || stopped.signal.aborted || tries >= TRIES_S.length) throw error;
-      view.wait(error.message);
+      // fetch says so, in other words in each browser, when it reaches nobody.
+      view.wait(error instanceof TypeError ? "The connection is lost." : error.message);
       await new Promise((done) => setTimeout(done, TRIES_S[tries] * 1000));
     }
   }
