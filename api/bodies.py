@@ -33,13 +33,16 @@ SILENCE_S = 20
 never. Other requests wait longer than this for the slot that the request holds."""
 
 
-async def read_body(request: Request) -> bytes:
-    """The body. Answers 400 once it is larger than allowed, without reading the rest, and 408 when it stalls."""
+async def read_body(request: Request, most: int | None = None) -> bytes:
+    """The body. Answers 400 once it is larger than `most` or `MAX_BODY_BYTES`, without reading the rest.
+
+    Answers 408 when it stalls.
+    """
     if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise HTTPException(400, "The body is compressed: send it uncompressed, without `Content-Encoding`.")
     try:
         async with asyncio.timeout(SILENCE_S) as silence:
-            return await _joined(request, silence)
+            return await _joined(request, silence, most or settings_of(request).max_body_bytes)
     except TimeoutError:
         sentence = f"No more of the body arrived for {SILENCE_S} seconds: send the request again."
         raise HTTPException(408, sentence, {"Connection": "close"}) from None
@@ -47,8 +50,7 @@ async def read_body(request: Request) -> bytes:
         raise HTTPException(400, "The connection was closed before the body ended: send the request again.") from None
 
 
-async def _joined(request: Request, silence: asyncio.Timeout) -> bytes:
-    most = settings_of(request).max_body_bytes
+async def _joined(request: Request, silence: asyncio.Timeout, most: int) -> bytes:
     body = bytearray()
     async for piece in request.stream():
         silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
@@ -58,7 +60,12 @@ async def _joined(request: Request, silence: asyncio.Timeout) -> bytes:
     return bytes(body)
 
 
-Body = Annotated[bytes, Depends(read_body)]
+async def whole_body(request: Request) -> bytes:
+    """`read_body`, for routes."""
+    return await read_body(request)
+
+
+Body = Annotated[bytes, Depends(whole_body)]
 
 
 class NotValid(InvalidInput):

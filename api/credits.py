@@ -47,7 +47,12 @@ def show(
 @credits_of_account.get("/statement.csv", dependencies=[LIST], response_class=StreamingResponse, responses=CSV)
 def download(request: Request, account_id: AccountId) -> StreamingResponse:
     """The whole statement as CSV, newest first."""
-    pages = _pages(database_of(request), account_id)
+    return statement_as_csv(database_of(request), account_id)
+
+
+def statement_as_csv(database: Database, account_id: UUID) -> StreamingResponse:
+    """The answer with an account's whole statement, newest first."""
+    pages = _pages(database, account_id)
     return StreamingResponse(
         _as_csv(pages),
         media_type="text/csv",

@@ -72,8 +72,8 @@ class AnswerFaults:
     A handler for `Exception` is no alternative: Starlette raises the error again, and the server logs all of it.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, faulty: ASGIApp | None = None) -> None:
+        self._app, self._faulty = app, faulty or answer(500, FAULT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application and answer what it raises."""
@@ -93,7 +93,7 @@ class AnswerFaults:
             log.error("%s %s failed: %s; %s", scope["method"], scope["path"], described(error), traced(error))
             if has_begun:
                 raise AnswerInterrupted(type(error).__name__) from None
-            await answer(500, FAULT)(scope, receive, send)
+            await self._faulty(scope, receive, send)
 
 
 class AnswerInterrupted(Exception):

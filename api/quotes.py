@@ -88,10 +88,11 @@ def presets(request: Request, _account_id: AccountId) -> Presets:
 
 
 def _quote(resources: Resources, body: bytes, account_id: UUID) -> bytes:
-    return _quoted(resources, body, account_id).model_dump_json().encode()
+    return quoted(resources, body, account_id).model_dump_json().encode()
 
 
-def _quoted(resources: Resources, body: bytes, account_id: UUID) -> Quote | NoQuote:
+def quoted(resources: Resources, body: bytes, account_id: UUID) -> Quote | NoQuote:
+    """The quote for a plan, or why there is none."""
     settings = resources.settings
     try:
         wanted = parse_quote_request(body, settings.max_contacts, knows_companies=settings.companies_file is not None)

@@ -29,31 +29,31 @@ def new_slots() -> Slots:
 
 async def change_slot(request: Request, account_id: AccountId) -> AsyncIterator[None]:
     """Hold a slot for a change. Answers 429 if none became free in time."""
-    async with _slot(request, (account_id, "changes")):
+    async with slot(request, (account_id, "changes")):
         yield
 
 
 async def cancel_slot(request: Request, account_id: AccountId) -> AsyncIterator[None]:
     """Hold a slot for cancelling, as `change_slot`."""
-    async with _slot(request, (account_id, "cancels")):
+    async with slot(request, (account_id, "cancels")):
         yield
 
 
 async def list_slot(request: Request, account_id: AccountId) -> AsyncIterator[None]:
     """Hold a slot for listing, as `change_slot`."""
-    async with _slot(request, (account_id, "lists")):
+    async with slot(request, (account_id, "lists")):
         yield
 
 
 async def upload_slot(request: Request, account_id: AccountId) -> AsyncIterator[None]:
     """Hold a slot for an upload, as `change_slot`: a file may come over a slow line for hours."""
-    async with _slot(request, (account_id, "uploads")):
+    async with slot(request, (account_id, "uploads")):
         yield
 
 
 async def reading_slot(request: Request, account_id: AccountId) -> AsyncIterator[None]:
     """Hold a slot for having an upload read, as `change_slot`: it must not wait for other uploads of the account."""
-    async with _slot(request, (account_id, "readings")):
+    async with slot(request, (account_id, "readings")):
         yield
 
 
@@ -62,7 +62,8 @@ UPLOAD, READ_UPLOAD = Depends(upload_slot), Depends(reading_slot)
 
 
 @asynccontextmanager
-async def _slot(request: Request, key: tuple[UUID, str]) -> AsyncIterator[None]:
+async def slot(request: Request, key: tuple[UUID, str]) -> AsyncIterator[None]:
+    """Hold a slot of an account and a kind. Answers 429 if none became free in time."""
     slots = _slots_for(request.app.state.slots, key)
     try:
         async with asyncio.timeout(MAX_WAIT_S):

@@ -71,7 +71,7 @@ async def events(
     state = await live.states.read(account_id, known_id)
     if seen and is_final(state) and not await steps_after(live, database_of(request), known_id, seen):
         return Response(status_code=204)
-    _check_place(request, account_id)
+    check_place(request, account_id)
     return StreamAnswer(request, account_id, known_id, seen)
 
 
@@ -86,7 +86,7 @@ async def _counted_state(request: Request, account_id: UUID, run_id: UUID) -> Co
 
 async def _next_state(request: Request, account_id: UUID, run_id: UUID, state: Copy, seconds: float) -> Copy:
     """The next state, or the same one if none comes in time."""
-    _check_place(request, account_id)
+    check_place(request, account_id)
     with live_of(request).watching.feed(account_id, run_id) as feed:
         try:
             async with asyncio.timeout(seconds):
@@ -101,7 +101,7 @@ def most_watchers() -> int:
     return MOST_WATCHERS if files == resource.RLIM_INFINITY else min(MOST_WATCHERS, files // 4)
 
 
-def _check_place(request: Request, account_id: UUID) -> None:
+def check_place(request: Request, account_id: UUID) -> None:
     """Answer 429 if the account has no place left. Whoever calls this takes the place without waiting for anything."""
     most = most_watchers()
     if live_of(request).watching.watchers_of(account_id) >= most:

@@ -60,7 +60,7 @@ def show(
 
 
 def _check(resources: Resources, body: bytes, account_id: UUID) -> Checked:
-    entries = _entries(body)
+    entries = entries_of(parse_entries(body).entries)
     with resources.database.transaction() as session:
         return Checked(suppressed=suppression_list.check(session, account_id, entries))
 
@@ -68,15 +68,15 @@ def _check(resources: Resources, body: bytes, account_id: UUID) -> Checked:
 def _change(
     resources: Resources, body: bytes, account_id: UUID, change: Callable[[Session, UUID, Sequence[Entry]], int]
 ) -> Changed:
-    entries = _entries(body)
+    entries = entries_of(parse_entries(body).entries)
     with resources.database.transaction() as session:
         changed = change(session, account_id, entries)
         total = suppression_list.count(session, account_id)
     return Changed(changed=changed, unchanged=len(entries) - changed, total=total)
 
 
-def _entries(body: bytes) -> Sequence[Entry]:
-    given = parse_entries(body).entries
+def entries_of(given: Sequence[str]) -> Sequence[Entry]:
+    """The entries that are meant. Raises `InvalidInput`, which names the unusable ones by their numbers."""
     problems = list(_problems(given))
     if problems:
         rest = len(problems) - MOST_PROBLEMS

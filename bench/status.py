@@ -134,7 +134,7 @@ def running_scene(servers: Servers, runs: int, seconds: float) -> Iterator[Scene
         for name, port in ports.items():
             command = list(api_command(port))
             engine.start(
-                f"api-{port}", *(APPS.get(name, word) if word == "api.app:create_app" else word for word in command)
+                f"api-{port}", *(APPS.get(name, word) if word == "web.app:create_app" else word for word in command)
             )
         path = path_of(opened[0])
         headers = {"Authorization": f"Bearer {account.api_key}"}

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from models.account import Account
@@ -14,6 +14,7 @@ from models.api_key import ApiKey, hash_api_key, new_api_key
 from models.database import Database, changed_rows
 from models.queries import account_of_key
 from models.status import SubscriptionStatus
+from pipeline import keys
 from pipeline.credits import grant
 from pipeline.errors import AccountStateConflict, UnknownAccount, UnknownKey
 from pipeline.ledger import Standing, standing
@@ -121,17 +122,19 @@ def change_status(session: Session, who: str, before: SubscriptionStatus, after:
         raise AccountStateConflict(f"This account is {account.subscription_status}, not {before}: nothing was changed.")
 
 
+def set_operator(session: Session, who: str, *, is_operator: bool) -> None:
+    """Give an account the operator's role, or take it away."""
+    find_account(session, who).is_operator = is_operator
+
+
 def list_keys(session: Session, who: str) -> Sequence[ApiKey]:
-    """The keys of an account, oldest first. None of them can be read: only hashes are stored."""
-    account = find_account(session, who)
-    return session.scalars(select(ApiKey).where(ApiKey.account_id == account.id).order_by(ApiKey.id)).all()
+    """The keys of an account, oldest first."""
+    return keys.keys_of(session, find_account(session, who).id)
 
 
 def create_key(session: Session, who: str) -> str:
     """Give an account one more key, and return it."""
-    key = new_api_key()
-    session.add(ApiKey(account_id=find_account(session, who).id, key_hash=hash_api_key(key)))
-    return key
+    return keys.add_key(session, find_account(session, who).id).key
 
 
 def revoke_key(session: Session, key_id: str) -> bool:
@@ -139,8 +142,7 @@ def revoke_key(session: Session, key_id: str) -> bool:
     given_id = _as_id(key_id)
     if given_id is None or session.get(ApiKey, given_id) is None:
         raise UnknownKey("There is no key with this id: `growth account keys list` shows those of an account.")
-    revoke = update(ApiKey).where(ApiKey.id == given_id, ApiKey.revoked_at.is_(None)).values(revoked_at=func.now())
-    return changed_rows(session, revoke) == 1
+    return keys.revoke_key(session, given_id)
 
 
 def _as_id(text: str) -> UUID | None:

@@ -110,6 +110,20 @@ def resume(who: Who, home: Home = HOME) -> None:
     say("The account is active.")
 
 
+@account.command("operator")
+def make_operator(
+    who: Who,
+    is_off: Annotated[bool, typer.Option("--off", help="Take the role away.")] = False,
+    home: Home = HOME,
+) -> None:
+    """Let an account see the work of all accounts on the page: runs, workers and mail hosts, and no contacts."""
+    from cli.accounts import set_operator
+
+    with _session(home) as session:
+        set_operator(session, who, is_operator=not is_off)
+    say("The account is no operator any more." if is_off else "The account is an operator: its page shows all runs.")
+
+
 @keys.command("list")
 def show_keys(who: Who, home: Home = HOME, as_json: AsJson = False) -> None:
     """Show the keys of an account by their ids; only hashes of the keys are stored."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Generator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, distinct, func, select, text
 from sqlalchemy.orm import Session
 
 from models.account import Account
@@ -16,6 +16,7 @@ from models.run_chunk import RunChunk
 from models.run_event import RunEvent
 from models.run_stage import RunStage
 from models.schema import word
+from models.sign_in import SignIn
 from models.status import ChunkStatus
 
 ROWS_AT_ONCE = 250
@@ -68,7 +69,8 @@ SELECT * FROM (
   WHERE c.run_id = :run_id AND NOT c.erased AND c.input_row > :after AND c.input_row <= :last
     AND num_nonnulls(l.run_id, v.run_id) > 0
 ) AS worked
-WHERE CAST(:email_statuses AS text[]) IS NULL OR email_status = ANY(:email_statuses)
+WHERE (CAST(:email_statuses AS text[]) IS NULL OR email_status = ANY(:email_statuses))
+  AND (CAST(:email_reason AS text) IS NULL OR email_reason = :email_reason)
 ORDER BY input_row LIMIT :count
 """)  # noqa: S608 - a constant of ours
 
@@ -182,6 +184,13 @@ def account_of_key(session: Session, key: str) -> Account | None:
     )
 
 
+def account_of_sign_in(session: Session, token: str) -> Account | None:
+    """The account that a browser has signed in to, unless its key is revoked since or its time is over."""
+    is_theirs = (SignIn.token_hash == hash_api_key(token), SignIn.expires_at > func.now(), ApiKey.revoked_at.is_(None))
+    keys = select(Account).join(ApiKey, ApiKey.account_id == Account.id).join(SignIn, SignIn.key_id == ApiKey.id)
+    return session.scalar(keys.where(*is_theirs))
+
+
 def run_of_account(session: Session, run_id: UUID, account_id: UUID) -> Run | None:
     """The run, if it belongs to this account.
 
@@ -245,6 +254,29 @@ def events_of_run(session: Session, run_id: UUID) -> Sequence[RunEvent]:
     return session.scalars(select(RunEvent).where(RunEvent.run_id == run_id).order_by(RunEvent.id)).all()
 
 
+def latest_events(session: Session, run_id: UUID, kinds: Collection[str] | None, limit: int) -> Sequence[RunEvent]:
+    """The newest events in a run's timeline, of these kinds or of all, newest first."""
+    theirs = select(RunEvent).where(RunEvent.run_id == run_id)
+    wanted = theirs if kinds is None else theirs.where(RunEvent.kind.in_(kinds))
+    return session.scalars(wanted.order_by(RunEvent.id.desc()).limit(limit)).all()
+
+
+def retry_of_run(session: Session, run_id: UUID) -> UUID | None:
+    """The run that continues a failed or cancelled one, if it was retried."""
+    return session.scalar(select(Run.id).where(Run.retry_of == run_id))
+
+
+def run_of_upload(session: Session, upload_id: UUID) -> UUID | None:
+    """A run that was started from an upload, the newest if there are several."""
+    return session.scalar(select(Run.id).where(Run.upload_id == upload_id).order_by(Run.id.desc()).limit(1))
+
+
+def workers_of_run(session: Session, run_id: UUID) -> int:
+    """How many workers hold chunks of a run."""
+    leased = (RunChunk.run_id == run_id, RunChunk.status == ChunkStatus.LEASED.value)
+    return session.scalar(select(func.count(distinct(RunChunk.worker))).where(*leased)) or 0
+
+
 def events_after(session: Session, run_id: UUID, event_id: int, kinds: Collection[str]) -> Sequence[RunEvent]:
     """The events of these kinds in a run's timeline after one of them, oldest first."""
     later = select(RunEvent).where(RunEvent.run_id == run_id, RunEvent.id > event_id, RunEvent.kind.in_(kinds))
@@ -267,13 +299,15 @@ def results_after(
     count: int,
     finding: str | None,
     judging: str | None,
+    *,
+    reason: str | None = None,
 ) -> Sequence[Row[Any]]:
     """The result rows of worked contacts whose `input_row` is above `after`, up to `last`: at most `count`.
 
     Behind the columns of a `ResultRow` each has its `input_row`.
     """
     named = list(statuses) if statuses else None
-    wanted = {"after": after, "last": last, "email_statuses": named, "count": count}
+    wanted = {"after": after, "last": last, "email_statuses": named, "email_reason": reason, "count": count}
     return session.execute(RESULTS_AFTER, _of_stages(run_id, finding, judging) | wanted).all()
 
 

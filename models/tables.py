@@ -15,6 +15,7 @@ from models.run_chunk import RunChunk
 from models.run_event import RunEvent
 from models.run_stage import RunStage
 from models.schema import Base
+from models.sign_in import SignIn
 from models.signing_key import SigningKey
 from models.stored_file import StoredFile
 from models.suppression import Suppression
@@ -38,6 +39,7 @@ __all__ = [
     "RunChunk",
     "RunEvent",
     "RunStage",
+    "SignIn",
     "SigningKey",
     "StoredFile",
     "Suppression",

@@ -113,6 +113,12 @@ def statement_page(session: Session, account_id: UUID, before: UUID | None, limi
     return session.scalars(older.order_by(LedgerEntry.id.desc()).limit(limit)).all()
 
 
+def sum_after(session: Session, account_id: UUID, entry_id: UUID) -> int:
+    """The sum of an account's entries from this one on, in credits."""
+    newer = (LedgerEntry.account_id == account_id, LedgerEntry.id >= entry_id)
+    return int(session.scalar(select(func.coalesce(func.sum(LedgerEntry.credits), 0)).where(*newer)) or 0)
+
+
 def _mistakes(session: Session) -> Iterator[str]:
     for row in session.execute(MISTAKES):
         found = "nothing" if row.found is None else row.found

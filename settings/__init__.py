@@ -61,6 +61,7 @@ class Settings(BaseSettings):
         " [keys and endpoint](how-to/run-in-production.md#files-in-a-bucket)",
     )
     public_url: str = Field("", description="Prefix of each `download_url`, such as `https://api.example.com`")
+    flower_url: str = Field("", description="Where operators open Flower, for a link on their page")
     download_url_hours: float = Field(
         24, ge=2, le=168, description="Hours for which a `download_url` is valid without an API key"
     )

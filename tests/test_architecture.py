@@ -21,7 +21,7 @@ from tests import project_names, settings_page
 from worker.broker import VISIBILITY_TIMEOUT_S
 from worker.tasks import app
 
-PACKAGES = ("api", "cli", "models", "pipeline", "settings", "worker")
+PACKAGES = ("api", "cli", "models", "pipeline", "settings", "web", "worker")
 OLD_WORDS = {
     r"(?<![a-zA-Z])[lL]anes?(?![a-z])|MAX_LANES": "chunk task",
     r"FLUSH_INTERVAL|(?<!a_)flush_(?!stdout|folder|redis)": "checkpoint",

@@ -15,6 +15,7 @@ from api.live.states import States
 from api.live.threads import Threads
 from api.live.watching import Watching
 from api.resources import REDIS_TIMEOUT_S, Resources
+from models.queries import account_of_sign_in
 from models.redis_server import open_async_redis
 
 THREADS = 40
@@ -28,6 +29,7 @@ class Live:
     """What reads keep in the memory of a process."""
 
     accounts: Accounts
+    sign_ins: Accounts
     batches: RedisBatches
     states: States
     watching: Watching
@@ -44,13 +46,14 @@ async def running_live(resources: Resources) -> AsyncIterator[Live]:
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 1),
     )
-    batches = RedisBatches(server)
+    database, batches = resources.database, RedisBatches(server)
     threads, step_threads = Threads(THREADS), Threads(STEP_THREADS)
     states = States(resources, batches, threads)
     watching = Watching(states, server)
+    accounts, sign_ins = Accounts(database, threads), Accounts(database, threads, account_of_sign_in)
     background = [asyncio.create_task(states.keep_current()), asyncio.create_task(watching.listen())]
     try:
-        yield Live(Accounts(resources.database, threads), batches, states, watching, step_threads)
+        yield Live(accounts, sign_ins, batches, states, watching, step_threads)
     finally:
         for task in background:
             await _end(task)

@@ -1,13 +1,17 @@
-"""Whose an API key is, remembered for a moment, so that a client that polls does not cost a statement each time."""
+"""Whose an API key or a browser is, remembered for a moment: a client that polls costs no statement each time."""
 
 import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from api.live.threads import Threads
+from models.account import Account
 from models.api_key import hash_api_key
 from models.database import Database
 from models.postgres_errors import PostgresUnavailable
@@ -27,6 +31,7 @@ class KnownAccount(NamedTuple):
 
     id: UUID
     subscription_status: str
+    is_operator: bool = False
 
 
 class _Known(NamedTuple):
@@ -35,10 +40,15 @@ class _Known(NamedTuple):
 
 
 class Accounts:
-    """The accounts of API keys. Used from the event loop only."""
+    """The accounts of API keys, or of what `find` finds accounts by. Used from the event loop only."""
 
-    def __init__(self, database: Database, threads: Threads) -> None:
-        self._database, self._threads = database, threads
+    def __init__(
+        self,
+        database: Database,
+        threads: Threads,
+        find: Callable[[Session, str], Account | None] = account_of_key,
+    ) -> None:
+        self._database, self._threads, self._find = database, threads, find
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._looking: dict[bytes, asyncio.Task[KnownAccount | None]] = {}
 
@@ -84,5 +94,5 @@ class Accounts:
 
     def _read(self, key: str) -> KnownAccount | None:
         with self._database.transaction() as session:
-            account = account_of_key(session, key)
-            return KnownAccount(account.id, account.subscription_status) if account else None
+            account = self._find(session, key)
+            return KnownAccount(account.id, account.subscription_status, account.is_operator) if account else None

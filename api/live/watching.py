@@ -101,7 +101,7 @@ class Watching:
         self._wanted = asyncio.Event()
 
     def watchers_of(self, account_id: UUID) -> int:
-        """How many watch runs of an account."""
+        """How many streams and waiting requests of an account are open."""
         return self._watchers[account_id]
 
     @contextmanager
@@ -113,6 +113,15 @@ class Watching:
         finally:
             self.leave(feed)
 
+    @contextmanager
+    def place(self, account_id: UUID) -> Iterator[None]:
+        """Count a stream of an account that watches no single run, until the block ends."""
+        self._watchers[account_id] += 1
+        try:
+            yield
+        finally:
+            self._leave(account_id)
+
     def join(self, account_id: UUID, run_id: UUID) -> Feed:
         """The states of a run, until `leave` is called."""
         feed = self._feeds.get((account_id, run_id)) or self._open((account_id, run_id))
@@ -122,13 +131,15 @@ class Watching:
 
     def leave(self, feed: Feed) -> None:
         """One of those who joined watches no more."""
-        account_id, _ = feed.key
         feed.watchers -= 1
+        self._leave(feed.key[0])
+        if not feed.watchers and self._feeds.get(feed.key) is feed:
+            self._end(feed)
+
+    def _leave(self, account_id: UUID) -> None:
         self._watchers[account_id] -= 1
         if not self._watchers[account_id]:
             del self._watchers[account_id]
-        if not feed.watchers and self._feeds.get(feed.key) is feed:
-            self._end(feed)
 
     def _open(self, key: tuple[UUID, UUID]) -> Feed:
         feed = self._feeds[key] = Feed(self._states, key)
@@ -151,19 +162,23 @@ class Watching:
             await asyncio.sleep(LISTEN_AGAIN_S)
 
     async def _listen_on_one_connection(self) -> None:
+        ending = asyncio.Event()
         async with self._server.pubsub() as announcements, asyncio.TaskGroup() as tasks:
             await announcements.connect()
-            subscribing = tasks.create_task(self._subscribe(announcements))
+            subscribing = tasks.create_task(self._subscribe(announcements, ending))
             try:
                 while True:
                     self._hear(await announcements.get_message(timeout=LISTEN_S))
             finally:
+                # Before Python 3.12 `asyncio.wait_for`, with which redis-py sends, may lose a cancellation.
+                ending.set()
+                self._wanted.set()
                 subscribing.cancel()
 
-    async def _subscribe(self, announcements: PubSub) -> None:
+    async def _subscribe(self, announcements: PubSub, ending: asyncio.Event) -> None:
         """Subscribe to what is watched, as it changes."""
         subscribed: set[bytes] = set()
-        while True:
+        while not ending.is_set():
             self._wanted.clear()
             wanted = set(self._channels)
             if new := wanted - subscribed:

@@ -111,7 +111,7 @@ def running_engine(environment: Mapping[str, str], log_dir: Path) -> Iterator[En
 def api_command(port: int) -> Sequence[str]:
     """The arguments that start the API."""
     return (
-        "uvicorn", "--factory", "api.app:create_app", "--host", "127.0.0.1", "--port", str(port), "--no-access-log",
+        "uvicorn", "--factory", "web.app:create_app", "--host", "127.0.0.1", "--port", str(port), "--no-access-log",
         "--timeout-graceful-shutdown", "5",
     )  # fmt: skip
 

@@ -83,7 +83,9 @@ def running_stack(
     api_port, flower_port = free_port(ports.api), free_port(ports.flower)
     with ExitStack() as stack:
         servers = _servers(stack, home)
-        environment = {**servers, "EXPORT_DIR": str(private_folder(home / "exports")), **(settings or {})}
+        flower_url = f"http://127.0.0.1:{flower_port}"
+        own = {"EXPORT_DIR": str(private_folder(home / "exports")), "FLOWER_URL": flower_url}
+        environment = {**servers, **own, **(settings or {})}
         _check_broker({**os.environ, **environment})
         credentials = _prepare(home, environment, f"http://127.0.0.1:{api_port}")
         credentials.save(home)
@@ -94,7 +96,7 @@ def running_stack(
         engine.start("api", *api_command(api_port))
         engine.start("flower", *flower_command(flower_port))
         engine.wait_until(lambda: _answers(f"{credentials.api_url}/readyz"), "the API")
-        yield Stack(engine, credentials, f"http://127.0.0.1:{flower_port}", environment["DATABASE_URL"])
+        yield Stack(engine, credentials, flower_url, environment["DATABASE_URL"])
 
 
 def _servers(stack: ExitStack, home: Path) -> dict[str, str]:

@@ -71,7 +71,7 @@ def _say_how_to_use(console: Console, home: Path, running: Stack, contacts: Path
     # Only on a terminal: in a file the key would stay.
     key = running.credentials.api_key if console.is_terminal else f"in {home / CREDENTIALS_FILE}"
     lines = (
-        f"API      {running.credentials.api_url}  (docs at /docs)",
+        f"Page     {running.credentials.api_url}/  (sign in with the API key; the API's docs are at /docs)",
         f"API key  {key}",
         f"Flower   {running.flower_url}",
         f"Logs     {running.engine.log_dir}",

@@ -75,7 +75,7 @@ class ContactReader:
 
     def __post_init__(self) -> None:
         check_columns(self.table, self.columns, self.preset)
-        self._names = _sent_names(self.columns)
+        self._names = sent_names(self.columns)
 
     @property
     def sent_columns(self) -> Mapping[int, str]:
@@ -161,8 +161,17 @@ def open_contacts(
     Messages have the name of the path, unless the file is `called` otherwise. Raises `UnusableFile`.
     """
     chosen = mapping or {}
+    return contacts_in(open_chosen(path, chosen, encoding, called=called), preset, chosen)
+
+
+def open_chosen(path: Path, chosen: Mapping[str, str], encoding: str | None, *, called: str | None = None) -> Table:
+    """The table of a file. A row with the headings that `chosen` names is its header. Raises `UnusableFile`."""
     known = frozenset(heading.strip() for heading in chosen.values())
-    table = open_table(path, encoding, known, called=called)
+    return open_table(path, encoding, known, called=called)
+
+
+def contacts_in(table: Table, preset: str, chosen: Mapping[str, str]) -> ContactReader:
+    """The contacts of a table. Raises `UnusableFile` if it has no columns for the preset."""
     return ContactReader(table, recognise(table.header, table.sample(), chosen), preset)
 
 
@@ -239,7 +248,7 @@ def key_of(fields: Mapping[str, str], preset: str) -> bytes:
     return blake2b(same.encode("utf-8", "replace"), digest_size=12).digest()
 
 
-def _sent_names(columns: Columns) -> dict[int, str]:
+def sent_names(columns: Columns) -> dict[int, str]:
     """The columns that are sent beside our fields, by index: each under a name of its own, as many as the API takes."""
     taken = set(FIELDS)
     names: dict[int, str] = {}

@@ -97,6 +97,13 @@ def count(session: Session, account_id: UUID) -> int:
     return session.scalar(select(func.count()).where(Suppression.account_id == account_id)) or 0
 
 
+def count_by_kind(session: Session, account_id: UUID) -> Mapping[str, int]:
+    """How many entries of each kind the list has."""
+    mine = select(Suppression.kind, func.count().label("entries")).where(Suppression.account_id == account_id)
+    rows = session.execute(mine.group_by(Suppression.kind).order_by(Suppression.kind))
+    return {row.kind: row.entries for row in rows}
+
+
 def among(session: Session, account_id: UUID, digests: Collection[bytes]) -> frozenset[bytes]:
     """Which of these hashes are on the list."""
     return _listed(session, account_id, digests) if digests and _has_list(session, account_id) else frozenset()

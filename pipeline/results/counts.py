@@ -1,8 +1,9 @@
 """Counts of a run's outcomes: delivered contacts, their sources, and the reasons of the others."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -20,6 +21,18 @@ FROM outcomes WHERE run_id = :run_id
 GROUP BY stage, status, reason, source, has_email
 """)
 
+
+BY_PROVIDER = text("""
+SELECT coalesce(evidence->>'provider', '') AS provider, status, count(*) AS contacts
+FROM outcomes WHERE run_id = :run_id AND stage = :judging AND email IS NOT NULL
+GROUP BY provider, status
+""")
+
+BY_TIME = text("""
+SELECT CAST(floor(extract(epoch FROM recorded_at - :since) / :seconds) AS integer) AS slot, count(*) AS contacts
+FROM outcomes WHERE run_id = :run_id AND recorded_at >= :since AND status <> 'skipped'
+GROUP BY slot
+""")
 
 GROUPS_OF_SOME = text("""
 SELECT o.stage, o.status, o.reason, o.source, o.email IS NOT NULL AS has_email, count(*) AS contacts
@@ -44,6 +57,21 @@ class OutcomeGroup:
 def count_outcomes(session: Session, run_id: UUID) -> list[OutcomeGroup]:
     """A run's outcomes, grouped."""
     return [OutcomeGroup(**row._asdict()) for row in session.execute(GROUPS, {"run_id": run_id})]
+
+
+def count_by_provider(session: Session, run: Run) -> Mapping[str, Mapping[str, int]]:
+    """The verdicts of a run's addresses by the provider of their mail host; `""` for those of nobody known."""
+    judging = address_stages(run.preset).judging
+    found: dict[str, dict[str, int]] = {}
+    for row in session.execute(BY_PROVIDER, {"run_id": run.id, "judging": judging}):
+        found.setdefault(row.provider, {})[row.status] = row.contacts
+    return found
+
+
+def count_by_time(session: Session, run_id: UUID, since: datetime, seconds: int) -> Mapping[int, int]:
+    """How many contacts a run's stages worked in each span of so many seconds since a time."""
+    rows = session.execute(BY_TIME, {"run_id": run_id, "since": since, "seconds": seconds})
+    return {row.slot: row.contacts for row in rows}
 
 
 def charged(session: Session, run: Run, counts: Delivered) -> Delivered:

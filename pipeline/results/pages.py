@@ -24,7 +24,9 @@ class Page:
     next: int | None
 
 
-def read_page(session: Session, run: Run, after: int, statuses: Sequence[str] | None, count: int) -> Page:
+def read_page(
+    session: Session, run: Run, after: int, statuses: Sequence[str] | None, count: int, *, reason: str | None = None
+) -> Page:
     """Read the results of contacts behind the row `after`, of those that a stage has worked.
 
     A page may have fewer than `count` rows, even none, although others follow. Raises `UnknownRun` for a run whose data
@@ -33,7 +35,7 @@ def read_page(session: Session, run: Run, after: int, statuses: Sequence[str] | 
     if run.retracted_at:
         raise UnknownRun("The data of this run has expired and was deleted: create a new run.")
     last = min(after + MOST_SEARCHED, run.contact_count - 1)
-    found = results_after(session, run.id, after, last, statuses, count, *address_stages(run.preset))
+    found = results_after(session, run.id, after, last, statuses, count, *address_stages(run.preset), reason=reason)
     searched = found[-1].input_row if len(found) == count else last
     return Page([row[:-1] for row in found], searched if searched < run.contact_count - 1 else None)
 

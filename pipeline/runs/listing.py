@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.orm import Session
 
 from models.run import Run
@@ -16,6 +16,14 @@ from pipeline.runs.progress import StageCount, percent
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+MOST_COUNTED = 10_000
+
+# The newest ones only, from the index that the list itself reads.
+COUNTS = text("""
+SELECT status, count(*) AS runs
+FROM (SELECT status FROM runs WHERE account_id = :account_id ORDER BY created_at DESC LIMIT :most) AS newest
+GROUP BY status
+""")
 
 
 class Place(NamedTuple):
@@ -67,6 +75,23 @@ def list_runs(
     if after:
         statement = statement.where(tuple_(Run.created_at, Run.id) < (after.created_at, after.run_id))
     runs = session.scalars(statement.order_by(Run.created_at.desc(), Run.id.desc()).limit(limit)).all()
+    return _with_percent(session, runs)
+
+
+def count_by_status(session: Session, account_id: UUID) -> Mapping[str, int]:
+    """How many of an account's newest `MOST_COUNTED` runs have each status."""
+    return dict.fromkeys(RunStatus, 0) | {
+        row.status: row.runs for row in session.execute(COUNTS, {"account_id": account_id, "most": MOST_COUNTED})
+    }
+
+
+def listed(session: Session, account_id: UUID, run_ids: Sequence[UUID]) -> Sequence[ListedRun]:
+    """Those of these runs that are the account's, as they are in the list."""
+    rows = session.scalars(select(Run).where(Run.id.in_(run_ids)).execution_options(populate_existing=True)).all()
+    return _with_percent(session, [run for run in rows if run.account_id == account_id])
+
+
+def _with_percent(session: Session, runs: Sequence[Run]) -> Sequence[ListedRun]:
     counts = _counts(session, [run.id for run in runs if run.status != RunStatus.COMPLETED])
     return [ListedRun(run, percent(run.status, counts.get(run.id, ()))) for run in runs]
 

@@ -27,7 +27,7 @@ FROM upload_rows WHERE upload_id = :upload_id AND is_first AND email = '' GROUP 
 """)
 
 FIRST_CONTACTS = text("""
-SELECT first_name, last_name, full_name, company, domain, email, extra
+SELECT row, first_name, last_name, full_name, company, domain, email, extra
 FROM upload_rows WHERE upload_id = :upload_id AND is_first ORDER BY row LIMIT :count
 """)
 

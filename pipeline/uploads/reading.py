@@ -18,8 +18,10 @@ from sqlalchemy.orm import Session
 from models.database import allow_time_for, copy_blocks, idle_transaction_allowed, stream_rows
 from models.upload import Upload
 from pipeline.errors import UnusableFile, UploadConflict
-from pipeline.files.contacts import ContactReader, open_contacts
+from pipeline.files.columns import recognise
+from pipeline.files.contacts import ContactReader, contacts_in, open_chosen
 from pipeline.files.source import BLOCK, GZIP, ZSTD
+from pipeline.files.table import Table
 from pipeline.uploads.receiving import find_upload, is_used, lock_upload
 from pipeline.uploads.rows import COLUMNS, Found, RowMaker, is_storable
 
@@ -103,10 +105,13 @@ def _check_readable_anew(session: Session, upload: Upload) -> None:
 
 
 def _read(session: Session, upload: Upload, limits: ReadingLimits, note_rows: Callable[[int], None]) -> None:
+    columns: list[list[str | None]] = []
     try:
         with _spooled(session, upload, limits.most_bytes) as path:
-            reader = open_contacts(path, upload.preset, upload.mapping, upload.encoding, called=upload.name)
-            _check_header(reader)
+            table = open_chosen(path, upload.mapping, upload.encoding, called=upload.name)
+            _check_header(table)
+            columns = _columns_of(table, upload.mapping)
+            reader = contacts_in(table, upload.preset, upload.mapping)
             maker = RowMaker(upload.id, reader, limits.most_rows, limits.knows_companies, note_rows)
             # A file may turn out to be unusable when half of its rows are written.
             with session.begin_nested(), _without_collecting():
@@ -114,7 +119,8 @@ def _read(session: Session, upload: Upload, limits: ReadingLimits, note_rows: Ca
                 if not maker.found.contacts:
                     raise UnusableFile(_why_no_contacts(reader, maker.found))
     except UnusableFile as refused:
-        upload.refusal, upload.recognised, upload.counts = str(refused), {}, {}
+        # Its columns are kept: whoever sees them can say which is which.
+        upload.refusal, upload.recognised, upload.counts = str(refused), {"columns": columns}, {}
         upload.contact_count, upload.extra_columns = 0, []
         return
     _note(upload, reader, maker.found)
@@ -132,11 +138,21 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _check_header(reader: ContactReader) -> None:
+def _check_header(table: Table) -> None:
     """Raise `UnusableFile` for a heading that can't be stored; NDJSON can have such."""
-    for number, heading in enumerate(reader.table.header, start=1):
+    for number, heading in enumerate(table.header, start=1):
         if "\0" in heading or not is_storable(heading):
             raise UnusableFile(f"The heading of column {number} has a character that is no text: rename the column.")
+
+
+def _columns_of(table: Table, chosen: Mapping[str, str]) -> list[list[str | None]]:
+    """The columns of a table, each with the field that it was recognised as."""
+    try:
+        found = recognise(table.header, table.sample(), chosen)
+    except UnusableFile:
+        found = recognise(table.header, table.sample())
+    fields = {index: name for name, index in found.fields.items()}
+    return [[heading, fields.get(index)] for index, heading in enumerate(table.header)]
 
 
 def _note(upload: Upload, reader: ContactReader, found: Found) -> None:

@@ -83,6 +83,12 @@ def uploads_of(session: Session, account_id: UUID, count: int) -> Sequence[Uploa
     return session.scalars(newest.options(defer(Upload.recognised))).all()
 
 
+def unused_uploads(session: Session, account_id: UUID, count: int) -> Sequence[Upload]:
+    """The uploads that no run uses, newest first, as `uploads_of`."""
+    newest = select(Upload).where(Upload.id.in_(_unused(account_id))).order_by(Upload.created_at.desc()).limit(count)
+    return session.scalars(newest.options(defer(Upload.recognised))).all()
+
+
 def lock_upload(session: Session, account_id: UUID, upload_id: UUID, *, skip_locked: bool = False) -> Upload:
     """Lock the upload's row until the transaction ends. Raises `UnknownUpload`.
 

@@ -23,6 +23,6 @@ def rejected_header(upload: Upload) -> list[str]:
     return [*OURS, *(heading for heading, _ in upload.recognised.get("columns", []))]
 
 
-def rejected_page(session: Session, upload_id: UUID, after: int) -> Sequence[Row[Any]]:
+def rejected_page(session: Session, upload_id: UUID, after: int, count: int = PAGE) -> Sequence[Row[Any]]:
     """The next rejected rows after a row. `line` is a whole row as CSV."""
-    return session.execute(REJECTED, {"upload_id": upload_id, "after": after, "count": PAGE}).all()
+    return session.execute(REJECTED, {"upload_id": upload_id, "after": after, "count": count}).all()

@@ -3,64 +3,33 @@
 import csv
 import hashlib
 import io
-import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
-import psutil
 import pytest
 from rich.console import Console
 
 from cli.client import ApiClient, Credentials
-from cli.local.ports import free_port
-from cli.local.processes import Engine, EngineProcess, api_command, running_engine
+from cli.local.processes import running_engine
 from cli.local.stack import Stack
 from cli.submission import Reading
 from cli.uploading import upload
 from models.database import Database
 from tests.factories import count
 from tests.faults.engine import wait_until
+from tests.integration.another_api import AnotherApi
 from tests.integration.conftest import Client
 
 ROWS = 60_000
 OF_ACCOUNT = "u.account_id = :id"
 
 
-class Api:
-    """An API process of its own, beside the one of the engine."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._port = engine, free_port(0)
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._process = self.start()
-
-    def start(self) -> EngineProcess:
-        self._process = self._engine.start("another-api", *api_command(self._port))
-        self._engine.wait_until(self._answers, "the API")
-        return self._process
-
-    def kill(self) -> None:
-        """Kill it and its worker processes, as when the machine is switched off."""
-        parent = psutil.Process(self._process.popen.pid)
-        for process in (*parent.children(recursive=True), parent):
-            process.send_signal(signal.SIGKILL)
-        self._process.popen.wait()
-        self._engine.processes.remove(self._process)
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/healthz", trust_env=False).is_success
-        except httpx.HTTPError:
-            return False
-
-
 @pytest.fixture
-def api(stack: Stack, tmp_path: Path) -> Iterator[Api]:
+def api(stack: Stack, tmp_path: Path) -> Iterator[AnotherApi]:
     with running_engine(stack.engine.environment, tmp_path / "logs") as engine:
-        yield Api(engine)
+        yield AnotherApi(engine)
 
 
 @pytest.fixture
@@ -99,7 +68,7 @@ def is_being_read(database: Database) -> bool:
 
 
 def test_it_goes_on_when_the_api_was_killed_while_the_file_arrived(
-    api: Api, client: Client, stack_database: Database, people_csv: Path
+    api: AnotherApi, client: Client, stack_database: Database, people_csv: Path
 ) -> None:
     uploading = Uploading(Credentials(api.url, client.account.api_key), people_csv)
     uploading.start()
@@ -116,7 +85,7 @@ def test_it_goes_on_when_the_api_was_killed_while_the_file_arrived(
 
 
 def test_it_is_read_again_when_the_api_was_killed_while_it_read(
-    api: Api, client: Client, stack_database: Database, people_csv: Path
+    api: AnotherApi, client: Client, stack_database: Database, people_csv: Path
 ) -> None:
     uploading = Uploading(Credentials(api.url, client.account.api_key), people_csv)
     uploading.start()
