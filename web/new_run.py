@@ -69,10 +69,8 @@ def begin(request: Request, member: SignedIn) -> Response:
     """Where a file is dropped."""
     settings = settings_of(request)
     with database_of(request).transaction() as session:
-        values = {
-            "frame": frame_of(session, member.account_id),
-            "waiting": _waiting(session, member.account_id),
-        }
+        frame = frame_of(session, member.account_id)
+        waiting = _waiting(session, member.account_id)
     return page(
         request,
         "new.html",
@@ -81,7 +79,8 @@ def begin(request: Request, member: SignedIn) -> Response:
         most_bytes=settings.max_upload_bytes,
         most_rows=settings.max_upload_rows,
         knows_companies=settings.companies_file is not None,
-        **values,
+        frame=frame,
+        waiting=waiting,
     )
 
 

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-P = ParamSpec("P")
+Args = TypeVarTuple("Args")
 T = TypeVar("T")
 
 
@@ -16,16 +16,16 @@ class Threads:
 
     def __init__(self, at_once: int) -> None:
         self._limiter = CapacityLimiter(at_once)
-        self._running: set[asyncio.Future[object]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
 
-    async def run(self, function: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
+    async def run(self, function: Callable[[*Args], T], *args: *Args) -> T:
         """Call a function in a thread. Cancelling this does not end the thread: nothing can."""
-        running = asyncio.ensure_future(run_sync(function, *args, limiter=self._limiter))
+        running = asyncio.create_task(run_sync(function, *args, limiter=self._limiter))
         self._running.add(running)
         running.add_done_callback(self._end)
         return await asyncio.shield(running)
 
-    def _end(self, done: "asyncio.Future[object]") -> None:
+    def _end(self, done: "asyncio.Task[Any]") -> None:
         self._running.discard(done)
         if not done.cancelled():
             done.exception()  # What its caller, if there is one, is told as well.
