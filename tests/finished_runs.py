@@ -59,7 +59,8 @@ DUE = (
     "UPDATE runs SET created_at = now() - interval '90 days' WHERE id IN "
     f"(SELECT id FROM runs WHERE finished_at IS NULL LIMIT {OVERDUE})",
     "UPDATE runs SET finished_at = now() - interval '45 days' WHERE id IN "
-    f"(SELECT id FROM runs WHERE finished_at IS NOT NULL AND expired_at IS NULL LIMIT {EXPIRED})",
+    f"(SELECT id FROM runs WHERE finished_at IS NOT NULL AND expired_at IS NULL AND delete_rows_at IS NULL "
+    f"AND export_retry_at IS NULL LIMIT {EXPIRED})",
     "UPDATE stored_files SET delete_after = now() - interval '1 minute' WHERE key IN "
     f"(SELECT key FROM stored_files LIMIT {LET_GO})",
 )

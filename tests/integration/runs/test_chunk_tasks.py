@@ -211,7 +211,7 @@ class BrokenByOne:
 def test_a_contact_that_breaks_the_stage_itself_is_isolated_and_gets_an_internal_error(
     process: Process, database: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = [replace(spec, stage=BrokenByOne()) if spec.name == LOOKUP else spec for spec in stages.STAGES]
+    broken = [replace(spec, load=BrokenByOne) if spec.name == LOOKUP else spec for spec in stages.STAGES]
     monkeypatch.setattr(stages, "STAGES", tuple(broken))
 
     chunk_tasks = 0
@@ -351,7 +351,7 @@ def test_outcomes_that_arrive_while_a_turn_begins_are_recorded_before_the_chunk_
     process: Process, database: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = EndsAtOnce()
-    changed = [replace(spec, stage=stage) if spec.name == LOOKUP else spec for spec in stages.STAGES]
+    changed = [replace(spec, load=lambda: stage) if spec.name == LOOKUP else spec for spec in stages.STAGES]
     monkeypatch.setattr(stages, "STAGES", tuple(changed))
     collect = ChunkAtWork.collect
 

@@ -83,7 +83,7 @@ def test_a_run_that_is_read_again_and_again_costs_no_statement(
         await live.states.read(owner.account_id, run_id)
         with statements(resources) as sent:
             for _ in range(100):
-                assert await live.accounts.of_key(owner.api_key) == (owner.account_id, "active")
+                assert await live.accounts.of_key(owner.api_key) == (owner.account_id, "active", False)
                 await live.states.read(owner.account_id, run_id)
         assert sent == []
 

@@ -16,6 +16,7 @@ from tests.unit.cli.scripted_api import RUN_ID, Answer, scripted_api, state
 
 NO_ANSWER = {
     "up", "demo", "completion", "migrate", "runs export", "account suspend", "account resume", "account keys revoke",
+    "account operator",
 }  # fmt: skip
 """Commands whose exit code says all."""
 CSV = {"suppressions list"}
@@ -61,19 +62,19 @@ QUEUED = Answer(202, json.dumps({"status": "running", "run_id": RUN_ID, "preview
 def test_a_program_that_submits_a_file_gets_the_runs_id(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    queued, told = answered(monkeypatch, capsys, ["submit", file, "--json"], QUEUED)
+    queued, notes = answered(monkeypatch, capsys, ["submit", file, "--json"], QUEUED)
 
     assert queued == {"run_id": RUN_ID, "contacts": 2}
-    assert "1 row is not usable" in told
+    assert "1 row is not usable" in notes
 
 
 def test_a_program_that_watches_what_it_submitted_gets_the_last_state(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    last, told = answered(monkeypatch, capsys, ["submit", file, "--watch", "--json"], QUEUED, state())
+    last, notes = answered(monkeypatch, capsys, ["submit", file, "--watch", "--json"], QUEUED, state())
 
     assert (last["run_id"], last["status"]) == (RUN_ID, "completed")
-    assert "2 contacts queued" in told
+    assert "2 contacts queued" in notes
 
 
 def test_a_dry_run_tells_a_program_how_the_file_is_read(

@@ -6,6 +6,7 @@ import json
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ def values_of(ids: Mapping[str, Any], edge: int) -> dict[str, list[Any]]:
         "kept": json.dumps([known | {"evidence": {}}]), "people": [b"0" * 32], "digests": [b"0" * 8],
         "numbers": [position], "tokens": [edge], "worked": [True], "worker": "worker-1@test/1", "seconds": 30.0,
         "patterns": ["first"], "confirmed": [edge], "refused": [edge],
-        "email_statuses": ["valid"], "preset": "full_pipeline", "runs": edge,
+        "email_statuses": ["valid"], "email_reason": "catch_all", "since": datetime.now(UTC),
+        "preset": "full_pipeline", "runs": edge,
         "tables": ["contacts"], "from_id": ids["run_id"], "beyond_id": ids["run_id"],
     }  # fmt: skip
     counts = {"first": [edge - 1, edge], "last": [edge], "after": [edge], "reach": [250, 2000, edge], "count": [edge]}
