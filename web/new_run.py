@@ -69,7 +69,7 @@ def begin(request: Request, member: SignedIn) -> Response:
     """Where a file is dropped."""
     settings = settings_of(request)
     with database_of(request).transaction() as session:
-        values = {
+        values: dict[str, Any] = {
             "frame": frame_of(session, member.account_id),
             "waiting": _waiting(session, member.account_id),
         }

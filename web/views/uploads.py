@@ -135,4 +135,4 @@ def _cell(row: Row[Any], name: str) -> str:
 
 def _rejected(session: Session, upload: Upload) -> Sequence[RejectedView]:
     rows = rejected_page(session, upload.id, -1, FIRST)
-    return [RejectedView(row, line.strip(), field or "", reason) for row, field, reason, line in rows]
+    return [RejectedView(each.row, each.line.strip(), each.field or "", each.reason) for each in rows]

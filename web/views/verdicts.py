@@ -1,6 +1,7 @@
 """Verdicts by mail provider: how many of each there are, and their shares as parts of a bar."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from web.views.results import VERDICTS
@@ -26,7 +27,8 @@ NAMES = {
 OTHERS = "Others"
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Part:
     """A verdict's part of the bar."""
 
     verdict: str
