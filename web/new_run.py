@@ -69,8 +69,10 @@ def begin(request: Request, member: SignedIn) -> Response:
     """Where a file is dropped."""
     settings = settings_of(request)
     with database_of(request).transaction() as session:
-        frame = frame_of(session, member.account_id)
-        waiting = _waiting(session, member.account_id)
+        values: dict[str, Any] = {
+            "frame": frame_of(session, member.account_id),
+            "waiting": _waiting(session, member.account_id),
+        }
     return page(
         request,
         "new.html",
@@ -79,8 +81,7 @@ def begin(request: Request, member: SignedIn) -> Response:
         most_bytes=settings.max_upload_bytes,
         most_rows=settings.max_upload_rows,
         knows_companies=settings.companies_file is not None,
-        frame=frame,
-        waiting=waiting,
+        **values,
     )
 
 

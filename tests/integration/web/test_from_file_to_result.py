@@ -43,7 +43,7 @@ def drop(page: Any, name: str, text: str) -> None:
 
 def choose(page: Any, column: str, field: str) -> None:
     """Say what a column becomes, and wait until the file was read like that."""
-    choice = page.get_by_label(f"{column} Becomes")
+    choice = page.get_by_role("combobox", name=f"{column} Becomes")
     with page.expect_response("**/new/*"):
         choice.select_option(field)
     page.locator("#recognised:not(.htmx-request)").wait_for()
@@ -145,7 +145,7 @@ def test_a_change_of_columns_keeps_the_keyboard_where_it_is(
     sign_in(page, client)
     page.goto("/new")
     drop(page, "fair.csv", table_of(population, 5))
-    page.get_by_label("Surname Becomes").focus()
+    page.get_by_role("combobox", name="Surname Becomes").focus()
     page.evaluate("window.isTheSame = true")
 
     choose(page, "Surname", "Company")

@@ -51,29 +51,6 @@ def test_runs_of_all_accounts_are_shown_and_not_their_contacts(
     assert operator.get(f"/runs/{waiting_run}").status_code == 404
 
 
-def test_who_holds_contacts_is_named_and_a_silent_worker_too(
-    operator: Visitor, waiting_run: str, stack_database: Database
-) -> None:
-    execute(
-        stack_database,
-        waiting_run,
-        "INSERT INTO run_chunks"
-        " (run_id, stage, number, first_position, last_position, status, worker, lease_expires_at)"
-        " VALUES (:id, 'email_lookup', 0, 0, 1, 'leased', 'worker-a', now() + interval '1 minute'),"
-        " (:id, 'email_lookup', 1, 2, 2, 'leased', 'worker-b', now() - interval '1 minute')",
-    )
-
-    page = operator.get("/operator").text
-    began = time.monotonic()
-    while "worker-b" not in page:
-        assert time.monotonic() - began < 10, "what was seen a second ago is shown to all who watch, and no longer"
-        page = operator.get("/operator").text
-
-    rows = {name: state for state, name in re.findall(r"</svg>(Working|Silent)</span>.*?title=\"([^\"]+)\"", page)}
-    assert (rows["worker-a"], rows["worker-b"]) == ("Working", "Silent")
-    assert 'data-label="Contacts">2</td>' in page
-
-
 def test_the_page_is_live_and_ends_with_the_role(operator: Visitor, stranger: Client, stack_database: Database) -> None:
     events = operator.live("/operator/live")
     first = {next(events).kind for _ in range(4)}
