@@ -83,7 +83,8 @@ def check(page: Any, name: str) -> None:
             page.set_viewport_size({"width": width, "height": 900})
             draw(page, name, scheme)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width}"
-            assert violations(page) == [], f"{name}, {scheme}, {width}"
+            found = violations(page)
+            assert not found, f"{name}, {scheme}, {width}: {found}"
 
 
 def execute(database: Database, run_id: str, *statements: str) -> None:
