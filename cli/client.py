@@ -225,6 +225,11 @@ class ApiClient:
         headers = {**TUS, "Upload-Length": str(size)}
         return str(self._object("POST", UPLOADS, "upload_id", params=parameters, headers=headers)["upload_id"])
 
+    def takes_companies(self, preset: str) -> bool:
+        """Whether a contact may have a company instead of a domain. Raises `ApiError`."""
+        presets = self._object("GET", "/api/v1/growth/presets", "presets")["presets"]
+        return any("company" in needs for each in presets if each["name"] == preset for needs in each["needs"])
+
     def uploads(self) -> list[dict[str, Any]]:
         """Return the uploads of the account, newest first. Raises `ApiError`."""
         found: list[dict[str, Any]] = self._object("GET", UPLOADS, "uploads")["uploads"]

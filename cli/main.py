@@ -5,6 +5,8 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -124,11 +126,14 @@ def submit(
     CSV of any kind, NDJSON, XLSX, Parquet. Rows that can't be used go into a file of their own and cost nothing.
     """
     from cli.submission import (
+        HoldsMore,
         Reading,
+        check_dry_run,
         collect,
         dry_run_of,
         open_submission,
         parse_mapping,
+        read_to_the_end,
         rejects_beside,
         say_counts,
         say_dry_run,
@@ -141,22 +146,35 @@ def submit(
     aside = None if strict else rejected or rejects_beside(contacts)
     # With a key, repeating the request after a lost response returns the same run.
     key = str(uuid4()) if idempotency_key is None else idempotency_key
-    if is_large(contacts) and not dry_run:
+
+    def submit_large() -> None:
         queued = _submit_large(contacts, reading, aside, home, preview_rows, key)
         _follow(queued, home, watching=watching, as_json=as_json)
+
+    if is_large(contacts) and not dry_run:
+        submit_large()
         return
     reader = open_submission(contacts, reading)
     say_how_it_is_read(reader)
     if dry_run:
-        for _ in reader.place():
-            pass
+        found = read_to_the_end(reader)
         say_counts(reader, None)
         if as_json:
             write_json(dry_run_of(reader))
         else:
-            say_dry_run(reader)
+            say_dry_run(reader, found)
+        check_dry_run(reader, strict=strict)
         return
-    to_send = collect(reader, aside)
+    if "company" in reader.columns.fields:
+        reader.knows_companies = _takes_companies(home, preset)
+        reading = replace(reading, knows_companies=reader.knows_companies)
+    try:
+        # A pipe can't be read again, which an upload would have to.
+        to_send = collect(reader, aside, all_of_them=not contacts.is_file())
+    except HoldsMore:
+        say("It holds more than one request takes: it is uploaded.", to=errors)
+        submit_large()
+        return
     say_counts(reader, aside)
     again = f"The same command with `--idempotency-key {key}` gives this run, if it was created."
 
@@ -345,6 +363,13 @@ class _Queued(NamedTuple):
 
     run_id: str
     contacts: int
+
+
+def _takes_companies(home: Path, preset: str) -> bool:
+    """Whether the engine takes contacts with a company alone. One that does not say so decides when it gets them."""
+    with suppress(ApiError), ApiClient(find_credentials(home)) as client:
+        return client.takes_companies(preset)
+    return True
 
 
 def _submit_large(

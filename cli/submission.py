@@ -20,6 +20,15 @@ EXPLAINED = 20
 """How many rejected rows are explained on the screen; all are in the file of rejected rows."""
 
 
+MOST_CONTACTS, MOST_CHARACTERS = 100_000, 16_000_000
+"""What is sent in one request. A file that holds more is uploaded: few bytes can hold many short addresses, and unpack
+to many."""
+
+
+class HoldsMore(Exception):
+    """Raised when a file turns out to hold more than one request takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How a contacts file is to be read, as the user says."""
@@ -27,6 +36,7 @@ class Reading:
     preset: str = "full_pipeline"
     mapping: Mapping[str, str] = field(default_factory=dict)
     encoding: str | None = None
+    knows_companies: bool = True
 
 
 def parse_mapping(options: Sequence[str]) -> dict[str, str]:
@@ -42,21 +52,28 @@ def parse_mapping(options: Sequence[str]) -> dict[str, str]:
 
 def open_submission(path: Path, reading: Reading) -> ContactReader:
     """Find out how to read a contacts file. Raises `UnusableFile`."""
-    return open_contacts(path, reading.preset, reading.mapping, reading.encoding)
+    reader = open_contacts(path, reading.preset, reading.mapping, reading.encoding)
+    reader.knows_companies = reading.knows_companies
+    return reader
 
 
-def collect(reader: ContactReader, rejects: Path | None) -> list[Contact]:
+def collect(reader: ContactReader, rejects: Path | None, *, all_of_them: bool = True) -> list[Contact]:
     """Return the different contacts, and write the rejected rows to a file of their own, if any.
 
-    Without such a file (`--strict`), or if no row can be used, the whole file is refused. Raises `UnusableFile`.
+    Without such a file (`--strict`), or if no row can be used, the whole file is refused. Raises `UnusableFile`, and
+    `HoldsMore`, unless `all_of_them` are wanted, if there is more than one request takes; then nothing is written.
     """
     contacts: list[Contact] = []
     explained: list[str] = []
+    characters = 0
     with ExitStack() as stack:
         write = None
         for placed in reader.place():
             if placed.is_new:
                 contacts.append(reader.contact(placed.row))
+                characters += sum(map(len, placed.row.cells))
+                if not all_of_them and (len(contacts) > MOST_CONTACTS or characters > MOST_CHARACTERS):
+                    raise HoldsMore
             if placed.rejected is None:
                 continue
             if len(explained) < EXPLAINED:
@@ -95,7 +112,32 @@ def say_counts(reader: ContactReader, rejects: Path | None) -> None:
         say(f"{rows_are(counts.rejected)} not usable and {verb} nothing{where}.", style="yellow", to=errors)
 
 
-def say_dry_run(reader: ContactReader) -> None:
+@dataclass(slots=True)
+class DryRun:
+    """What is found in a file besides the reader's counts."""
+
+    first_rejected: dict[tuple[str, str], int] = field(default_factory=dict)
+    """The first row that was rejected for each field and reason."""
+    without_domain: int = 0
+    """Contacts with nothing but a company."""
+
+
+def read_to_the_end(reader: ContactReader) -> DryRun:
+    """Read all rows, and send nothing."""
+    found = DryRun()
+    for placed in reader.place():
+        if placed.rejected:
+            found.first_rejected.setdefault(placed.rejected, placed.row.number)
+        elif placed.is_new:
+            found.without_domain += not {"domain", "email"} & _filled(reader.contact(placed.row))
+    return found
+
+
+def _filled(contact: Contact) -> set[str]:
+    return {name for name in FIELDS if contact.get(name)}
+
+
+def say_dry_run(reader: ContactReader, found: DryRun) -> None:
     """Print on stdout what would be sent."""
     described = dict(reader.columns.described())
     for name in FIELDS:
@@ -105,8 +147,22 @@ def say_dry_run(reader: ContactReader) -> None:
     say(f"{'as they are':<11} {', '.join(others) or '(no other columns)'}")
     counts = reader.counts
     say(f"{counts.contacts} contacts would be sent, from {counts.rows} rows; nothing was sent.")
-    for (name, reason), times in counts.fields_at_fault.most_common(EXPLAINED):
-        say(f"{rows_are(times)} not usable: {name}: {reason}.")
+    if found.without_domain:
+        say(
+            f"{found.without_domain} of them have a company and no domain: they are sent if the engine knows companies."
+        )
+    for at_fault, times in counts.fields_at_fault.most_common(EXPLAINED):
+        first = f"{'row' if times == 1 else 'the first is row'} {found.first_rejected[at_fault]}"
+        say(f"{rows_are(times)} not usable, {first}: {at_fault[0]}: {at_fault[1]}.")
+
+
+def check_dry_run(reader: ContactReader, *, strict: bool) -> None:
+    """Raise `UnusableFile` if the file, which was read to its end, would be refused."""
+    name, counts = reader.table.name, reader.counts
+    if strict and counts.rejected:
+        raise UnusableFile(f"{name} would be refused: with --strict, each of its rows must be usable.")
+    if not counts.contacts:
+        raise UnusableFile(f"{name} would be refused: it has no row that can be used.")
 
 
 def dry_run_of(reader: ContactReader) -> dict[str, Any]:

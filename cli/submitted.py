@@ -31,6 +31,7 @@ class Submitted:
     preset: str
     mapping: Mapping[str, str]
     encoding: str | None
+    knows_companies: bool = True
 
     def check(self) -> None:
         """Check that the file is still there, as it was sent. Raises `UnusableFile`."""
@@ -43,7 +44,8 @@ def remember(home: Path, run_id: str, path: Path, reading: Reading) -> None:
     """Remember the file of a run, if it can be read again. Without that, exports are as the API writes them."""
     if not path.is_file():
         return
-    submitted = Submitted(str(path.resolve()), _digest(path), reading.preset, dict(reading.mapping), reading.encoding)
+    mapping, knows = dict(reading.mapping), reading.knows_companies
+    submitted = Submitted(str(path.resolve()), _digest(path), reading.preset, mapping, reading.encoding, knows)
     with suppress(OSError, Unwritable):
         (home / FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
         with whole_file(_place(home, run_id), mode=0o600) as file:
@@ -63,7 +65,7 @@ def save_own_rows(client: ApiClient, run_id: str, handle: Mapping[str, Any], sub
     Raises `ApiError`, `Unwritable`, and `UnusableFile` if the file does not fit the run; nothing is written then.
     """
     submitted.check()
-    reading = Reading(submitted.preset, submitted.mapping, submitted.encoding)
+    reading = Reading(submitted.preset, submitted.mapping, submitted.encoding, submitted.knows_companies)
     reader = open_submission(Path(submitted.path), reading)
     written = 0
 

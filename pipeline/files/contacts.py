@@ -18,6 +18,14 @@ from pipeline.files.table import Table, open_table
 from pipeline.lookup.names.same_person import domain_in, same_contact
 
 NAMES = ("first_name", "last_name", "full_name")
+ALSO_CALLED = {
+    "first_name": ("first name", "given name"),
+    "last_name": ("last name", "surname", "family name"),
+    "full_name": ("full name", "name"),
+    "domain": ("domain", "website", "web address", "company url"),
+    "email": ("email", "email address"),
+}
+"""With headings that are nearly these, the user probably means these fields."""
 MOST_CHARS = {"domain": ADDRESS, "email": ADDRESS}
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _INVISIBLE = "\u200b\ufeff\u2060"
@@ -68,6 +76,8 @@ class ContactReader:
     table: Table
     columns: Columns
     preset: str
+    knows_companies: bool = True
+    """Whether a company will do where there is no domain: where that is not known, whoever gets the contact decides."""
     counts: Counts = field(default_factory=Counts)
     _names: dict[int, str] = field(init=False, repr=False)
     _read: tuple[Row, Contact] | None = field(default=None, init=False, repr=False)
@@ -135,7 +145,7 @@ class ContactReader:
         return self._read[1]
 
     def _rejected(self, row: Row, fields: Contact) -> Rejected | None:
-        return next(_faults(fields, self.preset), None) or self._oversized(row)
+        return next(_faults(fields, self.preset, knows_companies=self.knows_companies), None) or self._oversized(row)
 
     def _oversized(self, row: Row) -> Rejected | None:
         cells = [(index, row.cells[index]) for index in self._names]
@@ -182,16 +192,17 @@ def check_columns(table: Table, columns: Columns, preset: str) -> None:
     if "email" in fields or (preset == "full_pipeline" and named and {"domain", "company"} & fields):
         return
     if preset != "full_pipeline":
-        needed, words = "an email column", ["email"]
+        needed, wanted = "an email column", ["email"]
     else:
         needed = "first_name and last_name (or full_name) with domain, or email"
-        words = ["domain", "email", *NAMES]
-    missing = [word for word in words if word not in fields]
+        wanted = [*(() if {"domain", "company"} & fields else ("domain",)), *(() if named else NAMES), "email"]
+    missing = [name for name in wanted if name not in fields]
+    to_say = [f"--map {name}=COLUMN" for name in missing if name in ("first_name", "last_name", "domain")]
     sentences = [
         f"{table.name} has no usable columns: it needs {needed}.",
         *columns.notices,
-        nearest(table.header, missing),
-        f"Say which is which, such as --map {missing[0]}=COLUMN.",
+        nearest(table.header, [words for name in missing for words in ALSO_CALLED[name]]),
+        f"Say which is which, such as {' '.join(to_say) or '--map email=COLUMN'}.",
     ]
     raise UnusableFile(" ".join(sentences))
 
@@ -213,7 +224,7 @@ def clean(name: str, cell: str) -> str:
     return text
 
 
-def _faults(fields: Mapping[str, str], preset: str) -> Iterator[Rejected]:
+def _faults(fields: Mapping[str, str], preset: str, *, knows_companies: bool) -> Iterator[Rejected]:
     for name, value in fields.items():
         most = MOST_CHARS.get(name, NAME).most
         if len(value) > most:
@@ -225,16 +236,15 @@ def _faults(fields: Mapping[str, str], preset: str) -> Iterator[Rejected]:
     if preset != "full_pipeline":
         yield Rejected("email", "it is missing: this preset verifies addresses that you bring")
         return
-    yield from _faults_of_company(fields)
+    yield from _faults_of_company(fields, knows_companies=knows_companies)
     if not fields.get("full_name"):
         for name in ("first_name", "last_name"):
             if not fields.get(name):
                 yield Rejected(name, "it is missing: give it, or full_name")
 
 
-def _faults_of_company(fields: Mapping[str, str]) -> Iterator[Rejected]:
-    if fields.get("company"):
-        # Only the API knows whether the engine has a list of companies.
+def _faults_of_company(fields: Mapping[str, str], *, knows_companies: bool) -> Iterator[Rejected]:
+    if fields.get("company") and knows_companies:
         return
     if not fields.get("domain"):
         yield Rejected("domain", "it is missing: give the company's domain, or an email")

@@ -223,3 +223,24 @@ def test_cancel_retry_and_the_timeline_work_from_the_command_line(
     assert "completed, 100%" in retried.stdout
     for kind in ("created", "cancelled", "retried"):
         assert kind in timeline.stdout
+
+
+def test_rows_that_the_engine_can_not_look_up_cost_the_others_nothing(
+    growth: Growth, population: Population, tmp_path: Path
+) -> None:
+    """As in an export of LinkedIn, where few have an address and all have a company."""
+    ada = population.hundred[0]
+    (tmp_path / "people.csv").write_text(
+        f"First Name,Last Name,Company,Website\n{ada.first_name},{ada.last_name},Acme,{ada.domain}\nBo,Ex,Birch,\n"
+    )
+
+    done = growth("submit", "people.csv", "--watch")
+
+    assert done.returncode == 0, done.stderr
+    assert "1 contacts queued" in done.stdout
+    assert "1 row is not usable and costs nothing" in done.stderr
+    exported = growth("export", run_id_of(done.stdout), "--output", "out.csv")
+    assert exported.returncode == 0, exported.stderr
+    rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert rows[1].split(",")[4] == ada.email
+    assert rows[2].startswith("Bo,Ex,Birch,,,rejected,")

@@ -123,8 +123,12 @@ def test_the_preset_that_verifies_needs_an_email_in_each_row(tmp_path: Path) -> 
     ("data", "sentence"),
     [
         ("name,city\nAda,Berlin\n", "no usable columns: it needs first_name and last_name"),
-        ("Name,Town\nAda,Berlin\n", "or email. Nearest: Name. All columns: Name, Town."),
-        ("Full Name,Web adress\nAda,\n", "Nearest: "),
+        (
+            "Name,Town\nAda,Berlin\n",
+            "or email. Its columns: Name, Town. Say which is which, such as --map domain=COLUMN.",
+        ),
+        ("Full Name,Web adress\nAda,\n", "or email. Nearest: Web adress. All columns: Full Name, Web adress."),
+        ("Colour,Town\nred,Bonn\n", "--map domain=COLUMN --map first_name=COLUMN --map last_name=COLUMN."),
         ("", "is empty"),
         (b"\x00\x01\x02\x00", "is not a text file"),
     ],

@@ -14,6 +14,17 @@ from tests.unit.files.hostile import PARTLY_READ, REFUSED
 MOST_MB = 350
 """What a process has at most that reads them all, one after the other. With its libraries alone it has 100."""
 
+COMMAND = """
+import sys
+from cli.main import main
+from tests.unit.files.reading_process import peak_mb
+try:
+    main()
+finally:
+    print(f"peak {peak_mb():.0f} MB", file=sys.stderr)
+"""
+"""`growth`, which says in the end how much memory it took."""
+
 Read = dict[str, dict[str, Any]]
 
 
@@ -54,3 +65,25 @@ def test_memory_stays_flat_whatever_is_read(read: Read) -> None:
     assert max(each["peak_mb"] for each in read.values()) < MOST_MB, {
         name: each["peak_mb"] for name, each in read.items()
     }
+
+
+@pytest.mark.proof
+def test_the_command_refuses_the_same_files_and_stays_as_small(tmp_path: Path) -> None:
+    for make in (*REFUSED, *PARTLY_READ):
+        make(tmp_path / "file")
+
+        done = subprocess.run(
+            [sys.executable, "-c", COMMAND, "submit", "file", "--dry-run", "--home", "home"],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(Path(hostile.__file__).parents[3])},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        contacts, _ = PARTLY_READ.get(make, (0, ""))
+        said = REFUSED.get(make) or f"{contacts} contacts would be sent"
+        assert said in done.stdout + done.stderr, make.__name__
+        assert done.returncode == (0 if contacts else 1), make.__name__
+        assert int(done.stderr.split("peak ")[1].split()[0]) < MOST_MB, make.__name__

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from models.database import Database
 from tests.unit.files import hostile
 from tests.unit.uploads.uploading import rows, temporary_files
@@ -29,6 +31,7 @@ PARTLY_READ = {**hostile.PARTLY_READ}
 del PARTLY_READ[hostile.parquet_that_repeats_10_mb]  # All of its rows are rejected: it is refused.
 
 
+@pytest.mark.proof
 def test_hostile_files_are_refused_or_cost_a_row_in_bounded_memory(
     database: Database, database_url: str, owner: UUID, tmp_path: Path
 ) -> None:
