@@ -19,7 +19,7 @@ from models.database import allow_time_for, copy_blocks, idle_transaction_allowe
 from models.upload import Upload
 from pipeline.errors import UnusableFile, UploadConflict
 from pipeline.files.contacts import ContactReader, open_contacts
-from pipeline.files.source import BLOCK, GZIP, ZSTD
+from pipeline.files.source import BLOCK, GZIP, MOST_MEMORY, ZSTD
 from pipeline.uploads.receiving import find_upload, is_used, lock_upload
 from pipeline.uploads.rows import COLUMNS, Found, RowMaker, is_storable
 
@@ -43,11 +43,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class ReadingLimits:
-    """The most rows of a file, and the most bytes once it is unpacked; whether a contact may have a company alone."""
+    """The most rows of a file, and the most bytes once it is unpacked; whether a contact may have a company alone.
+
+    A workbook may take `most_memory` bytes of memory.
+    """
 
     most_rows: int
     most_bytes: int
     knows_companies: bool
+    most_memory: int = MOST_MEMORY
 
 
 def read_upload(
@@ -105,7 +109,14 @@ def _check_readable_anew(session: Session, upload: Upload) -> None:
 def _read(session: Session, upload: Upload, limits: ReadingLimits, note_rows: Callable[[int], None]) -> None:
     try:
         with _spooled(session, upload, limits.most_bytes) as path:
-            reader = open_contacts(path, upload.preset, upload.mapping, upload.encoding, called=upload.name)
+            reader = open_contacts(
+                path,
+                upload.preset,
+                upload.mapping,
+                upload.encoding,
+                called=upload.name,
+                most_memory=limits.most_memory,
+            )
             _check_header(reader)
             maker = RowMaker(upload.id, reader, limits.most_rows, limits.knows_companies, note_rows)
             # A file may turn out to be unusable when half of its rows are written.
