@@ -21,7 +21,7 @@ MOST_UNPACKED = 8 << 30
 MOST_TIMES, HARMLESS = 200, 64 << 20
 """How many times its size a file may unpack to beyond so many bytes. Lists of people shrink to a tenth."""
 MOST_MEMORY = 500_000_000
-"""Bytes that a workbook may take while it is read, unless a setting says more: some 350,000 rows of ten columns."""
+"""Bytes that a workbook may take while it is read, unless a setting says more: some 450,000 rows of ten columns."""
 GZIP, ZSTD, ZIP, OLE, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"PAR1"
 
 
