@@ -184,10 +184,10 @@ def _read(name: str, path: Path, table: Table) -> Iterator[tuple[str, Mapping[st
         report(f"{name}, {reader}: {found}")
         yield reader, found
     if name in ("csv", "excel", "xlsx") and shutil.which(SOFFICE):
-        found = _opened_by_libreoffice(name, path)
-        table.add(name, "LibreOffice: s", [found["seconds"]])
-        report(f"{name}, LibreOffice: {found}")
-        yield "LibreOffice", found
+        opened = _opened_by_libreoffice(name, path)
+        table.add(name, "LibreOffice: s", [opened["seconds"]])
+        report(f"{name}, LibreOffice: {opened}")
+        yield "LibreOffice", opened
 
 
 def _opened_by_libreoffice(name: str, path: Path) -> Mapping[str, Any]:
