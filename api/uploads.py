@@ -341,7 +341,12 @@ def _read_here(
     resources: Resources, _body: bytes, account_id: UUID, upload_id: UUID, anew: Reading | None = None
 ) -> None:
     settings = resources.settings
-    limits = ReadingLimits(settings.max_upload_rows, settings.max_upload_bytes, settings.companies_file is not None)
+    limits = ReadingLimits(
+        settings.max_upload_rows,
+        settings.max_upload_bytes,
+        settings.companies_file is not None,
+        settings.max_workbook_mb * 1_000_000,
+    )
     try:
         with resources.database.transaction() as session:
             read_upload(session, account_id, upload_id, limits, anew, ReadingProgress(resources.redis, upload_id).note)

@@ -38,6 +38,7 @@ BENCHMARKS = {
     "uploads": Options(None, ()),
     "large": Options(None, ()),
     "scale": Options(None, ()),
+    "readers": Options(None, ()),
 }
 
 

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.contenders.processes import peaks_mb
+from bench.contenders.processes import Peaks
 from bench.reporting.results import publish
 from bench.reporting.turns import Table
 from cli.accounts import create_account
@@ -67,12 +67,15 @@ def main() -> None:
         write_contacts_csv(people, contacts)
         _write_addresses(addresses, [d.name for d in domains if d.behaviour in WITHOUT_MAIL_SERVER], options.verify)
         figures: dict[str, Any] = {"contacts": options.contacts, "verify": options.verify}
+        peaks = Peaks(stack.engine)
         if options.contacts:
             figures |= _cancelled_and_retried(stack, contacts, options.cancel_at)
+            peaks.look()
         if options.verify:
             figures |= _completed(stack, addresses)
         table = _table(figures)
-        figures["peak_mb"] = peaks_mb(stack.engine)
+        peaks.look()
+        figures["peak_mb"] = peaks.megabytes
         for process, megabytes in figures["peak_mb"].items():
             table.add(process, "peak: MB", [megabytes])
     publish("large", "Large runs, by the growth command", table, figures, vars(options))

@@ -25,6 +25,7 @@ from cli.submission import Reading
 from cli.uploading import upload
 from models.database import open_database
 from models.migrate import migrate
+from sandbox.names import draw_name
 
 CREDITS = 2_000_000_000
 HEADER = "First Name,Last Name,Company,Website,Title,City,CRM ID"
@@ -70,7 +71,7 @@ def _write(path: Path, rows: int, seed: int) -> None:
         file.write(HEADER + "\n")
         for n in range(rows):
             company = n % 100_000
-            name = f"Given{chosen.randrange(2_000)},Family{chosen.randrange(20_000)}"
+            name = ",".join(draw_name(chosen))
             file.write(f"{name},Company {company} Ltd,company{company}.test,Head of Sales,Berlin,{n:010d}\n")
 
 

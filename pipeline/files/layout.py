@@ -80,9 +80,19 @@ def _preamble(header: int, first: int, name: str) -> tuple[str, ...]:
 
 def table_rows(rows: Iterable[Row], layout: Layout) -> Iterator[Row]:
     """Yield the rows below the header, each as long as the header unless it has a problem; notes below are marked."""
-    behind = (row for row in rows if row.number > layout.header_row)
-    fitted = (_fitted(row, layout) for row in behind)
+    fitted = _below_header(rows, layout)
     return fitted if layout.width < 2 else _footer_marked(fitted)
+
+
+def _below_header(rows: Iterable[Row], layout: Layout) -> Iterator[Row]:
+    """Yield the rows below the header, fitted to it. Nearly all are as they should be: these take no more calls."""
+    header_row, width, title = layout.header_row, layout.width, layout.header[0] if layout.header else ""
+    for row in rows:
+        number, cells, problem, _ = row
+        if number <= header_row:
+            continue
+        is_usual = cells and len(cells) == width and not problem and cells[0].strip(_AROUND) != title
+        yield row if is_usual else _fitted(row, layout)
 
 
 def _fitted(row: Row, layout: Layout) -> Row:
@@ -111,7 +121,10 @@ def _footer_marked(rows: Iterable[Row]) -> Iterator[Row]:
     """Notes are rows of one cell behind a blank row, to the end of the file."""
     held: list[Row] = []
     for row in rows:
-        if row.is_blank and all(each.is_blank for each in held):
+        if not held and row.cells and row.cells[0].strip():
+            # Nearly all rows.
+            yield row
+        elif row.is_blank and all(each.is_blank for each in held):
             yield from held
             held = [row]
         elif held and len(held) < MOST_FOOTER and (row.is_blank or _is_note(row)):

@@ -20,6 +20,8 @@ MOST_UNPACKED = 8 << 30
 """Bytes that a compressed file may hold: more than a million rows need, and less than fills a disk for nothing."""
 MOST_TIMES, HARMLESS = 200, 64 << 20
 """How many times its size a file may unpack to beyond so many bytes. Lists of people shrink to a tenth."""
+MOST_MEMORY = 500_000_000
+"""Bytes that a workbook may take while it is read, unless a setting says more: some 450,000 rows of ten columns."""
 GZIP, ZSTD, ZIP, OLE, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"PAR1"
 
 
@@ -33,12 +35,16 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that can be opened again and again. `name` is how messages call it."""
+    """A file that can be opened again and again. `name` is how messages call it.
+
+    `most_memory` is how many bytes of memory a format may take that does not stream.
+    """
 
     path: Path
     name: str
     spool: "tempfile._TemporaryFileWrapper[bytes] | None" = None
     """The temporary file at `path` that keeps what came out of a pipe, as long as this object lives."""
+    most_memory: int = MOST_MEMORY
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -74,13 +80,13 @@ def damaged(name: str) -> UnusableFile:
     return UnusableFile(f"{name} is damaged or cut off: copy or download it again.")
 
 
-def open_source(path: Path, name: str | None = None) -> Source:
+def open_source(path: Path, name: str | None = None, most_memory: int = MOST_MEMORY) -> Source:
     """Open a file, or keep what comes from a pipe in a temporary one. Raises `UnusableFile`.
 
     `name` is how messages call it, unless that is the name of the path.
     """
     if not _is_pipe(path):
-        return Source(path, name or path.name)
+        return Source(path, name or path.name, most_memory=most_memory)
     try:
         spool = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it lives as long as the source
         with path.open("rb") as pipe:
@@ -88,7 +94,7 @@ def open_source(path: Path, name: str | None = None) -> Source:
         spool.flush()
     except OSError as error:
         raise UnusableFile(f"{path} can't be read: {error.strerror}.") from error
-    return Source(Path(spool.name), name or path.name, spool)
+    return Source(Path(spool.name), name or path.name, spool, most_memory)
 
 
 def _is_pipe(path: Path) -> bool:

@@ -15,7 +15,7 @@ from pipeline.files.encoding import Encoding, find_encoding, named_encoding
 from pipeline.files.layout import Layout, find_layout, table_rows
 from pipeline.files.ndjson import is_ndjson
 from pipeline.files.rows import Dialect, Row, read_rows
-from pipeline.files.source import Kind, Source, open_source
+from pipeline.files.source import MOST_MEMORY, Kind, Source, open_source
 
 MAX_COLUMNS = 1_000
 SAMPLE_OF_CELLS = 200
@@ -73,13 +73,18 @@ class RawRows:
 
 
 def open_table(
-    path: Path, encoding: str | None = None, known: frozenset[str] = frozenset(), *, called: str | None = None
+    path: Path,
+    encoding: str | None = None,
+    known: frozenset[str] = frozenset(),
+    *,
+    called: str | None = None,
+    most_memory: int = MOST_MEMORY,
 ) -> Table:
     """Find out how to read a file. `encoding` and the headings in `known` are the user's word.
 
     Messages have the name of the path, unless the file is `called` otherwise. Raises `UnusableFile`.
     """
-    raw = open_rows(path, encoding, called=called)
+    raw = open_rows(path, encoding, called=called, most_memory=most_memory)
     name = raw.source.name
     layout = raw.layout(known)
     if layout is None:
@@ -98,9 +103,11 @@ def open_table(
     )
 
 
-def open_rows(path: Path, encoding: str | None = None, *, called: str | None = None) -> RawRows:
+def open_rows(
+    path: Path, encoding: str | None = None, *, called: str | None = None, most_memory: int = MOST_MEMORY
+) -> RawRows:
     """Find out how to read a file, not what its columns are. Raises `UnusableFile`."""
-    source = open_source(path, called)
+    source = open_source(path, called, most_memory)
     return _READERS[source.kind()](source, encoding)
 
 
@@ -154,7 +161,7 @@ def _workbook(source: Source, _encoding: str | None) -> RawRows:
     # It is slow to load, and only workbooks need it.
     from pipeline.files.workbook import open_sheet, read_sheet
 
-    sheet = open_sheet(source.plain_path(), source.name)
+    sheet = open_sheet(source.plain_path(), source.name, source.most_memory)
     return RawRows(source, lambda: read_sheet(sheet), "Excel", _notices(sheet.notice))
 
 

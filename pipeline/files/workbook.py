@@ -33,9 +33,9 @@ class Sheet(NamedTuple):
     notice: str
 
 
-def open_sheet(path: Path, name: str) -> Sheet:
-    """Open the sheet that is read. Raises `UnusableFile`."""
-    check_size(path, name)
+def open_sheet(path: Path, name: str, most_memory: int) -> Sheet:
+    """Open the sheet that is read, unless it takes more bytes of memory. Raises `UnusableFile`."""
+    check_size(path, name, most_memory)
     try:
         workbook = CalamineWorkbook.from_path(path)
         return _chosen(workbook, name)

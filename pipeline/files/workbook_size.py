@@ -20,6 +20,11 @@ MOST_UNPACKED = 1 << 30
 MOST_CELLS = 25_000_000
 MOST_TEXT = 1 << 30
 """Bytes of text in all cells of a sheet together."""
+AROUND_A_CELL = 45
+"""Bytes of XML around a text that stands in its cell."""
+OF_A_PLACE, OF_A_CELL = 32, 64
+"""Bytes of memory that each place of the block takes, and each cell that is written in the file, beside its text: of
+700,000 cells it was 70 MB, text included."""
 BLOCK = 1 << 20
 _LONGEST_TAG = 300
 MOST_OF_BINARY = 100 << 20
@@ -37,13 +42,13 @@ _ODS_TAG = re.compile(rb"<table:(table-row|(?:covered-)?table-cell|table)(?=[\s/
 _REPEATED = re.compile(rb'number-(?:rows|columns)-repeated="(\d{1,9})"')
 
 
-def check_size(path: Path, name: str) -> None:
+def check_size(path: Path, name: str, most_memory: int) -> None:
     """Refuse a workbook that is too large, or no archive that can be read. Raises `UnusableFile`."""
     if not zipfile.is_zipfile(path):
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            _check(_Archive(archive, name))
+            _check(_Archive(archive, name, most_memory))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise damaged(name) from error
 
@@ -52,6 +57,7 @@ def check_size(path: Path, name: str) -> None:
 class _Archive:
     archive: zipfile.ZipFile
     name: str
+    most_memory: int
 
     def parts(self) -> list[str]:
         """The parts that a workbook's reader may read."""
@@ -140,15 +146,29 @@ class _Texts:
         return self.lengths[number + 1] if number + 1 < len(self.lengths) else 0
 
 
+def _check_memory(workbook: _Archive, places: int, cells: int, size: int) -> None:
+    needed = places * OF_A_PLACE + cells * OF_A_CELL + size
+    if needed > workbook.most_memory:
+        raise UnusableFile(
+            f"{workbook.name} has {cells:,} cells, which would take some {needed / 1e6:,.0f} MB of memory, and the "
+            f"most is {workbook.most_memory / 1e6:,.0f} MB: save it as CSV, which may be of any size."
+        )
+
+
 def _check_sheet(workbook: _Archive, part: str, texts: _Texts) -> None:
-    columns = rows = size = 0
+    columns = rows = size = inline = cells = 0
     for piece in workbook.pieces(part):
-        for letters, number, kind, value in _CELL.findall(piece):
+        found = _CELL.findall(piece)
+        cells += len(found)
+        if b'"inlineStr"' in piece:
+            inline += max(0, len(piece) - len(found) * AROUND_A_CELL)
+        for letters, number, kind, value in found:
             columns, rows = max(columns, _column_number(letters)), max(rows, int(number))
             if value and b't="s"' in kind:
                 size += texts.length(int(value))
     _check_block(workbook, rows, columns)
     _check_text(workbook, size)
+    _check_memory(workbook, rows * columns, cells, size + inline + sum(texts.lengths))
 
 
 def _column_number(letters: bytes) -> int:

@@ -20,7 +20,7 @@ from models.upload import Upload
 from pipeline.errors import UnusableFile, UploadConflict
 from pipeline.files.columns import recognise
 from pipeline.files.contacts import ContactReader, contacts_in, open_chosen
-from pipeline.files.source import BLOCK, GZIP, ZSTD
+from pipeline.files.source import BLOCK, GZIP, MOST_MEMORY, ZSTD
 from pipeline.files.table import Table
 from pipeline.uploads.receiving import find_upload, is_used, lock_upload
 from pipeline.uploads.rows import COLUMNS, Found, RowMaker, is_storable
@@ -45,11 +45,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class ReadingLimits:
-    """The most rows of a file, and the most bytes once it is unpacked; whether a contact may have a company alone."""
+    """The most rows of a file, and the most bytes once it is unpacked; whether a contact may have a company alone.
+
+    A workbook may take `most_memory` bytes of memory.
+    """
 
     most_rows: int
     most_bytes: int
     knows_companies: bool
+    most_memory: int = MOST_MEMORY
 
 
 def read_upload(
@@ -108,7 +112,9 @@ def _read(session: Session, upload: Upload, limits: ReadingLimits, note_rows: Ca
     columns: list[list[str | None]] = []
     try:
         with _spooled(session, upload, limits.most_bytes) as path:
-            table = open_chosen(path, upload.mapping, upload.encoding, called=upload.name)
+            table = open_chosen(
+                path, upload.mapping, upload.encoding, called=upload.name, most_memory=limits.most_memory
+            )
             _check_header(table)
             columns = _columns_of(table, upload.mapping)
             reader = contacts_in(table, upload.preset, upload.mapping)

@@ -18,10 +18,10 @@ from uuid import UUID
 from models.bounds import COLUMN_CHARS, NAME
 from pipeline.errors import UnusableFile
 from pipeline.files.cells import holds_words_for_nothing
-from pipeline.files.contacts import CONTROLS, MOST_CHARS, ContactReader, Rejected, clean, key_of
+from pipeline.files.contacts import CONTROLS, MOST_CHARS, ContactReader, Rejected, clean, digest_of_key
 from pipeline.files.headings import FIELDS
 from pipeline.files.rows import NOT_TEXT, Row
-from pipeline.lookup.names.same_person import domain_in
+from pipeline.lookup.names.same_person import domain_in, same_contact_in
 
 COLUMNS = (
     "upload_id", "row", "contact", "is_first", "work_order", "first_name", "last_name", "full_name", "company",
@@ -92,8 +92,9 @@ class RowMaker:
                 raise UnusableFile(
                     f"{self.reader.table.name} has more than {self.most_rows:,} rows, the most of one upload: split it."
                 )
-            yield self._block([row for row in some if not row.is_footer])
-            self.found.notes += sum(row.is_footer for row in some)
+            table = [row for row in some if not row.is_footer]
+            self.found.notes += len(some) - len(table)
+            yield self._block(table)
             self.note_rows(seen)
 
     def _block(self, rows: Sequence[Row]) -> bytes:
@@ -127,8 +128,12 @@ class RowMaker:
         return unusual
 
     def _incomplete(self, batch: "_Batch") -> set[int]:
+        first_names, last_names, full_names, _, domains, emails = batch.values
         if self.reader.preset != _FULL_PIPELINE:
-            return {index for index, fields in enumerate(batch.fields) if not fields[-1]}
+            return set() if all(emails) else {index for index, email in enumerate(emails) if not email}
+        is_named = all(full_names) or (all(first_names) and all(last_names))
+        if is_named and all(map(domain_in, set(domains))):
+            return set()
         knows = self.knows_companies
         return {
             index
@@ -157,8 +162,8 @@ class RowMaker:
 class _Batch:
     """Rows, column by column. `doubtful` are the places of those that must be looked at one by one.
 
-    `fields` are the values of our fields for each row, `lines` the whole rows as CSV, ready for COPY. The rows in
-    `unstorable` hold something that is no text.
+    `values` are the columns of our fields, `fields` the same row by row, and `lines` the whole rows as CSV, ready for
+    COPY. The rows in `unstorable` hold something that is no text.
     """
 
     def __init__(self, rows: Sequence[Row], reader: ContactReader) -> None:
@@ -168,7 +173,8 @@ class _Batch:
         self.unstorable: set[int] = set()
         self.lines = self._csv_lines([row.cells for row in rows])
         self._columns = list(zip(*(self._fitted(row, width) for row in rows), strict=True))
-        self.fields: list[tuple[str, ...]] = list(zip(*map(self._field, FIELDS), strict=True))
+        self.values = list(map(self._field, FIELDS))
+        self.fields: list[tuple[str, ...]] = list(zip(*self.values, strict=True))
         self.shown = list(map("\t".join, self.fields))
         self._text = "\n".join(self.shown)
         ours = self._text.count("\t") == (len(FIELDS) - 1) * len(rows) and self._text.count("\n") == len(rows) - 1
@@ -180,8 +186,8 @@ class _Batch:
 
     def keys(self) -> list[bytes]:
         """What makes rows the same contact."""
-        preset = self._reader.preset
-        return [key_of(dict(zip(FIELDS, fields, strict=True)), preset) for fields in self.fields]
+        by_address = self._reader.preset != _FULL_PIPELINE
+        return [digest_of_key(same_contact_in(*fields, by_address=by_address)) for fields in self.fields]
 
     def orders(self) -> list[str]:
         """Sort keys that group contacts by domain, or by company if the domain is unknown."""
@@ -227,17 +233,13 @@ class _Batch:
         return values
 
     def _csv_lines(self, cells: Sequence[Sequence[str]]) -> list[str]:
-        written = io.StringIO()
-        csv.writer(written, lineterminator="\r\n").writerows(cells)
-        text = written.getvalue()
-        lines = text.split("\r\n")[:-1]
+        lines = _joined_with_commas(cells)
+        text = "\n".join(lines)
         if "\0" in text or not is_storable(text):
             lines = [self._storable_line(at, row) for at, row in enumerate(cells)]
-        elif len(lines) != len(cells):
-            # A cell has an end of line in it.
-            lines = [_as_csv(row) for row in cells]
-        frame = sum(len(name) + 8 for name in self._reader.sent_columns.values())
-        self.doubtful |= {at for at, line in enumerate(lines) if len(line) + frame > COLUMN_CHARS.most}
+        most = COLUMN_CHARS.most - sum(len(name) + 8 for name in self._reader.sent_columns.values())
+        if max(map(len, lines)) > most:
+            self.doubtful |= {at for at, line in enumerate(lines) if len(line) > most}
         return _escaped_where_needed(lines)
 
     def _storable_line(self, at: int, cells: Sequence[str]) -> str:
@@ -246,6 +248,20 @@ class _Batch:
             self.unstorable.add(at)
             self.doubtful.add(at)
         return _storable(line)
+
+
+def _joined_with_commas(rows: Sequence[Sequence[str]]) -> list[str]:
+    """What `_as_csv` makes of each row: most have no cell to be quoted, and writing CSV takes ten times as long."""
+    lines = list(map(",".join, rows))
+    commas = sum(map(len, rows)) - len(rows)
+    text = "\n".join(lines)
+    is_plain = text.count(",") == commas and text.count("\n") == len(rows) - 1 and not _has_any(text, '"\r')
+    if is_plain and all(lines):
+        return lines
+    return [
+        line if line and line.count(",") == len(row) - 1 and not _has_any(line, '"\r\n') else _as_csv(row)
+        for line, row in zip(lines, rows, strict=True)
+    ]
 
 
 def _as_csv(cells: Sequence[str]) -> str:

@@ -21,17 +21,23 @@ _AFFIXES = TITLES | SUFFIXES
 
 
 def same_contact(fields: Mapping[str, str], *, by_address: bool = False) -> str:
+    """`same_contact_in` for fields by name."""
+    given = (fields.get(name, "") for name in ("first_name", "last_name", "full_name", "company", "domain", "email"))
+    return same_contact_in(*given, by_address=by_address)
+
+
+def same_contact_in(
+    first_name: str, last_name: str, full_name: str, company: str, domain: str, email: str, *, by_address: bool = False
+) -> str:
     """Return what is equal for contacts that are worked once: those of a person, or `by_address` those of an address.
 
     Somebody who brings an address is another contact than the same person without one: that address is to be verified.
     """
-    email = fields.get("email", "")
     address = _address_in(email) if email else ""
     if by_address and address:
         return address
-    whole = fields.get("full_name", "")
-    words = same_words(fields.get("first_name", ""), fields.get("last_name", ""), whole) or _in_one_spelling(whole)
-    return f"{words}\x1f{address}\x1f{'' if email else _company(fields)}"
+    words = same_words(first_name, last_name, full_name) or _in_one_spelling(full_name)
+    return f"{words}\x1f{address}\x1f{'' if email else _company(domain, company)}"
 
 
 @lru_cache(1 << 14)
@@ -45,11 +51,8 @@ def _address_in(email: str) -> str:
     return _in_one_spelling(str(address) if isinstance(address, Address) else email)
 
 
-def _company(fields: Mapping[str, str]) -> str:
-    domain = fields.get("domain", "")
-    if domain:
-        return domain_in(domain) or _in_one_spelling(domain)
-    return _in_one_spelling(fields.get("company", ""))
+def _company(domain: str, company: str) -> str:
+    return (domain_in(domain) or _in_one_spelling(domain)) if domain else _in_one_spelling(company)
 
 
 def _in_one_spelling(text: str) -> str:

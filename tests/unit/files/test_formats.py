@@ -117,6 +117,19 @@ def test_a_sheet_that_would_not_fit_into_memory_is_refused_before_it_is_loaded(t
         open_table(tmp_path / "wide.xlsx")
 
 
+@pytest.mark.parametrize("texts_stand_in_cells", [True, False])
+def test_a_workbook_that_takes_more_memory_than_it_may_is_refused(tmp_path: Path, texts_stand_in_cells: bool) -> None:
+    path = tmp_path / "people.xlsx"
+    with xlsxwriter.Workbook(path, {"constant_memory": texts_stand_in_cells}) as book:
+        sheet = book.add_worksheet()
+        for row in range(1_000):
+            sheet.write_row(row, 0, ["full_name" if not row else f"Ada Ex {row}", "domain" if not row else "a.test"])
+
+    assert len(list(open_table(path, most_memory=1_000_000).rows())) == 999
+    with pytest.raises(UnusableFile, match=r"^people.xlsx has 2,000 cells, .* save it as CSV"):
+        open_table(path, most_memory=100_000)
+
+
 @pytest.mark.parametrize("write", [workbook_in, parquet_in, gzip_in, zstd_in])
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, write: Any) -> None:
     path = tmp_path / "people"

@@ -14,7 +14,7 @@ MOST_BYTES_OF_A_NAME = 1_000
 
 
 def names(count: int) -> Sequence[Name]:
-    chosen = random.Random(1)  # noqa: S311 - invented names
+    chosen = random.Random(1)  # noqa: S311 - made-up people
     drawn = {parse_name(first_name=first, last_name=last) for first, last in (draw_name(chosen) for _ in range(count))}
     return [name for name in drawn if name]
 

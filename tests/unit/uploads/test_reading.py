@@ -173,6 +173,12 @@ def test_a_file_of_too_many_rows_is_refused_and_leaves_none(database: Database, 
     assert rows(database, "SELECT 1 FROM upload_rows") == []
 
 
+def test_a_workbook_that_takes_too_much_memory_is_refused(database: Database, owner: UUID) -> None:
+    little = ReadingLimits(most_rows=10, most_bytes=1 << 20, knows_companies=False, most_memory=100)
+
+    assert "the most is 0 MB: save it as CSV" in refusal(database, owner, workbook(), little)
+
+
 def test_a_bomb_is_unpacked_up_to_the_limit_only(
     database: Database, owner: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
