@@ -16,7 +16,7 @@ def is_migrated(database: Database) -> bool:
     with database.transaction() as session:
         if not session.scalar(IS_THERE):
             return False
-        return session.scalar(CURRENT) == newest_revision()
+        return bool(session.scalar(CURRENT) == newest_revision())
 
 
 @cache

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -16,16 +17,16 @@ class Threads:
 
     def __init__(self, at_once: int) -> None:
         self._limiter = CapacityLimiter(at_once)
-        self._running: set[asyncio.Future[object]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
 
-    async def run(self, function: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function in a thread. Cancelling this does not end the thread: nothing can."""
-        running = asyncio.ensure_future(run_sync(function, *args, limiter=self._limiter))
+        running = asyncio.create_task(run_sync(partial(function, *args, **kwargs), limiter=self._limiter))
         self._running.add(running)
         running.add_done_callback(self._end)
         return await asyncio.shield(running)
 
-    def _end(self, done: "asyncio.Future[object]") -> None:
+    def _end(self, done: "asyncio.Task[Any]") -> None:
         self._running.discard(done)
         if not done.cancelled():
             done.exception()  # What its caller, if there is one, is told as well.
