@@ -110,7 +110,8 @@ def _progress(run: Run, percent: int) -> str:
     if run.status == RunStatus.PENDING:
         return "Waits for a worker"
     if run.expired_at:
-        return f"Data deleted on {moment(run.expired_at).partition(',')[0]}"
+        day, _, _ = moment(run.expired_at).partition(",")
+        return f"Data deleted on {day}"
     if run.status == RunStatus.COMPLETED and run.finished_at and run.started_at:
         return f"Took {duration((run.finished_at - run.started_at).total_seconds())}"
     return f"Stopped at {percent}%" if run.status in TERMINAL_RUN_STATUSES else ""

@@ -34,9 +34,9 @@ def width(part: float, whole: float) -> str:
 
 def rate(value: float) -> str:
     """Contacts a second: `0.4`, `18.4`, `20`, `1,240`."""
-    return (
-        f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}" if value >= 0.1 else f"{value:.2f}"
-    )
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 0.1 else f"{value:.2f}"
 
 
 def duration(seconds: float) -> str:
