@@ -83,7 +83,7 @@ def test_the_command_refuses_the_same_files_and_stays_as_small(tmp_path: Path) -
         )
 
         contacts, _ = PARTLY_READ.get(make, (0, ""))
-        said = REFUSED.get(make) or f"{contacts} contacts would be sent"
-        assert said in done.stdout + done.stderr, make.__name__
+        sentence = REFUSED.get(make) or f"{contacts} contacts would be sent"
+        assert sentence in done.stdout + done.stderr, make.__name__
         assert done.returncode == (0 if contacts else 1), make.__name__
         assert int(done.stderr.split("peak ")[1].split()[0]) < MOST_MB, make.__name__
