@@ -82,6 +82,7 @@ def values_of(ids: Mapping[str, Any], edge: int) -> dict[str, list[Any]]:
         "numbers": [position], "tokens": [edge], "worked": [True], "worker": "worker-1@test/1", "seconds": 30.0,
         "patterns": ["first"], "confirmed": [edge], "refused": [edge],
         "email_statuses": ["valid"], "preset": "full_pipeline", "runs": edge,
+        "hooks": [ids["run_id"]], "counts": [edge], "per_hook": edge, "ids": [ids["run_id"]], "most": edge,
     }  # fmt: skip
     counts = {"first": [edge - 1, edge], "last": [edge], "after": [edge], "reach": [250, 2000, edge], "count": [edge]}
     return {name: [value] for name, value in one.items()} | counts | {"contacts": [edge], "size": [edge - 1, edge]}
