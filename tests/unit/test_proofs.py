@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from cli.main import app
+from models.hook import HookEvent
 from settings import Settings
 from tests import project_names
 
@@ -98,7 +99,7 @@ def test_each_name_in_backticks_exists(page: Path) -> None:
 def why_wrong(name: str) -> str | None:
     """What must be true of a name in backticks, where it is not."""
     bare = name.removesuffix("()")
-    if any(bare in names for names in OF_OTHERS.values()) or USERS_FILE.fullmatch(bare):
+    if any(bare in names for names in OF_OTHERS.values()) or USERS_FILE.fullmatch(bare) or bare in set(HookEvent):
         return None
     if found := re.fullmatch(r"(test_\w+)(?:\[(\w+)\])?", bare):
         gone = {part for part in found.groups() if part} - project_names.functions("tests")
