@@ -89,7 +89,7 @@ class RotationRequest(BaseModel):
         extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=_example({"overlap_hours": 24})
     )
 
-    overlap_hours: Annotated[float, Field(ge=0, le=168)] = 24
+    overlap_hours: Annotated[float, Field(strict=True, ge=0, le=168)] = 24
 
 
 class ReplayRequest(BaseModel):
