@@ -40,6 +40,7 @@ JSON_OBJECTS = {"error", "evidence", "input_assets", "output", "progress", "smtp
 
 OF_OTHERS = {
     "Exim": {"smtp_accept_max_nonmail"},
+    "OpenSSL": {"SSL_CERT_FILE"},
     "PgBouncer": {"query_wait_timeout", "server_login_retry"},
     "Postgres": {"pg_xact_status"},
     "Python": {"ProcessPoolExecutor"},
