@@ -13,6 +13,7 @@ from api.downloads import downloads
 from api.erasures import erasures
 from api.errors import add_error_handlers
 from api.health import LastCheck, health
+from api.hooks import hooks
 from api.live import running_live
 from api.live.plain_reads import PlainReads
 from api.live.rate_limit import ShowRateLimit
@@ -59,6 +60,7 @@ def create_app() -> FastAPI:
     app.include_router(credits_of_account)
     app.include_router(suppressions)
     app.include_router(erasures)
+    app.include_router(hooks)
     app.include_router(health)
     add_document(app, settings.public_url)
     app.add_middleware(SendStreams)

@@ -138,7 +138,12 @@ def parse_quote_request(
 
 def parse_reading(body: bytes) -> ReadingRequest:
     """How an upload is to be read. Answers 400, and raises `InvalidInput`, as `parse_run_request`."""
-    return _parse(ReadingRequest, body, _LongList(("",), "", TypeAdapter(Any), 0, ""))
+    return parse_short(ReadingRequest, body)
+
+
+def parse_short(shape: type[T], body: bytes) -> T:
+    """A body without a long list. Answers 400, and raises `InvalidInput`, as `parse_run_request`."""
+    return _parse(shape, body, _LongList(("",), "", TypeAdapter(Any), 0, ""))
 
 
 def parse_entries(body: bytes) -> SuppressionEntries:

@@ -12,19 +12,16 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from models.hook_wire import HookBody, HookChange, HookRequest, ReplayRequest, RotationRequest
 from models.privacy_wire import ErasureRequest, SuppressionEntries
 from models.quote_wire import QuoteRequest, UploadQuoteRequest
 from models.upload_wire import ReadingRequest
 from models.wire import RunRequest
 
 BODIES: Sequence[type[BaseModel]] = (
-    RunRequest,
-    QuoteRequest,
-    UploadQuoteRequest,
-    ReadingRequest,
-    SuppressionEntries,
-    ErasureRequest,
-)
+    RunRequest, QuoteRequest, UploadQuoteRequest, ReadingRequest, SuppressionEntries, ErasureRequest,
+    HookRequest, HookChange, RotationRequest, ReplayRequest, HookBody,
+)  # fmt: skip
 """The models of request bodies. Routes receive bytes and parse them piece by piece, so FastAPI can't derive these."""
 
 ASSETS = "docs/assets"

@@ -16,12 +16,14 @@ from models.bounds import shown
 from models.postgres_errors import Meaning, PostgresUnavailable, described, meaning_of
 from pipeline.errors import (
     GrowthError,
+    HookConflict,
     IdempotencyConflict,
     InsufficientCredits,
     InvalidInput,
     QuoteRefused,
     RunStateConflict,
     UnknownAccount,
+    UnknownHook,
     UnknownRun,
     UnknownUpload,
     UploadBusy,
@@ -39,6 +41,8 @@ STATUS_CODES: Mapping[type[GrowthError], int] = {
     UnknownRun: 404,
     UnknownUpload: 404,
     UploadConflict: 409,
+    UnknownHook: 404,
+    HookConflict: 409,
 }
 FAULT = "Something went wrong on our side and was logged. Try again; if it stays, contact support."
 MOST_PROBLEMS = 10

@@ -24,6 +24,7 @@ CREDENTIALS_FILE = "credentials.json"
 COME_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers after which the same request may well succeed."""
 UPLOADS = "/api/v1/growth/uploads"
+HOOKS = "/api/v1/growth/hooks"
 TUS = {"Tus-Resumable": "1.0.0"}
 TUS_BYTES = "application/offset+octet-stream"
 STATE_KEYS = ("run_id", "status", "stage_status", "progress", "preview", "export_handles")
@@ -213,6 +214,44 @@ class ApiClient:
             yield from page["entries"]
             after = page["next"]
 
+    def add_hook(self, hook: Mapping[str, Any]) -> dict[str, Any]:
+        """Add a hook and return it with its secret. Raises `ApiError`."""
+        return self._object("POST", HOOKS, "hook_id", "secret", json=dict(hook))
+
+    def hooks(self) -> list[dict[str, Any]]:
+        """Return the hooks of the account, oldest first. Raises `ApiError`."""
+        found: list[dict[str, Any]] = self._object("GET", HOOKS, "hooks")["hooks"]
+        return found
+
+    def change_hook(self, hook_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a hook and return it. Raises `ApiError`."""
+        return self._object("PATCH", _hook(hook_id), "hook_id", json=dict(changes))
+
+    def rotate_hook(self, hook_id: str, overlap_hours: float) -> dict[str, Any]:
+        """Give a hook a new secret and return it with that. Raises `ApiError`."""
+        return self._object("POST", f"{_hook(hook_id)}/rotate", "secret", json={"overlap_hours": overlap_hours})
+
+    def delete_hook(self, hook_id: str) -> None:
+        """Delete a hook. Raises `ApiError`."""
+        self._check(self._request("DELETE", _hook(hook_id)))
+
+    def deliveries(self, hook_id: str, most: int, **wanted: str) -> list[dict[str, Any]]:
+        """Return the newest deliveries that are `wanted`, at most so many, fetched page by page. Raises `ApiError`."""
+        found: list[dict[str, Any]] = []
+        after: str | None = ""
+        while after is not None and len(found) < most:
+            parameters = {**wanted, "after": after, "limit": min(RUNS_AT_ONCE, most - len(found))}
+            page = self._object("GET", f"{_hook(hook_id)}/deliveries", "deliveries", "next", params=parameters)
+            found += page["deliveries"]
+            after = page["next"]
+        return found
+
+    def replay(self, hook_id: str, delivery_id: str = "", run_id: str = "") -> dict[str, Any]:
+        """Deliver one delivery again, or else dead ones; return how many. Raises `ApiError`."""
+        if delivery_id:
+            return self._object("POST", f"{_hook(hook_id)}/deliveries/{quote(delivery_id, safe='')}/replay", "more")
+        return self._object("POST", f"{_hook(hook_id)}/replay", "more", json={"run_id": run_id or None})
+
     def erase(self, people: Sequence[Mapping[str, str]], *, suppress: bool) -> dict[str, Any]:
         """Erase people from all runs, which may take minutes; return what was removed. Raises `ApiError`."""
         body = {"people": list(people), "suppress": suppress}
@@ -324,6 +363,10 @@ class ApiClient:
 
 def _path_of(run_id: str) -> str:
     return f"/api/v1/growth/runs/{parse_run_id(run_id)}"
+
+
+def _hook(hook_id: str) -> str:
+    return f"{HOOKS}/{quote(hook_id, safe='')}"
 
 
 def parse_run_id(run_id: str) -> UUID:

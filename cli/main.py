@@ -18,6 +18,7 @@ from rich.console import Console
 from cli.client import ApiAway, ApiClient, ApiError, find_credentials
 from cli.downloads import OWN_ROWS, STDOUT, name_of, save_export, wait_for_export
 from cli.exit_codes import run_to_its_end
+from cli.hooks import hooks
 from cli.operators import account, ledger
 from cli.options import HOME, AsJson, Home, Preset
 from cli.runs import runs
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.add_typer(account, name="account")
 app.add_typer(ledger, name="ledger")
 app.add_typer(runs, name="runs")
+app.add_typer(hooks, name="hooks")
 app.add_typer(suppressions, name="suppressions")
 
 

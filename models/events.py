@@ -9,6 +9,8 @@ from sqlalchemy import Uuid, insert, literal, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from models.hook import HookEvent
+from models.hook_outbox import messages_about
 from models.run_event import RunEvent
 
 
@@ -54,15 +56,19 @@ def add_event(
 
 def add_event_of(
     session: Session,
-    change: ReturningUpdate[Any],
+    change: ReturningUpdate[*tuple[Any, ...]],
     run_id: UUID,
     kind: EventKind,
+    hook_event: HookEvent | None = None,
     *,
     stage: str | None = None,
     worker: str | None = None,
     **detail: Any,
 ) -> bool:
-    """Make a change and append its event in one statement. Returns whether the change took effect."""
+    """Make a change and append its event in one statement. Returns whether the change took effect.
+
+    With `hook_event` the statement also writes messages to hooks. The change returns the run's `id` and `account_id`.
+    """
     landed = change.cte("landed")
     event = select(
         literal(run_id, Uuid()),
@@ -73,6 +79,8 @@ def add_event_of(
     ).select_from(landed)
     columns = ["run_id", "kind", "stage", "worker", "detail"]
     statement = insert(RunEvent).from_select(columns, event).returning(RunEvent.id)
+    if hook_event:
+        statement = statement.add_cte(messages_about(landed, hook_event).cte("messages"))
     return session.scalar(statement) is not None
 
 

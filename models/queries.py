@@ -74,6 +74,21 @@ WHERE (CAST(:email_statuses AS text[]) IS NULL OR email_status = ANY(:email_stat
 ORDER BY input_row LIMIT :count
 """)  # noqa: S608 - a constant of ours
 
+# Of contacts at these positions those that are not deleted. The outcomes are found as above.
+RESULTS_AT = text(f"""
+{RESULT_COLUMNS}
+FROM contacts c
+LEFT JOIN LATERAL (
+  SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :finding AND o.position = c.position LIMIT 1
+) l ON true
+LEFT JOIN LATERAL (
+  SELECT * FROM outcomes o WHERE o.run_id = c.run_id AND o.stage = :judging AND o.position = c.position LIMIT 1
+) v ON true
+CROSS JOIN LATERAL (SELECT coalesce(l.email, v.email) AS email) found
+WHERE c.run_id = :run_id AND c.position = ANY(CAST(:positions AS bigint[])) AND NOT c.erased
+ORDER BY c.input_row
+""")  # noqa: S608 - a constant of ours
+
 # For all contacts: contacts and outcomes are read in the order of their primary keys, and sorted in the end.
 ALL_RESULTS = text(f"""
 {RESULT_COLUMNS}
@@ -288,6 +303,13 @@ def first_results(
 ) -> Sequence[Row[Any]]:
     """The result rows of the first `count` contacts in the client's order, without those that are deleted."""
     return session.execute(FIRST_RESULTS, _of_stages(run_id, finding, judging) | {"count": count}).all()
+
+
+def results_at(
+    session: Session, run_id: UUID, positions: Sequence[int], finding: str | None, judging: str | None
+) -> Sequence[Row[Any]]:
+    """The result rows of the contacts at these positions, in the client's order, without those that are deleted."""
+    return session.execute(RESULTS_AT, _of_stages(run_id, finding, judging) | {"positions": list(positions)}).all()
 
 
 def results_after(

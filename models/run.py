@@ -43,6 +43,8 @@ class Run(Base):
     worker that writes them, and then `export_retry_at` is the end of its lease. `export_attempts` counts the failed
     attempts; files that are missing with attempts and without `export_retry_at` are given up.
 
+    `announces_contacts` is set when a hook is notified of the run's contacts: checkpoints write messages then.
+
     `failures` counts the steps that failed since the run last made progress, `troubled_since` is when the first of
     them did. `trouble` is the last failure (`pipeline.runs.trouble.Trouble`), and `retry_at` when that step is tried
     again.
@@ -144,3 +146,4 @@ class Run(Base):
     troubled_since: Mapped[datetime | None]
     trouble: Mapped[dict[str, Any] | None]
     retry_at: Mapped[datetime | None]
+    announces_contacts: Mapped[bool] = mapped_column(server_default=text("false"))

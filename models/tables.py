@@ -7,6 +7,7 @@ from models.contact import Contact
 from models.credit_ledger import LedgerEntry
 from models.deferral import DeferralRow
 from models.domain_pattern import DomainPattern
+from models.hook import Hook, HookMessage, HookStream
 from models.lookup import Lookup
 from models.outcome import OutcomeRow
 from models.provider_answer import ProviderAnswer, ProviderSpending
@@ -30,6 +31,9 @@ __all__ = [
     "Contact",
     "DeferralRow",
     "DomainPattern",
+    "Hook",
+    "HookMessage",
+    "HookStream",
     "LedgerEntry",
     "Lookup",
     "OutcomeRow",

@@ -13,12 +13,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, Update, exists, func, literal, select, text, update
+from sqlalchemy import CTE, BigInteger, ColumnElement, Update, exists, func, literal, or_, select, text, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from models.database import changed_rows
 from models.events import EventKind, add_event_of
+from models.hook import HookEvent
+from models.hook_outbox import has_hook_for_contacts
 from models.pauses import doubling_pause_sql, in_seconds
 from models.pauses import seconds as interval
 from models.run import Run
@@ -194,7 +196,8 @@ def _counted(run_id: UUID, stage: str, recorded: int) -> CTE:
 
 def start_run(session: Session, run_id: UUID, worker: str) -> bool:
     """`pending` to `running`."""
-    start = _to(RunStatus.RUNNING, run_id, started_at=func.now())
+    announces = or_(Run.announces_contacts, has_hook_for_contacts())
+    start = _to(RunStatus.RUNNING, run_id, started_at=func.now(), announces_contacts=announces)
     return add_event_of(session, start, run_id, EventKind.STARTED, worker=worker)
 
 
@@ -237,14 +240,15 @@ def complete_stage(session: Session, run_id: UUID, stage: str, worker: str) -> b
 def complete_run(session: Session, run_id: UUID, worker: str, **results: Any) -> bool:
     """`running` to `completed`. `results` are the columns that hold the compiled results."""
     complete = _to(RunStatus.COMPLETED, run_id, finished_at=func.now(), **NO_EXPORTS, **results)
-    return add_event_of(session, complete, run_id, EventKind.COMPLETED, worker=worker)
+    return add_event_of(session, complete, run_id, EventKind.COMPLETED, HookEvent.COMPLETED, worker=worker)
 
 
 def fail_run(session: Session, run_id: UUID, error: RunError, worker: str | None = None, **results: Any) -> bool:
     """`pending` or `running` to `failed`, with its running stage and its chunks. `worker` is None for the sweeper."""
     why = {"error_code": error.code, "error_message": error.message, "error_stage": error.stage}
     fail = _to(RunStatus.FAILED, run_id, finished_at=func.now(), **why, **results)
-    landed = add_event_of(session, fail, run_id, EventKind.FAILED, stage=error.stage, worker=worker, code=error.code)
+    of_event = {"stage": error.stage, "worker": worker, "code": error.code}
+    landed = add_event_of(session, fail, run_id, EventKind.FAILED, HookEvent.FAILED, **of_event)
     if landed:
         _end_running_stage(session, run_id, StageStatus.FAILED)
         _stop_chunks(session, run_id)
@@ -254,7 +258,7 @@ def fail_run(session: Session, run_id: UUID, error: RunError, worker: str | None
 def cancel_run(session: Session, run_id: UUID, **results: Any) -> bool:
     """`pending` or `running` to `cancelled`, with its running stage and its chunks."""
     cancel = _to(RunStatus.CANCELLED, run_id, finished_at=func.now(), **results)
-    landed = add_event_of(session, cancel, run_id, EventKind.CANCELLED)
+    landed = add_event_of(session, cancel, run_id, EventKind.CANCELLED, HookEvent.CANCELLED)
     if landed:
         _end_running_stage(session, run_id, StageStatus.CANCELLED)
         _stop_chunks(session, run_id)
@@ -418,12 +422,12 @@ def recount_waiting(session: Session, run_id: UUID, positions: Sequence[int]) ->
     session.execute(RECOUNT_WAITING, {"run_id": run_id, "positions": list(positions)})
 
 
-def _to(target: RunStatus, run_id: UUID, **values: Any) -> ReturningUpdate[Any]:
+def _to(target: RunStatus, run_id: UUID, **values: Any) -> ReturningUpdate[*tuple[Any, ...]]:
     return (
         update(Run)
         .where(Run.id == run_id, Run.status.in_(sorted(statuses_before(target))))
         .values(status=target, version=Run.version + 1, updated_at=func.now(), **values)
-        .returning(Run.id)
+        .returning(Run.id, Run.account_id)
     )
 
 

@@ -48,7 +48,8 @@ def _printable(text: str) -> str:
     return text
 
 
-def _each_once(names: list[T]) -> list[T]:
+def each_once(names: list[T]) -> list[T]:
+    """For a list whose entries must differ."""
     if len(set(names)) < len(names):
         raise ValueError("a name is there more than once: send each once")
     return names
@@ -77,11 +78,12 @@ IdempotencyKey = Annotated[
 
 EachOnce = Field(json_schema_extra={"uniqueItems": True})
 RequiredFields = Annotated[
-    list[ContactField], FailFast(), Field(max_length=len(get_args(ContactField))), EachOnce, AfterValidator(_each_once)
+    list[ContactField], FailFast(), Field(max_length=len(get_args(ContactField))), EachOnce, AfterValidator(each_once)
 ]
 ExportFormats = Annotated[
-    list[ExportFormat], FailFast(), Field(max_length=len(get_args(ExportFormat))), EachOnce, AfterValidator(_each_once)
+    list[ExportFormat], FailFast(), Field(max_length=len(get_args(ExportFormat))), EachOnce, AfterValidator(each_once)
 ]
+HookIds = Annotated[list[UUID], FailFast(), Field(max_length=bounds.HOOKS.most), EachOnce, AfterValidator(each_once)]
 
 
 def any_of(*choices: tuple[str, ...]) -> JsonDict:
@@ -169,6 +171,7 @@ class Output(BaseModel):
     export_formats: ExportFormats = ["csv", "json"]
     # Left out of the request's hash by default, so that idempotency keys from before it existed keep their runs.
     fresh: StrictBool = Field(default=False, exclude_if=lambda fresh: not fresh)
+    hooks: HookIds = Field([], exclude_if=lambda hooks: not hooks)
 
 
 class GoalPlan(BaseModel):

@@ -15,6 +15,8 @@ GrowthError
 ├── UnknownUpload            no such upload, or another account's
 ├── UploadConflict           the action does not fit the upload's state
 │   └── UploadBusy           it is just being read: some seconds later it does
+├── UnknownHook              no such hook or delivery, or another account's
+├── HookConflict             the action does not fit the delivery's state
 ├── StageFault               a stage did not yield one outcome per contact
 ├── StorageFailed            the suppression list or the journal can't be read or written
 ├── TotalOutage              no mail server, or no name server, can be reached at all
@@ -94,6 +96,19 @@ class UploadConflict(GrowthError):
 
 class UploadBusy(UploadConflict):
     """Raised when an upload is just being read or used: the same request succeeds some seconds later."""
+
+
+class UnknownHook(GrowthError):
+    """Raised when the account has no such hook, or the hook no such delivery. Those of others can't be told apart."""
+
+    @classmethod
+    def with_this_id(cls) -> Self:
+        """Create the error with the sentence that is the same for missing hooks and those of other accounts."""
+        return cls("There is no hook with this id for your account: `growth hooks list` shows them.")
+
+
+class HookConflict(GrowthError):
+    """Raised when an action does not fit the state of a delivery, such as replaying one that is still pending."""
 
 
 class LeaseLost(GrowthError):

@@ -176,6 +176,15 @@ class Settings(BaseSettings):
         5, description="How long a running run's live copy in Redis is valid without renewal"
     )
 
+    hook_allow_private: bool = Field(
+        False,
+        description="Also deliver to hooks on loopback and private addresses, and without TLS (tests, own network)",
+    )
+    hook_timeout_seconds: float = Field(15, ge=1, le=60, description="Timeout for one delivery to a hook")
+    hook_log_days: float = Field(
+        14, gt=0, le=365, description="Days for which the log of deliveries is kept, and can be replayed"
+    )
+
     credits_per_contact: Credits = Field(4, description="Credits charged for each contact when a run is created")
     rebate_per_unresolved: Credits = Field(4, description="Credits given back for each contact without an address")
     rebate_per_unverified: Credits = Field(

@@ -14,7 +14,7 @@ from settings import Settings, UnusableSettings
 def mail_network_config(settings: Settings) -> MailNetworkConfig:
     """Create the mail network's configuration. Host names of resolvers are looked up here, once."""
     return MailNetworkConfig(
-        nameservers=tuple(_nameserver(text) for text in settings.dns_resolvers),
+        nameservers=nameservers_of(settings),
         smtp_port=settings.smtp_port,
         allow_private=settings.smtp_allow_private,
         helo_name=settings.smtp_helo_name or socket.getfqdn(),
@@ -33,6 +33,11 @@ def mail_network_config(settings: Settings) -> MailNetworkConfig:
         proxies=tuple(SocksProxy.parse(url.get_secret_value()) for url in settings.smtp_proxies),
         verifier=_verifier(settings),
     )
+
+
+def nameservers_of(settings: Settings) -> tuple[tuple[str, int], ...]:
+    """The name servers of the settings; empty if those of the system are used. Their names are looked up here."""
+    return tuple(_nameserver(text) for text in settings.dns_resolvers)
 
 
 def check_files(settings: Settings) -> None:

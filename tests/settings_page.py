@@ -15,6 +15,7 @@ SECTIONS = {
     "verifier_url": "Without port 25",
     "providers_file": "Sources beyond mail servers",
     "chunk_size": "Runs",
+    "hook_allow_private": "Hooks",
     "credits_per_contact": "Credits",
     "max_body_bytes": "Limits of the API",
 }

@@ -20,6 +20,7 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
 from models.events import EventKind, add_event
+from models.hook_outbox import announce_contacts
 from models.queries import FreeChunk, free_chunks, other_workers
 from models.run import Run
 from models.run_chunk import COMPILE, RunChunk
@@ -50,7 +51,7 @@ from pipeline.runs import trouble
 from pipeline.runs.deferrals import count_waiting, note_deferrals, park
 from pipeline.runs.poison import bisect, may_join
 from pipeline.runs.trouble import Step, StepFailed, Trouble
-from pipeline.stages import retracted_statuses, stage_named
+from pipeline.stages import retracted_statuses, stage_named, stages_of
 
 PLAN = text("""
 INSERT INTO run_chunks (run_id, stage, number, first_position, last_position)
@@ -312,6 +313,8 @@ def record_several(
     run = note_progress(session, of_all.run_id, of_all.stage, seconds, len(recorded), overcomes=overcomes)
     if run is None:
         raise LeaseLost(f"run {of_all.run_id}, stage {of_all.stage}: the run is over")
+    if recorded and run.announces_contacts and of_all.stage == stages_of(run.preset)[-1]:
+        announce_contacts(session, run, sorted(outcome.position for outcome in recorded))
     return run, lost
 
 

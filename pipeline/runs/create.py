@@ -26,6 +26,7 @@ from pipeline.credits import RateCard, charge, require_credits
 from pipeline.errors import IdempotencyConflict, InvalidInput, QuoteRefused, UnknownAccount
 from pipeline.quotes.tokens import digest_of, digest_with_upload, read
 from pipeline.results.formats import check_size
+from pipeline.runs.named_hooks import name_hooks
 from pipeline.runs.work_order import WorkOrder
 from pipeline.stages import stages_of
 from pipeline.uploads.contacts import insert_contacts, usable_upload
@@ -96,6 +97,8 @@ def create_run(
     allow_time_for(session, run.contact_count)
     require_credits(session, run)
     _insert_stages(session, run)
+    if plan.output.hooks:
+        name_hooks(session, run, plan.output.hooks)
     if upload_id:
         insert_contacts(session, run.id, upload_id)
     else:

@@ -23,6 +23,7 @@ from pipeline.errors import RunStateConflict, UnknownRun
 from pipeline.outcomes import Reason
 from pipeline.results.counts import charged, count_outcomes, delivered
 from pipeline.runs.create import NEVER_SENT_AFTER_S, CreatedRun
+from pipeline.runs.named_hooks import name_same_hooks
 from pipeline.stages import address_stages, stages_of
 
 COPIED_COLUMNS = (
@@ -81,6 +82,7 @@ def retry_run(session: Session, account_id: UUID, run_id: UUID) -> CreatedRun:
     allow_time_for(session, old.contact_count)
     new = _insert_run(session, old)
     _copy(session, old, new)
+    name_same_hooks(session, old, new)
     add_event(session, new.id, EventKind.CREATED, contacts=new.contact_count, preset=new.preset, retry_of=str(old.id))
     add_event(session, old.id, EventKind.RETRIED, retry=str(new.id))
     charge(session, new)

@@ -117,6 +117,7 @@ def stack(internet: Internet, servers_home: Path) -> Iterator[Stack]:
         "DEFER_SECONDS": "1.5,3",
         "REQUESTS_PER_MINUTE": "100000",
         "FLOWER_UNAUTHENTICATED_API": "true",
+        "HOOK_ALLOW_PRIVATE": "true",
     }
     home = servers_home / "engine"
     with running_stack(home, Ports(api=0, flower=0), workers=2, processes=1, settings=settings) as running:

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from cli.main import app
+from models.hook import HookEvent
 from settings import Settings
 from tests import project_names
 
@@ -39,6 +40,7 @@ JSON_OBJECTS = {"error", "evidence", "input_assets", "output", "progress", "smtp
 
 OF_OTHERS = {
     "Exim": {"smtp_accept_max_nonmail"},
+    "OpenSSL": {"SSL_CERT_FILE"},
     "PgBouncer": {"query_wait_timeout", "server_login_retry"},
     "Postgres": {"pg_xact_status"},
     "Python": {"ProcessPoolExecutor"},
@@ -98,7 +100,7 @@ def test_each_name_in_backticks_exists(page: Path) -> None:
 def why_wrong(name: str) -> str | None:
     """What must be true of a name in backticks, where it is not."""
     bare = name.removesuffix("()")
-    if any(bare in names for names in OF_OTHERS.values()) or USERS_FILE.fullmatch(bare):
+    if any(bare in names for names in OF_OTHERS.values()) or USERS_FILE.fullmatch(bare) or bare in set(HookEvent):
         return None
     if found := re.fullmatch(r"(test_\w+)(?:\[(\w+)\])?", bare):
         gone = {part for part in found.groups() if part} - project_names.functions("tests")

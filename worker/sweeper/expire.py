@@ -23,6 +23,7 @@ from models.queries import artifacts_of_run
 from models.redis_server import open_redis
 from models.run import Run
 from models.transitions import expire_run, leave_rows, lock_run, touch_run
+from pipeline.hooks.expiry import delete_messages, delete_streams, delete_surplus
 from pipeline.memory.lookups import FRESH_DAYS
 from pipeline.privacy.retention import (
     BATCH,
@@ -96,8 +97,15 @@ def expire_due(expirer: Expirer) -> bool:
     _delete_all(expirer, delete_answers, days)
     _delete_all(expirer, delete_verifications, min(days, freshness_of(expirer.settings).longest))
     _delete_all(expirer, delete_lookups, min(days, FRESH_DAYS))
+    _expire_hooks(expirer)
     _expire_uploads(expirer)
     return all(succeeded)
+
+
+def _expire_hooks(expirer: Expirer) -> None:
+    """The log of deliveries, and after it what is known of runs that are no longer in it."""
+    for delete_batch in (delete_messages, delete_surplus, delete_streams):
+        _delete_all(expirer, delete_batch, expirer.settings.hook_log_days)
 
 
 def _expire_uploads(expirer: Expirer) -> None:

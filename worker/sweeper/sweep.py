@@ -32,6 +32,7 @@ from pipeline.runs.trouble import Step, StepFailed, fault_of, note_step, place_o
 from pipeline.storage import Bucket, open_storage
 from settings import Settings, load_settings, required
 from worker.dispatch import DispatchFailed, send_chain, send_export
+from worker.hooks.deliverer import keep_delivering
 from worker.sweeper.broker_marker import BrokerMarker, open_broker_marker
 from worker.sweeper.bucket import keep_deleting
 from worker.sweeper.expire import keep_expiring
@@ -70,6 +71,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, stop)
     expiry = threading.Thread(target=keep_expiring, args=(settings, stopping), name="expiry", daemon=True)
     expiry.start()
+    hooks = threading.Thread(target=keep_delivering, args=(settings, stopping), name="hooks", daemon=True)
+    hooks.start()
     storage = open_storage(settings.export_storage, settings.export_dir)
     if isinstance(storage, Bucket):
         threading.Thread(target=keep_deleting, args=(settings, storage, stopping), name="bucket", daemon=True).start()
@@ -83,6 +86,7 @@ def main() -> None:
     database.close()
     # Waits for the current step, but not for a disk that hangs.
     expiry.join(STOP_S)
+    hooks.join(STOP_S)
 
 
 def sweep_or_log(database: Database, broker_marker: BrokerMarker, settings: Settings) -> None:

@@ -155,6 +155,11 @@ class Resolver:
             found = _some(found)
         return found, found.ttl
 
+    async def addresses_of_host(self, host: str) -> tuple[Found, tuple[str, ...]]:
+        """What the DNS has for a host that takes no mail, and at which of its addresses it may be contacted."""
+        found = await self._hosts.get(host)
+        return found, self._contactable(found.records)
+
     def _contactable(self, addresses: Iterable[str]) -> tuple[str, ...]:
         return tuple(address for address in addresses if self._allow_private or is_public(address))
 

@@ -31,7 +31,7 @@ def test_the_document_states_what_each_call_needs_and_how_it_can_fail(client: Cl
     assert all(call["security"] == [{"HTTPBearer": []}] for call in calls if call != by_link)
     assert by_link["security"] == [{"HTTPBearer": []}, {"APIKeyQuery": []}]
     assert all({"401", "403", "422", "429", "503"} <= set(call["responses"]) for call in calls)
-    assert len([call for call in calls if call.get("requestBody", {}).get("required")]) == 9
+    assert len([call for call in calls if call.get("requestBody", {}).get("required")]) == 13
     assert {"200", "503"} <= set(document["paths"]["/readyz"]["get"]["responses"])
 
 

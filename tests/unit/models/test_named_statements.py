@@ -82,9 +82,10 @@ def values_of(ids: Mapping[str, Any], edge: int) -> dict[str, list[Any]]:
         "kept": json.dumps([known | {"evidence": {}}]), "people": [b"0" * 32], "digests": [b"0" * 8],
         "numbers": [position], "tokens": [edge], "worked": [True], "worker": "worker-1@test/1", "seconds": 30.0,
         "patterns": ["first"], "confirmed": [edge], "refused": [edge],
-        "email_statuses": ["valid"], "email_reason": "catch_all", "since": datetime.now(UTC), "most": 50,
+        "email_statuses": ["valid"], "email_reason": "catch_all", "since": datetime.now(UTC), "most": edge,
         "reasons": ["blocked"], "preset": "full_pipeline", "runs": edge, "tables": ["contacts"],
         "from_id": ids["run_id"], "beyond_id": ids["run_id"],
+        "hooks": [ids["run_id"]], "counts": [edge], "per_hook": edge, "ids": [ids["run_id"]],
     }  # fmt: skip
     counts = {"first": [edge - 1, edge], "last": [edge], "after": [edge], "reach": [250, 2000, edge], "count": [edge]}
     return {name: [value] for name, value in one.items()} | counts | {"contacts": [edge], "size": [edge - 1, edge]}

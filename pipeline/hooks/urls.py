@@ -1,0 +1,49 @@
+"""Which URLs a hook can have. Where its name leads is checked at each connection, by `worker.hooks.addresses`."""
+
+import httpx
+
+from models.bounds import HOOK_URL
+from pipeline.errors import InvalidInput
+from pipeline.mail.public_addresses import is_public
+
+PORTS = range(1, 65_536)
+
+
+def usable_url(text: str, *, allow_private: bool) -> str:
+    """The URL as it is stored. Raises `InvalidInput`, which says what to change, and never shows the URL.
+
+    With `allow_private` it may be on loopback and in private networks, and without TLS.
+    """
+    try:
+        url = httpx.URL(text.strip())
+        host = url.raw_host.decode("ascii")
+    except (httpx.InvalidURL, ValueError):
+        raise _unusable("it is no URL: give one such as https://app.example/growth") from None
+    if url.scheme != "https" and not (allow_private and url.scheme == "http"):
+        raise _unusable("it must begin with https://")
+    if not host:
+        raise _unusable("it has no host: give one such as https://app.example/growth")
+    if url.port is not None and url.port not in PORTS:
+        raise _unusable(f"its port must be from {PORTS.start} to {PORTS.stop - 1}")
+    if url.userinfo:
+        raise _unusable("it has a user name or a password: messages are signed, so leave them out")
+    if url.fragment:
+        raise _unusable("it has a fragment, which is never sent: leave out what follows #")
+    if not allow_private and not _may_be_public(host):
+        raise _unusable("its address is not public: give one that the internet reaches")
+    stored = str(url)
+    if len(stored) > HOOK_URL.most:
+        raise _unusable(f"it has more than {HOOK_URL.most} characters: shorten it")
+    return stored
+
+
+def _may_be_public(host: str) -> bool:
+    """Whether the host is a public address, or a name, which may lead to one."""
+    try:
+        return is_public(host)
+    except ValueError:
+        return host.rstrip(".").lower() != "localhost"
+
+
+def _unusable(why: str) -> InvalidInput:
+    return InvalidInput(f"field url: {why}")

@@ -1,0 +1,1 @@
+"""Delivers the messages of hooks, in a thread of the sweeper."""
