@@ -166,9 +166,9 @@ def test_a_file_on_its_way_and_being_read_is_clean_and_fits(open_signed_in: Call
     page.get_by_text("0 B of").wait_for()
     check(page, "new-sending")
 
+    page.get_by_role("button", name="Stop").click()
     page.unroute_all()
     page.route("**/read", lambda _: None)
-    page.goto("/new")
     page.get_by_label("Choose a file").set_input_files({"name": "late.csv", "mimeType": "text/csv", "buffer": UNUSABLE})
     page.get_by_text("Reading late.csv").wait_for()
     check(page, "new-reading")
