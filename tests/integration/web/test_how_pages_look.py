@@ -187,7 +187,9 @@ def test_the_operator_s_page_is_clean_and_fits(
 
 
 def test_a_lost_connection_is_told_cleanly(open_signed_in: Callable[[str], Any], scene: Scene) -> None:
-    page = open_signed_in(scene.paths["run-running"])
-    page.evaluate("document.getElementById('lost').hidden = false")
+    page = open_signed_in("/runs")
+    page.route("**/live", lambda route: route.abort())
+    page.goto(scene.paths["run-running"])
+    page.get_by_text("Connection lost.").wait_for()
 
     check(page, "run-lost")
