@@ -33,7 +33,7 @@ from web.views.words import PRESETS
 
 WAITING_UPLOADS = 20
 NO_PRICE = "There is a price once a run can be started from the file."
-OF_THE_COMMAND = re.compile(r"Say which is which, such as --map \S+=COLUMN\.")
+OF_THE_COMMAND = re.compile(r"Say which is which, such as --map [^.]*\.")
 """What the reading says for who calls it by the command line."""
 
 new_run = APIRouter()

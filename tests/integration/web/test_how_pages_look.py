@@ -188,8 +188,10 @@ def test_the_operator_s_page_is_clean_and_fits(
 
 def test_a_lost_connection_is_told_cleanly(open_signed_in: Callable[[str], Any], scene: Scene) -> None:
     page = open_signed_in("/runs")
-    page.route("**/live", lambda route: route.abort())
+    page.add_init_script("document.addEventListener('htmx:sseOpen', () => { window.isOpen = true; });")
     page.goto(scene.paths["run-running"])
+    page.wait_for_function("window.isOpen")
+    page.evaluate("document.dispatchEvent(new CustomEvent('htmx:sseError'))")
     page.get_by_text("Connection lost.").wait_for()
 
     check(page, "run-lost")
