@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -31,6 +32,9 @@ from web.views.uploads import file_view, mapping_of
 from web.views.words import PRESETS
 
 WAITING_UPLOADS = 20
+NO_PRICE = "There is a price once a run can be started from the file."
+OF_THE_COMMAND = re.compile(r"Say which is which, such as --map [^.]*\.")
+"""What the reading says for who calls it by the command line."""
 
 new_run = APIRouter()
 
@@ -165,6 +169,7 @@ def _page(
             )
         values |= {
             "file": file_view(session, upload),
+            "why_refused": OF_THE_COMMAND.sub("Say below which column is which.", upload.refusal or ""),
             "used_by": run_of_upload(session, upload_id),
             "knows_companies": settings_of(request).companies_file is not None,
         }
@@ -188,7 +193,7 @@ def _price(
 ) -> tuple[Price | None, str]:
     """The price of a run, or why there is none."""
     if not upload.is_ready:
-        return None, upload.refusal or ""
+        return None, NO_PRICE
     body = json.dumps({"goal_plan": _plan(upload.id, upload.preset, is_fresh=is_fresh)}).encode()
     quote = quoted(resources_of(request), body, member.account_id)
     if isinstance(quote, NoQuote):

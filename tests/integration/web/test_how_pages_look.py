@@ -166,9 +166,9 @@ def test_a_file_on_its_way_and_being_read_is_clean_and_fits(open_signed_in: Call
     page.get_by_text("0 B of").wait_for()
     check(page, "new-sending")
 
+    page.get_by_role("button", name="Stop").click()
     page.unroute_all()
     page.route("**/read", lambda _: None)
-    page.goto("/new")
     page.get_by_label("Choose a file").set_input_files({"name": "late.csv", "mimeType": "text/csv", "buffer": UNUSABLE})
     page.get_by_text("Reading late.csv").wait_for()
     check(page, "new-reading")
@@ -187,7 +187,11 @@ def test_the_operator_s_page_is_clean_and_fits(
 
 
 def test_a_lost_connection_is_told_cleanly(open_signed_in: Callable[[str], Any], scene: Scene) -> None:
-    page = open_signed_in(scene.paths["run-running"])
-    page.evaluate("document.getElementById('lost').hidden = false")
+    page = open_signed_in("/runs")
+    page.add_init_script("document.addEventListener('htmx:sseOpen', () => { window.isOpen = true; });")
+    page.goto(scene.paths["run-running"])
+    page.wait_for_function("window.isOpen")
+    page.evaluate("document.dispatchEvent(new CustomEvent('htmx:sseError'))")
+    page.get_by_text("Connection lost.").wait_for()
 
     check(page, "run-lost")

@@ -134,6 +134,8 @@ def test_a_file_whose_columns_are_not_recognised_can_be_mapped(visitor: Visitor,
     after = unescape(visitor.get(path).text)
 
     assert "No run can be started from this file as it is." in before
+    assert "Say below which column is which." in before
+    assert "--map" not in before
     assert len(mapping_on(before)) == 4
     assert 'name="token"' not in before
     assert mapping_on(after) == ["first_name", "last_name", "domain", ""]
