@@ -68,12 +68,16 @@ def change(
         bool | None, typer.Option("--enable/--disable", help="Deliver again, or deliver nothing.")
     ] = None,
     home: Home = HOME,
+    as_json: AsJson = False,
 ) -> None:
     """Change a hook, or enable one that was disabled."""
     given = {"url": url, "events": events, "enabled": enable}
     with ApiClient(find_credentials(home)) as client:
         changed = client.change_hook(hook_id, {name: value for name, value in given.items() if value is not None})
-    say(f"Hook {changed['hook_id']}: {_state_of(changed)}, {' '.join(changed['events'])}.")
+    if as_json:
+        write_json(changed)
+    else:
+        say(f"Hook {changed['hook_id']}: {_state_of(changed)}, {' '.join(changed['events'])}.")
 
 
 @hooks.command("rotate")
@@ -83,10 +87,14 @@ def rotate(
         float, typer.Option(min=0, max=168, help="Hours for which the present secret signs as well.")
     ] = 24,
     home: Home = HOME,
+    as_json: AsJson = False,
 ) -> None:
     """Give a hook a new secret and print it, once."""
     with ApiClient(find_credentials(home)) as client:
         rotated = client.rotate_hook(hook_id, overlap_hours)
+    if as_json:
+        write_json(rotated)
+        return
     _say_secret(rotated["secret"])
     if overlap_hours:
         say(f"For {overlap_hours:g} hours messages are signed with the former secret, too.")
@@ -131,6 +139,7 @@ def replay(
     dead: Annotated[bool, typer.Option("--dead", help="All that are dead.")] = False,
     run: Annotated[str, typer.Option(help="With --dead: only those of this run.")] = "",
     home: Home = HOME,
+    as_json: AsJson = False,
 ) -> None:
     """Deliver again: one delivery, or all that are dead."""
     if bool(delivery) == dead:
@@ -140,7 +149,10 @@ def replay(
         while is_left:
             done = client.replay(hook_id, delivery, run)
             total, is_left = total + done["replayed"], done["more"]
-    say(f"Delivered again within seconds: {total}.")
+    if as_json:
+        write_json({"replayed": total})
+    else:
+        say(f"Delivered again within seconds: {total}.")
 
 
 def _state_of(hook: dict[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """Which URLs a hook can have. Where its name leads is checked at each connection, by `worker.hooks.addresses`."""
 
-import httpx
-
 from models.bounds import HOOK_URL
 from pipeline.errors import InvalidInput
 from pipeline.mail.public_addresses import is_public
@@ -14,6 +12,9 @@ def usable_url(text: str, *, allow_private: bool) -> str:
 
     With `allow_private` it may be on loopback and in private networks, and without TLS.
     """
+    # Parsed by the library that sends. It is loaded when a hook is added, which the API's memory is spared until then.
+    import httpx
+
     try:
         url = httpx.URL(text.strip())
         host = url.raw_host.decode("ascii")

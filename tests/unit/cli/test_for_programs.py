@@ -16,7 +16,7 @@ from tests.unit.cli.scripted_api import RUN_ID, Answer, scripted_api, state
 
 NO_ANSWER = {
     "up", "demo", "completion", "migrate", "runs export", "account suspend", "account resume", "account keys revoke",
-    "account operator",
+    "account operator", "hooks remove",
 }  # fmt: skip
 """Commands whose exit code says all."""
 CSV = {"suppressions list"}

@@ -26,6 +26,7 @@ from pipeline.privacy.retention import WAITING_DAYS, find_expired
 from pipeline.runs.create import create_run
 from pipeline.runs.retry import retry_run
 from tests.factories import LOOKUP, VERIFY, account, count, order, owner_of, started_run
+from tests.large_runs import stop_autovacuum
 from tests.old_runs import (
     RETENTION_DAYS,
     DoomedDatabase,
@@ -404,11 +405,12 @@ def test_a_sweeper_that_may_not_change_tables_says_so_and_rows_are_deleted_one_b
 
 
 def test_dropping_a_week_writes_a_tenth_at_most_of_what_deleting_its_rows_does(weekly: OldRuns) -> None:
-    contacts = 5_000
+    contacts = 10_000
     dropped = run_of(weekly, OLD_WEEK + DAY, contacts=contacts)
     expire_due(weekly.expirer())
     with clock_shows(NOW - 400 * DAY):
         one_by_one = weekly.completed_run(contacts)
+    stop_autovacuum(weekly.database)
 
     deleting = wal_of(weekly.database, lambda: expire_due(weekly.expirer()))
     dropping = wal_of(weekly.database, lambda: drop_weeks(weekly))
