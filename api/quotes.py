@@ -25,7 +25,7 @@ from models.quote_wire import (
     QuoteRequest,
 )
 from models.run import PRESETS
-from models.wire import NAMED
+from models.wire import needs_of
 from pipeline.credits import RateCard
 from pipeline.errors import InvalidInput, UnknownUpload, UploadConflict
 from pipeline.ledger import standing
@@ -39,13 +39,6 @@ from settings import Settings
 
 WORK_OF = {"full_pipeline": "enrichment", "verify_existing_emails": "verification"}
 """What `cost_breakdown` calls the work of each preset."""
-
-NEEDS = {
-    "full_pipeline": [["email"], *map(list, NAMED)],
-    "verify_existing_emails": [["email"]],
-}
-"""What a contact needs: all fields of one of these lists."""
-OF_COMPANIES = [["company" if name == "domain" else name for name in names] for names in NAMED]
 
 quotes = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-type]
 
@@ -62,13 +55,12 @@ def presets(request: Request, _account_id: AccountId) -> Presets:
     """The presets: their stages, what each contact needs, and what it costs."""
     settings = settings_of(request)
     rates = RateCard.of(settings)
-    more = {"full_pipeline": OF_COMPANIES} if settings.companies_file else {}
     return Presets(
         presets=[
             PresetShown(
                 name=name,
                 stages=list(stages_of(name)),
-                needs=[*NEEDS[name], *more.get(name, [])],
+                needs=needs_of(name, knows_companies=settings.companies_file is not None),
                 credits_per_contact=rates.per_contact,
                 rebate_per_unresolved=rates.rebate_per_unresolved,
                 rebate_per_unverified=rates.rebate_per_unverified,

@@ -7,6 +7,7 @@ from models.contact import Contact
 from models.credit_ledger import LedgerEntry
 from models.deferral import DeferralRow
 from models.domain_pattern import DomainPattern
+from models.intake_rules import IntakeRules
 from models.lookup import Lookup
 from models.outcome import OutcomeRow
 from models.provider_answer import ProviderAnswer, ProviderSpending
@@ -29,6 +30,7 @@ __all__ = [
     "Contact",
     "DeferralRow",
     "DomainPattern",
+    "IntakeRules",
     "LedgerEntry",
     "Lookup",
     "OutcomeRow",

@@ -93,6 +93,14 @@ def any_of(*choices: tuple[str, ...]) -> JsonDict:
 NAMED = (("domain", "full_name"), ("domain", "first_name", "last_name"))
 
 
+def needs_of(preset: str, *, knows_companies: bool) -> list[list[str]]:
+    """What a contact needs for a preset: all fields of one of these lists."""
+    if preset == "verify_existing_emails":
+        return [["email"]]
+    of_companies = [["company" if name == "domain" else name for name in names] for names in NAMED]
+    return [["email"], *map(list, NAMED), *(of_companies if knows_companies else [])]
+
+
 class ContactIn(BaseModel):
     """A contact as the client sends it. Unknown columns are kept and returned in the exports.
 
