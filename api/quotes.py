@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.access import AccountId
 from api.bodies import CONTACTS, Body, NotValid, parse_quote_request
-from api.document import body_of
+from api.document.openapi import body_of
 from api.process_pool import run_by_size
 from api.resources import Resources, settings_of
 from api.runs import ERRORS

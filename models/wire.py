@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from models import bounds
 from models.bounds import ColumnsOfRun, check_columns
+from models.state_wire import DataSourceMix, DocumentedAs, FileHandle, GapReport, Preview, ResultContact
 
 T = TypeVar("T")
 
@@ -273,12 +274,12 @@ class RunState(BaseModel):
     status: str
     stage_status: dict[str, str]
     progress: Progress
-    result_handles: list[dict[str, Any]]
-    artifact_handles: list[dict[str, Any]]
-    export_handles: list[dict[str, Any]]
-    preview: dict[str, Any]
-    data_source_mix: dict[str, Any]
-    gap_report: dict[str, Any]
+    result_handles: Annotated[list[dict[str, Any]], DocumentedAs(list[ResultContact])]
+    artifact_handles: Annotated[list[dict[str, Any]], DocumentedAs(list[FileHandle])]
+    export_handles: Annotated[list[dict[str, Any]], DocumentedAs(list[FileHandle])]
+    preview: Annotated[dict[str, Any], DocumentedAs(Preview)]
+    data_source_mix: Annotated[dict[str, Any], DocumentedAs(DataSourceMix)]
+    gap_report: Annotated[dict[str, Any], DocumentedAs(GapReport)]
 
 
 class RunInList(BaseModel):
@@ -310,7 +311,7 @@ class ResultsPage(BaseModel):
     """
 
     status: str
-    results: list[dict[str, Any]]
+    results: Annotated[list[dict[str, Any]], DocumentedAs(list[ResultContact])]
     next: str | None
 
 

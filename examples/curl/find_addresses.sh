@@ -23,5 +23,5 @@ while [[ $status == pending || $status == running ]]; do
   echo "$status: $(value message <<<"$answer")"
 done
 
-request --output "$target" "$api/runs/$run_id/exports/export_csv"
+request --output "$target" "$api/runs/$run_id/exports/contacts_csv"
 echo "$target"

@@ -269,7 +269,7 @@ def test_a_download_that_is_left_early_leaves_nothing_behind(
     client.finished(run_id)
     with stack_database.transaction() as session:
         session.execute(
-            text("UPDATE artifacts SET sha256 = repeat('0', 64) WHERE run_id = :id AND asset_id = 'export_json'"),
+            text("UPDATE artifacts SET sha256 = repeat('0', 64) WHERE run_id = :id AND asset_id = 'contacts_json'"),
             {"id": run_id},
         )
         session.execute(text("UPDATE runs SET version = version + 1 WHERE id = :id"), {"id": run_id})
