@@ -3,11 +3,12 @@
 A state is built as plain JSON, and never checked against these: they say what a client can count on. More may be added.
 """
 
-from typing import Any, TypedDict
+from typing import Any
 
 from pydantic import ConfigDict, GetJsonSchemaHandler, TypeAdapter, with_config
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+from typing_extensions import TypedDict  # Pydantic needs this one before Python 3.12
 
 OPEN = ConfigDict(extra="allow")
 
@@ -20,7 +21,9 @@ class DocumentedAs:
 
     def __get_pydantic_json_schema__(self, _own: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Pydantic asks for the schema here."""
-        return handler(TypeAdapter(self._shape).core_schema)
+        # Within a list a shape keeps its name; alone it would be written out.
+        items: JsonSchemaValue = handler(TypeAdapter(list[self._shape]).core_schema)["items"]
+        return items
 
 
 @with_config(OPEN)

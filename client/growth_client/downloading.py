@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,8 @@ class PartFile:
 
     def __init__(self, place: Path) -> None:
         self._place = place
-        descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent)
-        self._file, self._part = os.fdopen(descriptor, "wb"), Path(name)
+        self._part = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
+        self._file = self._part.open("xb")
         self._digest = hashlib.sha256()
         self.size = 0
 
@@ -49,9 +49,6 @@ class PartFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        mask = os.umask(0)
-        os.umask(mask)
-        self._part.chmod(0o666 & ~mask)
         self._part.replace(self._place)
 
     def discard(self) -> None:

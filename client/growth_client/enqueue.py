@@ -4,7 +4,6 @@
 `send` tells the workers. It belongs after the commit; if it is left out, the sweeper does it some seconds later.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +12,8 @@ from uuid import UUID
 
 from growth_client.answers import Output, Preset
 from growth_client.calls import plan_of
-from growth_client.errors import GrowthError, refusal
+from growth_client.errors import GrowthError, NotFound, refusal
+from growth_client.steps import json_body
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -64,7 +64,7 @@ def create_run(
         run_id, is_new = _executor_of(connection)(parameters)
     except Exception as error:
         if (state := _sqlstate_of(error)) and state.startswith(OURS):
-            raise refusal(int(state[2:]), _first_line_of(error)) from None
+            raise refusal(int(state[2:]), _sentence_of(error)) from None
         raise
     return CreatedRun(UUID(str(run_id)), is_new)
 
@@ -78,8 +78,7 @@ def parameters_of(
     idempotency_key: str | None = None,
 ) -> tuple[str, str, str | None]:
     """The parameters of `STATEMENT`."""
-    plan = plan_of(contacts, None, preset, output)
-    return str(account_id), json.dumps(plan, ensure_ascii=False, allow_nan=False), idempotency_key
+    return _id_of(account_id), json_body(plan_of(contacts, None, preset, output)).decode(), idempotency_key
 
 
 def send(broker_url: str, run_id: UUID | str) -> None:
@@ -106,6 +105,8 @@ def _app(broker_url: str) -> "Celery":
     # The workers' own queue, declared as they do it: RabbitMQ refuses another description of it.
     arguments = {"x-queue-type": "quorum"} if is_rabbitmq else None
     app = Celery("growth-client", broker=broker_url, set_as_current=False)
+    if broker_url.startswith("rediss:") and "ssl_cert_reqs" not in broker_url:
+        app.conf.broker_use_ssl = {"ssl_cert_reqs": "required"}
     app.conf.update(
         task_queues=[Queue(QUEUE, Exchange(QUEUE, type="direct"), routing_key=QUEUE, queue_arguments=arguments)],
         task_default_queue=QUEUE,
@@ -116,6 +117,14 @@ def _app(broker_url: str) -> "Celery":
         else {"socket_timeout": SENT_WITHIN_S, "socket_connect_timeout": SENT_WITHIN_S},
     )
     return app
+
+
+def _id_of(account_id: UUID | str) -> str:
+    """The id as text. What is none would end the caller's transaction."""
+    try:
+        return str(UUID(str(account_id)))
+    except ValueError:
+        raise NotFound("There is no account with this id: `growth account create` opens one.", 404) from None
 
 
 def _executor_of(connection: Any) -> Callable[[tuple[str, str, str | None]], Any]:
@@ -142,10 +151,11 @@ def _sqlstate_of(error: BaseException) -> str | None:
     return next((state for state in states if isinstance(state, str)), None)
 
 
-def _first_line_of(error: BaseException) -> str:
-    """The function's sentence. Drivers add the place in the function to it."""
+def _sentence_of(error: BaseException) -> str:
+    """What the function raised, without the place in it that drivers add."""
     of_driver = next(each for each in _causes_of(error) if _has_state(each))
-    return str(of_driver).partition("\n")[0].removeprefix("ERROR: ").strip()
+    sentence = getattr(getattr(of_driver, "diag", None), "message_primary", None)
+    return sentence or str(of_driver).partition("\n")[0].removeprefix("ERROR:").strip()
 
 
 def _has_state(error: BaseException) -> bool:

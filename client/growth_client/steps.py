@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from growth_client.errors import NotAnEngine
+from growth_client.errors import Invalid, NotAnEngine
 
 T = TypeVar("T")
 
@@ -129,8 +129,11 @@ class Running(Generic[T]):
 
 
 def json_body(body: Any) -> bytes:
-    """A body as it is sent."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    """A body as it is sent. Raises `Invalid` for what JSON can't say."""
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Invalid(f"What you send is not JSON ({error}): send text, numbers, lists and objects.", 422) from None
 
 
 JSON: Mapping[str, str] = {"Content-Type": "application/json"}

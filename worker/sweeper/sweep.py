@@ -111,6 +111,9 @@ def publish_or_log(database: Database, rules: Mapping[str, Any]) -> bool:
     except PostgresUnavailable as error:
         log.warning("Postgres is unavailable: %s", error)
         return False
+    except Exception as error:  # noqa: BLE001 - it is tried again; sweeps must go on
+        log.error("the rules for runs made in SQL are not published: %s, %s", fault_of(error), place_of(error))
+        return False
     return True
 
 

@@ -103,7 +103,7 @@ WAYS = [of_psycopg, of_psycopg_with_dictionaries, of_sqlalchemy, of_a_session, o
 Way = Callable[[Database], Any]
 
 
-def created(database: Database, owner: UUID, contacts: Sequence[Mapping[str, Any]], **options: Any) -> CreatedRun:
+def created(database: Database, owner: UUID | str, contacts: Sequence[Mapping[str, Any]], **options: Any) -> CreatedRun:
     with of_psycopg(database) as connection:
         return create_run(connection, owner, contacts, **options)
 
@@ -315,8 +315,9 @@ def test_the_operators_rates_and_companies_apply_as_soon_as_they_are_published(d
 
 
 def test_an_account_that_does_not_exist_and_an_engine_that_never_ran_are_sentences(database: Database) -> None:
-    with pytest.raises(NotFound, match="no account with this id"):
-        created(database, uuid4(), [GRACE])
+    for unknown in (uuid4(), "grace"):
+        with pytest.raises(NotFound, match="no account with this id"):
+            created(database, unknown, [GRACE])
     with database.transaction() as session:
         session.execute(text("DELETE FROM intake_rules"))
     with pytest.raises(Unavailable, match="start its sweeper once"):

@@ -14,6 +14,7 @@ from growth_client.errors import (
     Conflict,
     GrowthError,
     InsufficientCredits,
+    Invalid,
     NotAnEngine,
     RateLimited,
     Unavailable,
@@ -161,6 +162,16 @@ def test_contacts_and_an_upload_exclude_each_other() -> None:
             calls.plan_of(contacts, upload_id, "full_pipeline", None)
 
 
+@pytest.mark.parametrize(
+    "value", [float("nan"), "\ud800", {1, 2}, 10**5000], ids=["NaN", "half a pair", "a set", "digits"]
+)
+def test_what_json_can_not_say_is_a_sentence(value: Any) -> None:
+    plan = calls.plan_of([{"full_name": "Grace Hopper", "note": value}], None, "full_pipeline", None)
+
+    with pytest.raises(Invalid, match="is not JSON"):
+        steps_of(Running(calls.submit(plan, None, None, PATIENT)))
+
+
 def test_pages_are_fetched_as_they_are_read() -> None:
     running = Running(calls.results("r", ["valid"], PATIENT))
     pages = [reply(200, {"results": [1, 2], "next": "2"}), reply(200, {"results": [3], "next": None})]
@@ -253,7 +264,7 @@ def test_where_no_stream_comes_through_the_client_asks(without_stream: list[Any]
 
 def test_a_run_that_does_not_exist_ends_the_watch_with_the_apis_sentence() -> None:
     with pytest.raises(GrowthError, match="no such run"):
-        steps_of(Running(watched()), reply(404), reply(404, {"detail": "There is no such run."} | {"x": "no such run"}))
+        steps_of(Running(watched()), reply(404), reply(404, {"detail": "There is no such run."}))
 
 
 def test_a_revoked_key_ends_the_watch() -> None:
