@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from growth_client import answers
-from models import quote_wire, upload_wire, wire
+from models import quote_wire, state_wire, upload_wire, wire
 from models.status import TERMINAL_RUN_STATUSES
 
 PAIRS: list[tuple[object, list[type[BaseModel]]]] = [
@@ -39,6 +39,10 @@ def test_each_typed_answer_is_compared() -> None:
     typed = {value for value in vars(answers).values() if is_typeddict(value)}
 
     assert typed - {one for one, _ in PAIRS} == {answers.FileHandle}
+
+
+def test_the_handle_of_a_file_has_the_fields_that_the_document_states() -> None:
+    assert set(get_type_hints(answers.FileHandle)) == set(get_type_hints(state_wire.FileHandle))
 
 
 @pytest.mark.parametrize("name", ["Preset", "Status", "EmailStatus"])
