@@ -3,6 +3,7 @@
 A state is built as plain JSON, and never checked against these: they say what a client can count on. More may be added.
 """
 
+from types import GenericAlias
 from typing import Any
 
 from pydantic import ConfigDict, GetJsonSchemaHandler, TypeAdapter, with_config
@@ -22,7 +23,8 @@ class DocumentedAs:
     def __get_pydantic_json_schema__(self, _own: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Pydantic asks for the schema here."""
         # Within a list a shape keeps its name; alone it would be written out.
-        items: JsonSchemaValue = handler(TypeAdapter(list[self._shape]).core_schema)["items"]
+        several: Any = GenericAlias(list, (self._shape,))
+        items: JsonSchemaValue = handler(TypeAdapter(several).core_schema)["items"]
         return items
 
 

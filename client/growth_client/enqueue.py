@@ -87,7 +87,7 @@ def send(broker_url: str, run_id: UUID | str) -> None:
     It needs the extra `growth-client[enqueue]`. Raises `NotSent` if the broker does not accept the message.
     """
     app = _app(broker_url)
-    options = {} if broker_url.startswith("amqp") else {"priority": FIRST_IN_TURN}
+    options: dict[str, Any] = {} if broker_url.startswith("amqp") else {"priority": FIRST_IN_TURN}
     try:
         app.send_task("growth.start", (str(run_id),), queue=QUEUE, ignore_result=True, retry=False, **options)
     except Exception as error:

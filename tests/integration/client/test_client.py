@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import hashlib
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,9 +16,11 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from cli.local.stack import Stack
 from growth_client import (
     AsyncGrowthClient,
     Conflict,
+    DownloadFailed,
     GrowthClient,
     Invalid,
     NotAuthorised,
@@ -27,7 +30,9 @@ from growth_client import (
     UploadRefused,
     uploading,
 )
+from growth_client.enqueue import create_run, send
 from models.database import Database
+from settings import read_settings
 from tests.factories import pending_run
 from tests.integration.conftest import Client, Population, contacts_of, end_runs
 
@@ -183,40 +188,49 @@ class CuttingProxy:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         self.connections = 0
+        self._threads: list[threading.Thread] = []
+        self._start(self._serve)
 
-    def serve(self) -> None:
-        while True:
-            try:
+    def _start(self, target: Callable[..., None], *args: Any) -> None:
+        thread = threading.Thread(target=target, args=args)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
                 near, _ = self._server.accept()
-            except OSError:
-                return
-            self.connections += 1
-            far = socket.create_connection(self._target)
-            up, down = self._most
-            for source, sink, most in ((near, far, up), (far, near, down)):
-                threading.Thread(target=self._pass_on, args=(source, sink, most), daemon=True).start()
+                self.connections += 1
+                self._start(self._pass_on, near)
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, most: int) -> None:
-        try:
-            while most > 0 and (piece := source.recv(min(65536, most))):
-                sink.sendall(piece)
-                most -= len(piece)
-        except OSError:
-            pass
-        for each in (source, sink):
+    def _pass_on(self, near: socket.socket) -> None:
+        up, down = self._most
+        with near, socket.create_connection(self._target) as far:
+            rest = {near: (far, up), far: (near, down)}
             with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                while all(most > 0 for _, most in rest.values()):
+                    for source in select.select(list(rest), [], [], 5)[0]:
+                        sink, most = rest[source]
+                        piece = source.recv(min(65536, most))
+                        if not piece:
+                            return
+                        sink.sendall(piece)
+                        rest[source] = (sink, most - len(piece))
 
     def close(self) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
+        for thread in self._threads:
+            thread.join(20)
 
 
 @contextmanager
 def cutting(client: Client, **limits: int) -> Iterator[CuttingProxy]:
     proxy = CuttingProxy(client.api.api_url, **limits)
-    threading.Thread(target=proxy.serve, daemon=True).start()
-    yield proxy
-    proxy.close()
+    try:
+        yield proxy
+    finally:
+        proxy.close()
 
 
 @pytest.mark.parametrize("kind", [GrowthClient, Blocking], ids=["blocking", "asyncio"])
@@ -252,7 +266,7 @@ def test_an_upload_goes_on_where_the_connection_was_cut(kind: type[Any], client:
 @pytest.mark.parametrize("kind", [GrowthClient, Blocking], ids=["blocking", "asyncio"])
 def test_a_watch_goes_on_when_its_stream_is_cut(kind: type[Any], client: Client, population: Population) -> None:
     run_id = client.create(population.crowd)
-    with cutting(client, most_down=5_000) as proxy, kind(proxy.url, client.account.api_key, retries=QUICK) as growth:
+    with cutting(client, most_down=12_000) as proxy, kind(proxy.url, client.account.api_key, retries=QUICK) as growth:
         events = list(growth.events(run_id))
 
         assert proxy.connections > 1
@@ -262,22 +276,38 @@ def test_a_watch_goes_on_when_its_stream_is_cut(kind: type[Any], client: Client,
     assert events[-1].data["status"] == "completed"
 
 
-def test_a_download_that_is_left_early_leaves_nothing_behind(
-    client: Client, population: Population, stack_database: Database, tmp_path: Path
+def test_a_download_with_another_checksum_leaves_nothing_behind(
+    client: Client, population: Population, stack: Stack, stack_database: Database, tmp_path: Path
 ) -> None:
     run_id = client.create(population.hundred[:5])
     client.finished(run_id)
+    query = text("SELECT storage_key FROM artifacts WHERE run_id = :id AND asset_id = 'contacts_json'")
     with stack_database.transaction() as session:
-        session.execute(
-            text("UPDATE artifacts SET sha256 = repeat('0', 64) WHERE run_id = :id AND asset_id = 'contacts_json'"),
-            {"id": run_id},
-        )
-        session.execute(text("UPDATE runs SET version = version + 1 WHERE id = :id"), {"id": run_id})
+        key = session.scalar(query, {"id": run_id})
+    stored = Path(stack.engine.environment["EXPORT_DIR"], str(key))
+    stored.write_bytes(stored.read_bytes().replace(b"first_name", b"FIRST_NAME"))
 
-    with GrowthClient(client.api.api_url, client.account.api_key) as growth, pytest.raises(Exception, match="checksum"):
+    with (
+        GrowthClient(client.api.api_url, client.account.api_key) as growth,
+        pytest.raises(DownloadFailed, match="checksum"),
+    ):
         growth.download(run_id, tmp_path / "found.json", "json")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_message_alone_starts_a_run_that_was_made_in_sql(
+    client: Client, stack: Stack, stack_database: Database
+) -> None:
+    engine = stack.engine.environment
+    with stack_database.engine.begin() as connection:
+        ada = {"full_name": "Ada Byrne", "domain": "alpha.test"}
+        run_id = create_run(connection, client.account.account_id, [ada]).run_id
+        connection.execute(text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id"), {"id": run_id})
+
+    send(read_settings(redis_url=engine["REDIS_URL"]).celery_broker_url, run_id)
+
+    assert client.finished(str(run_id))["status"] == "completed"
 
 
 def test_an_api_that_is_not_there_is_a_sentence(client: Client) -> None:

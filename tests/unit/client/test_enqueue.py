@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
+import django
 import django.conf
 import django.db
 import psycopg
@@ -78,14 +79,17 @@ def of_django(database: Database) -> Iterator[Any]:
     parts = psycopg.conninfo.conninfo_to_dict(dsn(database))
     if not django.conf.settings.configured:
         django.conf.settings.configure(USE_TZ=True)
+        django.setup()
     settings = {
         "ENGINE": "django.db.backends.postgresql", "NAME": parts["dbname"], "USER": parts.get("user", ""),
         "PASSWORD": parts.get("password", ""), "HOST": parts.get("host", ""), "PORT": parts.get("port", ""),
     }  # fmt: skip
     connection = django.db.utils.ConnectionHandler({"default": settings})["default"]
-    with _atomic(connection):
-        yield connection
-    connection.close()
+    try:
+        with _atomic(connection):
+            yield connection
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -310,8 +314,8 @@ def test_the_operators_rates_and_companies_apply_as_soon_as_they_are_published(d
     run = created(database, owner, [of_company])
 
     with database.transaction() as session:
-        assert count(session, "SELECT held FROM credit_ledger WHERE run_id = :id", id=run.run_id) == 7
         assert not prove(session).mistakes
+        assert count(session, "SELECT held FROM credit_ledger WHERE run_id = :id", id=run.run_id) == 7
 
 
 def test_an_account_that_does_not_exist_and_an_engine_that_never_ran_are_sentences(database: Database) -> None:
@@ -423,8 +427,8 @@ def test_a_run_that_is_cancelled_before_it_starts_costs_nothing_and_can_be_retri
         lifecycle.cancel(session, owner, again)
 
     with database.transaction() as session:
-        assert count(session, "SELECT credit_balance FROM accounts WHERE id = :id", id=owner) == 10_000 - 12
         assert not prove(session).mistakes
+        assert count(session, "SELECT credit_balance FROM accounts WHERE id = :id", id=owner) == 10_000 - 12
 
 
 def test_many_contacts_take_time_in_proportion(database: Database) -> None:

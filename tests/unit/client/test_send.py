@@ -19,8 +19,10 @@ from worker.broker import QUEUE
 from worker.tasks import app
 
 
-def test_the_message_is_a_task_of_the_workers_in_their_queue(valkey_url: str) -> None:
+def test_the_message_is_a_task_of_the_workers_in_their_queue(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     url, run_id = f"{valkey_url.rpartition('/')[0]}/7", uuid4()
+    monkeypatch.setenv("BROKER_URL", url)
+    load_settings.cache_clear()
     with redis.Redis.from_url(url) as broker:
         broker.flushdb()
 
