@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api.credits import credits_of_account
-from api.document import add_document
+from api.document.openapi import add_document
 from api.downloads import downloads
 from api.erasures import erasures
 from api.errors import add_error_handlers

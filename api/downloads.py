@@ -36,7 +36,10 @@ NO_SUCH_EXPORT = "There is no such export: `export_handles` of a completed run l
 LINK_NOT_VALID = "This link is not valid, or no longer: read the run for a new one."
 _ASSET_ID = re.compile(r"[a-z0-9_]{1,64}")
 
-FILES: dict[str, Any] = {spec.mime_type: {"schema": {"type": "string"}} for spec in FORMATS.values()}
+FILES: dict[str, Any] = {
+    spec.mime_type: {"schema": {} if spec.mime_type == "application/json" else {"type": "string"}}
+    for spec in FORMATS.values()
+}
 FILE_STATUSES = {200: "The file", 206: "The part of it that `Range` requests"}
 FILE = "/runs/{run_id}/exports/{asset_id}"
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 
 from api.access import AccountId
 from api.bodies import Body, parse_erasure
-from api.document import body_of
+from api.document.openapi import body_of
 from api.process_pool import run_in_process
 from api.resources import Resources
 from api.runs import ERRORS

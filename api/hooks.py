@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.access import AccountId
 from api.bodies import Body, parse_short
-from api.document import body_of
+from api.document.openapi import body_of
 from api.resources import database_of, settings_of
 from api.runs import ERRORS, run_id_of
 from api.slots import CHANGE, LIST

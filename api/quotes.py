@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.access import AccountId
 from api.bodies import CONTACTS, Body, NotValid, parse_quote_request
-from api.document import body_of
+from api.document.openapi import body_of
 from api.process_pool import run_by_size
 from api.resources import Resources, settings_of
 from api.runs import ERRORS
@@ -27,7 +27,7 @@ from models.quote_wire import (
     UploadQuoteRequest,
 )
 from models.run import PRESETS
-from models.wire import NAMED, Preset
+from models.wire import Preset, needs_of
 from pipeline.credits import RateCard
 from pipeline.errors import InvalidInput, UnknownUpload, UploadConflict
 from pipeline.ledger import standing
@@ -43,13 +43,6 @@ from settings import Settings
 
 WORK_OF = {"full_pipeline": "enrichment", "verify_existing_emails": "verification"}
 """What `cost_breakdown` calls the work of each preset."""
-
-NEEDS = {
-    "full_pipeline": [["email"], *map(list, NAMED)],
-    "verify_existing_emails": [["email"]],
-}
-"""What a contact needs: all fields of one of these lists."""
-OF_COMPANIES = [["company" if name == "domain" else name for name in names] for names in NAMED]
 
 quotes = APIRouter(prefix="/api/v1/growth", responses=ERRORS)  # type: ignore[arg-type]
 
@@ -71,13 +64,12 @@ def presets(request: Request, _account_id: AccountId) -> Presets:
     """The presets: their stages, what each contact needs, and what it costs."""
     settings = settings_of(request)
     rates = RateCard.of(settings)
-    more = {"full_pipeline": OF_COMPANIES} if settings.companies_file else {}
     return Presets(
         presets=[
             PresetShown(
                 name=name,
                 stages=list(stages_of(name)),
-                needs=[*NEEDS[name], *more.get(name, [])],
+                needs=needs_of(name, knows_companies=settings.companies_file is not None),
                 credits_per_contact=rates.per_contact,
                 rebate_per_unresolved=rates.rebate_per_unresolved,
                 rebate_per_unverified=rates.rebate_per_unverified,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from api.access import AccountId
 from api.bodies import Body, parse_run_request
-from api.document import body_of
+from api.document.openapi import body_of
 from api.process_pool import run_by_size
 from api.resources import Resources, database_of, redis_of, settings_of
 from api.slots import CANCEL, CHANGE, LIST

@@ -53,7 +53,7 @@ async def read(
     "/runs/{run_id}/events",
     response_class=Response,
     responses={
-        200: {"description": "Events, as they come", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"description": "Events, as they come", "content": {"text/event-stream": {}}},
         204: {"description": "The run has ended, and `Last-Event-ID` names its last event: there is no more"},
     },
 )

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.access import AccountId
 from api.bodies import Body, parse_entries
-from api.document import body_of
+from api.document.openapi import body_of
 from api.errors import MOST_PROBLEMS
 from api.process_pool import run_by_size
 from api.resources import Resources, database_of

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 
 from api.access import AccountId
 from api.bodies import SILENCE_S, Body, parse_reading
-from api.document import body_of
+from api.document.openapi import body_of
 from api.process_pool import read_in_process
 from api.resources import Resources, database_of, redis_of, resources_of, settings_of
 from api.runs import ERRORS

@@ -32,6 +32,9 @@ class Run(Base):
     `repeats`, the positions of contacts that repeat a person. `fresh` runs use no verdict of earlier ones. Columns that
     clients see are `json`, since `jsonb` would reorder their keys.
 
+    A run that another program created with the function `growth_create_run` is `made_in_sql`. That function can't tell
+    who repeats whom: `repeats` are found when the run starts, and are paid back when it ends.
+
     `quote_id` is the quote that the run used, which no other run can use. `upload_id` is the upload that its contacts
     came from; the upload may be gone before the run.
 
@@ -110,6 +113,7 @@ class Run(Base):
     retry_of: Mapped[UUID | None] = mapped_column(ForeignKey("runs.id"))
     contact_count: Mapped[int]
     charged_contacts: Mapped[int]
+    made_in_sql: Mapped[bool] = mapped_column(server_default=text("false"))
     repeats: Mapped[list[int]] = mapped_column(JSONB, server_default="[]", deferred=True)
     extra_columns: Mapped[list[str]]
     required_fields: Mapped[list[str]]

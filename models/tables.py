@@ -8,6 +8,7 @@ from models.credit_ledger import LedgerEntry
 from models.deferral import DeferralRow
 from models.domain_pattern import DomainPattern
 from models.hook import Hook, HookMessage, HookStream
+from models.intake_rules import IntakeRules
 from models.lookup import Lookup
 from models.outcome import OutcomeRow
 from models.provider_answer import ProviderAnswer, ProviderSpending
@@ -34,6 +35,7 @@ __all__ = [
     "Hook",
     "HookMessage",
     "HookStream",
+    "IntakeRules",
     "LedgerEntry",
     "Lookup",
     "OutcomeRow",

@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from models import bounds
 from models.bounds import ColumnsOfRun, check_columns
+from models.state_wire import DataSourceMix, DocumentedAs, FileHandle, GapReport, Preview, ResultContact
 
 T = TypeVar("T")
 
@@ -93,6 +94,14 @@ def any_of(*choices: tuple[str, ...]) -> JsonDict:
 
 
 NAMED = (("domain", "full_name"), ("domain", "first_name", "last_name"))
+
+
+def needs_of(preset: str, *, knows_companies: bool) -> list[list[str]]:
+    """What a contact needs for a preset: all fields of one of these lists."""
+    if preset == "verify_existing_emails":
+        return [["email"]]
+    of_companies = [["company" if name == "domain" else name for name in names] for names in NAMED]
+    return [["email"], *map(list, NAMED), *(of_companies if knows_companies else [])]
 
 
 class ContactIn(BaseModel):
@@ -268,12 +277,12 @@ class RunState(BaseModel):
     status: str
     stage_status: dict[str, str]
     progress: Progress
-    result_handles: list[dict[str, Any]]
-    artifact_handles: list[dict[str, Any]]
-    export_handles: list[dict[str, Any]]
-    preview: dict[str, Any]
-    data_source_mix: dict[str, Any]
-    gap_report: dict[str, Any]
+    result_handles: Annotated[list[dict[str, Any]], DocumentedAs(list[ResultContact])]
+    artifact_handles: Annotated[list[dict[str, Any]], DocumentedAs(list[FileHandle])]
+    export_handles: Annotated[list[dict[str, Any]], DocumentedAs(list[FileHandle])]
+    preview: Annotated[dict[str, Any], DocumentedAs(Preview)]
+    data_source_mix: Annotated[dict[str, Any], DocumentedAs(DataSourceMix)]
+    gap_report: Annotated[dict[str, Any], DocumentedAs(GapReport)]
 
 
 class RunInList(BaseModel):
@@ -305,7 +314,7 @@ class ResultsPage(BaseModel):
     """
 
     status: str
-    results: list[dict[str, Any]]
+    results: Annotated[list[dict[str, Any]], DocumentedAs(list[ResultContact])]
     next: str | None
 
 

@@ -57,7 +57,7 @@ class RateCard:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """How many contacts a run delivered. `suppressed` counts those on the suppression list."""
+    """How many contacts a run delivered. `suppressed` are those that cost nothing, such as on the suppression list."""
 
     contacts: int
     with_email: int

@@ -11,7 +11,7 @@ from pathlib import Path
 from models.tables import Base
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("api", "bench", "cli", "models", "pipeline", "sandbox", "settings", "web", "worker")
+PACKAGES = ("api", "bench", "cli", "client", "models", "pipeline", "sandbox", "settings", "web", "worker")
 WORD = re.compile(r"\w+")
 DEFINED = re.compile(r"^ *(?:async )?def (\w+)", re.MULTILINE)
 NOT_CODE = re.compile(r'^ *"""[\s\S]*?"""|(?:^|\s)#.*$', re.MULTILINE)

@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 
 from api import runs as api_runs
 from api import uploads as api_uploads
-from api.quotes import NEEDS, quoted
+from api.quotes import quoted
 from api.resources import database_of, redis_of, resources_of, settings_of
 from api.uploads import ReadingProgress, upload_id_of
 from models.queries import run_of_upload
 from models.quote_wire import NoQuote, Quote
 from models.upload import Upload
+from models.wire import needs_of
 from pipeline.credits import RateCard
 from pipeline.errors import InsufficientCredits, InvalidInput, QuoteRefused
 from pipeline.ledger import Standing, standing
@@ -183,7 +184,7 @@ def _page(
         is_fresh=is_fresh,
         rates=RateCard.of(settings_of(request)),
         refusal=refusal,
-        presets=_presets(upload),
+        presets=_presets(upload, knows_companies=values["knows_companies"]),
         **values,
     )
 
@@ -225,10 +226,11 @@ def _plan(upload_id: UUID, preset: str, *, is_fresh: bool) -> Mapping[str, Any]:
     return {"pipeline_id": "email_discovery_v1", "preset": preset, "input_assets": assets, **output}
 
 
-def _presets(upload: Upload) -> Mapping[str, bool]:
-    """The presets, and whether the file has a column that each needs."""
+def _presets(upload: Upload, *, knows_companies: bool) -> Mapping[str, bool]:
+    """The presets, and whether the file has the columns that each needs."""
     fields = {field for _, field in upload.recognised.get("columns", []) if field}
-    return {name: name == upload.preset or any(set(needed) <= fields for needed in NEEDS[name]) for name in PRESETS}
+    needs = {name: needs_of(name, knows_companies=knows_companies) for name in PRESETS}
+    return {name: name == upload.preset or any(set(each) <= fields for each in needs[name]) for name in PRESETS}
 
 
 def _waiting(session: Session, account_id: UUID) -> Sequence[WaitingUpload]:

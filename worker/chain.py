@@ -15,6 +15,7 @@ from functools import partial
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.queries import preset_of_run
@@ -34,9 +35,11 @@ from worker.at_work import Place
 from worker.attempts import fail_run, noting_failures
 from worker.chunk_task import ChunkTask
 from worker.commit_retry import retry_commit, retry_commit_of_lease
-from worker.dispatch import broker_may_be_away, send_chunk_tasks, send_rest_of_chain
+from worker.dispatch import broker_may_be_away, send_chain, send_chunk_tasks, send_rest_of_chain
 from worker.process import Process, freshness_of
 from worker.turns import StageLeft
+
+PRESET = text("SELECT preset FROM runs WHERE id = :run_id")
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +81,16 @@ def work_chain_step(process: Process, run_id: UUID, stage: str, worker: str, ext
     if place.was_asked_for or (left is not None and left.has_free_chunks):
         _send_rest(process, run_id, stage, worker)
     return False
+
+
+def start_run(process: Process, run_id: UUID) -> None:
+    """Send the chain of a run. Of one that is not committed yet nothing is known: the sweeper sends its chain."""
+    preset = retry_commit(process, f"run {run_id}", lambda session: session.scalar(PRESET, {"run_id": run_id}))
+    if preset is None:
+        log.warning("run %s is not there: if its transaction is not over, the sweeper will send its chain", run_id)
+        return
+    with broker_may_be_away(run_id):
+        send_chain(run_id, preset)
 
 
 def work_chunk_task(process: Process, run_id: UUID, stage: str, worker: str) -> None:

@@ -20,7 +20,7 @@ from settings import load_settings, required
 from settings.sources import sources_or_exit
 from worker.app import app
 from worker.celery_patches import expect_messages_while_stopping
-from worker.chain import work_chain_step, work_chunk_task
+from worker.chain import start_run, work_chain_step, work_chunk_task
 from worker.compile import compile_run
 from worker.export import export_stopped_run
 from worker.garbage import collect_rarely
@@ -101,6 +101,12 @@ for _spec in STAGES:
 def compile_results(self: "Task[Any, None]", run_id: str) -> None:
     """Compile the results and finish the run."""
     compile_run(this_process(), UUID(run_id), _worker_name(self))
+
+
+@app.task(base=_Task, name="growth.start")
+def start(run_id: str) -> None:
+    """Send the chain of a run that another program created: that one knows no stages."""
+    start_run(this_process(), UUID(run_id))
 
 
 @app.task(base=_Task, bind=True, name="growth.export")

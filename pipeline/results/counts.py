@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -75,12 +75,19 @@ def count_by_time(session: Session, run_id: UUID, since: datetime, seconds: int)
 
 
 def charged(session: Session, run: Run, counts: Delivered) -> Delivered:
-    """Of what a run delivered, that which is charged: each person once."""
-    if run.charged_contacts == run.contact_count or not run.repeats:
+    """Of what a run delivered, that which is charged: each person once.
+
+    A run that is made in SQL has paid for repeats as well: they count as suppressed, which are paid back in full.
+    """
+    paid_for_all = run.charged_contacts == run.contact_count
+    if (paid_for_all and not run.made_in_sql) or not run.repeats:
         return counts
     rows = session.execute(GROUPS_OF_SOME, {"run_id": run.id, "positions": run.repeats})
     groups = [OutcomeGroup(**row._asdict()) for row in rows]
-    return counts.without(delivered(len(run.repeats), address_stages(run.preset), groups))
+    distinct = counts.without(delivered(len(run.repeats), address_stages(run.preset), groups))
+    if not paid_for_all:
+        return distinct
+    return replace(distinct, contacts=counts.contacts, suppressed=distinct.suppressed + len(run.repeats))
 
 
 def delivered(contacts: int, stages: AddressStages, groups: list[OutcomeGroup]) -> Delivered:

@@ -33,6 +33,7 @@ from pipeline.results.reports import data_source_mix, gap_report, preview
 from pipeline.runs import chunks, trouble
 from pipeline.runs.chunks import Lease
 from pipeline.runs.deferrals import park
+from pipeline.runs.repeats import note_repeats
 from pipeline.runs.trouble import Step
 from pipeline.stages import address_stages
 
@@ -59,6 +60,8 @@ def begin_stage(session: Session, run_id: UUID, stage: str, worker: str, chunk_s
     if stages.get(stage) == StageStatus.COMPLETED:
         return Beginning.DONE
     if run.status == RunStatus.PENDING:
+        if run.made_in_sql:
+            note_repeats(session, run)
         start_run(session, run_id, worker)
     if stage == COMPILE:
         chunks.plan(session, run_id, COMPILE, contacts=1, size=1)

@@ -27,8 +27,9 @@ from pipeline.runs.named_hooks import name_same_hooks
 from pipeline.stages import address_stages, stages_of
 
 COPIED_COLUMNS = (
-    "account_id", "upload_id", "pipeline_id", "preset", "contact_count", "repeats", "extra_columns", "required_fields",
-    "preview_rows", "export_formats", "fresh", "charge_per_contact", "rebate_per_unresolved", "rebate_per_unverified",
+    "account_id", "upload_id", "pipeline_id", "preset", "contact_count", "repeats", "made_in_sql", "extra_columns",
+    "required_fields", "preview_rows", "export_formats", "fresh", "charge_per_contact", "rebate_per_unresolved",
+    "rebate_per_unverified",
 )  # fmt: skip
 
 SLICE = 10_000

@@ -7,16 +7,19 @@ docs/decisions/0004-sweeper.md says why it is a process of its own and not a Cel
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 from uuid import UUID
 
 from models.connections import IN_THE_BACKGROUND
 from models.database import Database, check_at_start, open_database
 from models.postgres_errors import OF_ONE_STATEMENT, PostgresUnavailable
 from models.transitions import lock_run
+from pipeline.credits import RateCard
 from pipeline.results.export_lease import find_unexported, unmark_asked
+from pipeline.runs.intake_rules import publish, rules_of
 from pipeline.runs.lifecycle import fail
 from pipeline.runs.stalled import (
     Overdue,
@@ -80,9 +83,12 @@ def main() -> None:
         settings.database_url, pool_size=1, application_name="growth-sweeper", timeouts=IN_THE_BACKGROUND
     )
     broker_marker = open_broker_marker(settings)
+    rules = rules_of(RateCard.of(settings), settings.max_contacts, knows_companies=settings.companies_file is not None)
+    are_published = False
     log.info("sweeping every %s s", settings.sweep_seconds)
     while not stopping.wait(settings.sweep_seconds):
         sweep_or_log(database, broker_marker, settings)
+        are_published = are_published or publish_or_log(database, rules)
     database.close()
     # Waits for the current step, but not for a disk that hangs.
     expiry.join(STOP_S)
@@ -99,6 +105,20 @@ def sweep_or_log(database: Database, broker_marker: BrokerMarker, settings: Sett
         log.warning("runs may wait for their chains: %s", error)
     except Exception as error:  # noqa: BLE001 - a bug of ours must not end the sweeper
         log.error("a sweep broke: %s, %s", fault_of(error), place_of(error))
+
+
+def publish_or_log(database: Database, rules: Mapping[str, Any]) -> bool:
+    """Publish the rules for runs that are made in SQL; return whether they are."""
+    try:
+        with database.transaction() as session:
+            publish(session, rules)
+    except PostgresUnavailable as error:
+        log.warning("Postgres is unavailable: %s", error)
+        return False
+    except Exception as error:  # noqa: BLE001 - it is tried again; sweeps must go on
+        log.error("the rules for runs made in SQL are not published: %s, %s", fault_of(error), place_of(error))
+        return False
+    return True
 
 
 def _fail_overdue(database: Database, run_hours: float, stage_hours: float) -> None:

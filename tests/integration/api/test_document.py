@@ -2,15 +2,21 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 from urllib.parse import urljoin
 
 import httpx
+import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from tests.integration.conftest import Client
+from models.wire import Status
+from tests.integration.conftest import Client, Population
 
 EXAMPLES = 6
 SEED = 1
@@ -45,6 +51,85 @@ def test_the_page_loads_nothing_from_elsewhere_and_works_behind_any_prefix(clien
         assert urljoin("https://proxy.example/any/prefix/docs", url).startswith("https://proxy.example/any/prefix/")
         assert client.http.get(urljoin("/docs", url)).status_code == 200
     assert client.http.get("/openapi.json").json()["servers"] == [{"url": "."}]
+
+
+def test_the_page_runs_under_a_policy_that_allows_no_script_of_its_own(client: Client) -> None:
+    page = client.http.get("/docs")
+
+    assert "script-src 'self'; style-src 'self'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert re.findall(r"<script(?! src=)|<style|\bon\w+=| style=", page.text) == []
+    assert 'url: "openapi.json"' in client.http.get("/docs/start.js").text
+
+
+@pytest.mark.proof
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+def test_a_browser_shows_each_call_and_reports_no_violation(client: Client, tmp_path: Path) -> None:
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr"]
+    waiting = ["--virtual-time-budget=20000", f"--user-data-dir={tmp_path}", "--dump-dom"]
+    command = ["chromium", *options, *waiting, f"{client.api.api_url}/docs"]
+
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=110)
+
+    paths = [path for path in client.http.get("/openapi.json").json()["paths"] if path.startswith("/api/")]
+    assert [path for path in paths if f'data-path="{path}"' not in shown.stdout] == []
+    assert "Content Security Policy" not in shown.stderr
+
+
+def test_each_error_and_each_state_has_an_example(client: Client) -> None:
+    document = client.http.get("/openapi.json").json()
+
+    errors = [
+        (path, method, status)
+        for path, calls in document["paths"].items()
+        if path.startswith("/api/")
+        for method, call in calls.items()
+        for status, answer in call["responses"].items()
+        if status >= "400" and not answer["content"]["application/json"].get("examples")
+    ]
+    state = document["paths"]["/api/v1/growth/runs/{run_id}"]["get"]["responses"]["200"]
+    assert errors == []
+    assert list(state["content"]["application/json"]["examples"]) == list(get_args(Status))
+
+
+def test_each_example_is_what_its_schema_says(client: Client) -> None:
+    document = client.http.get("/openapi.json").json()
+    seen = 0
+
+    for place in contents_of(document):
+        for name, example in place.get("examples", {}).items():
+            schema = {**place["schema"], "components": document["components"]}
+            problems = [error.message for error in Draft202012Validator(schema).iter_errors(example["value"])]
+            assert problems == [], name
+            seen += 1
+    assert seen > 100
+
+
+def contents_of(part: Any) -> Iterator[dict[str, Any]]:
+    """Each JSON body that the document describes."""
+    if isinstance(part, dict):
+        if "application/json" in part:
+            yield part["application/json"]
+        for inner in part.values():
+            yield from contents_of(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from contents_of(inner)
+
+
+def test_a_real_state_has_the_typed_objects_that_the_document_describes(client: Client, population: Population) -> None:
+    run_id = client.create(population.hundred, preview_rows=3)
+    state = client.finished(run_id)
+    schemas = client.http.get("/openapi.json").json()["components"]["schemas"]
+
+    described = {
+        "Preview": state["preview"], "DataSourceMix": state["data_source_mix"], "GapReport": state["gap_report"],
+        "Pricing": state["preview"]["pricing"], "DeliveredCounts": state["preview"]["delivered_counts"],
+        "Gap": next(iter(state["gap_report"]["reasons"].values())), "FileHandle": state["artifact_handles"][0],
+    }  # fmt: skip
+    for name, real in described.items():
+        assert set(real) == set(schemas[name]["properties"]), name
+    assert set(schemas["ResultContact"]["properties"]) <= set(state["result_handles"][0])
 
 
 def test_a_path_names_each_method_that_it_allows(client: Client) -> None:

@@ -1,12 +1,12 @@
 """The examples of the README, run unchanged."""
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 from cli.local.stack import Stack
+from settings import read_settings
 from tests.integration.conftest import Client
 
 
@@ -16,20 +16,16 @@ def code_block(root: Path, language: str) -> str:
     return found[1]
 
 
-def test_the_two_calls_in_process_create_a_run_that_completes(project_root: Path, client: Client, stack: Stack) -> None:
+def test_a_program_creates_a_run_in_its_own_transaction(project_root: Path, client: Client, stack: Stack) -> None:
+    engine = stack.engine.environment
     preamble = (
-        f"from uuid import UUID\nDATABASE_URL = {stack.engine.environment['DATABASE_URL']!r}\n"
-        f"account_id = UUID({str(client.account.account_id)!r})\n"
+        f"DATABASE_URL = {engine['DATABASE_URL']!r}\n"
+        f"BROKER_URL = {read_settings(redis_url=engine['REDIS_URL']).celery_broker_url!r}\n"
+        f"account_id = {str(client.account.account_id)!r}\n"
     )
     program = preamble + code_block(project_root, "python") + "\nprint(run.run_id)"
 
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        env={**os.environ, **stack.engine.environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     assert client.finished(done.stdout.strip())["status"] == "completed"

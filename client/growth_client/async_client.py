@@ -1,0 +1,233 @@
+"""The client for asyncio."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing, closing
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from growth_client import calls, downloading, uploading, watching
+from growth_client.answers import (
+    Accepted,
+    EmailStatus,
+    FileHandle,
+    Output,
+    Preset,
+    Quote,
+    RunInList,
+    RunState,
+    Status,
+    TimelineEvent,
+    Upload,
+)
+from growth_client.retries import Retries
+from growth_client.server_sent import Event
+from growth_client.steps import Call, Close, Give, Open, Operation, Pause, Read, Running, Send, Step
+from growth_client.wiring import Access, lost, reply_of
+
+T = TypeVar("T")
+
+
+class AsyncGrowthClient:
+    """A client of the engine's API, for asyncio. Use it as an asynchronous context manager, or `close` it.
+
+    Whoever leaves a loop over `watch`, `events`, `runs` or `results` early wraps it in `contextlib.aclosing`.
+
+    `http` is a client of httpx with settings of yours, such as a proxy or certificates; it stays open.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        retries: Retries | None = None,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._access = Access(base_url, api_key)
+        self._retries = retries or Retries()
+        self._is_mine = http is None
+        self._http = http or httpx.AsyncClient()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._is_mine:
+            await self._http.aclose()
+
+    async def submit(
+        self,
+        contacts: Iterable[Mapping[str, Any]] | None = None,
+        *,
+        upload_id: str | None = None,
+        preset: Preset = "full_pipeline",
+        output: Output | None = None,
+        quote_token: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Create a run of contacts, or of those of an upload. The same `idempotency_key` gives the same run.
+
+        Raises `Invalid`, `InsufficientCredits`, `Conflict`, `Forbidden`.
+        """
+        plan = calls.plan_of(contacts, upload_id, preset, output)
+        return await self._result(calls.submit(plan, quote_token, idempotency_key, self._retries))
+
+    async def submit_plan(
+        self, goal_plan: Mapping[str, Any], *, quote_token: str | None = None, idempotency_key: str | None = None
+    ) -> Accepted:
+        """Create a run of a `goal_plan`, such as the one of a quote."""
+        return await self._result(calls.submit(goal_plan, quote_token, idempotency_key, self._retries))
+
+    async def quote(
+        self,
+        contacts: Iterable[Mapping[str, Any]] | None = None,
+        *,
+        upload_id: str | None = None,
+        preset: Preset = "full_pipeline",
+        output: Output | None = None,
+        max_credits: int | None = None,
+    ) -> Quote:
+        """Ask what a run would cost and find. Nothing is charged."""
+        plan = calls.plan_of(contacts, upload_id, preset, output)
+        return await self._result(calls.quote(plan, max_credits, self._retries))
+
+    async def upload(
+        self,
+        source: Path | str | bytes,
+        *,
+        name: str | None = None,
+        preset: Preset = "full_pipeline",
+        mapping: Mapping[str, str] | None = None,
+        encoding: str | None = None,
+    ) -> Upload:
+        """Upload a file of contacts, given by its path or its bytes. One that was cut off is continued.
+
+        Raises `UploadRefused` if it can't be used.
+        """
+        reading = uploading.Reading(preset, mapping or {}, encoding)
+        return await self._result(uploading.upload(uploading.file_of(source, name), reading, self._retries))
+
+    async def state(self, run_id: str) -> RunState:
+        """Read the state of a run."""
+        return await self._result(calls.state(run_id, self._retries))
+
+    async def watch(self, run_id: str) -> AsyncIterator[RunState]:
+        """Yield each new state of a run, until it has ended."""
+        async with aclosing(self._items(Running(watching.events(run_id, "", self._retries)))) as events:
+            async for event in events:
+                if event.kind == "state":
+                    yield event.data
+
+    def events(self, run_id: str, last_event_id: str = "") -> AsyncIterator[Event]:
+        """Yield the states of a run and the steps of its history, until it has ended.
+
+        `last_event_id` is the `id` of the last event that was seen, by a process before.
+        """
+        return self._items(Running(watching.events(run_id, last_event_id, self._retries)))
+
+    def runs(
+        self, *, status: Status | None = None, preset: Preset | None = None, since: str | None = None
+    ) -> AsyncIterator[RunInList]:
+        """Yield the account's runs, newest first."""
+        wanted = {"status": status, "preset": preset, "since": since}
+        return self._items(Running(calls.runs(wanted, self._retries)))
+
+    def results(self, run_id: str, *, status: Sequence[EmailStatus] = ()) -> AsyncIterator[dict[str, Any]]:
+        """Yield the results of a run so far, in the order in which the contacts were sent."""
+        return self._items(Running(calls.results(run_id, status, self._retries)))
+
+    async def timeline(self, run_id: str) -> list[TimelineEvent]:
+        """Read what happened to a run."""
+        return await self._result(calls.timeline(run_id, self._retries))
+
+    async def download(self, run_id: str, place: Path | str, what: str = "csv") -> FileHandle:
+        """Download a file of a run, checked: an export by its format, or an artifact by its `asset_id`.
+
+        Raises `DownloadFailed`. The file is complete, or it is not there.
+        """
+        return await self._result(downloading.download(run_id, Path(place), what, self._retries))
+
+    async def cancel(self, run_id: str) -> RunState:
+        """Cancel a run; return its final state. Raises `Conflict` if it has ended otherwise."""
+        return await self._result(calls.cancel(run_id, self._retries))
+
+    async def retry(self, run_id: str) -> Accepted:
+        """Continue a failed or cancelled run as a new one."""
+        return await self._result(calls.retry(run_id, self._retries))
+
+    async def _result(self, operation: Operation[T]) -> T:
+        running = Running(operation)
+        async for _ in self._items(running):
+            pass
+        return running.result
+
+    async def _items(self, running: Running[Any]) -> AsyncGenerator[Any, None]:
+        """Perform the steps of an operation, and yield what it gives."""
+        with closing(running):
+            async with _Wire(self._http, self._access) as wire:
+                step = running.next()
+                while step is not None:
+                    if isinstance(step, Give):
+                        yield step.item
+                        step = running.next()
+                    else:
+                        step = running.next(await wire.outcome(step))
+
+
+class _Wire:
+    """The connection of one operation."""
+
+    def __init__(self, http: httpx.AsyncClient, access: Access) -> None:
+        self._http, self._access = http, access
+        self._opened: httpx.Response | None = None
+        self._pieces: AsyncIterator[bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._close()
+
+    async def outcome(self, step: Step) -> Any:
+        """What comes of a step."""
+        try:
+            return await self._perform(step)
+        except httpx.RequestError as error:
+            return lost(error)
+
+    async def _perform(self, step: Step) -> Any:
+        match step:
+            case Send(request):
+                response = await self._http.request(**self._access.options(request))
+                return reply_of(response, response.content)
+            case Open(request):
+                return await self._open(self._access.options(request))
+            case Read():
+                return await anext(self._pieces, b"") if self._pieces else b""
+            case Close():
+                return await self._close()
+            case Pause(seconds):
+                return await asyncio.sleep(seconds)
+            case Call(function):
+                return await asyncio.to_thread(function)
+        return None
+
+    async def _open(self, options: dict[str, Any]) -> Any:
+        await self._close()
+        self._opened = response = await self._http.send(self._http.build_request(**options), stream=True)
+        if not response.is_success:
+            return reply_of(response, await response.aread())
+        self._pieces = response.aiter_bytes()
+        return reply_of(response)
+
+    async def _close(self) -> None:
+        if self._opened is not None:
+            await self._opened.aclose()
+        self._opened, self._pieces = None, None
