@@ -192,4 +192,5 @@ class Output(TypedDict, total=False):
     required_fields: list[str]
     preview_rows: int
     export_formats: list[str]
+    hooks: list[str]
     fresh: bool

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from cli.client import ApiClient, Credentials
 from cli.local.stack import Ports, Stack, running_stack
 from models.database import Database, open_database
 from models.run import Run
+from pipeline.errors import RunStateConflict
 from pipeline.mail.network import MailNetworkConfig
 from pipeline.runs.lifecycle import cancel
 from sandbox.domains import Domain, invent_domains
@@ -80,7 +81,10 @@ def end_runs(database: Database, account_id: UUID) -> None:
     """End what a test left open: others wait until nobody uses the mail servers."""
     with database.transaction() as session:
         open_runs = select(Run.id).where(Run.account_id == account_id, Run.finished_at.is_(None))
-        for run_id in session.scalars(open_runs).all():
+        run_ids = session.scalars(open_runs).all()
+    for run_id in run_ids:
+        # A run that is being worked may end before it is cancelled.
+        with suppress(RunStateConflict), database.transaction() as session:
             cancel(session, account_id, run_id)
 
 
