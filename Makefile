@@ -33,7 +33,7 @@ test: install ## the tests, on real servers that they start themselves, four fil
 	$(PYTEST) -n 4 -m "not proof"
 
 proof: install ## the long proofs: servers, workers and brokers that fail, large lists, events in any order
-	$(PYTEST) -n 2 -m proof
+	$(PYTEST) -n 3 -m proof
 
 compose: ## the container stack for real (needs a Docker engine)
 	tests/compose/run.sh

@@ -17,7 +17,7 @@ from web.views.speed import speed_of
 
 
 def fragments_of_run(request: Request, account_id: UUID, run_id: UUID, *, with_timeline: bool) -> Mapping[str, str]:
-    """Ready HTML by the name of its event. Raises `UnknownRun`.
+    """Ready HTML by the name of its event; none for a run that has ended meanwhile. Raises `UnknownRun`.
 
     Finding the steps in the timeline of a large run means reading the events of its chunks, too: ask for it when one is
     new.
@@ -27,6 +27,8 @@ def fragments_of_run(request: Request, account_id: UUID, run_id: UUID, *, with_t
         run = run_of_account(session, run_id, account_id)
         if run is None:
             raise UnknownRun.with_this_id()
+        if run.finished_at is not None:
+            return {}
         groups = memory.groups_of(session, run)
         counts = counts_of(run, groups)
         progress = progress_of(session, run, memory)

@@ -14,19 +14,22 @@ from uuid import UUID
 import httpx
 import pytest
 import redis
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from cli.accounts import NewAccount, create_account
 from cli.client import ApiClient, Credentials
 from cli.local.stack import Ports, Stack, running_stack
 from models.database import Database, open_database
 from models.run import Run
+from pipeline.credits import RateCard
 from pipeline.errors import RunStateConflict
 from pipeline.mail.network import MailNetworkConfig
+from pipeline.runs.create import create_run
 from pipeline.runs.lifecycle import cancel
 from sandbox.domains import Domain, invent_domains
 from sandbox.internet import Internet
 from sandbox.people import Person, invent_exactly, invent_people
+from tests.factories import order
 
 SEED = 11
 FINISHED = {"completed", "failed", "cancelled"}
@@ -86,6 +89,18 @@ def end_runs(database: Database, account_id: UUID) -> None:
         # A run that is being worked may end before it is cancelled.
         with suppress(RunStateConflict), database.transaction() as session:
             cancel(session, account_id, run_id)
+
+
+def waiting_runs(client: Client, database: Database, count: int, contacts: int = 3) -> Sequence[str]:
+    """Runs that wait for a worker: nobody is told of them for an hour. The newest is the last."""
+    made = []
+    for _ in range(count):
+        with database.transaction() as session:
+            run_id = create_run(session, client.account.account_id, order(contacts), rate_card=RateCard()).run_id
+            later = text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id")
+            session.execute(later, {"id": run_id})
+        made.append(str(run_id))
+    return made
 
 
 def mail_config(internet: Internet, **settings: Any) -> MailNetworkConfig:

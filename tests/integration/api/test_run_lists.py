@@ -8,10 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from models.database import Database
-from pipeline.credits import RateCard
-from pipeline.runs.create import create_run
-from tests.factories import order
-from tests.integration.conftest import Client, Population, end_runs
+from tests.integration.conftest import Client, Population, end_runs, waiting_runs
 
 RUNS = "/api/v1/growth/runs"
 
@@ -19,14 +16,7 @@ RUNS = "/api/v1/growth/runs"
 @pytest.fixture
 def five(client: Client, stack_database: Database) -> Iterator[Sequence[str]]:
     """Five runs that no worker is told of, the newest first."""
-    made = []
-    for _ in range(5):
-        with stack_database.transaction() as session:
-            run_id = create_run(session, client.account.account_id, order(), rate_card=RateCard()).run_id
-            session.execute(
-                text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id"), {"id": run_id}
-            )
-        made.append(str(run_id))
+    made = waiting_runs(client, stack_database, 5)
     yield made[::-1]
     end_runs(stack_database, client.account.account_id)
 

@@ -22,6 +22,8 @@ from tests.faults.engine import wait_until
 from tests.integration.another_api import AnotherApi
 from tests.integration.conftest import Client
 
+pytestmark = pytest.mark.proof
+
 ROWS = 60_000
 OF_ACCOUNT = "u.account_id = :id"
 

@@ -16,11 +16,9 @@ from sqlalchemy import text
 
 from cli.local.stack import Stack
 from models.database import Database
-from pipeline.credits import RateCard
 from pipeline.runs import live_state
-from pipeline.runs.create import create_run
-from tests.factories import count, order
-from tests.integration.conftest import Client, Population, end_runs, opened_client
+from tests.factories import count
+from tests.integration.conftest import Client, Population, end_runs, opened_client, waiting_runs
 
 
 class Event(NamedTuple):
@@ -69,15 +67,8 @@ def finished_run(client: Client, population: Population) -> str:
 @pytest.fixture
 def waiting_run(client: Client, stack_database: Database) -> Iterator[str]:
     """A run that waits for a worker: nobody is told of it for an hour."""
-    yield new_waiting_run(stack_database, client)
+    yield waiting_runs(client, stack_database, 1)[0]
     end_runs(stack_database, client.account.account_id)
-
-
-def new_waiting_run(database: Database, client: Client) -> str:
-    with database.transaction() as session:
-        run_id = create_run(session, client.account.account_id, order(), rate_card=RateCard()).run_id
-        session.execute(text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id"), {"id": run_id})
-    return str(run_id)
 
 
 @pytest.fixture
@@ -242,7 +233,7 @@ def test_a_stream_shows_a_change_at_once(client: Client, waiting_run: str) -> No
 
 def test_a_stream_whose_key_is_revoked_ends_within_five_seconds(stack: Stack, stack_database: Database) -> None:
     with opened_client(stack, stack_database) as client:
-        events = stream(client, new_waiting_run(stack_database, client))
+        events = stream(client, waiting_runs(client, stack_database, 1)[0])
         next(event for event in events if event.kind == "state")
         with stack_database.transaction() as session:
             session.execute(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cli.summary import print_runs
-from tests.integration.conftest import Client, Population
+from models.database import Database
+from tests.integration.conftest import Client, Population, end_runs, waiting_runs
 
 
 @pytest.fixture
@@ -45,8 +46,10 @@ def test_an_empty_list_is_a_sentence(environment: dict[str, str]) -> None:
     assert json.loads(growth(environment, "runs", "list", "--since", "2026-01-01", "--json").stdout) == []
 
 
-def test_with_json_only_json_is_on_stdout(client: Client, population: Population, environment: dict[str, str]) -> None:
-    run_id = client.create(population.crowd)  # Some are behind greylists: it takes longer than a command.
+def test_with_json_only_json_is_on_stdout(
+    client: Client, stack_database: Database, environment: dict[str, str]
+) -> None:
+    [run_id] = waiting_runs(client, stack_database, 1)
 
     cancelled = json.loads(growth(environment, "cancel", run_id, "--json").stdout)
     retried = growth(environment, "retry", run_id, "--json")
@@ -56,6 +59,7 @@ def test_with_json_only_json_is_on_stdout(client: Client, population: Population
     assert f"goes on where {run_id} stopped" in retried.stderr
     assert json.loads(retried.stdout)["run_id"] != run_id
     assert timeline[0]["kind"] == "created"
+    end_runs(stack_database, client.account.account_id)
 
 
 def test_the_command_says_its_version(environment: dict[str, str]) -> None:

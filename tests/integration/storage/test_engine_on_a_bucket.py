@@ -15,6 +15,8 @@ from tests.integration.storage.conftest import OwnBucket
 from tests.integration.storage.test_exports_in_a_bucket import content_of, named
 from tests.seaweedfs import SeaweedFS
 
+pytestmark = pytest.mark.proof
+
 PEOPLE = 20
 OLD_FILES_GONE_S = 30
 

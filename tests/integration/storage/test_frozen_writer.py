@@ -35,6 +35,8 @@ from worker.compile import compile_run
 from worker.process import Process
 from worker.sweeper.expire import expire_due
 
+pytestmark = pytest.mark.proof
+
 FREEZING_S = 30
 
 

@@ -19,6 +19,8 @@ from tests.old_runs import OldRuns
 from worker.process import Process
 from worker.sweeper.bucket import delete_due
 
+pytestmark = pytest.mark.proof
+
 SWEEPERS, FILES = 3, 60
 
 

@@ -1,20 +1,16 @@
 """Visitors of the page: plain HTTP clients that behave like a browser."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from sqlalchemy import text
 
 from cli.local.stack import Stack
 from models.database import Database
-from pipeline.credits import RateCard
-from pipeline.runs.create import create_run
-from tests.factories import order
-from tests.integration.conftest import Client, Population
+from tests.integration.conftest import Client, Population, waiting_runs
 from tests.integration.web.browser import Open, running_browser
 
 ADDRESSES = itertools.count(1)
@@ -98,18 +94,6 @@ def finished_run(client: Client, population: Population) -> str:
 @pytest.fixture
 def waiting_run(client: Client, stack_database: Database) -> str:
     return waiting_runs(client, stack_database, 1)[0]
-
-
-def waiting_runs(client: Client, database: Database, count: int, contacts: int = 3) -> Sequence[str]:
-    """Runs that wait for a worker: nobody is told of them for an hour. The newest is the last."""
-    made = []
-    for _ in range(count):
-        with database.transaction() as session:
-            run_id = create_run(session, client.account.account_id, order(contacts), rate_card=RateCard()).run_id
-            later = text("UPDATE runs SET resend_at = now() + interval '1 hour' WHERE id = :id")
-            session.execute(later, {"id": run_id})
-        made.append(str(run_id))
-    return made
 
 
 @pytest.fixture(scope="module")

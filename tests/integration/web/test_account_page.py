@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from models.database import Database
-from tests.integration.conftest import Client, Population
-from tests.integration.web.conftest import Visitor, waiting_runs
+from tests.integration.conftest import Client, Population, waiting_runs
+from tests.integration.web.conftest import Visitor
 from web.account import ENTRIES_ON_A_PAGE
 
 BALANCES = re.compile(r'data-label="Balance">([\d,]+)</td>')

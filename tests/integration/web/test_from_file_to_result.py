@@ -14,7 +14,7 @@ from tests.integration.another_api import AnotherApi
 from tests.integration.conftest import Client, Population
 from tests.integration.web.browser import Open, needs_a_browser, sign_in
 
-pytestmark = needs_a_browser
+pytestmark = [needs_a_browser, pytest.mark.proof]
 
 AS_DROPPED = """
 ([name, text]) => {

@@ -11,9 +11,8 @@ from cli.local.stack import Stack
 from models.database import Database
 from models.run import Run
 from pipeline.outcomes import Reason
-from tests.integration.conftest import Client, Population, end_runs, opened_client
+from tests.integration.conftest import Client, Population, end_runs, opened_client, waiting_runs
 from tests.integration.web.browser import GREYLISTED, Open, check, execute, needs_a_browser, sign_in
-from tests.integration.web.conftest import waiting_runs
 
 pytestmark = [needs_a_browser, pytest.mark.proof]
 

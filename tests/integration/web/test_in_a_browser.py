@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 from sqlalchemy import text
 
 from cli.local.stack import Stack
@@ -13,7 +14,7 @@ from tests.faults.machine.relay import running_relays, to_port
 from tests.integration.conftest import Client, Population
 from tests.integration.web.browser import GREYLISTED, Open, execute, needs_a_browser, sign_in
 
-pytestmark = needs_a_browser
+pytestmark = [needs_a_browser, pytest.mark.proof]
 
 
 def test_a_run_is_watched_to_its_end_without_a_reload(open_page: Open, client: Client, population: Population) -> None:

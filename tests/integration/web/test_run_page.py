@@ -12,8 +12,8 @@ from cli.local.stack import Stack
 from models.database import Database
 from pipeline.outcomes import Reason
 from sandbox.people import Person
-from tests.integration.conftest import Client, Population
-from tests.integration.web.conftest import Visitor, waiting_runs
+from tests.integration.conftest import Client, Population, waiting_runs
+from tests.integration.web.conftest import Visitor
 
 NAMES = re.compile(r'<th role="rowheader" scope="row"><span class="name" title="([^"]*)"')
 

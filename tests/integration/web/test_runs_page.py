@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from models.database import Database
-from tests.integration.conftest import Client
-from tests.integration.web.conftest import Visitor, waiting_runs
+from tests.integration.conftest import Client, waiting_runs
+from tests.integration.web.conftest import Visitor
 from web.runs import RUNS_ON_A_PAGE
 
 ROW = re.compile(r'id="run-([0-9a-f-]{36})"')
