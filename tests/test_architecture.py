@@ -183,3 +183,11 @@ def test_each_package_is_installed_with_the_others() -> None:
     }
 
     assert there - set(listed) == set()
+
+
+def test_each_package_gets_into_the_image() -> None:
+    """The build sees only what `.dockerignore` lets through."""
+    listed = tomllib.loads((project_names.ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    let_through = (project_names.ROOT / ".dockerignore").read_text().split()
+
+    assert {f"!{name.partition('.')[0]}" for name in listed} - set(let_through) == set()

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 
 from pipeline import stages
 from pipeline.contacts import Batch
@@ -35,5 +36,6 @@ class KilledByOne:
 
 
 stages.STAGES = tuple(
-    replace(spec, stage=KilledByOne(spec.stage)) if spec.name == "email_lookup" else spec for spec in stages.STAGES
+    replace(spec, load=partial(KilledByOne, spec.stage)) if spec.name == "email_lookup" else spec
+    for spec in stages.STAGES
 )
