@@ -119,7 +119,7 @@ def population() -> Population:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def internet(population: Population) -> Iterator[Internet]:
     with Internet(
         [*population.hundred, *population.crowd], population.domains, slow_seconds=0.1, greylist_seconds=1
@@ -127,7 +127,7 @@ def internet(population: Population) -> Iterator[Internet]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(internet: Internet, servers_home: Path) -> Iterator[Stack]:
     """Two workers of one process each, API, sweeper and Flower; small chunks, so that there is work for all."""
     settings = {
@@ -143,19 +143,19 @@ def stack(internet: Internet, servers_home: Path) -> Iterator[Stack]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack_home(stack: Stack) -> Path:
     return stack.engine.log_dir.parent
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack_database(stack: Stack) -> Iterator[Database]:
     database = open_database(stack.engine.environment["DATABASE_URL"])
     yield database
     database.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack_redis(stack: Stack) -> Iterator[redis.Redis]:
     client = redis.Redis.from_url(stack.engine.environment["REDIS_URL"])
     yield client

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from cli.local.stack import Stack
 from sandbox.csv_files import write_contacts_csv
+from tests.growth_command import run_growth
 from tests.integration.conftest import Client, Population
 
 Growth = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -31,10 +31,7 @@ def growth(client: Client, stack: Stack, tmp_path: Path) -> Growth:
     }
 
     def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
-        return subprocess.run(
-            command, env={**environment, **settings}, cwd=tmp_path, capture_output=True, text=True, timeout=90
-        )
+        return run_growth(*arguments, env={**environment, **settings}, cwd=tmp_path)
 
     return run
 

@@ -3,8 +3,6 @@
 import csv
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from cli.local.stack import Stack
 from cli.submission import Reading, open_submission
 from pipeline.files.own_rows import RESULT_COLUMNS, result_header
 from tests.files.expectations import FOLDER
+from tests.growth_command import run_growth
 from tests.integration.conftest import Client, Population
 
 Submit = Callable[..., list[list[str]]]
@@ -31,15 +30,7 @@ def submit_and_export(client: Client, stack: Stack, tmp_path: Path) -> Submit:
     }
 
     def growth(*arguments: str) -> str:
-        command = [
-            sys.executable,
-            "-c",
-            "from cli.main import main; main()",
-            *arguments,
-            "--home",
-            str(tmp_path / "home"),
-        ]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=90)
+        done = run_growth(*arguments, "--home", str(tmp_path / "home"), env=environment, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

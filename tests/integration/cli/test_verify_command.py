@@ -16,6 +16,7 @@ import pytest
 from sandbox.domains import Behaviour
 from sandbox.internet import Internet
 from sandbox.people import Person
+from tests.growth_command import run_growth
 from tests.integration.conftest import Population
 
 Verify = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -28,9 +29,7 @@ WITHOUT_SERVERS = {"DATABASE_URL": "", "REDIS_URL": "", "COLUMNS": "160"}
 def verify(internet: Internet, tmp_path: Path) -> Verify:
     def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         environment = {**os.environ, **WITHOUT_SERVERS, **internet.settings(), **settings}
-        return subprocess.run(
-            [*COMMAND, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=90
-        )
+        return run_growth("verify", *arguments, env=environment, cwd=tmp_path)
 
     return run
 

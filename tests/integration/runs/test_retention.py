@@ -17,6 +17,7 @@ from models.database import Database, idle_transaction_allowed
 from pipeline.privacy.retention import BATCH
 from tests.factories import count
 from tests.faults.engine import wait_until as wait_for
+from tests.growth_command import run_growth
 from tests.integration.conftest import Client, Population, contacts_of
 from tests.old_runs import OldRuns, all_rows, personal_in, rows_of
 
@@ -143,10 +144,9 @@ def test_the_command_prints_why_there_is_no_export(
     run_id = client.create(population.hundred[:3])
     client.finished(run_id)
     expire(run_id)
-    command = [sys.executable, "-c", "from cli.main import main; main()", "export", run_id]
     access = {"GROWTH_API_URL": client.api.api_url, "GROWTH_API_KEY": client.account.api_key}
 
-    done = subprocess.run(command, env={**os.environ, **access}, capture_output=True, text=True, check=False)
+    done = run_growth("export", run_id, env={**os.environ, **access})
 
     assert done.returncode == 1
     assert "The data of this run has expired" in done.stderr

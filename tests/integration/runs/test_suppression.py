@@ -5,7 +5,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from cli.local.stack import Stack
 from models.database import Database
 from sandbox.internet import Internet
 from sandbox.people import Person
+from tests.growth_command import run_growth
 from tests.integration.conftest import Client, Population
 from tests.integration.runs.test_retention import wait_until
 from tests.old_runs import all_copies, all_rows
@@ -34,8 +34,7 @@ def found(client: Client, population: Population) -> tuple[str, list[dict[str, A
 
 def growth(client: Client, *arguments: str) -> "subprocess.CompletedProcess[str]":
     access = {"GROWTH_API_URL": client.api.api_url, "GROWTH_API_KEY": client.account.api_key}
-    command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
-    return subprocess.run(command, env={**os.environ, **access}, capture_output=True, text=True, check=False)
+    return run_growth(*arguments, env={**os.environ, **access})
 
 
 def post(client: Client, url: str, **body: Any) -> dict[str, Any]:

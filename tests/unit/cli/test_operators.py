@@ -4,8 +4,8 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from sqlalchemy import text
 from models.database import Database
 from models.queries import account_of_key
 from tests.factories import account, pending_run
+from tests.growth_command import run_growth
 
 Growth = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -23,11 +24,7 @@ Growth = Callable[..., "subprocess.CompletedProcess[str]"]
 def growth(database_url: str, tmp_path: Path) -> Growth:
     environment = {**os.environ, "DATABASE_URL": database_url, "GROWTH_HOME": str(tmp_path), "COLUMNS": "160"}
 
-    def run(*arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
-        return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, timeout=60)
-
-    return run
+    return partial(run_growth, env=environment)
 
 
 def test_a_ledger_that_balances_is_proved_with_its_sums(growth: Growth, database: Database, owner: UUID) -> None:

@@ -25,6 +25,7 @@ from pipeline.privacy.erase_people import erase_people
 from pipeline.privacy.retention import WAITING_DAYS, find_expired
 from pipeline.runs.create import create_run
 from pipeline.runs.retry import retry_run
+from tests.clones import Clones, run_on_server, url_of
 from tests.factories import LOOKUP, VERIFY, account, count, order, owner_of, started_run
 from tests.large_runs import stop_autovacuum
 from tests.old_runs import (
@@ -60,10 +61,19 @@ def make(database: Database, *weeks: datetime) -> None:
             assert make_week(session, week)
 
 
+@pytest.fixture(scope="module")
+def clones(postgres_url: str, template_database: str) -> Clones:
+    """Of a database that was in use when the old runs were made."""
+    url = url_of(postgres_url, "growth_template_in_use")
+    run_on_server(postgres_url, f"CREATE DATABASE growth_template_in_use TEMPLATE {template_database}")
+    with closing(open_database(url, pool_size=1)) as database:
+        make(database, *(OLD_WEEK + n * WEEK for n in range(15)))
+    return Clones(postgres_url, "growth_template_in_use")
+
+
 @pytest.fixture
 def weekly(old_runs: OldRuns) -> OldRuns:
-    """Old runs in a database that was in use when they were made."""
-    make(old_runs.database, *(OLD_WEEK + n * WEEK for n in range(15)))
+    """Old runs, each in the partitions of its week."""
     return old_runs
 
 
