@@ -6,6 +6,7 @@
 (`python -m bench.reporting.quotes`). Contenders take turns within one run, so that a busy moment of the machine meets
 all.
 
-`reporting` is what all benchmarks share, `contenders` runs the engine and its peers, `servers` are mail servers
-and name servers, `peers` are the programs of the peers, in a virtual environment of their own.
+Those of files that come and go are in `files`, those of conversations with mail servers in `mail`. `reporting` is what
+all benchmarks share, `contenders` runs the engine and its peers, `servers` are mail servers and name servers, `peers`
+are the programs of the peers, in a virtual environment of their own.
 """

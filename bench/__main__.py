@@ -14,31 +14,32 @@ from bench.reporting.machine import ROOT
 
 
 class Options(NamedTuple):
-    """What a benchmark is given: in five minutes for all, and in full. None leaves it out."""
+    """What a benchmark is given, in five minutes for all and in full (None leaves it out); and where its module is."""
 
     in_short: Sequence[str] | None
     in_full: Sequence[str]
+    package: str = "bench"
 
 
 BENCHMARKS = {
     "orchestration": Options((), ("--full",)),
-    "slow_servers": Options((), ("--full",)),
+    "slow_servers": Options((), ("--full",), "bench.mail"),
     "recovery": Options((), ("--full",)),
     "fairness": Options(("--runs", "7", "--contacts", "10000", "--instant", "40000", "--slow", "4000"), ()),
     "latency": Options(("--runs", "10"), ("--runs", "40")),
-    "exports": Options(("--contacts", "100000", "--rounds", "2"), ()),
+    "exports": Options(("--contacts", "100000", "--rounds", "2"), (), "bench.files"),
     "verify": Options(("--runs", "2"), ("--runs", "9")),
-    "pacing": Options(("--rounds", "3"), ()),
+    "pacing": Options(("--rounds", "3"), (), "bench.mail"),
     "candidates": Options((), ()),
     "single_contacts": Options((), ()),
     "lookup": Options(None, ("--seed", "1")),
-    "large_lists": Options(None, ()),
-    "tarpits": Options(None, ("--rounds", "3")),
+    "large_lists": Options(None, (), "bench.mail"),
+    "tarpits": Options(None, ("--rounds", "3"), "bench.mail"),
     "hostile": Options(None, ()),
-    "uploads": Options(None, ()),
-    "large": Options(None, ()),
+    "uploads": Options(None, (), "bench.files"),
+    "large": Options(None, (), "bench.files"),
     "scale": Options(None, ()),
-    "readers": Options(None, ()),
+    "readers": Options(None, (), "bench.files"),
 }
 
 
@@ -64,7 +65,7 @@ def _run(name: str, options: Sequence[str]) -> str | None:
     """Run one, and return its line of JSON; None if it failed."""
     started = time.monotonic()
     print(f"\n── {name} {' '.join(options)}", flush=True)
-    command = [sys.executable, "-m", f"bench.{name}", *options]
+    command = [sys.executable, "-m", f"{BENCHMARKS[name].package}.{name}", *options]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     print(f"{done.stdout}{name}: {time.monotonic() - started:.0f} s", flush=True)
     return done.stdout.splitlines()[-1] if done.returncode == 0 else None

@@ -16,14 +16,14 @@ import typer
 from rich.console import Console
 
 from cli.client import ApiAway, ApiClient, ApiError, find_credentials
+from cli.commands.hooks import hooks
+from cli.commands.operators import account, ledger
+from cli.commands.runs import runs
+from cli.commands.suppressions import erase, suppressions
 from cli.downloads import OWN_ROWS, STDOUT, name_of, save_export, wait_for_export
 from cli.exit_codes import run_to_its_end
-from cli.hooks import hooks
-from cli.operators import account, ledger
 from cli.options import HOME, AsJson, Home, Preset
-from cli.runs import runs
 from cli.summary import print_summary
-from cli.suppressions import erase, suppressions
 from cli.terminal import console, errors, say, write_json, write_text
 from cli.verify.verdict_format import Shown, VerdictFormat
 from cli.watching import Patience, going_on_with, watch
@@ -274,7 +274,7 @@ def show_candidates(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Rank the addresses that a person may have. Asks no server."""
-    from cli.candidates import print_candidates, rank_candidates
+    from cli.commands.candidates import print_candidates, rank_candidates
 
     ranked = rank_candidates(name, domain, known or (), size, limit)
     print_candidates(console, ranked, as_json=as_json)

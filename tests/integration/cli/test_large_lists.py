@@ -21,7 +21,7 @@ pytestmark = pytest.mark.proof
 
 Shape = Callable[[int], Crowd]
 PEOPLE, CHUNK, PER_HOST = 600, 100, 3
-"""`bench/large_lists.py` does the same with ten thousand."""
+"""`bench/mail/large_lists.py` does the same with ten thousand."""
 
 
 @lru_cache

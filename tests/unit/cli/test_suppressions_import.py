@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.client import ApiError, Credentials
-from cli.suppressions import import_file
+from cli.commands.suppressions import import_file
 from pipeline.errors import UnusableFile
 from tests.unit.cli.scripted_api import Answer, refusal, scripted_api
 

@@ -1,0 +1,1 @@
+"""Benchmarks of files: lists that are uploaded, large runs of them, and exports."""

@@ -1,0 +1,1 @@
+"""Benchmarks of conversations with mail servers: their pace, their number, and servers that are slow."""

@@ -1,0 +1,1 @@
+"""The commands that are modules of their own; `cli.main` joins them to the others."""
