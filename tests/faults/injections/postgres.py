@@ -11,7 +11,7 @@ from models.postgres_errors import PostgresUnavailable
 from models.transitions import lock_run
 from tests.faults.engine import wait_until
 from tests.faults.scene import Fault, Injection, RunOver, Scene, injection_of
-from tests.integration.runs.broken_steps import unreadable
+from tests.integration.failures.broken_steps import unreadable
 
 LOCK_HELD_SECONDS = 20
 """Longer than any bound: only an engine that ends the lock by itself recovers in time."""

@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from cli.local.stack import Stack
+from models.database import Database
 from sandbox.csv_files import write_contacts_csv
 from tests.growth_command import run_growth
-from tests.integration.conftest import Client, Population
+from tests.integration.conftest import Client, Population, waiting_runs
 
 Growth = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -208,9 +209,9 @@ def test_doctor_reports_what_is_wrong(
 
 
 def test_cancel_retry_and_the_timeline_work_from_the_command_line(
-    growth: Growth, client: Client, population: Population
+    growth: Growth, client: Client, stack_database: Database
 ) -> None:
-    run_id = client.create(population.crowd)
+    [run_id] = waiting_runs(client, stack_database, 1)
 
     cancelled = growth("cancel", run_id)
     retried = growth("retry", run_id, "--watch")

@@ -33,7 +33,7 @@ from tests.factories import (
     let_pauses_pass,
     started_run,
 )
-from tests.integration.runs.broken_steps import refused
+from tests.integration.failures.broken_steps import refused
 from tests.unit.worker.test_sweeping import Standing
 from worker.sweeper.sweep import sweep
 

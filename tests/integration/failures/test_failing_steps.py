@@ -21,7 +21,7 @@ from pipeline.runs.poison import MAX_ATTEMPTS, POISON_ATTEMPTS
 from tests.factories import LOOKUP, VERIFY, WORKER, account, count, let_pauses_pass, order_of
 from tests.integration.broker.broker_and_workers import wait_for
 from tests.integration.broker.worker_process import opened_process
-from tests.integration.runs.broken_steps import (
+from tests.integration.failures.broken_steps import (
     BROKEN_STEPS,
     TIMED_OUT_STEPS,
     UNREADABLE_LIST,
