@@ -38,6 +38,7 @@ BENCHMARKS = {
     "hostile": Options(None, ()),
     "uploads": Options(None, (), "bench.files"),
     "large": Options(None, (), "bench.files"),
+    "status": Options(None, ()),
     "scale": Options(None, ()),
     "readers": Options(None, (), "bench.files"),
 }

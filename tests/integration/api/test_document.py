@@ -139,6 +139,7 @@ def test_a_path_names_each_method_that_it_allows(client: Client) -> None:
     assert list(refused.json()) == ["detail"]
 
 
+@pytest.mark.proof
 def test_schemathesis_finds_no_failure(client: Client, project_root: Path, tmp_path: Path) -> None:
     url, key = client.api.api_url, client.account.api_key
     command = [

@@ -14,6 +14,8 @@ import pytest
 
 from tests.integration.broker.broker_and_workers import wait_for
 
+pytestmark = pytest.mark.proof
+
 PROCESSES = 2
 POSTGRES_AWAY = {"DATABASE_URL": "postgresql://127.0.0.1:9/none", "LEASE_SECONDS": "1", "CHECKPOINT_SECONDS": "0.1"}
 APP = "tests.integration.broker.noting_shutdowns"

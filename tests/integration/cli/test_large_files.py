@@ -23,6 +23,8 @@ from tests.integration.conftest import Client, Population
 
 __all__ = ["growth"]
 
+pytestmark = pytest.mark.proof
+
 PADDING = "x" * 10_000
 QUIET = Console(quiet=True)
 

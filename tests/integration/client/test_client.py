@@ -179,12 +179,18 @@ def test_what_the_api_refuses_is_raised_with_its_sentence(growth: GrowthClient, 
 
 
 class CuttingProxy:
-    """Passes connections on to the API, and cuts each one after so many bytes of the answer, or of the request."""
+    """Passes connections on to the API, and cuts each one after so many bytes of the answer, or of the request.
 
-    def __init__(self, target: str, most_down: int = 1 << 40, most_up: int = 1 << 40) -> None:
+    Or as soon as it has passed on an answer's piece that contains `last_down`.
+    """
+
+    def __init__(
+        self, target: str, most_down: int = 1 << 40, most_up: int = 1 << 40, last_down: bytes | None = None
+    ) -> None:
         url = httpx.URL(target)
         self._target = (url.host, url.port or 80)
         self._most = (most_up, most_down)
+        self._last_down = last_down
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         self.connections = 0
@@ -215,6 +221,8 @@ class CuttingProxy:
                         if not piece:
                             return
                         sink.sendall(piece)
+                        if source is far and self._last_down and self._last_down in piece:
+                            return
                         rest[source] = (sink, most - len(piece))
 
     def close(self) -> None:
@@ -225,7 +233,7 @@ class CuttingProxy:
 
 
 @contextmanager
-def cutting(client: Client, **limits: int) -> Iterator[CuttingProxy]:
+def cutting(client: Client, **limits: Any) -> Iterator[CuttingProxy]:
     proxy = CuttingProxy(client.api.api_url, **limits)
     try:
         yield proxy
@@ -266,7 +274,11 @@ def test_an_upload_goes_on_where_the_connection_was_cut(kind: type[Any], client:
 @pytest.mark.parametrize("kind", [GrowthClient, Blocking], ids=["blocking", "asyncio"])
 def test_a_watch_goes_on_when_its_stream_is_cut(kind: type[Any], client: Client, population: Population) -> None:
     run_id = client.create(population.crowd)
-    with cutting(client, most_down=12_000) as proxy, kind(proxy.url, client.account.api_key, retries=QUICK) as growth:
+    behind_each_step = {"last_down": b"event: timeline"}
+    with (
+        cutting(client, **behind_each_step) as proxy,
+        kind(proxy.url, client.account.api_key, retries=QUICK) as growth,
+    ):
         events = list(growth.events(run_id))
 
         assert proxy.connections > 1

@@ -135,6 +135,7 @@ def test_a_step_that_always_fails_fails_the_run_with_the_credits_back(
     assert balance(database) == CREDITS
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("name", TIMED_OUT_STEPS)
 def test_a_step_that_times_out_at_every_attempt_fails_like_any_other(
     impatient_process: Process, database: Database, run_id: UUID, name: str

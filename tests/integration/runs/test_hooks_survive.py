@@ -27,6 +27,8 @@ from tests.unit.hooks.hooked import (
 )
 from tests.unit.hooks.receiver import Receiver, accept, hang, running_receiver
 
+pytestmark = pytest.mark.proof
+
 HOUR = 1.0
 
 
