@@ -29,8 +29,8 @@ up: install ## everything embedded, until Ctrl-C
 
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
-test: install ## the tests, on real servers that they start themselves, four files at a time
-	$(PYTEST) -n 4 -m "not proof"
+test: install ## the tests, on real servers that they start themselves, five files at a time
+	$(PYTEST) -n 5 -m "not proof"
 
 proof: install ## the long proofs: servers, workers and brokers that fail, large lists, events in any order
 	$(PYTEST) -n 3 -m proof

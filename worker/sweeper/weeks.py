@@ -18,6 +18,7 @@ from models.partitions import (
     FIRST,
     TIMELINE,
     Partition,
+    are_there,
     drop,
     make_weeks,
     names_of,
@@ -85,10 +86,10 @@ def _change(
     lock_if_over: Callable[[Session, Week], bool],
     change: Callable[[Session, Week], None],
 ) -> bool | None:
-    """Change the partitions of a week if it is over. None if they are in use."""
+    """Change the partitions of a week if it is over and nobody else has dropped them. None if they are in use."""
     try:
         with database.transaction() as session:
-            if not take_turn(session) or not lock_if_over(session, week):
+            if not take_turn(session) or not are_there(session, week) or not lock_if_over(session, week):
                 return False
             change(session, week)
     except PostgresUnavailable as error:

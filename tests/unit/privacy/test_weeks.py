@@ -35,6 +35,7 @@ from tests.old_runs import (
     DoomedDatabase,
     Killed,
     OldRuns,
+    OvertakenDatabase,
     all_copies,
     all_rows,
     clock_shows,
@@ -326,6 +327,16 @@ def test_several_sweepers_at_once_drop_each_week_once(weekly: OldRuns, database_
     with weekly.database.transaction() as session:
         expired = "SELECT count(*) FROM run_events WHERE kind = 'expired'"
         assert count(session, expired) == len(runs)
+
+
+def test_a_sweeper_that_comes_after_another_has_dropped_the_week_passes_over_it(weekly: OldRuns) -> None:
+    run_of(weekly, OLD_WEEK + DAY)
+    expire_due(weekly.expirer())
+
+    late = OvertakenDatabase(weekly.database, lambda: drop_weeks(weekly))
+
+    assert drop_weeks(weekly, late)
+    assert tables_of_week(weekly.database) == set(TIMELINE)
 
 
 @pytest.mark.parametrize("moment", ["before", "inside", "after"])
