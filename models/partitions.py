@@ -63,7 +63,7 @@ WHERE inhparent = ANY(CAST(CAST(:tables AS text[]) AS regclass[]))
 ORDER BY parent.relname, bounds[2]
 """)
 
-ARE_THERE = text("SELECT bool_and(to_regclass(name) IS NOT NULL) FROM unnest(CAST(:names AS text[])) AS name")
+ARE_THERE = text("SELECT bool_and(to_regclass(name) IS NOT NULL) FROM unnest(CAST(:tables AS text[])) AS name")
 
 log = logging.getLogger(__name__)
 
@@ -247,7 +247,7 @@ def weeks_over(session: Session, tables: Sequence[str], days: float) -> Sequence
 
 def are_there(session: Session, week: Sequence[Partition]) -> bool:
     """Whether nobody has dropped them since they were looked up. In one's turn, nobody can."""
-    return bool(session.scalar(ARE_THERE, {"names": [partition.name for partition in week]}))
+    return bool(session.scalar(ARE_THERE, {"tables": [partition.name for partition in week]}))
 
 
 def lock_alone(session: Session, week: Sequence[Partition]) -> None:
