@@ -66,8 +66,8 @@ class DeliveryView(NamedTuple):
 
     @property
     def can_be_replayed(self) -> bool:
-        """What is pending is delivered anyway."""
-        return self.message.state != MessageState.PENDING
+        """What is pending is delivered anyway, and of the others nothing is left, or a later one took its place."""
+        return self.message.state in (MessageState.DELIVERED, MessageState.DEAD)
 
 
 class DeliveriesView(NamedTuple):
@@ -115,7 +115,7 @@ def view_of_delivery(hook: Hook, message: HookMessage, due_at: datetime | None) 
     return DeliveryView(
         message,
         _state(message.state, message.attempts),
-        _when_and_what(attempts[-1] if attempts else None),
+        _answer(message.state, attempts[-1] if attempts else None),
         _joined(_tries(message.attempts), waits),
         attempts[::-1],
     )
@@ -130,13 +130,13 @@ def views_of_run(found: Sequence[Deliveries]) -> Sequence[DeliveriesView]:
 
 
 def _of_event(each: Deliveries, replays: int) -> DeliveriesView:
-    last = _when_and_what(each.last)
+    last = _answer(each.state, each.last)
     waits = _waits(each.due_at, each.attempts, is_enabled=each.enabled) if each.pending else ""
     if each.messages > 1:
-        answer, detail = _counts(each), _joined(f"the last: {last}" if each.last else "", waits)
+        answer, detail = _counts(each), _joined(f"last {last}" if each.last else "", waits)
     else:
         answer, detail = last, _joined(_tries(each.attempts), waits)
-    is_alone = each.messages == 1 and not each.dead and not each.pending
+    is_alone = each.messages == 1 and each.state == MessageState.DELIVERED
     return DeliveriesView(each, host_of(each.url), _state_of_all(each), answer, detail, replays, is_alone)
 
 
@@ -148,7 +148,7 @@ def _standing(hook: Hook, last: Attempt | None) -> tuple[str, str]:
         return "again", f"{since}: {last.problem}" if last and last.problem else since
     if last is None:
         return "idle", "nothing was sent lately"
-    return "idle" if last.problem else "delivered", f"the last: {_when_and_what(last)}"
+    return "idle" if last.problem else "delivered", f"last {_when_and_what(last)}"
 
 
 def _state(state: str, attempts: int) -> str:
@@ -170,9 +170,13 @@ def _counts(each: Deliveries) -> str:
     )
 
 
-def _when_and_what(attempt: Attempt | None) -> str:
-    if attempt is None:
-        return "not tried yet"
+def _answer(state: str, last: Attempt | None) -> str:
+    if state == MessageState.SKIPPED:
+        return "nothing was left to deliver"
+    return _when_and_what(last) if last else "not tried yet"
+
+
+def _when_and_what(attempt: Attempt) -> str:
     what = attempt.problem or f"{attempt.status} in {attempt.milliseconds:,} ms"
     return f"{moment(attempt.at)}: {what}"
 

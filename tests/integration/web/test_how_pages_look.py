@@ -135,6 +135,7 @@ def with_hooks(client: Client, database: Database) -> Mapping[str, str]:
     return {
         "account-hooks": "/account",
         "hook": f"/account/hooks/{failing}",
+        "hook-dead": f"/account/hooks/{failing}?state=dead",
         "hook-long": f"/account/hooks/{long}",
         "hook-gone": f"/account/hooks/{gone}",
         "hook-no-match": f"/account/hooks/{crm}?state=dead&run_id={run_id}",
@@ -200,12 +201,18 @@ def test_a_key_that_is_shown_once_is_clean_and_fits(open_page: Open, client: Cli
 
 
 @pytest.mark.parametrize(
-    "name", ["account-hooks", "hook", "hook-long", "hook-gone", "hook-no-match", "run-hooks", "run-hooks-active"]
-)
+        "name",
+    [
+        "account-hooks", "hook", "hook-dead", "hook-long", "hook-gone", "hook-no-match", "run-hooks",
+        "run-hooks-active",
+    ],
+)  # fmt: skip
 def test_hooks_in_each_state_are_clean_and_fit(open_page: Open, hooked: Scene, name: str) -> None:
     page = open_page("/login")
     sign_in(page, hooked.client)
     page.goto(hooked.paths[name])
+    for summary in page.locator(".hooks summary").all():
+        summary.click()
 
     check(page, name)
 
@@ -215,11 +222,11 @@ def test_the_form_of_a_hook_its_secret_and_its_questions_are_clean_and_fit(open_
     sign_in(page, client)
     page.goto("/account")
     page.get_by_text("Add a hook").click()
-    page.get_by_label("Address").fill("http://user@crm.acme.example/")
+    page.get_by_label("Address", exact=True).fill("http://user@crm.acme.example/")
     page.get_by_role("button", name="Add hook").click()
     page.get_by_role("alert").wait_for()
     check(page, "account-hook-refused")
-    page.get_by_label("Address").fill("https://crm.acme.example/")
+    page.get_by_label("Address", exact=True).fill("https://crm.acme.example/")
     page.get_by_role("button", name="Add hook").click()
     page.locator("#hook-secret").wait_for()
     check(page, "account-hook-secret")
