@@ -34,10 +34,10 @@ CROSS JOIN LATERAL (
 WHERE h.account_id = :account_id
 """)
 
-# One row for each hook and event, with the newest message that was tried.
+# One row for each hook and event, with the newest message that was tried, which is looked up by its number.
 OF_RUN = text("""
 SELECT h.id AS hook_id, h.url, h.description, h.enabled, found.event, found.messages, found.delivered, found.pending,
-  found.dead, m.id AS message_id, m.state, m.attempts, s.due_at, m.attempt_log->-1 AS attempt
+  found.dead, tried.id AS message_id, tried.state, tried.attempts, s.due_at, tried.attempt
 FROM hook_streams s JOIN hooks h ON h.id = s.hook_id
 CROSS JOIN LATERAL (
   SELECT event, count(*) AS messages, count(*) FILTER (WHERE state = 'delivered') AS delivered,
@@ -49,7 +49,10 @@ CROSS JOIN LATERAL (
   ) AS newest
   GROUP BY event
 ) AS found
-JOIN hook_messages m ON m.hook_id = s.hook_id AND m.run_id = s.run_id AND m.number = found.number
+CROSS JOIN LATERAL (
+  SELECT id, state, attempts, attempt_log->-1 AS attempt FROM hook_messages
+  WHERE hook_id = s.hook_id AND run_id = s.run_id AND number = found.number LIMIT 1
+) AS tried
 WHERE s.run_id = :run_id AND h.account_id = :account_id
 ORDER BY h.id, found.number DESC
 """)

@@ -97,6 +97,8 @@ def test_a_hook_without_events_is_refused(visitor: Visitor, client: Client) -> N
     answer = visitor.post("/account/hooks", {"url": URL, "runs": "all"})
 
     assert "Nothing was added: events: choose what the hook is notified of." in answer.text
+    assert '<details class="data" open>' in answer.text
+    assert "aria-invalid" not in answer.text
     assert client.http.get(API).json() == {"hooks": []}
 
 
