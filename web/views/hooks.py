@@ -5,9 +5,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from models.bounds import HOOK_DESCRIPTION, HOOK_URL
 from models.hook import DisabledReason, Hook, HookEvent, HookMessage, MessageState
+from models.hook_outbox import CONTACTS_AT_ONCE
+from pipeline.hooks.deliveries import DISABLED_AFTER_S, PROGRESS_EVERY_S
 from pipeline.hooks.overview import Attempt, Deliveries, Glance, attempt_of
-from web.views.formats import count_of, moment
+from web.views.formats import count_of, duration, moment
 
 ENDS = (HookEvent.COMPLETED, HookEvent.FAILED, HookEvent.CANCELLED)
 EVENTS = {
@@ -16,6 +19,10 @@ EVENTS = {
     HookEvent.CANCELLED: "run cancelled",
     HookEvent.PROGRESS: "progress",
     HookEvent.CONTACTS: "contacts finished",
+}
+HINTS = {
+    HookEvent.PROGRESS: f"Every {duration(PROGRESS_EVERY_S)} at most.",
+    HookEvent.CONTACTS: f"In messages of up to {CONTACTS_AT_ONCE}.",
 }
 HOOK_STATES = {"idle": "Enabled", "delivered": "Works", "again": "Fails", "disabled": "Disabled"}
 DELIVERY_STATES = {
@@ -28,7 +35,7 @@ DELIVERY_STATES = {
 }
 WHY_DISABLED = {
     DisabledReason.GONE: "its receiver answered 410",
-    DisabledReason.FAILING: "it accepted nothing for five days",
+    DisabledReason.FAILING: f"it accepted nothing for {duration(DISABLED_AFTER_S)}",
 }
 OVERLAPS = {"0": "not at all", "24": "for 24 hours", "168": "for a week"}
 """For how many hours the present secret signs beside a new one."""
@@ -196,7 +203,9 @@ def _joined(*parts: str) -> str:
 
 
 WORDS: Mapping[str, Any] = {
+    "HOOK_BOUNDS": {"url": HOOK_URL.most, "description": HOOK_DESCRIPTION.most},
     "HOOK_EVENTS": EVENTS,
+    "HOOK_HINTS": HINTS,
     "HOOK_STATES": HOOK_STATES,
     "DELIVERY_STATES": DELIVERY_STATES,
     "OVERLAPS": OVERLAPS,
