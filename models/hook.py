@@ -128,6 +128,8 @@ class HookMessage(Base):
         Index("uq_hook_messages_number", "hook_id", "run_id", "number", unique=True),
         Index("ix_hook_messages_hook_id_created_at", "hook_id", "created_at", "id"),
         Index("ix_hook_messages_created_at", "created_at"),
+        # Few messages are dead, and they are counted for each hook.
+        Index("ix_hook_messages_dead", "hook_id", "created_at", "id", postgresql_where=text("state = 'dead'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())

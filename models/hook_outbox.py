@@ -99,14 +99,16 @@ def note_hook_for_contacts(session: Session, account_id: UUID) -> None:
     )
 
 
+def is_notified_of(
+    account_id: SQLColumnExpression[UUID] | UUID, run_id: SQLColumnExpression[UUID] | UUID
+) -> Sequence[SQLColumnExpression[bool]]:
+    """Whether a hook is notified of a run at all, for a statement about rows of `hooks`."""
+    of_run = exists().where(HookStream.hook_id == Hook.id, HookStream.run_id == run_id)
+    is_named = of_run.correlate_except(HookStream)
+    return (Hook.account_id == account_id, Hook.enabled, or_(Hook.every_run, is_named))
+
+
 def _is_notified(
     account_id: SQLColumnExpression[UUID], run_id: SQLColumnExpression[UUID], event: HookEvent
 ) -> Sequence[SQLColumnExpression[bool]]:
-    of_run = exists().where(HookStream.hook_id == Hook.id, HookStream.run_id == run_id)
-    is_named = of_run.correlate_except(HookStream)
-    return (
-        Hook.account_id == account_id,
-        Hook.enabled,
-        Hook.events.contains([event.value]),
-        or_(Hook.every_run, is_named),
-    )
+    return (*is_notified_of(account_id, run_id), Hook.events.contains([event.value]))

@@ -1,4 +1,4 @@
-"""The account: balance, statement, keys, and the suppression list."""
+"""The account: balance, statement, keys, hooks, and the suppression list."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -16,6 +16,7 @@ from models.bounds import ENTRIES
 from models.credit_ledger import LedgerEntry
 from pipeline import keys
 from pipeline.errors import InvalidInput
+from pipeline.hooks.overview import hooks_at_a_glance
 from pipeline.ledger import standing, statement_page, sum_after
 from pipeline.privacy import suppressions
 from web.access import Member, SignedIn, forget
@@ -23,6 +24,7 @@ from web.forms import Form
 from web.frame import frame_of
 from web.rendering import go_to, page
 from web.slots import CHANGE, LIST
+from web.views.hooks import HookFields, view_of_hook
 
 ENTRIES_ON_A_PAGE = 20
 
@@ -51,7 +53,7 @@ class Remark(NamedTuple):
 @account.get("/account", dependencies=[LIST])
 def show(request: Request, member: SignedIn, before: UUID | None = None) -> Response:
     """The account."""
-    return _page(request, member, before)
+    return account_page(request, member, before)
 
 
 @account.get("/account/statement.csv", dependencies=[LIST])
@@ -65,7 +67,7 @@ def add_key(request: Request, member: SignedIn) -> Response:
     """Make one more key. This answer is the only one that shows it."""
     with database_of(request).transaction() as session:
         new = keys.add_key(session, member.account_id)
-    return _page(request, member, new_key=new)
+    return account_page(request, member, new_key=new)
 
 
 @account.post("/account/keys/{key_id}/revoke", dependencies=[CHANGE])
@@ -88,7 +90,7 @@ def suppress(request: Request, member: SignedIn, form: Form) -> Response:
         answer = _added(request, member, lines)
     except InvalidInput as problem:
         answer = Remark("suppress", is_error=True, text=f"Nothing was added: {problem}.")
-    return _page(request, member, remark=answer)
+    return account_page(request, member, remark=answer)
 
 
 @account.post("/account/suppressions/check", dependencies=[CHANGE])
@@ -99,7 +101,7 @@ def check(request: Request, member: SignedIn, form: Form) -> Response:
         answer = _checked(request, member, form.get("entry", ""), wants_removal=wants_removal)
     except InvalidInput as problem:
         answer = Remark("check", is_error=True, text=f"This is {str(problem).removeprefix('entry 1: ')}.")
-    return _page(request, member, remark=answer)
+    return account_page(request, member, remark=answer)
 
 
 def _added(request: Request, member: Member, lines: Sequence[str]) -> Remark:
@@ -122,7 +124,8 @@ def _checked(request: Request, member: Member, entry: str, *, wants_removal: boo
     return Remark("check", is_error=False, text="It is suppressed." if is_suppressed else "It is not suppressed.")
 
 
-def _page(request: Request, member: Member, before: UUID | None = None, **more: Any) -> Response:
+def account_page(request: Request, member: Member, before: UUID | None = None, **more: Any) -> Response:
+    """The page of the account, with what came of a form."""
     account_id = member.account_id
     with database_of(request).transaction() as session:
         now = standing(session, account_id)
@@ -132,9 +135,10 @@ def _page(request: Request, member: Member, before: UUID | None = None, **more: 
             "statement": _statement(session, account_id, before, now.balance),
             "keys": keys.keys_of(session, account_id),
             "own_key": keys.key_of_sign_in(session, member.token),
+            "hooks": [view_of_hook(glance) for glance in hooks_at_a_glance(session, account_id)],
             "suppressed": suppressions.count_by_kind(session, account_id),
         }
-    shown = {"new_key": None, "remark": None, "before": before} | values | more
+    shown = {"new_key": None, "remark": None, "before": before, "new_hook": None, "given": HookFields()} | values | more
     return page(request, "account.html", here="account", **shown)
 
 

@@ -9,6 +9,7 @@ from api.errors import AnswerFaults
 from web.account import account
 from web.assets import assets
 from web.faults import FaultPage, add_fault_pages
+from web.hooks import hooks
 from web.new_run import new_run
 from web.operator import operator
 from web.run import run
@@ -30,7 +31,7 @@ def add_pages(app: FastAPI) -> None:
     pages.state = app.state
     pages.state.web_memory = memory = new_memory()
     pages.state.web_operations = Operations(app.state.resources.database, memory, lambda: datetime.now(UTC))
-    for router in (assets, sign_in_and_out, streams, runs, run, new_run, uploads, account, operator):
+    for router in (assets, sign_in_and_out, streams, runs, run, new_run, uploads, account, hooks, operator):
         pages.include_router(router)
     add_fault_pages(pages)
     pages.add_middleware(AnswerFaults, faulty=FaultPage(pages))

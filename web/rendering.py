@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from api.resources import settings_of
 from web.assets import asset_path
-from web.views import formats, words
+from web.views import formats, hooks, words
 
 
 @cache
@@ -27,6 +27,7 @@ def environment() -> Environment:
     )
     made.filters.update(formats.FILTERS)
     made.globals.update(words.GLOBALS)
+    made.globals.update(hooks.WORDS)
     return made
 
 

@@ -22,6 +22,7 @@ from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES, RunStatus
 from models.wire import ExportFormat
 from pipeline.errors import UnknownRun
+from pipeline.hooks.overview import deliveries_of_run, hooks_of_run
 from pipeline.outcomes import Reason
 from pipeline.results.counts import count_by_provider
 from pipeline.results.formats import FORMATS
@@ -36,6 +37,7 @@ from web.rendering import go_to, page
 from web.slots import CANCEL, CHANGE, LIST
 from web.views.charts import funnel_of, mix_of
 from web.views.events import timeline_of
+from web.views.hooks import host_of, views_of_run
 from web.views.progress import progress_of
 from web.views.results import (
     VERDICTS,
@@ -145,6 +147,7 @@ def _active(request: Request, session: Session, run: Run) -> Mapping[str, Any]:
         "price": price_if_stopped(run, groups),
         "speed": speed_of(session, run, memory),
         "workers": workers_of_run(session, run.id),
+        "hooks": [(hook, host_of(hook.url)) for hook in hooks_of_run(session, run.account_id, run.id)],
     }
 
 
@@ -170,6 +173,7 @@ def _ended(request: Request, session: Session, run: Run) -> Mapping[str, Any]:
         "can_be_retried": can_be_retried,
         "retried_as": retried_as,
         "to_retry": to_retry,
+        "deliveries": views_of_run(deliveries_of_run(session, run.account_id, run.id)),
     }
 
 

@@ -13,6 +13,7 @@ from models.run import Run
 from pipeline.outcomes import Reason
 from tests.integration.conftest import Client, Population, end_runs, opened_client, waiting_runs
 from tests.integration.web.browser import GREYLISTED, Open, check, execute, needs_a_browser, sign_in
+from tests.integration.web.hooks import TRIED, deliveries, disabled_hook
 
 pytestmark = [needs_a_browser, pytest.mark.proof]
 
@@ -22,6 +23,9 @@ UPDATE runs SET status = 'failed', finished_at = now(), error_code = 'no_mail_se
   error_message = 'No mail server can be reached: check that port 25 is open (growth doctor), then retry the run.'
 WHERE id = :id
 """
+ENABLED = "UPDATE hooks SET enabled = true WHERE id = :id"
+FAILING = "UPDATE hooks SET failures = 3, failing_since = now() - interval '1 hour' WHERE id = :id"
+GONE = "UPDATE hooks SET disabled_reason = 'gone' WHERE id = :id"
 EXPIRED = "UPDATE runs SET retracted_at = now(), expired_at = now() WHERE id = :id"
 REASONS = [reason for reason in Reason if reason.advice and reason.sentence][:20]
 MANY_REASONS = {each.value: {"count": 40 - 2 * number} for number, each in enumerate(REASONS)}
@@ -101,6 +105,52 @@ def upload(client: Client, name: str, data: bytes) -> str:
     return str(client.http.post(UPLOADS, params={"name": name}, content=data).json()["upload_id"])
 
 
+LONG_URL = (
+    f"https://hooks.a-very-long-name-of-a-department.{'sub.' * 20}acme.example/{'growth-engine-' * 40}?token={'0' * 60}"
+)
+
+
+def with_hooks(client: Client, database: Database) -> Mapping[str, str]:
+    """Hooks in all states, and an ended run of which they were notified."""
+    run_id, other = waiting_runs(client, database, 2)
+    client.api.cancel_run(run_id)
+    client.api.cancel_run(other)
+    crm = disabled_hook(database, client, "https://crm.acme.example/growth")
+    failing = disabled_hook(database, client, "https://ledger.example:8443/in", "Ledger, for invoices and their copies")
+    long = disabled_hook(database, client, LONG_URL, "A description as long as it may be. " * 5)
+    gone = disabled_hook(database, client, "https://gone.example/")
+    disabled_hook(database, client, "https://new.example/")
+    moved = TRIED | {"problem": "it answered 301: redirects are not followed, so give the final URL", "status": 301}
+    deliveries(database, crm, run_id, "delivered", 12, event="contact.finished")
+    deliveries(database, crm, run_id, "delivered", 1)
+    deliveries(database, failing, run_id, "dead", 3, event="contact.finished", attempts=[TRIED] * 13)
+    deliveries(database, failing, run_id, "pending", 1, attempts=[TRIED] * 3)
+    deliveries(database, failing, other, "delivered", 30, event="run.progress")
+    deliveries(database, long, run_id, "dead", 1, attempts=[moved])
+    deliveries(database, long, other, "replayed", 1, attempts=[moved])
+    deliveries(database, long, other, "skipped", 1, event="run.progress", attempts=[])
+    deliveries(database, long, other, "pending", 1, attempts=[])
+    for hook_id, statement in ((crm, ENABLED), (failing, ENABLED), (failing, FAILING), (gone, GONE)):
+        execute(database, str(hook_id), statement)
+    return {
+        "account-hooks": "/account",
+        "hook": f"/account/hooks/{failing}",
+        "hook-dead": f"/account/hooks/{failing}?state=dead",
+        "hook-long": f"/account/hooks/{long}",
+        "hook-gone": f"/account/hooks/{gone}",
+        "hook-no-match": f"/account/hooks/{crm}?state=dead&run_id={run_id}",
+        "run-hooks": f"/runs/{run_id}",
+        "run-hooks-active": f"/runs/{waiting_runs(client, database, 1)[0]}",
+    }
+
+
+@pytest.fixture(scope="module")
+def hooked(stack: Stack, stack_database: Database) -> Iterator[Scene]:
+    with opened_client(stack, stack_database) as client:
+        yield Scene(client, with_hooks(client, stack_database))
+        end_runs(stack_database, client.account.account_id)
+
+
 @pytest.fixture
 def open_signed_in(open_page: Open, scene: Scene) -> Callable[[str], Any]:
     def opened(path: str) -> Any:
@@ -148,6 +198,47 @@ def test_a_key_that_is_shown_once_is_clean_and_fits(open_page: Open, client: Cli
     page.locator("#new-key").wait_for()
 
     check(page, "account-new-key")
+
+
+@pytest.mark.parametrize(
+        "name",
+    [
+        "account-hooks", "hook", "hook-dead", "hook-long", "hook-gone", "hook-no-match", "run-hooks",
+        "run-hooks-active",
+    ],
+)  # fmt: skip
+def test_hooks_in_each_state_are_clean_and_fit(open_page: Open, hooked: Scene, name: str) -> None:
+    page = open_page("/login")
+    sign_in(page, hooked.client)
+    page.goto(hooked.paths[name])
+    for summary in page.locator(".hooks summary").all():
+        summary.click()
+
+    check(page, name)
+
+
+def test_the_form_of_a_hook_its_secret_and_its_questions_are_clean_and_fit(open_page: Open, client: Client) -> None:
+    page = open_page("/login")
+    sign_in(page, client)
+    page.goto("/account")
+    page.get_by_text("Add a hook").click()
+    page.get_by_label("Address", exact=True).fill("http://user@crm.acme.example/")
+    page.get_by_role("button", name="Add hook").click()
+    page.get_by_role("alert").wait_for()
+    check(page, "account-hook-refused")
+    page.get_by_label("Address", exact=True).fill("https://crm.acme.example/")
+    page.get_by_role("button", name="Add hook").click()
+    page.locator("#hook-secret").wait_for()
+    check(page, "account-hook-secret")
+    page.get_by_role("button", name="New secret for crm.acme.example").click()
+    page.get_by_role("dialog").wait_for()
+    check(page, "account-hook-question")
+    page.get_by_role("button", name="Make a new secret").click()
+    page.get_by_role("heading", name="New secret").wait_for()
+    check(page, "hook-secret")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete the hook").click()
+    page.get_by_text("There is none yet.").wait_for()
 
 
 def test_the_question_before_an_action_is_clean_and_fits(open_signed_in: Callable[[str], Any], scene: Scene) -> None:

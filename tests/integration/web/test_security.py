@@ -122,17 +122,21 @@ def test_a_key_of_another_account_can_t_be_revoked(
         {"Sec-Fetch-Site": "none"},
     ],
 )
-@pytest.mark.parametrize("path", ["/login", "/logout", "/account/keys", "/runs/{}/cancel", "/account/suppressions"])
+@pytest.mark.parametrize(
+    "path", ["/login", "/logout", "/account/keys", "/account/hooks", "/runs/{}/cancel", "/account/suppressions"]
+)
 def test_a_form_of_another_site_changes_nothing(
     visitor: Visitor, client: Client, waiting_run: str, path: str, headers: dict[str, str]
 ) -> None:
-    form = {"key": client.account.api_key, "entries": "alpha.test"}
+    form = {"key": client.account.api_key, "entries": "alpha.test", "url": "https://alpha.test/", "run.failed": "yes"}
 
     answer = visitor.post(path.format(waiting_run), form, **headers)
 
     assert answer.status_code == 403
     assert client.api.read_run(waiting_run)["status"] == "pending"
-    assert visitor.get("/account").text.count('data-opens="revoke-') == 1
+    account = visitor.get("/account").text
+    assert account.count('data-opens="revoke-') == 1
+    assert 'data-opens="delete-' not in account
 
 
 def test_a_form_must_be_one(visitor: Visitor) -> None:
