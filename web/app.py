@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from api.app import create_app as create_api
-from web.pages import add_pages
+from web.beside import add_pages
 
 
 def create_app() -> FastAPI:

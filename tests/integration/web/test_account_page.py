@@ -8,7 +8,7 @@ import pytest
 from models.database import Database
 from tests.integration.conftest import Client, Population, waiting_runs
 from tests.integration.web.conftest import Visitor
-from web.account import ENTRIES_ON_A_PAGE
+from web.pages.account import ENTRIES_ON_A_PAGE
 
 BALANCES = re.compile(r'data-label="Balance">([\d,]+)</td>')
 MOVEMENTS = re.compile(r'data-label="Credits">([+−][\d,]+)</td>')

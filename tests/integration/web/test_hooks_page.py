@@ -18,7 +18,7 @@ from tests.integration.web.conftest import Visitor
 from tests.integration.web.hooks import TRIED, deliveries, disabled_hook
 from tests.integration.web.test_security import PAYLOAD, inline_code
 from tests.unit.hooks.receiver import Receiver, running_receiver
-from web.hooks import DELIVERIES_ON_A_PAGE
+from web.pages.hooks import DELIVERIES_ON_A_PAGE
 
 API = "/api/v1/growth/hooks"
 SECRET = re.compile(r'<code id="hook-secret">(whsec_[\w+/=]+)</code>')

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from models.database import Database
 from tests.integration.conftest import Client, waiting_runs
 from tests.integration.web.conftest import Visitor
-from web.runs import RUNS_ON_A_PAGE
+from web.pages.runs import RUNS_ON_A_PAGE
 
 ROW = re.compile(r'id="run-([0-9a-f-]{36})"')
 

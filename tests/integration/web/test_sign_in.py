@@ -14,7 +14,7 @@ from models.database import Database
 from models.status import SubscriptionStatus
 from tests.integration.conftest import Client
 from tests.integration.web.conftest import Visitor
-from web.sign_in import OF_SIGN_INS, SIGN_INS_A_MINUTE
+from web.pages.sign_in import OF_SIGN_INS, SIGN_INS_A_MINUTE
 
 Visit = Callable[[], Visitor]
 

@@ -6,18 +6,18 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import AnswerFaults
-from web.account import account
 from web.assets import assets
 from web.faults import FaultPage, add_fault_pages
-from web.hooks import hooks
-from web.new_run import new_run
-from web.operator import operator
-from web.run import run
-from web.runs import runs
+from web.pages.account import account
+from web.pages.hooks import hooks
+from web.pages.new_run import new_run
+from web.pages.operator import operator
+from web.pages.run import run
+from web.pages.runs import runs
+from web.pages.sign_in import sign_in_and_out
+from web.pages.streams import streams
+from web.pages.uploads import uploads
 from web.security import Guarded
-from web.sign_in import sign_in_and_out
-from web.streams import streams
-from web.uploads import uploads
 from web.views.memory import new_memory
 from web.views.operations import Operations
 

@@ -18,9 +18,9 @@ from models.hook import HookEvent, MessageState
 from pipeline.errors import InvalidInput, UnknownRun
 from pipeline.hooks.overview import glance_at, log_page
 from web.access import Member, SignedIn
-from web.account import Remark, account_page
 from web.forms import Form
 from web.frame import frame_of
+from web.pages.account import Remark, account_page
 from web.rendering import go_to, page
 from web.slots import CHANGE, LIST
 from web.views.hooks import OVERLAPS, HookFields, fields_of, view_of_delivery, view_of_hook

@@ -26,9 +26,9 @@ from models.status import TERMINAL_RUN_STATUSES
 from pipeline.runs.listing import listed
 from web.access import Member, NotSignedIn, Operator, SignedIn, signed_in
 from web.fragments import fragments_of_run
-from web.operator import parts_of
+from web.pages.operator import parts_of
+from web.pages.runs import RUNS_ON_A_PAGE, row_of
 from web.rendering import html
-from web.runs import RUNS_ON_A_PAGE, row_of
 
 NOT_FASTER_THAN_S = 0.5
 ROWS_EACH_S = 1.0
