@@ -72,8 +72,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--contacts", type=int, default=1_000_000)
     options = arguments.parse_args()
-    if peers_python() is None:
-        raise SystemExit(INSTALL)
+    _check_readers()
     crowd = Crowd(options.contacts)
     table = Table()
     with (
@@ -92,6 +91,16 @@ def main() -> int:
         "readers", f"A run of {options.contacts:,} contacts, and who can read its files", table, figures, vars(options)
     )
     return 0 if figures["same_rows"] else 1
+
+
+def _check_readers() -> None:
+    """Say before all of it what is missing to read the files. Only LibreOffice is left out if it is not there."""
+    python = peers_python()
+    if python is None:
+        raise SystemExit(INSTALL)
+    _run([str(python), "-c", "import duckdb, polars"], 60)
+    if shutil.which(SOFFICE) is None:
+        report("LibreOffice is not installed (Debian: `libreoffice-calc-nogui`), and reads nothing.")
 
 
 class Crowd:
