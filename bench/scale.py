@@ -11,14 +11,19 @@ contact no server, and its exports are made and downloaded. Measured are
 
 The picture has logarithmic scales: what costs the same per contact at each size is a level line. Ends in one line of
 JSON, with what is aimed at and whether it was reached. Linux only: the sizes of processes are read from `/proc`.
+
+Nothing is waited for without an end: what takes many times as long as it does ends the program, and says where the
+logs are.
 """
 
 import argparse
 import csv
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -49,9 +54,13 @@ WORKERS = 2
 FORMATS = ("csv", "json", "ndjson", "excel", "xlsx", "parquet")
 SETTINGS = {"REQUESTS_PER_MINUTE": "1000000"}
 POLL_S = 0.05
+LOOK_EVERY_S = 2.0
+LONGEST_S, LONGEST_S_PER_CONTACT = 180.0, 0.003
+"""What anything may take: many times what it does. A million contacts have 53 minutes for each step."""
 TIMES = """
 SELECT extract(epoch FROM r.created_at), extract(epoch FROM r.finished_at),
-  extract(epoch FROM (SELECT max(s.finished_at) FROM run_stages s WHERE s.run_id = r.id)), r.status, r.error_message
+  extract(epoch FROM (SELECT max(s.finished_at) FROM run_stages s WHERE s.run_id = r.id)), r.status, r.error_message,
+  (SELECT sum(s.done) FROM run_stages s WHERE s.run_id = r.id)
 FROM runs r
 """
 TABLES = """
@@ -80,6 +89,8 @@ class Scene:
     credentials: Credentials
     connection: "psycopg.Connection[Any]"
     home: Path
+    longest_s: float
+    """How long anything may take."""
 
 
 def main() -> None:
@@ -90,7 +101,7 @@ def main() -> None:
     measured: dict[int, dict[str, float]] = {}
     with running_servers() as servers:
         for size in options.sizes:
-            with running_scene(servers, f"scale_{size}") as scene:
+            with running_scene(servers, f"scale_{size}", size) as scene:
                 measured[size] = measure(scene, size)
             report(f"{size:,} contacts: {measured[size]}")
     table = Table()
@@ -107,13 +118,18 @@ def main() -> None:
 def running_scene(
     servers: Servers,
     name: str,
+    contacts: int,
     worker: Callable[[int], Sequence[str]] = instant_worker,
     further_settings: Mapping[str, str] | None = None,
 ) -> Iterator[Scene]:
-    """Start workers, sweeper and API with a new database, and stop them when the block ends."""
-    home = servers.home / name
+    """Start workers, sweeper and API with a new database, and stop them when the block ends.
+
+    It has to do with as many contacts as that, and fails with a `TimeoutError` if they take too long.
+    """
+    home, longest = servers.home / name, longest_s(contacts)
     (home / "exports").mkdir(parents=True)
     with ExitStack() as stack:
+        stack.enter_context(_logs_kept(home / "logs"))
         url = stack.enter_context(servers.new_database(name))
         with closing(open_database(url, pool_size=1)) as database:
             migrate(database)
@@ -136,8 +152,26 @@ def running_scene(
         for each in workers:
             engine.wait_until(partial(is_ready, each), each.name, seconds=60)
         engine.wait_until(lambda: answers(f"{credentials.api_url}/readyz"), "the API", seconds=60)
-        connection = stack.enter_context(psycopg.connect(url, autocommit=True))
-        yield Scene(engine, credentials, connection, home)
+        limit = f"-c statement_timeout={longest * 1000:.0f}"
+        connection = stack.enter_context(psycopg.connect(url, autocommit=True, options=limit))
+        yield Scene(engine, credentials, connection, home, longest)
+
+
+def longest_s(contacts: int) -> float:
+    """How long anything may take with so many contacts."""
+    return LONGEST_S + LONGEST_S_PER_CONTACT * contacts
+
+
+@contextmanager
+def _logs_kept(logs: Path) -> Iterator[None]:
+    """The servers' folder is deleted when the program ends. Whoever looks for what went wrong needs the logs."""
+    try:
+        yield
+    except BaseException:
+        if logs.exists():
+            kept = shutil.copytree(logs, tempfile.mkdtemp(prefix="growth-bench-logs-"), dirs_exist_ok=True)
+            report(f"The logs of the processes are in {kept}.")
+        raise
 
 
 def measure(scene: Scene, size: int) -> dict[str, float]:
@@ -147,8 +181,7 @@ def measure(scene: Scene, size: int) -> dict[str, float]:
     began = time.time()
     run_id, command_mb = submit(scene, contacts)
     peaks = Peaks(scene.engine)
-    created, finished, stages_ended = times_of_run(scene)
-    peaks.look()
+    created, finished, stages_ended = times_of_run(scene, peaks)
     tables, indexes = (float(each or 0) for each in scene.connection.execute(TABLES).fetchone() or (0, 0))
     scene.connection.execute(FORGET_EXPORTS, {"run_id": run_id})
     exported = {name: export(scene, run_id, name, scene.home / name) for name in FORMATS}
@@ -159,6 +192,7 @@ def measure(scene: Scene, size: int) -> dict[str, float]:
         "worked: contacts/s": size / (finished - created),
         "µs a contact": MICROSECONDS * (finished - created) / size,
         "compiled (CSV and JSON): s": finished - stages_ended,
+        **{f"{name} made: s": each.made_s for name, each in exported.items()},
         **{f"{name}: rows/s": size / each.made_s for name, each in exported.items()},
         **{f"{name} downloaded: s": each.downloaded_s for name, each in exported.items()},
         "tables: bytes a contact": tables / size,
@@ -185,10 +219,13 @@ def submit(scene: Scene, contacts: Path, preset: str = "full_pipeline") -> tuple
         "GROWTH_API_KEY": scene.credentials.api_key,
     }
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        peak_mb = 0.0
+        peak_mb, deadline = 0.0, time.monotonic() + scene.longest_s
         # What `wait4` says of a child is at least what its parent had when it started it.
         while process.poll() is None:
             peak_mb = max(peak_mb, peak_of(process.pid))
+            if time.monotonic() > deadline:
+                process.kill()
+                raise TimeoutError(f"growth submit did not end within {scene.longest_s:.0f} s.")
             time.sleep(POLL_S)
         output = process.stdout.read() if process.stdout else ""
     if process.returncode:
@@ -197,17 +234,33 @@ def submit(scene: Scene, contacts: Path, preset: str = "full_pipeline") -> tuple
     return run_id, peak_mb
 
 
-def times_of_run(scene: Scene) -> tuple[float, float, float]:
-    """Wait until the only run has ended: when it was created, when it ended, and when its last stage did."""
-    while True:
-        created, finished, stages_ended, status, error = scene.connection.execute(TIMES).fetchone() or (0,) * 5
-        if finished:
-            break
+def times_of_run(scene: Scene, peaks: Peaks) -> tuple[float, float, float]:
+    """Wait until the only run has ended: when it was created, when it ended, and when its last stage did.
+
+    Meanwhile it looks at the processes, of which a worker may replace some.
+    """
+    row, look_at = _times(scene), 0.0
+    deadline = time.monotonic() + scene.longest_s
+    while not row[1]:
         scene.engine.check()
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                f"The run is {row[3]} after {scene.longest_s:.0f} s: {row[5]} contacts went through a stage."
+            )
+        if time.monotonic() > look_at:
+            peaks.look()
+            look_at = time.monotonic() + LOOK_EVERY_S
         time.sleep(POLL_S)
+        row = _times(scene)
+    peaks.look()
+    created, finished, stages_ended, status, error, _ = row
     if status != "completed":
         raise SystemExit(f"The run is {status}: {error}")
     return float(created), float(finished), float(stages_ended)
+
+
+def _times(scene: Scene) -> Sequence[Any]:
+    return scene.connection.execute(TIMES).fetchone() or (0,) * 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +278,11 @@ def export(scene: Scene, run_id: str, name: str, place: Path) -> Exported:
     with httpx.Client(base_url=scene.credentials.api_url, headers=headers, trust_env=False, timeout=60) as client:
         run = f"/api/v1/growth/runs/{run_id}"
         began = time.monotonic()
+        deadline = began + scene.longest_s
         client.post(f"{run}/exports", params={"format": name}).raise_for_status()
         while (handle := _handle(client.get(run).raise_for_status().json(), name)) is None:
             scene.engine.check()
+            _check_time(deadline, f"The export as {name} was not made")
             time.sleep(POLL_S)
         made, digest = time.monotonic(), hashlib.sha256()
         with client.stream("GET", handle["download_url"]) as response, place.open("wb") as file:
@@ -235,10 +290,16 @@ def export(scene: Scene, run_id: str, name: str, place: Path) -> Exported:
             for piece in response.iter_raw():
                 digest.update(piece)
                 file.write(piece)
+                _check_time(deadline, f"The export as {name} was not downloaded")
         downloaded = time.monotonic()
     if (place.stat().st_size, digest.hexdigest()) != (handle["bytes"], handle["sha256"]):
         raise SystemExit(f"{name}: {place.stat().st_size} of {handle['bytes']} bytes came, or they are not the file's")
     return Exported(made - began, downloaded - made, digest.hexdigest())
+
+
+def _check_time(deadline: float, what: str) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError(f"{what} in time.")
 
 
 def figures_of(measured: Mapping[int, Mapping[str, float]]) -> dict[str, object]:

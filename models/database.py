@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 import psycopg
+from psycopg.copy import LibpqWriter
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import (
     Connection,
@@ -35,6 +36,9 @@ from models.postgres_errors import (
 
 MS_PER_CONTACT = 0.5
 """What a contact may add to the time of a statement that handles all contacts of a run: twenty times the usual."""
+
+MOST_UNSENT_BYTES = 4 << 20
+"""What COPY may keep in memory for a server that is slower than what makes the rows, until it waits for it."""
 
 IS_READ_ONLY = text("SELECT CAST(current_setting('transaction_read_only') AS boolean)")
 
@@ -183,20 +187,26 @@ def copy_rows(session: Session, statement: str, rows: Iterable[Sequence[Any]]) -
 
 
 def copy_blocks(session: Session, statement: str, blocks: Iterable[bytes]) -> None:
-    """Run COPY … FROM STDIN with data in COPY's own format. Raises as `copy_rows`."""
+    """Run COPY … FROM STDIN with data in COPY's own format. Raises as `copy_rows`.
+
+    Blocks that are smaller than a socket's buffer leave at once: the server stores one while the next is made.
+    """
     connection = session.connection()
-    with _driver_of(connection, statement) as driver, driver.cursor() as cursor, cursor.copy(statement) as copy:
-        for block in blocks:
-            copy.write(block)
+    with _driver_of(connection, statement) as driver, driver.cursor() as cursor:
+        writer = LibpqWriter(cursor, flush_threshold=MOST_UNSENT_BYTES)
+        with cursor.copy(statement, writer=writer) as copy:
+            for block in blocks:
+                copy.write(block)
 
 
 def stream_rows(
-    session: Session, statement: TextClause, parameters: Mapping[str, Any], size: int
+    session: Session, statement: TextClause, parameters: Mapping[str, Any], size: int, *, binary: bool = False
 ) -> Generator[Sequence[tuple[Any, ...]]]:
     """The rows of a query in batches of `size`, while the server goes on with the next ones.
 
     Without a cursor on the server: neither side waits for the other, and neither holds more than what is on its way.
-    Whoever stops among the rows must end the transaction.
+    With `binary`, bytes come as they are instead of as hexadecimal digits. Whoever stops among the rows must end the
+    transaction.
     """
     connection = session.connection()
     sql = str(statement.compile(dialect=connection.dialect))
@@ -204,7 +214,7 @@ def stream_rows(
     with (
         _driver_of(connection, sql) as driver,
         driver.cursor() as cursor,
-        closing(cursor.stream(sql, parameters, size=at_once)) as rows,
+        closing(cursor.stream(sql, parameters, size=at_once, binary=binary)) as rows,
     ):
         while batch := list(islice(rows, size)):
             yield batch

@@ -14,7 +14,9 @@ Ends in one line of JSON, and with 1 if a reader finds other rows. Linux only: t
 import argparse
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -70,24 +72,35 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--contacts", type=int, default=1_000_000)
     options = arguments.parse_args()
-    if peers_python() is None:
-        raise SystemExit(INSTALL)
+    _check_readers()
     crowd = Crowd(options.contacts)
     table = Table()
     with (
         running_servers() as servers,
         Internet(crowd.owners(), crowd.domains) as internet,
-        running_scene(servers, "readers", _worker, {**internet.settings(), **SETTINGS}) as scene,
+        running_scene(servers, "readers", options.contacts, _worker, {**internet.settings(), **SETTINGS}) as scene,
     ):
         figures, files = _worked(scene, crowd, table)
         figures["readers"] = {
-            f"{name}: {reader}": found for name, path in files.items() for reader, found in _read(name, path, table)
+            f"{name}: {reader}": found
+            for name, path in files.items()
+            for reader, found in _read(name, path, table, scene.longest_s)
         }
     figures["same_rows"] = _are_same(figures["readers"], crowd)
     publish(
         "readers", f"A run of {options.contacts:,} contacts, and who can read its files", table, figures, vars(options)
     )
     return 0 if figures["same_rows"] else 1
+
+
+def _check_readers() -> None:
+    """Say before all of it what is missing to read the files. Only LibreOffice is left out if it is not there."""
+    python = peers_python()
+    if python is None:
+        raise SystemExit(INSTALL)
+    _run([str(python), "-c", "import duckdb, polars"], 60)
+    if shutil.which(SOFFICE) is None:
+        report("LibreOffice is not installed (Debian: `libreoffice-calc-nogui`), and reads nothing.")
 
 
 class Crowd:
@@ -151,9 +164,8 @@ def _worked(scene: Scene, crowd: Crowd, table: Table) -> tuple[dict[str, Any], M
     began = time.time()
     run_id, command_mb = submit(scene, contacts, "verify_existing_emails")
     peaks = Peaks(scene.engine)
-    created, finished, _ = times_of_run(scene)
+    created, finished, _ = times_of_run(scene, peaks)
     report(f"completed after {finished - began:.0f} s")
-    peaks.look()
     statuses = {str(status): int(count) for status, count in scene.connection.execute(STATUSES).fetchall()}
     scene.connection.execute(FORGET_EXPORTS, {"run_id": run_id})
     files: dict[str, Path] = {}
@@ -175,22 +187,22 @@ def _worked(scene: Scene, crowd: Crowd, table: Table) -> tuple[dict[str, Any], M
     return figures, files
 
 
-def _read(name: str, path: Path, table: Table) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _read(name: str, path: Path, table: Table, longest_s: float) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What each reader finds in a file."""
     for reader in READERS[name]:
         python = sys.executable if reader == "calamine" else peers_python()
-        found = _ask([str(python), "-m", "bench.peers.reading", reader, name, str(path)])
+        found = _ask([str(python), "-m", "bench.peers.reading", reader, name, str(path)], longest_s)
         table.add(name, f"{reader}: s", [found["seconds"]])
         report(f"{name}, {reader}: {found}")
         yield reader, found
     if name in ("csv", "excel", "xlsx") and shutil.which(SOFFICE):
-        opened = _opened_by_libreoffice(name, path)
+        opened = _opened_by_libreoffice(name, path, longest_s)
         table.add(name, "LibreOffice: s", [opened["seconds"]])
         report(f"{name}, LibreOffice: {opened}")
         yield "LibreOffice", opened
 
 
-def _opened_by_libreoffice(name: str, path: Path) -> Mapping[str, Any]:
+def _opened_by_libreoffice(name: str, path: Path, longest_s: float) -> Mapping[str, Any]:
     """What LibreOffice shows of a file: it opens it, and writes the sheet as CSV."""
     began, folder = time.monotonic(), path.with_name(f"{path.name}.opened")
     folder.mkdir()
@@ -200,22 +212,35 @@ def _opened_by_libreoffice(name: str, path: Path) -> Mapping[str, Any]:
     reading = [] if name == "xlsx" else [f"--infilter={READ_CSV}"]
     writing = ["--convert-to", WRITE_CSV, "--outdir", str(folder / "written")]
     command = [SOFFICE, profile, "--headless", *reading, *writing, str(opened)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer, errors = _run(command, longest_s)
     written = folder / "written" / "sheet.csv"
     if not written.exists():
-        raise SystemExit(f"LibreOffice did not open the file ({name}): {done.stderr.strip() or done.stdout.strip()}")
+        raise SystemExit(f"LibreOffice did not open the file ({name}): {errors.strip() or answer.strip()}")
     seconds = round(time.monotonic() - began, 1)
     kind = "excel" if name == "excel" else "csv"
-    found = _ask([sys.executable, "-m", "bench.peers.reading", "csv", kind, str(written)])
+    found = _ask([sys.executable, "-m", "bench.peers.reading", "csv", kind, str(written)], longest_s)
     return {**found, "seconds": seconds}
 
 
-def _ask(command: Sequence[str]) -> dict[str, Any]:
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+def _ask(command: Sequence[str], longest_s: float) -> dict[str, Any]:
+    answer, _ = _run(command, longest_s)
+    found: dict[str, Any] = json.loads(answer.splitlines()[-1])
     return found
+
+
+def _run(command: Sequence[str], longest_s: float) -> tuple[str, str]:
+    """Run a program; return what it printed. Ends it, and what it has started, if it takes longer than that."""
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            answer, errors = process.communicate(timeout=longest_s)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {errors or answer}")
+    return answer, errors
 
 
 def _are_same(readers: Mapping[str, Mapping[str, Any]], crowd: Crowd) -> bool:

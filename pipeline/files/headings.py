@@ -18,7 +18,9 @@ _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NOTE = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _OBJECTS = ("contact", "lead", "account", "person", "people", "company", "organization", "organisation", "customer",
             "prospect", "user", "member", "properties", "attributes", "fields", "kontakt", "unternehmen", "firma",
-            "entreprise", "empresa", "contacto", "contato", "azienda", "contatto", "bedrijf", "osoba")  # fmt: skip
+            "entreprise", "empresa", "contacto", "contato", "azienda", "contatto", "bedrijf", "osoba",
+            "personne", "persona", "pessoa", "persoon", "organizacion", "organizacao", "organizzazione", "organisatie",
+            "organizacja")  # fmt: skip
 """What headings may begin with: the object that has the field, as in joined reports and answers of APIs."""
 
 

@@ -200,7 +200,7 @@ def _spooled(session: Session, upload: Upload, most_bytes: int) -> Iterator[Path
 
 def _copy_pieces(session: Session, upload_id: UUID, file: BinaryIO) -> str:
     digest = hashlib.sha256()
-    with closing(stream_rows(session, PIECES, {"upload_id": upload_id}, 1)) as batches:
+    with closing(stream_rows(session, PIECES, {"upload_id": upload_id}, 1, binary=True)) as batches:
         for [(content,)] in batches:
             digest.update(content)
             file.write(content)

@@ -27,7 +27,8 @@ COLUMNS = (
     "upload_id", "row", "contact", "is_first", "work_order", "first_name", "last_name", "full_name", "company",
     "domain", "email", "extra", "field", "reason", "line",
 )  # fmt: skip
-ROWS_AT_ONCE = 2_000
+ROWS_AT_ONCE = 500
+"""Few enough for a processor's cache, and for a socket's buffer: Postgres stores a batch while the next one is made."""
 NOTHING = "{}"
 _OF_EMPTY_ROW = f"\t\t\t\t\t\t{NOTHING}\t\\N\t\\N"
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
