@@ -28,7 +28,7 @@ COLUMNS = (
     "domain", "email", "extra", "field", "reason", "line",
 )  # fmt: skip
 ROWS_AT_ONCE = 500
-"""Few enough for a processor's cache, and for a socket's buffer: Postgres stores a batch while the next one is made."""
+"""Few enough for a socket's buffer: Postgres stores a batch while the next one is made."""
 NOTHING = "{}"
 _OF_EMPTY_ROW = f"\t\t\t\t\t\t{NOTHING}\t\\N\t\\N"
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
