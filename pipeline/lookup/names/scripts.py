@@ -36,9 +36,8 @@ def conventions_for(text: str) -> Conventions:
     """Return the conventions for the lower-case words of a name."""
     if text.isascii():
         return _AS_IT_IS
-    letters = frozenset(text)
-    for alphabet, conventions in _BY_LETTERS:
-        if letters & alphabet:
+    for letters, conventions in _BY_LETTERS:
+        if letters.search(text):
             return _PERHAPS_UKRAINIAN if conventions is _RUSSIAN_CONVENTIONS and _is_ukrainian(text) else conventions
     return _AS_IT_IS
 
@@ -252,28 +251,24 @@ _KANA: Conventions = (
 )
 
 
-def _range(first: int, last: int) -> frozenset[str]:
-    return frozenset(map(chr, range(first, last + 1)))
-
-
-_BY_LETTERS: Sequence[tuple[frozenset[str], Conventions]] = (
-    (frozenset("ıİşğ"), _AS_IT_IS),
-    (VIETNAMESE_LETTERS, _AS_IT_IS),
-    (frozenset("đ"), _DJ),
-    (frozenset("þð"), _ICELANDIC),
-    (frozenset("áíőűúąęłńśźżčřěšžýœçñãõ"), _AS_IT_IS),
-    (frozenset("øåæ"), _NORDIC),
-    (frozenset("üß"), _UMLAUTS),
-    (frozenset("äö"), _UMLAUTS_OR_SWEDISH),
-    (frozenset("ōū"), _LONG_VOWELS),
-    (frozenset("ђјљњћџѓќѕ"), _SERBIAN),
-    (frozenset("іїєґ"), _UKRAINIAN),
-    (_range(0x400, 0x4FF), _RUSSIAN_CONVENTIONS),
-    (_range(0x370, 0x3FF) | _range(0x1F00, 0x1FFF), _GREEK),
-    (_range(0x600, 0x6FF), _ARABIC),
-    (_range(0x590, 0x5FF), _CUSTOMARY_ONLY),
-    (_range(0xAC00, 0xD7A3), _KOREAN),
-    (_range(0x3041, 0x30FC), _KANA),
-    (_range(0x4E00, 0x9FFF), _CHINESE),
+_BY_LETTERS: Sequence[tuple[re.Pattern[str], Conventions]] = (
+    (re.compile("[ıİşğ]"), _AS_IT_IS),
+    (re.compile(f"[{''.join(VIETNAMESE_LETTERS)}]"), _AS_IT_IS),
+    (re.compile("đ"), _DJ),
+    (re.compile("[þð]"), _ICELANDIC),
+    (re.compile("[áíőűúąęłńśźżčřěšžýœçñãõ]"), _AS_IT_IS),
+    (re.compile("[øåæ]"), _NORDIC),
+    (re.compile("[üß]"), _UMLAUTS),
+    (re.compile("[äö]"), _UMLAUTS_OR_SWEDISH),
+    (re.compile("[ōū]"), _LONG_VOWELS),
+    (re.compile("[ђјљњћџѓќѕ]"), _SERBIAN),
+    (re.compile("[іїєґ]"), _UKRAINIAN),
+    (re.compile("[\u0400-\u04ff]"), _RUSSIAN_CONVENTIONS),
+    (re.compile("[\u0370-\u03ff\u1f00-\u1fff]"), _GREEK),
+    (re.compile("[\u0600-\u06ff]"), _ARABIC),
+    (re.compile("[\u0590-\u05ff]"), _CUSTOMARY_ONLY),
+    (re.compile("[\uac00-\ud7a3]"), _KOREAN),
+    (re.compile("[\u3041-\u30fc]"), _KANA),
+    (re.compile("[\u4e00-\u9fff]"), _CHINESE),
 )
 """The first row with a letter of the name decides; letters that only one language uses come first."""
