@@ -10,6 +10,7 @@ from uuid import UUID
 from starlette.datastructures import State
 from starlette.types import Scope, Send
 
+from api.errors import interrupted
 from api.live import Live
 from api.live.accounts import Accounts
 from api.live.rate_limit import COUNTED, limit_headers
@@ -26,7 +27,10 @@ async def is_answered(state: State, scope: Scope, send: Send) -> bool:
     if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"]:
         return False
     path = PATH.fullmatch(scope["path"])
-    return path is not None and await _is_read(state, scope, path[1], send)
+    try:
+        return path is not None and await _is_read(state, scope, path[1], send)
+    except Exception as error:  # noqa: BLE001 - there is no layer of the framework around this
+        raise interrupted(scope, error) from None
 
 
 async def _is_read(state: State, scope: Scope, run_id: str, send: Send) -> bool:
