@@ -94,14 +94,20 @@ class AnswerFaults:
         try:
             await self._app(scope, receive, note_and_send)
         except Exception as error:  # noqa: BLE001 - nothing outside of this catches it
-            log.error("%s %s failed: %s; %s", scope["method"], scope["path"], described(error), traced(error))
+            fault = interrupted(scope, error)
             if has_begun:
-                raise AnswerInterrupted(type(error).__name__) from None
+                raise fault from None
             await self._faulty(scope, receive, send)
 
 
 class AnswerInterrupted(Exception):
     """Raised when an answer can't be completed. The server then closes the connection, so that the client notices."""
+
+
+def interrupted(scope: Scope, error: Exception) -> AnswerInterrupted:
+    """Log an unexpected error without its text. Returns what to raise if the answer has begun."""
+    log.error("%s %s failed: %s; %s", scope["method"], scope["path"], described(error), traced(error))
+    return AnswerInterrupted(type(error).__name__)
 
 
 def answer(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

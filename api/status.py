@@ -43,10 +43,9 @@ async def read(
     if wait and not is_final(state) and (has_it or not if_none_match):
         state = await _next_state(request, account_id, known_id, state, wait)
         has_it = etag_of(state) in if_none_match
-    headers = headers_of(known_id, state)
-    return (
-        Response(status_code=304, headers=headers) if has_it else Response(state.body, 200, headers, "application/json")
-    )
+    answer = Response(status_code=304) if has_it else Response(state.body, 200, media_type="application/json")
+    answer.raw_headers += headers_of(known_id, state)
+    return answer
 
 
 @status.get(

@@ -9,10 +9,12 @@ from uuid import UUID
 
 from fastapi import HTTPException, Request, Response
 from fastapi.sse import format_sse_event
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from api.access import served_account
+from api.errors import interrupted
 from api.live import Live, live_of
+from api.live.rate_limit import HEADERS
 from api.live.redis_batches import Copy
 from api.live.state_answers import is_final
 from api.resources import database_of
@@ -54,7 +56,7 @@ async def steps_after(live: Live, database: Database, run_id: UUID, seen: int) -
 
 
 class StreamAnswer(Response):
-    """Has `SendStreams` answer the request with a stream, which is open from now on."""
+    """Has the request answered with a stream, which is open from now on: by `send_stream`."""
 
     def __init__(self, request: Request, account_id: UUID, run_id: UUID, seen: int) -> None:
         super().__init__()
@@ -64,25 +66,25 @@ class StreamAnswer(Response):
         """Send nothing yet."""
 
 
-class SendStreams:
-    """Middleware that sends streams when the framework has forgotten what it needed to check their requests.
+async def send_stream(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the stream that a request has opened, when the framework and its layers have returned.
 
-    That is most of what an open stream would cost.
+    What they keep of a request is most of what an open stream would cost.
     """
+    for name in [name for name in scope if name.startswith("fastapi")]:
+        del scope[name]
+    try:
+        headers = [*BEGIN, *scope.get(HEADERS, ())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await _send(scope[STREAM], receive, send)
+    except Exception as error:  # noqa: BLE001 - there is no layer of the framework around this
+        raise interrupted(scope, error) from None
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application, and send the stream that it has opened."""
-        try:
-            await self._app(scope, receive, send)
-            if stream := scope.get(STREAM):
-                await send({"type": "http.response.start", "status": 200, "headers": [*BEGIN]})
-                await _send(stream, receive, send)
-        finally:
-            if stream := scope.pop(STREAM, None):
-                stream.close()
+def close_stream(scope: Scope) -> None:
+    """Make place for another one, if the request opened a stream."""
+    if stream := scope.pop(STREAM, None):
+        stream.close()
 
 
 async def _send(stream: "_Stream", receive: Receive, send: Send) -> None:

@@ -12,6 +12,7 @@ import redis
 import redis.asyncio
 from redis import exceptions
 from redis.backoff import NoBackoff
+from redis.connection import HiredisRespSerializer
 from redis.retry import Retry
 
 from models.redis_url import database_of
@@ -56,15 +57,24 @@ def open_redis(url: str, timeout_s: float) -> redis.Redis:
 def open_async_redis(url: str, **options: Any) -> redis.asyncio.Redis:
     """A client for an event loop of any kind. Closing it closes its connections."""
     pool = redis.asyncio.ConnectionPool.from_url(url, **options)
-    pool.connection_class = type("Connection", (_ClosedConnections, pool.connection_class), {})
+    pool.connection_class = type("Connection", (_Connections, pool.connection_class), {})
     return redis.asyncio.Redis.from_pool(pool)
 
 
-class _ClosedConnections:
-    """Raises the error that is tried again when the server has closed a connection.
+_IN_C = HiredisRespSerializer()
 
-    asyncio raises an `OSError` then, uvloop a `RuntimeError`, which redis-py does not know.
+
+class _Connections:
+    """What redis-py's asynchronous connections lack.
+
+    They write commands in Python, where its other connections have hiredis do it. And when the server has closed a
+    connection, asyncio raises an `OSError`, uvloop a `RuntimeError`, which redis-py does not know: it is raised as the
+    error that is tried again.
     """
+
+    def pack_command(self, *words: Any) -> list[bytes]:
+        packed: list[bytes] = _IN_C.pack(*words)
+        return packed
 
     async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
         try:

@@ -53,9 +53,15 @@ class Accounts:
         self._looking: dict[bytes, asyncio.Task[KnownAccount | None]] = {}
 
     def fresh(self, key: str) -> KnownAccount | None:
-        """The account of a key, if it is known well enough to ask nobody."""
-        known = self._known.get(hash_api_key(key))
-        return known.account if known and time.monotonic() - known.at < RENEW_S else None
+        """The account of a key, if it is known well enough to wait for nobody."""
+        digest = hash_api_key(key)
+        known = self._known.get(digest)
+        age = time.monotonic() - known.at if known else SERVED_S
+        if known is None or age >= SERVED_S:
+            return None
+        if age >= RENEW_S:
+            self._look_once(digest, key)
+        return known.account
 
     async def of_key(self, key: str) -> KnownAccount | None:
         """The account of a key that is valid. Raises `PostgresUnavailable`."""

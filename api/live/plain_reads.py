@@ -5,71 +5,67 @@ goes on to the route in `api.status`, which does all of it and gives the same an
 """
 
 import re
-from collections.abc import Mapping
 from uuid import UUID
 
-import redis
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import State
+from starlette.types import Scope, Send
 
+from api.errors import interrupted
 from api.live import Live
+from api.live.accounts import Accounts
 from api.live.rate_limit import COUNTED, limit_headers
 from api.live.redis_batches import Copy
-from api.live.state_answers import headers_of
+from api.live.state_answers import etag_of, headers_of
 from models.status import SubscriptionStatus
 
 PATH = re.compile(r"/api/v1/growth/runs/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 BEARER = b"Bearer "
 
 
-class PlainReads:
-    """Middleware for `GET /api/v1/growth/runs/{run_id}`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or call the application."""
-        if scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]:
-            path = PATH.fullmatch(scope["path"])
-            if path and await _is_answered(scope, UUID(path[1]), send):
-                return
-        await self._app(scope, receive, send)
+async def is_answered(state: State, scope: Scope, send: Send) -> bool:
+    """Answer `GET /api/v1/growth/runs/{run_id}`. False for all else, and for what the route has to answer."""
+    if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"]:
+        return False
+    path = PATH.fullmatch(scope["path"])
+    try:
+        return path is not None and await _is_read(state, scope, path[1], send)
+    except Exception as error:  # noqa: BLE001 - there is no layer of the framework around this
+        raise interrupted(scope, error) from None
 
 
-async def _is_answered(scope: Scope, run_id: UUID, send: Send) -> bool:
-    live: Live = scope["app"].state.live
+async def _is_read(state: State, scope: Scope, run_id: str, send: Send) -> bool:
+    live: Live = state.live
     given = dict(scope["headers"])
-    key = given.get(b"authorization", b"")
-    account = live.accounts.fresh(key[len(BEARER) :].decode("latin-1")) if key.startswith(BEARER) else None
-    if account is None or account.subscription_status != SubscriptionStatus.ACTIVE:
+    account_id = _paying_account(live.accounts, given.get(b"authorization", b""))
+    run = live.states.known(account_id, run_id) if account_id else None
+    if account_id is None or run is None:
         return False
-    floor = live.states.floor_of(account.id, run_id)
-    copy = await _counted_copy(live, scope, account.id, run_id) if floor is not None else None
-    most = scope["app"].state.resources.settings.requests_per_minute
-    if copy is None or copy.version < (floor or 0) or scope[COUNTED].number > most:
+    counted, copy = await live.batches.read(account_id, run.key)
+    if counted is None:
         return False
-    live.states.saw(account.id, run_id, copy.version)
-    headers = {**headers_of(run_id, copy), **limit_headers(most, scope[COUNTED])}
-    await _send(send, copy, headers, given.get(b"if-none-match", b"").decode("latin-1"))
+    scope[COUNTED] = counted
+    most = state.resources.settings.requests_per_minute
+    if copy is None or copy.version < run.version or counted.number > most:
+        return False
+    run.saw(copy.version)
+    headers = headers_of(run.id, copy) + limit_headers(most, counted)
+    await _send(send, copy, headers, given.get(b"if-none-match", b""))
     return True
 
 
-async def _counted_copy(live: Live, scope: Scope, account_id: UUID, run_id: UUID) -> Copy | None:
-    """Count the request and read the live copy in one round trip; None if Redis gives none."""
-    counting, reading = live.batches.count(account_id), live.batches.copy_of(account_id, run_id)
-    try:
-        scope[COUNTED] = await counting
-        return await reading
-    except redis.RedisError:
-        # Both are answered at once. The route says what is wrong, and reads Postgres.
-        reading.exception()
+def _paying_account(accounts: Accounts, authorization: bytes) -> UUID | None:
+    """The account of a key, if it is known well enough to ask nobody."""
+    if not authorization.startswith(BEARER):
         return None
+    account = accounts.fresh(authorization[len(BEARER) :].decode("latin-1"))
+    return account.id if account and account.subscription_status == SubscriptionStatus.ACTIVE else None
 
 
-async def _send(send: Send, copy: Copy, headers: Mapping[str, str], has: str) -> None:
-    is_new = headers["ETag"] not in has
-    body = copy.body if is_new else b""
-    described = {"Content-Type": "application/json", "Content-Length": str(len(body))} if is_new else {}
-    raw = [(name.lower().encode(), value.encode()) for name, value in (described | dict(headers)).items()]
-    await send({"type": "http.response.start", "status": 200 if is_new else 304, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+async def _send(send: Send, copy: Copy, headers: list[tuple[bytes, bytes]], has: bytes) -> None:
+    if etag_of(copy).encode() in has:
+        await send({"type": "http.response.start", "status": 304, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    headers += (b"content-type", b"application/json"), (b"content-length", b"%d" % len(copy.body))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": copy.body})

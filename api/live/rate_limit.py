@@ -1,12 +1,10 @@
 """Counts requests, and says in each answer how many are left (draft-ietf-httpapi-ratelimit-headers)."""
 
 import logging
-from collections.abc import Mapping
 from uuid import UUID
 
 import redis
 from fastapi import HTTPException, Request
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.live import live_of
@@ -20,12 +18,12 @@ HEADERS = "growth.limit_headers"
 log = logging.getLogger(__name__)
 
 
-def limit_headers(most: int, counted: Counted) -> Mapping[str, str]:
+def limit_headers(most: int, counted: Counted) -> list[tuple[bytes, bytes]]:
     """How many requests an account has in a minute, and how many are left."""
-    return {
-        "RateLimit-Policy": f'"requests";q={most};w={SECONDS}',
-        "RateLimit": f'"requests";r={max(0, most - counted.number)};t={max(1, counted.left)}',
-    }
+    return [
+        (b"ratelimit-policy", b'"requests";q=%d;w=%d' % (most, SECONDS)),
+        (b"ratelimit", b'"requests";r=%d;t=%d' % (max(0, most - counted.number), max(1, counted.left))),
+    ]
 
 
 async def count_request(request: Request, account_id: UUID) -> None:
@@ -58,7 +56,7 @@ class ShowRateLimit:
 
         async def add_and_send(message: Message) -> None:
             if message["type"] == "http.response.start" and HEADERS in scope:
-                MutableHeaders(scope=message).update(scope[HEADERS])
+                message["headers"] = [*message["headers"], *scope[HEADERS]]
             await send(message)
 
         await self._app(scope, receive, add_and_send)

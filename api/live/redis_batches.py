@@ -7,7 +7,7 @@ script: a command of its own for each counter and each copy would cost this proc
 import asyncio
 import itertools
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import redis
@@ -18,6 +18,7 @@ from pipeline.runs.live_state import key_of
 SECONDS = 60
 """What requests are counted for."""
 
+T = TypeVar("T")
 
 # KEYS: counters, then copies. ARGV: the seconds of a counter, how many counters there are, then what each counts.
 # An error stands in the place of its answer: whoever may not write can still read.
@@ -49,12 +50,52 @@ class Counted(NamedTuple):
     left: int
 
 
+class Read(NamedTuple):
+    """A read of a run: its number, and the run's live copy. None stands for what Redis did not give."""
+
+    counted: Counted | None
+    copy: Copy | None
+
+
+class _Counting:
+    """The requests of an account in a batch, each at its place among them."""
+
+    __slots__ = ("count", "left", "requests", "waiting")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.waiting: list[tuple[int, asyncio.Future[Counted]]] = []
+        self.count: Any = None
+        self.left: Any = None
+
+    def next_place(self) -> int:
+        self.requests += 1
+        return self.requests
+
+    def number(self, place: int) -> Counted | redis.RedisError:
+        if isinstance(self.count, int) and isinstance(self.left, int):
+            return Counted(self.count - self.requests + place, self.left)
+        return _failure(self.count)
+
+
+class _Copying:
+    """Who waits for a live copy: alone, or together with the request's number."""
+
+    __slots__ = ("alone", "reads")
+
+    def __init__(self) -> None:
+        self.alone: list[asyncio.Future[Copy | None]] = []
+        self.reads: list[tuple[asyncio.Future[Read], _Counting, int]] = []
+
+
 class _Batch:
     """What is asked for together, and who waits for it."""
 
+    __slots__ = ("copies", "counts")
+
     def __init__(self) -> None:
-        self.counts: defaultdict[UUID, list[asyncio.Future[Counted]]] = defaultdict(list)
-        self.copies: defaultdict[tuple[UUID, UUID], list[asyncio.Future[Copy | None]]] = defaultdict(list)
+        self.counts: defaultdict[UUID, _Counting] = defaultdict(_Counting)
+        self.copies: defaultdict[str, _Copying] = defaultdict(_Copying)
 
 
 class RedisBatches:
@@ -68,16 +109,25 @@ class RedisBatches:
     def count(self, account_id: UUID) -> "asyncio.Future[Counted]":
         """Count a request of an account. The future may raise `redis.RedisError`."""
         counted: asyncio.Future[Counted] = asyncio.get_running_loop().create_future()
-        self._next.counts[account_id].append(counted)
+        counting = self._next.counts[account_id]
+        counting.waiting.append((counting.next_place(), counted))
         self._ask()
         return counted
 
     def copy_of(self, account_id: UUID, run_id: UUID) -> "asyncio.Future[Copy | None]":
         """The live copy of an account's run; None if there is none. The future may raise `redis.RedisError`."""
         copy: asyncio.Future[Copy | None] = asyncio.get_running_loop().create_future()
-        self._next.copies[account_id, run_id].append(copy)
+        self._next.copies[key_of(account_id, run_id)].alone.append(copy)
         self._ask()
         return copy
+
+    def read(self, account_id: UUID, key: str) -> "asyncio.Future[Read]":
+        """Count a request of an account, and read the live copy that has this key. No error of Redis is raised."""
+        read: asyncio.Future[Read] = asyncio.get_running_loop().create_future()
+        counting = self._next.counts[account_id]
+        self._next.copies[key].reads.append((read, counting, counting.next_place()))
+        self._ask()
+        return read
 
     def _ask(self) -> None:
         if self._asking is None:
@@ -93,38 +143,45 @@ class RedisBatches:
 
     async def _ask_for(self, batch: _Batch) -> None:
         keys = [f"growth:requests:{account_id}" for account_id in batch.counts]
-        keys += [key_of(account_id, run_id) for account_id, run_id in batch.copies]
-        numbers = [SECONDS, len(batch.counts), *map(len, batch.counts.values())]
+        keys += batch.copies
+        numbers = [SECONDS, len(batch.counts), *(counting.requests for counting in batch.counts.values())]
         try:
             answers = iter(await self._script(keys, numbers))
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it is
             answers = itertools.repeat(error)
-        for counted in batch.counts.values():
-            _number(counted, next(answers), next(answers))
-        for copies in batch.copies.values():
-            _hand_out(copies, next(answers))
+        for counting in batch.counts.values():
+            counting.count, counting.left = next(answers), next(answers)
+            for place, counted in counting.waiting:
+                _tell(counted, counting.number(place))
+        for copying in batch.copies.values():
+            _hand_out(copying, _copy_in(next(answers)))
 
 
-def _number(waiting: "list[asyncio.Future[Counted]]", count: Any, left: Any) -> None:
-    """Give each request its number."""
-    for place, each in enumerate(waiting, start=1):
-        if each.done():
-            continue
-        if isinstance(count, int) and isinstance(left, int):
-            each.set_result(Counted(count - len(waiting) + place, left))
-        else:
-            each.set_exception(_failure(count))
+def _hand_out(copying: _Copying, copy: Copy | redis.RedisError | None) -> None:
+    for alone in copying.alone:
+        _tell(alone, copy)
+    for read, counting, place in copying.reads:
+        _tell(read, Read(_unless_failed(counting.number(place)), _unless_failed(copy)))
 
 
-def _hand_out(waiting: "list[asyncio.Future[Copy | None]]", answer: Any) -> None:
-    for each in waiting:
-        if each.done():
-            continue
-        if isinstance(answer, BaseException):
-            each.set_exception(_failure(answer))
-        else:
-            version, body = answer
-            each.set_result(None if version is None or body is None else Copy(int(version), body))
+def _copy_in(answer: Any) -> Copy | redis.RedisError | None:
+    if isinstance(answer, BaseException):
+        return _failure(answer)
+    version, body = answer
+    return None if version is None or body is None else Copy(int(version), body)
+
+
+def _tell(waiting: "asyncio.Future[T]", answer: T | redis.RedisError) -> None:
+    if waiting.done():
+        return
+    if isinstance(answer, redis.RedisError):
+        waiting.set_exception(answer)
+    else:
+        waiting.set_result(answer)
+
+
+def _unless_failed(answer: T | redis.RedisError) -> T | None:
+    return None if isinstance(answer, redis.RedisError) else answer
 
 
 def _failure(answer: Any) -> redis.RedisError:

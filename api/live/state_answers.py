@@ -1,7 +1,6 @@
 """What an answer with a run's state says beside the state."""
 
 import time
-from collections.abc import Mapping
 from uuid import UUID
 
 from api.live.redis_batches import Copy
@@ -23,10 +22,12 @@ def etag_of(state: Copy) -> str:
     return f'W/"{state.version}"'
 
 
-def headers_of(run_id: UUID, state: Copy) -> Mapping[str, str]:
+def headers_of(run_id: UUID, state: Copy) -> list[tuple[bytes, bytes]]:
     """The headers of an answer, whether it has the state or says that the client has it."""
-    headers = {"ETag": etag_of(state), "Cache-Control": "private, no-cache"}
-    return headers if is_final(state) else headers | {"Retry-After": str(advice(run_id))}
+    headers = [(b"etag", etag_of(state).encode()), (b"cache-control", b"private, no-cache")]
+    if not is_final(state):
+        headers.append((b"retry-after", b"%d" % advice(run_id)))
+    return headers
 
 
 def advice(run_id: UUID) -> int:

@@ -24,7 +24,7 @@ from models.run import Run
 from pipeline.errors import UnknownRun
 from pipeline.results.links import Links
 from pipeline.runs import live_state
-from pipeline.runs.live_state import LiveState
+from pipeline.runs.live_state import LiveState, key_of
 
 CHECK_EACH_S = 1.0
 FORGET_AFTER_S = 10.0
@@ -36,11 +36,18 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Known:
+class KnownRun:
     """An account's run that is read: the newest version of it that anybody saw."""
 
+    id: UUID
+    key: str
+    """Of its live copy."""
     version: int
     read_at: float
+
+    def saw(self, version: int) -> None:
+        """A reader is shown this version: none may be shown an older one."""
+        self.version = max(self.version, version)
 
 
 class States:
@@ -48,7 +55,7 @@ class States:
 
     def __init__(self, resources: Resources, batches: RedisBatches, threads: Threads) -> None:
         self._resources, self._batches, self._threads = resources, batches, threads
-        self._known: OrderedDict[tuple[UUID, UUID], _Known] = OrderedDict()
+        self._known: OrderedDict[tuple[UUID, str], KnownRun] = OrderedDict()
         self._building: dict[UUID, asyncio.Task[LiveState]] = {}
         self._publishing: set[asyncio.Task[None]] = set()
         self._warned_at = -math.inf
@@ -62,21 +69,16 @@ class States:
         if copy.version < known.version:
             # Another reader's look at the rows began before that version was there.
             copy = await self._from_rows(run_id)
-        known.version = max(known.version, copy.version)
+        known.saw(copy.version)
         return copy
 
-    def floor_of(self, account_id: UUID, run_id: UUID) -> int | None:
-        """The version below which no copy of a run is good; None if only Postgres can tell."""
+    def known(self, account_id: UUID, run_id: str) -> KnownRun | None:
+        """An account's run, by its id as `str` writes it; None if only Postgres can tell how it is."""
         known, now = self._known.get((account_id, run_id)), time.monotonic()
         if known is None or now - known.read_at > FORGET_AFTER_S:
             return None
         known.read_at = now
-        return known.version
-
-    def saw(self, account_id: UUID, run_id: UUID, version: int) -> None:
-        """A reader was shown this version: none may be shown an older one."""
-        if known := self._known.get((account_id, run_id)):
-            known.version = max(known.version, version)
+        return known
 
     async def keep_current(self) -> None:
         """Ask for the versions of the runs that are read, each second, until cancelled."""
@@ -93,12 +95,12 @@ class States:
             self._warned_at = time.monotonic()
             log.warning("%s", sentence)
 
-    async def _known_run(self, account_id: UUID, run_id: UUID) -> _Known:
-        key, now = (account_id, run_id), time.monotonic()
+    async def _known_run(self, account_id: UUID, run_id: UUID) -> KnownRun:
+        key, now = (account_id, str(run_id)), time.monotonic()
         known = self._known.get(key)
         if known is None or now - known.read_at > FORGET_AFTER_S:
             version = await self._threads.run(self._version_of, account_id, run_id)
-            known = self._known[key] = _Known(version, now)
+            known = self._known[key] = KnownRun(run_id, key_of(account_id, run_id), version, now)
         known.read_at = now
         self._known.move_to_end(key)
         if len(self._known) > MOST_RUNS:
@@ -146,7 +148,7 @@ class States:
 
     async def _check(self) -> None:
         read_since = time.monotonic() - FORGET_AFTER_S
-        read = {run_id: known for (_, run_id), known in self._known.items() if known.read_at > read_since}
+        read = {known.id: known for known in self._known.values() if known.read_at > read_since}
         if read:
             for run_id, version in (await self._threads.run(self._versions_of, [*read])).items():
                 read[run_id].version = max(read[run_id].version, version)

@@ -53,8 +53,8 @@ def create_run(
 ) -> CreatedRun:
     """Create a run in the transaction of `connection`; nothing is committed, and no message is sent.
 
-    A connection is one of psycopg, psycopg2 or another driver with `%s` for parameters, Django's `connection`, or a
-    connection or session of SQLAlchemy. With `AsyncSession.run_sync` it works in asyncio, too.
+    A connection is one of psycopg, psycopg2 or pg8000, Django's `connection`, or a connection or session of SQLAlchemy
+    that uses one of these drivers. With psycopg, `AsyncSession.run_sync` makes it work in asyncio, too.
 
     Raises `Invalid`, `InsufficientCredits`, `NotFound` for an account that does not exist, and `Conflict` when the key
     was used with another body. As after each error of Postgres, the transaction can then only be rolled back.
@@ -147,19 +147,25 @@ def _fetched(cursor: Any, parameters: tuple[str, str, str | None]) -> Any:
 
 def _sqlstate_of(error: BaseException) -> str | None:
     """The SQLSTATE that a driver gives an error, also when a library has wrapped it."""
-    states = (getattr(each, name, None) for each in _causes_of(error) for name in ("sqlstate", "pgcode"))
-    return next((state for state in states if isinstance(state, str)), None)
+    return next((state for each in _causes_of(error) if (state := _state_of(each))), None)
 
 
 def _sentence_of(error: BaseException) -> str:
     """What the function raised, without the place in it that drivers add."""
-    of_driver = next(each for each in _causes_of(error) if _has_state(each))
-    sentence = getattr(getattr(of_driver, "diag", None), "message_primary", None)
+    of_driver = next(each for each in _causes_of(error) if _state_of(each))
+    sentence = getattr(getattr(of_driver, "diag", None), "message_primary", None) or _fields_of(of_driver).get("M")
     return sentence or str(of_driver).partition("\n")[0].removeprefix("ERROR:").strip()
 
 
-def _has_state(error: BaseException) -> bool:
-    return any(isinstance(getattr(error, name, None), str) for name in ("sqlstate", "pgcode"))
+def _state_of(error: BaseException) -> str | None:
+    given = (getattr(error, "sqlstate", None), getattr(error, "pgcode", None), _fields_of(error).get("C"))
+    return next((state for state in given if isinstance(state, str)), None)
+
+
+def _fields_of(error: BaseException) -> Mapping[str, Any]:
+    """The fields of the server's message as pg8000 gives them: by their letters in Postgres' protocol."""
+    fields = error.args[0] if error.args else None
+    return fields if isinstance(fields, Mapping) else {}
 
 
 def _causes_of(error: BaseException) -> Iterator[BaseException]:

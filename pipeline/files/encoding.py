@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
-from charset_normalizer import from_bytes
-
 from pipeline.errors import UnusableFile
 from pipeline.files.letters import strangeness
 from pipeline.files.source import BLOCK, Source
@@ -174,6 +172,8 @@ def _is_nearly_utf_8(sample: bytes) -> bool:
 
 def _readings(sample: bytes) -> dict[str, list[str]]:
     """The words beyond ASCII, as each possible code page reads them."""
+    from charset_normalizer import from_bytes  # Few files need it, and processes that read none.
+
     possible = {match.encoding for match in from_bytes(sample, cp_isolation=[*CODE_PAGES], threshold=POSSIBLE)}
     words = {name: _words(sample, name) for name in CODE_PAGES if name in possible or len(sample) < SAMPLE_BYTES}
     return {name: found for name, found in words.items() if found}

@@ -5,7 +5,7 @@ what no convention covers.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from anyascii import anyascii
 
@@ -36,9 +36,8 @@ def conventions_for(text: str) -> Conventions:
     """Return the conventions for the lower-case words of a name."""
     if text.isascii():
         return _AS_IT_IS
-    letters = frozenset(text)
-    for alphabet, conventions in _BY_LETTERS:
-        if letters & alphabet:
+    for has_its_letters, conventions in _BY_LETTERS:
+        if has_its_letters(text):
             return _PERHAPS_UKRAINIAN if conventions is _RUSSIAN_CONVENTIONS and _is_ukrainian(text) else conventions
     return _AS_IT_IS
 
@@ -252,28 +251,37 @@ _KANA: Conventions = (
 )
 
 
-def _range(first: int, last: int) -> frozenset[str]:
-    return frozenset(map(chr, range(first, last + 1)))
+def _any_of(letters: Iterable[str]) -> Callable[[str], object]:
+    alphabet = frozenset(letters)
+    return lambda text: not alphabet.isdisjoint(text)
 
 
-_BY_LETTERS: Sequence[tuple[frozenset[str], Conventions]] = (
-    (frozenset("ıİşğ"), _AS_IT_IS),
-    (VIETNAMESE_LETTERS, _AS_IT_IS),
-    (frozenset("đ"), _DJ),
-    (frozenset("þð"), _ICELANDIC),
-    (frozenset("áíőűúąęłńśźżčřěšžýœçñãõ"), _AS_IT_IS),
-    (frozenset("øåæ"), _NORDIC),
-    (frozenset("üß"), _UMLAUTS),
-    (frozenset("äö"), _UMLAUTS_OR_SWEDISH),
-    (frozenset("ōū"), _LONG_VOWELS),
-    (frozenset("ђјљњћџѓќѕ"), _SERBIAN),
-    (frozenset("іїєґ"), _UKRAINIAN),
-    (_range(0x400, 0x4FF), _RUSSIAN_CONVENTIONS),
-    (_range(0x370, 0x3FF) | _range(0x1F00, 0x1FFF), _GREEK),
-    (_range(0x600, 0x6FF), _ARABIC),
-    (_range(0x590, 0x5FF), _CUSTOMARY_ONLY),
-    (_range(0xAC00, 0xD7A3), _KOREAN),
-    (_range(0x3041, 0x30FC), _KANA),
-    (_range(0x4E00, 0x9FFF), _CHINESE),
+def _range(first: int, last: int) -> Iterable[str]:
+    return map(chr, range(first, last + 1))
+
+
+_HANGUL = re.compile("[\uac00-\ud7a3]")
+_HAN = re.compile("[\u4e00-\u9fff]")
+"""Sets of so many letters would take 5 MB in each process."""
+
+_BY_LETTERS: Sequence[tuple[Callable[[str], object], Conventions]] = (
+    (_any_of("ıİşğ"), _AS_IT_IS),
+    (_any_of(VIETNAMESE_LETTERS), _AS_IT_IS),
+    (_any_of("đ"), _DJ),
+    (_any_of("þð"), _ICELANDIC),
+    (_any_of("áíőűúąęłńśźżčřěšžýœçñãõ"), _AS_IT_IS),
+    (_any_of("øåæ"), _NORDIC),
+    (_any_of("üß"), _UMLAUTS),
+    (_any_of("äö"), _UMLAUTS_OR_SWEDISH),
+    (_any_of("ōū"), _LONG_VOWELS),
+    (_any_of("ђјљњћџѓќѕ"), _SERBIAN),
+    (_any_of("іїєґ"), _UKRAINIAN),
+    (_any_of(_range(0x400, 0x4FF)), _RUSSIAN_CONVENTIONS),
+    (_any_of([*_range(0x370, 0x3FF), *_range(0x1F00, 0x1FFF)]), _GREEK),
+    (_any_of(_range(0x600, 0x6FF)), _ARABIC),
+    (_any_of(_range(0x590, 0x5FF)), _CUSTOMARY_ONLY),
+    (_HANGUL.search, _KOREAN),
+    (_any_of(_range(0x3041, 0x30FC)), _KANA),
+    (_HAN.search, _CHINESE),
 )
 """The first row with a letter of the name decides; letters that only one language uses come first."""

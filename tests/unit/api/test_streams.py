@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import ModuleType
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,8 @@ from starlette.types import Message, Scope
 
 from api import status as status_module
 from api import streams as streams_module
+from api.errors import AnswerInterrupted
+from api.live import plain_reads as plain_reads_module
 from api.live import running_live
 from api.live import states as states_module
 from api.live import watching as watching_module
@@ -36,6 +39,7 @@ class Reader:
         self.reads = asyncio.Event()
         self.reads.set()
         self.status = 0
+        self.headers: dict[bytes, bytes] = {}
         self.body = b""
         self.has_ended = False
 
@@ -66,6 +70,7 @@ class Reader:
         await self.reads.wait()
         async with self._more:
             self.status = message.get("status", self.status)
+            self.headers.update(message.get("headers", ()))
             self.body += message.get("body", b"")
             self.has_ended = message["type"] == "http.response.body" and not message.get("more_body")
             self._more.notify_all()
@@ -74,6 +79,7 @@ class Reader:
 
 
 Scene = Callable[[], Awaitable[None]]
+NAME = "Grace Hopper"
 
 
 @pytest.fixture
@@ -230,6 +236,42 @@ def test_without_redis_a_stream_tells_what_postgres_has(
 
     with opened_api(settings, monkeypatch) as app:
         play(app, scene)
+
+
+def test_a_stream_says_how_many_requests_are_left(app: FastAPI, owner: NewAccount, run_id: UUID) -> None:
+    async def scene() -> None:
+        async with reading(app, run_id, owner.api_key) as reader:
+            await reader.until(b"event: state")
+            assert reader.headers[b"content-type"] == b"text/event-stream; charset=utf-8"
+            assert reader.headers[b"ratelimit"].startswith(b'"requests";r=')
+
+    play(app, scene)
+
+
+@pytest.mark.parametrize(
+    ("what", "module", "name"),
+    [("/events", streams_module, "steps_after"), ("", plain_reads_module, "headers_of")],
+    ids=["stream", "read"],
+)
+def test_the_text_of_a_fault_is_neither_logged_nor_raised(
+    app: FastAPI, owner: NewAccount, run_id: UUID, what: str, module: ModuleType, name: str,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    def fail(*_: object) -> None:
+        raise ValueError(NAME)
+
+    async def scene() -> None:
+        path = f"/api/v1/growth/runs/{run_id}"
+        for _ in range(2):  # from here on the run is known, and has a live copy
+            await Reader(app, path, owner.api_key).read()
+        monkeypatch.setattr(module, name, fail)
+        with pytest.raises(AnswerInterrupted, match=r"^ValueError$") as raised:
+            await Reader(app, f"{path}{what}", owner.api_key).read()
+        assert raised.value.__suppress_context__
+
+    play(app, scene)
+    assert "failed: ValueError" in caplog.text
+    assert NAME not in caplog.text
 
 
 def test_a_fault_ends_a_stream_without_end_so_that_its_reader_comes_again(

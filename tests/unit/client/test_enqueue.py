@@ -3,19 +3,23 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import django
 import django.conf
 import django.db
+import pg8000.dbapi
 import psycopg
+import psycopg2
 import pytest
 from psycopg.rows import dict_row
+from psycopg2.extras import RealDictCursor
 from pydantic import ValidationError
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from growth_client import Conflict, InsufficientCredits, Invalid, NotFound, Unavailable
 from growth_client.enqueue import CreatedRun, create_run
@@ -63,6 +67,46 @@ def of_psycopg_with_dictionaries(database: Database) -> Iterator[Any]:
 
 
 @contextmanager
+def of_psycopg2(database: Database) -> Iterator[Any]:
+    with closing(psycopg2.connect(dsn(database))) as connection, connection:
+        yield connection
+
+
+@contextmanager
+def of_psycopg2_with_dictionaries(database: Database) -> Iterator[Any]:
+    with closing(psycopg2.connect(dsn(database), cursor_factory=RealDictCursor)) as connection, connection:
+        yield connection
+
+
+def opened_by_pg8000(database: Database) -> pg8000.dbapi.Connection:
+    parts = psycopg.conninfo.conninfo_to_dict(dsn(database))
+    host, port = parts.get("host", "localhost"), parts.get("port", 5432)
+    place = {"unix_sock": f"{host}/.s.PGSQL.{port}"} if host.startswith("/") else {"host": host, "port": int(port)}
+    return pg8000.dbapi.connect(parts["user"], database=parts["dbname"], password=parts.get("password"), **place)
+
+
+@contextmanager
+def of_pg8000(database: Database) -> Iterator[Any]:
+    with closing(opened_by_pg8000(database)) as connection, _commits(connection):
+        yield connection
+
+
+@contextmanager
+def of_sqlalchemy_on(driver: str, connect: Callable[[], Any]) -> Iterator[Any]:
+    engine = create_engine(f"postgresql+{driver}://", creator=connect, poolclass=NullPool)
+    with engine.begin() as connection:
+        yield connection
+
+
+def of_sqlalchemy_on_psycopg2(database: Database) -> Any:
+    return of_sqlalchemy_on("psycopg2", lambda: psycopg2.connect(dsn(database)))
+
+
+def of_sqlalchemy_on_pg8000(database: Database) -> Any:
+    return of_sqlalchemy_on("pg8000", lambda: opened_by_pg8000(database))
+
+
+@contextmanager
 def of_sqlalchemy(database: Database) -> Iterator[Any]:
     with database.engine.begin() as connection:
         yield connection
@@ -86,15 +130,15 @@ def of_django(database: Database) -> Iterator[Any]:
     }  # fmt: skip
     connection = django.db.utils.ConnectionHandler({"default": settings})["default"]
     try:
-        with _atomic(connection):
+        connection.set_autocommit(False)
+        with _commits(connection):
             yield connection
     finally:
         connection.close()
 
 
 @contextmanager
-def _atomic(connection: Any) -> Iterator[None]:
-    connection.set_autocommit(False)
+def _commits(connection: Any) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -103,7 +147,10 @@ def _atomic(connection: Any) -> Iterator[None]:
     connection.commit()
 
 
-WAYS = [of_psycopg, of_psycopg_with_dictionaries, of_sqlalchemy, of_a_session, of_django]
+WAYS = [
+    of_psycopg, of_psycopg_with_dictionaries, of_psycopg2, of_psycopg2_with_dictionaries, of_pg8000,
+    of_sqlalchemy, of_a_session, of_sqlalchemy_on_psycopg2, of_sqlalchemy_on_pg8000, of_django,
+]  # fmt: skip
 Way = Callable[[Database], Any]
 
 
