@@ -24,7 +24,7 @@ from worker.tasks import app
 PACKAGES = ("api", "cli", "models", "pipeline", "settings", "web", "worker")
 OLD_WORDS = {
     r"(?<![a-zA-Z])[lL]anes?(?![a-z])|MAX_LANES": "chunk task",
-    r"FLUSH_INTERVAL|(?<!a_)flush_(?!stdout|folder|redis)": "checkpoint",
+    r"FLUSH_INTERVAL|(?<!a_)flush_(?!stdout|folder|redis|threshold)": "checkpoint",
     r"sentinel(?![|:])": "broker marker",
     r"\b[iI]nsist|came_about": "retry_commit, was_committed",
     r"[sS]tandstill": "stalled",
