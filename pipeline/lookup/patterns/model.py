@@ -28,6 +28,9 @@ SURE = 0.6
 ENOUGH_CONFIRMED = 3
 MOST_COUNTED = 20
 """The most confirmations, and refusals, of a pattern that are counted."""
+STRANGERS = 0.05
+"""The chance that whom earlier runs looked up at a domain does not work there, one and all: a list of wrong people, of
+any account, must not make the right ones of another unfindable."""
 
 Coverage = Mapping[str, float]
 """By pattern, the share of a person's spellings that the server does not know."""
@@ -116,7 +119,8 @@ class PatternModel:
             return
         likelihoods = self._likelihoods({count.pattern: 1.0})
         confirmed, refused = min(count.confirmed, MOST_COUNTED), min(count.refused, MOST_COUNTED)
-        self._update({each: hit**confirmed * (1 - hit) ** refused for each, hit in likelihoods.items()})
+        missed = {each: STRANGERS + (1 - STRANGERS) * (1 - hit) ** refused for each, hit in likelihoods.items()}
+        self._update({each: hit**confirmed * missed[each] for each, hit in likelihoods.items()})
         self._confirmed[count.pattern] += count.confirmed
         self._hits[count.pattern] += confirmed
 

@@ -1,6 +1,11 @@
 """How many probes a search sends to a server that accepts and refuses truthfully."""
 
+from itertools import repeat
+
+import pytest
+
 from pipeline.contacts import PatternCount
+from pipeline.lookup.patterns.patterns import PRIORS
 from pipeline.outcomes import OutcomeStatus, Reason
 from tests.unit.lookup.looking_up import ACME, contacts, look_up, summary
 from tests.unit.mail.servers.scripted_servers import Seen, mail_host
@@ -93,6 +98,18 @@ def test_no_second_pattern_is_searched_for_while_no_more_people_are_unexplained_
 
     assert [outcomes[place].reason for place in range(36, 40)] == [Reason.EVERY_CANDIDATE_REFUSED] * 4
     assert len(seen[ACME].verbs("RCPT")) < 36 + 4 * 5
+
+
+@pytest.mark.parametrize("address", ["grace.hopper", "ghopper", "gracehopper", "hopper"])
+def test_a_list_of_strangers_does_not_make_those_who_work_there_unfindable(address: str) -> None:
+    """Another account's, perhaps: what was refused is shared."""
+    commonest = sorted(PRIORS, key=PRIORS.__getitem__, reverse=True)
+    times_refused = (87, 87, 30, 20, 20, 8, 8, 8, 8, 8, 8)
+    known = {ACME: [PatternCount(*counts) for counts in zip(commonest, repeat(0), times_refused, strict=False)]}
+
+    outcomes, _ = look_up(contacts("Grace Hopper"), {ACME: mail_host(address)}, known)
+
+    assert [email for email, _ in summary(outcomes)] == [f"{address}@{ACME}"]
 
 
 def test_patterns_that_were_refused_before_are_probed_last() -> None:
