@@ -45,7 +45,8 @@ def fragments_of_run(request: Request, account_id: UUID, run_id: UUID, *, with_t
     return {name: html(request, f"run_{name}.html", **values) for name in names}
 
 
-PARTS = ("progress", "stages", "counts", "speed", "price")
+PARTS = ("progress", "stages", "counts", "speed", "price", "state")
+"""The last one stands outside of the others, in the head of the page and its title."""
 
 
 def memory_of(request: Request) -> Memory:

@@ -40,6 +40,22 @@ def test_a_run_is_watched_to_its_end_without_a_reload(open_page: Open, client: C
     assert seen == sorted(seen)
 
 
+def test_a_run_that_begins_is_running_in_the_head_of_its_page_and_in_its_title(
+    open_page: Open, client: Client, stack_database: Database, waiting_run: str
+) -> None:
+    page = open_page("/login")
+    sign_in(page, client)
+    page.goto(f"/runs/{waiting_run}")
+    assert page.locator("#live-state").inner_text() == "Pending"
+
+    execute(stack_database, waiting_run, *GREYLISTED)
+
+    page.locator("#live-state[data-state=running]").wait_for()
+    assert page.locator("#live-state").inner_text() == "Running"
+    assert page.locator("#live-state").count() == 1
+    page.wait_for_function("document.title.includes(', running')")
+
+
 def test_a_bar_moves_and_is_not_made_anew(
     open_page: Open, client: Client, stack_database: Database, waiting_run: str
 ) -> None:
@@ -49,6 +65,7 @@ def test_a_bar_moves_and_is_not_made_anew(
     page.goto(f"/runs/{waiting_run}")
     page.evaluate("window.bar = document.querySelector('#live-progress progress')")
     assert page.evaluate("window.bar.value") == 20
+    assert page.locator("#live-state").inner_text() == "Running"
 
     execute(
         stack_database,
