@@ -1,6 +1,7 @@
 """The account's page: statement, keys, suppression list."""
 
 import re
+from html import unescape
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from tests.integration.web.conftest import Visitor
 from web.pages.account import ENTRIES_ON_A_PAGE
 
 BALANCES = re.compile(r'data-label="Balance">([\d,]+)</td>')
+TYPED = re.compile(r"<textarea[^>]*>\n(.*?)</textarea>", re.DOTALL)
 MOVEMENTS = re.compile(r'data-label="Credits">([+−][\d,]+)</td>')
 
 
@@ -98,11 +100,28 @@ def test_entries_are_added_to_the_suppression_list_checked_and_removed(
 
 
 @pytest.mark.parametrize("path", ["/account/suppressions", "/account/suppressions/check"])
-def test_an_entry_that_is_none_changes_nothing_and_is_not_repeated(visitor: Visitor, path: str) -> None:
+def test_an_entry_that_is_none_changes_nothing_and_is_not_repeated_but_where_it_was_typed(
+    visitor: Visitor, path: str
+) -> None:
     answer = visitor.post(path, {"entries": "beta.test\nno such thing", "entry": "no such thing", "do": "check"})
 
     assert answer.status_code == 200
     assert 'role="alert"' in answer.text
     assert "neither an address, nor a domain" in answer.text
-    assert "no such thing" not in answer.text
+    assert "no such thing" not in TYPED.sub("", answer.text)
     assert "empty</p>" in answer.text
+
+
+def test_a_bad_line_is_named_and_what_was_typed_stays(visitor: Visitor) -> None:
+    typed = "\nbeta.test\n\n</textarea><b>no such thing\ngrace@alpha.test\n"
+
+    answer = visitor.post("/account/suppressions", {"entries": typed})
+    corrected = visitor.post("/account/suppressions", {"entries": typed.replace("</textarea><b>no such thing", "")})
+
+    kept = TYPED.search(answer.text)
+    assert kept
+    assert unescape(kept[1]) == typed
+    assert "Nothing was added: line 4: " in answer.text
+    assert "entry " not in answer.text.partition('id="suppress-said"')[2].partition("</p>")[0]
+    assert "2 added" in corrected.text
+    assert [unescape(each) for each in TYPED.findall(corrected.text)] == [""]
