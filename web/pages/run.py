@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, cast
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
@@ -40,6 +41,7 @@ from web.views.events import timeline_of
 from web.views.hooks import host_of, views_of_run
 from web.views.progress import progress_of
 from web.views.results import (
+    ROWS_ON_A_PAGE,
     VERDICTS,
     contacts_to_retry,
     counts_of,
@@ -52,7 +54,6 @@ from web.views.results import (
 from web.views.speed import speed_of
 from web.views.verdicts import by_provider
 
-ROWS_ON_A_PAGE = 25
 SEARCH_S = 1.0
 """How long contacts are searched for a page of them: few of a large run may match."""
 CHARTS_AT_ONCE = 20_000
@@ -67,6 +68,11 @@ class Found(NamedTuple):
 
     rows: Sequence[ResultRow]
     next: int | None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the page has room for more of them."""
+        return len(self.rows) < ROWS_ON_A_PAGE
 
 
 @run.get("/runs/{run_id}", dependencies=[LIST])
@@ -98,6 +104,7 @@ def show(
             "picked": picked,
             "timeline": timeline_of(session, run.id, with_chunks=timeline == "all"),
             "found": _found(session, run, picked),
+            "read_at": datetime.now(UTC),
         }
         if run.status in TERMINAL_RUN_STATUSES:
             return page(request, "run_ended.html", **values, **_ended(request, session, run))

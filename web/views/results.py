@@ -16,6 +16,7 @@ from pipeline.results.counts import OutcomeGroup, delivered, tally
 from pipeline.stages import address_stages
 
 MOST_SHOWN = 6
+ROWS_ON_A_PAGE = 25
 VERDICTS = ("valid", "risky", "invalid", "unknown")
 
 

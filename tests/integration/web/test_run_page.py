@@ -147,6 +147,14 @@ def test_a_waiting_run_says_that_nothing_is_known_of_its_time(visitor: Visitor, 
     assert "Waiting for a worker to start this run..." in page
 
 
+def test_only_a_page_that_has_room_for_contacts_waits_for_them(visitor: Visitor, waiting_run: str) -> None:
+    plain, filtered = (visitor.get(f"/runs/{waiting_run}", params={"verdict": v}).text for v in ("", "valid"))
+
+    assert 'hx-trigger="sse:results"' in plain
+    assert 'hx-trigger="sse:results"' not in filtered
+    assert ">read them again</a>" in filtered
+
+
 def test_cancelling_keeps_what_was_found_and_gives_the_rest_back(
     visitor: Visitor, client: Client, waiting_run: str
 ) -> None:
