@@ -141,3 +141,16 @@ def test_the_badge_and_the_title_of_the_page_change_with_the_state_of_the_run(
         assert f"{name}</span>" in badge
         assert f", {word} · Growth engine</title>" in badge
     assert 'data-sse-swap="state"' in visitor.get(f"/runs/{waiting_run}").text
+
+
+def test_contacts_that_may_be_asked_again_still_wait_until_a_worker_takes_them(
+    visitor: Visitor, waiting_run: str, stack_database: Database
+) -> None:
+    execute(stack_database, waiting_run, *GREYLISTED)
+    execute(stack_database, waiting_run, "UPDATE run_chunks SET not_before = now() WHERE run_id = :id")
+
+    page = visitor.get(f"/runs/{waiting_run}").text
+
+    assert "0 to go, 2 wait" in page
+    assert "<strong>2 contacts wait.</strong>" in page
+    assert "No contact waits." not in page
