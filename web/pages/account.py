@@ -157,7 +157,7 @@ class _Statement(NamedTuple):
 
 
 def _statement(session: Session, account_id: UUID, before: UUID | None, balance: int) -> _Statement:
-    rows = statement_page(session, account_id, before, ENTRIES_ON_A_PAGE + 1)
+    rows = statement_page(session, account_id, before, ENTRIES_ON_A_PAGE + 1, only_moved=True)
     newer = sum_after(session, account_id, before) if before else 0
     shown = [*_with_balance(rows[:ENTRIES_ON_A_PAGE], balance - newer)]
     return _Statement(shown, shown[-1].id if len(rows) > ENTRIES_ON_A_PAGE else None)

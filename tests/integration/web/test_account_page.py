@@ -8,6 +8,7 @@ import pytest
 
 from models.database import Database
 from tests.integration.conftest import Client, Population, waiting_runs
+from tests.integration.web.browser import execute
 from tests.integration.web.conftest import Visitor
 from web.pages.account import ENTRIES_ON_A_PAGE
 
@@ -35,6 +36,24 @@ def test_each_balance_follows_from_the_one_before_over_all_pages(
     assert len(balances) == ENTRIES_ON_A_PAGE + 4
     assert balances[0] == client.http.get("/api/v1/growth/credits").json()["balance"]
     assert [after - movement for after, movement in zip(balances, movements, strict=True)] == [*balances[1:], 0]
+
+
+def test_a_run_that_gave_nothing_back_is_one_line_of_the_statement(
+    visitor: Visitor, client: Client, waiting_run: str, stack_database: Database
+) -> None:
+    visitor.post(f"/runs/{waiting_run}/cancel")
+    both = visitor.get("/account").text
+    execute(
+        stack_database,
+        waiting_run,
+        "UPDATE credit_ledger SET credits = 0, revenue = -held WHERE run_id = :id AND kind = 'rebate'",
+    )
+
+    page = visitor.get("/account").text
+
+    assert numbers(MOVEMENTS.findall(both))[:2] == [12, -12]
+    assert numbers(MOVEMENTS.findall(page))[0] == -12
+    assert "Given back" not in page
 
 
 def test_the_whole_statement_is_downloaded_as_the_api_gives_it(visitor: Visitor, client: Client) -> None:
