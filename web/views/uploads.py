@@ -113,15 +113,22 @@ class _Table:
         seen: set[str] = set()
         for index, heading in enumerate(self.header):
             plain, field = heading.strip(), by_index.get(index, "")
-            values = (_cell(each, field or self._further.get(index, "")) for each in first)
             yield ColumnView(
                 heading,
                 field,
-                ", ".join(islice(filter(None, values), VALUES)),
+                ", ".join(self._values(index, field, first)),
                 self._why(plain, field),
                 bool(plain) and plain not in seen and len(heading) <= HEADING.most,
             )
             seen.add(plain)
+
+    def _values(self, index: int, field: str, first: Sequence[Row[Any]]) -> Sequence[str]:
+        """The first values of a column: as they were read, or as they are in a refused file."""
+        if self._upload.refusal:
+            values: Sequence[Sequence[str]] = self._upload.recognised.get("values", [])
+            return values[index] if index < len(values) else []
+        cells = (_cell(each, field or self._further.get(index, "")) for each in first)
+        return [*islice(filter(None, cells), VALUES)]
 
     def _why(self, heading: str, field: str) -> str:
         if not field:

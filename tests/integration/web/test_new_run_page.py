@@ -20,6 +20,7 @@ from tests.integration.web.test_security import PAYLOAD, inline_code
 Visit = Callable[[], Visitor]
 
 SELECT = re.compile(r'<select id="map-.*?</select>', re.DOTALL)
+VALUES = re.compile(r'<td role="cell" class="muted"><span class="name" title="([^"]*)"')
 CHOSEN = re.compile(r'<option value="(\w*)" selected>')
 BYTES = {"Content-Type": "application/offset+octet-stream"}
 
@@ -137,6 +138,13 @@ def test_a_file_whose_columns_are_not_recognised_can_be_mapped(visitor: Visitor,
     assert "Say below which column is which." in before
     assert "--map" not in before
     assert len(mapping_on(before)) == 4
+    assert VALUES.findall(before) == [
+        *(
+            ", ".join(getattr(each, name) for each in population.crowd[:3])
+            for name in ("first_name", "last_name", "domain")
+        ),
+        "b-0, b-1, b-2",
+    ]
     assert 'name="token"' not in before
     assert mapping_on(after) == ["first_name", "last_name", "domain", ""]
     assert "Start run for 20 credits" in after
