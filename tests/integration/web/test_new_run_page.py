@@ -80,6 +80,17 @@ def test_what_was_recognised_is_shown_with_the_rows_that_can_t_be_used(
     assert "5 of 5" in page
 
 
+def test_the_first_contacts_are_shown_with_the_domain_that_is_asked(visitor: Visitor) -> None:
+    data = b"First Name,Last Name,Web\nAda,Ex,https://www.alpha.test/impressum\nBo,Ex,beta.test\n"
+
+    page = unescape(visitor.get(arrived(visitor, data)).text)
+
+    first = page.partition('id="first"')[2]
+    assert re.findall(r'<span class="cell" title="(\w+\.test)"', first) == ["alpha.test", "beta.test"]
+    assert "impressum" not in first
+    assert "https://www.alpha.test/impressum, beta.test" in page, "the columns are shown as they are in the file"
+
+
 def test_the_quote_is_that_of_the_api(visitor: Visitor, client: Client, population: Population) -> None:
     path = arrived(visitor, file_of(population))
     page = unescape(visitor.get(path).text)
