@@ -4,6 +4,7 @@ import csv
 import gzip
 import hashlib
 import io
+import json
 import resource
 import tempfile
 from pathlib import Path
@@ -115,11 +116,8 @@ def test_a_run_keeps_it_from_being_read_in_another_way(database: Database, owner
 
 
 def test_the_first_values_of_a_refused_file_are_kept_and_are_text(database: Database, owner: UUID) -> None:
-    rows_of_json = [
-        '{"a": "x\\u0000y\\ud800", "b": ""}',
-        *('{"a": "%s", "b": "%d"}' % ("z" * 200, n) for n in range(9)),
-    ]
-    data = "\n".join(rows_of_json).encode()
+    found = [{"a": "x\0y\ud800", "b": ""}, *({"a": "z" * 200, "b": str(number)} for number in range(9))]
+    data = "\n".join(map(json.dumps, found)).encode()
 
     upload = read(database, owner, received(database, owner, data, name="people.jsonl"))
 
