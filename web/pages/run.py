@@ -50,9 +50,11 @@ from web.views.results import (
     gaps_in,
     price_if_stopped,
     price_of_ended,
+    without_needless,
 )
 from web.views.speed import speed_of
 from web.views.verdicts import by_provider
+from web.views.words import FILES
 
 SEARCH_S = 1.0
 """How long contacts are searched for a page of them: few of a large run may match."""
@@ -218,9 +220,15 @@ def _files(request: Request, session: Session, run: Run) -> Sequence[FileView]:
         return []
     links = Links(hours=settings_of(request).download_url_hours)
     return [
-        FileView(file.label, file.mime_type or "", file.rows, file.bytes or 0, file.sha256, links.to(file))
-        for file in artifacts_of_run(session, run.id)
-        if file.sha256
+        FileView(
+            FILES.get(file.asset_id, file.label),
+            file.mime_type or "",
+            file.rows,
+            file.bytes or 0,
+            file.sha256 or "",
+            links.to(file),
+        )
+        for file in without_needless(artifacts_of_run(session, run.id))
     ]
 
 

@@ -90,7 +90,9 @@ def test_a_file_is_downloaded_by_its_link_alone_and_is_the_one_that_the_api_give
         for path, label in re.findall(r'href="([^"]+)" download aria-label="([^"]+)"', page)
     }
 
-    assert {"Download Contacts (CSV)", "Download Verified Contacts", "Download Gap Report"} <= set(links)
+    assert {"Download Contacts (CSV)", "Download Verified contacts", "Download Gap report"} <= set(links)
+    assert "Download All contacts" not in links, "it is the export under another name"
+    assert page.count(f"{client.api.read_run(finished_run)['export_handles'][0]['sha256'][:12]}…") == 1
     for handle in client.api.read_run(finished_run)["export_handles"]:
         path = next(path for path in links.values() if f"/exports/{handle['asset_id']}?" in path)
         got = httpx.get(f"{stack.credentials.api_url}{path}", trust_env=False)
