@@ -226,6 +226,32 @@ def test_a_file_that_is_no_table_is_refused_with_a_sentence(visitor: Visitor) ->
     assert "report.pdf" in page
 
 
+def test_a_file_that_is_no_table_has_nothing_to_choose_and_a_text_in_an_unclear_encoding_has(visitor: Visitor) -> None:
+    picture = visitor.get(arrived(visitor, b"\x89PNG\r\n\x1a\n" + bytes(50), "UTF-8.png")).text
+    unclear = visitor.get(arrived(visitor, "full_name,domain\nŁukasz Żak,a.test\n".encode("cp1250"))).text
+
+    assert "is not a table but a picture" in picture
+    assert 'id="encoding"' not in picture
+    assert 'name="preset"' not in picture
+    assert 'id="encoding"' in unclear
+
+
+def test_files_that_no_run_uses_have_a_state(visitor: Visitor, population: Population) -> None:
+    data = file_of(population)
+    arrived(visitor, data, "good.csv")
+    arrived(visitor, b"%PDF-1.7", "bad.pdf")
+    send(visitor, begin(visitor, data, "whole.csv"), data)
+    begin(visitor, data, "begun.csv")
+
+    rows = visitor.get("/new").text.partition('id="waiting"')[2].split("<tr ")[2:]
+
+    names = ("begun.csv", "whole.csv", "bad.pdf", "good.csv")
+    states = ("Incomplete", "Not read yet", "Can’t be used", "Ready")
+    for row, name, state in zip(rows, names, states, strict=True):
+        assert f">{name}</a>" in row
+        assert f"{state}</span>" in row
+
+
 def test_a_file_that_no_run_uses_can_be_deleted(visitor: Visitor, population: Population) -> None:
     path = arrived(visitor, file_of(population))
     listed = visitor.get("/new").text
