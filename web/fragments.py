@@ -43,7 +43,7 @@ def fragments_of_run(request: Request, account_id: UUID, run_id: UUID, *, with_t
         }
     names = (*PARTS, "timeline") if with_timeline else PARTS
     parts = {name: html(request, f"run_{name}.html", **values) for name in names}
-    return parts | news_of_contacts(counts)
+    return {**parts, **news_of_contacts(counts)}
 
 
 def news_of_contacts(counts: Counts) -> Mapping[str, str]:

@@ -30,6 +30,7 @@ from pipeline.results.formats import FORMATS
 from pipeline.results.links import Links
 from pipeline.results.pages import read_page
 from pipeline.results.xlsx import MOST_ROWS
+from pipeline.uploads.receiving import names_of_uploads
 from web.access import SignedIn
 from web.forms import Form
 from web.fragments import memory_of
@@ -107,6 +108,7 @@ def show(
             "timeline": timeline_of(session, run.id, with_chunks=timeline == "all"),
             "found": _found(session, run, picked),
             "read_at": datetime.now(UTC),
+            "file_name": names_of_uploads(session, [run.upload_id]).get(run.upload_id, "") if run.upload_id else "",
         }
         if run.status in TERMINAL_RUN_STATUSES:
             return page(request, "run_ended.html", **values, **_ended(request, session, run))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html import unescape
 
 import pytest
+from markupsafe import escape
 from sqlalchemy import text
 
 from models.database import Database
@@ -120,6 +121,24 @@ def test_a_run_is_started_once_however_often_the_form_is_sent(
     assert run_id in visitor.get(path).text, "the file says which run was started from it"
 
 
+def test_a_run_is_named_by_its_file_in_the_table_in_its_row_as_it_changes_and_in_its_head(
+    visitor: Visitor, population: Population
+) -> None:
+    name = "people " * 8 + "<b title=\"'x\">&{{7*7}}.csv"
+    path = arrived(visitor, file_of(population), name)
+    started = visitor.post(f"{path}/start", {"token": token_on(visitor.get(path).text), "preset": "full_pipeline"})
+    run = started.headers["location"]
+
+    table, head = visitor.get("/runs").text, visitor.get(run).text
+    row = next(event.data for event in visitor.live(f"/runs/live?run={run[6:]}") if event.kind == "run")
+
+    for shown in (table, row):
+        assert f'<small class="name" title="{escape(name)}">{escape(name)}</small>' in shown
+    assert f'<span title="{escape(name)}">people people people' in head
+    assert "…</span><span>Find and verify</span>" in head
+    assert inline_code(head) == inline_code(table) == []
+
+
 def test_a_column_that_gets_a_field_takes_it_from_the_one_that_had_it(visitor: Visitor, population: Population) -> None:
     path = arrived(visitor, file_of(population))
     form = {
@@ -228,7 +247,7 @@ def test_a_file_that_is_no_table_is_refused_with_a_sentence(visitor: Visitor) ->
 
 def test_a_file_that_is_no_table_has_nothing_to_choose_and_a_text_in_an_unclear_encoding_has(visitor: Visitor) -> None:
     picture = visitor.get(arrived(visitor, b"\x89PNG\r\n\x1a\n" + bytes(50), "UTF-8.png")).text
-    unclear = visitor.get(arrived(visitor, "full_name,domain\nŁukasz Żak,a.test\n".encode("cp1250"))).text
+    unclear = visitor.get(arrived(visitor, b"full_name,domain\nAda\0 Ex,alpha.test\n" * 20)).text
 
     assert "is not a table but a picture" in picture
     assert 'id="encoding"' not in picture
