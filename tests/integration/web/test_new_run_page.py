@@ -124,7 +124,7 @@ def test_a_run_is_started_once_however_often_the_form_is_sent(
 def test_a_run_is_named_by_its_file_in_the_table_in_its_row_as_it_changes_and_in_its_head(
     visitor: Visitor, population: Population
 ) -> None:
-    name = "people " * 8 + "<b title=\"'x\">&{{7*7}}.csv"
+    name = "people " * 8 + '<b title="\'x">&{{7*7}}.csv'
     path = arrived(visitor, file_of(population), name)
     started = visitor.post(f"{path}/start", {"token": token_on(visitor.get(path).text), "preset": "full_pipeline"})
     run = started.headers["location"]
