@@ -106,9 +106,13 @@ def standing(session: Session, account_id: UUID) -> Standing:
     return Standing(balance, int(held_now))
 
 
-def statement_page(session: Session, account_id: UUID, before: UUID | None, limit: int) -> Sequence[LedgerEntry]:
-    """The account's entries, newest first, from the one before `before` on."""
+def statement_page(
+    session: Session, account_id: UUID, before: UUID | None, limit: int, *, only_moved: bool = False
+) -> Sequence[LedgerEntry]:
+    """The account's entries, newest first, from the one before `before` on; `only_moved` leaves those of 0 out."""
     mine = select(LedgerEntry).where(LedgerEntry.account_id == account_id)
+    if only_moved:
+        mine = mine.where(LedgerEntry.credits != 0)
     older = mine.where(LedgerEntry.id < before) if before else mine
     return session.scalars(older.order_by(LedgerEntry.id.desc()).limit(limit)).all()
 

@@ -12,7 +12,7 @@ from web.rendering import html
 from web.views.events import timeline_of
 from web.views.memory import Memory
 from web.views.progress import progress_of
-from web.views.results import counts_of, price_if_stopped
+from web.views.results import ROWS_ON_A_PAGE, Counts, counts_of, price_if_stopped
 from web.views.speed import speed_of
 
 
@@ -42,10 +42,20 @@ def fragments_of_run(request: Request, account_id: UUID, run_id: UUID, *, with_t
             "timeline": timeline_of(session, run.id) if with_timeline else (),
         }
     names = (*PARTS, "timeline") if with_timeline else PARTS
-    return {name: html(request, f"run_{name}.html", **values) for name in names}
+    parts = {name: html(request, f"run_{name}.html", **values) for name in names}
+    return {**parts, **news_of_contacts(counts)}
 
 
-PARTS = ("progress", "stages", "counts", "speed", "price")
+def news_of_contacts(counts: Counts) -> Mapping[str, str]:
+    """Tells the page that there are contacts to list, and once more when they fill it. It asks for them itself."""
+    if not counts.worked:
+        return {}
+    fills = counts.worked >= min(counts.contacts, ROWS_ON_A_PAGE)
+    return {"results": "a page" if fills else "the first"}
+
+
+PARTS = ("progress", "stages", "counts", "speed", "price", "state")
+"""The last one stands outside of the others, in the head of the page and its title."""
 
 
 def memory_of(request: Request) -> Memory:

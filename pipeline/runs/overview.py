@@ -67,7 +67,10 @@ GROUP BY host, o.reason ORDER BY contacts DESC, host LIMIT :most
 
 
 class Load(NamedTuple):
-    """The work of all accounts that is left. `waits_until` is when the first contact that waits may be asked."""
+    """The work of all accounts that is left: a contact is `to_go` once for each stage that it has before it.
+
+    `waits_until` is when the first contact that waits may be asked.
+    """
 
     running: int
     pending: int
@@ -77,7 +80,7 @@ class Load(NamedTuple):
 
 
 class RunAtWork(NamedTuple):
-    """A run that is active, of any account. `done` counts the outcomes of its stages."""
+    """A run that is active, of any account. `done` and `to_go` count in all of its stages."""
 
     id: UUID
     account: str

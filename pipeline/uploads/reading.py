@@ -5,11 +5,12 @@ import gzip
 import hashlib
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -23,11 +24,13 @@ from pipeline.files.contacts import ContactReader, contacts_in, open_chosen
 from pipeline.files.source import BLOCK, GZIP, MOST_MEMORY, ZSTD
 from pipeline.files.table import Table
 from pipeline.uploads.receiving import find_upload, is_used, lock_upload
-from pipeline.uploads.rows import COLUMNS, Found, RowMaker, is_storable
+from pipeline.uploads.rows import COLUMNS, Found, RowMaker, is_storable, storable
 
 NAMES_OF_COUNTS = ("rows", "contacts", "repeated", "empty", "notes", "rejected")
 BYTES_PER_ROW = 100
 """At least so many bytes are read in the time that is allowed for a contact."""
+COLUMNS_WITH_VALUES, VALUES, VALUE_CHARS = 60, 3, 80
+"""What is kept of a refused file, beside its headings."""
 
 PIECES = text("SELECT content FROM upload_pieces WHERE upload_id = :upload_id ORDER BY start")
 DELETE_ROWS = text("DELETE FROM upload_rows WHERE upload_id = :upload_id")
@@ -109,14 +112,14 @@ def _check_readable_anew(session: Session, upload: Upload) -> None:
 
 
 def _read(session: Session, upload: Upload, limits: ReadingLimits, note_rows: Callable[[int], None]) -> None:
-    columns: list[list[str | None]] = []
+    known: dict[str, Any] = {"columns": []}
     try:
         with _spooled(session, upload, limits.most_bytes) as path:
             table = open_chosen(
                 path, upload.mapping, upload.encoding, called=upload.name, most_memory=limits.most_memory
             )
             _check_header(table)
-            columns = _columns_of(table, upload.mapping)
+            known = _known_of(table, upload.mapping)
             reader = contacts_in(table, upload.preset, upload.mapping)
             maker = RowMaker(upload.id, reader, limits.most_rows, limits.knows_companies, note_rows)
             # A file may turn out to be unusable when half of its rows are written.
@@ -125,8 +128,8 @@ def _read(session: Session, upload: Upload, limits: ReadingLimits, note_rows: Ca
                 if not maker.found.contacts:
                     raise UnusableFile(_why_no_contacts(reader, maker.found))
     except UnusableFile as refused:
-        # Its columns are kept: whoever sees them can say which is which.
-        upload.refusal, upload.recognised, upload.counts = str(refused), {"columns": columns}, {}
+        # Its columns and some of their values are kept: whoever sees them can say which is which.
+        upload.refusal, upload.recognised, upload.counts = str(refused), known, {}
         upload.contact_count, upload.extra_columns = 0, []
         return
     _note(upload, reader, maker.found)
@@ -151,14 +154,23 @@ def _check_header(table: Table) -> None:
             raise UnusableFile(f"The heading of column {number} has a character that is no text: rename the column.")
 
 
-def _columns_of(table: Table, chosen: Mapping[str, str]) -> list[list[str | None]]:
-    """The columns of a table, each with the field that it was recognised as."""
+def _known_of(table: Table, chosen: Mapping[str, str]) -> dict[str, Any]:
+    """The columns of a table, each with the field that it was recognised as, and the first values of the first ones."""
+    sample = table.sample()
     try:
-        found = recognise(table.header, table.sample(), chosen)
+        found = recognise(table.header, sample, chosen)
     except UnusableFile:
-        found = recognise(table.header, table.sample())
+        found = recognise(table.header, sample)
     fields = {index: name for name, index in found.fields.items()}
-    return [[heading, fields.get(index)] for index, heading in enumerate(table.header)]
+    return {
+        "columns": [[heading, fields.get(index)] for index, heading in enumerate(table.header)],
+        "values": [_first_values(sample, index) for index in range(min(len(table.header), COLUMNS_WITH_VALUES))],
+    }
+
+
+def _first_values(sample: Sequence[Sequence[str]], index: int) -> Sequence[str]:
+    values = (storable(row[index].strip()[:VALUE_CHARS]) for row in sample if index < len(row))
+    return [*islice(filter(None, values), VALUES)]
 
 
 def _note(upload: Upload, reader: ContactReader, found: Found) -> None:

@@ -1,6 +1,6 @@
 """Stores the bytes of uploads as they arrive. What is acknowledged is committed: a client goes on from there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -87,6 +87,13 @@ def unused_uploads(session: Session, account_id: UUID, count: int) -> Sequence[U
     """The uploads that no run uses, newest first, as `uploads_of`."""
     newest = select(Upload).where(Upload.id.in_(_unused(account_id))).order_by(Upload.created_at.desc()).limit(count)
     return session.scalars(newest.options(defer(Upload.recognised))).all()
+
+
+def names_of_uploads(session: Session, upload_ids: Collection[UUID | None]) -> Mapping[UUID, str]:
+    """The names of the files of these uploads that still exist."""
+    kept = (Upload.id.in_([each for each in upload_ids if each]), Upload.discarded_at.is_(None))
+    rows = session.execute(select(Upload.id, Upload.name).where(*kept))
+    return {row.id: row.name for row in rows}
 
 
 def lock_upload(session: Session, account_id: UUID, upload_id: UUID, *, skip_locked: bool = False) -> Upload:

@@ -156,7 +156,7 @@ class RowMaker:
             self.found.empty += 1
             return _OF_EMPTY_ROW
         self.found.reject(batch.rows[index].number, why, self.rejected_kept)
-        shown = "\t".join(escaped(_storable(value)) for value in batch.fields[index])
+        shown = "\t".join(escaped(storable(value)) for value in batch.fields[index])
         return f"{shown}\t{NOTHING}\t{why.field}\t{escaped(why.reason)}"
 
 
@@ -248,7 +248,7 @@ class _Batch:
         if "\0" in line or not is_storable(line):
             self.unstorable.add(at)
             self.doubtful.add(at)
-        return _storable(line)
+        return storable(line)
 
 
 def _joined_with_commas(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -295,5 +295,6 @@ def is_storable(text: str) -> bool:
     return True
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """The text without what can't be stored."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -310,6 +310,18 @@ def test_the_statement_pages_through_an_accounts_own_entries_newest_first(databa
     assert pages == [[4, 3], [2, 1], [10_000], []]
 
 
+def test_the_statement_can_leave_out_entries_of_nothing(database: Database, owner: UUID) -> None:
+    run_id = pending_run(database, CONTACTS, owner)
+    work_to_the_end(database, run_id, with_address=CONTACTS)
+
+    with database.transaction() as session:
+        everything = statement_page(session, owner, None, 10)
+        moved = statement_page(session, owner, None, 2, only_moved=True)
+
+    assert [entry.credits for entry in everything] == [0, -PRICE, 10_000]
+    assert [entry.credits for entry in moved] == [-PRICE, 10_000]
+
+
 def test_credits_take_one_insert_and_one_update_at_a_runs_start_and_at_its_end(database: Database) -> None:
     owner = account(database).account_id
     written: list[str] = []

@@ -1,5 +1,6 @@
 """The account: balance, statement, keys, hooks, and the suppression list."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from web.slots import CHANGE, LIST
 from web.views.hooks import HookFields, view_of_hook
 
 ENTRIES_ON_A_PAGE = 20
+OF_ENTRY = re.compile(r"\bentry ([0-9]+):")
 
 account = APIRouter()
 
@@ -85,11 +87,13 @@ def revoke_key(request: Request, member: SignedIn, key_id: UUID) -> Response:
 @account.post("/account/suppressions", dependencies=[CHANGE])
 def suppress(request: Request, member: SignedIn, form: Form) -> Response:
     """Add entries to the suppression list, one a line: all of them, or none if one is unusable."""
-    lines = [line for line in form.get("entries", "").splitlines() if line.strip()]
+    typed = form.get("entries", "")
+    lines = {number: line for number, line in enumerate(typed.splitlines(), start=1) if line.strip()}
     try:
-        answer = _added(request, member, lines)
+        answer = _added(request, member, [*lines.values()])
     except InvalidInput as problem:
-        answer = Remark("suppress", is_error=True, text=f"Nothing was added: {problem}.")
+        text = f"Nothing was added: {_by_line(str(problem), [*lines])}."
+        return account_page(request, member, remark=Remark("suppress", is_error=True, text=text), typed=typed)
     return account_page(request, member, remark=answer)
 
 
@@ -111,6 +115,11 @@ def _added(request: Request, member: Member, lines: Sequence[str]) -> Remark:
     with database_of(request).transaction() as session:
         new = suppressions.add(session, member.account_id, entries)
     return Remark("suppress", is_error=False, text=f"{new:,} added, {len(entries) - new:,} were on the list already.")
+
+
+def _by_line(problem: str, lines: Sequence[int]) -> str:
+    """What is wrong, with the numbers of lines instead of those of entries: empty lines are none."""
+    return OF_ENTRY.sub(lambda found: f"line {lines[int(found[1]) - 1]}:", problem)
 
 
 def _checked(request: Request, member: Member, entry: str, *, wants_removal: bool) -> Remark:
@@ -138,8 +147,8 @@ def account_page(request: Request, member: Member, before: UUID | None = None, *
             "hooks": [view_of_hook(glance) for glance in hooks_at_a_glance(session, account_id)],
             "suppressed": suppressions.count_by_kind(session, account_id),
         }
-    shown = {"new_key": None, "remark": None, "before": before, "new_hook": None, "given": HookFields()} | values | more
-    return page(request, "account.html", here="account", **shown)
+    unset = {"new_key": None, "remark": None, "before": before, "new_hook": None, "given": HookFields(), "typed": ""}
+    return page(request, "account.html", here="account", **unset | values | more)
 
 
 class _Statement(NamedTuple):
@@ -148,7 +157,7 @@ class _Statement(NamedTuple):
 
 
 def _statement(session: Session, account_id: UUID, before: UUID | None, balance: int) -> _Statement:
-    rows = statement_page(session, account_id, before, ENTRIES_ON_A_PAGE + 1)
+    rows = statement_page(session, account_id, before, ENTRIES_ON_A_PAGE + 1, only_moved=True)
     newer = sum_after(session, account_id, before) if before else 0
     shown = [*_with_balance(rows[:ENTRIES_ON_A_PAGE], balance - newer)]
     return _Statement(shown, shown[-1].id if len(rows) > ENTRIES_ON_A_PAGE else None)

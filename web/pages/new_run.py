@@ -33,6 +33,8 @@ from web.views.uploads import file_view, mapping_of
 from web.views.words import PRESETS
 
 WAITING_UPLOADS = 20
+OF_AN_ENCODING = "UTF-8"
+"""It is in each refusal of a text whose encoding can't be told, and in none of a file that is no text."""
 NO_PRICE = "There is a price once a run can be started from the file."
 OF_THE_COMMAND = re.compile(r"Say which is which, such as --map [^.]*\.")
 """What the reading says for who calls it by the command line."""
@@ -40,11 +42,19 @@ OF_THE_COMMAND = re.compile(r"Say which is which, such as --map [^.]*\.")
 new_run = APIRouter()
 
 
+class UploadState(NamedTuple):
+    """How far a file is: the word of its sign, and its name."""
+
+    sign: str
+    name: str
+
+
 class WaitingUpload(NamedTuple):
     """An upload that no run uses."""
 
     id: UUID
     name: str
+    state: UploadState
     contacts: int
     expires_at: datetime
 
@@ -171,6 +181,7 @@ def _page(
         values |= {
             "file": file_view(session, upload),
             "why_refused": OF_THE_COMMAND.sub("Say below which column is which.", upload.refusal or ""),
+            "encoding_may_help": OF_AN_ENCODING in (upload.refusal or "").removeprefix(upload.name),
             "used_by": run_of_upload(session, upload_id),
             "knows_companies": settings_of(request).companies_file is not None,
         }
@@ -235,7 +246,15 @@ def _presets(upload: Upload, *, knows_companies: bool) -> Mapping[str, bool]:
 
 def _waiting(session: Session, account_id: UUID) -> Sequence[WaitingUpload]:
     found = receiving.unused_uploads(session, account_id, WAITING_UPLOADS)
-    return [WaitingUpload(each.id, each.name, each.contact_count, each.expires_at) for each in found]
+    return [WaitingUpload(each.id, each.name, _state(each), each.contact_count, each.expires_at) for each in found]
+
+
+def _state(upload: Upload) -> UploadState:
+    if not upload.is_complete:
+        return UploadState("pending", "Incomplete")
+    if not upload.reading:
+        return UploadState("pending", "Not read yet")
+    return UploadState("failed", "Can’t be used") if upload.refusal else UploadState("valid", "Ready")
 
 
 def _rows_read(request: Request, upload_id: UUID) -> int:

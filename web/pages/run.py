@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, cast
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
@@ -29,6 +30,7 @@ from pipeline.results.formats import FORMATS
 from pipeline.results.links import Links
 from pipeline.results.pages import read_page
 from pipeline.results.xlsx import MOST_ROWS
+from pipeline.uploads.receiving import names_of_uploads
 from web.access import SignedIn
 from web.forms import Form
 from web.fragments import memory_of
@@ -40,6 +42,7 @@ from web.views.events import timeline_of
 from web.views.hooks import host_of, views_of_run
 from web.views.progress import progress_of
 from web.views.results import (
+    ROWS_ON_A_PAGE,
     VERDICTS,
     contacts_to_retry,
     counts_of,
@@ -48,11 +51,12 @@ from web.views.results import (
     gaps_in,
     price_if_stopped,
     price_of_ended,
+    without_needless,
 )
 from web.views.speed import speed_of
 from web.views.verdicts import by_provider
+from web.views.words import FILES
 
-ROWS_ON_A_PAGE = 25
 SEARCH_S = 1.0
 """How long contacts are searched for a page of them: few of a large run may match."""
 CHARTS_AT_ONCE = 20_000
@@ -67,6 +71,11 @@ class Found(NamedTuple):
 
     rows: Sequence[ResultRow]
     next: int | None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the page has room for more of them."""
+        return len(self.rows) < ROWS_ON_A_PAGE
 
 
 @run.get("/runs/{run_id}", dependencies=[LIST])
@@ -98,6 +107,8 @@ def show(
             "picked": picked,
             "timeline": timeline_of(session, run.id, with_chunks=timeline == "all"),
             "found": _found(session, run, picked),
+            "read_at": datetime.now(UTC),
+            "file_name": names_of_uploads(session, [run.upload_id]).get(run.upload_id, "") if run.upload_id else "",
         }
         if run.status in TERMINAL_RUN_STATUSES:
             return page(request, "run_ended.html", **values, **_ended(request, session, run))
@@ -211,9 +222,15 @@ def _files(request: Request, session: Session, run: Run) -> Sequence[FileView]:
         return []
     links = Links(hours=settings_of(request).download_url_hours)
     return [
-        FileView(file.label, file.mime_type or "", file.rows, file.bytes or 0, file.sha256, links.to(file))
-        for file in artifacts_of_run(session, run.id)
-        if file.sha256
+        FileView(
+            FILES.get(file.asset_id, file.label),
+            file.mime_type or "",
+            file.rows,
+            file.bytes or 0,
+            file.sha256 or "",
+            links.to(file),
+        )
+        for file in without_needless(artifacts_of_run(session, run.id))
     ]
 
 

@@ -6,12 +6,14 @@ from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
 
 from api.resources import database_of
 from models.run import Run
 from models.status import TERMINAL_RUN_STATUSES, RunStatus
 from pipeline.credits import price_of
 from pipeline.runs.listing import MOST_COUNTED, ListedRun, Place, Wanted, count_by_status, list_runs
+from pipeline.uploads.receiving import names_of_uploads
 from web.access import SignedIn
 from web.frame import frame_of
 from web.rendering import page
@@ -28,6 +30,7 @@ class RunRow(NamedTuple):
     """A run in the table."""
 
     id: UUID
+    file: str
     status: str
     preset: str
     percent: int
@@ -72,7 +75,7 @@ def show(
         frame = frame_of(session, member.account_id)
         counts = count_by_status(session, member.account_id)
         found = list_runs(session, member.account_id, filters.wanted, place, RUNS_ON_A_PAGE + 1)
-        rows = [row_of(each) for each in found[:RUNS_ON_A_PAGE]]
+        rows = rows_of(session, found[:RUNS_ON_A_PAGE])
     return page(
         request,
         "runs.html",
@@ -88,12 +91,18 @@ def show(
     )
 
 
-def row_of(listed: ListedRun) -> RunRow:
-    """A run as the table shows it."""
+def rows_of(session: Session, listed: Sequence[ListedRun]) -> Sequence[RunRow]:
+    """Runs as the table shows them."""
+    names = names_of_uploads(session, {each.run.upload_id for each in listed})
+    return [_row(each, names.get(each.run.upload_id, "") if each.run.upload_id else "") for each in listed]
+
+
+def _row(listed: ListedRun, file: str) -> RunRow:
     run = listed.run
     counts, pricing = run.preview.get("delivered_counts", {}), run.preview.get("pricing", {})
     return RunRow(
         run.id,
+        file,
         run.status,
         run.preset,
         listed.percent,

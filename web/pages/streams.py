@@ -27,7 +27,7 @@ from pipeline.runs.listing import listed
 from web.access import Member, NotSignedIn, Operator, SignedIn, signed_in
 from web.fragments import fragments_of_run
 from web.pages.operator import parts_of
-from web.pages.runs import RUNS_ON_A_PAGE, row_of
+from web.pages.runs import RUNS_ON_A_PAGE, rows_of
 from web.rendering import html
 
 NOT_FASTER_THAN_S = 0.5
@@ -204,7 +204,7 @@ def _changed_rows(
         now = versions_of_runs(session, run_ids)
         new = [run_id for run_id, version in now.items() if versions.get(run_id) != version]
         found = listed(session, account_id, new) if new else []
-        shown = [html(request, "runs_row.html", row=row_of(each), is_live=True) for each in found]
+        shown = [html(request, "runs_row.html", row=row, is_live=True) for row in rows_of(session, found)]
         ended = {each.run.id for each in found if each.run.status in TERMINAL_RUN_STATUSES}
     versions |= now
     theirs = {each.run.id for each in found}

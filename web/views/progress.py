@@ -116,10 +116,15 @@ def _note(run: Run, current: StageView | None, waits: Waiting | None) -> Note:
     if trouble and run.retry_at:
         then = f"The next try is at {minute(run.retry_at)}." if run.retry_at > run.updated_at else "It is tried again."
         return Note("bad", f"{trouble.sentence}.", then)
+    if waits is None and current and current.waiting:
+        return Note("wait", f"{_wait(current.waiting)}.", "Their time has come: the next free worker asks again.")
     if waits is None or current is None:
         return Note("calm", "No contact waits.", "Nobody’s mail server has asked us to come back later.")
-    contacts = "1 contact waits" if waits.contacts == 1 else f"{waits.contacts:,} contacts wait"
     others = current.total - current.done - current.waiting
     rest = f" {count_of(others, 'other')} can be worked now." if others > 0 else ""
     why = f"Mail servers, name servers or providers asked us to come back. No worker is held up by that.{rest}"
-    return Note("wait", f"{contacts} until {minute(waits.until)}.", why)
+    return Note("wait", f"{_wait(waits.contacts)} until {minute(waits.until)}.", why)
+
+
+def _wait(contacts: int) -> str:
+    return "1 contact waits" if contacts == 1 else f"{contacts:,} contacts wait"

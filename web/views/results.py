@@ -7,15 +7,19 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from models.artifact import EXPORT, Artifact
 from models.credit_ledger import LedgerEntry
 from models.run import Run
 from models.status import LedgerKind
 from pipeline.credits import at_most_charged, price_of, rebate_of_stopped
 from pipeline.outcomes import OutcomeStatus, Reason
 from pipeline.results.counts import OutcomeGroup, delivered, tally
+from pipeline.results.own_rows import REJECTS
+from pipeline.results.wanted import ALL
 from pipeline.stages import address_stages
 
 MOST_SHOWN = 6
+ROWS_ON_A_PAGE = 25
 VERDICTS = ("valid", "risky", "invalid", "unknown")
 
 
@@ -112,6 +116,18 @@ def folded(gaps: Sequence[Gap]) -> tuple[Sequence[Gap], Sequence[Gap]]:
     """The frequent reasons, which are shown, and the rare ones, which are folded away."""
     frequent = gaps[:MOST_SHOWN]
     return (gaps, ()) if len(gaps) <= MOST_SHOWN + 1 else (frequent, gaps[MOST_SHOWN:])
+
+
+def without_needless(artifacts: Sequence[Artifact]) -> Sequence[Artifact]:
+    """Those that are files, each once: all contacts are an export under another name. No file of no rejected rows."""
+    exports = {each.sha256 for each in artifacts if each.kind == EXPORT}
+    return [
+        each
+        for each in artifacts
+        if each.sha256
+        and not (each.asset_id == ALL and each.sha256 in exports)
+        and not (each.asset_id == REJECTS and not each.rows)
+    ]
 
 
 def _gap(reason: str, entry: Mapping[str, Any]) -> Gap:

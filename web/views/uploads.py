@@ -12,6 +12,7 @@ from models.upload import Upload
 from pipeline.files.columns import Columns
 from pipeline.files.contacts import sent_names
 from pipeline.files.headings import FIELDS
+from pipeline.lookup.names.same_person import domain_in
 from pipeline.uploads.contacts import first_contacts
 from pipeline.uploads.rejected import rejected_page
 
@@ -71,7 +72,7 @@ def file_view(session: Session, upload: Upload) -> FileView:
         max(0, len(table.header) - MOST_COLUMNS),
         len(table.fields),
         shown,
-        [FirstRow(each.row, [_cell(each, name) for name in shown]) for each in first],
+        [FirstRow(each.row, [_as_worked(each, name) for name in shown]) for each in first],
         _rejected(session, upload) if upload.counts.get("rejected") else [],
         upload.recognised.get("description", ""),
         upload.recognised.get("notices", []),
@@ -113,15 +114,22 @@ class _Table:
         seen: set[str] = set()
         for index, heading in enumerate(self.header):
             plain, field = heading.strip(), by_index.get(index, "")
-            values = (_cell(each, field or self._further.get(index, "")) for each in first)
             yield ColumnView(
                 heading,
                 field,
-                ", ".join(islice(filter(None, values), VALUES)),
+                ", ".join(self._values(index, field, first)),
                 self._why(plain, field),
                 bool(plain) and plain not in seen and len(heading) <= HEADING.most,
             )
             seen.add(plain)
+
+    def _values(self, index: int, field: str, first: Sequence[Row[Any]]) -> Sequence[str]:
+        """The first values of a column: as they were read, or as they are in a refused file."""
+        if self._upload.refusal:
+            values: Sequence[Sequence[str]] = self._upload.recognised.get("values", [])
+            return values[index] if index < len(values) else []
+        cells = (_cell(each, field or self._further.get(index, "")) for each in first)
+        return [*islice(filter(None, cells), VALUES)]
 
     def _why(self, heading: str, field: str) -> str:
         if not field:
@@ -131,6 +139,12 @@ class _Table:
 
 def _cell(row: Row[Any], name: str) -> str:
     return str((getattr(row, name) if name in FIELDS else row.extra.get(name)) or "")
+
+
+def _as_worked(row: Row[Any], name: str) -> str:
+    """A cell as it is worked: of a web address its domain is asked."""
+    cell = _cell(row, name)
+    return (domain_in(cell) if name == "domain" else None) or cell
 
 
 def _rejected(session: Session, upload: Upload) -> Sequence[RejectedView]:

@@ -51,6 +51,15 @@ SOURCES = {
     "directory": "Your own directory",
 }
 ENTRIES = {"grant": "Granted", "charge": "Charge", "rebate": "Given back"}
+FILES = {
+    "all_contacts": "All contacts",
+    "verified_contacts": "Verified contacts",
+    "gap_report": "Gap report",
+    "run_summary": "Run summary",
+    "own_rows": "Your rows",
+    "rejected_rows": "Rejected rows",
+}
+"""The names of a run's files, but for exports: those have theirs from their format."""
 KINDS = {"address": "address", "domain": "domain", "hash": "hash", "person": "person"}
 SINCE = {"": "Any time", "1": "Last 24 hours", "7": "Last 7 days", "90": "Last 90 days"}
 

@@ -1,16 +1,19 @@
 """The account's page: statement, keys, suppression list."""
 
 import re
+from html import unescape
 
 import httpx
 import pytest
 
 from models.database import Database
 from tests.integration.conftest import Client, Population, waiting_runs
+from tests.integration.web.browser import execute
 from tests.integration.web.conftest import Visitor
 from web.pages.account import ENTRIES_ON_A_PAGE
 
 BALANCES = re.compile(r'data-label="Balance">([\d,]+)</td>')
+TYPED = re.compile(r"<textarea[^>]*>\n(.*?)</textarea>", re.DOTALL)
 MOVEMENTS = re.compile(r'data-label="Credits">([+−][\d,]+)</td>')
 
 
@@ -33,6 +36,24 @@ def test_each_balance_follows_from_the_one_before_over_all_pages(
     assert len(balances) == ENTRIES_ON_A_PAGE + 4
     assert balances[0] == client.http.get("/api/v1/growth/credits").json()["balance"]
     assert [after - movement for after, movement in zip(balances, movements, strict=True)] == [*balances[1:], 0]
+
+
+def test_a_run_that_gave_nothing_back_is_one_line_of_the_statement(
+    visitor: Visitor, client: Client, waiting_run: str, stack_database: Database
+) -> None:
+    visitor.post(f"/runs/{waiting_run}/cancel")
+    both = visitor.get("/account").text
+    execute(
+        stack_database,
+        waiting_run,
+        "UPDATE credit_ledger SET credits = 0, revenue = -held WHERE run_id = :id AND kind = 'rebate'",
+    )
+
+    page = visitor.get("/account").text
+
+    assert numbers(MOVEMENTS.findall(both))[:2] == [12, -12]
+    assert numbers(MOVEMENTS.findall(page))[0] == -12
+    assert "Given back" not in page
 
 
 def test_the_whole_statement_is_downloaded_as_the_api_gives_it(visitor: Visitor, client: Client) -> None:
@@ -98,11 +119,28 @@ def test_entries_are_added_to_the_suppression_list_checked_and_removed(
 
 
 @pytest.mark.parametrize("path", ["/account/suppressions", "/account/suppressions/check"])
-def test_an_entry_that_is_none_changes_nothing_and_is_not_repeated(visitor: Visitor, path: str) -> None:
+def test_an_entry_that_is_none_changes_nothing_and_is_not_repeated_but_where_it_was_typed(
+    visitor: Visitor, path: str
+) -> None:
     answer = visitor.post(path, {"entries": "beta.test\nno such thing", "entry": "no such thing", "do": "check"})
 
     assert answer.status_code == 200
     assert 'role="alert"' in answer.text
     assert "neither an address, nor a domain" in answer.text
-    assert "no such thing" not in answer.text
+    assert "no such thing" not in TYPED.sub("", answer.text)
     assert "empty</p>" in answer.text
+
+
+def test_a_bad_line_is_named_and_what_was_typed_stays(visitor: Visitor) -> None:
+    typed = "\nbeta.test\n\n</textarea><b>no such thing\ngrace@alpha.test\n"
+
+    answer = visitor.post("/account/suppressions", {"entries": typed})
+    corrected = visitor.post("/account/suppressions", {"entries": typed.replace("</textarea><b>no such thing", "")})
+
+    kept = TYPED.search(answer.text)
+    assert kept
+    assert unescape(kept[1]) == typed
+    assert "Nothing was added: line 4: " in answer.text
+    assert "entry " not in answer.text.partition('id="suppress-said"')[2].partition("</p>")[0]
+    assert "2 added" in corrected.text
+    assert [unescape(each) for each in TYPED.findall(corrected.text)] == [""]

@@ -16,6 +16,11 @@ from tests.integration.web.browser import GREYLISTED, Open, execute, needs_a_bro
 
 pytestmark = [needs_a_browser, pytest.mark.proof]
 
+WORKED = """
+INSERT INTO outcomes (run_id, stage, position, status, reason, score, evidence)
+VALUES (:id, 'email_lookup', 0, 'not_found', 'no_mail_server', 0, '{}')
+"""
+
 
 def test_a_run_is_watched_to_its_end_without_a_reload(open_page: Open, client: Client, population: Population) -> None:
     page = open_page("/login")
@@ -40,6 +45,40 @@ def test_a_run_is_watched_to_its_end_without_a_reload(open_page: Open, client: C
     assert seen == sorted(seen)
 
 
+def test_a_run_that_begins_is_running_in_the_head_of_its_page_and_in_its_title(
+    open_page: Open, client: Client, stack_database: Database, waiting_run: str
+) -> None:
+    page = open_page("/login")
+    sign_in(page, client)
+    page.goto(f"/runs/{waiting_run}")
+    assert page.locator("#live-state").inner_text() == "Pending"
+
+    execute(stack_database, waiting_run, *GREYLISTED)
+
+    page.locator("#live-state[data-state=running]").wait_for()
+    assert page.locator("#live-state").inner_text() == "Running"
+    assert page.locator("#live-state").count() == 1
+    page.wait_for_function("document.title.includes(', running')")
+
+
+def test_the_first_contacts_come_by_themselves(
+    open_page: Open, client: Client, stack_database: Database, waiting_run: str
+) -> None:
+    page = open_page("/login")
+    sign_in(page, client)
+    page.goto(f"/runs/{waiting_run}")
+    assert "No contact has been worked yet." in page.locator("#rows").inner_text()
+
+    execute(stack_database, waiting_run, WORKED)
+
+    # How many are worked is counted at most twice a second: a later state brings it.
+    while not page.locator("#rows tbody tr").count():
+        execute(stack_database, waiting_run, "UPDATE runs SET version = version + 1 WHERE id = :id")
+        page.wait_for_timeout(300)
+    assert "no_mail_server" in page.locator("#rows tbody tr").inner_text()
+    assert page.locator("#rows").count() == 1
+
+
 def test_a_bar_moves_and_is_not_made_anew(
     open_page: Open, client: Client, stack_database: Database, waiting_run: str
 ) -> None:
@@ -49,6 +88,7 @@ def test_a_bar_moves_and_is_not_made_anew(
     page.goto(f"/runs/{waiting_run}")
     page.evaluate("window.bar = document.querySelector('#live-progress progress')")
     assert page.evaluate("window.bar.value") == 20
+    assert page.locator("#live-state").inner_text() == "Running"
 
     execute(
         stack_database,

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from models.database import Database
 from tests.integration.conftest import Client, Population
+from tests.integration.web.browser import GREYLISTED, execute
 from tests.integration.web.conftest import Visitor
 from tests.integration.web.test_sign_in import revoke
 
@@ -124,3 +125,32 @@ def test_whoever_waits_is_named_with_the_time_of_the_next_visit(
     assert f"<strong>2 contacts wait until {until}.</strong>" in page
     assert f"Not before {until}" in page
     assert "0 to go, 2 wait" in page
+
+
+def test_the_badge_and_the_title_of_the_page_change_with_the_state_of_the_run(
+    visitor: Visitor, waiting_run: str, stack_database: Database
+) -> None:
+    states = (event.data for event in visitor.live(f"/runs/{waiting_run}/live") if event.kind == "state")
+    before = next(states)
+
+    execute(stack_database, waiting_run, *GREYLISTED)
+    after = next(states)
+
+    for badge, word, name in ((before, "pending", "Pending"), (after, "running", "Running")):
+        assert f'data-state="{word}" id="live-state" hx-swap-oob="morph"' in badge
+        assert f"{name}</span>" in badge
+        assert f", {word} · Growth engine</title>" in badge
+    assert 'data-sse-swap="state"' in visitor.get(f"/runs/{waiting_run}").text
+
+
+def test_contacts_that_may_be_asked_again_still_wait_until_a_worker_takes_them(
+    visitor: Visitor, waiting_run: str, stack_database: Database
+) -> None:
+    execute(stack_database, waiting_run, *GREYLISTED)
+    execute(stack_database, waiting_run, "UPDATE run_chunks SET not_before = now() WHERE run_id = :id")
+
+    page = visitor.get(f"/runs/{waiting_run}").text
+
+    assert "0 to go, 2 wait" in page
+    assert "<strong>2 contacts wait.</strong>" in page
+    assert "No contact waits." not in page

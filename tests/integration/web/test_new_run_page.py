@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html import unescape
 
 import pytest
+from markupsafe import escape
 from sqlalchemy import text
 
 from models.database import Database
@@ -20,6 +21,7 @@ from tests.integration.web.test_security import PAYLOAD, inline_code
 Visit = Callable[[], Visitor]
 
 SELECT = re.compile(r'<select id="map-.*?</select>', re.DOTALL)
+VALUES = re.compile(r'<td role="cell" class="muted"><span class="name" title="([^"]*)"')
 CHOSEN = re.compile(r'<option value="(\w*)" selected>')
 BYTES = {"Content-Type": "application/offset+octet-stream"}
 
@@ -79,6 +81,17 @@ def test_what_was_recognised_is_shown_with_the_rows_that_can_t_be_used(
     assert "5 of 5" in page
 
 
+def test_the_first_contacts_are_shown_with_the_domain_that_is_asked(visitor: Visitor) -> None:
+    data = b"First Name,Last Name,Web\nAda,Ex,https://www.alpha.test/impressum\nBo,Ex,beta.test\n"
+
+    page = unescape(visitor.get(arrived(visitor, data)).text)
+
+    first = page.partition('id="first"')[2]
+    assert re.findall(r'<span class="cell" title="(\w+\.test)"', first) == ["alpha.test", "beta.test"]
+    assert "impressum" not in first
+    assert "https://www.alpha.test/impressum, beta.test" in page, "the columns are shown as they are in the file"
+
+
 def test_the_quote_is_that_of_the_api(visitor: Visitor, client: Client, population: Population) -> None:
     path = arrived(visitor, file_of(population))
     page = unescape(visitor.get(path).text)
@@ -106,6 +119,24 @@ def test_a_run_is_started_once_however_often_the_form_is_sent(
     assert client.finished(run_id)["status"] == "completed"
     assert len(client.http.get("/api/v1/growth/runs").json()["runs"]) == 1
     assert run_id in visitor.get(path).text, "the file says which run was started from it"
+
+
+def test_a_run_is_named_by_its_file_in_the_table_in_its_row_as_it_changes_and_in_its_head(
+    visitor: Visitor, population: Population
+) -> None:
+    name = "people " * 8 + '<b title="\'x">&{{7*7}}.csv'
+    path = arrived(visitor, file_of(population), name)
+    started = visitor.post(f"{path}/start", {"token": token_on(visitor.get(path).text), "preset": "full_pipeline"})
+    run = started.headers["location"]
+
+    table, head = visitor.get("/runs").text, visitor.get(run).text
+    row = next(event.data for event in visitor.live(f"/runs/live?run={run[6:]}") if event.kind == "run")
+
+    for shown in (table, row):
+        assert f'<small class="name" title="{escape(name)}">{escape(name)}</small>' in shown
+    assert f'<span title="{escape(name)}">people people people' in head
+    assert "…</span><span>Find and verify</span>" in head
+    assert inline_code(head) == inline_code(table) == []
 
 
 def test_a_column_that_gets_a_field_takes_it_from_the_one_that_had_it(visitor: Visitor, population: Population) -> None:
@@ -137,6 +168,13 @@ def test_a_file_whose_columns_are_not_recognised_can_be_mapped(visitor: Visitor,
     assert "Say below which column is which." in before
     assert "--map" not in before
     assert len(mapping_on(before)) == 4
+    assert VALUES.findall(before) == [
+        *(
+            ", ".join(getattr(each, name) for each in population.crowd[:3])
+            for name in ("first_name", "last_name", "domain")
+        ),
+        "b-0, b-1, b-2",
+    ]
     assert 'name="token"' not in before
     assert mapping_on(after) == ["first_name", "last_name", "domain", ""]
     assert "Start run for 20 credits" in after
@@ -205,6 +243,32 @@ def test_a_file_that_is_no_table_is_refused_with_a_sentence(visitor: Visitor) ->
 
     assert "No run can be started from this file as it is." in page
     assert "report.pdf" in page
+
+
+def test_a_file_that_is_no_table_has_nothing_to_choose_and_a_text_in_an_unclear_encoding_has(visitor: Visitor) -> None:
+    picture = visitor.get(arrived(visitor, b"\x89PNG\r\n\x1a\n" + bytes(50), "UTF-8.png")).text
+    unclear = visitor.get(arrived(visitor, b"full_name,domain\nAda\0 Ex,alpha.test\n" * 20)).text
+
+    assert "is not a table but a picture" in picture
+    assert 'id="encoding"' not in picture
+    assert 'name="preset"' not in picture
+    assert 'id="encoding"' in unclear
+
+
+def test_files_that_no_run_uses_have_a_state(visitor: Visitor, population: Population) -> None:
+    data = file_of(population)
+    arrived(visitor, data, "good.csv")
+    arrived(visitor, b"%PDF-1.7", "bad.pdf")
+    send(visitor, begin(visitor, data, "whole.csv"), data)
+    begin(visitor, data, "begun.csv")
+
+    rows = visitor.get("/new").text.partition('id="waiting"')[2].split("<tr ")[2:]
+
+    names = ("begun.csv", "whole.csv", "bad.pdf", "good.csv")
+    states = ("Incomplete", "Not read yet", "Can’t be used", "Ready")
+    for row, name, state in zip(rows, names, states, strict=True):
+        assert f">{name}</a>" in row
+        assert f"{state}</span>" in row
 
 
 def test_a_file_that_no_run_uses_can_be_deleted(visitor: Visitor, population: Population) -> None:

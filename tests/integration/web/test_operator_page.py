@@ -48,6 +48,7 @@ def test_runs_of_all_accounts_are_shown_and_not_their_contacts(
     assert 'data-label="To go">5</td>' in row[0]
     assert 'data-label="Waiting">2</td>' in row[0]
     assert "at the earliest" in page
+    assert "<small>look-ups and verifications</small>" in page
     assert operator.get(f"/runs/{waiting_run}").status_code == 404
 
 

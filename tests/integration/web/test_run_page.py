@@ -90,7 +90,9 @@ def test_a_file_is_downloaded_by_its_link_alone_and_is_the_one_that_the_api_give
         for path, label in re.findall(r'href="([^"]+)" download aria-label="([^"]+)"', page)
     }
 
-    assert {"Download Contacts (CSV)", "Download Verified Contacts", "Download Gap Report"} <= set(links)
+    assert {"Download Contacts (CSV)", "Download Verified contacts", "Download Gap report"} <= set(links)
+    assert "Download All contacts" not in links, "it is the export under another name"
+    assert page.count(f"{client.api.read_run(finished_run)['export_handles'][0]['sha256'][:12]}…") == 1
     for handle in client.api.read_run(finished_run)["export_handles"]:
         path = next(path for path in links.values() if f"/exports/{handle['asset_id']}?" in path)
         got = httpx.get(f"{stack.credentials.api_url}{path}", trust_env=False)
@@ -145,6 +147,14 @@ def test_a_waiting_run_says_that_nothing_is_known_of_its_time(visitor: Visitor, 
     assert "No estimate yet" in page
     assert "No contact waits." in page
     assert "Waiting for a worker to start this run..." in page
+
+
+def test_only_a_page_that_has_room_for_contacts_waits_for_them(visitor: Visitor, waiting_run: str) -> None:
+    plain, filtered = (visitor.get(f"/runs/{waiting_run}", params={"verdict": v}).text for v in ("", "valid"))
+
+    assert 'hx-trigger="sse:results"' in plain
+    assert 'hx-trigger="sse:results"' not in filtered
+    assert ">read them again</a>" in filtered
 
 
 def test_cancelling_keeps_what_was_found_and_gives_the_rest_back(

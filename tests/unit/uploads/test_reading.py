@@ -4,6 +4,7 @@ import csv
 import gzip
 import hashlib
 import io
+import json
 import resource
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from xlsxwriter import Workbook
 
 from models.database import Database
 from pipeline.errors import UploadConflict
-from pipeline.uploads.reading import Reading, ReadingLimits
+from pipeline.uploads.reading import VALUE_CHARS, Reading, ReadingLimits
 from tests.unit.uploads.uploading import (
     LIMITS,
     PEOPLE,
@@ -112,6 +113,17 @@ def test_a_run_keeps_it_from_being_read_in_another_way(database: Database, owner
 
     with pytest.raises(UploadConflict, match="A run was started"):
         read(database, owner, upload_id, anew=Reading(mapping={"domain": "Website"}))
+
+
+def test_the_first_values_of_a_refused_file_are_kept_and_are_text(database: Database, owner: UUID) -> None:
+    found = [{"a": "x\0y\ud800", "b": ""}, *({"a": "z" * 200, "b": str(number)} for number in range(9))]
+    data = "\n".join(map(json.dumps, found)).encode()
+
+    upload = read(database, owner, received(database, owner, data, name="people.jsonl"))
+
+    assert upload.refusal
+    assert upload.recognised["columns"] == [["a", None], ["b", None]]
+    assert upload.recognised["values"] == [["x\ufffdy?", "z" * VALUE_CHARS, "z" * VALUE_CHARS], ["0", "1", "2"]]
 
 
 def test_a_file_that_is_refused_can_be_read_in_the_encoding_that_the_user_names(

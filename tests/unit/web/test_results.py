@@ -2,8 +2,24 @@
 
 import pytest
 
-from web.views.results import MOST_SHOWN, Gap, folded
+from models.artifact import EXPORT, Artifact
+from web.views.results import MOST_SHOWN, Gap, folded, without_needless
 from web.views.verdicts import MOST_PROVIDERS, OTHERS, by_provider, name_of
+
+
+def artifact(asset_id: str, kind: str, sha256: str | None, rows: int = 5) -> Artifact:
+    return Artifact(asset_id=asset_id, kind=kind, sha256=sha256, rows=rows)
+
+
+def test_each_file_is_listed_once_and_none_without_rejected_rows() -> None:
+    export, everything = artifact("contacts_csv", EXPORT, "a"), artifact("all_contacts", "contacts", "a")
+    verified, none_yet = artifact("verified_contacts", "contacts", "b", 0), artifact("gap_report", "report", None)
+    rejected, none = artifact("rejected_rows", "report", "c"), artifact("rejected_rows", "report", "d", 0)
+
+    shown = without_needless([export, everything, verified, none_yet, rejected, none])
+
+    assert [each.asset_id for each in shown] == ["contacts_csv", "verified_contacts", "rejected_rows"]
+    assert without_needless([everything]) == [everything], "until its export is written again"
 
 
 def gaps(count: int) -> list[Gap]:

@@ -1,9 +1,11 @@
 """The chart of a run's speed: spans that are over, at a scale that fits."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from web.rendering import environment
 from web.views.speed import FEWEST_POINTS, HEIGHT, MOST_POINTS, SPANS_S, WIDTH, span_for, view_of
 
 START = datetime(2026, 11, 27, 14, 0, tzinfo=UTC)
@@ -50,3 +52,12 @@ def test_the_line_fills_the_width_and_stays_below_the_ceiling() -> None:
     assert all(0 <= each <= HEIGHT for each in down)
     assert view.ceiling == 20
     assert (view.marks[0].at, view.marks[-1].at) == (START, after(3))
+
+
+def test_the_numbers_of_the_lines_stand_beside_what_is_drawn() -> None:
+    view = view_of({0: 500, 1: 17, 2: 18, 3: 9}, START, after(4.1), 1, is_over=True)
+
+    drawn = environment().get_template("run_speed.html").render(speed=view)
+
+    beside = re.findall(r'x="(-?\d+)" y="\d+" text-anchor="end">(\d+)<', drawn)
+    assert [(int(x) < 0, number) for x, number in beside] == [(True, "500"), (True, "250")]
