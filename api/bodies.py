@@ -31,30 +31,36 @@ T = TypeVar("T", bound=BaseModel)
 SILENCE_S = 20
 """A client that sends nothing for so many seconds counts as disconnected: the network reports that much later, or
 never. Other requests wait longer than this for the slot that the request holds."""
+BODY_S, SLOWEST_BYTES_A_S = 120, 16 * 1024
+"""How long a body may take: so many seconds, and one more for each so many bytes that have arrived."""
 
 
 async def read_body(request: Request, most: int | None = None) -> bytes:
     """The body. Answers 400 once it is larger than `most` or `MAX_BODY_BYTES`, without reading the rest.
 
-    Answers 408 when it stalls.
+    Answers 408 when it stalls, or comes so slowly that it is only held.
     """
     if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise HTTPException(400, "The body is compressed: send it uncompressed, without `Content-Encoding`.")
     try:
-        async with asyncio.timeout(SILENCE_S) as silence:
-            return await _joined(request, silence, most or settings_of(request).max_body_bytes)
+        async with asyncio.timeout(SILENCE_S) as patience:
+            return await _joined(request, patience, most or settings_of(request).max_body_bytes)
     except TimeoutError:
-        sentence = f"No more of the body arrived for {SILENCE_S} seconds: send the request again."
+        sentence = (
+            f"No more of the body arrived for {SILENCE_S} seconds, or it took more than {BODY_S} seconds and came "
+            "too slowly: send the request again."
+        )
         raise HTTPException(408, sentence, {"Connection": "close"}) from None
     except ClientDisconnect:
         raise HTTPException(400, "The connection was closed before the body ended: send the request again.") from None
 
 
-async def _joined(request: Request, silence: asyncio.Timeout, most: int) -> bytes:
-    body = bytearray()
+async def _joined(request: Request, patience: asyncio.Timeout, most: int) -> bytes:
+    clock, body = asyncio.get_running_loop().time, bytearray()
+    latest = clock() + BODY_S
     async for piece in request.stream():
-        silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
         body += piece
+        patience.reschedule(min(clock() + SILENCE_S, latest + len(body) / SLOWEST_BYTES_A_S))
         if len(body) > most:
             raise HTTPException(400, f"The body is larger than {most} bytes: split it into smaller ones.")
     return bytes(body)

@@ -14,7 +14,7 @@ from api.live.redis_batches import Copy
 from api.live.state_answers import etag_of, headers_of, is_final
 from api.resources import database_of
 from api.runs import ERRORS, run_id_of
-from api.streams import StreamAnswer, steps_after
+from api.streams import StreamAnswer, event_seen, steps_after
 from models.wire import RunState
 
 LONGEST_WAIT_S = 60
@@ -64,9 +64,7 @@ async def events(
     After a lost connection, `Last-Event-ID` has those of the timeline sent that were missed. The last event is `end`.
     """
     known_id, live = run_id_of(run_id), live_of(request)
-    seen = (
-        int(last_event_id) if last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) < 19 else 0
-    )
+    seen = event_seen(last_event_id, nothing=0)
     state = await live.states.read(account_id, known_id)
     if seen and is_final(state) and not await steps_after(live, database_of(request), known_id, seen):
         return Response(status_code=204)

@@ -29,6 +29,8 @@ CHECK_KEY_EACH_S = 2.0
 """A stream ends within this time, and that for which a key is remembered, after its key was revoked."""
 HEARTBEAT_EACH_S = 15.0
 RECONNECT_MS = 2000
+LONGEST_EVENT_ID = 19
+"""So many digits may be more than a `bigint`."""
 STEPS = [
     kind.value
     for kind in EventKind
@@ -43,6 +45,12 @@ BEGIN = (
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 )
+
+
+def event_seen(last_event_id: str, *, nothing: int) -> int:
+    """The number in a `Last-Event-ID`; `nothing` for what is no number of ours: Python refuses to read 5,000 digits."""
+    is_ours = last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) < LONGEST_EVENT_ID
+    return int(last_event_id) if is_ours else nothing
 
 
 async def steps_after(live: Live, database: Database, run_id: UUID, seen: int) -> Sequence[RunEvent]:

@@ -15,7 +15,7 @@ import redis
 from anyio import to_thread
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
 
@@ -78,8 +78,18 @@ uploads = APIRouter(prefix="/api/v1/growth/uploads", responses=ERRORS)  # type: 
 TusVersion = Annotated[
     str | None, Header(alias="Tus-Resumable"), WithJsonSchema({"type": "string", "const": TUS_VERSION})
 ]
-Offset = Annotated[int, Header(alias="Upload-Offset", ge=0, lt=1 << 53)]
-Length = Annotated[int | None, Header(alias="Upload-Length", ge=0, lt=1 << 53)]
+
+
+def _digits_only(value: object) -> object:
+    """Python would also read `1_0`, `+10` and digits of other scripts."""
+    if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
+        raise ValueError("it should be a number, of digits only")
+    return value
+
+
+Bytes = Annotated[int, BeforeValidator(_digits_only), Field(ge=0, lt=1 << 53)]
+Offset = Annotated[Bytes, Header(alias="Upload-Offset")]
+Length = Annotated[Bytes | None, Header(alias="Upload-Length")]
 
 
 @uploads.options("", include_in_schema=False)

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from cli.exit_codes import CommandFailed
+from cli.terminal import printable
 from cli.whole_file import whole_file
 
 RUNS_AT_ONCE = 500
@@ -348,11 +349,11 @@ class ApiClient:
         body = _json_of(response)
         detail = body.get("detail") if isinstance(body, dict) else None
         if isinstance(detail, str) and detail != response.reason_phrase:
-            return detail
+            return printable(detail)
         if response.is_redirect:
-            place = response.headers.get("location", "another place")
+            place = printable(response.headers.get("location", "another place"))
             return f"{self.api_url} sends us on to {place}: set GROWTH_API_URL to where the API is."
-        reason = f"{response.status_code} {response.reason_phrase}".strip()
+        reason = printable(f"{response.status_code} {response.reason_phrase}".strip())
         return f"{self.api_url} answers “{reason}” and no reason: check GROWTH_API_URL, and a proxy before the API."
 
     def _away(self, error: httpx.HTTPError) -> ApiAway:

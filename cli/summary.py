@@ -8,6 +8,8 @@ from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
+from cli.terminal import printable
+
 ID_WIDTH = 36
 DETAILS = {
     "chunk": "chunk {}",
@@ -31,8 +33,8 @@ DETAILS = {
 def print_summary(console: Console, state: dict[str, Any]) -> None:
     """Print the status of a run and, once it is compiled, what it delivered."""
     progress = state["progress"]
-    message = escape(progress["message"])
-    console.print(f"\nRun {state['run_id']}: [bold]{state['status']}[/bold], {progress['percent']}%. {message}")
+    run_id, status, message = map(_cell, (state["run_id"], state["status"], progress["message"]))
+    console.print(f"\nRun {run_id}: [bold]{status}[/bold], {progress['percent']}%. {message}")
     if state["preview"]:
         console.print(_table(state))
 
@@ -52,10 +54,15 @@ def print_runs(console: Console, runs: list[dict[str, Any]]) -> None:
         created = datetime.fromisoformat(run["created_at"])
         took = _duration(created, run["finished_at"])
         table.add_row(
-            run["run_id"], run["status"], str(run["percent"]), *counts, f"{created.astimezone():%Y-%m-%d %H:%M}", took,
-            run["preset"],
+            _cell(run["run_id"]), _cell(run["status"]), str(run["percent"]), *counts,
+            f"{created.astimezone():%Y-%m-%d %H:%M}", took, _cell(run["preset"]),
         )  # fmt: skip
     console.print(table)
+
+
+def _cell(text: str) -> str:
+    """A server's text, of which neither terminal nor table takes anything for a command."""
+    return escape(printable(text))
 
 
 def _number(count: int | None) -> str:
@@ -80,7 +87,8 @@ def print_timeline(console: Console, events: list[dict[str, Any]]) -> None:
     for event in events:
         seconds = (datetime.fromisoformat(event["at"]) - began).total_seconds()
         detail = ", ".join(_details(event["detail"]))
-        table.add_row(f"{seconds:.3f}", event["kind"], event["stage"] or "", event["worker"] or "", detail)
+        texts = (event["kind"], event["stage"] or "", event["worker"] or "", detail)
+        table.add_row(f"{seconds:.3f}", *map(_cell, texts))
     console.print(table)
 
 
@@ -119,4 +127,5 @@ def _table(state: dict[str, Any]) -> Table:
 
 def _add_reasons(table: Table, reasons: dict[str, Any], indent: int) -> None:
     for reason, explained in reasons.items():
-        table.add_row(f"{' ' * indent}{reason}", str(explained["count"]), f"[dim]{explained['explanation']}[/dim]")
+        words = _cell(explained["explanation"])
+        table.add_row(f"{' ' * indent}{_cell(reason)}", str(explained["count"]), f"[dim]{words}[/dim]")

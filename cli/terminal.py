@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+import unicodedata
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -19,13 +20,24 @@ class _Terminal(Console):
         leave_closed_pipe()
 
 
+def printable(text: str) -> str:
+    """Text from elsewhere that only shows something: a terminal does what escape sequences say."""
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(char: str) -> str:
+    # `prepare_streams` escapes halves of surrogate pairs.
+    is_harmless = char.isprintable() or char in "\n\t" or unicodedata.category(char) in ("Zs", "Cs")
+    return char if is_harmless else "\N{REPLACEMENT CHARACTER}"
+
+
 console = _Terminal()
 errors = _Terminal(stderr=True)
 
 
 def say(text: str, *, style: str | None = None, to: Console = console) -> None:
-    """Print a sentence without markup: it may contain names of files and domains."""
-    to.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
+    """Print a sentence without markup: it may contain names of files and domains, and what a server says."""
+    to.print(printable(text), style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 def say_error(text: object) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cli.client import ApiAway, ApiClient
 from cli.exit_codes import Interrupted
-from cli.terminal import say
+from cli.terminal import printable, say
 
 POLL_SECONDS = 0.25
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
@@ -106,7 +106,7 @@ class _Bars(Progress):
     message = ""
 
     def tell(self, message: str) -> None:
-        self.message = message
+        self.message = printable(message)
         self.refresh()
 
     def get_renderables(self) -> Iterable[RenderableType]:
@@ -118,10 +118,10 @@ class _Bars(Progress):
 def _show(bars: Progress, rows: dict[str, TaskID], state: dict[str, Any]) -> None:
     for stage, count in state["progress"]["stages"].items():
         if stage not in rows:
-            rows[stage] = bars.add_task(stage, total=count["total"], status="", start=False)
+            rows[stage] = bars.add_task(printable(stage), total=count["total"], status="", start=False)
         if stage in state["stage_status"]:
             bars.start_task(rows[stage])
-        status = state["stage_status"].get(stage, "waiting")
+        status = printable(state["stage_status"].get(stage, "waiting"))
         bars.update(rows[stage], completed=count["done"], status=status)
         if status == "completed":
             bars.stop_task(rows[stage])

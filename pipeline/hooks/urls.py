@@ -1,10 +1,14 @@
 """Which URLs a hook can have. Where its name leads is checked at each connection, by `worker.hooks.addresses`."""
 
+import re
+
 from models.bounds import HOOK_URL
 from pipeline.errors import InvalidInput
 from pipeline.mail.public_addresses import is_public
 
 PORTS = range(1, 65_536)
+LONGEST_NAME = 253
+LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
 def usable_url(text: str, *, allow_private: bool) -> str:
@@ -24,6 +28,8 @@ def usable_url(text: str, *, allow_private: bool) -> str:
         raise _unusable("it must begin with https://")
     if not host:
         raise _unusable("it has no host: give one such as https://app.example/growth")
+    if not _is_address(host) and not _is_name(host.lower()):
+        raise _unusable("its host is no name and no address: give one such as https://app.example/growth")
     if url.port is not None and url.port not in PORTS:
         raise _unusable(f"its port must be from {PORTS.start} to {PORTS.stop - 1}")
     if url.userinfo:
@@ -40,10 +46,25 @@ def usable_url(text: str, *, allow_private: bool) -> str:
 
 def _may_be_public(host: str) -> bool:
     """Whether the host is a public address, or a name, which may lead to one."""
-    try:
+    if _is_address(host):
         return is_public(host)
+    # RFC 6761: each name below it is this machine, too.
+    return host.rstrip(".").lower().rpartition(".")[2] != "localhost"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        is_public(host)
     except ValueError:
-        return host.rstrip(".").lower() != "localhost"
+        return False
+    return True
+
+
+def _is_name(host: str) -> bool:
+    """Whether DNS may know it. A last label of digits only makes it half an IPv4 address."""
+    labels = host.removesuffix(".").split(".")
+    has_room = len(host) <= LONGEST_NAME + 1
+    return has_room and all(map(LABEL.fullmatch, labels)) and not labels[-1].isdecimal()
 
 
 def _unusable(why: str) -> InvalidInput:

@@ -48,6 +48,7 @@ def rules_of(rates: RateCard, max_contacts: int, *, knows_companies: bool) -> di
             "columns": bounds.COLUMNS_OF_CONTACT.most,
             "columns_of_run": bounds.COLUMNS_OF_RUN.most,
             "column_name": bounds.COLUMN_NAME.most,
+            "contact_chars": bounds.CONTACT_CHARS.most,
             "chars": bounds.COLUMN_CHARS.most,
             "depth": bounds.DEPTH.most,
             "digits": bounds.DIGITS.most,

@@ -1,18 +1,18 @@
 """Signing in with an API key, and out."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID, uuid5
 
 import redis
-from anyio.to_thread import run_sync
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from api.live import live_of
 from api.resources import database_of
 from pipeline import keys
 from web.access import NotSignedIn, forget, remember, signed_in, token_of
-from web.forms import Form
+from web.forms import read_form
 from web.rendering import go_to, page
 
 SIGN_INS_A_MINUTE = 30
@@ -21,6 +21,7 @@ OWN_PATH = re.compile(r"/(?:runs|new|account/hooks|account|operator)(?:/[0-9a-f-
 """Where a sign-in may lead: to our own pages, and nowhere else."""
 NOT_KNOWN = "This key is not known, or it was revoked. Check that the whole key was pasted."
 LONGEST_KEY = 200
+LONGEST_FORM = 4096
 
 sign_in_and_out = APIRouter()
 
@@ -53,11 +54,24 @@ async def count_sign_in(request: Request) -> None:
         raise HTTPException(429, f"Too many tries to sign in: wait {wait} seconds.", {"Retry-After": wait})
 
 
-@sign_in_and_out.post("/login")
-async def enter(request: Request, form: Form) -> Response:
-    """Check the key, and give the browser a new cookie: one that it had before is worth nothing from now on."""
+async def read_sign_in(request: Request) -> Mapping[str, str]:
+    """The form, of which nothing is read before the try is counted: anybody may send one."""
     await count_sign_in(request)
-    return await run_sync(_enter, request, form)
+    return await read_form(request, LONGEST_FORM)
+
+
+@sign_in_and_out.post("/login")
+def enter(request: Request, form: Annotated[Mapping[str, str], Depends(read_sign_in)]) -> Response:
+    """Check the key, and give the browser a new cookie: one that it had before is worth nothing from now on."""
+    key, target = form.get("key", "").strip(), form.get("next", "")
+    with database_of(request).transaction() as session:
+        keys.sign_out(session, token_of(request))
+        token = keys.sign_in(session, key) if len(key) <= LONGEST_KEY else None
+    if token is None:
+        return page(request, "login.html", 401, target=target, error=NOT_KNOWN)
+    response = go_to(request, _own(target))
+    remember(request, response, token)
+    return response
 
 
 @sign_in_and_out.post("/logout")
@@ -67,18 +81,6 @@ def leave(request: Request) -> Response:
         keys.sign_out(session, token_of(request))
     response = go_to(request, "/login")
     forget(request, response)
-    return response
-
-
-def _enter(request: Request, form: Form) -> Response:
-    key, target = form.get("key", "").strip(), form.get("next", "")
-    with database_of(request).transaction() as session:
-        keys.sign_out(session, token_of(request))
-        token = keys.sign_in(session, key) if len(key) <= LONGEST_KEY else None
-    if token is None:
-        return page(request, "login.html", 401, target=target, error=NOT_KNOWN)
-    response = go_to(request, _own(target))
-    remember(request, response, token)
     return response
 
 

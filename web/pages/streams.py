@@ -19,7 +19,7 @@ from api.live.watching import Feed
 from api.resources import database_of
 from api.runs import run_id_of
 from api.status import check_place
-from api.streams import CHECK_KEY_EACH_S, HEARTBEAT_EACH_S, RECONNECT_MS
+from api.streams import CHECK_KEY_EACH_S, HEARTBEAT_EACH_S, RECONNECT_MS, event_seen
 from models.postgres_errors import PostgresUnavailable
 from models.queries import versions_of_runs
 from models.status import TERMINAL_RUN_STATUSES
@@ -52,7 +52,7 @@ async def parts(
     request: Request, member: SignedIn, run_id: str, last_event_id: Annotated[str, Header()] = ""
 ) -> Response:
     """The parts of a run's page, as they change, until the run ends. Answers 204 if the page has all of them."""
-    known_id, seen = run_id_of(run_id), int(last_event_id) if last_event_id.isdecimal() else -1
+    known_id, seen = run_id_of(run_id), event_seen(last_event_id, nothing=-1)
     state = await live_of(request).states.read(member.account_id, known_id)
     if is_final(state) and state.version <= seen:
         return Response(status_code=204)

@@ -359,6 +359,9 @@ def test_a_file_without_a_stated_length_is_taken(client: Client) -> None:
         ({"Tus-Resumable": "1.0.0"}, 422),
         ({"Tus-Resumable": "1.0.0", "Upload-Length": "1" * 15}, 422),
         ({"Tus-Resumable": "1.0.0", "Upload-Length": "-1"}, 422),
+        ({"Tus-Resumable": "1.0.0", "Upload-Length": "1_0"}, 422),
+        ({"Tus-Resumable": "1.0.0", "Upload-Length": "+10"}, 422),
+        ({"Tus-Resumable": "1.0.0", "Upload-Length": "1.0"}, 422),
         ({"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": "filename ***"}, 422),
     ],
 )

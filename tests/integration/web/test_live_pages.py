@@ -4,6 +4,7 @@ import re
 import time
 from itertools import pairwise
 
+import pytest
 from sqlalchemy import text
 
 from models.database import Database
@@ -62,6 +63,15 @@ def test_a_page_that_knows_of_the_end_is_told_that_there_is_no_more(visitor: Vis
     again = visitor.get(f"/runs/{finished_run}/live", headers={"Last-Event-ID": end.id or ""})
 
     assert (end.kind, close.kind, again.status_code, again.content) == ("end", "close", 204, b"")
+
+
+@pytest.mark.parametrize("event_id", ["9" * 5_000, "9" * 19, "-1", "x"])
+def test_an_event_id_that_is_none_of_ours_is_as_if_there_were_none(
+    visitor: Visitor, finished_run: str, event_id: str
+) -> None:
+    events = visitor.live(f"/runs/{finished_run}/live", last_event_id=event_id)
+
+    assert [event.kind for event in events] == ["end", "close"]
 
 
 def test_a_stream_ends_within_five_seconds_when_its_key_is_revoked(

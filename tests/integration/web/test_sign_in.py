@@ -216,6 +216,23 @@ def test_keys_can_t_be_tried_without_limit(visit: Visit, one_address: str) -> No
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
 
 
+def test_tries_are_counted_before_anything_of_the_form_is_read(visit: Visit, one_address: str) -> None:
+    browser = visit()
+    browser.http.headers["X-Forwarded-For"] = one_address
+    unreadable = {"Origin": str(browser.http.base_url).rstrip("/"), "Content-Type": "text/plain"}
+
+    answers = [browser.http.post("/login", content=b"", headers=unreadable) for _ in range(SIGN_INS_A_MINUTE + 1)]
+
+    assert {answer.status_code for answer in answers[:-1]} == {400}
+    assert answers[-1].status_code == 429
+
+
+def test_a_sign_in_that_is_longer_than_any_key_is_not_read_to_its_end(visit: Visit) -> None:
+    answers = [visit().sign_in("x" * length) for length in (3_000, 5_000)]
+
+    assert [answer.status_code for answer in answers] == [401, 400]
+
+
 def test_a_link_on_another_site_leads_in_by_a_page_of_ours(visit: Visit) -> None:
     """A browser holds the cookie back when another site leads here. What our own page leads to gets it."""
     target = f"/runs/{UUID(int=1)}"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, HTTPException, Request
 
-from api.bodies import SILENCE_S, read_body
+from api.bodies import BODY_S, SILENCE_S, read_body
 from settings import Settings
 
 PIECES = 5
@@ -59,6 +59,18 @@ def silently(clock: _Clock) -> Callable[[], Awaitable[dict[str, Any]]]:
     return receive
 
 
+def one_byte_at_a_time(clock: _Clock) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """Never silent for long, and never ready."""
+
+    async def receive() -> dict[str, Any]:
+        clock.now += SILENCE_S * 0.8
+        assert clock.now < BODY_S + 3 * SILENCE_S, "it is held for as long as the client likes"
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    return receive
+
+
 def cut(_clock: _Clock) -> Callable[[], Awaitable[dict[str, Any]]]:
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
@@ -70,7 +82,7 @@ def test_a_body_may_take_long_if_it_keeps_arriving() -> None:
     assert read(steadily) == b"x" * PIECES
 
 
-@pytest.mark.parametrize(("coming", "status"), [(silently, 408), (cut, 400)])
+@pytest.mark.parametrize(("coming", "status"), [(silently, 408), (one_byte_at_a_time, 408), (cut, 400)])
 def test_a_body_that_stops_arriving_ends_its_request_with_a_sentence(
     coming: Callable[[_Clock], Callable[[], Awaitable[dict[str, Any]]]], status: int
 ) -> None:

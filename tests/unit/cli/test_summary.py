@@ -23,8 +23,8 @@ STATE: dict[str, Any] = {
 }
 
 
-def recorder() -> Console:
-    return Console(record=True, width=120, file=StringIO())
+def recorder(width: int = 120) -> Console:
+    return Console(record=True, width=width, file=StringIO())
 
 
 def printed(console: Console) -> list[list[str]]:
@@ -56,3 +56,17 @@ def test_the_details_of_the_timeline_are_words() -> None:
     )
 
     assert "chunk 0, 7 contacts, for 30 s, greylisted" in " ".join(printed(console)[1])
+
+
+def test_what_a_server_says_of_a_run_shows_and_does_nothing() -> None:
+    console = recorder(500)
+    hostile = "\x1b]0;owned\x07\x1b[31mred [bold]\x9b0m"
+    run = {**STATE, "status": hostile, "progress": {"percent": 100, "message": hostile}}
+    event = {"at": "2026-11-29T10:00:00+00:00", "kind": hostile, "stage": hostile, "worker": hostile}
+
+    print_summary(console, run)
+    print_timeline(console, [{**event, "detail": {"reason": hostile}}])
+
+    text = console.export_text(clear=False)
+    assert text.count("\ufffd[31mred [bold]") == 6
+    assert not {"\x1b", "\x07", "\x9b"} & set(text)

@@ -80,6 +80,13 @@ def test_a_refusal_ends_it_at_once(status: int, sentence: str) -> None:
     assert ended.value.status == status
 
 
+def test_what_a_server_says_shows_and_does_nothing() -> None:
+    with pytest.raises(ApiError) as ended:
+        read_state(refusal(404, "There is \x1b[31mno such\x9b0m run.\r\u202e"), state())
+
+    assert str(ended.value) == "There is \ufffd[31mno such\ufffd0m run.\ufffd\ufffd"
+
+
 def away(status: int | None) -> Callable[[], None]:
     def request() -> None:
         raise ApiAway("The API does not answer.", status)

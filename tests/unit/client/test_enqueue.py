@@ -14,6 +14,7 @@ import pg8000.dbapi
 import psycopg
 import psycopg2
 import pytest
+from alembic import command
 from psycopg.rows import dict_row
 from psycopg2.extras import RealDictCursor
 from pydantic import ValidationError
@@ -24,6 +25,7 @@ from sqlalchemy.pool import NullPool
 from growth_client import Conflict, InsufficientCredits, Invalid, NotFound, Unavailable
 from growth_client.enqueue import CreatedRun, create_run
 from models.database import Database
+from models.migrate import alembic_config, migrate
 from models.wire import GoalPlan
 from pipeline.credits import RateCard
 from pipeline.ledger import prove
@@ -301,6 +303,73 @@ def test_a_contact_is_refused_if_and_only_if_the_api_refuses_it(
             created(database, owner, [contact], preset=preset)
     else:
         assert created(database, owner, [contact], preset=preset).is_new
+
+
+def created_from_text(database: Database, owner: UUID, contact: str) -> UUID:
+    """As a program does that calls the function itself, with JSON that Python's own writer never makes."""
+    plan = (
+        '{"pipeline_id": "email_discovery_v1", "preset": "full_pipeline",'
+        f' "input_assets": {{"contacts": [{json.dumps(GRACE)}, {contact}]}}}}'
+    )
+    with of_psycopg(database) as connection:
+        run_id: UUID = connection.execute(
+            "SELECT created_run FROM growth_create_run(%s, CAST(%s AS json))", (owner, plan)
+        ).fetchone()[0]
+    return run_id
+
+
+OF_GRACE = json.dumps(GRACE)[1:-1]
+
+
+@pytest.mark.parametrize(
+    ("further", "problem"),
+    [
+        ('"note": ' + "[" * 3_000 + "]" * 3_000 + ', "note": 1', "a name is there twice: send each once"),
+        ('"note": "' + "x" * 250_000 + '", "note": 1', "a name is there twice: send each once"),
+        ('"note": {"a": ' + "9" * 5_000 + ', "a": 1}', "a name is there twice: send each once"),
+        ('"n:\\"": 1, "\\u006e:\\"": 2', "a name is there twice: send each once"),
+        ('"domain": "beta.test"', "a name is there twice: send each once"),
+        ('"note": [' + " " * 300_000 + "1]", "its JSON has more than 300000 characters: send less"),
+    ],
+    ids=["deep", "long", "within", "written otherwise", "a field", "white space"],
+)
+def test_nothing_of_a_contact_is_stored_that_was_not_measured(
+    database: Database, owner: UUID, further: str, problem: str
+) -> None:
+    with pytest.raises(psycopg.Error, match=f"^contact 2: {problem}") as refused:
+        created_from_text(database, owner, f"{{{OF_GRACE}, {further}}}")
+
+    assert refused.value.sqlstate == "GR422"
+
+
+def test_colons_and_quotes_in_texts_are_no_names(database: Database, owner: UUID) -> None:
+    value = '{"a": "x\\": \\"y", "\\u003a": ["\\\\", ":"], "b" : -0.0}'
+
+    run_id = created_from_text(database, owner, f'{{{OF_GRACE}, "note": {value}}}')
+
+    with database.transaction() as session:
+        kept = session.scalar(
+            text("SELECT extra->>'note' FROM contacts WHERE run_id = :id AND input_row = 1"), {"id": run_id}
+        )
+    assert kept == value
+
+
+def test_whoever_may_make_runs_in_sql_still_may_after_the_function_is_replaced(database: Database) -> None:
+    role = f"shop_{uuid4().hex}"
+    may = text(f"SELECT has_function_privilege('{role}', 'growth_create_run(uuid, json, text)', 'EXECUTE')")
+    with database.engine.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role}"))
+        connection.execute(text(f"GRANT EXECUTE ON FUNCTION growth_create_run TO {role}"))
+    try:
+        with database.engine.begin() as connection:
+            command.downgrade(alembic_config(connection), "0029")
+        migrate(database)
+        with database.transaction() as session:
+            assert session.scalar(may)
+    finally:
+        with database.transaction() as session:
+            session.execute(text(f"DROP OWNED BY {role}"))
+            session.execute(text(f"DROP ROLE {role}"))
 
 
 OUTPUTS: list[Any] = [

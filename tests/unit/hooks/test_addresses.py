@@ -139,6 +139,14 @@ def test_without_the_setting_nothing_reaches_loopback(database: Database, owner:
         ("https://169.254.169.254/latest/meta-data", "its address is not public"),
         ("https://localhost/", "its address is not public"),
         ("https://LOCALHOST./", "its address is not public"),
+        ("https://a.localhost/", "its address is not public"),
+        ("https://a..b/", "its host is no name and no address"),
+        ("https://a%20b/", "its host is no name and no address"),
+        ("https://./", "its host is no name and no address"),
+        ("https://-a.example/", "its host is no name and no address"),
+        ("https://127.1/", "its host is no name and no address"),
+        ("https://" + "x" * 64 + ".example/", "its host is no name and no address"),
+        ("https://" + "x." * 127 + "example/", "its host is no name and no address"),
         ("https://app.example/\x00", "it is no URL"),
         ("https://app.example/" + "x" * 2000, "it has more than 2000 characters"),
     ],
@@ -158,6 +166,7 @@ def test_a_url_that_can_not_be_used_is_refused_with_a_sentence(url: str, why: st
         (" https://app.example:8443/ ", "https://app.example:8443/"),
         ("https://bücher.example/", "https://xn--bcher-kva.example/"),
         ("https://8.8.8.8/", "https://8.8.8.8/"),
+        ("https://my_app.example./", "https://my_app.example./"),
     ],
 )
 def test_a_url_is_stored_as_it_is_sent(url: str, stored: str) -> None:
