@@ -12,6 +12,8 @@ from growth_client.steps import JSON, WORKING_TIMEOUT_S, Give, Operation, Reques
 
 ROOT = "/api/v1/growth"
 PAGE = 1_000
+SMALLER = 4
+"""By how much fewer items are asked for after a page that was too large: contacts may have large columns."""
 RUNS_AT_ONCE = 100
 
 
@@ -83,19 +85,23 @@ def timeline(run_id: str, retries: Retries) -> Operation[list[TimelineEvent]]:
 def results(run_id: str, statuses: Sequence[str], retries: Retries) -> Operation[None]:
     """Give each result so far, fetched page by page."""
     wanted = tuple(("status", status) for status in statuses)
-    yield from _pages(path_of(run_id, "results"), "results", (*wanted, ("limit", str(PAGE))), retries)
+    yield from _pages(path_of(run_id, "results"), "results", wanted, PAGE, retries)
 
 
 def runs(wanted: Mapping[str, str | None], retries: Retries) -> Operation[None]:
     """Give each run of the account, newest first, fetched page by page."""
     params = tuple((name, value) for name, value in wanted.items() if value)
-    yield from _pages(f"{ROOT}/runs", "runs", (*params, ("limit", str(RUNS_AT_ONCE))), retries)
+    yield from _pages(f"{ROOT}/runs", "runs", params, RUNS_AT_ONCE, retries)
 
 
-def _pages(path: str, key: str, params: tuple[tuple[str, str], ...], retries: Retries) -> Operation[None]:
+def _pages(path: str, key: str, wanted: tuple[tuple[str, str], ...], limit: int, retries: Retries) -> Operation[None]:
     after: str | None = ""
     while after is not None:
-        reply = yield from send(Request("GET", path, (*params, ("after", after))), retries)
+        params = (*wanted, ("limit", str(limit)), ("after", after))
+        reply = yield from send(Request("GET", path, params), retries)
+        if reply.unread == "too large" and limit >= SMALLER:
+            limit //= SMALLER
+            continue
         page = reply.object(key, "next")
         for item in page[key]:
             yield Give(item)

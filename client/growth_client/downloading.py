@@ -105,7 +105,7 @@ def _fetch(path: str, size: int, part: PartFile, retries: Retries) -> Operation[
     """Write the file into its part; after a lost connection go on where it ended."""
     patience = Patience(retries)
     while part.size < size:
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={part.size}-"} if part.size else {})
+        headers = {"Range": f"bytes={part.size}-"} if part.size else {}
         before = part.size
         failure: Any = None
         try:
