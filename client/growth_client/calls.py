@@ -8,6 +8,7 @@ from urllib.parse import quote as quoted
 from growth_client.answers import Accepted, Output, Quote, RunState, TimelineEvent
 from growth_client.errors import Conflict
 from growth_client.retries import Retries, send
+from growth_client.shapes import Shape
 from growth_client.steps import JSON, WORKING_TIMEOUT_S, Give, Operation, Request, json_body
 
 ROOT = "/api/v1/growth"
@@ -15,6 +16,9 @@ PAGE = 1_000
 SMALLER = 4
 """By how much fewer items are asked for after a page that was too large: contacts may have large columns."""
 RUNS_AT_ONCE = 100
+
+STATE: Shape = {"run_id": str, "status": str, "progress": dict}
+"""What is relied on in the state of a run."""
 
 
 def path_of(run_id: str | uuid.UUID, *rest: str) -> str:
@@ -41,7 +45,7 @@ def submit(
     headers = {**JSON, "Idempotency-Key": idempotency_key or uuid.uuid4().hex}
     request = Request("POST", f"{ROOT}/run", (), headers, json_body(body), WORKING_TIMEOUT_S)
     reply = yield from send(request, retries)
-    return cast("Accepted", reply.object("run_id"))
+    return cast("Accepted", reply.object({"run_id": str}))
 
 
 def quote(goal_plan: Mapping[str, Any], max_credits: int | None, retries: Retries) -> Operation[Quote]:
@@ -49,13 +53,13 @@ def quote(goal_plan: Mapping[str, Any], max_credits: int | None, retries: Retrie
     body = {"goal_plan": goal_plan} | ({} if max_credits is None else {"max_external_spend_credits": max_credits})
     request = Request("POST", f"{ROOT}/quote", (), JSON, json_body(body), WORKING_TIMEOUT_S)
     reply = yield from send(request, retries)
-    return cast("Quote", reply.object("quotable"))
+    return cast("Quote", reply.object({"quotable": bool}))
 
 
-def state(run_id: str, retries: Retries) -> Operation[RunState]:
+def state(run_id: str, retries: Retries, shape: Shape = STATE) -> Operation[RunState]:
     """Read the state of a run."""
     reply = yield from send(Request("GET", path_of(run_id)), retries)
-    return cast("RunState", reply.object("run_id", "status", "progress"))
+    return cast("RunState", reply.object(shape))
 
 
 def cancel(run_id: str, retries: Retries) -> Operation[RunState]:
@@ -67,19 +71,19 @@ def cancel(run_id: str, retries: Retries) -> Operation[RunState]:
         if ended["status"] != "cancelled":
             raise
         return ended
-    return cast("RunState", reply.object("run_id", "status", "progress"))
+    return cast("RunState", reply.object(STATE))
 
 
 def retry(run_id: str, retries: Retries) -> Operation[Accepted]:
     """Continue a failed or cancelled run as a new one. The engine answers a repeated request with the same run."""
     reply = yield from send(Request("POST", path_of(run_id, "retry"), timeout_s=WORKING_TIMEOUT_S), retries)
-    return cast("Accepted", reply.object("run_id"))
+    return cast("Accepted", reply.object({"run_id": str}))
 
 
 def timeline(run_id: str, retries: Retries) -> Operation[list[TimelineEvent]]:
     """Read what happened to a run."""
     reply = yield from send(Request("GET", path_of(run_id, "timeline")), retries)
-    return cast("list[TimelineEvent]", reply.object("events")["events"])
+    return cast("list[TimelineEvent]", reply.object({"events": list})["events"])
 
 
 def results(run_id: str, statuses: Sequence[str], retries: Retries) -> Operation[None]:
@@ -102,7 +106,7 @@ def _pages(path: str, key: str, wanted: tuple[tuple[str, str], ...], limit: int,
         if reply.unread == "too large" and limit >= SMALLER:
             limit //= SMALLER
             continue
-        page = reply.object(key, "next")
+        page = reply.object({key: list, "next": str | None})
         for item in page[key]:
             yield Give(item)
         after = page["next"]

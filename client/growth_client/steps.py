@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from growth_client.errors import Invalid, NotAnEngine
+from growth_client.shapes import Shape, fits, parsed
 
 T = TypeVar("T")
 
@@ -44,15 +45,15 @@ class Reply:
     def is_success(self) -> bool:
         return 200 <= self.status < 300
 
-    def object(self, *keys: str) -> Any:
-        """The JSON object of the answer, which must have these keys. Raises `NotAnEngine`."""
+    def object(self, shape: Mapping[str, Shape]) -> Any:
+        """The JSON object of the answer, which must have this shape. Raises `NotAnEngine`."""
         if self.unread:
             raise NotAnEngine(f"{UNREAD[self.unread]}: check the address, and a proxy before the API.")
         try:
-            read = json.loads(self.body)
+            read = parsed(self.body)
         except ValueError:
             read = None
-        if not isinstance(read, dict) or any(key not in read for key in keys):
+        if not fits(read, shape):
             raise NotAnEngine("What answers there is no growth engine, or a proxy before it: check the address.")
         return read
 

@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.hung_up.set()
             self.close_connection = True
 
-    do_POST = do_HEAD = do_PATCH = do_GET
+    do_POST = do_HEAD = do_PATCH = do_GET  # noqa: N815 - as the library calls them
 
     def answer(self, body: bytes, status: int = 200, **headers: str) -> None:
         """Answer with a body; the names of headers have underscores for hyphens."""
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in ({"content_length": str(len(body))} | headers).items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(b"" if self.command == "HEAD" else body)
 
     def answer_without_end(self, status: int = 200, piece: bytes = b" " * (1 << 20), **headers: str) -> None:
         """Send the same bytes until the client hangs up."""

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from growth_client import GrowthClient, NotAnEngine, Unavailable
+from growth_client.errors import Refused
 from tests.unit.client.hostile_server import Handler, ask_asyncio, ask_blocking, hostile
 
 STATE = {"run_id": "r", "status": "completed", "progress": {"percent": 100, "message": ""}}
@@ -73,3 +74,70 @@ def test_a_body_that_the_callers_own_client_has_read_is_taken_as_it_is() -> None
 
     with httpx.Client(transport=httpx.MockTransport(packed)) as http:
         assert GrowthClient("http://engine.test", "growth_secret", http=http).state("r") == STATE
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b'{"run_id":"r","status":"running","progress":' + DEEP + b"}", b"[1]", as_bytes(STATE | {"status": [1]})],
+    ids=["deep", "list", "a status that is a list"],
+)
+@pytest.mark.parametrize("method", ["state", "cancel", "events"])
+def test_an_answer_of_another_shape_is_no_engines(ask: Ask, method: str, answer: bytes) -> None:
+    with hostile(lambda request: request.answer(answer)) as server, pytest.raises(NotAnEngine):
+        ask(server.url, method, "r")
+
+
+def test_a_deep_error_is_one_without_a_reason(ask: Ask) -> None:
+    short = b"[" * 20_000 + b"]" * 20_000
+
+    with (
+        hostile(lambda request: request.answer(b'{"detail":' + short + b"}", 400)) as server,
+        pytest.raises(Refused, match="without a reason"),
+    ):
+        ask(server.url, "state", "r")
+
+
+@pytest.mark.parametrize("event", [b"refused\ndata: 1", b"state\ndata: 1", b"state\ndata: {}", b"state\ndata: " + DEEP])
+def test_a_stream_of_other_events_is_left_for_asking(ask: Ask, event: bytes) -> None:
+    def behave(request: Handler) -> None:
+        if request.path.endswith("/events"):
+            request.answer(b"event: " + event + b"\n\n", content_type="text/event-stream")
+        else:
+            request.answer(as_bytes(STATE))
+
+    with hostile(behave) as server:
+        assert [each.data for each in ask(server.url, "events", "r")] == [STATE]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"artifact_handles": [], "export_handles": [{"asset_id": 5, "format": "csv", "bytes": 1, "sha256": ""}]},
+        {"artifact_handles": [], "export_handles": [{"asset_id": "5", "format": "csv", "bytes": "x", "sha256": ""}]},
+        {"artifact_handles": {}, "export_handles": []},
+    ],
+    ids=["no handles", "an id that is a number", "a size that is text", "handles that are no list"],
+)
+def test_a_state_with_other_handles_is_no_engines(ask: Ask, tmp_path: Path, more: Any) -> None:
+    with hostile(lambda request: request.answer(as_bytes(STATE | more))) as server, pytest.raises(NotAnEngine):
+        ask(server.url, "download", "r", tmp_path / "found.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_offset_of_many_digits_is_none(ask: Ask) -> None:
+    ready = as_bytes({"uploads": [], "upload_id": "u", "status": "ready"})
+
+    with hostile(lambda request: request.answer(ready, upload_offset="9" * 5_000)) as server:
+        assert ask(server.url, "upload", b"abc")["status"] == "ready"
+
+
+def test_a_list_of_other_uploads_is_no_engines(ask: Ask) -> None:
+    with (
+        hostile(lambda request: request.answer(as_bytes({"uploads": [{"status": "ready"}]}))) as server,
+        pytest.raises(NotAnEngine),
+    ):
+        ask(server.url, "upload", b"abc")
