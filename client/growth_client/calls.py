@@ -6,7 +6,7 @@ from typing import Any, cast
 from urllib.parse import quote as quoted
 
 from growth_client.answers import Accepted, Output, Quote, RunState, TimelineEvent
-from growth_client.errors import Conflict
+from growth_client.errors import Conflict, NotAnEngine
 from growth_client.retries import Retries, send
 from growth_client.shapes import Shape
 from growth_client.steps import JSON, WORKING_TIMEOUT_S, Give, Operation, Request, json_body
@@ -16,6 +16,8 @@ PAGE = 1_000
 SMALLER = 4
 """By how much fewer items are asked for after a page that was too large: contacts may have large columns."""
 RUNS_AT_ONCE = 100
+MOST_EMPTY_PAGES = 10_000
+"""So many in a row are more than the engine sends: it searches thousands of contacts for each."""
 
 STATE: Shape = {"run_id": str, "status": str, "progress": dict}
 """What is relied on in the state of a run."""
@@ -100,6 +102,7 @@ def runs(wanted: Mapping[str, str | None], retries: Retries) -> Operation[None]:
 
 def _pages(path: str, key: str, wanted: tuple[tuple[str, str], ...], limit: int, retries: Retries) -> Operation[None]:
     after: str | None = ""
+    empty = 0
     while after is not None:
         params = (*wanted, ("limit", str(limit)), ("after", after))
         reply = yield from send(Request("GET", path, params), retries)
@@ -109,4 +112,7 @@ def _pages(path: str, key: str, wanted: tuple[tuple[str, str], ...], limit: int,
         page = reply.object({key: list, "next": str | None})
         for item in page[key]:
             yield Give(item)
+        empty = 0 if page[key] else empty + 1
+        if page["next"] == after or empty > MOST_EMPTY_PAGES:
+            raise NotAnEngine("What answers there sends pages without an end: check the address.")
         after = page["next"]

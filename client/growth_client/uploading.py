@@ -19,6 +19,7 @@ TUS: Mapping[str, str] = {"Tus-Resumable": "1.0.0"}
 PIECE = 4 << 20
 """So many bytes are sent with one request, and held in memory."""
 LOOK_EVERY_S = 1.0
+MOST_LOOKS = 3_600
 LONGEST_OFFSET = 18
 """Digits of a number of bytes."""
 
@@ -119,7 +120,7 @@ def _send_rest(file: File, size: int, upload_id: str, retries: Retries) -> Opera
     """Send what has not arrived."""
     patience = Patience(retries)
     place = f"{UPLOADS}/{upload_id}"
-    start = yield from _arrived(place, retries)
+    start = furthest = yield from _arrived(place, retries)
     while start < size:
         piece: bytes = yield Call(partial(file.read, start))
         if not piece:
@@ -128,7 +129,9 @@ def _send_rest(file: File, size: int, upload_id: str, retries: Retries) -> Opera
         sent = yield from attempt(Request("PATCH", place, (), headers, piece, WORKING_TIMEOUT_S))
         if isinstance(sent, Reply) and sent.is_success:
             start += len(piece)
-            patience.renew()
+            if start > furthest:
+                furthest = start
+                patience.renew()
             continue
         if not _may_go_on(sent):
             raise error_of(sent)
@@ -153,11 +156,14 @@ def _arrived(place: str, retries: Retries) -> Operation[int]:
 
 def _have_read(upload_id: str, retries: Retries) -> Operation[Upload]:
     """The upload once it is read. The first look after the last byte has it read."""
-    while True:
+    patience = Patience(retries)
+    for _ in range(MOST_LOOKS):
         reply = yield from send(Request("GET", f"{UPLOADS}/{upload_id}", timeout_s=WORKING_TIMEOUT_S), retries)
         shown = cast("Upload", reply.object({"status": str, "upload_id": str, "detail": Maybe(str)}))
         if shown["status"] == "refused":
             raise UploadRefused(shown.get("detail") or "The file can't be used.")
         if shown["status"] == "ready":
             return shown
-        yield Pause(LOOK_EVERY_S)
+        is_incomplete = shown["status"] == "receiving"
+        yield patience.after(Lost("it lost bytes of the file")) if is_incomplete else Pause(LOOK_EVERY_S)
+    raise error_of(Lost("it has not read the file within an hour"))

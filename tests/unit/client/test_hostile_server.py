@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from growth_client import GrowthClient, NotAnEngine, Unavailable
+from growth_client import GrowthClient, NotAnEngine, Unavailable, Unreachable
 from growth_client.errors import Refused
 from tests.unit.client.hostile_server import Handler, ask_asyncio, ask_blocking, hostile
 
@@ -141,3 +141,34 @@ def test_a_list_of_other_uploads_is_no_engines(ask: Ask) -> None:
         pytest.raises(NotAnEngine),
     ):
         ask(server.url, "upload", b"abc")
+
+
+def test_a_page_that_is_its_own_next_page_ends_the_results(ask: Ask) -> None:
+    with (
+        hostile(lambda request: request.answer(as_bytes({"results": [], "next": "1"}))) as server,
+        pytest.raises(NotAnEngine, match="pages without an end"),
+    ):
+        ask(server.url, "results", "r")
+
+
+def test_an_upload_whose_bytes_never_arrive_ends_with_the_patience(ask: Ask) -> None:
+    receiving = as_bytes({"uploads": [], "upload_id": "u", "status": "receiving"})
+
+    with (
+        hostile(lambda request: request.answer(receiving, upload_offset="3")) as server,
+        pytest.raises(Unreachable, match="lost bytes"),
+    ):
+        ask(server.url, "upload", b"abc")
+
+
+def test_an_event_of_lines_without_an_end_is_left_for_asking(ask: Ask) -> None:
+    def behave(request: Handler) -> None:
+        if request.path.endswith("/events"):
+            lines = b"data: " + b"x" * 60_000 + b"\n"
+            request.answer_without_end(piece=lines, content_type="text/event-stream")
+        else:
+            request.answer(as_bytes(STATE))
+
+    with hostile(behave) as server:
+        assert [each.data for each in ask(server.url, "events", "r")] == [STATE]
+        assert server.hung_up.wait(10)
