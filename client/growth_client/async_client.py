@@ -25,7 +25,7 @@ from growth_client.answers import (
 from growth_client.retries import Retries
 from growth_client.server_sent import Event
 from growth_client.steps import Call, Close, Give, Open, Operation, Pause, Read, Reply, Request, Running, Send, Step
-from growth_client.wiring import Access, Body, is_in_memory, lost, opened
+from growth_client.wiring import Access, Body, is_in_memory, lost, opened, sendable
 
 T = TypeVar("T")
 
@@ -229,7 +229,7 @@ class _Wire:
         return reply
 
     async def _sent(self, request: Request) -> httpx.Response:
-        return await self._http.send(self._http.build_request(**self._access.options(request)), stream=True)
+        return await self._http.send(sendable(self._http, self._access.options(request)), stream=True)
 
     async def _close(self) -> None:
         if self._opened is not None:

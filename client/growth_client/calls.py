@@ -6,7 +6,7 @@ from typing import Any, cast
 from urllib.parse import quote as quoted
 
 from growth_client.answers import Accepted, Output, Quote, RunState, TimelineEvent
-from growth_client.errors import Conflict, NotAnEngine
+from growth_client.errors import Conflict, NotAnEngine, NotFound
 from growth_client.retries import Retries, send
 from growth_client.shapes import Shape
 from growth_client.steps import JSON, WORKING_TIMEOUT_S, Give, Operation, Request, json_body
@@ -25,7 +25,15 @@ STATE: Shape = {"run_id": str, "status": str, "progress": dict}
 
 def path_of(run_id: str | uuid.UUID, *rest: str) -> str:
     """The path of a run, or of what it has."""
-    return "/".join([f"{ROOT}/runs/{quoted(str(run_id), safe='')}", *(quoted(part, safe="") for part in rest)])
+    return path("runs", str(run_id), *rest)
+
+
+def path(*parts: str) -> str:
+    """A path of the API. Each part is quoted, so that an id leads nowhere else. Raises `NotFound` for what is no id."""
+    for part in parts:
+        if not part.strip("."):  # as a part of a path it leads to another one, also when it is quoted
+            raise NotFound(f"There is nothing with the id '{part}': check it.", 404)
+    return "/".join([ROOT, *(quoted(part, safe="", errors="replace") for part in parts)])
 
 
 def plan_of(

@@ -13,6 +13,9 @@ MOST_CHARS = 16_000_000
 SHAPES: Mapping[str, Shape] = {"state": dict, "timeline": dict, "end": dict, "refused": {"detail": Maybe(str)}}
 """What the data of an event is, by its kind."""
 
+LONGEST_ID = 1_000
+"""Ids go back in a header, which takes neither longer ones nor other characters; the engine has numbers."""
+
 
 class NoEvents(Exception):
     """Raised when what comes is no stream of events."""
@@ -67,7 +70,7 @@ class EventReader:
             self._kind = value
         elif name == "data":
             self._data.append(value)
-        elif name == "id" and "\0" not in value:
+        elif name == "id" and value.isascii() and value.isprintable() and len(value) <= LONGEST_ID:
             self.last_id = value
         elif name == "retry" and value.isascii() and value.isdecimal():
             self.retry_s = min(float(value) / 1000, 60.0)

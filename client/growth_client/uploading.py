@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from growth_client.answers import Upload
-from growth_client.calls import ROOT
+from growth_client.calls import path
 from growth_client.errors import UploadRefused
 from growth_client.retries import Patience, Retries, attempt, error_of, is_temporary, send
 from growth_client.shapes import Maybe, Shape
 from growth_client.steps import WORKING_TIMEOUT_S, Call, Lost, Operation, Pause, Reply, Request
 
-UPLOADS = f"{ROOT}/uploads"
+UPLOADS = path("uploads")
 TUS: Mapping[str, str] = {"Tus-Resumable": "1.0.0"}
 PIECE = 4 << 20
 """So many bytes are sent with one request, and held in memory."""
@@ -119,7 +119,7 @@ def _begun(file: File, size: int, digest: str, reading: Reading, retries: Retrie
 def _send_rest(file: File, size: int, upload_id: str, retries: Retries) -> Operation[None]:
     """Send what has not arrived."""
     patience = Patience(retries)
-    place = f"{UPLOADS}/{upload_id}"
+    place = path("uploads", upload_id)
     start = furthest = yield from _arrived(place, retries)
     while start < size:
         piece: bytes = yield Call(partial(file.read, start))
@@ -158,7 +158,7 @@ def _have_read(upload_id: str, retries: Retries) -> Operation[Upload]:
     """The upload once it is read. The first look after the last byte has it read."""
     patience = Patience(retries)
     for _ in range(MOST_LOOKS):
-        reply = yield from send(Request("GET", f"{UPLOADS}/{upload_id}", timeout_s=WORKING_TIMEOUT_S), retries)
+        reply = yield from send(Request("GET", path("uploads", upload_id), timeout_s=WORKING_TIMEOUT_S), retries)
         shown = cast("Upload", reply.object({"status": str, "upload_id": str, "detail": Maybe(str)}))
         if shown["status"] == "refused":
             raise UploadRefused(shown.get("detail") or "The file can't be used.")

@@ -121,7 +121,7 @@ def _ask_until_the_end(watch: _Watch) -> Operation[None]:
         if isinstance(reply, Reply) and reply.status == 304:
             watch.patience.renew()
         elif isinstance(reply, Reply) and reply.is_success:
-            etag = reply.headers.get("etag", "")
+            etag = tag if (tag := reply.headers.get("etag", "")).isascii() else ""
             now = cast("RunState", reply.object(STATE))
             yield from watch.take(Event("state", now, watch.last_id))
             watch.has_ended = now["status"] in FINAL

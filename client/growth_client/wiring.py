@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from growth_client.errors import GrowthError, NotAnEngine
+from growth_client.errors import GrowthError, Invalid, NotAnEngine
 from growth_client.steps import UNREAD, Lost, Reply, Request
 
 MADE_BY = "growth-client/0.1.0"
@@ -93,6 +93,14 @@ def _is_packed(response: httpx.Response) -> bool:
 
 def _headers_of(response: httpx.Response) -> Mapping[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
+
+
+def sendable(http: httpx.Client | httpx.AsyncClient, options: dict[str, Any]) -> httpx.Request:
+    """A request of httpx. Raises `Invalid` for what fits into no URL and no header."""
+    try:
+        return http.build_request(**options)
+    except (httpx.InvalidURL, UnicodeError):
+        raise Invalid("An id or a name is too long, or has characters that can't be sent: check it.", 422) from None
 
 
 def lost(error: httpx.RequestError) -> Lost:

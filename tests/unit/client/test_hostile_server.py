@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from growth_client import GrowthClient, NotAnEngine, Unavailable, Unreachable
-from growth_client.errors import Refused
+from growth_client.errors import Invalid, NotFound, Refused
 from tests.unit.client.hostile_server import Handler, ask_asyncio, ask_blocking, hostile
 
 STATE = {"run_id": "r", "status": "completed", "progress": {"percent": 100, "message": ""}}
@@ -172,3 +172,44 @@ def test_an_event_of_lines_without_an_end_is_left_for_asking(ask: Ask) -> None:
     with hostile(behave) as server:
         assert [each.data for each in ask(server.url, "events", "r")] == [STATE]
         assert server.hung_up.wait(10)
+
+
+@pytest.mark.parametrize("upload_id", ["../../../evil?x=", "a/b#c", "\ud800", "é"])
+def test_an_id_of_the_servers_leads_nowhere_else(ask: Ask, upload_id: str) -> None:
+    answer = as_bytes({"uploads": [], "upload_id": upload_id, "status": "ready"})
+
+    with hostile(lambda request: request.answer(answer, upload_offset="3")) as server:
+        ask(server.url, "upload", b"abc")
+
+        asked = [path.partition("?")[0].removeprefix("/api/v1/growth/uploads") for path, _ in server.requests]
+        assert asked[:2] == ["", ""]
+        assert {path.count("/") for path in asked[2:]} == {1}
+
+
+@pytest.mark.parametrize("upload_id", ["..", ".", ""])
+def test_an_id_of_dots_is_none(ask: Ask, upload_id: str) -> None:
+    answer = as_bytes({"uploads": [], "upload_id": upload_id, "status": "ready"})
+
+    with hostile(lambda request: request.answer(answer)) as server:
+        with pytest.raises(NotFound, match="nothing with the id"):
+            ask(server.url, "upload", b"abc")
+        with pytest.raises(NotFound, match="nothing with the id"):
+            ask(server.url, "state", upload_id)
+
+
+@pytest.mark.parametrize("cursor", ["\ud800", "x" * 100_000], ids=["half a pair", "too long"])
+def test_a_cursor_that_can_not_be_sent_is_a_sentence(ask: Ask, cursor: str) -> None:
+    with (
+        hostile(lambda request: request.answer(as_bytes({"results": [], "next": cursor}))) as server,
+        pytest.raises(Invalid, match="can't be sent"),
+    ):
+        ask(server.url, "results", "r")
+
+
+@pytest.mark.parametrize("event_id", ["é", "\x01", "9" * 100_000], ids=["letter", "control", "long"])
+def test_an_id_of_an_event_that_no_header_takes_is_passed_over(ask: Ask, event_id: str) -> None:
+    events = iter([f"id: {event_id}\nevent: timeline\ndata: {{}}\n\n", "event: end\ndata: {}\n\n"])
+
+    with hostile(lambda request: request.answer(next(events).encode(), content_type="text/event-stream")) as server:
+        assert [each.id for each in ask(server.url, "events", "r")] == [""]
+        assert "last-event-id" not in server.requests[-1][1]
