@@ -24,8 +24,8 @@ from growth_client.answers import (
 )
 from growth_client.retries import Retries
 from growth_client.server_sent import Event
-from growth_client.steps import Call, Close, Give, Open, Operation, Pause, Read, Running, Send, Step
-from growth_client.wiring import Access, lost, reply_of
+from growth_client.steps import Call, Close, Give, Open, Operation, Pause, Read, Reply, Request, Running, Send, Step
+from growth_client.wiring import Access, Body, is_in_memory, lost, opened, sendable
 
 T = TypeVar("T")
 
@@ -205,10 +205,10 @@ class _Wire:
     async def _perform(self, step: Step) -> Any:
         match step:
             case Send(request):
-                response = await self._http.request(**self._access.options(request))
-                return reply_of(response, response.content)
+                async with aclosing(await self._sent(request)) as response:
+                    return await _whole(response)
             case Open(request):
-                return await self._open(self._access.options(request))
+                return await self._open(request)
             case Read():
                 return await anext(self._pieces, b"") if self._pieces else b""
             case Close():
@@ -219,15 +219,32 @@ class _Wire:
                 return await asyncio.to_thread(function)
         return None
 
-    async def _open(self, options: dict[str, Any]) -> Any:
+    async def _open(self, request: Request) -> Reply:
         await self._close()
-        self._opened = response = await self._http.send(self._http.build_request(**options), stream=True)
+        self._opened = response = await self._sent(request)
         if not response.is_success:
-            return reply_of(response, await response.aread())
-        self._pieces = response.aiter_bytes()
-        return reply_of(response)
+            return await _whole(response)
+        reply = opened(response)
+        self._pieces = _pieces_of(response)
+        return reply
+
+    async def _sent(self, request: Request) -> httpx.Response:
+        return await self._http.send(sendable(self._http, self._access.options(request)), stream=True)
 
     async def _close(self) -> None:
         if self._opened is not None:
             await self._opened.aclose()
         self._opened, self._pieces = None, None
+
+
+async def _whole(response: httpx.Response) -> Reply:
+    body = Body(response)
+    async for piece in _pieces_of(response):
+        if not body.take(piece):
+            break
+    return body.reply()
+
+
+def _pieces_of(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The bytes as they come: unpacked, a few may be more than memory holds."""
+    return response.aiter_bytes() if is_in_memory(response) else response.aiter_raw()

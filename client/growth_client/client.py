@@ -24,8 +24,8 @@ from growth_client.answers import (
 )
 from growth_client.retries import Retries
 from growth_client.server_sent import Event
-from growth_client.steps import Call, Close, Give, Open, Operation, Pause, Read, Running, Send, Step
-from growth_client.wiring import Access, lost, reply_of
+from growth_client.steps import Call, Close, Give, Open, Operation, Pause, Read, Reply, Request, Running, Send, Step
+from growth_client.wiring import Access, Body, is_in_memory, lost, opened, sendable
 
 T = TypeVar("T")
 
@@ -201,10 +201,10 @@ class _Wire:
     def _perform(self, step: Step) -> Any:
         match step:
             case Send(request):
-                response = self._http.request(**self._access.options(request))
-                return reply_of(response, response.content)
+                with closing(self._sent(request)) as response:
+                    return _whole(response)
             case Open(request):
-                return self._open(self._access.options(request))
+                return self._open(request)
             case Read():
                 return next(self._pieces, b"")
             case Close():
@@ -215,15 +215,32 @@ class _Wire:
                 return function()
         return None
 
-    def _open(self, options: dict[str, Any]) -> Any:
+    def _open(self, request: Request) -> Reply:
         self._close()
-        self._opened = response = self._http.send(self._http.build_request(**options), stream=True)
+        self._opened = response = self._sent(request)
         if not response.is_success:
-            return reply_of(response, response.read())
-        self._pieces = response.iter_bytes()
-        return reply_of(response)
+            return _whole(response)
+        reply = opened(response)
+        self._pieces = _pieces_of(response)
+        return reply
+
+    def _sent(self, request: Request) -> httpx.Response:
+        return self._http.send(sendable(self._http, self._access.options(request)), stream=True)
 
     def _close(self) -> None:
         if self._opened is not None:
             self._opened.close()
         self._opened, self._pieces = None, iter(())
+
+
+def _whole(response: httpx.Response) -> Reply:
+    body = Body(response)
+    for piece in _pieces_of(response):
+        if not body.take(piece):
+            break
+    return body.reply()
+
+
+def _pieces_of(response: httpx.Response) -> Iterator[bytes]:
+    """The bytes as they come: unpacked, a few may be more than memory holds."""
+    return response.iter_bytes() if is_in_memory(response) else response.iter_raw()

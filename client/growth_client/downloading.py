@@ -9,13 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from growth_client.answers import FINAL, FileHandle, RunState
-from growth_client.calls import path_of, state
+from growth_client.calls import STATE, path_of, state
 from growth_client.errors import DownloadFailed
 from growth_client.retries import Patience, Retries, send
+from growth_client.shapes import Maybe, Shape
 from growth_client.steps import Call, Close, Lost, Open, Operation, Pause, Read, Request
 
-STATED = frozenset({"asset_id", "bytes", "sha256"})
+STATED = ("asset_id", "bytes", "sha256")
 LOOK_EVERY_S = 0.5
+
+_STRINGS = ("label", "kind", "format", "mime_type", "sha256", "expires_at", "download_url")
+HANDLE: Shape = {"asset_id": str, "bytes": Maybe(int), "rows": Maybe(int)} | dict.fromkeys(_STRINGS, Maybe(str))
+STATE_WITH_FILES: Shape = STATE | {
+    "progress": {"message": str},
+    "artifact_handles": [HANDLE],
+    "export_handles": [HANDLE],
+}
 NOT_WRITTEN = "export files can't be written"
 """What the message of a run says whose files were given up."""
 
@@ -73,7 +82,7 @@ def download(run_id: str, place: Path, what: str, retries: Retries) -> Operation
 
 
 def _handle_of(run_id: str, what: str, retries: Retries) -> Operation[FileHandle]:
-    now = yield from state(run_id, retries)
+    now = yield from state(run_id, retries, STATE_WITH_FILES)
     has_asked = False
     while not (found := _named(now, what)):
         if now["status"] not in FINAL:
@@ -82,18 +91,20 @@ def _handle_of(run_id: str, what: str, retries: Retries) -> Operation[FileHandle
             raise DownloadFailed(now["progress"]["message"])
         if not has_asked:
             wanted = Request("POST", path_of(run_id, "exports"), (("format", what),))
-            now = (yield from send(wanted, retries)).object("status", "progress")
+            now = (yield from send(wanted, retries)).object(STATE_WITH_FILES)
             has_asked = True
         else:
             yield Pause(LOOK_EVERY_S)
-            now = yield from state(run_id, retries)
+            now = yield from state(run_id, retries, STATE_WITH_FILES)
     return found
 
 
 def _named(now: RunState, what: str) -> FileHandle | None:
     of_format = (each for each in now["export_handles"] if what in (each.get("format"), each["asset_id"]))
     of_artifact = (each for each in now["artifact_handles"] if each["asset_id"] == what)
-    return next((each for each in _files(of_format, of_artifact) if each.keys() >= STATED), None)
+    return next(
+        (each for each in _files(of_format, of_artifact) if all(each.get(key) is not None for key in STATED)), None
+    )
 
 
 def _files(*of_kinds: Iterator[FileHandle]) -> Iterator[FileHandle]:
@@ -105,7 +116,7 @@ def _fetch(path: str, size: int, part: PartFile, retries: Retries) -> Operation[
     """Write the file into its part; after a lost connection go on where it ended."""
     patience = Patience(retries)
     while part.size < size:
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={part.size}-"} if part.size else {})
+        headers = {"Range": f"bytes={part.size}-"} if part.size else {}
         before = part.size
         failure: Any = None
         try:

@@ -85,9 +85,8 @@ def error_of(failure: Reply | Lost) -> Refused | Unreachable:
 def sentence_of(reply: Reply) -> str:
     """Why the API refuses, in its own words."""
     try:
-        detail = reply.object("detail")["detail"]
-        if isinstance(detail, str) and detail:
-            return detail
+        if detail := reply.object({"detail": str})["detail"]:
+            return str(detail)
     except NotAnEngine:  # a proxy's page, which has no sentence of the API
         pass
     if 300 <= reply.status < 400:

@@ -1,13 +1,20 @@
 """Reads server-sent events from bytes as they arrive (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 import codecs
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from growth_client.shapes import Maybe, Shape, fits, parsed
+
 MOST_CHARS = 16_000_000
 """An event beyond this is not one of the engine's."""
+
+SHAPES: Mapping[str, Shape] = {"state": dict, "timeline": dict, "end": dict, "refused": {"detail": Maybe(str)}}
+"""What the data of an event is, by its kind."""
+
+LONGEST_ID = 1_000
+"""Ids go back in a header, which takes neither longer ones nor other characters; the engine has numbers."""
 
 
 class NoEvents(Exception):
@@ -63,7 +70,7 @@ class EventReader:
             self._kind = value
         elif name == "data":
             self._data.append(value)
-        elif name == "id" and "\0" not in value:
+        elif name == "id" and value.isascii() and value.isprintable() and len(value) <= LONGEST_ID:
             self.last_id = value
         elif name == "retry" and value.isascii() and value.isdecimal():
             self.retry_s = min(float(value) / 1000, 60.0)
@@ -74,6 +81,9 @@ class EventReader:
         if not has_data:
             return None
         try:
-            return Event(kind, json.loads(data), self.last_id)
+            event = Event(kind, parsed(data), self.last_id)
         except ValueError:
             raise NoEvents("the data of an event is not JSON") from None
+        if not fits(event.data, SHAPES.get(kind, object)):
+            raise NoEvents("the data of an event is not what its kind has")
+        return event

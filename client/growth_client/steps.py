@@ -7,9 +7,10 @@ calls, `async_client` with awaitable ones.
 import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from growth_client.errors import Invalid, NotAnEngine
+from growth_client.shapes import Shape, fits, parsed
 
 T = TypeVar("T")
 
@@ -37,20 +38,30 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
+    unread: Literal["", "packed", "too large"] = ""
+    """Why the body was not read."""
 
     @property
     def is_success(self) -> bool:
         return 200 <= self.status < 300
 
-    def object(self, *keys: str) -> Any:
-        """The JSON object of the answer, which must have these keys. Raises `NotAnEngine`."""
+    def object(self, shape: Mapping[str, Shape]) -> Any:
+        """The JSON object of the answer, which must have this shape. Raises `NotAnEngine`."""
+        if self.unread:
+            raise NotAnEngine(f"{UNREAD[self.unread]}: check the address, and a proxy before the API.")
         try:
-            read = json.loads(self.body)
+            read = parsed(self.body)
         except ValueError:
             read = None
-        if not isinstance(read, dict) or any(key not in read for key in keys):
+        if not fits(read, shape):
             raise NotAnEngine("What answers there is no growth engine, or a proxy before it: check the address.")
         return read
+
+
+UNREAD = {
+    "packed": "What answers there packs its answers, although it was asked not to",
+    "too large": "What answers there sends more than an answer of a growth engine has",
+}
 
 
 class Lost(Exception):

@@ -8,16 +8,29 @@ from pathlib import Path
 from typing import Any, cast
 
 from growth_client.answers import Upload
-from growth_client.calls import ROOT
+from growth_client.calls import path
 from growth_client.errors import UploadRefused
 from growth_client.retries import Patience, Retries, attempt, error_of, is_temporary, send
+from growth_client.shapes import Maybe, Shape
 from growth_client.steps import WORKING_TIMEOUT_S, Call, Lost, Operation, Pause, Reply, Request
 
-UPLOADS = f"{ROOT}/uploads"
+UPLOADS = path("uploads")
 TUS: Mapping[str, str] = {"Tus-Resumable": "1.0.0"}
 PIECE = 4 << 20
 """So many bytes are sent with one request, and held in memory."""
 LOOK_EVERY_S = 1.0
+MOST_LOOKS = 3_600
+LONGEST_OFFSET = 18
+"""Digits of a number of bytes."""
+
+LISTED: Shape = {
+    **dict.fromkeys(("upload_id", "status", "preset", "name"), str),
+    "mapping": dict,
+    "encoding": str | None,
+    "sha256": str | None,
+    "bytes": int | None,
+}
+"""What is relied on in an upload in the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +106,21 @@ def _begun(file: File, size: int, digest: str, reading: Reading, retries: Retrie
     creation = Request("POST", UPLOADS, params, {**TUS, "Upload-Length": str(size)})
     while True:
         listed = yield from send(Request("GET", UPLOADS), retries)
-        for each in listed.object("uploads")["uploads"]:
+        for each in listed.object({"uploads": [LISTED]})["uploads"]:
             is_usable = each["status"] != "refused" and reading.is_that_of(each)
             if is_usable and (each["sha256"], each["bytes"], each["name"]) == (digest, size, file.name):
                 return str(each["upload_id"])
         created = yield from attempt(creation)
         if isinstance(created, Reply) and created.is_success:
-            return str(created.object("upload_id")["upload_id"])
+            return str(created.object({"upload_id": str})["upload_id"])
         yield patience.after(created)
 
 
 def _send_rest(file: File, size: int, upload_id: str, retries: Retries) -> Operation[None]:
     """Send what has not arrived."""
     patience = Patience(retries)
-    place = f"{UPLOADS}/{upload_id}"
-    start = yield from _arrived(place, retries)
+    place = path("uploads", upload_id)
+    start = furthest = yield from _arrived(place, retries)
     while start < size:
         piece: bytes = yield Call(partial(file.read, start))
         if not piece:
@@ -116,7 +129,9 @@ def _send_rest(file: File, size: int, upload_id: str, retries: Retries) -> Opera
         sent = yield from attempt(Request("PATCH", place, (), headers, piece, WORKING_TIMEOUT_S))
         if isinstance(sent, Reply) and sent.is_success:
             start += len(piece)
-            patience.renew()
+            if start > furthest:
+                furthest = start
+                patience.renew()
             continue
         if not _may_go_on(sent):
             raise error_of(sent)
@@ -136,16 +151,19 @@ def _is_elsewhere(sent: Reply | Lost) -> bool:
 def _arrived(place: str, retries: Retries) -> Operation[int]:
     reply = yield from send(Request("HEAD", place, (), TUS), retries)
     text = reply.headers.get("upload-offset", "")
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_OFFSET else 0
 
 
 def _have_read(upload_id: str, retries: Retries) -> Operation[Upload]:
     """The upload once it is read. The first look after the last byte has it read."""
-    while True:
-        reply = yield from send(Request("GET", f"{UPLOADS}/{upload_id}", timeout_s=WORKING_TIMEOUT_S), retries)
-        shown = cast("Upload", reply.object("status", "upload_id"))
+    patience = Patience(retries)
+    for _ in range(MOST_LOOKS):
+        reply = yield from send(Request("GET", path("uploads", upload_id), timeout_s=WORKING_TIMEOUT_S), retries)
+        shown = cast("Upload", reply.object({"status": str, "upload_id": str, "detail": Maybe(str)}))
         if shown["status"] == "refused":
-            raise UploadRefused(shown["detail"])
+            raise UploadRefused(shown.get("detail") or "The file can't be used.")
         if shown["status"] == "ready":
             return shown
-        yield Pause(LOOK_EVERY_S)
+        is_incomplete = shown["status"] == "receiving"
+        yield patience.after(Lost("it lost bytes of the file")) if is_incomplete else Pause(LOOK_EVERY_S)
+    raise error_of(Lost("it has not read the file within an hour"))

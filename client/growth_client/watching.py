@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from growth_client.answers import FINAL, RunState
-from growth_client.calls import path_of, state
+from growth_client.calls import STATE, path_of, state
 from growth_client.errors import Forbidden
 from growth_client.retries import Patience, Retries, attempt
 from growth_client.server_sent import Event, EventReader, NoEvents
+from growth_client.shapes import fits
 from growth_client.steps import Close, Give, Lost, Open, Operation, Pause, Read, Reply, Request
 
 SILENCE_S = 45.0
@@ -34,11 +35,13 @@ class _Watch:
         self.patience.renew()
         self.empty_streams = 0
         if event.kind == "refused":
-            raise Forbidden(str(event.data.get("detail", "The key is not served any more.")), 403)
+            raise Forbidden(event.data.get("detail") or "The key is not served any more.", 403)
         if event.kind == "end":
             self.has_ended = True
             return []
         if event.kind == "state":
+            if not fits(event.data, STATE):
+                raise NoEvents("an event is no state of a run")
             if event.data == self.shown:
                 return []
             self.shown = event.data
@@ -118,8 +121,8 @@ def _ask_until_the_end(watch: _Watch) -> Operation[None]:
         if isinstance(reply, Reply) and reply.status == 304:
             watch.patience.renew()
         elif isinstance(reply, Reply) and reply.is_success:
-            etag = reply.headers.get("etag", "")
-            now = cast("RunState", reply.object("run_id", "status", "progress"))
+            etag = tag if (tag := reply.headers.get("etag", "")).isascii() else ""
+            now = cast("RunState", reply.object(STATE))
             yield from watch.take(Event("state", now, watch.last_id))
             watch.has_ended = now["status"] in FINAL
             if not etag and not watch.has_ended:

@@ -3,12 +3,12 @@
 import base64
 import binascii
 import hmac
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from growth_client.errors import WebhookRefused
+from growth_client.shapes import parsed
 
 TOLERANCE_S = 300
 PREFIX = "whsec_"
@@ -36,7 +36,7 @@ class Webhook:
         if not any(_is_signed(signed, signature, key) for signature in signatures for key in self._keys):
             raise WebhookRefused("The webhook was not signed with this secret: refuse it.")
         try:
-            event = json.loads(body)
+            event = parsed(body)
         except ValueError:
             event = None
         if not isinstance(event, dict):

@@ -7,10 +7,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from growth_client.errors import GrowthError
-from growth_client.steps import Lost, Reply, Request
+from growth_client.errors import GrowthError, Invalid, NotAnEngine
+from growth_client.steps import UNREAD, Lost, Reply, Request
 
 MADE_BY = "growth-client/0.1.0"
+MOST_BYTES = 64 << 20
+"""An answer beyond this is not read further."""
+MOST_ERROR_BYTES = 64 << 10
+"""An error is a sentence."""
 
 
 class Access:
@@ -34,7 +38,9 @@ class Access:
 
     def options(self, request: Request) -> dict[str, Any]:
         """A request as httpx takes it."""
-        headers = {"Authorization": f"Bearer {self._key}", "User-Agent": MADE_BY, **request.headers}
+        # A few bytes that are packed may unpack to more than memory holds.
+        plain = {"Accept-Encoding": "identity"}
+        headers = {"Authorization": f"Bearer {self._key}", "User-Agent": MADE_BY, **plain, **request.headers}
         return {
             "method": request.method,
             "url": self._url + request.path,
@@ -45,10 +51,56 @@ class Access:
         }
 
 
-def reply_of(response: httpx.Response, body: bytes = b"") -> Reply:
-    """An answer of httpx as operations know it."""
-    headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(response.status_code, headers, body)
+class Body:
+    """The body of an answer as it is read, up to a bound."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response, self._is_packed = response, _is_packed(response)
+        self._left = MOST_BYTES if response.is_success else MOST_ERROR_BYTES
+        self._pieces: list[bytes] = []
+
+    def take(self, piece: bytes) -> bool:
+        """Whether to read on after this piece."""
+        self._left -= len(piece)
+        self._pieces.append(piece)
+        return self._left >= 0
+
+    def reply(self) -> Reply:
+        """The answer as operations know it, without a body that is too large or packed."""
+        if self._left < 0:
+            return Reply(self._response.status_code, _headers_of(self._response), unread="too large")
+        if self._is_packed:
+            return Reply(self._response.status_code, _headers_of(self._response), unread="packed")
+        return Reply(self._response.status_code, _headers_of(self._response), b"".join(self._pieces))
+
+
+def opened(response: httpx.Response) -> Reply:
+    """A successful answer whose body is left to be read. Raises `NotAnEngine` for one that is packed."""
+    if _is_packed(response):
+        raise NotAnEngine(f"{UNREAD['packed']}: check the address, and a proxy before the API.")
+    return Reply(response.status_code, _headers_of(response))
+
+
+def is_in_memory(response: httpx.Response) -> bool:
+    """Whether a hook or a transport of the caller's has read the body, and unpacked it."""
+    return response.is_stream_consumed
+
+
+def _is_packed(response: httpx.Response) -> bool:
+    packing = response.headers.get("content-encoding", "").strip().lower()
+    return packing not in ("", "identity") and not is_in_memory(response)
+
+
+def _headers_of(response: httpx.Response) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def sendable(http: httpx.Client | httpx.AsyncClient, options: dict[str, Any]) -> httpx.Request:
+    """A request of httpx. Raises `Invalid` for what fits into no URL and no header."""
+    try:
+        return http.build_request(**options)
+    except (httpx.InvalidURL, UnicodeError):
+        raise Invalid("An id or a name is too long, or has characters that can't be sent: check it.", 422) from None
 
 
 def lost(error: httpx.RequestError) -> Lost:

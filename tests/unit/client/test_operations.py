@@ -1,14 +1,15 @@
 """What operations want done, and in which order: they are plain generators, and get their answers here."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import count
 from typing import Any
 
 import pytest
 
-from growth_client import calls, retries, watching
+from growth_client import calls, retries, uploading, watching
 from growth_client.answers import FINAL
 from growth_client.errors import (
     Conflict,
@@ -22,7 +23,21 @@ from growth_client.errors import (
 )
 from growth_client.retries import Retries
 from growth_client.server_sent import Event
-from growth_client.steps import Close, Give, Lost, Open, Operation, Pause, Read, Reply, Request, Running, Send, Step
+from growth_client.steps import (
+    Call,
+    Close,
+    Give,
+    Lost,
+    Open,
+    Operation,
+    Pause,
+    Read,
+    Reply,
+    Request,
+    Running,
+    Send,
+    Step,
+)
 
 READ = Request("GET", "/api/v1/growth/presets")
 PATIENT = Retries(seconds=60)
@@ -284,3 +299,48 @@ def test_an_api_that_stays_away_ends_the_watch_when_the_patience_ends() -> None:
 
 def test_the_final_statuses_are_the_contracts() -> None:
     assert {"completed", "failed", "cancelled"} == FINAL
+
+
+def perform(running: Running[Any], outcome_of: Callable[[Any], Any]) -> None:
+    """Perform an operation, with these outcomes of its steps."""
+    step = running.next()
+    for _ in range(100_000):
+        if step is None:
+            return
+        step = running.next(outcome_of(step))
+    pytest.fail("it goes on without an end")
+
+
+def test_empty_pages_end_at_some_time() -> None:
+    cursors = count()
+
+    with pytest.raises(NotAnEngine, match="without an end"):
+        perform(
+            Running(calls.results("r", [], PATIENT)), lambda _: reply(200, {"results": [], "next": str(next(cursors))})
+        )
+    assert next(cursors) > calls.MOST_EMPTY_PAGES
+
+
+def test_a_file_that_is_never_read_ends_the_upload() -> None:
+    file = uploading.file_of(b"abc", None)
+    answers = {"uploads": [], "upload_id": "u", "status": "reading"}
+    running = Running(uploading.upload(file, uploading.Reading(), PATIENT))
+
+    with pytest.raises(Unreachable, match="not read the file"):
+        perform(
+            running, lambda step: step.function() if isinstance(step, Call) else reply(200, answers, upload_offset="3")
+        )
+
+
+def test_an_upload_that_forgets_its_bytes_again_and_again_ends_with_the_patience() -> None:
+    file = uploading.file_of(b"a" * (uploading.PIECE + 1), None)
+    running = Running(uploading.upload(file, uploading.Reading(), PATIENT))
+
+    def outcome(step: Any) -> Any:
+        if isinstance(step, Call):
+            return step.function()
+        is_second = isinstance(step, Send) and step.request.headers.get("Upload-Offset") == str(uploading.PIECE)
+        return reply(503) if is_second else reply(200, {"uploads": [], "upload_id": "u", "status": "receiving"})
+
+    with pytest.raises(Unavailable):
+        perform(running, outcome)

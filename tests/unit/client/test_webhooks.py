@@ -76,3 +76,10 @@ def test_a_body_that_is_no_object_is_refused() -> None:
 def test_a_secret_that_is_none_is_told_at_once(secret: str) -> None:
     with pytest.raises(ValueError, match="whsec_"):
         Webhook(secret)
+
+
+def test_a_body_that_is_too_deep_is_refused() -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+
+    with pytest.raises(WebhookRefused, match="no JSON object"):
+        Webhook(SECRET).verify(deep.encode(), signed(body=deep))
