@@ -1,14 +1,17 @@
 """Prints runs: a list of them, the summary of one, its timeline."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console, JustifyMethod
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
-ID_WIDTH = 36
+WIDEST = 1000
+FURTHER_COLUMNS = ("preset", "took", "verified", "found")
+"""Columns of the list of runs that a narrow terminal is spared, in this order."""
 DETAILS = {
     "chunk": "chunk {}",
     "pieces": "into {} pieces",
@@ -42,20 +45,51 @@ def print_runs(console: Console, runs: list[dict[str, Any]]) -> None:
     if not runs:
         console.print("No runs.")
         return
-    table = Table(box=None, padding=(0, 1))
-    for title in ("run", "status", "%", "contacts", "found", "verified", "created", "took", "preset"):
-        justify: JustifyMethod = "right" if title in ("%", "contacts", "found", "verified", "took") else "left"
-        # Ids are not cut off: users copy them.
-        table.add_column(title, justify=justify, overflow="fold", min_width=ID_WIDTH if title == "run" else None)
-    for run in runs:
-        counts = (_number(run[name]) for name in ("contacts", "delivered_contacts", "verified_emails"))
-        created = datetime.fromisoformat(run["created_at"])
-        took = _duration(created, run["finished_at"])
-        table.add_row(
-            run["run_id"], run["status"], str(run["percent"]), *counts, f"{created.astimezone():%Y-%m-%d %H:%M}", took,
-            run["preset"],
-        )  # fmt: skip
+    rows = [_row(run) for run in runs]
+    titles = list(rows[0])
+    table = _runs_table(titles, rows)
+    if not console.is_terminal:
+        # Who reads a pipe or a file has lines as long as they are.
+        console.width = max(console.width, _width(console, table))
+    for spared in FURTHER_COLUMNS:
+        if _width(console, table) <= console.width:
+            break
+        titles.remove(spared)
+        table = _runs_table(titles, rows)
     console.print(table)
+
+
+def _row(run: dict[str, Any]) -> dict[str, str]:
+    """The cells of a run by their titles."""
+    created = datetime.fromisoformat(run["created_at"])
+    return {
+        "run": run["run_id"],
+        "status": run["status"],
+        "%": str(run["percent"]),
+        "contacts": _number(run["contacts"]),
+        "found": _number(run["delivered_contacts"]),
+        "verified": _number(run["verified_emails"]),
+        "created": f"{created.astimezone():%Y-%m-%d %H:%M}",
+        "took": _duration(created, run["finished_at"]),
+        "preset": run["preset"],
+    }
+
+
+def _runs_table(titles: Sequence[str], rows: Sequence[dict[str, str]]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for title in titles:
+        justify: JustifyMethod = "right" if title in ("%", "contacts", "found", "verified", "took") else "left"
+        # Ids and states are not broken: users copy the one and look for the other.
+        table.add_column(title, justify=justify, no_wrap=True, overflow="fold")
+    for row in rows:
+        table.add_row(*(row[title] for title in titles))
+    return table
+
+
+def _width(console: Console, table: Table) -> int:
+    """How wide a table is if nothing is broken."""
+    options = console.options.update(max_width=WIDEST)
+    return Measurement.get(console, options, table).maximum
 
 
 def _number(count: int | None) -> str:

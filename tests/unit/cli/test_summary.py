@@ -3,9 +3,10 @@
 from io import StringIO
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from cli.summary import print_summary, print_timeline
+from cli.summary import print_runs, print_summary, print_timeline
 
 STATE: dict[str, Any] = {
     "run_id": "7c3e1d22-9b4a-4f8c-b1e2-3d5f0a7c9e1b",
@@ -56,3 +57,27 @@ def test_the_details_of_the_timeline_are_words() -> None:
     )
 
     assert "chunk 0, 7 contacts, for 30 s, greylisted" in " ".join(printed(console)[1])
+
+
+LISTED: dict[str, Any] = {
+    "run_id": "7c3e1d22-9b4a-4f8c-b1e2-3d5f0a7c9e1b", "status": "completed", "preset": "verify_existing_emails",
+    "percent": 100, "contacts": 1_000_000, "delivered_contacts": 803_000, "verified_emails": 772_000,
+    "created_at": "2026-11-30T08:00:00Z", "finished_at": "2026-11-30T09:02:03Z", "retry_of": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "last"), [(True, "created"), (False, "preset")], ids=["a terminal", "a pipe"]
+)
+def test_a_listed_run_is_one_line_with_its_whole_state_and_its_time_at_80_columns(
+    is_terminal: bool, last: str
+) -> None:
+    output = StringIO()
+
+    print_runs(Console(file=output, width=80, force_terminal=is_terminal, color_system=None), [LISTED])
+
+    header, line = output.getvalue().splitlines()
+    assert header.split()[-1] == last
+    assert line.split()[:4] == [LISTED["run_id"], "completed", "100", "1,000,000"]
+    assert "2026-11-30" in line
+    assert len(line) <= 80 or not is_terminal
