@@ -139,7 +139,8 @@ def _table(state: dict[str, Any]) -> Table:
     table.add_row("[bold]Delivered[/bold]", str(delivered), "contacts with an address")
     table.add_row("  Verified", str(verified), "mail to the address would arrive")
     if delivered > verified:
-        table.add_row("  Not verified", str(delivered - verified), "use with care, for these reasons:")
+        invalid = state["preview"].get("verdicts", {}).get("invalid", 0)
+        table.add_row("  Not verified", str(delivered - verified), _how_to_use(delivered - verified, invalid))
     _add_reasons(table, gaps["unverified_reasons"], indent=4)
     table.add_row("[bold]Unresolved[/bold]", str(gaps["unresolved"]), "contacts without an address")
     _add_reasons(table, gaps["reasons"], indent=2)
@@ -149,6 +150,15 @@ def _table(state: dict[str, Any]) -> Table:
         f"{pricing['charged_credits']} charged, {pricing['rebate_credits']} given back",
     )
     return table
+
+
+def _how_to_use(unverified: int, invalid: int) -> str:
+    """What to do with addresses that are not verified, some of which are known to bounce."""
+    if not invalid:
+        return "use with care, for these reasons:"
+    if invalid >= unverified:
+        return "do not send: mail to them would bounce, for these reasons:"
+    return f"do not send to the {invalid} that are invalid, and use the others with care, for these reasons:"
 
 
 def _add_reasons(table: Table, reasons: dict[str, Any], indent: int) -> None:

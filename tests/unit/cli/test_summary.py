@@ -48,6 +48,23 @@ def test_addresses_that_are_not_verified_are_a_part_of_those_delivered() -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "advice"),
+    [
+        ({"valid": 90, "risky": 5}, "use with care, for"),
+        ({"valid": 90, "invalid": 5}, "do not send: mail to them would bounce, for"),
+        ({"valid": 90, "invalid": 2, "unknown": 3}, "do not send to the 2 that are invalid, and use the others with"),
+    ],
+    ids=["none would bounce", "all would bounce", "some would bounce"],
+)
+def test_an_invalid_address_is_not_called_one_to_use_with_care(verdicts: dict[str, int], advice: str) -> None:
+    console = recorder()
+
+    print_summary(console, {**STATE, "preview": {**STATE["preview"], "verdicts": verdicts}})
+
+    assert f"Not verified 5 {advice}" in " ".join(word for line in printed(console) for word in line)
+
+
 def test_the_details_of_the_timeline_are_words() -> None:
     console = recorder()
     event = {"at": "2026-11-29T10:00:00+00:00", "kind": "chunk_deferred", "stage": "email_verify", "worker": None}
