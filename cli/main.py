@@ -158,6 +158,9 @@ def submit(
         return
     reader = open_submission(contacts, reading)
     say_how_it_is_read(reader)
+    if "company" in reader.columns.fields:
+        reader.knows_companies = _takes_companies(home, preset)
+        reading = replace(reading, knows_companies=reader.knows_companies)
     if dry_run:
         found = read_to_the_end(reader)
         say_counts(reader, None)
@@ -167,9 +170,6 @@ def submit(
             say_dry_run(reader, found)
         check_dry_run(reader, strict=strict)
         return
-    if "company" in reader.columns.fields:
-        reader.knows_companies = _takes_companies(home, preset)
-        reading = replace(reading, knows_companies=reader.knows_companies)
     try:
         # A pipe can't be read again, which an upload would have to.
         to_send = collect(reader, aside, all_of_them=not contacts.is_file())
