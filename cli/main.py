@@ -22,7 +22,7 @@ from cli.commands.runs import runs
 from cli.commands.suppressions import erase, suppressions
 from cli.downloads import OWN_ROWS, STDOUT, name_of, save_export, wait_for_export
 from cli.exit_codes import run_to_its_end
-from cli.options import HOME, AsJson, Home, Preset
+from cli.options import HOME, AsJson, Home, Preset, show_flags_without_type
 from cli.summary import print_summary
 from cli.terminal import console, errors, say, write_json, write_text
 from cli.verify.verdict_format import Shown, VerdictFormat
@@ -358,6 +358,7 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(h
 
 
 app.command("erase")(erase)
+show_flags_without_type(app)
 
 
 class _Queued(NamedTuple):
