@@ -1,6 +1,7 @@
 """Uploads a file by the tus protocol: what has arrived is never sent again, also not by the next process."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,8 @@ TUS: Mapping[str, str] = {"Tus-Resumable": "1.0.0"}
 PIECE = 4 << 20
 """So many bytes are sent with one request, and held in memory."""
 LOOK_EVERY_S = 1.0
+_MAPPED = re.compile(r"--map \w+=COLUMN(?: --map \w+=COLUMN)*")
+_ENCODING = re.compile(r"--encoding ([\w-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,18 @@ def _have_read(upload_id: str, retries: Retries) -> Operation[Upload]:
         reply = yield from send(Request("GET", f"{UPLOADS}/{upload_id}", timeout_s=WORKING_TIMEOUT_S), retries)
         shown = cast("Upload", reply.object("status", "upload_id"))
         if shown["status"] == "refused":
-            raise UploadRefused(shown["detail"])
+            raise UploadRefused(_in_python(shown["detail"]))
         if shown["status"] == "ready":
             return shown
         yield Pause(LOOK_EVERY_S)
+
+
+def _in_python(detail: str) -> str:
+    """The advice of the API, which names options of the command, with this client's arguments."""
+    detail = _MAPPED.sub(_as_mapping, detail)
+    return _ENCODING.sub(r'encoding="\1"', detail).replace("with --encoding", "with `encoding=`")
+
+
+def _as_mapping(options: re.Match[str]) -> str:
+    fields = [option.partition("=")[0] for option in options[0].split("--map ")[1:]]
+    return "mapping={" + ", ".join(f'"{name}": "COLUMN"' for name in fields) + "}"
