@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from cli.client import ApiAway, ApiClient, ApiError, find_credentials
+from cli.commands.credits import show_credits
 from cli.commands.hooks import hooks
 from cli.commands.operators import account, ledger
 from cli.commands.runs import runs
@@ -358,6 +359,7 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(h
 
 
 app.command("erase")(erase)
+app.command("credits")(show_credits)
 show_flags_without_type(app)
 
 
