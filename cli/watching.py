@@ -84,8 +84,8 @@ def watch(client: ApiClient, run_id: str, console: Console, check: Callable[[], 
     `check` is called between requests and may raise, to stop.
     """
     columns = (
-        TextColumn("{task.description:<14}"), _Bar(is_coloured=console.color_system is not None), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("{task.fields[status]}"),
+        TextColumn("{task.description:<14}"), _Bar(is_coloured=console.color_system is not None), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn("{task.fields[status]}"),
     )  # fmt: skip
     with _Bars(*columns, console=console) as bars:
         rows: dict[str, TaskID] = {}

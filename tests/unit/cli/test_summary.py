@@ -83,12 +83,8 @@ LISTED: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("is_terminal", "last"), [(True, "created"), (False, "preset")], ids=["a terminal", "a pipe"]
-)
-def test_a_listed_run_is_one_line_with_its_whole_state_and_its_time_at_80_columns(
-    is_terminal: bool, last: str
-) -> None:
+@pytest.mark.parametrize(("is_terminal", "last"), [(True, "created"), (False, "preset")], ids=["a terminal", "a pipe"])
+def test_a_listed_run_is_one_line_with_its_whole_state_and_its_time_at_80_columns(is_terminal: bool, last: str) -> None:
     output = StringIO()
 
     print_runs(Console(file=output, width=80, force_terminal=is_terminal, color_system=None), [LISTED])
