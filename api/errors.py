@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -49,9 +50,20 @@ MOST_PROBLEMS = 10
 _WHY = {
     "model_type": "Input should be an object",
     "string_unicode": "it holds half a surrogate pair, which is no character: remove it",
+    "missing": "it is missing: give it",
+    "extra_forbidden": "there is no such field: correct its name, or leave it out",
+    "bool_type": "it is neither true nor false: give one of them",
+    "bool_parsing": "it is neither true nor false: give one of them",
+    "int_type": "it is no whole number: give one",
+    "int_parsing": "it is no whole number: give one",
+    "int_from_float": "it is no whole number: give one",
+    "list_type": "it is no list: put it in brackets",
+    "too_short": "it has too few entries: give at least {number}",
+    "too_long": "it has too many entries: give at most {number}",
 }
 """Plainer messages than Pydantic's."""
-METHOD_NOT_ALLOWED = 405
+NOT_FOUND, METHOD_NOT_ALLOWED = 404, 405
+NO_SUCH_PATH = "There is no such path: /docs lists all."
 RETRY_AFTER_S = 5
 BUSY_FOR_S = 2
 """When to ask again for an upload that is just being read."""
@@ -145,7 +157,11 @@ def _path(parts: Sequence[int | str]) -> str:
 
 
 def _why(problem: ErrorDetails) -> str:
-    return _WHY.get(problem["type"]) or problem["msg"].removeprefix("Value error, ").rstrip(".")
+    message = problem["msg"]
+    if plain := _WHY.get(problem["type"]):
+        # The bound is the first number of Pydantic's message.
+        return plain.format(number=next(filter(str.isdecimal, message.split()), "1"))
+    return message.removeprefix("Value error, ").rstrip(".")
 
 
 def _sentence_with(status: int):  # type: ignore[no-untyped-def]
@@ -161,7 +177,8 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == METHOD_NOT_ALLOWED:
         methods = ", ".join(sorted(_methods_at(request) or {"GET"}))
         return answer(error.status_code, f"This path takes {methods} only.", {"Allow": methods})
-    return answer(error.status_code, str(error.detail), error.headers)
+    is_unknown = error.status_code == NOT_FOUND and error.detail == HTTPStatus.NOT_FOUND.phrase
+    return answer(error.status_code, NO_SUCH_PATH if is_unknown else str(error.detail), error.headers)
 
 
 def _methods_at(request: Request) -> set[str]:

@@ -197,6 +197,11 @@ class ApiClient:
             after = page["next"]
         return runs
 
+    def read_credits(self) -> dict[str, int]:
+        """Return the account's balance, and what its runs hold. Raises `ApiError`."""
+        shown = self._object("GET", "/api/v1/growth/credits", "balance", "held", params={"limit": 1})
+        return {name: int(shown[name]) for name in ("balance", "held")}
+
     def read_events(self, run_id: str) -> list[dict[str, Any]]:
         """Return the timeline of a run, oldest event first. Raises `ApiError`."""
         events: list[dict[str, Any]] = self._object("GET", f"{_path_of(run_id)}/timeline", "events")["events"]

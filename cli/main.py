@@ -16,13 +16,14 @@ import typer
 from rich.console import Console
 
 from cli.client import ApiAway, ApiClient, ApiError, find_credentials
+from cli.commands.credits import show_credits
 from cli.commands.hooks import hooks
 from cli.commands.operators import account, ledger
 from cli.commands.runs import runs
 from cli.commands.suppressions import erase, suppressions
 from cli.downloads import OWN_ROWS, STDOUT, name_of, save_export, wait_for_export
 from cli.exit_codes import run_to_its_end
-from cli.options import HOME, AsJson, Home, Preset
+from cli.options import HOME, AsJson, Home, Preset, show_flags_without_type
 from cli.summary import print_summary
 from cli.terminal import console, errors, say, write_json, write_text
 from cli.verify.verdict_format import Shown, VerdictFormat
@@ -158,6 +159,9 @@ def submit(
         return
     reader = open_submission(contacts, reading)
     say_how_it_is_read(reader)
+    if "company" in reader.columns.fields:
+        reader.knows_companies = _takes_companies(home, preset)
+        reading = replace(reading, knows_companies=reader.knows_companies)
     if dry_run:
         found = read_to_the_end(reader)
         say_counts(reader, None)
@@ -167,9 +171,6 @@ def submit(
             say_dry_run(reader, found)
         check_dry_run(reader, strict=strict)
         return
-    if "company" in reader.columns.fields:
-        reader.knows_companies = _takes_companies(home, preset)
-        reading = replace(reading, knows_companies=reader.knows_companies)
     try:
         # A pipe can't be read again, which an upload would have to.
         to_send = collect(reader, aside, all_of_them=not contacts.is_file())
@@ -358,6 +359,8 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(h
 
 
 app.command("erase")(erase)
+app.command("credits")(show_credits)
+show_flags_without_type(app)
 
 
 class _Queued(NamedTuple):

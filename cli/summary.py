@@ -1,16 +1,19 @@
 """Prints runs: a list of them, the summary of one, its timeline."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console, JustifyMethod
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from cli.terminal import printable
 
-ID_WIDTH = 36
+WIDEST = 1000
+FURTHER_COLUMNS = ("preset", "took", "verified", "found")
+"""Columns of the list of runs that a narrow terminal is spared, in this order."""
 DETAILS = {
     "chunk": "chunk {}",
     "pieces": "into {} pieces",
@@ -44,20 +47,51 @@ def print_runs(console: Console, runs: list[dict[str, Any]]) -> None:
     if not runs:
         console.print("No runs.")
         return
-    table = Table(box=None, padding=(0, 1))
-    for title in ("run", "status", "%", "contacts", "found", "verified", "created", "took", "preset"):
-        justify: JustifyMethod = "right" if title in ("%", "contacts", "found", "verified", "took") else "left"
-        # Ids are not cut off: users copy them.
-        table.add_column(title, justify=justify, overflow="fold", min_width=ID_WIDTH if title == "run" else None)
-    for run in runs:
-        counts = (_number(run[name]) for name in ("contacts", "delivered_contacts", "verified_emails"))
-        created = datetime.fromisoformat(run["created_at"])
-        took = _duration(created, run["finished_at"])
-        table.add_row(
-            _cell(run["run_id"]), _cell(run["status"]), str(run["percent"]), *counts,
-            f"{created.astimezone():%Y-%m-%d %H:%M}", took, _cell(run["preset"]),
-        )  # fmt: skip
+    rows = [_row(run) for run in runs]
+    titles = list(rows[0])
+    table = _runs_table(titles, rows)
+    if not console.is_terminal:
+        # Who reads a pipe or a file has lines as long as they are.
+        console.width = max(console.width, _width(console, table))
+    for spared in FURTHER_COLUMNS:
+        if _width(console, table) <= console.width:
+            break
+        titles.remove(spared)
+        table = _runs_table(titles, rows)
     console.print(table)
+
+
+def _row(run: dict[str, Any]) -> dict[str, str]:
+    """The cells of a run by their titles."""
+    created = datetime.fromisoformat(run["created_at"])
+    return {
+        "run": run["run_id"],
+        "status": run["status"],
+        "%": str(run["percent"]),
+        "contacts": _number(run["contacts"]),
+        "found": _number(run["delivered_contacts"]),
+        "verified": _number(run["verified_emails"]),
+        "created": f"{created.astimezone():%Y-%m-%d %H:%M}",
+        "took": _duration(created, run["finished_at"]),
+        "preset": run["preset"],
+    }
+
+
+def _runs_table(titles: Sequence[str], rows: Sequence[dict[str, str]]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for title in titles:
+        justify: JustifyMethod = "right" if title in ("%", "contacts", "found", "verified", "took") else "left"
+        # Ids and states are not broken: users copy the one and look for the other.
+        table.add_column(title, justify=justify, no_wrap=True, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row[title]) for title in titles))
+    return table
+
+
+def _width(console: Console, table: Table) -> int:
+    """How wide a table is if nothing is broken."""
+    options = console.options.update(max_width=WIDEST)
+    return Measurement.get(console, options, table).maximum
 
 
 def _cell(text: str) -> str:
@@ -113,7 +147,8 @@ def _table(state: dict[str, Any]) -> Table:
     table.add_row("[bold]Delivered[/bold]", str(delivered), "contacts with an address")
     table.add_row("  Verified", str(verified), "mail to the address would arrive")
     if delivered > verified:
-        table.add_row("  Not verified", str(delivered - verified), "use with care, for these reasons:")
+        invalid = state["preview"].get("verdicts", {}).get("invalid", 0)
+        table.add_row("  Not verified", str(delivered - verified), _how_to_use(delivered - verified, invalid))
     _add_reasons(table, gaps["unverified_reasons"], indent=4)
     table.add_row("[bold]Unresolved[/bold]", str(gaps["unresolved"]), "contacts without an address")
     _add_reasons(table, gaps["reasons"], indent=2)
@@ -123,6 +158,15 @@ def _table(state: dict[str, Any]) -> Table:
         f"{pricing['charged_credits']} charged, {pricing['rebate_credits']} given back",
     )
     return table
+
+
+def _how_to_use(unverified: int, invalid: int) -> str:
+    """What to do with addresses that are not verified, some of which are known to bounce."""
+    if not invalid:
+        return "use with care, for these reasons:"
+    if invalid >= unverified:
+        return "do not send: mail to them would bounce, for these reasons:"
+    return f"do not send to the {invalid} that are invalid, and use the others with care, for these reasons:"
 
 
 def _add_reasons(table: Table, reasons: dict[str, Any], indent: int) -> None:

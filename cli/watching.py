@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from cli.client import ApiAway, ApiClient
@@ -83,8 +84,8 @@ def watch(client: ApiClient, run_id: str, console: Console, check: Callable[[], 
     `check` is called between requests and may raise, to stop.
     """
     columns = (
-        TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("{task.fields[status]}"),
+        TextColumn("{task.description:<14}"), _Bar(is_coloured=console.color_system is not None), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn("{task.fields[status]}"),
     )  # fmt: skip
     with _Bars(*columns, console=console) as bars:
         rows: dict[str, TaskID] = {}
@@ -98,6 +99,21 @@ def watch(client: ApiClient, run_id: str, console: Console, check: Callable[[], 
         # The summary prints the last message.
         bars.tell("")
     return state
+
+
+class _Bar(BarColumn):
+    """A bar that is empty until its stage begins. Rich lets it pulse, which without colours looks like a full one."""
+
+    def __init__(self, *, is_coloured: bool) -> None:
+        super().__init__()
+        self._is_coloured = is_coloured
+
+    def render(self, task: Task) -> ProgressBar:
+        bar = super().render(task)
+        if not task.started and not self._is_coloured:
+            # Nor is a stage finished whose contacts are not counted yet.
+            bar.pulse, bar.total = False, bar.total or 1
+        return bar
 
 
 class _Bars(Progress):

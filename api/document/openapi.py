@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.document.examples import add_examples
+from api.document.operations import name_operations
 from models.hook_wire import HookBody, HookChange, HookRequest, ReplayRequest, RotationRequest
 from models.privacy_wire import ErasureRequest, SuppressionEntries
 from models.quote_wire import QuoteRequest, UploadQuoteRequest
@@ -100,6 +101,7 @@ def _once(app: FastAPI, servers: list[dict[str, Any]]) -> Callable[[], dict[str,
                 servers=servers,
             )
             made["components"]["schemas"] |= _shapes_of_bodies()
+            name_operations(made)
             add_examples(made)
             app.openapi_schema = made
         return app.openapi_schema

@@ -15,6 +15,14 @@ from cli.terminal import console, say, write_json
 
 runs = typer.Typer(no_args_is_help=True, help="Lists, timelines and exports of runs.")
 
+
+def _time_of(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("give a day or a time, such as 2026-11-30 or 2026-11-30T08:00.") from None
+
+
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 
 
@@ -24,7 +32,10 @@ def list_runs(
     status: Annotated[Status | None, typer.Option(help="Only runs in this state.")] = None,
     preset: Annotated[Preset | None, typer.Option(help="Only runs of this preset.")] = None,
     since: Annotated[
-        datetime | None, typer.Option(help="Only runs created then or later; local time, such as 2026-11-30.")
+        datetime | None,
+        typer.Option(
+            parser=_time_of, metavar="TIME", help="Only runs created then or later; local time, such as 2026-11-30."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many to list.")] = 50,
     as_json: AsJson = False,

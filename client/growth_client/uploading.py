@@ -1,6 +1,7 @@
 """Uploads a file by the tus protocol: what has arrived is never sent again, also not by the next process."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +32,8 @@ LISTED: Shape = {
     "bytes": int | None,
 }
 """What is relied on in an upload in the list."""
+_MAPPED = re.compile(r"--map \w+=COLUMN(?: --map \w+=COLUMN)*")
+_ENCODING = re.compile(r"--encoding ([\w-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +164,20 @@ def _have_read(upload_id: str, retries: Retries) -> Operation[Upload]:
         reply = yield from send(Request("GET", path("uploads", upload_id), timeout_s=WORKING_TIMEOUT_S), retries)
         shown = cast("Upload", reply.object({"status": str, "upload_id": str, "detail": Maybe(str)}))
         if shown["status"] == "refused":
-            raise UploadRefused(shown.get("detail") or "The file can't be used.")
+            raise UploadRefused(_in_python(shown.get("detail") or "The file can't be used."))
         if shown["status"] == "ready":
             return shown
         is_incomplete = shown["status"] == "receiving"
         yield patience.after(Lost("it lost bytes of the file")) if is_incomplete else Pause(LOOK_EVERY_S)
     raise error_of(Lost("it has not read the file within an hour"))
+
+
+def _in_python(detail: str) -> str:
+    """The advice of the API, which names options of the command, with this client's arguments."""
+    detail = _MAPPED.sub(_as_mapping, detail)
+    return _ENCODING.sub(r'encoding="\1"', detail).replace("with --encoding", "with `encoding=`")
+
+
+def _as_mapping(options: re.Match[str]) -> str:
+    fields = [option.partition("=")[0] for option in options[0].split("--map ")[1:]]
+    return "mapping={" + ", ".join(f'"{name}": "COLUMN"' for name in fields) + "}"

@@ -13,12 +13,14 @@ from typing import NamedTuple
 import python_calamine
 from python_calamine import CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
+from models.bounds import shown
 from pipeline.errors import UnusableFile
 from pipeline.files.headings import count_known
 from pipeline.files.layout import MOST_PREAMBLE
 from pipeline.files.rows import MAX_ROW_CHARS, TOO_LONG, Row
 from pipeline.files.workbook_size import check_size
 
+NAMED_SHEETS = 3
 MOST_SHEETS = 20
 """Sheets that are looked at for headings."""
 _NOT_A_WORKBOOK = (
@@ -82,9 +84,13 @@ def _has_known_header(sheet: CalamineSheet) -> bool:
 
 
 def _noted(sheet: CalamineSheet, names: Sequence[str], name: str) -> Sheet:
-    others = len(names) - 1
-    notice = f"{name}: sheet {sheet.name!r} is read, {others} other sheets are not." if others else ""
-    return Sheet(sheet, notice)
+    others = [shown(each) for each in names if each != sheet.name]
+    if not others:
+        return Sheet(sheet, "")
+    named = ", ".join(map(repr, others[:NAMED_SHEETS]))
+    more = f" and {len(others) - NAMED_SHEETS} more" if len(others) > NAMED_SHEETS else ""
+    verb = "is" if len(others) == 1 else "are"
+    return Sheet(sheet, f"{name}: sheet {shown(sheet.name)!r} is read; {named}{more} {verb} not.")
 
 
 class _MergedDown:

@@ -9,6 +9,7 @@ from pipeline.mail.public_addresses import is_public
 PORTS = range(1, 65_536)
 LONGEST_NAME = 253
 LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+OWN_INSTALLATION = "; on an installation of your own HOOK_ALLOW_PRIVATE=true permits this one"
 
 
 def usable_url(text: str, *, allow_private: bool) -> str:
@@ -25,7 +26,7 @@ def usable_url(text: str, *, allow_private: bool) -> str:
     except (httpx.InvalidURL, ValueError):
         raise _unusable("it is no URL: give one such as https://app.example/growth") from None
     if url.scheme != "https" and not (allow_private and url.scheme == "http"):
-        raise _unusable("it must begin with https://")
+        raise _unusable(f"it must begin with https://{OWN_INSTALLATION if url.scheme == 'http' else ''}")
     if not host:
         raise _unusable("it has no host: give one such as https://app.example/growth")
     if not _is_address(host) and not _is_name(host.lower()):
@@ -37,7 +38,7 @@ def usable_url(text: str, *, allow_private: bool) -> str:
     if url.fragment:
         raise _unusable("it has a fragment, which is never sent: leave out what follows #")
     if not allow_private and not _may_be_public(host):
-        raise _unusable("its address is not public: give one that the internet reaches")
+        raise _unusable(f"its address is not public: give one that the internet reaches{OWN_INSTALLATION}")
     stored = str(url)
     if len(stored) > HOOK_URL.most:
         raise _unusable(f"it has more than {HOOK_URL.most} characters: shorten it")

@@ -467,6 +467,12 @@ def test_health_and_readiness_are_answered_without_a_key(client: Client) -> None
     assert (ready.status_code, ready.json()["postgres"]) == (200, "ok")
 
 
+def test_a_path_that_is_none_is_answered_with_where_they_are(client: Client) -> None:
+    response = client.http.get("/api/v1/growth/nowhere")
+
+    assert (response.status_code, response.json()) == (404, {"detail": "There is no such path: /docs lists all."})
+
+
 def test_the_documentation_names_each_route(client: Client) -> None:
     paths = client.http.get("/openapi.json").json()["paths"]
 

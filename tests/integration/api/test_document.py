@@ -41,6 +41,18 @@ def test_the_document_states_what_each_call_needs_and_how_it_can_fail(client: Cl
     assert {"200", "503"} <= set(document["paths"]["/readyz"]["get"]["responses"])
 
 
+def test_each_call_has_a_group_and_a_short_id_and_a_title_of_its_own(client: Client) -> None:
+    document = client.http.get("/openapi.json").json()
+
+    calls = [call for of_path in document["paths"].values() for call in of_path.values()]
+    groups = {tag["name"] for tag in document["tags"]}
+    assert {name for call in calls for name in call.get("tags", ["none"])} == groups
+    assert {len(call["tags"]) for call in calls} == {1}
+    assert max(len(call["operationId"]) for call in calls) < 30
+    assert [call["operationId"] for call in calls if not re.fullmatch(r"[a-z_]+", call["operationId"])] == []
+    assert len({call["operationId"] for call in calls}) == len({call["summary"] for call in calls}) == len(calls)
+
+
 def test_the_page_loads_nothing_from_elsewhere_and_works_behind_any_prefix(client: Client) -> None:
     page = client.http.get("/docs").text
 

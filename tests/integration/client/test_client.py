@@ -140,6 +140,11 @@ def test_a_file_that_can_not_be_used_is_a_sentence(growth: GrowthClient) -> None
         growth.upload(b"full_name,domain\n")
 
 
+def test_the_advice_about_a_file_names_the_arguments_of_the_client(growth: GrowthClient) -> None:
+    with pytest.raises(UploadRefused, match=r'such as mapping=\{"first_name": "COLUMN", "last_name": "COLUMN"\}\.$'):
+        growth.upload(b"who,domain\nGrace Hopper,alpha.test\n")
+
+
 def test_the_same_key_gives_the_same_run_and_another_body_is_a_conflict(growth: GrowthClient) -> None:
     key = uuid4().hex
     contact = {"full_name": "Grace Hopper", "domain": "alpha.test"}

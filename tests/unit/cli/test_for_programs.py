@@ -97,6 +97,20 @@ def test_a_program_learns_which_entries_are_suppressed(
     assert shown == {"a.test": True, "b.test": True}
 
 
+def test_a_program_and_a_person_learn_the_balance(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = Answer(body=json.dumps({"balance": 9_600, "held": 400, "statement": [], "next": None}).encode())
+
+    shown, _ = answered(monkeypatch, capsys, ["credits", "--json"], answer)
+    assert shown == {"balance": 9_600, "held": 400}
+
+    with scripted_api(answer) as (credentials, _script):
+        monkeypatch.setenv("GROWTH_API_URL", credentials.api_url)
+        app(["credits"], standalone_mode=False)
+    assert capsys.readouterr().out == "9600 credits to spend; runs that are not over hold 400.\n"
+
+
 def test_an_export_to_stdout_leaves_no_room_for_json() -> None:
     with pytest.raises(typer.BadParameter, match="give --output a file"):
         app(["export", RUN_ID, "--output", "-", "--json"], standalone_mode=False)

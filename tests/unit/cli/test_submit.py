@@ -145,6 +145,23 @@ def test_a_dry_run_says_how_many_have_a_company_alone(
     assert "1 of them have a company and no domain" in capsys.readouterr().out
 
 
+def test_a_dry_run_promises_no_more_than_an_engine_without_companies_takes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("full_name,company\nAda Ex,Acme\nBo Ex,Birch\n")
+    with scripted_api(presets(["domain", "full_name"])) as (credentials, script):
+        monkeypatch.setenv("GROWTH_API_URL", credentials.api_url)
+        monkeypatch.setenv("GROWTH_API_KEY", credentials.api_key)
+
+        with pytest.raises(UnusableFile, match=r"people\.csv would be refused: it has no row that can be used"):
+            submit(file, "--dry-run")
+        with pytest.raises(UnusableFile, match="Nothing was sent"):
+            submit(file)
+
+    assert {method for method, _, _ in script.requests} == {"GET"}
+
+
 def test_strict_refuses_a_file_with_a_bad_row(api: ScriptedApi, file: Path) -> None:
     with pytest.raises(UnusableFile, match=r"Nothing was sent.*\nRow 3, field last_name: it is missing"):
         submit(file, "--strict")

@@ -3,9 +3,10 @@
 from io import StringIO
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from cli.summary import print_summary, print_timeline
+from cli.summary import print_runs, print_summary, print_timeline
 
 STATE: dict[str, Any] = {
     "run_id": "7c3e1d22-9b4a-4f8c-b1e2-3d5f0a7c9e1b",
@@ -47,6 +48,23 @@ def test_addresses_that_are_not_verified_are_a_part_of_those_delivered() -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "advice"),
+    [
+        ({"valid": 90, "risky": 5}, "use with care, for"),
+        ({"valid": 90, "invalid": 5}, "do not send: mail to them would bounce, for"),
+        ({"valid": 90, "invalid": 2, "unknown": 3}, "do not send to the 2 that are invalid, and use the others with"),
+    ],
+    ids=["none would bounce", "all would bounce", "some would bounce"],
+)
+def test_an_invalid_address_is_not_called_one_to_use_with_care(verdicts: dict[str, int], advice: str) -> None:
+    console = recorder()
+
+    print_summary(console, {**STATE, "preview": {**STATE["preview"], "verdicts": verdicts}})
+
+    assert f"Not verified 5 {advice}" in " ".join(word for line in printed(console) for word in line)
+
+
 def test_the_details_of_the_timeline_are_words() -> None:
     console = recorder()
     event = {"at": "2026-11-29T10:00:00+00:00", "kind": "chunk_deferred", "stage": "email_verify", "worker": None}
@@ -70,3 +88,23 @@ def test_what_a_server_says_of_a_run_shows_and_does_nothing() -> None:
     text = console.export_text(clear=False)
     assert text.count("\ufffd[31mred [bold]") == 6
     assert not {"\x1b", "\x07", "\x9b"} & set(text)
+
+
+LISTED: dict[str, Any] = {
+    "run_id": "7c3e1d22-9b4a-4f8c-b1e2-3d5f0a7c9e1b", "status": "completed", "preset": "verify_existing_emails",
+    "percent": 100, "contacts": 1_000_000, "delivered_contacts": 803_000, "verified_emails": 772_000,
+    "created_at": "2026-11-30T08:00:00Z", "finished_at": "2026-11-30T09:02:03Z", "retry_of": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("is_terminal", "last"), [(True, "created"), (False, "preset")], ids=["a terminal", "a pipe"])
+def test_a_listed_run_is_one_line_with_its_whole_state_and_its_time_at_80_columns(is_terminal: bool, last: str) -> None:
+    output = StringIO()
+
+    print_runs(Console(file=output, width=80, force_terminal=is_terminal, color_system=None), [LISTED])
+
+    header, line = output.getvalue().splitlines()
+    assert header.split()[-1] == last
+    assert line.split()[:4] == [LISTED["run_id"], "completed", "100", "1,000,000"]
+    assert "2026-11-30" in line
+    assert len(line) <= 80 or not is_terminal

@@ -130,3 +130,17 @@ def test_the_runs_message_stands_under_the_bars_until_it_is_finished() -> None:
     shown = console.export_text()
     assert message in shown
     assert "As it is." not in shown
+
+
+def test_a_stage_that_has_not_begun_is_an_empty_bar_without_colours() -> None:
+    counts = {"email_lookup": {"done": 10, "total": 10}, "email_verify": {"done": 0, "total": 0}}
+    progress = {"percent": 50, "message": "Stopped.", "stages": counts}
+    failed = state("failed", 50, progress=progress, stage_status={"email_lookup": "failed"})
+    output = StringIO()
+
+    with scripted_api(failed) as (credentials, _), ApiClient(credentials) as client:
+        watch(client, RUN_ID, Console(file=output, width=100))
+
+    begun, waiting = output.getvalue().splitlines()
+    assert begun.count("━") == 40
+    assert ("waiting" in waiting, waiting.count("━")) == (True, 0)

@@ -103,8 +103,21 @@ def test_a_workbooks_values_are_what_its_cells_show(tmp_path: Path) -> None:
 
     table = open_table(tmp_path / "people.xlsx")
 
-    assert table.notices == ["people.xlsx: sheet 'People' is read, 1 other sheets are not."]
+    assert table.notices == ["people.xlsx: sheet 'People' is read; 'More' is not."]
     assert [(row.number, row.cells) for row in table.rows()] == [(4, ["Ada", "2026-01-02", "0.5", "TRUE"])]
+
+
+def test_the_first_few_of_the_other_sheets_are_named_without_what_does_not_print(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "people.xlsx") as book:
+        book.add_worksheet("People").write_row(0, 0, ["full_name", "domain"])
+        book.add_worksheet("EM\u202eEA")
+        for number in range(4):
+            book.add_worksheet(f"Region {number}")
+
+    [notice] = open_table(tmp_path / "people.xlsx").notices
+
+    others = "'EM\N{REPLACEMENT CHARACTER}EA', 'Region 0', 'Region 1' and 2 more"
+    assert notice == f"people.xlsx: sheet 'People' is read; {others} are not."
 
 
 def test_a_sheet_that_would_not_fit_into_memory_is_refused_before_it_is_loaded(tmp_path: Path) -> None:

@@ -159,6 +159,12 @@ def test_a_url_that_can_not_be_used_is_refused_with_a_sentence(url: str, why: st
     assert "password@" not in str(refused.value)
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:5678/webhook", "https://127.0.0.1/"])
+def test_the_refusal_of_a_local_url_names_the_setting_that_permits_it(url: str) -> None:
+    with pytest.raises(InvalidInput, match="on an installation of your own HOOK_ALLOW_PRIVATE=true permits this one"):
+        usable_url(url, allow_private=False)
+
+
 @pytest.mark.parametrize(
     ("url", "stored"),
     [

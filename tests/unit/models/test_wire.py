@@ -84,7 +84,11 @@ def test_the_value_is_never_repeated() -> None:
         (body(PERSON, output={"preview_rows": 101}), "field goal_plan.output.preview_rows"),
         (body(PERSON, surprise=1), "field goal_plan.surprise"),
         (body(PERSON, preset="verify_existing_emails"), "contact 1: field email is missing"),
-        (b"{}", "field goal_plan"),
+        (b"{}", "field goal_plan: it is missing: give it"),
+        (body(PERSON, surprise=1), "field goal_plan.surprise: there is no such field: correct its name"),
+        (body(), "contacts: it has too few entries: give at least 1"),
+        (body(PERSON, output={"preview_rows": "some"}), "preview_rows: it is no whole number: give one"),
+        (body(PERSON, output={"required_fields": "email"}), "required_fields: it is no list: put it in brackets"),
         (b"[]", "the body: Input should be an object"),
     ],
 )
