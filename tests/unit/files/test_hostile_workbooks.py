@@ -95,10 +95,10 @@ def test_a_document_type_is_refused(tmp_path: Path) -> None:
     assert "is damaged" in opened(tmp_path / "people.xlsx")
 
 
-def test_a_million_merged_ranges_are_counted(tmp_path: Path) -> None:
+def test_two_million_merged_ranges_are_counted(tmp_path: Path) -> None:
     workbook(tmp_path / "people.xlsx", CELL + '<mergeCell ref="A1:B2"/>' * 2_000_000)
 
-    assert "would take some 600 MB" in opened(tmp_path / "people.xlsx")
+    assert "would take some 648 MB" in opened(tmp_path / "people.xlsx")
 
 
 def of_cell(attributes: str, content: str = "") -> str:
@@ -111,7 +111,8 @@ OPEN_TRICKS: dict[str, str] = {
     "a value without content": '<table:table-row table:number-rows-repeated="1000000">'
     '<table:table-cell office:value="1" table:number-columns-repeated="16000"/></table:table-row>',
     "empty cells before others": (
-        '<table:table-row><table:table-cell table:number-columns-repeated="16000"/><table:table-cell/></table:table-row>'
+        '<table:table-row><table:table-cell table:number-columns-repeated="16000"/>'
+        "<table:table-cell/></table:table-row>"
     )
     * 2_000,
     "spaces": of_cell('office:value-type="string"', '<text:s text:c="4000000000"/>'),
@@ -127,7 +128,7 @@ def test_a_table_that_is_larger_than_it_looks_is_refused(tmp_path: Path, trick: 
 
 
 def test_many_tables_that_are_held_together_are_counted_together(tmp_path: Path) -> None:
-    cell = of_cell('office:value="1" table:number-columns-repeated="16000"').replace("-row>", "-row>", 1)
+    cell = of_cell('office:value="1" table:number-columns-repeated="16000"')
     tables = '</table:table><table:table table:name="B">'.join([cell * 20] * 20)
     open_document(tmp_path / "people.ods", tables)
 
