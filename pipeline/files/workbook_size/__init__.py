@@ -19,6 +19,7 @@ from pipeline.files.workbook_size.binary import check_binary_sheet, lengths_of_b
 from pipeline.files.workbook_size.open_document import check_open_document
 from pipeline.files.workbook_size.shared_texts import SharedTexts, lengths_of_texts
 from pipeline.files.workbook_size.sheets import check_sheet
+from pipeline.files.workbook_size.trial import check_by_opening
 
 MOST_UNPACKED = 1 << 30
 _PART = re.compile(r"xl/|content\.xml")
@@ -39,6 +40,7 @@ def check_size(path: Path, name: str, most_memory: int) -> None:
     """Refuse a workbook that is too large, or no archive that can be read. Raises `UnusableFile`."""
     if not zipfile.is_zipfile(path):
         _refuse_half_an_archive(path, name)
+        check_by_opening(path, name, most_memory)
         return
     try:
         with zipfile.ZipFile(path) as archive:

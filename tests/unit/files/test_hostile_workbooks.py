@@ -156,6 +156,18 @@ def test_a_sheet_is_measured_as_the_library_lays_it_out(tmp_path: Path, cells: d
     assert measured(path) == ((found.start, found.end) if found.start else None)
 
 
+def test_an_xls_file_with_a_cell_far_away_is_refused(tmp_path: Path) -> None:
+    data = (ROOT / "tests/files/workbooks/excel-97.xls").read_bytes()
+    place = data.rindex(b"\xfd\x00\x0a\x00") + 4
+    (tmp_path / "people.xls").write_bytes(data[:place] + b"\xff" * 4 + data[place + 4 :])
+
+    assert "can't be opened with the 500 MB of memory" in opened(tmp_path / "people.xls")
+
+
+def test_an_honest_xls_file_is_opened() -> None:
+    assert opened(ROOT / "tests/files/workbooks/excel-97.xls") == ""
+
+
 def test_an_honest_sheet_is_refused_for_its_size_alone(tmp_path: Path) -> None:
     workbook(tmp_path / "people.xlsx", CELL)
 
