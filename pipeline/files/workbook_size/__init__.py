@@ -40,8 +40,12 @@ def check_size(path: Path, name: str, most_memory: int) -> None:
     """Refuse a workbook that is too large, or no archive that can be read. Raises `UnusableFile`."""
     if not zipfile.is_zipfile(path):
         _refuse_half_an_archive(path, name)
-        check_by_opening(path, name, most_memory)
-        return
+    else:
+        _check_archive(path, name, most_memory)
+    check_by_opening(path, name, most_memory)
+
+
+def _check_archive(path: Path, name: str, most_memory: int) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check(Archive(archive, name, most_memory))

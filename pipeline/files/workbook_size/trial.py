@@ -1,8 +1,12 @@
-"""Opens a workbook in a process of little memory, which may die of it: XLS files can't be measured before."""
+"""Opens a workbook in a process of little memory, which may die of it.
+
+XLS files can't be measured before. Of others the library may understand more than we do.
+"""
 
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import UnusableFile
@@ -40,10 +44,15 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     import python_calamine
 
-    try:
+    # Whoever reads the file says what else is wrong with it.
+    with suppress(python_calamine.CalamineError, OSError):
         workbook = python_calamine.CalamineWorkbook.from_path(sys.argv[1])
-        for title in workbook.sheet_names[:MOST_SHEETS]:
-            workbook.get_sheet_by_name(title)
-    except (python_calamine.CalamineError, OSError):
-        # Whoever reads the file says what is wrong with it.
-        return
+        shown = python_calamine.SheetVisibleEnum.Visible
+        visible = [
+            each.name
+            for each in workbook.sheets_metadata
+            if each.visible is shown and each.typ is python_calamine.SheetTypeEnum.WorkSheet
+        ]
+        for title in visible[:MOST_SHEETS]:
+            with suppress(python_calamine.CalamineError):
+                workbook.get_sheet_by_name(title)
