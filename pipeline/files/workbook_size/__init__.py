@@ -27,13 +27,11 @@ _PART = re.compile(r"xl/|content\.xml")
 _BINARY_SHEET = re.compile(r"xl/worksheets/.*(?<!\.xml)(?<!\.rels)", re.DOTALL)
 _BINARY_SHEETS = re.compile(rb"worksheets/[^\"'<>]*\.(?:xml|rels)[\"']", re.IGNORECASE)
 """Names of binary sheets that say that they are something else."""
-_SHEET, _TEXTS, _OPEN_DOCUMENT = b"sheet", b"texts", b"open document"
-_MARKS = {
-    _SHEET: re.compile(rb"sheetData|mergeCell"),
-    _TEXTS: re.compile(rb"[<:]sst[\s/>]"),
-    _OPEN_DOCUMENT: re.compile(rb"table:table-row"),
-}
-"""Bytes without which no part is read as what is on the left: the library compares bytes, in any encoding."""
+_SHEET = re.compile(rb"sheetData|mergeCell")
+_TEXTS = re.compile(rb"[<:]sst[\s/>]")
+_OPEN_DOCUMENT = re.compile(rb"table:table-row")
+_MARKS = (_SHEET, _TEXTS, _OPEN_DOCUMENT)
+"""Bytes without which no part is a sheet, shared texts, or ODS: the library compares bytes, in any encoding."""
 
 
 def check_size(path: Path, name: str, most_memory: int) -> None:

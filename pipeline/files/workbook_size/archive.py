@@ -3,7 +3,7 @@
 import copy
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipeline.errors import UnusableFile
@@ -68,13 +68,13 @@ class Archive:
         if size > declared:
             raise damaged(self.name)
 
-    def marks(self, entry: zipfile.ZipInfo, patterns: Mapping[bytes, re.Pattern[bytes]]) -> set[bytes]:
+    def marks(self, entry: zipfile.ZipInfo, patterns: Iterable[re.Pattern[bytes]]) -> set[re.Pattern[bytes]]:
         """Which of the patterns the content of a part has."""
-        found: set[bytes] = set()
+        found: set[re.Pattern[bytes]] = set()
         rest = b""
         for block in self.blocks(entry):
             piece = rest + block
-            found |= {name for name, pattern in patterns.items() if name not in found and pattern.search(piece)}
+            found |= {pattern for pattern in patterns if pattern not in found and pattern.search(piece)}
             rest = piece[-LONGEST_MARK:]
         return found
 

@@ -161,7 +161,7 @@ class SheetReader(TagReader):
 
     def _refuse_place(self, place: str) -> None:
         raise UnusableFile(
-            f"{self.workbook.name} has {place[:20]!r}, and no sheet has more than {MOST_ROWS:,} rows of "
+            f"{self.workbook.name} has {place[:40]!r}, and no sheet has more than {MOST_ROWS:,} rows of "
             f"{MOST_COLUMNS:,} columns: delete it, or save the file as CSV."
         )
 
