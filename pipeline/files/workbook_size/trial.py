@@ -1,0 +1,58 @@
+"""Opens a workbook in a process of little memory, which may die of it.
+
+XLS files can't be measured before. Of others the library may understand more than we do.
+"""
+
+import resource
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.errors import UnusableFile
+
+MOST_SHEETS = 20
+_OF_AN_INTERPRETER = 256 << 20
+_OPEN_FILES = "/proc/self/fd/"
+_CODE = "import sys; sys.path[:] = sys.argv[3:]; from pipeline.files.workbook_size.trial import main; main()"
+
+
+def check_by_opening(path: Path, name: str, most_memory: int) -> None:
+    """Refuse a workbook that can't be opened with twice the memory that it may take. Raises `UnusableFile`."""
+    command = [sys.executable, "-I", "-c", _CODE, str(path), str(2 * most_memory + _OF_AN_INTERPRETER), *sys.path]
+    # A file without a name is handed on, and has the same path there.
+    kept = [int(path.name)] if str(path).startswith(_OPEN_FILES) else []
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        command,
+        pass_fds=kept,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode:
+        raise UnusableFile(
+            f"{name} can't be opened with the {most_memory / 1e6:,.0f} MB of memory that a workbook may take: "
+            "save it as XLSX or CSV."
+        )
+
+
+def main() -> None:
+    """Open the file that the command line names, within so many bytes of memory."""
+    most = int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    import python_calamine
+
+    # Whoever reads the file says what else is wrong with it.
+    with suppress(python_calamine.CalamineError, OSError):
+        workbook = python_calamine.CalamineWorkbook.from_path(sys.argv[1])
+        shown = python_calamine.SheetVisibleEnum.Visible
+        visible = [
+            each.name
+            for each in workbook.sheets_metadata
+            if each.visible is shown and each.typ is python_calamine.SheetTypeEnum.WorkSheet
+        ]
+        for title in visible[:MOST_SHEETS]:
+            with suppress(python_calamine.CalamineError):
+                workbook.get_sheet_by_name(title)
