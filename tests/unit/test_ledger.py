@@ -15,7 +15,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -51,6 +50,8 @@ from tests.factories import (
 )
 
 CONTACTS, PRICE = 3, 12
+NUMBERS = st.integers(0, 99)
+"""Of runs. How many there are after several were begun at once is up to the threads, and no draw may depend on it."""
 
 
 def proof_of(database: Database) -> Proof:
@@ -126,51 +127,45 @@ class AnyMovements(RuleBasedStateMachine):
         self.runs.append((self.accounts[which], created.run_id))
         self.used.update({token} - {None})
 
-    @precondition(lambda self: self.runs)
-    @rule(data=st.data(), with_address=st.integers(0, CONTACTS))
-    def work(self, data: st.DataObject, with_address: int) -> None:
-        _, run_id = data.draw(st.sampled_from(self.runs))
-        work_to_the_end(self.database, run_id, with_address)
+    @rule(number=NUMBERS, with_address=st.integers(0, CONTACTS))
+    def work(self, number: int, with_address: int) -> None:
+        for _, run_id in self._chosen([number]):
+            work_to_the_end(self.database, run_id, with_address)
 
-    @precondition(lambda self: self.runs)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        owner, run_id = data.draw(st.sampled_from(self.runs))
-        try:
-            with self.database.transaction() as session:
+    @rule(number=NUMBERS)
+    def cancel(self, number: int) -> None:
+        for owner, run_id in self._chosen([number]):
+            with suppress(RunStateConflict), self.database.transaction() as session:
                 lifecycle.cancel(session, owner, run_id)
-        except RunStateConflict:
-            return
 
-    @precondition(lambda self: self.runs)
-    @rule(data=st.data())
-    def fail(self, data: st.DataObject) -> None:
-        _, run_id = data.draw(st.sampled_from(self.runs))
-        with self.database.transaction() as session:
-            lifecycle.fail(session, run_id, RunError("stage_failed", "Again and again.", LOOKUP))
-
-    @precondition(lambda self: self.runs)
-    @rule(data=st.data())
-    def retry(self, data: st.DataObject) -> None:
-        owner, run_id = data.draw(st.sampled_from(self.runs))
-        try:
+    @rule(number=NUMBERS)
+    def fail(self, number: int) -> None:
+        for _, run_id in self._chosen([number]):
             with self.database.transaction() as session:
+                lifecycle.fail(session, run_id, RunError("stage_failed", "Again and again.", LOOKUP))
+
+    @rule(number=NUMBERS)
+    def retry(self, number: int) -> None:
+        for owner, run_id in self._chosen([number]):
+            with suppress(RunStateConflict, InsufficientCredits), self.database.transaction() as session:
                 created = retry_run(session, owner, run_id)
-        except (RunStateConflict, InsufficientCredits):
-            return
-        if created.is_new:
-            self.runs.append((owner, created.run_id))
+                if created.is_new:
+                    self.runs.append((owner, created.run_id))
 
     @rule(
         what=st.lists(st.sampled_from(["create", "work", "cancel", "fail", "retry"]), min_size=2, max_size=6),
-        data=st.data(),
+        numbers=st.lists(NUMBERS, min_size=1, max_size=2),
     )
-    def do_several_at_once(self, what: list[str], data: st.DataObject) -> None:
+    def do_several_at_once(self, what: list[str], numbers: list[int]) -> None:
         """Upon few runs, so that they get into each other's way."""
-        upon = data.draw(st.lists(st.sampled_from(self.runs), min_size=1, max_size=2)) if self.runs else []
+        upon = self._chosen(numbers)
         with ThreadPoolExecutor(len(what)) as clients:
             for each in clients.map(partial(self._do, upon), what, range(len(what))):
                 self.runs += each
+
+    def _chosen(self, numbers: list[int]) -> list[tuple[UUID, UUID]]:
+        """The runs with these numbers, if there are any runs."""
+        return [self.runs[number % len(self.runs)] for number in numbers if self.runs]
 
     def _do(self, upon: list[tuple[UUID, UUID]], what: str, number: int) -> list[tuple[UUID, UUID]]:
         """Do one of these; return the runs that came of it."""

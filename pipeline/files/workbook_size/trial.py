@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline.errors import UnusableFile
 
 MOST_SHEETS = 20
+MOST_CPU_S = 600
 _OF_AN_INTERPRETER = 256 << 20
 _OPEN_FILES = "/proc/self/fd/"
 _CODE = "import sys; sys.path[:] = sys.argv[3:]; from pipeline.files.workbook_size.trial import main; main()"
@@ -40,7 +41,9 @@ def check_by_opening(path: Path, name: str, most_memory: int) -> None:
 def main() -> None:
     """Open the file that the command line names, within so many bytes of memory."""
     most = int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    if sys.platform == "linux":  # Elsewhere such a limit is refused or means nothing.
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     import python_calamine
 

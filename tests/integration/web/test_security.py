@@ -189,7 +189,7 @@ def test_the_api_answers_as_before_beside_the_page(visitor: Visitor, client: Cli
     unknown, wrong = client.http.get("/api/v1/growth/nothing"), client.http.put("/api/v1/growth/run")
     with_cookie = visitor.get("/api/v1/growth/runs")
 
-    assert (unknown.status_code, unknown.json()) == (404, {"detail": "Not Found"})
+    assert (unknown.status_code, unknown.json()) == (404, {"detail": "There is no such path: /docs lists all."})
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
     assert with_cookie.status_code == 401, "a cookie opens the page, and never the API"
 
