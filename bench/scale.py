@@ -72,6 +72,8 @@ WITH forgotten AS (DELETE FROM artifacts WHERE run_id = %(run_id)s AND kind = 'e
 UPDATE runs SET export_formats = '[]' WHERE id = %(run_id)s
 """
 MICROSECONDS = 1e6
+LETTERS = str.maketrans("0123456789", "abcdefghij")
+"""Names of people have no digits. To compare one that has them costs 29 µs instead of one."""
 TARGETS: Mapping[str, tuple[float, bool]] = {
     "cost_of_10000": (1.25, False),
     "until_pending_s": (20, False),
@@ -203,11 +205,18 @@ def measure(scene: Scene, size: int) -> dict[str, float]:
 
 
 def write_contacts(path: Path, size: int) -> None:
-    """Write a file of contacts. Their company tells the stages to answer at once."""
+    """Write a file of contacts, each with a name of letters. Their company tells the stages to answer at once."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["first_name", "last_name", "company", "domain"])
-        rows.writerows([f"Person{n}", f"Name{n}", "Z", f"d{n // CONTACTS_A_DOMAIN}.example.com"] for n in range(size))
+        rows.writerows(
+            [f"Given{_in_letters(n)}", f"Family{_in_letters(n)}", "Z", f"d{n // CONTACTS_A_DOMAIN}.example.com"]
+            for n in range(size)
+        )
+
+
+def _in_letters(number: int) -> str:
+    return str(number).translate(LETTERS)
 
 
 def submit(scene: Scene, contacts: Path, preset: str = "full_pipeline") -> tuple[str, float]:
