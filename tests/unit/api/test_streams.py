@@ -248,6 +248,17 @@ def test_a_stream_says_how_many_requests_are_left(app: FastAPI, owner: NewAccoun
     play(app, scene)
 
 
+async def interruption(app: FastAPI, path: str, api_key: str) -> AnswerInterrupted:
+    """Read until a read is interrupted: the first ones take the framework's way, which knows no such fault."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await Reader(app, path, api_key).read()
+            except AnswerInterrupted as error:
+                return error
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("what", "module", "name"),
     [("/events", streams_module, "steps_after"), ("", plain_reads_module, "headers_of")],
@@ -261,14 +272,11 @@ def test_the_text_of_a_fault_is_neither_logged_nor_raised(
         raise ValueError(NAME)
 
     async def scene() -> None:
-        path = f"/api/v1/growth/runs/{run_id}"
-        for _ in range(2):  # from here on the run is known, and has a live copy
-            await Reader(app, path, owner.api_key).read()
-        monkeypatch.setattr(module, name, fail)
-        with pytest.raises(AnswerInterrupted, match=r"^ValueError$") as raised:
-            await Reader(app, f"{path}{what}", owner.api_key).read()
-        assert raised.value.__suppress_context__
+        error = await interruption(app, f"/api/v1/growth/runs/{run_id}{what}", owner.api_key)
+        assert str(error) == "ValueError"
+        assert error.__suppress_context__
 
+    monkeypatch.setattr(module, name, fail)
     play(app, scene)
     assert "failed: ValueError" in caplog.text
     assert NAME not in caplog.text
