@@ -31,6 +31,8 @@ from tests.factories import account, contacts, finish_chunk, found, leased_chunk
 from tests.pgbouncer import IS_INSTALLED, NOT_INSTALLED, PgBouncer, running_pgbouncer
 
 needs_pgbouncer = pytest.mark.skipif(not IS_INSTALLED, reason=NOT_INSTALLED)
+pytestmark = pytest.mark.proof
+
 POOLERS = {"default settings": "", "unknown parameters ignored": "ignore_startup_parameters = options"}
 
 

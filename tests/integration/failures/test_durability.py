@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from uuid import UUID
 
+import pytest
 import redis
 from sqlalchemy import text
 
@@ -13,6 +14,8 @@ from pipeline.credits import RateCard
 from pipeline.runs.create import create_run
 from tests.factories import count, order_of
 from tests.integration.conftest import Client, Population, contacts_of
+
+pytestmark = pytest.mark.proof
 
 
 def assert_each_result_exists_once(database: Database, run_id: str, contacts: int) -> None:
