@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,17 +46,30 @@ class SeaweedFS:
 
     def __init__(self, home: Path) -> None:
         home.mkdir(parents=True)
-        self._home, self._ports = home, [free_port(0) for _ in range(8)]
-        (home / "data").mkdir()
+        self._home, self._output = home, home / "output"
         (home / "identities.json").write_text(json.dumps(IDENTITIES))
+        while not self._starts_on_new_ports():
+            pass
+
+    def _starts_on_new_ports(self) -> bool:
+        """False if another server, such as that of a test in another process, took one of them first."""
+        self._ports = [free_port(0) for _ in range(8)]
         self.endpoint = f"http://127.0.0.1:{self._ports[0]}"
         self._filer = f"http://127.0.0.1:{self._ports[2]}"
-        self.start()
+        shutil.rmtree(self._home / "data", ignore_errors=True)
+        (self._home / "data").mkdir()
+        try:
+            self.start()
+        except TimeoutError:
+            self.end()
+            if "address already in use" not in self._output.read_text():
+                raise
+            return False
+        return True
 
     def start(self) -> None:
         """Start it. It takes files when this returns. Raises `TimeoutError`."""
-        output = self._home / "output"
-        with output.open("wb") as log:
+        with self._output.open("wb") as log:
             self._server = subprocess.Popen(
                 self._command(),
                 # Each bucket has volumes of its own: one, not seven.
@@ -67,7 +81,7 @@ class SeaweedFS:
         deadline = time.monotonic() + START_SECONDS
         while not self._takes_files():
             if time.monotonic() > deadline or self._server.poll() is not None:
-                raise TimeoutError(f"SeaweedFS did not start: {output.read_text()[-2000:]}")
+                raise TimeoutError(f"SeaweedFS did not start: {self._output.read_text()[-2000:]}")
             time.sleep(0.05)
 
     def environment(self, key: str = KEY, secret: str = SECRET) -> Mapping[str, str]:

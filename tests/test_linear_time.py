@@ -38,7 +38,7 @@ from pipeline.mail.smtp.reply_match import names_another
 from pipeline.mail.smtp.reply_parser import ReplyParser
 from pipeline.privacy import erasure, suppressions
 
-PACKAGES = ("api", "cli", "models", "pipeline", "settings", "worker")
+PACKAGES = ("api", "cli", "client", "models", "pipeline", "settings", "web", "worker")
 FEW, MANY = 300, 3_000
 RAMP = (8, 12, 16, 20, 24, 32, 64)
 """Lengths at which exponential time shows. With more characters it would not end."""

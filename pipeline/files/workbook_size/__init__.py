@@ -47,6 +47,7 @@ def _check_archive(path: Path, name: str, most_memory: int) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check(Archive(archive, name, most_memory))
+    # `zipfile` raises NotImplementedError for ways to compress that it does not know, RuntimeError for encrypted parts.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ExpatError) as error:
         raise damaged(name) from error
 

@@ -1,5 +1,6 @@
 """Parses a part of a workbook, in bounded memory."""
 
+from abc import ABC, abstractmethod
 from xml.parsers import expat
 from zipfile import ZipInfo
 
@@ -13,7 +14,7 @@ LONGEST_TOKEN = 8 << 20
 """Bytes of one tag, with all its attributes."""
 
 
-class TagReader:
+class TagReader(ABC):
     """Sees the tags of a part one after the other. `depth` is how many are open."""
 
     def __init__(self, workbook: Archive) -> None:
@@ -25,11 +26,13 @@ class TagReader:
         self.parser.StartDoctypeDeclHandler = self._refuse
         self.depth = 0
 
+    @abstractmethod
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        raise NotImplementedError
+        """A tag begins an element."""
 
+    @abstractmethod
     def end(self, name: str) -> None:
-        raise NotImplementedError
+        """A tag ends an element, or it was empty."""
 
     def read(self, entry: ZipInfo) -> int:
         """Read a part, and return its number of bytes. Raises `ExpatError` and `UnusableFile`."""
