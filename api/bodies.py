@@ -57,13 +57,18 @@ async def read_body(request: Request, most: int | None = None) -> bytes:
 
 async def _joined(request: Request, patience: asyncio.Timeout, most: int) -> bytes:
     clock, body = asyncio.get_running_loop().time, bytearray()
-    latest = clock() + BODY_S
+    began = clock()
     async for piece in request.stream():
         body += piece
-        patience.reschedule(min(clock() + SILENCE_S, latest + len(body) / SLOWEST_BYTES_A_S))
+        patience.reschedule(next_piece_due(clock(), began, len(body)))
         if len(body) > most:
             raise HTTPException(400, f"The body is larger than {most} bytes: split it into smaller ones.")
     return bytes(body)
+
+
+def next_piece_due(now: float, began: float, size: int) -> float:
+    """Until when more of a body has to arrive, of which so many bytes have."""
+    return min(now + SILENCE_S, began + BODY_S + size / SLOWEST_BYTES_A_S)
 
 
 async def whole_body(request: Request) -> bytes:

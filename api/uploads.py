@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
 
 from api.access import AccountId
-from api.bodies import SILENCE_S, Body, parse_reading
+from api.bodies import SILENCE_S, Body, next_piece_due, parse_reading
 from api.document.openapi import body_of
 from api.process_pool import read_in_process
 from api.resources import Resources, database_of, redis_of, resources_of, settings_of
@@ -284,15 +284,20 @@ async def _receive(request: Request, account_id: UUID, upload_id: UUID, start: i
     What has arrived is stored also if the connection is cut, or nothing more comes.
     """
     store = _Store(resources_of(request), account_id, upload_id, start)
+    clock = asyncio.get_running_loop().time
+    began, size = clock(), 0
     try:
-        async with asyncio.timeout(SILENCE_S) as silence:
+        async with asyncio.timeout(SILENCE_S) as patience:
             async for piece in request.stream():
-                silence.reschedule(None)
+                size += len(piece)
+                patience.reschedule(None)
                 await store.add(piece)
-                silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
+                patience.reschedule(next_piece_due(clock(), began, size))
     except TimeoutError:
         await store.flush()
-        sentence = f"No more of the file arrived for {SILENCE_S} seconds: go on from byte {store.end}."
+        sentence = (
+            f"No more of the file arrived for {SILENCE_S} seconds, or it came too slowly: go on from byte {store.end}."
+        )
         raise HTTPException(408, sentence, {"Connection": "close"}) from None
     except ClientDisconnect:
         await store.flush()

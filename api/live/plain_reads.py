@@ -5,6 +5,7 @@ goes on to the route in `api.status`, which does all of it and gives the same an
 """
 
 import re
+from collections.abc import Mapping
 from uuid import UUID
 
 from starlette.datastructures import State
@@ -21,36 +22,45 @@ from models.status import SubscriptionStatus
 PATH = re.compile(r"/api/v1/growth/runs/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 BEARER = b"Bearer "
 
+Found = tuple[Copy, list[tuple[bytes, bytes]]]
+
 
 async def is_answered(state: State, scope: Scope, send: Send) -> bool:
     """Answer `GET /api/v1/growth/runs/{run_id}`. False for all else, and for what the route has to answer."""
     if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"]:
         return False
     path = PATH.fullmatch(scope["path"])
+    given = dict(scope["headers"])
     try:
-        return path is not None and await _is_read(state, scope, path[1], send)
+        found = await _read(state, scope, path[1], given) if path else None
+    except Exception as error:  # noqa: BLE001 - the route answers, within all layers of the framework
+        interrupted(scope, error)
+        return False
+    if not found:
+        return False
+    try:
+        await _send(send, *found, given.get(b"if-none-match", b""))
     except Exception as error:  # noqa: BLE001 - there is no layer of the framework around this
         raise interrupted(scope, error) from None
+    return True
 
 
-async def _is_read(state: State, scope: Scope, run_id: str, send: Send) -> bool:
+async def _read(state: State, scope: Scope, run_id: str, given: Mapping[bytes, bytes]) -> Found | None:
+    """The live copy and its headers, if nothing is out of the ordinary."""
     live: Live = state.live
-    given = dict(scope["headers"])
     account_id = _paying_account(live.accounts, given.get(b"authorization", b""))
     run = live.states.known(account_id, run_id) if account_id else None
     if account_id is None or run is None:
-        return False
+        return None
     counted, copy = await live.batches.read(account_id, run.key)
     if counted is None:
-        return False
+        return None
     scope[COUNTED] = counted
     most = state.resources.settings.requests_per_minute
     if copy is None or copy.version < run.version or counted.number > most:
-        return False
+        return None
     run.saw(copy.version)
-    headers = headers_of(run.id, copy) + limit_headers(most, counted)
-    await _send(send, copy, headers, given.get(b"if-none-match", b""))
-    return True
+    return copy, headers_of(run.id, copy) + limit_headers(most, counted)
 
 
 def _paying_account(accounts: Accounts, authorization: bytes) -> UUID | None:

@@ -17,6 +17,7 @@ from growth_client.steps import Call, Close, Lost, Open, Operation, Pause, Read,
 
 STATED = ("asset_id", "bytes", "sha256")
 LOOK_EVERY_S = 0.5
+MOST_LOOKS = 7_200
 
 _STRINGS = ("label", "kind", "format", "mime_type", "sha256", "expires_at", "download_url")
 HANDLE: Shape = {"asset_id": str, "bytes": Maybe(int), "rows": Maybe(int)} | dict.fromkeys(_STRINGS, Maybe(str))
@@ -84,7 +85,9 @@ def download(run_id: str, place: Path, what: str, retries: Retries) -> Operation
 def _handle_of(run_id: str, what: str, retries: Retries) -> Operation[FileHandle]:
     now = yield from state(run_id, retries, STATE_WITH_FILES)
     has_asked = False
-    while not (found := _named(now, what)):
+    for _ in range(MOST_LOOKS):
+        if found := _named(now, what):
+            return found
         if now["status"] not in FINAL:
             raise DownloadFailed(f"This run has no such file yet: it is {now['status']}. Watch it until it has ended.")
         if NOT_WRITTEN in now["progress"]["message"]:
@@ -96,7 +99,7 @@ def _handle_of(run_id: str, what: str, retries: Retries) -> Operation[FileHandle
         else:
             yield Pause(LOOK_EVERY_S)
             now = yield from state(run_id, retries, STATE_WITH_FILES)
-    return found
+    raise DownloadFailed("The engine has not written the file within an hour. Ask for it again, or ask who runs it.")
 
 
 def _named(now: RunState, what: str) -> FileHandle | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from growth_client.shapes import Maybe, Shape, fits, parsed
+from growth_client.shapes import Maybe, Shape, fits, fits_header, parsed
 
 MOST_CHARS = 16_000_000
 """An event beyond this is not one of the engine's."""
@@ -70,7 +70,7 @@ class EventReader:
             self._kind = value
         elif name == "data":
             self._data.append(value)
-        elif name == "id" and value.isascii() and value.isprintable() and len(value) <= LONGEST_ID:
+        elif name == "id" and fits_header(value) and len(value) <= LONGEST_ID:
             self.last_id = value
         elif name == "retry" and value.isascii() and value.isdecimal():
             self.retry_s = min(float(value) / 1000, 60.0)

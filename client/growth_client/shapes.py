@@ -25,6 +25,11 @@ def parsed(text: str | bytes) -> Any:
         raise ValueError("too many lists and objects within each other") from None
 
 
+def fits_header(value: str) -> bool:
+    """Whether it can be the value of a header (RFC 9110, 5.5), as far as a client has to send such."""
+    return value.isascii() and value.isprintable() and value == value.strip()
+
+
 def fits(value: Any, shape: Shape) -> bool:
     """Whether a value has a shape."""
     if isinstance(shape, Maybe):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from growth_client.errors import GrowthError, Invalid, NotAnEngine
+from growth_client.shapes import fits_header
 from growth_client.steps import UNREAD, Lost, Reply, Request
 
 MADE_BY = "growth-client/0.1.0"
@@ -98,9 +99,11 @@ def _headers_of(response: httpx.Response) -> Mapping[str, str]:
 def sendable(http: httpx.Client | httpx.AsyncClient, options: dict[str, Any]) -> httpx.Request:
     """A request of httpx. Raises `Invalid` for what fits into no URL and no header."""
     try:
-        return http.build_request(**options)
+        if all(map(fits_header, options.get("headers", {}).values())):
+            return http.build_request(**options)
     except (httpx.InvalidURL, UnicodeError):
-        raise Invalid("An id or a name is too long, or has characters that can't be sent: check it.", 422) from None
+        pass
+    raise Invalid("An id or a name is too long, or has characters that can't be sent: check it.", 422)
 
 
 def lost(error: httpx.RequestError) -> Lost:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import python_calamine
-from python_calamine import CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+from python_calamine import CalamineSheet, CalamineWorkbook
 
 from models.bounds import shown
 from pipeline.errors import UnusableFile
@@ -19,10 +19,9 @@ from pipeline.files.headings import count_known
 from pipeline.files.layout import MOST_PREAMBLE
 from pipeline.files.rows import MAX_ROW_CHARS, TOO_LONG, Row
 from pipeline.files.workbook_size import check_size
+from pipeline.files.worksheets import MOST_SHEETS, names_of_visible
 
 NAMED_SHEETS = 3
-MOST_SHEETS = 20
-"""Sheets that are looked at for headings."""
 _NOT_A_WORKBOOK = (
     "{} is not a workbook, or is damaged or cut off: copy or download it again, or save it as XLSX or CSV."
 )
@@ -60,11 +59,7 @@ def read_sheet(chosen: Sheet) -> Iterator[Row]:
 
 def _chosen(workbook: CalamineWorkbook, name: str) -> Sheet:
     """The first visible sheet with headings that are known; else the first that is not empty."""
-    names = [
-        each.name
-        for each in workbook.sheets_metadata
-        if each.visible is SheetVisibleEnum.Visible and each.typ is SheetTypeEnum.WorkSheet
-    ]
+    names = names_of_visible(workbook)
     filled = None
     for title in names[:MOST_SHEETS]:
         sheet = workbook.get_sheet_by_name(title)

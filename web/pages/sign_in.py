@@ -17,7 +17,9 @@ from web.rendering import go_to, page
 
 SIGN_INS_A_MINUTE = 30
 OF_SIGN_INS = UUID("8a1a6c0e-6d7b-4d55-9f0b-6a51f6a6f3b1")
-OWN_PATH = re.compile(r"/(?:runs|new|account/hooks|account|operator)(?:/[0-9a-f-]{36})?(?:\?[\w=&.%:+-]*)?")
+OWN_PATH = re.compile(
+    r"/(?:(?:runs|new|account|operator)(?:/[0-9a-f-]{36})?|account/hooks/[0-9a-f-]{36})(?:\?[\w=&.%:+-]*)?"
+)
 """Where a sign-in may lead: to our own pages, and nowhere else."""
 NOT_KNOWN = "This key is not known, or it was revoked. Check that the whole key was pasted."
 LONGEST_KEY = 200

@@ -51,6 +51,8 @@ $$
 
 
 def upgrade() -> None:
+    if BEFORE not in CREATE_RUN:
+        raise LookupError("0028 has another text than the one that this migration changes")
     _execute(TEXT_PROBLEM)
     _replace(CREATE_RUN.replace(BEFORE, AFTER))
 

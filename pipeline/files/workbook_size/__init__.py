@@ -22,6 +22,11 @@ from pipeline.files.workbook_size.sheets import check_sheet
 from pipeline.files.workbook_size.trial import check_by_opening
 
 MOST_UNPACKED = 1 << 30
+COMPRESSED_BY = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""What programs for tables use. Other ways let the file choose how much memory unpacking takes."""
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, ExpatError, RuntimeError, OSError, ValueError)
+"""What is raised for a damaged archive: RuntimeError for an encrypted part, OSError for a place before the beginning,
+ValueError for a name that is no text."""
 _PART = re.compile(r"xl/|content\.xml")
 """What the archive of a workbook has: XLSX and XLSB, or ODS."""
 _BINARY_SHEET = re.compile(r"xl/worksheets/.*(?<!\.xml)(?<!\.rels)", re.DOTALL)
@@ -47,8 +52,7 @@ def _check_archive(path: Path, name: str, most_memory: int) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check(Archive(archive, name, most_memory))
-    # `zipfile` raises NotImplementedError for ways to compress that it does not know, RuntimeError for encrypted parts.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ExpatError) as error:
+    except UNREADABLE as error:
         raise damaged(name) from error
 
 
@@ -66,6 +70,8 @@ def _check(workbook: Archive) -> None:
     entries = workbook.archive.infolist()
     if not any(_PART.match(entry.filename) for entry in entries):
         raise UnusableFile(f"{workbook.name} is not a workbook: unpack it, or save it as XLSX or CSV.")
+    if any(entry.compress_type not in COMPRESSED_BY for entry in entries):
+        raise damaged(workbook.name)
     if sum(entry.file_size for entry in entries) > MOST_UNPACKED:
         raise UnusableFile(f"{workbook.name} unpacks to more than {MOST_UNPACKED >> 30} GB: save it as CSV.")
     # The names of two entries may be the same, so that these are looked up by no name.
@@ -89,8 +95,12 @@ def _shared_texts(workbook: Archive, entries: list[zipfile.ZipInfo]) -> SharedTe
 
 def _check_binary(workbook: Archive) -> None:
     """Check the sheets of an XLSB file."""
-    named = {_plain_name(entry): entry for entry in workbook.archive.infolist()}
-    sheets = [each for each in workbook.archive.infolist() if _BINARY_SHEET.fullmatch(_plain_name(each))]
+    entries = workbook.archive.infolist()
+    named = {_plain_name(entry): entry for entry in entries}
+    sheets = [entry for entry in entries if _BINARY_SHEET.fullmatch(_plain_name(entry))]
+    if sheets and len(named) < len(entries):
+        # Which of two parts with one name the library reads is not for us to guess.
+        raise damaged(workbook.name)
     if relationships := named.get("xl/_rels/workbook.bin.rels"):
         content = b"".join(workbook.blocks(relationships))
         if _BINARY_SHEETS.search(content):

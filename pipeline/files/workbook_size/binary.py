@@ -34,7 +34,9 @@ def lengths_of_binary_texts(workbook: Archive, entry: ZipInfo) -> SharedTexts:
         if kind == _TEXT:
             characters = int.from_bytes(content[place + 1 : place + 5], "little")
             # The library would go on reading in what an earlier record left in its buffer.
-            if length < 5 + 2 * characters or len(texts.lengths) >= MOST_CELLS:
+            if length < 5 + 2 * characters:
+                raise damaged(workbook.name)
+            if len(texts.lengths) >= MOST_CELLS:
                 raise too_many_texts(workbook)
             texts.add(characters * _OF_A_CHARACTER)
     return texts

@@ -3,16 +3,21 @@
 XLS files can't be measured before. Of others the library may understand more than we do.
 """
 
+import os
 import resource
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.errors import UnusableFile
+import python_calamine
 
-MOST_SHEETS = 20
+from pipeline.errors import UnusableFile
+from pipeline.files.worksheets import MOST_SHEETS, names_of_visible
+
 MOST_CPU_S = 600
+BEGUN = b"begun"
+"""What the process says before it opens the file: if it ends without that, the file is not to blame."""
 _OF_AN_INTERPRETER = 256 << 20
 _OPEN_FILES = "/proc/self/fd/"
 _CODE = "import sys; sys.path[:] = sys.argv[3:]; from pipeline.files.workbook_size.trial import main; main()"
@@ -27,35 +32,31 @@ def check_by_opening(path: Path, name: str, most_memory: int) -> None:
         command,
         pass_fds=kept,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=False,
     )
-    if done.returncode:
-        raise UnusableFile(
-            f"{name} can't be opened with the {most_memory / 1e6:,.0f} MB of memory that a workbook may take: "
-            "save it as XLSX or CSV."
-        )
+    if not done.returncode:
+        return
+    if done.stdout != BEGUN:
+        raise RuntimeError(f"The process that tries workbooks did not begin: it ended with {done.returncode}.")
+    raise UnusableFile(
+        f"{name} can't be opened with the {most_memory / 1e6:,.0f} MB of memory that a workbook may take: "
+        "save it as XLSX or CSV."
+    )
 
 
 def main() -> None:
     """Open the file that the command line names, within so many bytes of memory."""
+    os.write(1, BEGUN)
     most = int(sys.argv[2])
     if sys.platform == "linux":  # Elsewhere such a limit is refused or means nothing.
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    import python_calamine
-
     # Whoever reads the file says what else is wrong with it.
     with suppress(python_calamine.CalamineError, OSError):
         workbook = python_calamine.CalamineWorkbook.from_path(sys.argv[1])
-        shown = python_calamine.SheetVisibleEnum.Visible
-        visible = [
-            each.name
-            for each in workbook.sheets_metadata
-            if each.visible is shown and each.typ is python_calamine.SheetTypeEnum.WorkSheet
-        ]
-        for title in visible[:MOST_SHEETS]:
+        for title in names_of_visible(workbook)[:MOST_SHEETS]:
             with suppress(python_calamine.CalamineError):
                 workbook.get_sheet_by_name(title)

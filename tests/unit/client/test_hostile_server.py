@@ -11,6 +11,7 @@ import pytest
 
 from growth_client import GrowthClient, NotAnEngine, Unavailable, Unreachable
 from growth_client.errors import Invalid, NotFound, Refused
+from growth_client.wiring import sendable
 from tests.unit.client.hostile_server import Handler, ask_asyncio, ask_blocking, hostile
 
 STATE = {"run_id": "r", "status": "completed", "progress": {"percent": 100, "message": ""}}
@@ -206,7 +207,15 @@ def test_a_cursor_that_can_not_be_sent_is_a_sentence(ask: Ask, cursor: str) -> N
         ask(server.url, "results", "r")
 
 
-@pytest.mark.parametrize("event_id", ["é", "\x01", "9" * 100_000], ids=["letter", "control", "long"])
+@pytest.mark.parametrize("key", ["a\nb", "a\0b", "a ", "é"])
+def test_a_value_that_no_header_takes_is_a_sentence_before_anything_is_sent(key: str) -> None:
+    options = {"method": "POST", "url": "http://api.test/", "headers": {"Idempotency-Key": key}}
+
+    with httpx.Client() as http, pytest.raises(Invalid, match="can't be sent"):
+        sendable(http, options)
+
+
+@pytest.mark.parametrize("event_id", ["é", "\x01", "12 ", "9" * 100_000], ids=["letter", "control", "space", "long"])
 def test_an_id_of_an_event_that_no_header_takes_is_passed_over(ask: Ask, event_id: str) -> None:
     events = iter([f"id: {event_id}\nevent: timeline\ndata: {{}}\n\n", "event: end\ndata: {}\n\n"])
 

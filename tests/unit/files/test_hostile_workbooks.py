@@ -82,6 +82,51 @@ def test_a_sheet_that_is_larger_than_it_looks_is_refused(tmp_path: Path, trick: 
     assert refused.startswith("people "), refused
 
 
+def end_moved(content: bytes) -> bytes:
+    """The archive's end says that its list begins before the file."""
+    end = content.rindex(b"PK\x05\x06") + 16
+    return (
+        content[:end]
+        + (int.from_bytes(content[end : end + 4], "little") + 10).to_bytes(4, "little")
+        + content[end + 4 :]
+    )
+
+
+def name_of_no_text(content: bytes) -> bytes:
+    """A name of a part is said to be UTF-8, and is not."""
+    at = content.rindex(b"PK\x01\x02")
+    return (
+        content[: at + 8] + (1 << 11).to_bytes(2, "little") + content[at + 10 : at + 46] + b"\xff" + content[at + 47 :]
+    )
+
+
+@pytest.mark.parametrize("change", [end_moved, name_of_no_text])
+def test_a_damaged_archive_is_refused(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    workbook(tmp_path / "people.xlsx", CELL)
+    (tmp_path / "people.xlsx").write_bytes(change((tmp_path / "people.xlsx").read_bytes()))
+
+    assert "damaged" in opened(tmp_path / "people.xlsx")
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_workbook_that_is_packed_in_a_way_of_which_the_file_chooses_the_memory_is_refused(
+    tmp_path: Path, way: int
+) -> None:
+    workbook(tmp_path / "people.xlsx", CELL)
+    with zipfile.ZipFile(tmp_path / "people.xlsx", "a") as archive:
+        archive.writestr("xl/more.xml", "<more/>", way)
+
+    assert "damaged" in opened(tmp_path / "people.xlsx")
+
+
+def test_two_parts_of_a_binary_workbook_with_one_name_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "people.xlsb", "w") as archive:
+        for name in ("xl/worksheets/sheet1.bin", "xl/sharedStrings.bin", "xl/SharedStrings.bin"):
+            archive.writestr(name, b"")
+
+    assert "damaged" in opened(tmp_path / "people.xlsb")
+
+
 @pytest.mark.parametrize("name", ["xl/sheets/s.xml", "xl/worksheets/sheet1.txt", "xl/worksheets/a/b.XML"])
 def test_a_sheet_is_measured_whatever_it_is_called(tmp_path: Path, name: str) -> None:
     workbook(tmp_path / "people.xlsx", CELL + '<row><c r="XFD1048576"><v>1</v></c></row>', sheet=name)
